@@ -1,0 +1,43 @@
+"""Exception classes, and the pieces that error messages are made of."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class CheckpointMismatchError(ValueError):
+    """A checkpoint holds other parameters than the model: names or shapes differ."""
+
+
+class NanLossDuringTrainingError(RuntimeError):
+    """The training loss became NaN."""
+
+    def __str__(self) -> str:
+        return super().__str__() or "NaN loss during training."
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: the nearest known names, then all of them.
+
+    Args:
+        name: What the user wrote.
+        known: The names there are.
+
+    Returns:
+        A sentence with a leading space, to be put behind the message; empty if nothing is known.
+
+    >>> suggest("agee", ["age", "fare"])
+    " Did you mean 'age'? There are: 'age', 'fare'."
+    """
+    names = sorted({str(candidate) for candidate in known})
+    if not names:
+        return ""
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    listed = ", ".join(repr(candidate) for candidate in names[:30])
+    more = f" and {len(names) - 30} more" if len(names) > 30 else ""
+    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{meant} There are: {listed}{more}."
