@@ -2,8 +2,9 @@
 
     write_json(__file__, {"description": ..., "cases": [...]})
 
-Numbers are not rounded: a float32 is written as the float64 that it is. Lists of numbers stay on
-one line, so that a change of one case shows as a change of few lines.
+Numbers are not rounded: each is the shortest text that reads back as the same number of its dtype,
+so a float32 0.1 is written 0.1. Lists of numbers stay on one line, so that a change of one case shows
+as a change of few lines.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    if isinstance(value, np.float32):
+        return float(str(value))
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        return [plain(item) for item in value]
     if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
+        return plain(value.item() if value.dtype != np.float32 else np.float32(value))
     if isinstance(value, bytes):
         return value.decode()
     return value
