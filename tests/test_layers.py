@@ -1,0 +1,85 @@
+"""Imports inside torchest go one way: a module imports from lower ranks, or from its own without a cycle."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RANKS = {
+    0: "arrays errors files indexed_strings keys version",
+    1: "checkpoint columns distributed inputs losses metrics optimizers spec summary",
+    2: "columns.layers columns.table heads models",
+    3: "feed model_fn object_state run_config running_model scope",
+    4: "hooks.base hooks.timer loop prediction train_step",
+    5: "evaluation export hooks training warm_start",
+    6: "estimator",
+    7: "canned experimental train_and_evaluate",
+}
+FACADE = 8
+RANK_OF = {f"torchest.{name}": rank for rank, names in RANKS.items() for name in names.split()}
+MODULES = sorted(path for path in (ROOT / "torchest").rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts)
+
+
+def rank_of(module: str) -> int:
+    """The rank of a module, or of the nearest package above it that has one."""
+    if module.endswith(".__init__") or module in ("torchest", "torchest.feature_column"):
+        return FACADE
+    parts = module.split(".")
+    for length in range(len(parts), 1, -1):
+        rank = RANK_OF.get(".".join(parts[:length]))
+        if rank is not None:
+            return rank
+    raise AssertionError(f"{module} has no rank: add it to the table in {Path(__file__).name}.")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The torchest modules that a module imports when it is imported or run, types left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists()
+                is_package = (ROOT / inner.replace(".", "/")).is_dir()
+                found.add(inner if is_module or is_package else node.module)
+    return {name for name in found if name.split(".")[0] == "torchest"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_to_lower_ranks(path):
+    rank = rank_of(name_of(path))
+    too_high = {
+        name: rank_of(name) for name in imported_modules(path) if rank_of(name) > rank
+    }
+    assert not too_high, f"{name_of(path)} has rank {rank}"
+
+
+def test_there_is_no_import_cycle():
+    graph = {
+        name_of(path).removesuffix(".__init__"): imported_modules(path) for path in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for imported in graph.get(module, ()):
+                visit(imported, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())

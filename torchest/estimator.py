@@ -1,0 +1,399 @@
+"""Estimator: train, evaluate, predict behind one object.
+
+model = torchest.Estimator(model_fn, model_dir="models/mine", params={"width": 16})
+model.train(train_input_fn, steps=1000)
+metrics = model.evaluate(eval_input_fn)
+for prediction in model.predict(predict_input_fn): ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.checkpoint import Checkpoint, latest_checkpoint
+from torchest.distributed.strategy import Strategy
+from torchest.errors import suggest
+from torchest.evaluation import run_evaluation, write_evaluation
+from torchest.feed import Feed
+from torchest.hooks.base import Session
+from torchest.inputs.seeds import default_seed
+from torchest.inputs.source import call_input_fn
+from torchest.keys import ModeKeys
+from torchest.model_fn import ModelFn
+from torchest.prediction import examples, run_prediction
+from torchest.run_config import RunConfig
+from torchest.running_model import RunningModel
+from torchest.training import run_training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+
+    from torchest.hooks.base import SessionRunHook
+    from torchest.hooks.checkpoint_saver import CheckpointSaverListener
+    from torchest.spec import EstimatorSpec
+
+_log = logging.getLogger("torchest")
+
+
+class Estimator:
+    """Trains, evaluates and asks the model that a `model_fn` describes.
+
+    Everything is kept in `model_dir`: a second `train`, in this process or another, goes on from the
+    newest checkpoint there.
+
+    Args:
+        model_fn: A function of `features` and any of `labels`, `mode`, `params`, `config` that returns an
+            `EstimatorSpec`. It runs on every batch; what lives longer than a batch it makes with
+            `torchest.get_or_create`.
+        model_dir: Where checkpoints and events go. None: `config.model_dir`, or a temporary directory.
+        config: How to run; the default is `RunConfig()`.
+        params: Handed to `model_fn` as `params`; a copy is kept.
+        warm_start_from: Not supported yet; must be None.
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> import torch, torchest
+    >>> def model_fn(features, labels, mode):
+    ...     net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 1))
+    ...     output = net(features["x"])
+    ...     if mode == torchest.ModeKeys.PREDICT:
+    ...         return torchest.EstimatorSpec(mode, predictions={"y": output})
+    ...     loss = (output - labels).square().mean()
+    ...     sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+    ...     return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
+    >>> def input_fn():
+    ...     x = torch.tensor([[1.0], [2.0], [3.0]])
+    ...     return {"x": x}, 2 * x  # one batch, repeated
+    >>> model = torchest.Estimator(model_fn).train(input_fn, steps=200)
+    >>> bool(model.evaluate(input_fn, steps=1)["loss"] < 1e-3)
+    True
+    """
+
+    def __init__(
+        self,
+        model_fn: Callable[..., EstimatorSpec],
+        model_dir: str | os.PathLike[str] | None = None,
+        config: RunConfig | None = None,
+        params: dict[str, Any] | None = None,
+        warm_start_from: None = None,
+    ) -> None:
+        if warm_start_from is not None:
+            raise ValueError(
+                f"warm_start_from={warm_start_from!r}: this version of torchest cannot start from another model's "
+                "checkpoint yet. Leave it out."
+            )
+        self._config = _with_model_dir(config, model_dir)
+        self._params = _copied(params)
+        self._user_model_fn = model_fn
+        self._model_fn = ModelFn(model_fn, self._params, self._config)
+        self._strategy = Strategy()
+        self._warm_model = _WarmModel()
+        _log.info("Using config: %s", self._config)
+        for name in self._config.ignored():
+            _log.info("RunConfig: %s has no meaning on PyTorch and is ignored.", name)
+
+    @property
+    def model_dir(self) -> str:
+        """Where checkpoints and events go."""
+        assert self._config.model_dir is not None
+        return self._config.model_dir
+
+    @property
+    def config(self) -> RunConfig:
+        """How the estimator runs."""
+        return self._config
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """A copy of what `model_fn` is given as `params`."""
+        return copy.deepcopy(self._params)
+
+    @property
+    def model_fn(self) -> Callable[..., EstimatorSpec]:
+        """The function that describes the model."""
+        return self._user_model_fn
+
+    def train(
+        self,
+        input_fn: Callable[..., Any],
+        hooks: Sequence[SessionRunHook] | None = None,
+        steps: int | None = None,
+        max_steps: int | None = None,
+        saving_listeners: Sequence[CheckpointSaverListener] | None = None,
+    ) -> Estimator:
+        """Trains the model, from the newest checkpoint if there is one.
+
+        Args:
+            input_fn: Gives the training data: a `torchest.inputs.Dataset`, a DataLoader, or any iterable
+                of `(features, labels)` batches. A tuple of features and labels is one batch, repeated.
+            hooks: Called during training, in this order.
+            steps: How many steps to train for. None: until `max_steps`, or the end of the input.
+            max_steps: The global step to train up to, over all calls; nothing happens if it is reached.
+            saving_listeners: Called around each checkpoint.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: Both `steps` and `max_steps` are given, one is below 1, or the input is empty.
+            CheckpointMismatchError: `model_dir` holds a checkpoint of another model.
+            NanLossDuringTrainingError: The loss became NaN.
+        """
+        _check_steps(steps, max_steps)
+        path = latest_checkpoint(self.model_dir)
+        start = 0 if path is None else Checkpoint(path).global_step
+        last_step = max_steps if steps is None else start + steps
+        if last_step is not None and start >= last_step:
+            _log.info("Skipping training since max_steps has already saved.")
+            _log.info("%s is at step %d, max_steps=%d.", self.model_dir, start, last_step)
+            return self
+        self._seed()
+        with self._feed(input_fn, ModeKeys.TRAIN) as feed:
+            model = RunningModel(self._model_fn, self._strategy.device, training=True)
+            own = model.create(*_first(feed, ModeKeys.TRAIN), ModeKeys.TRAIN, path)
+            chief_hooks = own.training_chief if self._strategy.is_chief else ()
+            run_training(
+                model,
+                feed,
+                Session(model.scope, model.state, start),
+                self._strategy,
+                self._config,
+                [*(hooks or ()), *chief_hooks, *own.training],
+                list(saving_listeners or ()),
+                last_step,
+            )
+        return self
+
+    def evaluate(
+        self,
+        input_fn: Callable[..., Any],
+        steps: int | None = None,
+        hooks: Sequence[SessionRunHook] | None = None,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+    ) -> dict[str, Any]:
+        """Evaluates the model, and writes the metrics for TensorBoard under `eval_dir(name)`.
+
+        Args:
+            input_fn: Gives the data, as for `train`.
+            steps: How many batches to evaluate on. None: all.
+            hooks: Called during evaluation.
+            checkpoint_path: Which checkpoint to evaluate. None: the newest. Without any, the initial
+                weights are evaluated, with a warning.
+            name: Tells evaluations on different data apart.
+
+        Returns:
+            The metrics, sorted by name, as numpy scalars; `loss` is the mean over batches of the loss of
+            each; `global_step`, the step of the checkpoint, comes last.
+
+        Raises:
+            ValueError: The input is empty, or an argument is wrong.
+        """
+        _check_positive("steps", steps)
+        model, path, step = self._restored_from(checkpoint_path, "evaluate")
+        with self._feed(input_fn, ModeKeys.EVAL) as feed:
+            own = model.create(*_first(feed, ModeKeys.EVAL), ModeKeys.EVAL, path)
+            session = Session(model.scope, model.state, step)
+            all_hooks = [*(hooks or ()), *own.evaluation]
+            results = run_evaluation(model, feed, session, all_hooks, steps)
+        write_evaluation(results, Path(self.eval_dir(name)), path)
+        return results
+
+    def predict(
+        self,
+        input_fn: Callable[..., Any],
+        predict_keys: Sequence[str] | str | None = None,
+        hooks: Sequence[SessionRunHook] | None = None,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        yield_single_examples: bool = True,
+    ) -> Iterator[Any]:
+        """Predicts, batch by batch, as the results are asked for.
+
+        Args:
+            input_fn: Gives features, or `(features, labels)`, whose labels are left out.
+            predict_keys: Which predictions to give. None: all.
+            hooks: Called during prediction.
+            checkpoint_path: Which checkpoint to use. None: the newest. Without any, the initial weights
+                are used, with a warning.
+            yield_single_examples: Whether to give one dict per example. If not, one per batch, which is
+                faster.
+
+        Yields:
+            Predictions as numpy, in the order of the input: dicts, or what `model_fn` gives.
+
+        Raises:
+            ValueError: An argument is wrong.
+        """
+        model, path, step = self._restored_from(checkpoint_path, "predict")
+        with self._feed(input_fn, ModeKeys.PREDICT) as feed:
+            first = feed.first()
+            if first is None:
+                return
+            own = model.create(first[0], None, ModeKeys.PREDICT, path)
+            session = Session(model.scope, model.state, step)
+            all_hooks = [*(hooks or ()), *own.prediction]
+            with contextlib.closing(
+                run_prediction(model, feed, session, all_hooks, predict_keys)
+            ) as batches:
+                for batch in batches:
+                    if yield_single_examples:
+                        yield from examples(batch)
+                    else:
+                        yield batch
+
+    def eval_dir(self, name: str | None = None) -> str:
+        """Where `evaluate(..., name=name)` writes its events."""
+        return os.path.join(self.model_dir, "eval" if not name else f"eval_{name}")
+
+    def latest_checkpoint(self) -> str | None:
+        """The path of the newest checkpoint, or None."""
+        return latest_checkpoint(self.model_dir)
+
+    def get_variable_names(self) -> list[str]:
+        """The names of all parameters, buffers and optimizer slots of the newest checkpoint, sorted.
+
+        Raises:
+            ValueError: There is no checkpoint.
+        """
+        return self._newest().names()
+
+    def get_variable_value(self, name: str) -> np.ndarray[Any, Any]:
+        """The value of one parameter, buffer or slot in the newest checkpoint.
+
+        Args:
+            name: One of `get_variable_names()`.
+
+        Raises:
+            ValueError: There is no checkpoint, or nothing of that name.
+        """
+        checkpoint = self._newest()
+        try:
+            return checkpoint.tensor(name).numpy()
+        except KeyError:
+            raise ValueError(
+                f"The checkpoint has no variable {name!r}.{suggest(name, checkpoint.names())}"
+            ) from None
+
+    def _newest(self) -> Checkpoint:
+        path = self.latest_checkpoint()
+        if path is None:
+            raise ValueError(f"{self.model_dir!r} has no checkpoint yet: call train first.")
+        return Checkpoint(path)
+
+    def _restored_from(
+        self, checkpoint_path: str | os.PathLike[str] | None, what: str
+    ) -> tuple[RunningModel, str | None, int]:
+        """The model to evaluate or ask, the checkpoint it is restored from, and its global step."""
+        given = self.latest_checkpoint() if checkpoint_path is None else os.fspath(checkpoint_path)
+        model, step, is_new = self._warm_model.at(
+            given, lambda: RunningModel(self._model_fn, self._strategy.device, training=False)
+        )
+        if given is None and is_new:
+            _log.warning(
+                "Could not find trained model in model_dir: %s, running initialization to %s.",
+                self.model_dir, what,
+            )  # fmt: skip
+            self._seed()
+        return model, given, step
+
+    @contextlib.contextmanager
+    def _feed(self, input_fn: Callable[..., Any], mode: str) -> Iterator[Feed]:
+        with default_seed(self._config.tf_random_seed):
+            source = call_input_fn(input_fn, mode, self._params, self._config)
+        with contextlib.closing(Feed(source, self._strategy.device)) as feed:
+            yield feed
+
+    def _seed(self) -> None:
+        if self._config.tf_random_seed is not None:
+            torch.manual_seed(self._config.tf_random_seed)
+
+
+class _WarmModel:
+    """Keeps the model of one checkpoint, so that the next evaluation or prediction need not read it."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._kept: tuple[RunningModel, int] | None = None
+        self._lock = threading.Lock()
+
+    def at(
+        self, path: str | None, make: Callable[[], RunningModel]
+    ) -> tuple[RunningModel, int, bool]:
+        """The model for a checkpoint, its global step, and whether it was not there before."""
+        with self._lock:
+            key = (path, *_identity(path))
+            if self._kept is not None and key == self._key:
+                return (*self._kept, False)
+            step = 0 if path is None else Checkpoint(path).global_step
+            self._key, self._kept = key, (make(), step)
+            return (*self._kept, True)
+
+
+def _identity(path: str | None) -> tuple[int, ...]:
+    """Tells a checkpoint from another one that was written under the same name."""
+    if path is None or not os.path.exists(path):
+        return ()
+    status = os.stat(path)
+    return status.st_ino, status.st_mtime_ns
+
+
+def _first(feed: Feed, mode: str) -> tuple[Any, Any]:
+    first = feed.first()
+    if first is None:
+        what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
+        raise ValueError(
+            f"The input is empty: the input_fn gave no batch, so there is nothing to {what}. Check its files, "
+            "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
+        )
+    return first
+
+
+def _with_model_dir(
+    config: RunConfig | None, model_dir: str | os.PathLike[str] | None
+) -> RunConfig:
+    if config is None:
+        config = RunConfig()
+    if not isinstance(config, RunConfig):
+        raise TypeError(f"config={config!r} must be a torchest.RunConfig, or None.")
+    if model_dir is not None:
+        model_dir = os.fspath(model_dir)
+        if config.model_dir not in (None, model_dir):
+            raise ValueError(
+                f"model_dir={model_dir!r} and config.model_dir={config.model_dir!r} differ: give one of them."
+            )
+    directory = model_dir or config.model_dir
+    if directory is None:
+        directory = tempfile.mkdtemp()
+        _log.warning("Using temporary folder as model directory: %s", directory)
+    return config.replace(model_dir=directory)
+
+
+def _copied(params: dict[str, Any] | None) -> dict[str, Any]:
+    return copy.deepcopy(params) if params is not None else {}
+
+
+def _check_steps(steps: int | None, max_steps: int | None) -> None:
+    if steps is not None and max_steps is not None:
+        raise ValueError(
+            f"steps={steps} and max_steps={max_steps} cannot both be given: steps counts from here, max_steps from the "
+            "first step ever. Leave one out."
+        )
+    _check_positive("steps", steps)
+    _check_positive("max_steps", max_steps)
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{name}={value} must be above 0; None sets no limit.")

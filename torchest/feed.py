@@ -1,0 +1,83 @@
+"""Batches on their way to the model: encoded on the host and moved to its device, ahead of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from torchest import arrays
+from torchest.columns.features import Features
+from torchest.inputs.background import in_background
+from torchest.inputs.source import batches as source_batches
+
+if TYPE_CHECKING:
+    import torch
+
+    from torchest.columns.features import Usage
+
+_AHEAD = 2
+
+
+class Feed:
+    """The batches that an input_fn gives.
+
+    Args:
+        source: What the input_fn returned.
+        device: Where numbers go. Strings stay on the host.
+    """
+
+    def __init__(self, source: Any, device: torch.device) -> None:
+        self._device = device
+        self._source = source_batches(source)
+        self._first: tuple[Any, Any] | None = None
+        self._ahead: Iterator[tuple[Any, Any]] | None = None
+
+    def first(self) -> tuple[Any, Any] | None:
+        """The first batch, which `batches` gives again; None if there is none."""
+        if self._first is None:
+            for features, labels in self._source:
+                self._first = self._on_device(features, labels, None)
+                break
+        return self._first
+
+    def batches(self) -> Iterator[tuple[Any, Any]]:
+        """All batches.
+
+        What the model used of the first batch is made ready for all others in the background.
+        """
+        first = self.first()
+        if first is None:
+            return
+        yield first
+        used = first[0].usage if isinstance(first[0], Features) else None
+        self._ahead = in_background(
+            (self._on_device(features, labels, used) for features, labels in self._source), _AHEAD
+        )
+        yield from self._ahead
+
+    def close(self) -> None:
+        """Ends what runs in the background."""
+        for running in (self._ahead, self._source):
+            if hasattr(running, "close"):
+                running.close()
+
+    def _on_device(self, features: Any, labels: Any, used: Usage | None) -> tuple[Any, Any]:
+        if isinstance(features, Mapping):
+            ready = Features(features, device=self._device)
+            if used is not None:
+                ready.prepare(used)
+            return ready, self._move("labels", labels)
+        return self._move("features", features), self._move("labels", labels)
+
+    def _move(self, name: str, value: Any) -> Any:
+        """Numbers as tensors on the device, strings as they are, in the same structure."""
+        if value is None:
+            return None
+        if isinstance(value, Mapping):
+            return {key: self._move(key, inner) for key, inner in value.items()}
+        if isinstance(value, tuple):
+            return tuple(self._move(name, inner) for inner in value)
+        array = arrays.to_host(value, name)
+        if arrays.is_textual(array):
+            return array
+        return arrays.to_tensor(array, name).to(self._device, non_blocking=True)

@@ -1,0 +1,170 @@
+"""What a hook is: five moments of the loop, and what it is told at each.
+
+    class PrintLoss(torchest.SessionRunHook):
+        def before_run(self, run_context):
+            return torchest.SessionRunArgs({"loss": "loss"})
+
+        def after_run(self, run_context, run_values):
+            print(run_values.results["loss"])
+
+A value is read from the device only when a hook asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from torchest.errors import suggest
+
+if TYPE_CHECKING:
+    from torchest.checkpoint import Contents
+    from torchest.object_state import ObjectState
+    from torchest.scope import Scope
+
+
+class SessionRunArgs(NamedTuple):
+    """What a hook wants to know of the coming step.
+
+    Attributes:
+        fetches: The name of a value, or a list or dict of names: "loss", "global_step" (before the step),
+            keys of predictions, of metrics, of parameters.
+        feed_dict: Has no meaning here and must be None.
+        options: Has no meaning here.
+    """
+
+    fetches: Any
+    feed_dict: Any = None
+    options: Any = None
+
+
+class SessionRunValues(NamedTuple):
+    """What a hook is told after a step.
+
+    Attributes:
+        results: numpy values in the form of `SessionRunArgs.fetches`; None if nothing was asked for.
+        options: Always None.
+        run_metadata: Always None.
+    """
+
+    results: Any
+    options: Any = None
+    run_metadata: Any = None
+
+
+class Session:
+    """The running model as hooks see it.
+
+    Attributes:
+        global_step: How many steps the model has been trained for.
+        values: Values of the last step by name.
+    """
+
+    def __init__(self, scope: Scope, state: ObjectState, global_step: int) -> None:
+        self.global_step = global_step
+        self.values: Mapping[str, Any] = {}
+        self._scope = scope
+        self._state = state
+        self._stop_requested = False
+
+    def run(self, fetches: Any) -> Any:
+        """Values of the last step by name, as numpy.
+
+        Args:
+            fetches: A name, or a list or dict of names (see `SessionRunArgs`).
+
+        Raises:
+            ValueError: There is no value of that name.
+        """
+        return self.run_at(self.global_step, fetches)
+
+    def run_at(self, global_step: int, fetches: Any) -> Any:
+        """As `run`, with another number as the global step: the one that a step started at."""
+        if isinstance(fetches, Mapping):
+            return {key: self.run_at(global_step, name) for key, name in fetches.items()}
+        if isinstance(fetches, (list, tuple)):
+            return [self.run_at(global_step, name) for name in fetches]
+        return np.int64(global_step) if fetches == "global_step" else _as_numpy(self._find(fetches))
+
+    def contents(self) -> Contents:
+        """What a checkpoint of the running model holds."""
+        return self._state.contents()
+
+    def should_stop(self) -> bool:
+        """Whether a hook asked for the loop to end."""
+        return self._stop_requested
+
+    def request_stop(self) -> None:
+        """Ends the loop after the current step."""
+        self._stop_requested = True
+
+    def _find(self, name: Any) -> Any:
+        if name in self.values:
+            return self.values[name]
+        known: set[str] = {"global_step", *self.values}
+        for made, module in self._scope.modules().items():
+            for within, tensor in module.state_dict(keep_vars=True).items():
+                if name == f"{made}.{within}":
+                    return tensor
+                known.add(f"{made}.{within}")
+        raise ValueError(f"A hook asks for {name!r}, which the step has not.{suggest(name, known)}")
+
+
+class SessionRunContext:
+    """What a hook may look at and do during a step."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def session(self) -> Session:
+        """The running model."""
+        return self._session
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a hook asked for the loop to end."""
+        return self._session.should_stop()
+
+    def request_stop(self) -> None:
+        """Ends the loop after this step; the other hooks are still called for it."""
+        self._session.request_stop()
+
+
+class SessionRunHook:
+    """Base of all hooks; every method does nothing."""
+
+    def begin(self) -> None:
+        """The model has been made; nothing has run."""
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """The first step is about to run.
+
+        Args:
+            session: The running model.
+            coord: Always None.
+        """
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
+        """A step is about to run. Returns what to tell `after_run`."""
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """A step has run."""
+
+    def end(self, session: Session) -> None:
+        """The loop has ended, and not by an exception."""
+
+    def on_error(self, exception: BaseException) -> None:
+        """The loop has ended by an exception: close what was opened."""
+
+
+def _as_numpy(value: Any) -> Any:
+    if hasattr(value, "compute"):
+        value = value.compute()
+    if isinstance(value, Tensor):
+        array = value.detach().cpu().numpy()
+        return array[()] if array.ndim == 0 else array
+    return value.numpy() if hasattr(value, "numpy") else value

@@ -1,0 +1,109 @@
+"""Checkpoints during training, and those who want to know of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from torchest.checkpoint import write_checkpoint
+from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.hooks.timer import SecondOrStepTimer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from torchest.hooks.base import Session
+
+_log = logging.getLogger("torchest")
+
+
+class CheckpointSaverListener:
+    """Is called around every checkpoint; every method does nothing."""
+
+    def begin(self) -> None:
+        """Training is about to begin."""
+
+    def before_save(self, session: Session, global_step_value: int) -> None:
+        """A checkpoint is about to be written."""
+
+    def after_save(self, session: Session, global_step_value: int) -> bool | None:
+        """A checkpoint has been written. Returning True ends training."""
+
+    def end(self, session: Session, global_step_value: int) -> None:
+        """Training has ended; the last checkpoint has been written."""
+
+
+class CheckpointSaverHook(SessionRunHook):
+    """Saves at the first step, every so many steps or seconds, and at the end.
+
+    Args:
+        checkpoint_dir: Where to.
+        save_secs: Seconds between two checkpoints.
+        save_steps: Steps between two checkpoints, counted from the step training starts at.
+        saver: Writes a checkpoint of the session; the default keeps the newest five.
+        checkpoint_basename: Means nothing here: checkpoints are called `model.ckpt-<step>`.
+        scaffold: Means nothing here.
+        listeners: Are called before and after each checkpoint.
+        save_graph_def: Means nothing here.
+
+    Raises:
+        ValueError: Both or neither of `save_secs` and `save_steps` are given.
+    """
+
+    def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's hook takes
+        self,
+        checkpoint_dir: str | os.PathLike[str],
+        save_secs: float | None = None,
+        save_steps: int | None = None,
+        saver: Callable[[Session], str] | None = None,
+        checkpoint_basename: str = "model.ckpt",
+        scaffold: None = None,
+        listeners: Sequence[CheckpointSaverListener] | None = None,
+        save_graph_def: bool = True,
+    ) -> None:
+        self._directory = checkpoint_dir
+        self._timer = SecondOrStepTimer(save_secs, save_steps)
+        self._saver = saver or self._keep_five
+        self._listeners = list(listeners or ())
+        _log.info("Create CheckpointSaverHook.")
+
+    def begin(self) -> None:
+        """Tells the listeners."""
+        for listener in self._listeners:
+            listener.begin()
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Saves the step that training starts at."""
+        self._save(session)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Saves when it is due."""
+        session = run_context.session
+        if self._timer.should_trigger_for_step(session.global_step) and self._save(session):
+            run_context.request_stop()
+
+    def end(self, session: Session) -> None:
+        """Saves the last step, unless that has just been done."""
+        if self._timer.last_triggered_step() != session.global_step:
+            self._save(session)
+        for listener in self._listeners:
+            listener.end(session, session.global_step)
+
+    def _save(self, session: Session) -> bool:
+        """Saves; returns whether a listener wants training to end."""
+        step = session.global_step
+        self._timer.update_last_triggered_step(step)
+        _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)
+        for listener in self._listeners:
+            listener.before_save(session, step)
+        _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self._directory)
+        self._saver(session)
+        _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
+        wishes = [listener.after_save(session, step) for listener in self._listeners]
+        if any(wishes):
+            _log.info("A checkpoint listener asked for the end of training at step %d.", step)
+        return any(wishes)
+
+    def _keep_five(self, session: Session) -> str:
+        return write_checkpoint(self._directory, session.global_step, session.contents, keep=5)

@@ -1,0 +1,183 @@
+"""What training tells while it runs: log lines, the speed, a progress bar, summaries."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from torchest.hooks.base import (
+    SessionRunArgs,
+    SessionRunContext,
+    SessionRunHook,
+    SessionRunValues,
+)
+from torchest.hooks.timer import SecondOrStepTimer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torchest.hooks.base import Session
+    from torchest.summary import SummaryWriter
+
+_log = logging.getLogger("torchest")
+
+
+class LoggingTensorHook(SessionRunHook):
+    """Logs values every so many steps or seconds.
+
+    Args:
+        tensors: Names of values, or a dict from the words to log to names.
+        every_n_iter: Steps between two lines.
+        every_n_secs: Seconds between two lines.
+        at_end: Whether to log once at the end; alone, only then.
+        formatter: Makes the line from a dict of values; the default writes "name = value, ...".
+
+    Raises:
+        ValueError: Both or neither of the periods are given, and not `at_end`.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, str] | Sequence[str],
+        every_n_iter: int | None = None,
+        every_n_secs: float | None = None,
+        at_end: bool = False,
+        formatter: Callable[[dict[str, Any]], str] | None = None,
+    ) -> None:
+        if not (at_end and every_n_iter is None and every_n_secs is None):
+            self._timer: SecondOrStepTimer | None = SecondOrStepTimer(every_n_secs, every_n_iter)
+        else:
+            self._timer = None
+        self._names = (
+            dict(tensors) if hasattr(tensors, "keys") else {name: name for name in tensors}
+        )
+        self._at_end = at_end
+        self._formatter = formatter
+        self._steps = 0
+
+    def begin(self) -> None:
+        """Starts counting anew."""
+        self._steps = 0
+        if self._timer is not None:
+            self._timer.reset()
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
+        """Asks for the values only where a line is due."""
+        if self._timer is not None and self._timer.should_trigger_for_step(self._steps):
+            return SessionRunArgs(self._names)
+        return None
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Logs."""
+        if run_values.results is not None:
+            self._write(run_values.results)
+        self._steps += 1
+
+    def end(self, session: Session) -> None:
+        """Logs, if that was asked for."""
+        if self._at_end:
+            self._write(session.run(self._names))
+
+    def _write(self, values: dict[str, Any]) -> None:
+        elapsed = None
+        if self._timer is not None:
+            elapsed, _ = self._timer.update_last_triggered_step(self._steps)
+        if self._formatter is not None:
+            _log.info(self._formatter(values))
+            return
+        line = ", ".join(f"{name} = {value}" for name, value in values.items())
+        _log.info("%s%s", line, "" if elapsed is None else f" ({elapsed:.3f} sec)")
+
+
+class StepCounterHook(SessionRunHook):
+    """Logs steps per second, and writes them as `global_step/sec`.
+
+    Args:
+        every_n_steps: Steps between two measurements.
+        every_n_secs: Seconds between two measurements.
+        summary_writer: Where to write; None only logs.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = 100,
+        every_n_secs: float | None = None,
+        *,
+        summary_writer: SummaryWriter | None = None,
+    ) -> None:
+        self._timer = SecondOrStepTimer(every_n_secs, every_n_steps)
+        self._writer = summary_writer
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Measures when it is due."""
+        step = run_context.session.global_step
+        if not self._timer.should_trigger_for_step(step):
+            return
+        elapsed, steps = self._timer.update_last_triggered_step(step)
+        if elapsed and steps:
+            rate = steps / elapsed
+            _log.info("global_step/sec: %g", rate)
+            if self._writer is not None:
+                self._writer.scalars({"global_step/sec": rate}, step)
+
+
+class SummarySaverHook(SessionRunHook):
+    """Writes the loss for TensorBoard, at the first step and every so many steps after it.
+
+    Args:
+        save_steps: Steps between two summaries.
+        summary_writer: Where to write.
+    """
+
+    def __init__(self, save_steps: int, summary_writer: SummaryWriter) -> None:
+        self._timer = SecondOrStepTimer(every_steps=save_steps)
+        self._writer = summary_writer
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Writes when it is due."""
+        session = run_context.session
+        if self._timer.should_trigger_for_step(session.global_step):
+            self._timer.update_last_triggered_step(session.global_step)
+            self._writer.scalars({"loss": float(session.run("loss"))}, session.global_step)
+
+
+class ProgressBarHook(SessionRunHook):
+    """Shows a progress bar where standard error is a terminal, and nothing elsewhere.
+
+    Args:
+        description: What is going on.
+        total: The number of steps, or None if that is not known.
+    """
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description = description
+        self._total = total
+        self._open = contextlib.ExitStack()
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Shows the bar; log lines appear above it."""
+        self._bar = None
+        if sys.stderr is None or not sys.stderr.isatty():
+            return
+        from tqdm import tqdm
+        from tqdm.contrib.logging import logging_redirect_tqdm
+
+        self._bar = self._open.enter_context(
+            tqdm(total=self._total, desc=self._description, unit="step", dynamic_ncols=True)
+        )
+        self._open.enter_context(logging_redirect_tqdm())
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def end(self, session: Session) -> None:
+        """Closes the bar."""
+        self._open.close()
+
+    def on_error(self, exception: BaseException) -> None:
+        """Closes the bar."""
+        self._open.close()

@@ -1,0 +1,70 @@
+"""The one loop that training, evaluation and prediction share.
+
+for hook in hooks: hook.begin()
+open the session: restore what a checkpoint holds
+for hook in hooks: hook.after_create_session(session, None)
+until a hook asks for the end:
+    for hook in hooks: hook.before_run(context)
+    the next batch; its absence is the end
+    one step
+    for hook in hooks: hook.after_run(context, values)
+for hook in hooks: hook.end(session)         # or on_error(exception), after an exception
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from torchest.hooks.base import SessionRunContext, SessionRunValues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torchest.hooks.base import Session, SessionRunHook
+
+Batch = TypeVar("Batch")
+Output = TypeVar("Output")
+
+
+def run_steps(
+    batches: Iterator[Batch],
+    step: Callable[[Batch], Output],
+    session: Session,
+    hooks: Sequence[SessionRunHook],
+) -> Iterator[Output]:
+    """Runs a step on each batch, with the hooks around it.
+
+    Args:
+        batches: What the steps run on.
+        step: Runs one batch.
+        session: The running model as hooks see it.
+        hooks: Called in this order.
+
+    Yields:
+        What each step returned, after the hooks have seen it.
+    """
+    try:
+        for hook in hooks:
+            hook.begin()
+        for hook in hooks:
+            hook.after_create_session(session, None)
+        context = SessionRunContext(session)
+        while not session.should_stop():
+            requests = [hook.before_run(context) for hook in hooks]
+            try:
+                batch = next(batches)
+            except StopIteration:
+                break
+            step_before = session.global_step
+            output = step(batch)
+            for hook, request in zip(hooks, requests, strict=True):
+                wanted = None if request is None else request.fetches
+                results = None if wanted is None else session.run_at(step_before, wanted)
+                hook.after_run(context, SessionRunValues(results))
+            yield output
+        for hook in hooks:
+            hook.end(session)
+    except BaseException as exception:
+        for hook in hooks:
+            hook.on_error(exception)
+        raise

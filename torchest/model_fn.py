@@ -1,0 +1,77 @@
+"""Calling a model_fn with the arguments that it takes, and checking what it returns."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from torchest.spec import EstimatorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.run_config import RunConfig
+
+_log = logging.getLogger("torchest")
+_ARGUMENTS = ("features", "labels", "mode", "params", "config")
+
+
+class ModelFn:
+    """A user's model_fn with its `params` and `config`.
+
+    Args:
+        function: Takes `features`, and any of `labels`, `mode`, `params`, `config`.
+        params: Given to the function as `params`.
+        config: Given to the function as `config`.
+
+    Raises:
+        TypeError: `function` cannot be called.
+        ValueError: It takes other arguments than these, or no features; or `params` are given and it does
+            not take them.
+    """
+
+    def __init__(
+        self, function: Callable[..., EstimatorSpec], params: dict[str, Any], config: RunConfig
+    ) -> None:
+        if not callable(function):
+            raise TypeError(
+                f"model_fn={function!r} must be a function of (features, labels, mode, params, config)."
+            )
+        self._function = function
+        self._given = {"params": params, "config": config}
+        taken = inspect.signature(function).parameters
+        unknown = sorted(
+            name
+            for name, parameter in taken.items()
+            if name not in _ARGUMENTS and parameter.default is inspect.Parameter.empty
+        )
+        if unknown:
+            raise ValueError(
+                f"model_fn takes {', '.join(map(repr, unknown))}: its arguments can be "
+                f"{', '.join(_ARGUMENTS)}. Hand anything else over in params."
+            )
+        if "features" not in taken:
+            raise ValueError(f"model_fn must take 'features'; it takes ({', '.join(taken)}).")
+        if params and "params" not in taken:
+            raise ValueError(
+                f"params={params!r} were given, but model_fn takes no 'params'. Add the argument, or leave params out."
+            )
+        self._taken = frozenset(taken)
+
+    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
+        """Runs the function on one batch."""
+        if labels is not None and "labels" not in self._taken:
+            raise ValueError(
+                "The input_fn gives labels, but model_fn takes no 'labels'. Add the argument, or let the input_fn give "
+                "features alone."
+            )
+        available = {**self._given, "features": features, "labels": labels, "mode": mode}
+        spec = self._function(
+            **{name: available[name] for name in _ARGUMENTS if name in self._taken}
+        )
+        if not isinstance(spec, EstimatorSpec):
+            raise TypeError(
+                f"model_fn returned a {type(spec).__name__}, not a torchest.EstimatorSpec."
+            )
+        return spec

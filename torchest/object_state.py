@@ -1,0 +1,330 @@
+"""Between the objects of a model and the contents of a checkpoint.
+
+Modules give their tensors as `net.weight`, optimizers their slots by the names of their parameters, as
+`optimizer.net.weight.exp_avg`, so that neither depends on the order in which things were made. Whatever
+else has a `state_dict` gives its tensors in the same way, and the rest of it as JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.checkpoint import Checkpoint, Contents
+from torchest.errors import CheckpointMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torchest.scope import Scope
+
+_log = logging.getLogger("torchest")
+
+
+class ObjectState:
+    """Saves and restores the objects of a scope.
+
+    Args:
+        scope: The objects.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._made_with: dict[str, list[dict[str, Any]]] = {}
+        self._restored: set[str] = set()
+
+    def remember_options(self) -> None:
+        """Notes the learning rates and so on that optimizers were made with; call it before any step."""
+        self._made_with = {
+            name: _options(optimizer) for name, optimizer in self._scope.optimizers().items()
+        }
+
+    def contents(self) -> Contents:
+        """What a checkpoint of the objects holds, copied to the CPU."""
+        tensors, aliases = _distinct(_tensors(self._scope.objects))
+        names = self._scope.parameter_names()
+        slots: dict[str, Tensor] = {}
+        optimizers: dict[str, Any] = {}
+        for name, optimizer in self._scope.optimizers().items():
+            own_slots, numbers = _slots(name, optimizer, names)
+            slots.update(own_slots)
+            optimizers[name] = {
+                "made_with": self._made_with[name],
+                "options": _options(optimizer),
+                "numbers": numbers,
+            }
+        others = {
+            name: _without_tensors(made.state_dict())
+            for name, made in self._scope.objects.items()
+            if not isinstance(made, (nn.Module, torch.optim.Optimizer))
+        }
+        state = {
+            "objects": {name: type(made).__name__ for name, made in self._scope.objects.items()},
+            "aliases": aliases,
+            "optimizers": optimizers,
+            "others": others,
+        }
+        return Contents(
+            model={name: _to_host(tensor) for name, tensor in tensors.items()},
+            optimizer={name: _to_host(tensor) for name, tensor in slots.items()},
+            state=state,
+        )
+
+    def restore(self, checkpoint: Checkpoint, *, training: bool) -> None:
+        """Gives the objects what a checkpoint holds, each object once.
+
+        Args:
+            checkpoint: What to read.
+            training: Whether the model is about to be trained. If not, optimizers are left alone and the
+                checkpoint may hold objects that were not made.
+
+        Raises:
+            CheckpointMismatchError: The checkpoint is of another model. Nothing was changed.
+        """
+        new = {
+            name: made
+            for name, made in self._scope.objects.items()
+            if name not in self._restored
+            and (training or not isinstance(made, torch.optim.Optimizer))
+        }
+        if not new:
+            return
+        saved = checkpoint.model()
+        saved.update({alias: saved[name] for alias, name in checkpoint.state["aliases"].items()})
+        _check_match(checkpoint, _tensors(new), saved, new, training=training)
+        if training:
+            self._check_optimizers(checkpoint)
+        for name, made in new.items():
+            if isinstance(made, torch.optim.Optimizer):
+                self._restore_optimizer(name, made, checkpoint)
+            elif isinstance(made, nn.Module):
+                _copy(_module_tensors(name, made), saved)
+            else:
+                made.load_state_dict(_with_tensors(checkpoint.state["others"][name], name, saved))
+        self._restored.update(new)
+
+    def _check_optimizers(self, checkpoint: Checkpoint) -> None:
+        made, saved = self._scope.objects, checkpoint.state["objects"]
+        for name, optimizer in self._scope.optimizers().items():
+            if saved.get(name) != type(optimizer).__name__:
+                raise CheckpointMismatchError(
+                    f"{name!r} is a {type(made[name]).__name__}, and the checkpoint {str(checkpoint.path)!r} was "
+                    f"trained with {'none' if name not in saved else 'a ' + saved[name]}. Use the same optimizer, or "
+                    "another model_dir (with warm_start_from to keep the weights)."
+                )
+
+    def _restore_optimizer(
+        self, name: str, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint
+    ) -> None:
+        names = self._scope.parameter_names()
+        saved, numbers = checkpoint.optimizer(), checkpoint.state["optimizers"][name]["numbers"]
+        state: dict[int, dict[str, Any]] = {}
+        for position, parameter in enumerate(_parameters(optimizer)):
+            prefix = f"{name}.{_name_of(parameter, name, names)}."
+            slots: dict[str, Any] = {
+                key[len(prefix) :]: value.clone()
+                for key, value in saved.items()
+                if key.startswith(prefix) and "." not in key[len(prefix) :]
+            }
+            slots.update(numbers.get(prefix, {}))
+            if slots:
+                state[position] = slots
+        groups = optimizer.state_dict()["param_groups"]
+        for group, options in zip(groups, self._options_to_use(name, checkpoint), strict=False):
+            group.update(options)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+        """The saved learning rate and so on go on, unless the optimizer is now made with others."""
+        saved = checkpoint.state["optimizers"][name]
+        if saved["made_with"] == self._made_with[name]:
+            options: list[dict[str, Any]] = saved["options"]
+            return options
+        for group, (before, now) in enumerate(
+            zip(saved["made_with"], self._made_with[name], strict=False)
+        ):
+            for key in sorted(before.keys() | now.keys()):
+                if before.get(key) != now.get(key):
+                    _log.info(
+                        "%s now has %s = %s (parameter group %d); the checkpoint was trained with %s.",
+                        name, key, now.get(key), group, before.get(key),
+                    )  # fmt: skip
+        return self._made_with[name]
+
+
+def _check_match(
+    checkpoint: Checkpoint,
+    expected: Mapping[str, Tensor],
+    saved: Mapping[str, Tensor],
+    objects: Mapping[str, Any],
+    *,
+    training: bool,
+) -> None:
+    """Raises one error that names all that is missing, unexpected or of another shape."""
+    missing = sorted(expected.keys() - saved.keys())
+    unexpected = sorted(
+        name
+        for name in saved.keys() - expected.keys()
+        if training or any(name.startswith(f"{made}.") for made in objects)
+    )
+    reshaped = sorted(
+        f"{name} ({list(saved[name].shape)} in the checkpoint, {list(expected[name].shape)} in the model)"
+        for name in expected.keys() & saved.keys()
+        if expected[name].shape != saved[name].shape
+    )
+    found = {
+        "missing from the checkpoint": missing,
+        "only in the checkpoint": unexpected,
+        "of another shape": reshaped,
+    }
+    if any(found.values()):
+        listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items() if names)
+        raise CheckpointMismatchError(
+            f"The checkpoint {str(checkpoint.path)!r} belongs to another model; {listed}. Use another model_dir, "
+            "or make the model as it was when the checkpoint was written."
+        )
+
+
+def _tensors(objects: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Every tensor of the objects but the optimizers', by its name in a checkpoint."""
+    found: dict[str, Tensor] = {}
+    for name, made in objects.items():
+        if isinstance(made, nn.Module):
+            found.update(_module_tensors(name, made))
+        elif not isinstance(made, torch.optim.Optimizer):
+            found.update(_leaves(made.state_dict(), name))
+    return found
+
+
+def _module_tensors(name: str, module: nn.Module) -> dict[str, Tensor]:
+    state = module.state_dict()
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name}.{key} is a {type(value).__name__}: checkpoints hold tensors only. Leave "
+                "get_extra_state out of the module, or let it return a tensor."
+            )
+    return {f"{name}.{key}": value for key, value in state.items()}
+
+
+def _copy(targets: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, tensor in targets.items():
+            tensor.copy_(saved[name])
+
+
+def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tied tensors once, and the other names that they have."""
+    kept: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, tensor in tensors.items():
+        where = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and where in first:
+            aliases[name] = first[where]
+        else:
+            first[where] = name
+            kept[name] = tensor
+    return kept, aliases
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach()
+    return tensor.to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:
+    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _name_of(parameter: Tensor, optimizer: str, names: Mapping[int, str]) -> str:
+    try:
+        return names[id(parameter)]
+    except KeyError:
+        raise ValueError(
+            f"{optimizer!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
+            "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
+        ) from None
+
+
+def _slots(
+    name: str, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter in _parameters(optimizer):
+        prefix = f"{name}.{_name_of(parameter, name, names)}."
+        for slot, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[prefix + slot] = value
+            elif value is not None:
+                numbers.setdefault(prefix, {})[slot] = value
+    return tensors, numbers
+
+
+def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Learning rate and so on, per parameter group, as JSON gives them back."""
+    return [
+        {key: _json_value(value) for key, value in group.items() if _is_json(key, value)}
+        for group in optimizer.state_dict()["param_groups"]
+    ]
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_json(key: str, value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return key != "params" and isinstance(value, (bool, int, float, str, tuple, list, type(None)))
+
+
+def _leaves(state: Any, path: str) -> dict[str, Tensor]:
+    if isinstance(state, Tensor):
+        return {path: state}
+    if isinstance(state, Mapping):
+        items: Iterable[tuple[Any, Any]] = state.items()
+    elif isinstance(state, (list, tuple)):
+        items = enumerate(state)
+    else:
+        return {}
+    return {
+        name: leaf for key, value in items for name, leaf in _leaves(value, f"{path}.{key}").items()
+    }
+
+
+_TENSOR = {"tensor": True}
+
+
+def _without_tensors(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return _TENSOR
+    if isinstance(state, Mapping):
+        return {"mapping": [[key, _without_tensors(value)] for key, value in state.items()]}
+    if isinstance(state, (list, tuple)):
+        return {type(state).__name__: [_without_tensors(value) for value in state]}
+    if state is None or isinstance(state, (bool, int, float, str)):
+        return state
+    raise TypeError(
+        f"A state_dict holds a {type(state).__name__}, which a checkpoint cannot keep: use tensors, "
+        "numbers, strings, lists and dicts."
+    )
+
+
+def _with_tensors(state: Any, path: str, saved: Mapping[str, Tensor]) -> Any:
+    if state == _TENSOR:
+        return saved[path].clone()
+    if not isinstance(state, dict):
+        return state
+    ((kind, inner),) = state.items()
+    if kind == "mapping":
+        return {key: _with_tensors(value, f"{path}.{key}", saved) for key, value in inner}
+    items = [_with_tensors(value, f"{path}.{at}", saved) for at, value in enumerate(inner)]
+    return tuple(items) if kind == "tuple" else items

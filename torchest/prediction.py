@@ -1,0 +1,94 @@
+"""A run of prediction: from the values of a batch to one dict per example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from torchest.errors import suggest
+from torchest.keys import ModeKeys
+from torchest.loop import run_steps
+from torchest.train_step import values_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torchest.feed import Feed
+    from torchest.hooks.base import Session, SessionRunHook
+    from torchest.running_model import RunningModel
+
+
+def run_prediction(
+    model: RunningModel,
+    feed: Feed,
+    session: Session,
+    hooks: Sequence[SessionRunHook],
+    keys: Sequence[str] | str | None,
+) -> Iterator[Any]:
+    """Predicts with a model that has been made and restored.
+
+    Args:
+        model: The model.
+        feed: The batches.
+        session: The model as hooks see it.
+        hooks: The user's.
+        keys: Which predictions to give; None: all.
+
+    Yields:
+        For each batch its predictions as numpy, a dict if the model gives a dict.
+    """
+
+    def step(batch: tuple[Any, Any]) -> Any:
+        spec = model(batch[0], None, ModeKeys.PREDICT)
+        session.values = values_of(spec)
+        return _numpy(_selected(spec.predictions, keys))
+
+    return run_steps(feed.batches(), step, session, hooks)
+
+
+def examples(batch: Any) -> Iterator[Any]:
+    """The predictions of one batch, example by example.
+
+    Raises:
+        ValueError: The predictions are not all of the same number of examples.
+    """
+    if not isinstance(batch, dict):
+        yield from batch
+        return
+    lengths = {key: len(value) if np.ndim(value) else None for key, value in batch.items()}
+    if len(set(lengths.values())) > 1 or None in lengths.values():
+        listed = ", ".join(f"{key!r}: {length}" for key, length in lengths.items())
+        raise ValueError(
+            f"Predictions must all have one row per example; they have these numbers of rows: {listed}. "
+            "predict(..., yield_single_examples=False) gives them as they are."
+        )
+    for row in zip(*batch.values(), strict=True):
+        yield dict(zip(batch, row, strict=True))
+
+
+def _selected(predictions: Any, keys: Sequence[str] | str | None) -> Any:
+    if keys is None:
+        return predictions
+    if not isinstance(predictions, Mapping):
+        raise ValueError(
+            f"predict_keys={keys!r} needs predictions that are a dict, and model_fn gave a "
+            f"{type(predictions).__name__}. Leave predict_keys out."
+        )
+    wanted = [keys] if isinstance(keys, str) else list(keys)
+    for key in wanted:
+        if key not in predictions:
+            raise ValueError(
+                f"predict_keys has {key!r}, which is no prediction.{suggest(key, predictions)}"
+            )
+    return {key: value for key, value in predictions.items() if key in wanted}
+
+
+def _numpy(predictions: Any) -> Any:
+    if isinstance(predictions, Mapping):
+        return {key: _numpy(value) for key, value in predictions.items()}
+    if isinstance(predictions, Tensor):
+        return predictions.detach().cpu().numpy()
+    return predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)

@@ -1,0 +1,125 @@
+"""RunConfig: how an estimator runs, apart from what it computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+class _UseDefault:
+    def __repr__(self) -> str:
+        return "<default>"
+
+
+USE_DEFAULT: Final[Any] = _UseDefault()
+_DEFAULT_SAVE_SECS = 600
+_MEANINGLESS = ("session_config", "device_fn", "protocol", "experimental_max_worker_delay_secs")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How an estimator runs: where it writes, how often, how much it keeps.
+
+    Attributes:
+        model_dir: Where checkpoints and events go. None: what the estimator is given, or a temporary
+            directory.
+        tf_random_seed: The seed of initial weights, dropout and shuffling. None: torch's global random
+            state is used as it stands, and input is shuffled differently in every run.
+        save_summary_steps: Write summaries every so many steps; None or 0 switches them off.
+        save_checkpoints_steps: Save every so many steps, counted from the step training starts at.
+        save_checkpoints_secs: Save every so many seconds (600 if neither is given). Setting one of the
+            two to None, without giving the other, switches checkpoints off.
+        session_config: Means nothing here; accepted so that old code runs, and logged.
+        keep_checkpoint_max: How many checkpoints to keep; None or 0 keeps all.
+        keep_checkpoint_every_n_hours: Besides those, keep one every so many hours.
+        log_step_count_steps: Log the loss and the speed every so many steps; None switches it off.
+        train_distribute: Means nothing here; processes are started by torchrun.
+        device_fn: Means nothing here; accepted and logged.
+        protocol: Means nothing here; accepted and logged.
+        eval_distribute: Means nothing here; processes are started by torchrun.
+        experimental_distribute: Means nothing here; processes are started by torchrun.
+        experimental_max_worker_delay_secs: Means nothing here; accepted and logged.
+        session_creation_timeout_secs: Means nothing here; accepted.
+        checkpoint_save_graph_def: Means nothing here; accepted.
+
+    Raises:
+        ValueError: An argument is out of its range, or both ways of saving are given.
+
+    >>> RunConfig(save_checkpoints_steps=100).save_checkpoints_secs is None
+    True
+    >>> RunConfig().save_checkpoints_secs
+    600
+    """
+
+    model_dir: str | None = None
+    tf_random_seed: int | None = None
+    save_summary_steps: int | None = 100
+    save_checkpoints_steps: int | None = USE_DEFAULT
+    save_checkpoints_secs: int | None = USE_DEFAULT
+    session_config: Any = None
+    keep_checkpoint_max: int | None = 5
+    keep_checkpoint_every_n_hours: float = 10000
+    log_step_count_steps: int | None = 100
+    train_distribute: Any = None
+    device_fn: Any = None
+    protocol: Any = None
+    eval_distribute: Any = None
+    experimental_distribute: Any = None
+    experimental_max_worker_delay_secs: Any = None
+    session_creation_timeout_secs: int = 7200
+    checkpoint_save_graph_def: bool = True
+
+    def __post_init__(self) -> None:
+        self._resolve_saving()
+        for name in ("save_checkpoints_steps", "save_checkpoints_secs", "log_step_count_steps"):
+            self._check(name, self._is_none_or(name, at_least=1), "a number above 0, or None")
+        for name in ("save_summary_steps", "keep_checkpoint_max"):
+            self._check(name, self._is_none_or(name, at_least=0), "a number of at least 0, or None")
+        self._check(
+            "keep_checkpoint_every_n_hours",
+            self.keep_checkpoint_every_n_hours > 0,
+            "a number of hours above 0",
+        )
+        self._check(
+            "tf_random_seed",
+            self.tf_random_seed is None or isinstance(self.tf_random_seed, int),
+            "a whole number, or None",
+        )
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A copy with some fields changed.
+
+        Giving one of `save_checkpoints_steps` and `save_checkpoints_secs` clears the other.
+        """
+        saving = ("save_checkpoints_steps", "save_checkpoints_secs")
+        for given, other in (saving, saving[::-1]):
+            if changes.get(given) is not None and other not in changes:
+                changes[other] = None
+        return dataclasses.replace(self, **changes)
+
+    def ignored(self) -> list[str]:
+        """The names of fields that were set and mean nothing on PyTorch."""
+        return [name for name in _MEANINGLESS if getattr(self, name) is not None]
+
+    def _resolve_saving(self) -> None:
+        steps, secs = self.save_checkpoints_steps, self.save_checkpoints_secs
+        if steps is USE_DEFAULT and secs is USE_DEFAULT:
+            steps, secs = None, _DEFAULT_SAVE_SECS
+        steps = None if steps is USE_DEFAULT else steps
+        secs = None if secs is USE_DEFAULT else secs
+        if steps is not None and secs is not None:
+            raise ValueError(
+                f"save_checkpoints_steps={steps} and save_checkpoints_secs={secs} cannot both be "
+                "given: checkpoints are saved by steps or by seconds. Leave one out."
+            )
+        object.__setattr__(self, "save_checkpoints_steps", steps)
+        object.__setattr__(self, "save_checkpoints_secs", secs)
+
+    def _is_none_or(self, name: str, at_least: int) -> bool:
+        value = getattr(self, name)
+        return value is None or value >= at_least
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"RunConfig: {name}={getattr(self, name)!r} must be {expected}.")

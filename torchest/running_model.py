@@ -1,0 +1,89 @@
+"""A model_fn together with the objects that it made: what the loop trains, evaluates and asks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from torchest.checkpoint import Checkpoint
+from torchest.keys import ModeKeys
+from torchest.object_state import ObjectState
+from torchest.scope import Scope
+
+if TYPE_CHECKING:
+    from torchest.hooks.base import SessionRunHook
+    from torchest.model_fn import ModelFn
+    from torchest.spec import EstimatorSpec
+
+_log = logging.getLogger("torchest")
+
+
+class ModelHooks(NamedTuple):
+    """The hooks that a model_fn asks for in its `EstimatorSpec`."""
+
+    training_chief: tuple[SessionRunHook, ...]
+    training: tuple[SessionRunHook, ...]
+    evaluation: tuple[SessionRunHook, ...]
+    prediction: tuple[SessionRunHook, ...]
+
+
+class RunningModel:
+    """The objects of one model, and the calls of its model_fn.
+
+    A model for training is used by one loop. A model that is not for training may be used for evaluation
+    and prediction, by several threads at once.
+
+    Args:
+        model_fn: The function.
+        device: Where the model runs.
+        training: Whether the model is for training.
+    """
+
+    def __init__(self, model_fn: ModelFn, device: torch.device, *, training: bool) -> None:
+        self.scope = Scope(device, training=training)
+        self.state = ObjectState(self.scope)
+        self._model_fn = model_fn
+        self._training = training
+        self._created: dict[str, ModelHooks] = {}
+        self._lock = threading.Lock()
+
+    def create(
+        self, features: Any, labels: Any, mode: str, checkpoint_path: str | None
+    ) -> ModelHooks:
+        """Makes the objects from a first batch, and restores them, unless that has been done.
+
+        Returns:
+            The hooks that model_fn asked for the first time.
+        """
+        with self._lock:
+            if mode in self._created:
+                return self._created[mode]
+            _log.info("Calling model_fn.")
+            with self.scope.creating():
+                spec = self._run(features, labels, mode, grad=self._training)
+            _log.info("Done calling model_fn.")
+            self.state.remember_options()
+            if checkpoint_path is not None:
+                _log.info("Restoring parameters from %s", checkpoint_path)
+                self.state.restore(Checkpoint(checkpoint_path), training=self._training)
+            self._created[mode] = ModelHooks(
+                tuple(spec.training_chief_hooks),
+                tuple(spec.training_hooks),
+                tuple(spec.evaluation_hooks),
+                tuple(spec.prediction_hooks),
+            )
+            return self._created[mode]
+
+    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
+        """Runs model_fn on one batch."""
+        if mode == ModeKeys.TRAIN:
+            return self._run(features, labels, mode, grad=True)
+        with torch.inference_mode():
+            return self._run(features, labels, mode, grad=False)
+
+    def _run(self, features: Any, labels: Any, mode: str, *, grad: bool) -> EstimatorSpec:
+        with self.scope.active(), torch.set_grad_enabled(grad):
+            return self._model_fn(features, labels, mode)

@@ -1,0 +1,193 @@
+"""What a model_fn makes once and uses on every batch: `get_or_create`.
+
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 5))
+        ...
+
+A `Scope` holds the objects of one model. The loop makes a scope active while it calls model_fn. The
+first call is the creation pass: it runs on the first batch only so that the objects come into being, and
+whatever else it did, to buffers and to random state, is undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from torchest.errors import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+T = TypeVar("T")
+_active: ContextVar[Scope] = ContextVar("torchest_scope")
+
+
+def get_or_create(name: str, factory: Callable[[], T]) -> T:
+    """The object called `name` of the running model; made by `factory` on the first call.
+
+    What lives longer than a batch is made with it: modules, optimizers, schedulers, anything with
+    `state_dict` and `load_state_dict`. It is in every checkpoint under its name. Modules come back on the
+    device that the model runs on, so make an optimizer from the module that this function returned.
+
+    Args:
+        name: A name of its own in the model.
+        factory: Makes the object, without arguments.
+
+    Returns:
+        What `factory` made, the same object on every call.
+
+    Raises:
+        RuntimeError: Called outside a model_fn, or for a new name after the first batch.
+        TypeError: `factory` cannot be called, or what it made cannot be kept in a checkpoint.
+    """
+    try:
+        scope = _active.get()
+    except LookupError:
+        raise RuntimeError(
+            f"get_or_create({name!r}) was called outside a model_fn: it works only while an estimator "
+            "runs a model_fn. Elsewhere, make the object directly."
+        ) from None
+    return scope.get_or_create(name, factory)
+
+
+class Scope:
+    """The objects of one model by name, on one device.
+
+    Args:
+        device: Where modules are put.
+        training: Whether modules are in training mode.
+    """
+
+    def __init__(self, device: torch.device, *, training: bool) -> None:
+        self.objects: dict[str, Any] = {}
+        self._device = device
+        self._training = training
+        self._creation: _Creation | None = None
+        self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Lets `get_or_create` find this scope."""
+        token = _active.set(self)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """The creation pass: new objects are made, other effects of what runs inside are undone."""
+        with self._lock:
+            self._creation = _Creation(self._device)
+            try:
+                yield
+            finally:
+                creation, self._creation = self._creation, None
+                creation.undo_effects()
+
+    def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
+        """See the function of this name."""
+        if name in self.objects:
+            existing: T = self.objects[name]
+            return existing
+        self._check_name(name, factory)
+        if self._creation is None:
+            raise RuntimeError(
+                f"get_or_create({name!r}) came after the first batch: every object has to be made the first "
+                f"time model_fn runs, since checkpoints are restored right after it.{suggest(name, self.objects)}"
+            )
+        with self._creation.factory_running(), torch.enable_grad():
+            made = factory()
+        if not hasattr(made, "state_dict") or not hasattr(made, "load_state_dict"):
+            raise TypeError(
+                f"get_or_create({name!r}) made a {type(made).__name__}, which has no state_dict: it could not "
+                "be kept in a checkpoint. Make an nn.Module, an optimizer or another object with state_dict "
+                "and load_state_dict."
+            )
+        if isinstance(made, nn.Module):
+            made.to(self._device).train(self._training)
+            self._creation.watch(made)
+        self.objects[name] = made
+        return made
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules among the objects."""
+        return {name: made for name, made in self.objects.items() if isinstance(made, nn.Module)}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimizers among the objects."""
+        return {
+            name: made
+            for name, made in self.objects.items()
+            if isinstance(made, torch.optim.Optimizer)
+        }
+
+    def parameter_names(self) -> dict[int, str]:
+        """The name of each parameter, by the parameter's `id`."""
+        return {
+            id(parameter): f"{name}.{within}" if within else name
+            for name, module in self.modules().items()
+            for within, parameter in module.named_parameters()
+        }
+
+    @staticmethod
+    def _check_name(name: str, factory: object) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"get_or_create: name={name!r} must be a string that is not empty.")
+        if not callable(factory):
+            raise TypeError(
+                f"get_or_create({name!r}): factory must be a function that makes the object, not a "
+                f"{type(factory).__name__}. Write `lambda: ...` around it, so that it is made only once."
+            )
+
+
+class _Creation:
+    """Keeps what a creation pass must not change: buffers, and the stream of random numbers.
+
+    Factories draw from the stream of random numbers one after the other, as if nothing had run between
+    them; what the rest of model_fn draws is given back. So a model starts from the weights, and goes on
+    with the random numbers, that a plain script with the same seed would have.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._factories = _random_state(device)
+        self._buffers: list[tuple[Tensor, Tensor]] = []
+
+    @contextlib.contextmanager
+    def factory_running(self) -> Iterator[None]:
+        outside = _random_state(self._device)
+        _set_random_state(self._device, self._factories)
+        try:
+            yield
+        finally:
+            self._factories = _random_state(self._device)
+            _set_random_state(self._device, outside)
+
+    def watch(self, module: nn.Module) -> None:
+        self._buffers.extend((buffer, buffer.clone()) for buffer in module.buffers())
+
+    def undo_effects(self) -> None:
+        _set_random_state(self._device, self._factories)
+        with torch.no_grad():
+            for buffer, before in self._buffers:
+                buffer.copy_(before)
+
+
+def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return torch.get_rng_state(), on_device
+
+
+def _set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1], device)

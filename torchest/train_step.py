@@ -1,0 +1,106 @@
+"""One training step: loss, gradients, optimizers."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from torchest.keys import ModeKeys
+from torchest.optimizers import row_gradients
+from torchest.optimizers.base import RowOptimizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from torchest.distributed.strategy import Strategy
+    from torchest.hooks.base import Session
+    from torchest.running_model import RunningModel
+    from torchest.spec import EstimatorSpec
+
+_running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
+
+
+def backward(loss: torch.Tensor) -> None:
+    """Computes gradients inside a `train_op` that is a function.
+
+    Such a function steps its optimizers itself; this stands for `loss.backward()` there, and also
+    synchronises the gradients where several processes train.
+
+    Args:
+        loss: A scalar.
+
+    Raises:
+        RuntimeError: Called outside a `train_op`.
+    """
+    try:
+        step = _running.get()
+    except LookupError:
+        raise RuntimeError(
+            "torchest.backward(loss) was called outside a train_op: it works only in a function given as "
+            "EstimatorSpec(train_op=...). Elsewhere, call loss.backward()."
+        ) from None
+    step.backward(loss)
+
+
+class TrainStep:
+    """Runs one step on each batch that it is called with.
+
+    Args:
+        model: The model.
+        strategy: Where it runs.
+        session: Is told the values of each step, and counts the steps.
+    """
+
+    def __init__(self, model: RunningModel, strategy: Strategy, session: Session) -> None:
+        self._model = model
+        self._strategy = strategy
+        self._session = session
+        self._parameters = [
+            parameter
+            for module in model.scope.modules().values()
+            for parameter in module.parameters()
+        ]
+
+    def __call__(self, batch: tuple[Any, Any]) -> EstimatorSpec:
+        """Trains on one batch of (features, labels)."""
+        spec = self._model(*batch, ModeKeys.TRAIN)
+        row_gradients.clear(self._parameters)
+        if callable(spec.train_op):
+            self._call(spec.train_op)
+        else:
+            self._optimize(spec)
+        self._session.global_step += 1
+        self._session.values = values_of(spec)
+        return spec
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Computes gradients; those of optimizers that do not know rows become dense."""
+        self._strategy.backward(loss)
+        for optimizer in self._model.scope.optimizers().values():
+            if not isinstance(optimizer, RowOptimizer):
+                for group in optimizer.param_groups:
+                    for parameter in group["params"]:
+                        row_gradients.densify(parameter)
+
+    def _optimize(self, spec: EstimatorSpec) -> None:
+        optimizers = spec.train_op if isinstance(spec.train_op, (list, tuple)) else [spec.train_op]
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.backward(spec.loss)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    def _call(self, train_op: Any) -> None:
+        token = _running.set(self)
+        try:
+            train_op()
+        finally:
+            _running.reset(token)
+
+
+def values_of(spec: EstimatorSpec) -> dict[str, Any]:
+    """The values of a step by the names that hooks ask for them by."""
+    predictions = spec.predictions
+    named = predictions if isinstance(predictions, dict) else {"predictions": predictions}
+    values = {**named, **(spec.eval_metric_ops or {}), "loss": spec.loss}
+    return {name: value for name, value in values.items() if value is not None}

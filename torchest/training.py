@@ -1,0 +1,121 @@
+"""A run of training: the hooks that every run has, and the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchest import files
+from torchest.checkpoint import write_checkpoint
+from torchest.hooks.checkpoint_saver import CheckpointSaverHook
+from torchest.hooks.nan_loss import NanTensorHook, NoCheckpointOfNan
+from torchest.hooks.progress import (
+    LoggingTensorHook,
+    ProgressBarHook,
+    StepCounterHook,
+    SummarySaverHook,
+)
+from torchest.hooks.stop_at_step import StopAtStepHook
+from torchest.loop import run_steps
+from torchest.summary import SummaryWriter
+from torchest.train_step import TrainStep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torchest.distributed.strategy import Strategy
+    from torchest.feed import Feed
+    from torchest.hooks.base import Session, SessionRunHook
+    from torchest.hooks.checkpoint_saver import CheckpointSaverListener
+    from torchest.run_config import RunConfig
+    from torchest.running_model import RunningModel
+
+_log = logging.getLogger("torchest")
+
+
+def run_training(  # noqa: PLR0913 - all that a run is made of
+    model: RunningModel,
+    feed: Feed,
+    session: Session,
+    strategy: Strategy,
+    config: RunConfig,
+    hooks: Sequence[SessionRunHook],
+    listeners: Sequence[CheckpointSaverListener],
+    last_step: int | None,
+) -> None:
+    """Trains a model that has been made and restored.
+
+    Args:
+        model: The model.
+        feed: The batches.
+        session: The model as hooks see it, at the step that training starts at.
+        strategy: Where the model runs.
+        config: How often to save and to tell.
+        hooks: The user's.
+        listeners: Called around each checkpoint.
+        last_step: The global step to end at; None ends with the input.
+    """
+    step = TrainStep(model, strategy, session)
+    every_steps = config.log_step_count_steps
+    nan = NanTensorHook(every_steps=every_steps or 100)
+    with contextlib.ExitStack() as opened:
+        all_hooks: list[SessionRunHook] = [nan]
+        if strategy.is_chief:
+            all_hooks += _saving(config, [NoCheckpointOfNan(nan), *listeners])
+        all_hooks += hooks
+        if strategy.is_chief:
+            all_hooks += _telling(config, opened, last_step, session.global_step)
+        if last_step is not None:
+            all_hooks.append(StopAtStepHook(last_step=last_step))
+        spec = None
+        for spec in run_steps(feed.batches(), step, session, all_hooks):  # noqa: B007
+            pass
+    if spec is not None:
+        _log.info("Loss for final step: %s.", session.run("loss"))
+
+
+def _saving(
+    config: RunConfig, listeners: Sequence[CheckpointSaverListener]
+) -> list[SessionRunHook]:
+    if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
+        return []
+    directory = config.model_dir
+    assert directory is not None
+    files.remove_leftovers(Path(directory))
+
+    def save(session: Session) -> str:
+        return write_checkpoint(
+            directory, session.global_step, session.contents, keep=config.keep_checkpoint_max
+        )
+
+    return [
+        CheckpointSaverHook(
+            directory,
+            save_secs=config.save_checkpoints_secs,
+            save_steps=config.save_checkpoints_steps,
+            saver=save,
+            listeners=listeners,
+        )
+    ]
+
+
+def _telling(
+    config: RunConfig, opened: contextlib.ExitStack, last_step: int | None, start: int
+) -> list[SessionRunHook]:
+    """Log lines, summaries and the progress bar."""
+    hooks: list[SessionRunHook] = []
+    every_steps, save_steps = config.log_step_count_steps, config.save_summary_steps
+    if every_steps or save_steps:
+        assert config.model_dir is not None
+        writer = opened.enter_context(contextlib.closing(SummaryWriter(config.model_dir)))
+        if every_steps:
+            hooks.append(StepCounterHook(every_steps, summary_writer=writer))
+        if save_steps:
+            hooks.append(SummarySaverHook(save_steps, writer))
+    if every_steps:
+        names = {"loss": "loss", "step": "global_step"}
+        hooks.append(LoggingTensorHook(names, every_n_iter=every_steps))
+    hooks.append(ProgressBarHook("training", None if last_step is None else last_step - start))
+    return hooks
