@@ -1,0 +1,120 @@
+"""Losses of single examples, and their reduction to one number.
+
+    losses = sigmoid_cross_entropy(labels, logits)           # one per example
+    loss = reduce(losses, weights, Reduction.SUM)
+
+No function here moves anything to the host or checks values; heads check labels before.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Reduction:
+    """How the losses of a batch become one number.
+
+    Attributes:
+        AUTO: The same as SUM_OVER_BATCH_SIZE.
+        NONE: No reduction: one loss per example.
+        SUM: The weighted sum.
+        SUM_OVER_BATCH_SIZE: The weighted sum divided by the number of losses (not by the sum of weights).
+    """
+
+    AUTO = "auto"
+    NONE = "none"
+    SUM = "sum"
+    SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+
+    @classmethod
+    def all(cls) -> tuple[str, ...]:
+        """All reductions."""
+        return (cls.AUTO, cls.NONE, cls.SUM, cls.SUM_OVER_BATCH_SIZE)
+
+    @classmethod
+    def validate(cls, key: str) -> None:
+        """Raises ValueError unless `key` is a reduction."""
+        if key not in cls.all():
+            raise ValueError(
+                f"Invalid Reduction {key!r}: it must be one of {', '.join(map(repr, cls.all()))}."
+            )
+
+
+def reduce(
+    losses: Tensor,
+    weights: Tensor | None = None,
+    reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
+) -> Tensor:
+    """The losses of a batch as one number.
+
+    Args:
+        losses: Of any shape, one or more per example.
+        weights: What each loss counts; of a shape that broadcasts to that of `losses`. None: 1 each.
+        reduction: One of `Reduction`.
+
+    Returns:
+        A scalar, or for `Reduction.NONE` the weighted losses. The loss of no examples is 0.
+
+    >>> reduce(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 2.0])).item()
+    2.3333...
+    """
+    Reduction.validate(reduction)
+    weighted = losses if weights is None else losses * weights
+    if reduction == Reduction.NONE:
+        return weighted
+    total = weighted.sum()
+    return total if reduction == Reduction.SUM else total / max(losses.numel(), 1)
+
+
+def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+    """−label·log σ(logit) − (1 − label)·log(1 − σ(logit)), elementwise.
+
+    Args:
+        labels: Numbers from 0 to 1, of the shape of `logits`.
+        logits: Of any shape.
+    """
+    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+
+
+def softmax_cross_entropy(class_ids: Tensor, logits: Tensor) -> Tensor:
+    """−log softmax(logits)[class id] of each example.
+
+    Args:
+        class_ids: int64 [..., 1], from 0 to n_classes − 1.
+        logits: [..., n_classes].
+
+    Returns:
+        [..., 1].
+    """
+    return -F.log_softmax(logits, dim=-1).gather(-1, class_ids)
+
+
+def squared_error(labels: Tensor, predictions: Tensor) -> Tensor:
+    """(prediction − label)², elementwise.
+
+    Args:
+        labels: Of the shape of `predictions`.
+        predictions: Of any shape.
+    """
+    return (predictions - labels.to(predictions.dtype)).square()
+
+
+def poisson(labels: Tensor, log_rates: Tensor, *, compute_full_loss: bool = True) -> Tensor:
+    """The negative log likelihood of counts, exp(log rate) − count·log rate, elementwise.
+
+    Args:
+        labels: The counts, of the shape of `log_rates`.
+        log_rates: Logarithms of the expected counts.
+        compute_full_loss: Add Stirling's approximation of log(count!), count·log(count) − count +
+            log(2π·count)/2, where the count is above 1.
+    """
+    labels = labels.to(log_rates.dtype)
+    losses = log_rates.exp() - labels * log_rates
+    if not compute_full_loss:
+        return losses
+    stirling = labels * labels.log() - labels + 0.5 * (2 * math.pi * labels).log()
+    return losses + torch.where(labels > 1, stirling, 0.0)

@@ -1,0 +1,315 @@
+"""Metrics as values: built from one batch, merged with those of other batches, computed at the end.
+
+    value = metrics.mean(losses) .merge(metrics.mean(more_losses))
+    value.compute()                               # a scalar tensor
+
+    torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops={"mae": metrics.mean_absolute_error(y, output)})
+
+A metric holds sums over examples, its `statistics`: those of two batches are added, and so are those of two
+processes. Nothing here waits for the device. A batch without rows leaves every metric as it is, and a
+metric of nothing, or of examples that all weigh 0, is 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+SomeMetric = TypeVar("SomeMetric", bound="Metric")
+
+
+@dataclass(frozen=True, eq=False)
+class Metric(ABC):
+    """A metric of the examples seen so far.
+
+    To make a metric of your own, derive from this class, build `statistics` from a batch in a function,
+    and write `compute`.
+
+    Attributes:
+        statistics: float64; sums over examples, so that those of two sets of examples add up.
+    """
+
+    statistics: Tensor
+
+    @abstractmethod
+    def compute(self) -> Tensor:
+        """The metric, a float32 scalar on the device of `statistics`."""
+
+    def merge(self: SomeMetric, other: SomeMetric) -> SomeMetric:
+        """The metric of both sets of examples.
+
+        Raises:
+            TypeError: `other` is another kind of metric.
+        """
+        if type(other) is not type(self) or other.statistics.shape != self.statistics.shape:
+            raise TypeError(
+                f"A {_describe(self)} cannot be merged with a {_describe(other)}: both must be the same metric."
+            )
+        ours = self.statistics.to(other.statistics.device)
+        return dataclasses.replace(self, statistics=ours + other.statistics)
+
+
+def _describe(metric: Metric) -> str:
+    shape = list(getattr(metric, "statistics", torch.empty(0)).shape)
+    return f"{type(metric).__name__} with statistics of shape {shape}"
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Metric):
+    """A weighted mean. `statistics` are the weighted sum and the sum of the weights."""
+
+    def compute(self) -> Tensor:
+        """Weighted sum / sum of the weights."""
+        return _as_result(self._mean())
+
+    @classmethod
+    def empty(cls) -> Mean:
+        """The mean of nothing."""
+        return cls(torch.zeros(2, dtype=torch.float64))
+
+    def _mean(self) -> Tensor:
+        return _ratio(self.statistics[0], self.statistics[1])
+
+
+@dataclass(frozen=True, eq=False)
+class RootMean(Mean):
+    """The square root of a weighted mean."""
+
+    def compute(self) -> Tensor:
+        """√(weighted sum / sum of the weights)."""
+        return _as_result(self._mean().sqrt())
+
+
+@dataclass(frozen=True, eq=False)
+class MajorityShare(Mean):
+    """The accuracy of always answering the class that is more frequent, from the mean of labels 0 and 1."""
+
+    def compute(self) -> Tensor:
+        """max(mean, 1 − mean)."""
+        mean = self._mean()
+        return _as_result(torch.where(self.statistics[1] == 0, 0.0, torch.maximum(mean, 1 - mean)))
+
+
+@dataclass(frozen=True, eq=False)
+class AUC(Metric):
+    """The area under a curve, from counts of positives and negatives by prediction.
+
+    `statistics` [2, num_thresholds] are the weights of positives and of negatives whose prediction lies above
+    threshold i and not above threshold i + 1. The thresholds are 0, 1/(num_thresholds − 1), … 1, and the
+    outer two lie a little outside, so that 0 is above the first and 1 is not above the last.
+
+    Attributes:
+        curve: "ROC": true positive rate over false positive rate, by trapezoids. "PR": precision over
+            recall, interpolated as in Davis and Goadrich, "The Relationship Between Precision-Recall and
+            ROC Curves", 2006.
+    """
+
+    curve: str = "ROC"
+
+    def __post_init__(self) -> None:
+        if self.curve not in ("ROC", "PR"):
+            raise ValueError(f"auc: curve={self.curve!r} must be 'ROC' or 'PR'.")
+
+    @classmethod
+    def empty(cls, curve: str = "ROC", num_thresholds: int = 200) -> AUC:
+        """The area of nothing."""
+        return cls(torch.zeros(2, num_thresholds, dtype=torch.float64), curve)
+
+    def compute(self) -> Tensor:
+        """The area; 0 where there are no positives, and for ROC also where there are no negatives."""
+        above = self.statistics.flip(1).cumsum(1).flip(1)
+        area = self._roc(*above) if self.curve == "ROC" else self._precision_recall(*above)
+        return _as_result(area)
+
+    @staticmethod
+    def _roc(true_positives: Tensor, false_positives: Tensor) -> Tensor:
+        # the first threshold lies below all predictions, so everything counts as positive there
+        rate = _ratio(true_positives, true_positives[0])
+        false_rate = _ratio(false_positives, false_positives[0])
+        return torch.trapezoid(rate.flip(0), false_rate.flip(0))
+
+    @staticmethod
+    def _precision_recall(true_positives: Tensor, false_positives: Tensor) -> Tensor:
+        # between two thresholds true positives are a linear function of positives: slope, intercept
+        positives = true_positives + false_positives
+        gained = true_positives[:-1] - true_positives[1:]
+        slope = _ratio(gained, positives[:-1] - positives[1:])
+        intercept = true_positives[1:] - slope * positives[1:]
+        both = (positives[:-1] > 0) & (positives[1:] > 0)
+        growth = torch.where(both, _ratio(positives[:-1], positives[1:]), 1.0)
+        return _ratio((slope * (gained + intercept * growth.log())).sum(), true_positives[0])
+
+
+def mean(values: Tensor, weights: Tensor | None = None) -> Mean:
+    """The weighted mean of values.
+
+    Args:
+        values: Numbers or booleans of any shape, or a number.
+        weights: What each value counts; of a shape that broadcasts to that of `values`. None: 1 each.
+
+    >>> mean(torch.tensor([1.0, 2.0])).merge(mean(torch.tensor([6.0]))).compute()
+    tensor(3.)
+    """
+    return Mean(_sums(values, weights))
+
+
+def accuracy(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
+    """How often predictions equal labels.
+
+    Args:
+        labels: Class ids of any shape.
+        predictions: Class ids of the shape of `labels`.
+        weights: See `mean`.
+    """
+    _check_shapes("accuracy", labels, predictions)
+    return mean(labels == predictions, weights)
+
+
+def accuracy_baseline(labels: Tensor, weights: Tensor | None = None) -> MajorityShare:
+    """The accuracy of always answering the more frequent of the classes 0 and 1.
+
+    Args:
+        labels: 0 and 1, of any shape.
+        weights: See `mean`.
+    """
+    return MajorityShare(_sums(labels, weights))
+
+
+def precision(
+    labels: Tensor,
+    predictions: Tensor,
+    weights: Tensor | None = None,
+    threshold: float = 0.5,
+) -> Mean:
+    """The share of positives among the examples predicted positive: those above the threshold.
+
+    Args:
+        labels: 0 for negative; anything else is positive.
+        predictions: Probabilities or class ids, of the shape of `labels`.
+        weights: See `mean`.
+        threshold: What a prediction has to exceed.
+    """
+    _check_shapes("precision", labels, predictions)
+    return mean(labels != 0, _times(predictions > threshold, weights))
+
+
+def recall(
+    labels: Tensor,
+    predictions: Tensor,
+    weights: Tensor | None = None,
+    threshold: float = 0.5,
+) -> Mean:
+    """The share of examples predicted positive among the positives. For the arguments see `precision`."""
+    _check_shapes("recall", labels, predictions)
+    return mean(predictions > threshold, _times(labels != 0, weights))
+
+
+def binary_accuracy(
+    labels: Tensor,
+    predictions: Tensor,
+    weights: Tensor | None = None,
+    threshold: float = 0.5,
+) -> Mean:
+    """How often (prediction > threshold) equals the label. For the arguments see `precision`."""
+    _check_shapes("binary_accuracy", labels, predictions)
+    return mean((predictions > threshold).to(labels.dtype) == labels, weights)
+
+
+def auc(
+    labels: Tensor,
+    predictions: Tensor,
+    weights: Tensor | None = None,
+    curve: str = "ROC",
+    num_thresholds: int = 200,
+) -> AUC:
+    """The area under the ROC curve or the precision-recall curve.
+
+    Args:
+        labels: 0 for negative; anything else is positive.
+        predictions: From 0 to 1, of the shape of `labels`.
+        weights: See `mean`.
+        curve: "ROC" or "PR".
+        num_thresholds: How many thresholds the curve is followed by, at least 2.
+
+    Raises:
+        ValueError: `curve` or `num_thresholds` is out of range, or shapes differ.
+    """
+    _check_shapes("auc", labels, predictions)
+    if num_thresholds < 2:
+        raise ValueError(f"auc: num_thresholds={num_thresholds!r} must be at least 2.")
+    predictions = predictions.detach().float()
+    # adding 0 times the prediction lets a prediction of NaN make the area NaN
+    counted = _spread(weights, labels) + 0 * predictions
+    buckets = (predictions * (num_thresholds - 1)).ceil().long() - 1
+    buckets = buckets.clamp(0, num_thresholds - 1) + num_thresholds * (labels == 0)
+    statistics = counted.new_zeros(2 * num_thresholds)
+    statistics.index_add_(0, buckets.flatten(), counted.flatten())
+    return AUC(statistics.reshape(2, num_thresholds), curve)
+
+
+def mean_squared_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
+    """The mean of (prediction − label)². `predictions` have the shape of `labels`; `weights` as in `mean`."""
+    _check_shapes("mean_squared_error", labels, predictions)
+    return mean((predictions - labels).square(), weights)
+
+
+def mean_absolute_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
+    """The mean of |prediction − label|. `predictions` have the shape of `labels`; `weights` as in `mean`."""
+    _check_shapes("mean_absolute_error", labels, predictions)
+    return mean((predictions - labels).abs(), weights)
+
+
+def root_mean_squared_error(
+    labels: Tensor, predictions: Tensor, weights: Tensor | None = None
+) -> RootMean:
+    """The square root of `mean_squared_error`."""
+    _check_shapes("root_mean_squared_error", labels, predictions)
+    return RootMean(_sums((predictions - labels).square(), weights))
+
+
+def _sums(values: Tensor, weights: Tensor | None) -> Tensor:
+    """The weighted sum of the values and the sum of the weights."""
+    values = torch.as_tensor(values).detach().double()
+    weights = _spread(weights, values)
+    return torch.stack([(values * weights).sum(), weights.sum()])
+
+
+def _spread(weights: Tensor | None, values: Tensor) -> Tensor:
+    """float64 weights of the shape of the values."""
+    if weights is None:
+        return torch.ones_like(values, dtype=torch.float64)
+    weights = torch.as_tensor(weights).detach()
+    try:
+        return weights.double().expand(values.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"weights of shape {list(weights.shape)} do not fit values of shape {list(values.shape)}: give "
+            "one weight per value, or a shape that broadcasts to it."
+        ) from None
+
+
+def _times(chosen: Tensor, weights: Tensor | None) -> Tensor:
+    return chosen.double() if weights is None else chosen * _spread(weights, chosen)
+
+
+def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The quotient; 0 where the denominator is 0."""
+    is_zero = denominator == 0
+    return torch.where(is_zero, 0.0, numerator / torch.where(is_zero, 1.0, denominator))
+
+
+def _as_result(value: Tensor) -> Tensor:
+    return value.to(torch.float32)
+
+
+def _check_shapes(metric: str, labels: Tensor, predictions: Tensor) -> None:
+    if labels.shape != predictions.shape:
+        raise ValueError(
+            f"{metric}: labels of shape {list(labels.shape)} and predictions of shape {list(predictions.shape)} "
+            "must have one shape. Reshape one of them, such as by labels.unsqueeze(1)."
+        )

@@ -1,0 +1,103 @@
+"""Ftrl: follow the regularised leader, which makes sparse linear models by L1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Ftrl(RowOptimizer):
+    """Ftrl-proximal as TensorFlow computes it.
+
+    For a weight w with gradient g, accumulator n, linear term z and p = `learning_rate_power`::
+
+        n' = n + g²
+        z' = z + g + 2·l2_shrinkage·w − (n'^−p − n^−p) / lr · w
+        w' = (sign(z')·l1 − z') / (n'^−p / lr + 2·l2 + beta / lr)   if |z'| > l1, else 0
+
+    (McMahan et al., "Ad Click Prediction: a View from the Trenches", 2013; n^−p in place of √n, and l2
+    without the factor 1/2.) As z starts at 0 and not at what would give the initial weight, an initial
+    weight other than 0 is lost at its first update. L1 makes weights exactly 0.
+
+    Args:
+        params: Parameters or groups of them.
+        lr: The learning rate, or a function of the number of steps so far.
+        learning_rate_power: How the learning rate falls with the accumulator; at most 0. −0.5 divides it
+            by the square root, 0 keeps it fixed.
+        initial_accumulator_value: Where the accumulators start; at least 0.
+        l1_regularization_strength: l1, at least 0.
+        l2_regularization_strength: l2, at least 0; it enters doubled.
+        l2_shrinkage_regularization_strength: At least 0; pulls a weight towards 0 in proportion to it,
+            without entering the accumulator.
+        beta: At least 0; adds beta / (2·lr) to l2.
+
+    Raises:
+        ValueError: An option is out of its range.
+
+    >>> weight = torch.nn.Parameter(torch.tensor([0.0]))
+    >>> optimizer = Ftrl([weight], lr=0.2)
+    >>> weight.grad = torch.tensor([1.0])
+    >>> optimizer.step()
+    >>> weight.item()                                  # −1 / (√1.1 / 0.2)
+    -0.1906...
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        params: Iterable[Any],
+        lr: LearningRate = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+    ) -> None:
+        self._require(
+            learning_rate_power <= 0, "learning_rate_power", learning_rate_power, "at most 0"
+        )
+        at_least_zero = {
+            "initial_accumulator_value": initial_accumulator_value,
+            "l1_regularization_strength": l1_regularization_strength,
+            "l2_regularization_strength": l2_regularization_strength,
+            "l2_shrinkage_regularization_strength": l2_shrinkage_regularization_strength,
+            "beta": beta,
+        }
+        for name, value in at_least_zero.items():
+            self._require(value >= 0, name, value, "at least 0")
+        defaults = {"lr": lr, "learning_rate_power": learning_rate_power, **at_least_zero}
+        super().__init__(params, defaults)
+
+    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
+        return {
+            "accumulator": torch.full_like(parameter, options["initial_accumulator_value"]),
+            "linear": torch.zeros_like(parameter),
+        }
+
+    def _update(
+        self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
+    ) -> None:
+        accumulator, linear = slots["accumulator"], slots["linear"]
+        power, l1 = -options["learning_rate_power"], options["l1_regularization_strength"]
+        before = _to_power(accumulator, power)
+        accumulator.addcmul_(gradient, gradient)
+        after = _to_power(accumulator, power)
+        linear.add_(gradient)
+        linear.addcmul_(weight, after - before, value=-1 / lr)
+        linear.add_(weight, alpha=2 * options["l2_shrinkage_regularization_strength"])
+        curvature = after.div_(lr).add_(
+            2 * options["l2_regularization_strength"] + options["beta"] / lr
+        )
+        nearest = linear.clamp(-l1, l1).sub_(linear).div_(curvature)
+        weight.copy_(torch.where(linear.abs() > l1, nearest, 0.0))
+
+
+def _to_power(accumulator: Tensor, power: float) -> Tensor:
+    return accumulator.sqrt() if power == 0.5 else accumulator.pow(power)

@@ -1,0 +1,123 @@
+"""Gradients of tables by row: a step touches the rows that its batch looked up, whatever the table's size.
+
+    vectors = look_up(table, ids)      # the backward pass leaves RowGradients with the table
+    vectors.sum().backward()
+    gradient = summed(table)           # each row once
+    clear([table])
+
+The optimizers of torchest read row gradients; for any other optimizer `densify` makes a dense gradient
+of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ATTRIBUTE = "_torchest_row_gradients"
+
+
+@dataclass(frozen=True)
+class RowGradient:
+    """The gradient of some rows of a table; the gradient of all others is 0.
+
+    Attributes:
+        rows: int64 [n], row numbers. A row may occur several times: its gradient is the sum.
+        values: [n, dimension], the gradient of each of them, in the table's dtype.
+    """
+
+    rows: Tensor
+    values: Tensor
+
+
+def look_up(weight: Tensor, ids: Tensor) -> Tensor:
+    """Rows of a table.
+
+    Args:
+        weight: The table, [rows, dimension].
+        ids: int64, of any shape; every id is a row number.
+
+    Returns:
+        [*ids.shape, dimension]. Its backward pass adds a `RowGradient` to the pending ones of the table,
+        and leaves `weight.grad` alone.
+    """
+    if weight.requires_grad and torch.is_grad_enabled():
+        vectors: Tensor = _LookUp.apply(weight, ids)  # type: ignore[no-untyped-call]
+        return vectors
+    return F.embedding(ids, weight)
+
+
+def pending(parameter: Tensor) -> list[RowGradient]:
+    """The row gradients of a parameter since they were last cleared, one per backward look-up."""
+    found: list[RowGradient] | None = getattr(parameter, _ATTRIBUTE, None)
+    if found is None:
+        found = []
+        setattr(parameter, _ATTRIBUTE, found)
+    return found
+
+
+def clear(parameters: Iterable[Tensor]) -> None:
+    """Forgets the pending row gradients of the parameters."""
+    for parameter in parameters:
+        pending(parameter).clear()
+
+
+def summed(parameter: Tensor) -> RowGradient | None:
+    """All pending row gradients of a parameter in one, with each row once, in ascending order.
+
+    Sums are taken in a fixed order: the same look-ups give the same bits.
+
+    Returns:
+        None if there are none.
+    """
+    parts = pending(parameter)
+    if not parts:
+        return None
+    rows = torch.cat([part.rows for part in parts])
+    values = torch.cat([part.values for part in parts])
+    if rows.numel() == 0:
+        return RowGradient(rows, values)
+    in_order, order = torch.sort(rows, stable=True)
+    is_first = torch.ones_like(in_order, dtype=torch.bool)
+    torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
+    starts = is_first.nonzero().squeeze(1)
+    return RowGradient(in_order[starts], F.embedding_bag(order, values, starts, mode="sum"))
+
+
+def densify(parameter: Tensor) -> None:
+    """Adds the pending row gradients of a parameter to its dense `grad`, and forgets them."""
+    parts = pending(parameter)
+    if not parts:
+        return
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    for part in parts:
+        parameter.grad.index_add_(0, part.rows, part.values)
+    parts.clear()
+
+
+class _LookUp(torch.autograd.Function):
+    """A gather whose backward pass hands the gradient to the table as rows."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
+        ctx.weight = weight
+        ctx.save_for_backward(ids)
+        return F.embedding(ids, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None]:
+        (ids,) = ctx.saved_tensors
+        weight = ctx.weight
+        values = gradient.reshape(-1, weight.shape[1]).to(weight.dtype)
+        pending(weight).append(RowGradient(ids.reshape(-1), values))
+        return None, None

@@ -1,0 +1,176 @@
+"""EstimatorSpec: what a model_fn returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from torchest.errors import suggest
+from torchest.keys import ModeKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], Any]
+
+_MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
+
+
+class _Fields(NamedTuple):
+    mode: str
+    predictions: Any
+    loss: Tensor | None
+    train_op: Any
+    eval_metric_ops: dict[str, Any]
+    export_outputs: dict[str, Any] | None
+    training_chief_hooks: tuple[Any, ...]
+    training_hooks: tuple[Any, ...]
+    scaffold: Any
+    evaluation_hooks: tuple[Any, ...]
+    prediction_hooks: tuple[Any, ...]
+
+
+class EstimatorSpec(_Fields):
+    """What a model_fn computed from one batch, and what is to be done with it.
+
+    Args:
+        mode: A `ModeKeys`: what model_fn was called for.
+        predictions: A tensor or a dict of tensors by name. Needed in PREDICT.
+        loss: A scalar, or a tensor of shape [1]. Needed in TRAIN and EVAL.
+        train_op: An optimizer; a list of optimizers, which share one backward pass; or a function that
+            does backward (by `torchest.backward(loss)`) and step itself. Needed in TRAIN.
+        eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`.
+        export_outputs: Named outputs of an export.
+        training_chief_hooks: Hooks for training, on the chief only.
+        training_hooks: Hooks for training.
+        scaffold: Has no meaning on PyTorch.
+        evaluation_hooks: Hooks for evaluation.
+        prediction_hooks: Hooks for prediction.
+
+    Raises:
+        ValueError: Something that the mode needs is missing, or the loss is no scalar.
+        TypeError: Something is of another type than said above.
+
+    >>> EstimatorSpec(ModeKeys.EVAL, loss=torch.tensor([0.5])).loss
+    tensor(0.5000)
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: PLR0913
+        cls,
+        mode: str,
+        predictions: Any = None,
+        loss: Tensor | None = None,
+        train_op: TrainOp | None = None,
+        eval_metric_ops: Mapping[str, Any] | None = None,
+        export_outputs: Mapping[str, Any] | None = None,
+        training_chief_hooks: Iterable[Any] | None = None,
+        training_hooks: Iterable[Any] | None = None,
+        scaffold: Any = None,
+        evaluation_hooks: Iterable[Any] | None = None,
+        prediction_hooks: Iterable[Any] | None = None,
+    ) -> EstimatorSpec:
+        """Checks the fields."""
+        if mode not in _MODES:
+            raise ValueError(
+                f"EstimatorSpec: mode={mode!r} is no mode.{suggest(str(mode), _MODES)}"
+            )
+        return super().__new__(
+            cls,
+            mode=mode,
+            predictions=_checked_predictions(predictions, mode),
+            loss=_checked_loss(loss, mode),
+            train_op=_checked_train_op(train_op, mode),
+            eval_metric_ops=_checked_metrics(eval_metric_ops),
+            export_outputs=None if export_outputs is None else dict(export_outputs),
+            training_chief_hooks=tuple(training_chief_hooks or ()),
+            training_hooks=tuple(training_hooks or ()),
+            scaffold=scaffold,
+            evaluation_hooks=tuple(evaluation_hooks or ()),
+            prediction_hooks=tuple(prediction_hooks or ()),
+        )
+
+
+def _checked_predictions(predictions: Any, mode: str) -> Any:
+    if predictions is None:
+        if mode == ModeKeys.PREDICT:
+            raise ValueError(
+                "EstimatorSpec: predictions are missing: in PREDICT give a tensor or a dict of tensors."
+            )
+        return {}
+    if isinstance(predictions, Mapping):
+        for name, value in predictions.items():
+            _check_array(f"predictions[{name!r}]", value)
+        return dict(predictions)
+    _check_array("predictions", predictions)
+    return predictions
+
+
+def _check_array(name: str, value: Any) -> None:
+    # strings stay on the host, in values that have a shape and become arrays by numpy()
+    if not (hasattr(value, "shape") and hasattr(value, "numpy")) and not hasattr(value, "dtype"):
+        raise TypeError(
+            f"EstimatorSpec: {name} must be a tensor, not a {type(value).__name__}. Make one with torch.as_tensor."
+        )
+
+
+def _checked_loss(loss: Any, mode: str) -> Tensor | None:
+    if loss is None:
+        if mode != ModeKeys.PREDICT:
+            name = "TRAIN" if mode == ModeKeys.TRAIN else "EVAL"
+            raise ValueError(f"EstimatorSpec: loss is missing: in {name} give a scalar tensor.")
+        return None
+    if not isinstance(loss, Tensor):
+        raise TypeError(
+            f"EstimatorSpec: loss must be a scalar tensor, not a {type(loss).__name__}."
+        )
+    if loss.numel() != 1:
+        raise ValueError(
+            f"EstimatorSpec: loss has shape {list(loss.shape)} and must be a scalar: reduce it, such as by "
+            "loss.mean()."
+        )
+    return loss.reshape(())
+
+
+def _checked_train_op(train_op: Any, mode: str) -> Any:
+    if train_op is None:
+        if mode == ModeKeys.TRAIN:
+            raise ValueError(
+                "EstimatorSpec: train_op is missing: in TRAIN give an optimizer, a list of optimizers, or a function."
+            )
+        return None
+    if isinstance(train_op, torch.optim.Optimizer):
+        return train_op
+    if callable(train_op) and not isinstance(train_op, type):
+        return train_op
+    if isinstance(train_op, (list, tuple)):
+        others = [each for each in train_op if not isinstance(each, torch.optim.Optimizer)]
+        if train_op and not others:
+            return list(train_op)
+        found = f"a list with a {type(others[0]).__name__}" if others else "an empty list"
+    else:
+        is_class = isinstance(train_op, type)
+        found = f"the class {train_op.__name__}" if is_class else f"a {type(train_op).__name__}"
+    raise TypeError(
+        f"EstimatorSpec: train_op must be a torch.optim.Optimizer, a list of them, or a function; it is {found}."
+    )
+
+
+def _checked_metrics(metrics: Any) -> dict[str, Any]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"EstimatorSpec: eval_metric_ops must be a dict of metrics by name, not a {type(metrics).__name__}."
+        )
+    for name, value in metrics.items():
+        if not callable(getattr(value, "compute", None)):
+            raise TypeError(
+                f"EstimatorSpec: eval_metric_ops[{name!r}] is a {type(value).__name__}, not a metric. Use a value of "
+                "torchest.metrics, such as metrics.mean(values)."
+            )
+    return dict(metrics)
