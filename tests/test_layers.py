@@ -62,16 +62,12 @@ def imported_modules(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_to_lower_ranks(path):
     rank = rank_of(name_of(path))
-    too_high = {
-        name: rank_of(name) for name in imported_modules(path) if rank_of(name) > rank
-    }
+    too_high = {name: rank_of(name) for name in imported_modules(path) if rank_of(name) > rank}
     assert not too_high, f"{name_of(path)} has rank {rank}"
 
 
 def test_there_is_no_import_cycle():
-    graph = {
-        name_of(path).removesuffix(".__init__"): imported_modules(path) for path in MODULES
-    }
+    graph = {name_of(path).removesuffix(".__init__"): imported_modules(path) for path in MODULES}
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
@@ -83,3 +79,13 @@ def test_there_is_no_import_cycle():
 
     for module in graph:
         visit(module, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_is_pickled(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not used & {"torch.save", "torch.load"}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            assert "pickle" not in ast.unparse(node)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchest.hooks.base import Session, SessionRunArgs, SessionRunHook
+from torchest.hooks.stop_at_step import StopAtStepHook
+from torchest.loop import run_steps
+from torchest.object_state import ObjectState
+from torchest.scope import Scope
+
+
+class Recorder(SessionRunHook):
+    def __init__(self, name, calls):
+        self.name, self.calls = name, calls
+
+    def note(self, what):
+        self.calls.append(f"{self.name}.{what}")
+
+    def begin(self):
+        self.note("begin")
+
+    def after_create_session(self, session, coord):
+        assert coord is None
+        self.note("after_create_session")
+
+    def before_run(self, run_context):
+        self.note("before_run")
+
+    def after_run(self, run_context, run_values):
+        assert run_values.results is None
+        self.note("after_run")
+
+    def end(self, session):
+        self.note("end")
+
+    def on_error(self, exception):
+        self.note(f"on_error {type(exception).__name__}")
+
+
+@pytest.fixture
+def session():
+    scope = Scope(torch.device("cpu"), training=True)
+    return Session(scope, ObjectState(scope), 15)
+
+
+def run(session, batches, hooks, fail_at=None):
+    def step(batch):
+        if batch == fail_at:
+            raise RuntimeError("broken batch")
+        session.values = {"loss": torch.tensor(float(batch))}
+        session.global_step += 1
+        return batch
+
+    return list(run_steps(iter(batches), step, session, hooks))
+
+
+def test_the_order_of_calls(session):
+    calls = []
+    a, b = Recorder("A", calls), Recorder("B", calls)
+    assert run(session, [1], [a, b]) == [1]
+    assert calls == [
+        "A.begin", "B.begin", "A.after_create_session", "B.after_create_session",
+        "A.before_run", "B.before_run", "A.after_run", "B.after_run",
+        "A.before_run", "B.before_run",  # the end of the input is found only now
+        "A.end", "B.end",
+    ]  # fmt: skip
+
+
+def test_a_stop_lets_the_other_hooks_finish_the_step(session):
+    calls = []
+    stop = StopAtStepHook(num_steps=2)
+    assert run(session, [1, 2, 3], [stop, Recorder("A", calls)]) == [1, 2]
+    assert calls[-3:] == ["A.before_run", "A.after_run", "A.end"]
+
+
+def test_an_exception_ends_without_end(session):
+    calls = []
+    with pytest.raises(RuntimeError, match="broken batch"):
+        run(session, [1, 2], [Recorder("A", calls)], fail_at=2)
+    assert calls[-2:] == ["A.before_run", "A.on_error RuntimeError"]
+    assert "A.end" not in calls
+
+
+def test_fetched_values_are_numpy_and_the_step_is_the_one_before(session):
+    seen = []
+
+    class Fetch(SessionRunHook):
+        def before_run(self, run_context):
+            return SessionRunArgs({"step": "global_step", "losses": ["loss"]})
+
+        def after_run(self, run_context, run_values):
+            seen.append((run_values.results, run_context.session.run("global_step")))
+
+    run(session, [1, 2], [Fetch()])
+    assert seen == [({"step": 15, "losses": [1.0]}, 16), ({"step": 16, "losses": [2.0]}, 17)]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(session):
+    class Fetch(SessionRunHook):
+        def before_run(self, run_context):
+            return SessionRunArgs("los")
+
+    with pytest.raises(
+        ValueError, match=r"asks for 'los', which the step has not\. Did you mean 'loss'\?"
+    ):
+        run(session, [1], [Fetch()])
+
+
+@pytest.mark.parametrize("given", [{}, {"num_steps": 1, "last_step": 1}])
+def test_stop_at_step_needs_one_number(given):
+    with pytest.raises(ValueError, match="give exactly one of the two"):
+        StopAtStepHook(**given)
