@@ -1,0 +1,429 @@
+"""Columns of rows on the host, in one normal form.
+
+Users give features as tensors, numpy arrays, lists, pandas Series or Arrow arrays. `to_host` brings
+each of them into one of three forms, which the rest of the library takes:
+
+- `torch.Tensor`, as it came;
+- `numpy.ndarray` of numbers, bools, byte strings ("S") or datetimes;
+- `pyarrow.Array` for text, bytes, lists of differing length, dictionaries (pandas categories) and
+  numbers with missing values. Missing (None, NaN in an object column, pd.NA, NaT) is null there.
+
+The first dimension counts the rows.
+
+>>> to_host([1, 2, 3])
+array([1, 2, 3])
+>>> to_host(["a", None]).to_pylist()
+['a', None]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+HostArray: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor | pa.Array[Any]"
+
+_WAY_OUT = (
+    "give a tensor, a numpy array, a list, a pandas Series or an Arrow array with one entry per row"
+)
+_NUMPY_KINDS = "biufSMm"  # what a numpy array may hold and stay; "U" and "O" become Arrow arrays
+
+
+def to_host(value: Any, name: str = "value") -> HostArray:
+    """The value in its normal form.
+
+    Args:
+        value: A column: tensor, numpy array, list, pandas Series, Index or array, Arrow array. Any
+            number of rows, also none.
+        name: What to call it in errors, e.g. the feature's name.
+
+    Returns:
+        A tensor, numpy array or Arrow array. Floats of a Python list become float32 and ints int64;
+        everything else keeps its dtype. Nothing is copied that need not be.
+
+    Raises:
+        TypeError: The value is not a column, or holds something else than numbers, text, bytes,
+            dates or lists of these.
+        ValueError: The value has no rows dimension (rank 0).
+    """
+    result: HostArray = _normal_form(value, name)
+    return result
+
+
+def is_arrow(value: Any) -> bool:
+    """Whether the value is an Arrow array; does not import pyarrow."""
+    if not type(value).__module__.startswith("pyarrow"):
+        return False
+    import pyarrow as pa
+
+    return isinstance(value, pa.Array)
+
+
+def is_textual(array: HostArray) -> bool:
+    """Whether the array holds strings or bytes, also in dictionaries or lists."""
+    if isinstance(array, torch.Tensor):
+        return False
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind in "SU"
+    import pyarrow.types as pt
+
+    kind: Any = array.type
+    while pt.is_dictionary(kind) or _is_list(kind):
+        kind = kind.value_type
+    return _is_text(kind)
+
+
+def length(array: HostArray) -> int:
+    """The number of rows."""
+    return len(array)
+
+
+def check_lengths(columns: Mapping[Any, HostArray]) -> int:
+    """The number of rows that all columns share.
+
+    Raises:
+        ValueError: Two columns differ; names both and their lengths.
+    """
+    if not columns:
+        raise ValueError("There are no features; give at least one column.")
+    lengths = {name: length(column) for name, column in columns.items()}
+    first, rows = next(iter(lengths.items()))
+    for name, other in lengths.items():
+        if other != rows:
+            raise ValueError(
+                f"{first!r} has {rows} rows and {name!r} has {other}; all must have the same number of rows."
+            )
+    return rows
+
+
+def take(array: HostArray, indices: np.ndarray[Any, Any]) -> HostArray:
+    """The rows at the indices (int64, each in 0…rows − 1), copied."""
+    if isinstance(array, np.ndarray):
+        return array.take(indices, axis=0)
+    if isinstance(array, torch.Tensor):
+        return array[torch.from_numpy(indices)]
+    import pyarrow as pa
+
+    return array.take(pa.array(indices))
+
+
+def slice_rows(array: HostArray, start: int, stop: int) -> HostArray:
+    """The rows start…stop − 1, as a view."""
+    if isinstance(array, (np.ndarray, torch.Tensor)):
+        return array[start:stop]
+    return array.slice(start, max(stop - start, 0))
+
+
+def concatenate(parts: Sequence[HostArray]) -> HostArray:
+    """The rows of all parts, one part after the other.
+
+    Parts of one column may differ in form where one block of a file had missing values and another
+    had none: numbers widen, a part without any value takes the type of the others.
+
+    Raises:
+        ValueError: There are no parts, or their types cannot be joined.
+    """
+    if not parts:
+        raise ValueError("There is nothing to concatenate.")
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    if all(isinstance(part, torch.Tensor) for part in parts):
+        return torch.cat(parts)  # type: ignore[arg-type]
+    if any(isinstance(part, torch.Tensor) for part in parts):
+        return torch.cat([to_tensor(part) for part in parts])
+    joined: HostArray = _concatenate_arrow(parts)
+    return joined
+
+
+def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
+    """The numbers as a tensor of the same dtype; memory is shared where it may be written to.
+
+    Missing floats become NaN; ints with missing values become float64 with NaN, bools float32. Lists
+    of one length become one more dimension.
+
+    Raises:
+        TypeError: The array holds text, bytes or dates.
+        ValueError: The array holds lists of differing length.
+    """
+    if isinstance(array, torch.Tensor):
+        return array
+    if not isinstance(array, np.ndarray):
+        array = _arrow_numbers(array, name)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name!r} holds {_content(array)}, and numbers are needed; "
+            "convert it, or use it through a categorical column."
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.from_numpy(array)
+
+
+def _normal_form(value: Any, name: str) -> Any:
+    if isinstance(value, torch.Tensor):
+        _check_rank(value, name)
+        return value
+    if isinstance(value, np.ndarray):
+        _check_rank(value, name)
+        return _from_numpy(value, name)
+    if isinstance(value, (list, tuple, range)):
+        return _from_list(value, name)
+    library = type(value).__module__.partition(".")[0]
+    if library == "pandas":
+        return _from_pandas(value, name)
+    if library == "pyarrow":
+        return _from_arrow(value, name)
+    if np.isscalar(value) or isinstance(value, (str, bytes)):
+        raise ValueError(_rank_0(name, value))
+    if hasattr(value, "__array__") and not isinstance(value, Mapping):
+        return to_host(np.asarray(value), name)
+    raise TypeError(f"{name!r} is a {type(value).__name__}, which is not understood; {_WAY_OUT}.")
+
+
+def _check_rank(value: torch.Tensor | np.ndarray[Any, Any], name: str) -> None:
+    if value.ndim == 0:
+        raise ValueError(_rank_0(name, value))
+
+
+def _rank_0(name: str, value: Any) -> str:
+    shown = value.item() if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else value
+    return (
+        f"{name!r} is the single value {shown!r} (rank 0), and one value per row is needed; "
+        f"for a batch of one row give [{shown!r}]."
+    )
+
+
+def _content(array: np.ndarray[Any, Any]) -> str:
+    return {"S": "byte strings", "M": "dates", "m": "time differences"}.get(
+        array.dtype.kind, f"values of dtype {array.dtype}"
+    )
+
+
+def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
+    if array.dtype.kind in _NUMPY_KINDS:
+        return array
+    if array.dtype.kind not in "UO":
+        raise TypeError(
+            f"{name!r} has the numpy dtype {array.dtype}, which is not understood; {_WAY_OUT}."
+        )
+    if array.ndim == 1:
+        return _objects_to_arrow(array, name)
+    # Further dimensions of strings become lists of one length each, as Arrow has no others.
+    import pyarrow as pa
+
+    rows, width = array.shape[0], int(np.prod(array.shape[1:]))
+    if array.ndim > 2:
+        raise ValueError(
+            f"{name!r} is an array of strings of shape {array.shape}; at most two dimensions, "
+            "[rows, values], are understood."
+        )
+    cells = _objects_to_arrow(array.reshape(-1), name)
+    if isinstance(cells, np.ndarray):
+        return cells.reshape(rows, width)
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
+    return pa.ListArray.from_arrays(offsets, cells)
+
+
+def _from_list(values: Sequence[Any], name: str) -> Any:
+    leaf: Any = values
+    while isinstance(leaf, (list, tuple, range)) and len(leaf):
+        leaf = leaf[0]
+    if isinstance(leaf, torch.Tensor) and all(isinstance(value, torch.Tensor) for value in values):
+        return torch.stack(list(values))
+    try:
+        array = np.array(values)
+    except ValueError:  # lists of differing length
+        return _objects_to_arrow(values, name)
+    if array.dtype.kind in "biufMm":
+        ours = array.dtype == np.float64 and not isinstance(leaf, (np.ndarray, np.generic))
+        return array.astype(np.float32) if ours else array
+    return _objects_to_arrow(values, name)
+
+
+def _from_pandas(value: Any, name: str) -> Any:
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        raise TypeError(
+            f"{name!r} is a pandas DataFrame and one column is needed; give {name}['column']."
+        )
+    if value is pd.NA or value is pd.NaT or not hasattr(value, "dtype"):
+        raise ValueError(_rank_0(name, value))
+    series: pd.Series[Any] = pd.Series(value)
+    if isinstance(series.dtype, np.dtype):
+        return _from_numpy(series.to_numpy(), name)
+    return _objects_to_arrow(series, name)
+
+
+def _objects_to_arrow(values: Any, name: str) -> Any:
+    """Anything with cells that Python or pandas knows, through Arrow's own conversion."""
+    import pyarrow as pa
+
+    try:
+        array: Any = pa.array(values, from_pandas=True)
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+    ) as error:
+        raise TypeError(
+            f"{name!r} holds values that do not make one column ({str(error).splitlines()[0]}); "
+            f"make them all text, or all numbers."
+        ) from error
+    return _from_arrow_array(array, name)
+
+
+def _from_arrow(value: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    if isinstance(value, pa.Scalar):
+        raise ValueError(_rank_0(name, value.as_py()))
+    if isinstance(value, pa.ChunkedArray):
+        value = _combine(value)
+    if not isinstance(value, pa.Array):
+        raise TypeError(f"{name!r} is an Arrow {type(value).__name__} and one column is needed.")
+    return _from_arrow_array(value, name)
+
+
+def _from_arrow_array(value: Any, name: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    kind = value.type
+    if hasattr(pt, "is_string_view") and (pt.is_string_view(kind) or pt.is_binary_view(kind)):
+        # Arrow cannot take rows of views, hence the one copy.
+        return value.cast(pa.large_string() if pt.is_string_view(kind) else pa.large_binary())
+    if _is_number(kind):
+        return value if value.null_count else value.to_numpy(zero_copy_only=False)
+    if pt.is_timestamp(kind) or pt.is_date(kind) or pt.is_duration(kind):
+        return value.to_numpy(zero_copy_only=False)  # null is NaT there
+    if pt.is_fixed_size_list(kind) and _is_number(kind.value_type):
+        flat = value.flatten()
+        if not value.null_count and not flat.null_count:
+            return flat.to_numpy(zero_copy_only=False).reshape(len(value), kind.list_size)
+    if _is_understood(kind):
+        return value
+    raise TypeError(
+        f"{name!r} holds values of the Arrow type {kind}, which is not understood; make them numbers "
+        "or text, e.g. with .astype(float) or .astype(str)."
+    )
+
+
+def _combine(chunks: pa.ChunkedArray[Any]) -> Any:
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    kind: Any = chunks.type
+    if chunks.num_chunks == 1:
+        return chunks.chunk(0)
+    if pt.is_dictionary(kind):
+        chunks = chunks.unify_dictionaries()
+    elif _is_text(kind) and chunks.nbytes > np.iinfo(np.int32).max:
+        # The offsets of `string` end at 2 GiB.
+        chunks = chunks.cast(pa.large_string() if pt.is_string(kind) else pa.large_binary())
+    return chunks.combine_chunks()
+
+
+def _concatenate_arrow(parts: Sequence[HostArray]) -> Any:
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    arrays: list[Any] = [_as_arrow(part) for part in parts]
+    if len({array.type for array in arrays}) > 1:
+        arrays = [a.dictionary_decode() if pt.is_dictionary(a.type) else a for a in arrays]
+    try:
+        joined = pa.concat_tables(
+            [pa.table({"column": array}) for array in arrays], promote_options="permissive"
+        )
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        kinds = " and ".join(sorted({str(array.type) for array in arrays}))
+        raise ValueError(f"Parts of one column hold {kinds}, which cannot be joined.") from error
+    return _from_arrow(joined["column"], "column")
+
+
+def _as_arrow(array: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(array, np.ndarray) and array.ndim > 1:
+        return pa.FixedSizeListArray.from_arrays(_as_arrow(array.reshape(-1)), array[0].size)
+    return array if is_arrow(array) else pa.array(array)
+
+
+def _arrow_numbers(array: Any, name: str) -> np.ndarray[Any, Any]:
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    kind = array.type
+    if pt.is_dictionary(kind):
+        return _arrow_numbers(array.dictionary_decode(), name)
+    if _is_list(kind):
+        return _arrow_lists(array, name)
+    if pt.is_null(kind):
+        return np.full(len(array), np.nan, np.float32)
+    if not _is_number(kind):
+        what = (
+            "text"
+            if pt.is_string(kind) or pt.is_large_string(kind)
+            else f"values of the Arrow type {kind}"
+        )
+        raise TypeError(
+            f"{name!r} holds {what}, and numbers are needed; convert it, or use it through a "
+            "categorical column."
+        )
+    if array.null_count and not pt.is_floating(kind):
+        array = array.cast(pa.float32() if pt.is_boolean(kind) else pa.float64(), safe=False)
+    return np.asarray(array.to_numpy(zero_copy_only=False))
+
+
+def _arrow_lists(array: Any, name: str) -> np.ndarray[Any, Any]:
+    import pyarrow.compute as pc
+
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
+    if len(lengths) and lengths.min() != lengths.max():
+        raise ValueError(
+            f"{name!r} holds lists of {lengths.min()} to {lengths.max()} values, and a tensor needs lists "
+            "of one length; pad them, or use the feature through a categorical column."
+        )
+    width = int(lengths[0]) if len(lengths) else 0
+    return _arrow_numbers(array.flatten(), name).reshape(len(lengths), width)
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    return pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    strings = pt.is_string(kind) or pt.is_large_string(kind)
+    return (
+        strings or pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind)
+    )
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)
+
+
+def _is_understood(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    if pt.is_dictionary(kind) or _is_list(kind):
+        return _is_understood(kind.value_type)
+    return _is_number(kind) or _is_text(kind) or pt.is_null(kind)
