@@ -49,7 +49,7 @@ class Feed:
         if first is None:
             return
         yield first
-        used = first[0].usage if isinstance(first[0], Features) else None
+        used = first[0].usage.copy() if isinstance(first[0], Features) else None
         self._ahead = in_background(
             (self._on_device(features, labels, used) for features, labels in self._source), _AHEAD
         )

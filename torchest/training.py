@@ -11,13 +11,9 @@ from torchest import files
 from torchest.checkpoint import write_checkpoint
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook
 from torchest.hooks.nan_loss import NanTensorHook, NoCheckpointOfNan
-from torchest.hooks.progress import (
-    LoggingTensorHook,
-    ProgressBarHook,
-    StepCounterHook,
-    SummarySaverHook,
-)
+from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.stop_at_step import StopAtStepHook
+from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.loop import run_steps
 from torchest.summary import SummaryWriter
 from torchest.train_step import TrainStep
@@ -113,7 +109,7 @@ def _telling(
         if every_steps:
             hooks.append(StepCounterHook(every_steps, summary_writer=writer))
         if save_steps:
-            hooks.append(SummarySaverHook(save_steps, writer))
+            hooks.append(SummarySaverHook(save_steps, summary_writer=writer))
     if every_steps:
         names = {"loss": "loss", "step": "global_step"}
         hooks.append(LoggingTensorHook(names, every_n_iter=every_steps))

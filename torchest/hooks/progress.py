@@ -1,4 +1,4 @@
-"""What training tells while it runs: log lines, the speed, a progress bar, summaries."""
+"""What training tells while it runs: log lines and a progress bar."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.hooks.base import Session
-    from torchest.summary import SummaryWriter
 
 _log = logging.getLogger("torchest")
 
@@ -89,58 +88,6 @@ class LoggingTensorHook(SessionRunHook):
             return
         line = ", ".join(f"{name} = {value}" for name, value in values.items())
         _log.info("%s%s", line, "" if elapsed is None else f" ({elapsed:.3f} sec)")
-
-
-class StepCounterHook(SessionRunHook):
-    """Logs steps per second, and writes them as `global_step/sec`.
-
-    Args:
-        every_n_steps: Steps between two measurements.
-        every_n_secs: Seconds between two measurements.
-        summary_writer: Where to write; None only logs.
-    """
-
-    def __init__(
-        self,
-        every_n_steps: int | None = 100,
-        every_n_secs: float | None = None,
-        *,
-        summary_writer: SummaryWriter | None = None,
-    ) -> None:
-        self._timer = SecondOrStepTimer(every_n_secs, every_n_steps)
-        self._writer = summary_writer
-
-    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Measures when it is due."""
-        step = run_context.session.global_step
-        if not self._timer.should_trigger_for_step(step):
-            return
-        elapsed, steps = self._timer.update_last_triggered_step(step)
-        if elapsed and steps:
-            rate = steps / elapsed
-            _log.info("global_step/sec: %g", rate)
-            if self._writer is not None:
-                self._writer.scalars({"global_step/sec": rate}, step)
-
-
-class SummarySaverHook(SessionRunHook):
-    """Writes the loss for TensorBoard, at the first step and every so many steps after it.
-
-    Args:
-        save_steps: Steps between two summaries.
-        summary_writer: Where to write.
-    """
-
-    def __init__(self, save_steps: int, summary_writer: SummaryWriter) -> None:
-        self._timer = SecondOrStepTimer(every_steps=save_steps)
-        self._writer = summary_writer
-
-    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Writes when it is due."""
-        session = run_context.session
-        if self._timer.should_trigger_for_step(session.global_step):
-            self._timer.update_last_triggered_step(session.global_step)
-            self._writer.scalars({"loss": float(session.run("loss"))}, session.global_step)
 
 
 class ProgressBarHook(SessionRunHook):

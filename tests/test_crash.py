@@ -1,0 +1,127 @@
+"""Training that is killed at any moment goes on from the newest complete checkpoint.
+
+Each trial is a process of its own that is killed with SIGKILL: first at every file operation of a save, one
+after the other, then at random moments.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+
+import pytest
+import torch
+
+import torchest
+from torchest.checkpoint import Checkpoint, latest_checkpoint
+
+_FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
+_LARGE = 20_000
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that fork from one that has imported torch, so that a trial takes a moment."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_crash"])
+    return context
+
+
+def model_fn(features, labels, mode):
+    """Its parameters and Adam's moments are a function of the number of steps."""
+
+    def make():
+        net = torch.nn.Linear(_LARGE, 1)
+        torch.nn.init.zeros_(net.weight)
+        torch.nn.init.zeros_(net.bias)
+        return net
+
+    net = torchest.get_or_create("net", make)
+    loss = net(features["x"]).mean()
+    optimizer = torchest.get_or_create("adam", lambda: torch.optim.Adam(net.parameters(), lr=0.5))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=optimizer)
+
+
+def train(model_dir, steps):
+    config = torchest.RunConfig(
+        save_checkpoints_steps=1,
+        keep_checkpoint_max=2,
+        save_summary_steps=None,
+        log_step_count_steps=None,
+    )
+    estimator = torchest.Estimator(model_fn, model_dir, config)
+    estimator.train(lambda: {"x": torch.ones(1, _LARGE)}, steps=steps)
+
+
+def train_and_die(model_dir, at_operation):
+    """Trains, and is killed at a file operation of this number inside model_dir."""
+    count = itertools.count()
+
+    def watch(event, arguments):
+        if event in _FILE_OPERATIONS and model_dir in str(arguments) and next(count) == at_operation:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    train(model_dir, 3)
+
+
+def train_for_ever(model_dir):
+    train(model_dir, 1_000_000)
+
+
+def step_that_loads(model_dir):
+    """Reads the newest checkpoint in full and compares it with what that many steps make of it."""
+    path = latest_checkpoint(model_dir)
+    if path is None:
+        return -1
+    checkpoint = Checkpoint(path)
+    weight = checkpoint.model()["net.weight"]
+    # Adam with a constant gradient moves by its learning rate in every step
+    expected = torch.full_like(weight, -0.5 * checkpoint.global_step)
+    torch.testing.assert_close(weight, expected, rtol=1e-3, atol=1e-3)
+    slots = checkpoint.optimizer()
+    if checkpoint.global_step:
+        assert slots["adam.net.weight.step"] == checkpoint.global_step
+    return checkpoint.global_step
+
+
+def test_a_kill_at_every_file_operation_of_a_save(tmp_path, processes):
+    model_dir = str(tmp_path)
+    step, kills = -1, 0
+    for operation in itertools.count():
+        process = processes.Process(target=train_and_die, args=(model_dir, operation))
+        process.start()
+        process.join(60)
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+        before, step = step, step_that_loads(model_dir)
+        assert step >= before
+    assert kills >= 25
+    assert step_that_loads(model_dir) >= 3
+    left = sorted(os.listdir(model_dir))
+    assert [name for name in left if name.startswith(".")] == []
+
+
+def test_a_kill_at_a_random_moment(tmp_path, processes):
+    model_dir = str(tmp_path)
+    moments = random.Random(0)
+    step = -1
+    for _ in range(30):
+        process = processes.Process(target=train_for_ever, args=(model_dir,))
+        process.start()
+        time.sleep(moments.uniform(0.0, 0.4))
+        process.kill()
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        before, step = step, step_that_loads(model_dir)
+        assert step >= before
+    assert step > 30
+    train(model_dir, 1)
+    assert step_that_loads(model_dir) == step + 1

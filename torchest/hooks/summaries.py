@@ -1,0 +1,125 @@
+"""What training writes for TensorBoard: the speed, and values of steps."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.hooks.timer import SecondOrStepTimer
+from torchest.summary import SummaryWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchest.hooks.base import Session
+
+_log = logging.getLogger("torchest")
+
+
+class _WritingHook(SessionRunHook):
+    """Has a writer: one that it was given, or one of its own, which it opens and closes."""
+
+    def __init__(self, output_dir: str | None, summary_writer: SummaryWriter | None) -> None:
+        if output_dir is not None and summary_writer is not None:
+            raise ValueError(
+                f"output_dir={output_dir!r} and summary_writer cannot both be given: leave one out."
+            )
+        self._output_dir = output_dir
+        self._writer = summary_writer
+
+    def begin(self) -> None:
+        """Opens the writer."""
+        if self._output_dir is not None:
+            self._writer = SummaryWriter(self._output_dir)
+
+    def end(self, session: Session) -> None:
+        """Closes the writer."""
+        self._close()
+
+    def on_error(self, exception: BaseException) -> None:
+        """Closes the writer."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._output_dir is not None and self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class StepCounterHook(_WritingHook):
+    """Logs steps per second, and writes them as `global_step/sec`.
+
+    Args:
+        every_n_steps: Steps between two measurements.
+        every_n_secs: Seconds between two measurements.
+        output_dir: Where to write events; None, without a `summary_writer`, only logs.
+        summary_writer: Writes the events, instead of a file of the hook's own.
+
+    Raises:
+        ValueError: Both or neither of the periods, or both ways of writing, are given.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = 100,
+        every_n_secs: float | None = None,
+        output_dir: str | None = None,
+        summary_writer: SummaryWriter | None = None,
+    ) -> None:
+        super().__init__(output_dir, summary_writer)
+        self._timer = SecondOrStepTimer(every_n_secs, every_n_steps)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Measures when it is due."""
+        step = run_context.session.global_step
+        if not self._timer.should_trigger_for_step(step):
+            return
+        elapsed, steps = self._timer.update_last_triggered_step(step)
+        if elapsed and steps:
+            rate = steps / elapsed
+            _log.info("global_step/sec: %g", rate)
+            if self._writer is not None:
+                self._writer.scalars({"global_step/sec": rate}, step)
+
+
+class SummarySaverHook(_WritingHook):
+    """Writes values at the first step, and every so many steps or seconds after it.
+
+    Args:
+        save_steps: Steps between two summaries.
+        save_secs: Seconds between two summaries.
+        output_dir: Where to write events.
+        summary_writer: Writes the events, instead of a file of the hook's own.
+        scaffold: Means nothing here.
+        summary_op: What to write: a dict from tags to names of values (see `SessionRunArgs`). None: the
+            loss.
+
+    Raises:
+        ValueError: Both or neither of the periods, or of the ways of writing, are given.
+    """
+
+    def __init__(
+        self,
+        save_steps: int | None = None,
+        save_secs: float | None = None,
+        output_dir: str | None = None,
+        summary_writer: SummaryWriter | None = None,
+        scaffold: None = None,
+        summary_op: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(output_dir, summary_writer)
+        if output_dir is None and summary_writer is None:
+            raise ValueError("SummarySaverHook: give output_dir or summary_writer: where to write.")
+        self._timer = SecondOrStepTimer(save_secs, save_steps)
+        self._names = dict(summary_op or {"loss": "loss"})
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Writes when it is due."""
+        session = run_context.session
+        if self._writer is not None and self._timer.should_trigger_for_step(session.global_step):
+            self._timer.update_last_triggered_step(session.global_step)
+            values = session.run(self._names)
+            self._writer.scalars(
+                {tag: float(value) for tag, value in values.items()}, session.global_step
+            )
