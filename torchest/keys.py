@@ -16,6 +16,7 @@ class MetricKeys:
 
     LOSS = "loss"
     AVERAGE_LOSS = "average_loss"
+    LOSS_REGULARIZATION = "regularization_loss"
     GLOBAL_STEP = "global_step"
     ACCURACY = "accuracy"
     ACCURACY_BASELINE = "accuracy_baseline"

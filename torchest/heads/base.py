@@ -1,0 +1,156 @@
+"""Head: from logits to loss, metrics and predictions.
+
+head = torchest.BinaryClassHead()
+
+def model_fn(features, labels, mode):
+    net = torchest.get_or_create("net", lambda: Net(outputs=head.logits_dimension))
+    optimizer = torchest.get_or_create("optimizer", lambda: torch.optim.Adam(net.parameters()))
+    return head.create_estimator_spec(features, mode, net(features), labels, optimizer=optimizer)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from torchest.keys import ModeKeys
+from torchest.spec import EstimatorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from torchest.metrics import Metric
+
+
+class Head(ABC):
+    """What a model's logits mean: derive from this class to make a head of your own."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str | None:
+        """The name of the head; it ends the keys of its metrics."""
+
+    @property
+    @abstractmethod
+    def logits_dimension(self) -> int:
+        """The size of the last dimension of the logits."""
+
+    @property
+    @abstractmethod
+    def loss_reduction(self) -> str:
+        """How the losses of a batch become one: one of `torchest.losses.Reduction`."""
+
+    @abstractmethod
+    def loss(
+        self,
+        labels: Any,
+        logits: Any,
+        features: Any = None,
+        mode: str | None = None,
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """The loss of a batch, a scalar.
+
+        Args:
+            labels: Labels of the batch.
+            logits: [batch, logits_dimension].
+            features: Features of the batch.
+            mode: A `ModeKeys`.
+            regularization_losses: Scalars that are added to the loss.
+        """
+
+    @abstractmethod
+    def predictions(self, logits: Any, keys: Sequence[str] | None = None) -> dict[str, Any]:
+        """What the logits of a batch predict, by `PredictionKeys`.
+
+        Args:
+            logits: [batch, logits_dimension].
+            keys: Which predictions are wanted. None: all.
+        """
+
+    @abstractmethod
+    def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
+        """The metrics of no examples, by `MetricKeys`."""
+
+    @abstractmethod
+    def update_metrics(
+        self,
+        eval_metrics: Mapping[str, Metric],
+        features: Any,
+        logits: Any,
+        labels: Any,
+        mode: str | None = None,
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> dict[str, Metric]:
+        """The metrics of the examples so far and of one more batch.
+
+        Args:
+            eval_metrics: The metrics so far. They are values, and stay as they are.
+            features: Features of the batch.
+            logits: [batch, logits_dimension].
+            labels: Labels of the batch.
+            mode: A `ModeKeys`.
+            regularization_losses: As for `loss`.
+        """
+
+    def create_estimator_spec(  # noqa: PLR0913
+        self,
+        features: Any,
+        mode: str,
+        logits: Any,
+        labels: Any = None,
+        optimizer: Any = None,
+        trainable_variables: Iterable[Tensor] | None = None,  # noqa: ARG002
+        train_op_fn: Callable[[Tensor], Any] | None = None,
+        update_ops: Iterable[Any] | None = None,  # noqa: ARG002
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> EstimatorSpec:
+        """The EstimatorSpec of a batch.
+
+        Args:
+            features: Features of the batch.
+            mode: A `ModeKeys`.
+            logits: [batch, logits_dimension].
+            labels: Labels of the batch. Not needed in PREDICT.
+            optimizer: An optimizer, or a list of them. In TRAIN this or `train_op_fn` is needed.
+            trainable_variables: Not needed, since an optimizer knows its parameters.
+            train_op_fn: Makes the `train_op` of the loss, instead of `optimizer`.
+            update_ops: Not needed, since modules update their buffers in their forward pass.
+            regularization_losses: Scalars that are added to the loss.
+
+        Raises:
+            ValueError: In TRAIN, both or neither of `optimizer` and `train_op_fn` are given; or labels,
+                logits or weights are not as they must be.
+        """
+        if mode == ModeKeys.PREDICT:
+            return EstimatorSpec(mode, predictions=self.predictions(logits))
+        if mode == ModeKeys.EVAL:
+            loss, metrics = self._loss_and_metrics(labels, logits, features, regularization_losses)
+            predictions = self.predictions(logits)
+            return EstimatorSpec(mode, predictions, loss=loss, eval_metric_ops=metrics)
+        if (optimizer is None) == (train_op_fn is None):
+            given = "neither is" if optimizer is None else "both are"
+            raise ValueError(
+                f"create_estimator_spec: one of optimizer and train_op_fn must be given to train; {given} given."
+            )
+        loss = self.loss(labels, logits, features, mode, regularization_losses)
+        train_op = optimizer if train_op_fn is None else train_op_fn(loss)
+        predictions = self.predictions(logits.detach())
+        return EstimatorSpec(mode, predictions, loss=loss, train_op=train_op)
+
+    def _loss_and_metrics(
+        self,
+        labels: Any,
+        logits: Any,
+        features: Any,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, dict[str, Metric]]:
+        """Loss and metrics of one batch in EVAL."""
+        mode = ModeKeys.EVAL
+        loss = self.loss(labels, logits, features, mode, regularization_losses)
+        empty = self.metrics(regularization_losses)
+        return loss, self.update_metrics(
+            empty, features, logits, labels, regularization_losses=regularization_losses
+        )

@@ -1,0 +1,140 @@
+"""BinaryClassHead: two classes, one logit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from torchest import losses, metrics
+from torchest.heads.classes import Classes
+from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
+from torchest.heads.single import Scored, SingleHead
+from torchest.keys import MetricKeys, PredictionKeys
+from torchest.losses import Reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.metrics import Metric
+
+
+class BinaryClassHead(SingleHead):
+    """Binary classification by sigmoid cross entropy.
+
+    Labels are 0 and 1 (numbers between are taken as probabilities), or strings of `label_vocabulary`; of
+    shape [batch] or [batch, 1]. A logit above 0 means class 1.
+
+    Args:
+        weight_column: The key of a feature, or a numeric column, with the weights of the examples,
+            [batch] or [batch, 1]. None: all weigh 1.
+        thresholds: Numbers between 0 and 1: accuracy, precision and recall are also reported for each
+            of them as the least probability of class 1.
+        label_vocabulary: The two class names, where labels are strings.
+        loss_reduction: How the losses of a batch become one: one of `torchest.losses.Reduction` but
+            NONE. The default divides by the number of examples, not by the sum of their weights.
+        loss_fn: Instead of sigmoid cross entropy: a function of `labels` and `logits`, [batch, 1] each,
+            and perhaps `features`, that returns one loss per example, [batch, 1].
+        name: Ends the keys of metrics, as in "auc/<name>".
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> head = BinaryClassHead()
+    >>> head.loss(torch.tensor([0, 1]), torch.zeros(2, 1))
+    tensor(0.6931)
+    >>> list(head.predictions(torch.zeros(2, 1), keys=["logistic", "class_ids"]))
+    ['logistic', 'class_ids']
+    """
+
+    def __init__(
+        self,
+        weight_column: str | FeatureColumn | None = None,
+        thresholds: Sequence[float] | None = None,
+        label_vocabulary: Sequence[str] | None = None,
+        loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
+        loss_fn: Callable[..., Tensor] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weight_column, loss_reduction, loss_fn, name)
+        self._thresholds = checked_thresholds(thresholds)
+        self._classes = Classes(2, label_vocabulary)
+
+    @property
+    def logits_dimension(self) -> int:
+        """1."""
+        return 1
+
+    def _labels(self, labels: Any, logits: Tensor) -> Tensor:
+        name = type(self).__name__
+        if self._classes.vocabulary is not None:
+            class_ids = self._classes.vocabulary.class_ids(labels)
+            return fit_to_logits(class_ids, logits, 1, name).to(logits.dtype)
+        numbers = fit_to_logits(numeric_labels(labels, name), logits, 1, name)
+        check_range(numbers, 2, name)
+        return numbers.to(logits.dtype)
+
+    def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
+        return losses.sigmoid_cross_entropy(labels, logits)
+
+    def _metrics(self, batch: Scored) -> dict[str, Metric]:
+        labels, weights = batch.labels, batch.weights
+        class_ids, logistic = _class_ids(batch.logits), batch.logits.sigmoid()
+        found: dict[str, Metric] = {
+            MetricKeys.ACCURACY: metrics.accuracy(labels, class_ids, weights),
+            MetricKeys.PRECISION: metrics.precision(labels, class_ids, weights),
+            MetricKeys.RECALL: metrics.recall(labels, class_ids, weights),
+            MetricKeys.PREDICTION_MEAN: metrics.mean(logistic, weights),
+            MetricKeys.LABEL_MEAN: metrics.mean(labels, weights),
+            MetricKeys.ACCURACY_BASELINE: metrics.accuracy_baseline(labels, weights),
+            MetricKeys.AUC: metrics.auc(labels, logistic, weights),
+            MetricKeys.AUC_PR: metrics.auc(labels, logistic, weights, curve="PR"),
+        }
+        return found | metrics_at_thresholds(self._thresholds, labels, logistic, weights)
+
+    def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
+        def probabilities() -> Tensor:
+            return torch.cat([torch.zeros_like(logits), logits], dim=-1).softmax(-1)
+
+        return {
+            PredictionKeys.LOGITS: lambda: logits,
+            PredictionKeys.LOGISTIC: logits.sigmoid,
+            PredictionKeys.PROBABILITIES: probabilities,
+            **self._classes.predictions(logits, lambda: _class_ids(logits)),
+        }
+
+
+def _class_ids(logits: Tensor) -> Tensor:
+    return (logits > 0).long()
+
+
+def checked_thresholds(thresholds: Sequence[float] | None) -> tuple[float, ...]:
+    """Thresholds, each between 0 and 1.
+
+    Raises:
+        ValueError: One is not.
+    """
+    found = tuple(thresholds or ())
+    for threshold in found:
+        if not 0 < threshold < 1:
+            raise ValueError(
+                f"thresholds={list(found)!r} must lie between 0 and 1; {threshold!r} does not."
+            )
+    return found
+
+
+def metrics_at_thresholds(
+    thresholds: Sequence[float], labels: Tensor, probabilities: Tensor, weights: Tensor | None
+) -> dict[str, Metric]:
+    """Accuracy, precision and recall by key for each threshold."""
+    found: dict[str, Metric] = {}
+    for threshold in thresholds:
+        given = labels, probabilities, weights, threshold
+        found |= {
+            MetricKeys.ACCURACY_AT_THRESHOLD.format(threshold): metrics.binary_accuracy(*given),
+            MetricKeys.PRECISION_AT_THRESHOLD.format(threshold): metrics.precision(*given),
+            MetricKeys.RECALL_AT_THRESHOLD.format(threshold): metrics.recall(*given),
+        }
+    return found

@@ -1,0 +1,79 @@
+"""The classes of a classification head: how many, their names, and what is predicted of them."""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.heads.labels import LabelVocabulary
+from torchest.indexed_strings import IndexedStrings
+from torchest.keys import PredictionKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+
+class Classes:
+    """Some classes and their names.
+
+    Args:
+        n_classes: How many.
+        label_vocabulary: The user's names. None: their numbers.
+
+    Attributes:
+        count: How many.
+        vocabulary: The user's names, or None.
+        names: What a class is called in predictions.
+    """
+
+    def __init__(self, n_classes: int, label_vocabulary: Sequence[str] | None) -> None:
+        self.count = n_classes
+        self.vocabulary = (
+            None if label_vocabulary is None else LabelVocabulary(label_vocabulary, n_classes)
+        )
+        numbered = tuple(str(number).encode() for number in range(n_classes))
+        self.names = numbered if self.vocabulary is None else self.vocabulary.names
+
+    def predictions(
+        self, logits: Tensor, class_ids: Callable[[], Tensor]
+    ) -> dict[str, Callable[[], Any]]:
+        """What is predicted of the classes, by key, computed when called.
+
+        Args:
+            logits: [batch, ..., logits_dimension].
+            class_ids: Gives the predicted classes, int64 [batch, ..., 1].
+        """
+        return {
+            PredictionKeys.CLASS_IDS: class_ids,
+            PredictionKeys.CLASSES: lambda: IndexedStrings(class_ids(), self.names),
+            **self.all_classes(logits),
+        }
+
+    def all_classes(self, logits: Tensor) -> dict[str, Callable[[], Any]]:
+        """All class ids, int32 [batch, n_classes], and all names, the same for each example."""
+
+        def all_class_ids() -> Tensor:
+            ids = torch.arange(self.count, dtype=torch.int32, device=logits.device)
+            return ids.expand(len(logits), self.count)
+
+        return {
+            PredictionKeys.ALL_CLASS_IDS: all_class_ids,
+            PredictionKeys.ALL_CLASSES: lambda: IndexedStrings(all_class_ids().long(), self.names),
+        }
+
+
+def checked_n_classes(n_classes: Any, at_least: int, way_out: str) -> int:
+    """A number of classes.
+
+    Raises:
+        ValueError: It is no whole number, or too small.
+    """
+    if not isinstance(n_classes, numbers.Integral) or n_classes < at_least:
+        raise ValueError(
+            f"n_classes={n_classes!r} must be a whole number of at least {at_least}.{way_out}"
+        )
+    return int(n_classes)

@@ -1,0 +1,90 @@
+"""MultiClassHead: more than two classes, of which an example has one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from torchest import losses, metrics
+from torchest.heads.classes import Classes, checked_n_classes
+from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
+from torchest.heads.single import Scored, SingleHead
+from torchest.keys import MetricKeys, PredictionKeys
+from torchest.losses import Reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.metrics import Metric
+
+
+class MultiClassHead(SingleHead):
+    """Classification by softmax cross entropy.
+
+    Labels are class ids from 0 to n_classes − 1, or strings of `label_vocabulary`; of shape [batch] or
+    [batch, 1].
+
+    Args:
+        n_classes: How many classes there are, more than 2.
+        weight_column: The key of a feature, or a numeric column, with the weights of the examples,
+            [batch] or [batch, 1]. None: all weigh 1.
+        label_vocabulary: The names of the classes, where labels are strings.
+        loss_reduction: How the losses of a batch become one: one of `torchest.losses.Reduction` but
+            NONE. The default divides by the number of examples, not by the sum of their weights.
+        loss_fn: Instead of softmax cross entropy: a function of `labels` [batch, 1], `logits`
+            [batch, n_classes] and perhaps `features` that returns one loss per example, [batch, 1].
+        name: Ends the keys of metrics, as in "accuracy/<name>".
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> head = MultiClassHead(3)
+    >>> head.loss(torch.tensor([0, 2]), torch.zeros(2, 3))
+    tensor(1.0986)
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        weight_column: str | FeatureColumn | None = None,
+        label_vocabulary: Sequence[str] | None = None,
+        loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
+        loss_fn: Callable[..., Tensor] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weight_column, loss_reduction, loss_fn, name)
+        way_out = " Use BinaryClassHead for 2 classes." if n_classes == 2 else ""
+        self._classes = Classes(checked_n_classes(n_classes, 3, way_out), label_vocabulary)
+
+    @property
+    def logits_dimension(self) -> int:
+        """The number of classes."""
+        return self._classes.count
+
+    def _labels(self, labels: Any, logits: Tensor) -> Tensor:
+        name = type(self).__name__
+        if self._classes.vocabulary is not None:
+            return fit_to_logits(self._classes.vocabulary.class_ids(labels), logits, 1, name)
+        labels = fit_to_logits(numeric_labels(labels, name), logits, 1, name)
+        return check_class_ids(labels, self._classes.count, name)
+
+    def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
+        return losses.softmax_cross_entropy(labels, logits)
+
+    def _metrics(self, batch: Scored) -> dict[str, Metric]:
+        class_ids = _class_ids(batch.logits)
+        return {MetricKeys.ACCURACY: metrics.accuracy(batch.labels, class_ids, batch.weights)}
+
+    def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
+        return {
+            PredictionKeys.LOGITS: lambda: logits,
+            PredictionKeys.PROBABILITIES: lambda: logits.softmax(-1),
+            **self._classes.predictions(logits, lambda: _class_ids(logits)),
+        }
+
+
+def _class_ids(logits: Tensor) -> Tensor:
+    return torch.argmax(logits, dim=-1, keepdim=True)
