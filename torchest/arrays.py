@@ -82,7 +82,8 @@ def is_textual(array: HostArray) -> bool:
 
 def length(array: HostArray) -> int:
     """The number of rows."""
-    return len(array)
+    # len() of a nested tensor fails
+    return array.size(0) if isinstance(array, torch.Tensor) else len(array)
 
 
 def check_lengths(columns: Mapping[Any, HostArray]) -> int:

@@ -13,6 +13,13 @@ class CheckpointMismatchError(ValueError):
     """A checkpoint holds other parameters than the model: names or shapes differ."""
 
 
+class MissingFeatureError(ValueError, KeyError):
+    """A batch does not have a feature that is asked for."""
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self)  # KeyError's shows the message in quotes
+
+
 class NanLossDuringTrainingError(RuntimeError):
     """The training loss became NaN."""
 

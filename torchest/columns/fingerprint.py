@@ -71,6 +71,19 @@ def fingerprint_cat64(first: UInt64s, second: UInt64s) -> UInt64s:
     return _shift_mix(_shift_mix(folded) * _CAT_MULTIPLIER)
 
 
+def bucket_of(fingerprints: UInt64s, buckets: int) -> Int64s:
+    """The fingerprints modulo a number of buckets, as unsigned integers: ids in [0, buckets).
+
+    Args:
+        fingerprints: uint64 [n].
+        buckets: At least 1.
+    """
+    # numpy divides by a scalar several times faster than it takes the remainder
+    divisor = np.uint64(buckets)
+    remainder: UInt64s = fingerprints - fingerprints // divisor * divisor
+    return remainder.astype(np.int64)
+
+
 class _Memory:
     """Little-endian words of a buffer at any byte offset, read through overlapping views."""
 

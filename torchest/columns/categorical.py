@@ -1,0 +1,219 @@
+"""Columns that make one id of one value: a place in a vocabulary, or a hash bucket."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from torchest.columns import checks, values
+from torchest.columns.base import CategoricalColumn
+from torchest.columns.cells import MISSING, Cells
+from torchest.columns.fingerprint import bucket_of
+from torchest.columns.strings import DictionaryCache, Text
+from torchest.columns.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
+
+
+class _SimpleColumn(CategoricalColumn):
+    """A categorical column of one feature."""
+
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The key."""
+        return self.key
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key."""
+        return (self.key,)
+
+    def look_up(self, features: Features) -> Cells[Int64s]:
+        """The id of every value of a batch, −1 for an unknown and MISSING for a missing one."""
+        return values.cells(features, self.key, self).map(self._ids)
+
+    @abstractmethod
+    def _ids(self, given: values.Flat) -> Int64s: ...
+
+    @cached_property
+    def _dictionaries(self) -> DictionaryCache:
+        return DictionaryCache()
+
+
+@dataclass(frozen=True, eq=False)
+class HashedCategoricalColumn(_SimpleColumn):
+    """Hash buckets; made by `categorical_column_with_hash_bucket`."""
+
+    key: str
+    hash_bucket_size: int
+    dtype: torch.dtype | str
+
+    @property
+    def num_buckets(self) -> int:
+        """The number of buckets."""
+        return self.hash_bucket_size
+
+    def _ids(self, given: values.Flat) -> Int64s:
+        if self.dtype != checks.STRING:
+            return self._buckets(Text.of_integers(values.integers(given, self)))
+        return values.encode_text(given, self, self._buckets, self._dictionaries)
+
+    def _buckets(self, text: Text) -> Int64s:
+        ids = bucket_of(text.fingerprints(), self.hash_bucket_size)
+        ids[text.lengths == 0] = MISSING
+        return ids
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyListCategoricalColumn(_SimpleColumn):
+    """Places in a list; made by `categorical_column_with_vocabulary_list`."""
+
+    key: str
+    vocabulary_list: tuple[str | bytes | int, ...]
+    dtype: torch.dtype | str
+    default_value: int
+    num_oov_buckets: int
+
+    @property
+    def num_buckets(self) -> int:
+        """The number of words and of buckets for unknown ones."""
+        return len(self.vocabulary_list) + self.num_oov_buckets
+
+    def _ids(self, given: values.Flat) -> Int64s:
+        if self.dtype == checks.STRING:
+            return values.encode_text(given, self, self._vocabulary.ids, self._dictionaries)
+        return self._vocabulary.ids_of_integers(values.integers(given, self))
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.vocabulary_list, self.default_value, self.num_oov_buckets)
+
+
+def categorical_column_with_hash_bucket(
+    key: str, hash_bucket_size: int, dtype: Any = checks.STRING
+) -> HashedCategoricalColumn:
+    """A column whose ids are hashes of its values, for many values or ones not known beforehand.
+
+    The id is FarmHash Fingerprint64 of the text, modulo the number of buckets; an integer is hashed as
+    its decimal text. It is the same on every machine and equal to TensorFlow's. Missing values ("",
+    −1, None, NaN) have no id.
+
+    Args:
+        key: The key of the feature: text, bytes or integers, [batch] or with several values a row.
+        hash_bucket_size: The number of buckets, at least 1.
+        dtype: "string" takes text and integers, an integer dtype such as `torch.int64` only integers.
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> column = categorical_column_with_hash_bucket("town", 32)
+    >>> column.num_buckets
+    32
+    """
+    checks.key(key)
+    size = checks.count(hash_bucket_size, "hash_bucket_size", key)
+    return HashedCategoricalColumn(key, size, checks.value_dtype(dtype, key))
+
+
+def categorical_column_with_vocabulary_list(
+    key: str,
+    vocabulary_list: Iterable[str | bytes | int],
+    dtype: Any = None,
+    default_value: int = -1,
+    num_oov_buckets: int = 0,
+) -> VocabularyListCategoricalColumn:
+    """A column whose ids are the places of its values in a list.
+
+    Missing values ("", −1, None, NaN) have no id, also if the list has them.
+
+    Args:
+        key: The key of the feature: text, bytes or integers, [batch] or with several values a row.
+        vocabulary_list: The values in the order of their ids: all strings or all integers, each once.
+        dtype: "string" or an integer dtype; by default that of the list. A column of strings takes
+            integers as their decimal text.
+        default_value: The id of unknown values; −1 for none.
+        num_oov_buckets: If above 0, unknown values have one of this many ids after those of the list,
+            by their hash.
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> column = categorical_column_with_vocabulary_list("class", ["First", "Second", "Third"])
+    >>> column.num_buckets
+    3
+    """
+    checks.key(key)
+    words = _checked_words(vocabulary_list, key)
+    kind = checks.STRING if isinstance(words[0], str | bytes) else torch.int64
+    given = kind if dtype is None else checks.value_dtype(dtype, key)
+    if (given == checks.STRING) != (kind == checks.STRING):
+        raise ValueError(
+            f"dtype of column {key!r} is {dtype!r}, but vocabulary_list holds "
+            f"{'strings' if kind == checks.STRING else 'integers'} such as {words[0]!r}: make them agree."
+        )
+    check_unknown(key, default_value, num_oov_buckets, len(words))
+    return VocabularyListCategoricalColumn(key, words, given, default_value, num_oov_buckets)
+
+
+def check_unknown(key: str, default_value: object, num_oov_buckets: object, words: int) -> None:
+    """Checks what is to become of values that are not in a vocabulary.
+
+    Raises:
+        ValueError: An argument is out of range, or both are given.
+    """
+    checks.count(num_oov_buckets, "num_oov_buckets", key, least=0)
+    checks.count(default_value, "default_value", key, least=-1)
+    assert isinstance(default_value, int)
+    if default_value >= words:
+        raise ValueError(
+            f"default_value of column {key!r} is {default_value}: give an id below {words}, the size of the "
+            "vocabulary, or -1 for none."
+        )
+    if num_oov_buckets and default_value != -1:
+        raise ValueError(
+            f"Column {key!r} has both num_oov_buckets={num_oov_buckets} and default_value="
+            f"{default_value}: give one of them, as both say what unknown values become."
+        )
+
+
+def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
+    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+        raise ValueError(
+            f"vocabulary_list of column {key!r} is {words!r}: give a list of strings or of integers."
+        )
+    listed = tuple(word.item() if isinstance(word, np.generic) else word for word in words)
+    if not listed:
+        raise ValueError(f"vocabulary_list of column {key!r} is empty: give at least one value.")
+    wanted = (str, bytes) if isinstance(listed[0], str | bytes) else (int,)
+    for word in listed:
+        if isinstance(word, bool) or not isinstance(word, wanted):
+            raise ValueError(
+                f"vocabulary_list of column {key!r} holds {listed[0]!r} and {word!r}: give only strings, or only "
+                "integers."
+                if word is not listed[0]
+                else f"vocabulary_list of column {key!r} holds {word!r}: give strings or integers."
+            )
+    _check_unique(listed, key)
+    return listed
+
+
+def _check_unique(words: tuple[str | bytes | int, ...], key: str) -> None:
+    seen = set()
+    for word in words:
+        as_bytes = word.encode() if isinstance(word, str) else word
+        if as_bytes in seen:
+            raise ValueError(
+                f"vocabulary_list of column {key!r} has {word!r} twice: each value has one id, so leave one "
+                "of them out."
+            )
+        seen.add(as_bytes)

@@ -1,0 +1,90 @@
+"""Checks of the arguments that columns are made with."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import torch
+
+STRING = "string"
+
+_INTEGERS = {
+    torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32
+}  # fmt: skip
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+
+
+def key(value: object, argument: str = "key") -> str:
+    """A feature's key as it was given.
+
+    Raises:
+        ValueError: It is not a string.
+    """
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{argument} is {value!r}, a {type(value).__name__}: give the key of a feature, a string."
+        )
+    return value
+
+
+def count(value: object, argument: str, column: str, least: int = 1) -> int:
+    """A number of things.
+
+    Raises:
+        ValueError: It is not an integer, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            f"{argument} of column {column!r} is {value!r}: give an integer of at least {least}."
+        )
+    return int(value)
+
+
+def value_dtype(value: object, column: str) -> torch.dtype | str:
+    """The dtype "string", or one of integers, from what the user gave for it.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if _is_string(value):
+        return STRING
+    dtype = _torch_dtype(value)
+    if dtype not in _INTEGERS:
+        raise ValueError(
+            f"dtype of column {column!r} is {value!r}: give 'string' or an integer dtype such as "
+            "torch.int64."
+        )
+    return dtype
+
+
+def number_dtype(value: object, column: str) -> torch.dtype:
+    """A dtype of numbers.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    dtype = None if _is_string(value) else _torch_dtype(value)
+    if dtype not in _INTEGERS | _FLOATS:
+        raise ValueError(
+            f"dtype of column {column!r} is {value!r}: give a dtype of floats or integers, such as "
+            "torch.float32."
+        )
+    assert dtype is not None
+    return dtype
+
+
+def _is_string(value: object) -> bool:
+    if value in (str, bytes, STRING, "str"):
+        return True
+    return isinstance(value, np.dtype | type) and np.dtype(value).kind in "SU"
+
+
+def _torch_dtype(value: Any) -> torch.dtype | None:
+    if isinstance(value, torch.dtype):
+        return value
+    try:
+        return torch.from_numpy(np.empty(0, np.dtype(value))).dtype
+    except TypeError:
+        return None

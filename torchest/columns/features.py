@@ -1,0 +1,201 @@
+"""One batch of raw features, with the encodings that its columns were given.
+
+>>> from torchest.columns.numeric import numeric_column
+>>> features = Features({"age": np.array([22, 38])})
+>>> features["age"]
+tensor([22, 38])
+>>> features.encoded(numeric_column("age"))
+tensor([[22.],
+        [38.]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from torchest import arrays
+from torchest.columns.ids import Ids
+from torchest.errors import MissingFeatureError, suggest
+
+if TYPE_CHECKING:
+    from torchest.arrays import HostArray
+    from torchest.columns.base import FeatureColumn
+
+
+@dataclass
+class Usage:
+    """What a model used of a batch: keys that it read, and columns that it had encoded."""
+
+    keys: set[str] = field(default_factory=set)
+    columns: set[FeatureColumn] = field(default_factory=set)
+
+    def copy(self) -> Usage:
+        """The usage so far, for another thread."""
+        return Usage(set(self.keys), set(self.columns))
+
+
+class Features(MutableMapping[str, Any]):
+    """The features of one batch by key.
+
+    `features[key]` is a tensor on the batch's device if the feature is numeric, and an Arrow or
+    numpy array if it is text. Conversions and encodings are made on demand, once.
+
+    Args:
+        features: Tensors, numpy arrays, lists, pandas Series or Arrow arrays by key, with one
+            element or row for each example.
+        device: Where numbers and ids go; the CPU if None.
+    """
+
+    def __init__(
+        self, features: Mapping[str, Any], device: torch.device | str | None = None
+    ) -> None:
+        self.device = torch.device("cpu" if device is None else device)
+        self.usage = Usage()
+        self._given = dict(features)
+        self._raw: dict[str, HostArray] = {}
+        self._values: dict[str, Any] = {}
+        self._encoded: dict[FeatureColumn, Tensor | Ids] = {}
+        self._first: tuple[str, int] | None = None
+
+    @classmethod
+    def of(cls, features: Mapping[str, Any]) -> Features:
+        """The features themselves if they are `Features` already.
+
+        Raises:
+            TypeError: They are not a mapping.
+        """
+        if isinstance(features, cls):
+            return features
+        if not isinstance(features, Mapping):
+            raise TypeError(
+                f"Columns need a dict of features by key, not a {type(features).__name__}."
+            )
+        return cls(features)
+
+    @property
+    def batch_size(self) -> int:
+        """The number of examples; 0 if there are no features."""
+        if self._first is None:
+            for key in self._given:
+                self.raw(key)
+                break
+        return 0 if self._first is None else self._first[1]
+
+    def raw(self, key: str) -> HostArray:
+        """A feature as it came: a tensor, a numpy or an Arrow array.
+
+        Raises:
+            MissingFeatureError: There is no such feature.
+            ValueError: It has another number of rows than the others.
+        """
+        if key not in self._raw:
+            if key not in self._given:
+                raise MissingFeatureError(
+                    f"There is no feature {key!r}.{suggest(key, self._given)}"
+                )
+            array = arrays.to_host(self._given[key], key)
+            self._check_length(key, array)
+            self._raw[key] = array
+        return self._raw[key]
+
+    def encoded(self, column: FeatureColumn) -> Any:
+        """What a column makes of the batch: a tensor [batch, width], or `Ids`; on the device.
+
+        Raises:
+            MissingFeatureError: A feature that the column reads is not there.
+            ValueError: A feature's values do not suit the column.
+        """
+        self.usage.columns.add(column)
+        if column not in self._encoded:
+            for key in column.keys:
+                if key not in self._given:
+                    raise MissingFeatureError(
+                        f"Column {column.name!r} reads the feature {key!r}, which is not there."
+                        f"{suggest(key, self._given)}"
+                    )
+            self._encoded[column] = self._placed(column.encode(self))
+        return self._encoded[column]
+
+    def prepare(self, usage: Usage) -> None:
+        """Does ahead what was done on demand for another batch.
+
+        Args:
+            usage: What that batch was used for. What this batch cannot give stays undone, so that
+                the error comes up where the model asks for it.
+        """
+        for column in usage.columns:
+            if all(key in self._given for key in column.keys):
+                self.encoded(column)
+        for key in usage.keys:
+            if key in self._given:
+                self[key]
+
+    def to(self, device: torch.device | str) -> Features:
+        """The same batch on a device, with all that was made of it so far."""
+        moved = Features(self._given, device)
+        moved._raw = dict(self._raw)
+        moved._first = self._first
+        moved._values = {
+            key: moved._placed(value) if isinstance(value, Tensor) else value
+            for key, value in self._values.items()
+        }
+        moved._encoded = {column: moved._placed(value) for column, value in self._encoded.items()}
+        return moved
+
+    def __getitem__(self, key: str) -> Any:
+        self.usage.keys.add(key)
+        if key not in self._values:
+            array = self.raw(key)
+            textual = arrays.is_textual(array)
+            self._values[key] = array if textual else self._placed(arrays.to_tensor(array, key))
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._forget(key)
+        self._given[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._given[key]
+        self._forget(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._given
+
+    def __repr__(self) -> str:
+        return f"Features({', '.join(map(repr, self._given))}; device={str(self.device)!r})"
+
+    def _forget(self, key: str) -> None:
+        self._raw.pop(key, None)
+        self._values.pop(key, None)
+        for column in [column for column in self._encoded if key in column.keys]:
+            del self._encoded[column]
+        if self._first is not None and self._first[0] == key:
+            self._first = None
+
+    def _check_length(self, key: str, array: HostArray) -> None:
+        length = arrays.length(array)
+        if self._first is None:
+            self._first = key, length
+        elif length != self._first[1]:
+            raise ValueError(
+                f"Feature {key!r} has {length} rows, but feature {self._first[0]!r} of the same "
+                f"batch has {self._first[1]}: all features need one row for each example."
+            )
+
+    def _placed(self, value: Tensor | Ids) -> Tensor | Ids:
+        if self.device.type == "cuda":
+            on_host = value.values if isinstance(value, Ids) else value
+            if on_host.device.type == "cpu":
+                value = value.pin_memory()
+        return value.to(self.device, non_blocking=True)

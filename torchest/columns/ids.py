@@ -1,0 +1,81 @@
+"""Ids of a batch: what a categorical column makes of its feature, and what a table looks up.
+
+>>> Ids.from_padded(torch.tensor([[3, -1], [5, 1]]))
+Ids(values=tensor([3, 5, 1]), offsets=tensor([0, 1, 3]), weights=None)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, eq=False)
+class Ids:
+    """One id for each row, or any number of them.
+
+    Attributes:
+        values: int64. Without offsets [batch], −1 where the row has no id. With offsets
+            [number of ids], none of them negative; the ids of a sequence may hold −1, which keeps
+            the place of an element that has no id.
+        offsets: int64 [batch + 1]: row i has the ids `values[offsets[i]:offsets[i + 1]]`. None if
+            every row has exactly one id, or none.
+        weights: float32, the weight of each id, in the shape of `values`. None if all are 1.
+    """
+
+    values: Tensor
+    offsets: Tensor | None = None
+    weights: Tensor | None = None
+
+    @classmethod
+    def from_padded(cls, values: Tensor, weights: Tensor | None = None) -> Ids:
+        """Ids from a matrix whose rows are filled up with negative numbers.
+
+        Args:
+            values: Integers [batch, n].
+            weights: The weight of each id, [batch, n].
+        """
+        kept = values >= 0
+        offsets = torch.zeros(len(values) + 1, dtype=torch.int64, device=values.device)
+        torch.cumsum(kept.sum(1), 0, out=offsets[1:])
+        return cls(
+            values[kept].to(torch.int64),
+            offsets,
+            None if weights is None else weights[kept].to(torch.float32),
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """The number of rows."""
+        return len(self.values) if self.offsets is None else len(self.offsets) - 1
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Ids:
+        """The same ids on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Ids:
+        """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return self._map(Tensor.pin_memory)
+
+    def rows(self, start: int, stop: int) -> Ids:
+        """The ids of the rows from `start` up to `stop`."""
+        if self.offsets is None:
+            part, offsets = slice(start, stop), None
+        else:
+            offsets = self.offsets[start : stop + 1]
+            part = slice(int(offsets[0]), int(offsets[-1]))
+            offsets = offsets - offsets[0]
+        return Ids(self.values[part], offsets, None if self.weights is None else self.weights[part])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Ids:
+        return Ids(
+            change(self.values),
+            None if self.offsets is None else change(self.offsets),
+            None if self.weights is None else change(self.weights),
+        )

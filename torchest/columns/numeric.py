@@ -1,0 +1,189 @@
+"""Columns of numbers: as they are, or by the bucket that they fall into."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchest.columns import checks, values
+from torchest.columns.base import DenseColumn
+
+if TYPE_CHECKING:
+    from torchest.columns.features import Features
+
+
+@dataclass(frozen=True, eq=False)
+class NumericColumn(DenseColumn):
+    """Numbers; made by `numeric_column`."""
+
+    key: str
+    shape: tuple[int, ...]
+    default_value: Any
+    dtype: torch.dtype
+    normalizer_fn: Callable[[Tensor], Tensor] | None
+
+    @property
+    def name(self) -> str:
+        """The key."""
+        return self.key
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key."""
+        return (self.key,)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return math.prod(self.shape)
+
+    def encode(self, features: Features) -> Tensor:
+        """The numbers of a batch, float32 [batch, width].
+
+        Raises:
+            TypeError: The feature does not hold numbers.
+            ValueError: It has another width, or a number is missing and there is no default.
+        """
+        given = values.numbers(features, self.key, self)
+        self._check_shape(given)
+        rows = len(given)
+        if self.normalizer_fn is None:
+            return self._filled(given.to(torch.float32).reshape(rows, self.width))
+        # A copy, since the user's function may change what it is given.
+        given = self._filled(given.to(self._seen_dtype, copy=True).reshape(rows, self.width))
+        return self._normalized(given.reshape(rows, *(self.shape or (1,))))
+
+    @property
+    def _seen_dtype(self) -> torch.dtype:
+        """What normalizer_fn sees; float64 where float32 would round what the column is made for."""
+        if self.dtype in (torch.float16, torch.bfloat16, torch.float32):
+            return torch.float32
+        return torch.float64
+
+    def _check_shape(self, given: Tensor) -> None:
+        rest = tuple(given.shape[1:])
+        if rest in (self.shape, (self.width,)) or (self.width == 1 and rest in ((), (1,))):
+            return
+        wanted = " or ".join(
+            str(["batch", *shape]).replace("'", "")
+            for shape in dict.fromkeys([() if self.width == 1 else self.shape, (self.width,)])
+        )
+        raise ValueError(
+            f"Column {self.key!r} expects its feature in the shape {wanted}, but got "
+            f"{list(given.shape)}: make the column with numeric_column({self.key!r}, "
+            f"shape={rest or 1}), or reshape the feature."
+        )
+
+    def _filled(self, given: Tensor) -> Tensor:
+        """The numbers [batch, width], with the default in the place of what is missing."""
+        missing = given.isnan()
+        if not missing.any():
+            return given
+        if self.default_value is None:
+            rows = missing.any(1).nonzero().flatten()
+            raise ValueError(
+                f"Column {self.key!r} has no number (NaN or null) in {len(rows)} of {len(given)} rows of "
+                f"a batch, first in row {int(rows[0])}: fill them in, or give "
+                f"numeric_column({self.key!r}, default_value=...)."
+            )
+        default = torch.tensor(self.default_value, dtype=given.dtype, device=given.device)
+        return torch.where(missing, default.reshape(-1), given)
+
+    def _normalized(self, given: Tensor) -> Tensor:
+        assert self.normalizer_fn is not None
+        normalized = self.normalizer_fn(given)
+        if not isinstance(normalized, Tensor):
+            raise TypeError(
+                f"normalizer_fn of column {self.key!r} returned a {type(normalized).__name__}: it gets a "
+                "tensor and must return one of the same shape."
+            )
+        if normalized.shape != given.shape:
+            raise ValueError(
+                f"normalizer_fn of column {self.key!r} made {list(normalized.shape)} of "
+                f"{list(given.shape)}: it must keep the shape."
+            )
+        return normalized.to(torch.float32).reshape(len(given), self.width)
+
+
+def numeric_column(
+    key: str,
+    shape: int | Sequence[int] = (1,),
+    default_value: Any = None,
+    dtype: Any = torch.float32,
+    normalizer_fn: Callable[[Tensor], Tensor] | None = None,
+) -> NumericColumn:
+    """A column of numbers.
+
+    Args:
+        key: The key of the feature, which is [batch] or [batch, *shape], or [batch, width] where
+            width is the product of the shape. Integers, floats and booleans (0 and 1) are numbers.
+        shape: The shape of a row.
+        default_value: What stands for a missing number (NaN, None, null): one number, or an array of
+            the given shape. Without it a missing number is an error.
+        dtype: The dtype of the feature in serialized examples. Columns of float64 or of integers show
+            normalizer_fn float64, others float32. The encoding is always float32.
+        normalizer_fn: Changes the numbers, for example `lambda x: (x - 30) / 10`; gets a tensor
+            [batch, *shape] and returns one of that shape. Defaults to no change.
+
+    Raises:
+        TypeError: The shape, the default or normalizer_fn has the wrong type.
+        ValueError: The key is no string, a dimension is below 1, the default has another shape, or
+            the dtype is not one of numbers.
+
+    >>> numeric_column("age").name
+    'age'
+    """
+    checks.key(key)
+    checked = _checked_shape(shape, key)
+    number_dtype = checks.number_dtype(dtype, key)
+    if normalizer_fn is not None and not callable(normalizer_fn):
+        raise TypeError(
+            f"normalizer_fn of column {key!r} is {normalizer_fn!r}: give a function of a tensor, such as "
+            "lambda x: (x - 30) / 10."
+        )
+    default = _checked_default(default_value, checked, number_dtype, key)
+    return NumericColumn(key, checked, default, number_dtype, normalizer_fn)
+
+
+def _checked_shape(shape: Any, key: str) -> tuple[int, ...]:
+    dimensions = tuple(shape) if isinstance(shape, Sequence | torch.Size) else (shape,)
+    for dimension in dimensions:
+        if isinstance(dimension, bool) or not isinstance(dimension, Integral):
+            raise TypeError(
+                f"shape of column {key!r} is {shape!r}: give an integer or a tuple of integers."
+            )
+        if dimension < 1:
+            raise ValueError(
+                f"shape of column {key!r} is {shape!r}: every dimension is at least 1."
+            )
+    return tuple(int(dimension) for dimension in dimensions)
+
+
+def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key: str) -> Any:
+    """None, or the default as nested tuples of the given shape."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in ("iuf" if dtype.is_floating_point else "iu"):
+        raise TypeError(
+            f"default_value of column {key!r} is {value!r}: give "
+            f"{'a number' if dtype.is_floating_point else 'an integer'}, as the dtype is "
+            f"{str(dtype).removeprefix('torch.')}."
+        )
+    if array.ndim and array.shape != shape:
+        raise ValueError(
+            f"default_value of column {key!r} has the shape {array.shape} and the column {shape}: give "
+            "one number or an array of the column's shape."
+        )
+    return _as_tuples(np.broadcast_to(array, shape).tolist())
+
+
+def _as_tuples(nested: Any) -> Any:
+    return tuple(map(_as_tuples, nested)) if isinstance(nested, list) else nested

@@ -1,0 +1,249 @@
+"""The values of a raw feature as a column needs them: numbers, integers or text.
+
+Each function takes an array and the column that reads it, which errors are worded with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from torchest import arrays
+from torchest.columns.cells import Cells
+from torchest.columns.strings import ArrowArray, DictionaryCache, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
+
+
+# A one-dimensional numpy or Arrow array.
+Flat: TypeAlias = "npt.NDArray[Any] | ArrowArray"
+
+
+def numbers(features: Features, key: str, column: FeatureColumn) -> Tensor:
+    """A feature's numbers, of any shape, NaN where one is missing.
+
+    Integers, floats and booleans (0 and 1) are numbers.
+
+    Raises:
+        TypeError: The feature holds something else.
+        ValueError: It is sparse, or its rows have differing lengths.
+    """
+    array = features.raw(key)
+    if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_nested):
+        raise ValueError(
+            f"Column {column.name!r} needs a dense tensor, not a sparse or nested one: fill it up "
+            "first, for example with to_dense()."
+        )
+    return arrays.to_tensor(array, key)
+
+
+def cells(features: Features, key: str, column: FeatureColumn) -> Cells[Flat]:
+    """The values of a feature by row: one each, or any number of them.
+
+    Rows may be the rows of a matrix, the lists of an Arrow array, or those of a sparse or nested
+    tensor.
+
+    Raises:
+        ValueError: The feature has more than two dimensions, or is a tensor of floats.
+    """
+    array = features.raw(key)
+    if isinstance(array, Tensor):
+        if array.dtype.is_floating_point:
+            raise ValueError(
+                f"Column {column.name!r} needs integers or text, but its feature is a tensor of "
+                f"{str(array.dtype).removeprefix('torch.')}: {_WAYS_OUT['text or integers']}"
+            )
+        return _cells_of_tensor(array, column)
+    if isinstance(array, np.ndarray):
+        return _cells_of_matrix(array, column)
+    return _cells_of_arrow(array, column)
+
+
+def integers(array: Flat, column: FeatureColumn) -> Int64s:
+    """Integers, −1 where one is missing.
+
+    Booleans are 0 and 1. Floats that are whole numbers are integers too: that is what pandas and
+    numpy make of integers among which one is NaN.
+
+    Raises:
+        ValueError: The array holds something else.
+    """
+    flat = array if isinstance(array, np.ndarray) else _integers_of_arrow(array)
+    if flat.dtype.kind in "iub":
+        if flat.dtype == np.uint64 and flat.max(initial=0) > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"Column {column.name!r} got {flat.max()}, which is beyond the range of int64."
+            )
+        return flat.astype(np.int64, copy=False)
+    if flat.dtype.kind == "f":
+        return _whole(flat, column)
+    raise _unsuitable(column, array, "integers")
+
+
+def encode_text(
+    array: Flat,
+    column: FeatureColumn,
+    encode: Callable[[Text], npt.NDArray[Any]],
+    cache: DictionaryCache,
+) -> npt.NDArray[Any]:
+    """A code for each string; missing strings are empty, integers become decimal text.
+
+    Args:
+        array: Text or integers.
+        column: The column that reads it.
+        encode: Makes codes of text.
+        cache: The codes of dictionaries, so that each is encoded once only.
+
+    Raises:
+        ValueError: The array holds something else.
+    """
+    if is_dictionary_of_text(array):
+        return cache.codes(array, encode)
+    if is_text(array):
+        return encode(Text.of(array))
+    if not _is_number(array):
+        raise _unsuitable(column, array, "text or integers")
+    return encode(Text.of_integers(integers(array, column)))
+
+
+def is_text(array: Flat) -> bool:
+    """Whether an array holds strings or bytes, be it as a dictionary."""
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind in "SU"
+    return is_dictionary_of_text(array) or _is_textual_type(array.type)
+
+
+def is_dictionary_of_text(array: Flat) -> bool:
+    """Whether an array is an Arrow dictionary array of strings or bytes."""
+    if isinstance(array, np.ndarray):
+        return False
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(array.type) and _is_textual_type(array.type.value_type)
+
+
+def _is_textual_type(type: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    tests = ("string", "large_string", "binary", "large_binary", "fixed_size_binary")
+    views = ("string_view", "binary_view")  # not in every release
+    return any(getattr(pa.types, f"is_{name}")(type) for name in tests) or any(
+        hasattr(pa.types, f"is_{name}") and getattr(pa.types, f"is_{name}")(type) for name in views
+    )
+
+
+def _is_number(array: Flat) -> bool:
+    """Whether an array holds integers or floats, or nothing but missing values."""
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind in "iuf"
+    import pyarrow.types as pt
+
+    kind: Any = array.type.value_type if pt.is_dictionary(array.type) else array.type
+    return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_null(kind)
+
+
+def _cells_of_tensor(tensor: Tensor, column: FeatureColumn) -> Cells[Flat]:
+    tensor = tensor.detach().cpu()
+    if tensor.is_nested:
+        rows = tensor.unbind()
+        values = torch.cat([row.reshape(-1) for row in rows]) if rows else torch.empty(0)
+        return _ragged(values.numpy(), [len(row) for row in rows])
+    if tensor.layout == torch.strided:
+        return _cells_of_matrix(tensor.numpy(), column)
+    if tensor.ndim != 2:
+        raise _wrong_rank(column, tensor.ndim)
+    if tensor.layout == torch.sparse_coo:
+        tensor = tensor.coalesce()
+        counts = np.bincount(tensor.indices()[0].numpy(), minlength=len(tensor))
+        return _ragged(tensor.values().numpy(), counts)
+    tensor = tensor.to_sparse_csr()
+    return Cells(tensor.values().numpy(), tensor.crow_indices().numpy())
+
+
+def _cells_of_matrix(array: npt.NDArray[Any], column: FeatureColumn) -> Cells[Flat]:
+    if array.ndim == 0 or array.ndim > 2:
+        raise _wrong_rank(column, array.ndim)
+    if array.ndim == 1 or array.shape[1] == 1:
+        return Cells(array.reshape(-1))
+    rows, width = array.shape
+    return Cells(array.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
+
+
+def _cells_of_arrow(array: ArrowArray, column: FeatureColumn) -> Cells[Flat]:
+    import pyarrow as pa
+
+    if not pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
+        return Cells(array)
+    if not hasattr(array, "value_lengths"):
+        raise _unsuitable(column, array, "text or integers")
+    counts = array.value_lengths()
+    if counts.null_count:
+        counts = counts.fill_null(0)
+    flat = array.flatten()  # leaves out what lies under a missing list
+    if pa.types.is_nested(flat.type):
+        raise _wrong_rank(column, 3)
+    return _ragged(flat, counts.to_numpy(zero_copy_only=False))
+
+
+def _ragged(values: Flat, counts: npt.ArrayLike) -> Cells[Flat]:
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    return Cells(values, offsets.astype(np.int64))
+
+
+def _integers_of_arrow(array: ArrowArray) -> npt.NDArray[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_null(array.type):
+        return np.full(len(array), -1, np.int64)
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    if pa.types.is_integer(array.type) and array.null_count:
+        array = array.cast(pa.int64()).fill_null(-1)
+    return np.asarray(array.to_numpy(zero_copy_only=False))
+
+
+def _whole(floats: npt.NDArray[np.floating[Any]], column: FeatureColumn) -> Int64s:
+    """Integers of floats, −1 of NaN."""
+    filled = np.where(np.isnan(floats), -1, floats)
+    exact = 2.0 ** (np.finfo(floats.dtype).nmant + 1)  # beyond it, integers are rounded
+    wrong = (filled != np.floor(filled)) | (np.abs(filled) > exact)
+    if wrong.any():
+        raise ValueError(
+            f"Column {column.name!r} got the float {filled[wrong][0]}: ids and keys are integers or "
+            "text. Use numeric_column, or bucketized_column over it, for a quantity."
+        )
+    return filled.astype(np.int64)
+
+
+def _wrong_rank(column: FeatureColumn, rank: int) -> ValueError:
+    return ValueError(
+        f"Column {column.name!r} got a feature of {rank} dimensions: give one value for each row "
+        "[batch], or several [batch, n]."
+    )
+
+
+_WAYS_OUT = {
+    "integers": "convert it to integers first, or make the column with dtype='string'.",
+    "text or integers": "convert it to text or integers first, or use numeric_column for a quantity.",
+}
+
+
+def _unsuitable(column: FeatureColumn, array: Flat, expected: str) -> ValueError:
+    kind = array.dtype.name if isinstance(array, np.ndarray) else str(array.type)
+    return ValueError(
+        f"Column {column.name!r} needs {expected}, but its feature holds values of type {kind}: "
+        f"{_WAYS_OUT[expected]}"
+    )
