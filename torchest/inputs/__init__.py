@@ -1,1 +1,5 @@
 """Public names of torchest.inputs."""
+
+from torchest.inputs.dataset import Dataset
+
+__all__ = ["Dataset"]

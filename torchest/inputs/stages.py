@@ -1,0 +1,433 @@
+"""The stages of a pipeline: each reads chunks from the stage before it and gives chunks.
+
+`chunks(epoch, skip)` starts anew each time. `epoch` says which pass it is, one number for every `repeat`
+around it, so that what a stage draws at random is a function of its seed and of the pass. `skip` leaves out
+the first elements, without making them where that can be done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.inputs import seeds
+from torchest.inputs.background import in_background
+from torchest.inputs.chunks import BLOCK, Chunk, Elements, Rows, blocks, concatenate, drop
+from torchest.inputs.structure import read_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Epoch = tuple[int, ...]
+
+_PREDICATE_ROWS = 256  # rows that a filter looks at before it hands on those it keeps
+
+
+class Stage(ABC):
+    """One step of a pipeline."""
+
+    @abstractmethod
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """The elements of one pass in chunks, none of them empty, without the first `skip`."""
+
+    @abstractmethod
+    def cardinality(self) -> int | float | None:
+        """The number of elements; math.inf if endless, None if unknown."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Stage):
+    """Rows in memory."""
+
+    rows: Rows
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
+        """Blocks of the rows, which are views."""
+        return blocks(self.rows.slice(skip, len(self.rows)))
+
+    def cardinality(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class One(Stage):
+    """A single element."""
+
+    element: Any
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
+        """The element."""
+        if skip == 0:
+            yield Elements([self.element])
+
+    def cardinality(self) -> int:
+        """One."""
+        return 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated(Stage):
+    """What a function's iterator gives."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
+        """One element at a time, as nothing is known of what it costs."""
+        for element in itertools.islice(self.function(*self.arguments), skip, None):
+            yield Elements([element])
+
+    def cardinality(self) -> None:
+        """Unknown."""
+        return
+
+
+@dataclasses.dataclass(frozen=True)
+class Through(Stage):
+    """A stage behind another one, by default with as many elements as that one."""
+
+    upstream: Stage
+
+    def cardinality(self) -> int | float | None:
+        """As many as upstream."""
+        return self.upstream.cardinality()
+
+
+@dataclasses.dataclass(frozen=True)
+class Map(Through):
+    """A user's function on every element."""
+
+    function: Callable[..., Any]
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """One element at a time; the function is not called for the skipped ones."""
+        for chunk in self.upstream.chunks(epoch, skip):
+            for element in chunk.elements():
+                yield Elements([_call(self.function, element)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Filter(Through):
+    """The elements that a user's predicate is true for."""
+
+    predicate: Callable[..., Any]
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """The kept elements of a few upstream elements at a time."""
+        return drop(self._kept(epoch), skip)
+
+    def cardinality(self) -> float | None:
+        """Unknown, but endless stays endless."""
+        return math.inf if self.upstream.cardinality() == math.inf else None
+
+    def _kept(self, epoch: Epoch) -> Iterator[Chunk]:
+        for chunk in self.upstream.chunks(epoch, 0):
+            for start in range(0, len(chunk), _PREDICATE_ROWS):
+                part = chunk.slice(start, start + _PREDICATE_ROWS)
+                keep = [bool(_call(self.predicate, element)) for element in part.elements()]
+                kept = part.take(np.flatnonzero(keep))
+                if len(kept):
+                    yield kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Shuffle(Through):
+    """Each element drawn uniformly from a buffer, which is then filled up from upstream."""
+
+    buffer_size: int
+    entropy: tuple[int, ...] | None
+    every_epoch: bool
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """The elements in an order that does not depend on how they came in chunks."""
+        random = seeds.generator(self.entropy, epoch if self.every_epoch else ())
+        return drop(_shuffled(self.upstream.chunks(epoch, 0), self.buffer_size, random), skip)
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat(Through):
+    """Several passes, or endless ones with count None."""
+
+    count: int | None
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """Pass after pass; a pass without elements is the last."""
+        each = self.upstream.cardinality()
+        if isinstance(each, int) and each > 0:
+            first, skip = divmod(skip, each)
+            return self._passes(epoch, first, skip)
+        return drop(self._passes(epoch, 0, 0), skip)
+
+    def cardinality(self) -> int | float | None:
+        """The product, where 0 times endless is 0."""
+        each = self.upstream.cardinality()
+        if self.count is None:
+            return 0 if each == 0 else math.inf
+        if self.count == 0:
+            return 0
+        return None if each is None else each * self.count
+
+    def _passes(self, epoch: Epoch, first: int, skip: int) -> Iterator[Chunk]:
+        for index in itertools.count(first):
+            if self.count is not None and index >= self.count:
+                return
+            empty = True
+            for chunk in self.upstream.chunks((*epoch, index), skip):
+                empty = False
+                yield chunk
+            if empty:
+                return
+            skip = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch(Through):
+    """Elements put together, `size` at a time."""
+
+    size: int
+    drop_remainder: bool
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """One batch at a time, sliced from what upstream gives in one piece."""
+        waiting: list[Chunk] = []
+        missing = self.size
+        for chunk in self.upstream.chunks(epoch, skip * self.size):
+            ready = chunk.gathered()
+            start = 0
+            while len(ready) - start >= missing:
+                waiting.append(ready.slice(start, start + missing))
+                yield Elements([concatenate(waiting).batch()])
+                start, missing, waiting = start + missing, self.size, []
+            if start < len(ready):
+                waiting.append(ready.slice(start, len(ready)))
+                missing -= len(ready) - start
+        if waiting and not self.drop_remainder:
+            yield Elements([concatenate(waiting).batch()])
+
+    def cardinality(self) -> int | float | None:
+        """Upstream's by the size, rounded down where the remainder is dropped, else up."""
+        rows = self.upstream.cardinality()
+        if rows is None or rows == math.inf:
+            return rows
+        return int(rows // self.size if self.drop_remainder else -(-rows // self.size))
+
+
+@dataclasses.dataclass(frozen=True)
+class Unbatch(Through):
+    """The rows of batches."""
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """The rows of each batch as one chunk."""
+        rows = (part for chunk in self.upstream.chunks(epoch, 0) for part in chunk.unbatched())
+        return drop((part for part in rows if len(part)), skip)
+
+    def cardinality(self) -> float | None:
+        """Unknown, but endless stays endless."""
+        return math.inf if self.upstream.cardinality() == math.inf else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Take(Through):
+    """The first elements."""
+
+    count: int
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """As upstream, which is not asked for more than is needed."""
+        left = self.count - skip
+        if left <= 0:
+            return
+        for chunk in self.upstream.chunks(epoch, skip):
+            yield chunk.slice(0, left) if left < len(chunk) else chunk
+            left -= len(chunk)
+            if left <= 0:
+                return
+
+    def cardinality(self) -> int | float | None:
+        """The smaller number."""
+        each = self.upstream.cardinality()
+        return None if each is None else min(each, self.count)
+
+
+@dataclasses.dataclass(frozen=True)
+class Skip(Through):
+    """All but the first elements."""
+
+    count: int
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """As upstream, which makes the skipped elements only if it must."""
+        return self.upstream.chunks(epoch, skip + self.count)
+
+    def cardinality(self) -> int | float | None:
+        """What is left."""
+        each = self.upstream.cardinality()
+        return None if each is None else max(each - self.count, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard(Through):
+    """The elements index, index + shards, index + 2·shards and so on."""
+
+    shards: int
+    index: int
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """One of `shards` elements."""
+        first = self.index
+        for chunk in self.upstream.chunks(epoch, skip * self.shards):
+            if first < len(chunk):
+                yield chunk.take(np.arange(first, len(chunk), self.shards))
+            first = (first - len(chunk)) % self.shards if first < len(chunk) else first - len(chunk)
+
+    def cardinality(self) -> int | float | None:
+        """Upstream's by the shards; the first shards get the remainder."""
+        each = self.upstream.cardinality()
+        if each is None or each == math.inf:
+            return each
+        return max(0, -(-(int(each) - self.index) // self.shards))
+
+
+class Stored:
+    """What a cache holds: nothing until one pass came to its end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._chunk: Chunk | None = None
+        self._complete = False
+
+    def get(self) -> tuple[bool, Chunk | None]:
+        """Whether a pass was complete, and its elements (None if there were none)."""
+        with self._lock:
+            return self._complete, self._chunk
+
+    def put(self, chunks: list[Chunk]) -> None:
+        """A complete pass; of several first passes at once the first to end is kept."""
+        joined = concatenate(chunks) if chunks else None
+        with self._lock:
+            if not self._complete:
+                self._complete, self._chunk = True, joined
+
+
+@dataclasses.dataclass(frozen=True)
+class Cache(Through):
+    """The elements of the first complete pass, in memory, for all later passes."""
+
+    stored: Stored = dataclasses.field(default_factory=Stored, compare=False)
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """From memory, or from upstream while a copy is made."""
+        complete, chunk = self.stored.get()
+        if not complete:
+            return drop(self._first_pass(epoch), skip)
+        return iter(()) if chunk is None else blocks(chunk.slice(skip, len(chunk)))
+
+    def cardinality(self) -> int | float | None:
+        """Known after the first pass at the latest."""
+        complete, chunk = self.stored.get()
+        if not complete:
+            return self.upstream.cardinality()
+        return 0 if chunk is None else len(chunk)
+
+    def _first_pass(self, epoch: Epoch) -> Iterator[Chunk]:
+        seen: list[Chunk] = []
+        for given in self.upstream.chunks(epoch, 0):
+            chunk = given
+            if isinstance(chunk, Elements):
+                # They are handed out again in each pass, so that nobody may write to them.
+                chunk = Elements([read_only(item) for item in chunk.elements()])
+            seen.append(chunk)
+            yield chunk
+        self.stored.put(seen)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prefetch(Through):
+    """Upstream in a thread of its own, some elements ahead."""
+
+    buffer_size: int
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """As upstream."""
+        return in_background(self.upstream.chunks(epoch, skip), self.buffer_size, size_of=len)
+
+
+def cached(stage: Stage) -> Stage:
+    """The stage with a cache behind it, or, if it is endless, with one where its elements begin to repeat.
+
+    An endless stage never comes to its first end, so that a cache behind it would fill and never be used.
+    The cache goes below the endless repeat, and below a shuffle there, which so still gives another order
+    in each pass: the elements are those that the stage gives without a cache.
+    """
+    if not isinstance(stage, Through) or stage.cardinality() != math.inf:
+        return Cache(stage)
+    below = stage.upstream
+    if below.cardinality() == math.inf:
+        return dataclasses.replace(stage, upstream=cached(below))
+    return dataclasses.replace(stage, upstream=_below_shuffles(below))
+
+
+def _below_shuffles(stage: Stage) -> Stage:
+    if isinstance(stage, Shuffle):
+        return dataclasses.replace(stage, upstream=_below_shuffles(stage.upstream))
+    return Cache(stage)
+
+
+def _call(function: Callable[..., Any], element: Any) -> Any:
+    return function(*element) if isinstance(element, tuple) else function(element)
+
+
+def _shuffled(
+    chunks: Iterator[Chunk], buffer_size: int, random: np.random.Generator
+) -> Iterator[Chunk]:
+    """A buffer shuffle, many draws at a time.
+
+    The first `buffer_size` elements of the pool are the buffer's slots, the others wait to come in. Draw t
+    takes what lies in a random slot and puts waiting element t there.
+    """
+    pool: list[Chunk] = []
+    pooled = 0
+    for chunk in chunks:
+        pool.append(chunk)
+        pooled += len(chunk)
+        # Rows are moved together, so that the buffer is copied once per buffer_size draws; whole elements
+        # may be large, so that few wait.
+        ahead = buffer_size if isinstance(chunk, Rows) else max(1, buffer_size // 64)
+        if pooled >= buffer_size + ahead:
+            drawn, left = _exchange(concatenate(pool), buffer_size, random)
+            yield from blocks(drawn)
+            pool, pooled = [left], len(left)
+    if not pool:
+        return
+    last = concatenate(pool)
+    if pooled > buffer_size:
+        drawn, last = _exchange(last, buffer_size, random)
+        yield from blocks(drawn)
+    order = random.permutation(len(last))
+    for start in range(0, len(order), BLOCK):
+        yield last.take(order[start : start + BLOCK])
+
+
+def _exchange(pool: Chunk, size: int, random: np.random.Generator) -> tuple[Chunk, Chunk]:
+    """As many draws as elements wait behind the first `size`: what was drawn, and what is left."""
+    draws = len(pool) - size
+    # One float per draw, so that the order does not depend on how many draws are made at once.
+    slots = (random.random(draws) * size).astype(np.int64)
+    by_slot = np.argsort(slots, kind="stable")
+    grouped = slots[by_slot]
+    first_of_slot = np.ones(draws, dtype=bool)
+    first_of_slot[1:] = grouped[1:] != grouped[:-1]
+    # The first draw from a slot takes what was in the buffer, each further one what the draw before put in.
+    drawn = np.empty(draws, dtype=np.int64)
+    drawn[by_slot] = np.where(first_of_slot, grouped, size + np.roll(by_slot, 1))
+    left = np.arange(size)
+    last_of_slot = np.roll(first_of_slot, -1)
+    left[grouped[last_of_slot]] = size + by_slot[last_of_slot]
+    return pool.take(drawn), pool.take(left)
