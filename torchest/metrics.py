@@ -46,17 +46,26 @@ class Metric(ABC):
         Raises:
             TypeError: `other` is another kind of metric.
         """
-        if type(other) is not type(self) or other.statistics.shape != self.statistics.shape:
+        if _kind(other) != _kind(self):
             raise TypeError(
-                f"A {_describe(self)} cannot be merged with a {_describe(other)}: both must be the same metric."
+                f"{_describe(self)} cannot be merged with {_describe(other)}: both must be the same metric."
             )
         ours = self.statistics.to(other.statistics.device)
         return dataclasses.replace(self, statistics=ours + other.statistics)
 
 
-def _describe(metric: Metric) -> str:
-    shape = list(getattr(metric, "statistics", torch.empty(0)).shape)
-    return f"{type(metric).__name__} with statistics of shape {shape}"
+def _kind(metric: object) -> tuple[object, ...]:
+    """What two metrics must have in common to be merged: all but the numbers."""
+    if not isinstance(metric, Metric):
+        return (type(metric),)
+    options = {**vars(metric), "statistics": list(metric.statistics.shape)}
+    return (type(metric), options)
+
+
+def _describe(metric: object) -> str:
+    name, *options = _kind(metric)
+    assert isinstance(name, type)
+    return f"a {name.__name__} {options[0]}" if options else f"a {name.__name__}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,112 @@
+"""Losses of single examples and their reduction."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from torchest import losses
+from torchest.losses import Reduction
+
+LOSSES = torch.tensor([[1.0], [2.0], [6.0]])
+WEIGHTS = torch.tensor([[0.5], [0.0], [2.0]])
+
+
+@pytest.mark.parametrize(
+    ("reduction", "weights", "expected"),
+    [
+        (Reduction.SUM, None, 9.0),
+        (Reduction.SUM, WEIGHTS, 12.5),
+        (Reduction.SUM_OVER_BATCH_SIZE, None, 3.0),
+        (Reduction.SUM_OVER_BATCH_SIZE, WEIGHTS, 12.5 / 3),
+        (Reduction.AUTO, WEIGHTS, 12.5 / 3),
+    ],
+)
+def test_reductions_by_hand(reduction, weights, expected):
+    found = losses.reduce(LOSSES, weights, reduction)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(expected)
+
+
+def test_no_reduction_gives_weighted_losses():
+    found = losses.reduce(LOSSES, WEIGHTS, Reduction.NONE)
+    assert found.flatten().tolist() == [0.5, 0.0, 12.0]
+
+
+def test_several_losses_per_example_are_all_counted():
+    found = losses.reduce(torch.ones(3, 2), torch.tensor([[1.0], [1.0], [4.0]]))
+    assert found.item() == pytest.approx(2 * 6 / 6)
+
+
+@pytest.mark.parametrize("reduction", [Reduction.SUM, Reduction.SUM_OVER_BATCH_SIZE])
+def test_the_loss_of_nothing_is_zero_and_has_a_gradient(reduction):
+    nothing = torch.zeros(0, 1, requires_grad=True)
+    found = losses.reduce(nothing, torch.zeros(0, 1), reduction)
+    found.backward()
+    assert found.item() == 0
+    assert nothing.grad.shape == (0, 1)
+
+
+def test_reductions_have_tensorflows_names():
+    assert Reduction.all() == ("auto", "none", "sum", "sum_over_batch_size")
+
+
+def test_an_unknown_reduction():
+    with pytest.raises(ValueError, match=r"Invalid Reduction 'mean': it must be one of 'auto'"):
+        losses.reduce(LOSSES, None, "mean")
+
+
+@pytest.mark.parametrize(
+    ("label", "logit"), [(0.0, 0.3), (1.0, 0.3), (0.25, -2.0), (1.0, 40.0), (1.0, -40.0)]
+)
+def test_sigmoid_cross_entropy_by_hand(label, logit):
+    p = 1 / (1 + math.exp(-logit))
+    q = 1 / (1 + math.exp(logit))
+    found = losses.sigmoid_cross_entropy(
+        torch.tensor([[label]]), torch.tensor([[logit]], dtype=torch.float64)
+    )
+    assert found.item() == pytest.approx(-label * math.log(p) - (1 - label) * math.log(q))
+
+
+def test_softmax_cross_entropy_equals_torchs():
+    logits, labels = torch.randn(5, 4), torch.tensor([0, 3, 1, 1, 2])
+    found = losses.softmax_cross_entropy(labels.unsqueeze(1), logits)
+    expected = nn.functional.cross_entropy(logits, labels, reduction="none")
+    assert found.shape == (5, 1)
+    torch.testing.assert_close(found.squeeze(1), expected)
+
+
+def test_squared_error_by_hand():
+    found = losses.squared_error(torch.tensor([1, 2]), torch.tensor([1.5, 0.0]))
+    assert found.tolist() == [0.25, 4.0]
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("count", [0.0, 1.0, 2.0, 7.0])
+def test_poisson_by_hand(count, full):
+    log_rate = 0.75
+    expected = math.exp(log_rate) - count * log_rate
+    if full and count > 1:
+        expected += count * math.log(count) - count + 0.5 * math.log(2 * math.pi * count)
+    found = losses.poisson(
+        torch.tensor([count]),
+        torch.tensor([log_rate], dtype=torch.float64),
+        compute_full_loss=full,
+    )
+    assert found.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_poisson_with_large_counts_is_close_to_the_likelihood():
+    count, log_rate = 30.0, 3.0
+    exact = -(count * log_rate - math.exp(log_rate) - math.lgamma(count + 1))
+    found = losses.poisson(torch.tensor([count]), torch.tensor([log_rate]))
+    assert found.item() == pytest.approx(exact, rel=1e-3)
+
+
+def test_the_gradient_of_poisson_for_a_count_of_zero_is_finite():
+    log_rate = torch.zeros(1, requires_grad=True)
+    losses.poisson(torch.zeros(1), log_rate).sum().backward()
+    assert log_rate.grad.item() == 1
