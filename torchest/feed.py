@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchest import arrays
@@ -58,7 +58,7 @@ class Feed:
     def close(self) -> None:
         """Ends what runs in the background."""
         for running in (self._ahead, self._source):
-            if hasattr(running, "close"):
+            if isinstance(running, Generator):
                 running.close()
 
     def _on_device(self, features: Any, labels: Any, used: Usage | None) -> tuple[Any, Any]:

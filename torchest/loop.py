@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from torchest.hooks.base import SessionRunContext, SessionRunValues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from torchest.hooks.base import Session, SessionRunHook
 
@@ -31,7 +31,7 @@ def run_steps(
     step: Callable[[Batch], Output],
     session: Session,
     hooks: Sequence[SessionRunHook],
-) -> Iterator[Output]:
+) -> Generator[Output, None, None]:
     """Runs a step on each batch, with the hooks around it.
 
     Args:

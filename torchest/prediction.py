@@ -14,7 +14,7 @@ from torchest.loop import run_steps
 from torchest.train_step import values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from torchest.feed import Feed
     from torchest.hooks.base import Session, SessionRunHook
@@ -27,7 +27,7 @@ def run_prediction(
     session: Session,
     hooks: Sequence[SessionRunHook],
     keys: Sequence[str] | str | None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Predicts with a model that has been made and restored.
 
     Args:

@@ -86,7 +86,7 @@ class Scope:
     def creating(self) -> Iterator[None]:
         """The creation pass: new objects are made, other effects of what runs inside are undone."""
         with self._lock:
-            self._creation = _Creation(self._device)
+            self._creation = _Creation(self._device, keeps_random_numbers=self._training)
             try:
                 yield
             finally:
@@ -153,13 +153,15 @@ class _Creation:
     """Keeps what a creation pass must not change: buffers, and the stream of random numbers.
 
     Factories draw from the stream of random numbers one after the other, as if nothing had run between
-    them; what the rest of model_fn draws is given back. So a model starts from the weights, and goes on
-    with the random numbers, that a plain script with the same seed would have.
+    them; what the rest of model_fn draws is given back. So training starts from the weights, and goes on
+    with the random numbers, that a plain script with the same seed would have. A model that is not for
+    training gives back all.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, keeps_random_numbers: bool) -> None:
         self._device = device
-        self._factories = _random_state(device)
+        self._factories = self._before = _random_state(device)
+        self._keeps_random_numbers = keeps_random_numbers
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
     @contextlib.contextmanager
@@ -176,7 +178,9 @@ class _Creation:
         self._buffers.extend((buffer, buffer.clone()) for buffer in module.buffers())
 
     def undo_effects(self) -> None:
-        _set_random_state(self._device, self._factories)
+        _set_random_state(
+            self._device, self._factories if self._keeps_random_numbers else self._before
+        )
         with torch.no_grad():
             for buffer, before in self._buffers:
                 buffer.copy_(before)

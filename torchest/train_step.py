@@ -86,6 +86,7 @@ class TrainStep:
         optimizers = spec.train_op if isinstance(spec.train_op, (list, tuple)) else [spec.train_op]
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
+        assert spec.loss is not None  # the spec checks it
         self.backward(spec.loss)
         for optimizer in optimizers:
             optimizer.step()

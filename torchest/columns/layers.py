@@ -68,7 +68,7 @@ class LinearFeatures(nn.Module):
         batch = Features.of(features)
         logits = self._parameters["bias"]
         for column in self._columns:
-            logits = logits + self._modules[column.name](batch.encoded(column))  # type: ignore[misc, operator]
+            logits = logits + self._modules[column.name](batch.encoded(column))  # type: ignore[misc]
         assert logits is not None
         return logits
 
