@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -191,10 +192,8 @@ def _named(input_fn: Any) -> str:
 
 def _refuse_second_use(input_fn: Any, source: Iterator[Any]) -> None:
     known = _returned.get(id(source)) is source
-    try:
+    with contextlib.suppress(TypeError):  # an input_fn that cannot be hashed
         known = known or _last_returned.get(input_fn) is source
-    except TypeError:  # an input_fn that cannot be hashed
-        pass
     if known:
         raise ValueError(
             f"{_named(input_fn)} returned the same {type(source).__name__} object again, which was read already; "
@@ -203,11 +202,5 @@ def _refuse_second_use(input_fn: Any, source: Iterator[Any]) -> None:
     try:
         _returned[id(source)] = source
     except TypeError:
-        _remember(input_fn, source)
-
-
-def _remember(input_fn: Any, source: Iterator[Any]) -> None:
-    try:
-        _last_returned[input_fn] = source
-    except TypeError:
-        return  # neither of the two can be remembered
+        with contextlib.suppress(TypeError):
+            _last_returned[input_fn] = source
