@@ -1,7 +1,7 @@
 """One batch of raw features, with the encodings that its columns were given.
 
 >>> from torchest.columns.numeric import numeric_column
->>> features = Features({"age": np.array([22, 38])})
+>>> features = Features({"age": [22, 38]})
 >>> features["age"]
 tensor([22, 38])
 >>> features.encoded(numeric_column("age"))

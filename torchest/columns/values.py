@@ -155,14 +155,14 @@ def _is_number(array: Flat) -> bool:
 
 def _cells_of_tensor(tensor: Tensor, column: FeatureColumn) -> Cells[Flat]:
     tensor = tensor.detach().cpu()
-    if tensor.is_nested:
-        rows = tensor.unbind()
-        values = torch.cat([row.reshape(-1) for row in rows]) if rows else torch.empty(0)
-        return _ragged(values.numpy(), [len(row) for row in rows])
-    if tensor.layout == torch.strided:
+    if tensor.layout == torch.strided and not tensor.is_nested:
         return _cells_of_matrix(tensor.numpy(), column)
     if tensor.ndim != 2:
         raise _wrong_rank(column, tensor.ndim)
+    if tensor.is_nested:
+        rows = tensor.unbind()
+        values = torch.cat(rows) if rows else torch.empty(0, dtype=tensor.dtype)
+        return _ragged(values.numpy(), [len(row) for row in rows])
     if tensor.layout == torch.sparse_coo:
         tensor = tensor.coalesce()
         counts = np.bincount(tensor.indices()[0].numpy(), minlength=len(tensor))
