@@ -135,7 +135,7 @@ def concatenate(parts: Sequence[HostArray]) -> HostArray:
         raise ValueError("There is nothing to concatenate.")
     if len(parts) == 1:
         return parts[0]
-    if all(isinstance(part, np.ndarray) for part in parts):
+    if _stackable(parts):
         return np.concatenate(parts)
     if all(isinstance(part, torch.Tensor) for part in parts):
         return torch.cat(parts)  # type: ignore[arg-type]
@@ -220,10 +220,6 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
         )
     if array.ndim == 1:
         return _objects_to_arrow(array, name)
-    # Further dimensions of strings become lists of one length each, as Arrow has no others.
-    import pyarrow as pa
-
-    rows, width = array.shape[0], int(np.prod(array.shape[1:]))
     if array.ndim > 2:
         raise ValueError(
             f"{name!r} is an array of strings of shape {array.shape}; at most two dimensions, "
@@ -231,9 +227,17 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
         )
     cells = _objects_to_arrow(array.reshape(-1), name)
     if isinstance(cells, np.ndarray):
-        return cells.reshape(rows, width)
-    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
-    return pa.ListArray.from_arrays(offsets, cells)
+        return cells.reshape(array.shape)
+    return _lists(cells, len(array))
+
+
+def _lists(cells: Any, rows: int) -> Any:
+    """Lists of one length from their cells; Arrow has no second dimension."""
+    import pyarrow as pa
+
+    width = len(cells) // max(rows, 1)
+    lists: Any = pa.ListArray
+    return lists.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), cells)
 
 
 def _from_list(values: Sequence[Any], name: str) -> Any:
@@ -342,6 +346,11 @@ def _concatenate_arrow(parts: Sequence[HostArray]) -> Any:
     import pyarrow.types as pt
 
     arrays: list[Any] = [_as_arrow(part) for part in parts]
+    shared = _shared_dictionary(arrays)
+    if shared is not None:
+        indices = pa.concat_arrays([array.indices for array in arrays])
+        ordered = arrays[0].type.ordered
+        return pa.DictionaryArray.from_arrays(indices, shared, ordered=ordered, safe=False)
     if len({array.type for array in arrays}) > 1:
         arrays = [a.dictionary_decode() if pt.is_dictionary(a.type) else a for a in arrays]
     try:
@@ -354,11 +363,31 @@ def _concatenate_arrow(parts: Sequence[HostArray]) -> Any:
     return _from_arrow(joined["column"], "column")
 
 
+def _stackable(parts: Sequence[Any]) -> bool:
+    return all(
+        isinstance(part, np.ndarray) and part.shape[1:] == parts[0].shape[1:] for part in parts
+    )
+
+
+def _shared_dictionary(arrays: Sequence[Any]) -> Any:
+    """The dictionary, if all arrays have one and the same in memory; joining others means hashing them."""
+    import pyarrow.types as pt
+
+    if len({array.type for array in arrays}) > 1 or not pt.is_dictionary(arrays[0].type):
+        return None
+    dictionaries = [array.dictionary for array in arrays]
+    places = {
+        (len(values), values.offset, *(b.address if b else None for b in values.buffers()))
+        for values in dictionaries
+    }
+    return dictionaries[0] if len(places) == 1 else None
+
+
 def _as_arrow(array: Any) -> Any:
     import pyarrow as pa
 
     if isinstance(array, np.ndarray) and array.ndim > 1:
-        return pa.FixedSizeListArray.from_arrays(_as_arrow(array.reshape(-1)), array[0].size)
+        return _lists(_as_arrow(array.reshape(-1)), len(array))
     return array if is_arrow(array) else pa.array(array)
 
 
@@ -369,16 +398,12 @@ def _arrow_numbers(array: Any, name: str) -> np.ndarray[Any, Any]:
     kind = array.type
     if pt.is_dictionary(kind):
         return _arrow_numbers(array.dictionary_decode(), name)
-    if _is_list(kind):
+    if _is_list(kind) and not is_textual(array):
         return _arrow_lists(array, name)
     if pt.is_null(kind):
         return np.full(len(array), np.nan, np.float32)
     if not _is_number(kind):
-        what = (
-            "text"
-            if pt.is_string(kind) or pt.is_large_string(kind)
-            else f"values of the Arrow type {kind}"
-        )
+        what = "text" if is_textual(array) else f"values of the Arrow type {kind}"
         raise TypeError(
             f"{name!r} holds {what}, and numbers are needed; convert it, or use it through a "
             "categorical column."
