@@ -187,9 +187,9 @@ def test_wrong_arguments(arguments, message):
     ("labels", "message"),
     [
         (None, r"BinaryClassHead: labels are missing: let the input_fn give \(features, labels\)"),
-        ([0, 2, 1], r"labels must be below n_classes=2; found 2 in 1 of 3 rows. Labels are class"),
-        ([0, -1, -1], r"labels must be at least 0; found -1 in 2 of 3 rows"),
-        ([0.0, math.nan, 1.0], r"labels must be numbers; found nan in 1 of 3 rows"),
+        ([0, 2, 1], r"labels must be 0 or 1; found 2 in 1 of 3 labels. Labels are class"),
+        ([0, -1, -1], r"labels must be at least 0; found -1 in 2 of 3 labels"),
+        ([0.0, math.nan, 1.0], r"labels must be numbers; found nan in 1 of 3 labels"),
         ([0, 1], r"labels have shape \[2\], and for logits of shape \[3, 1\] their shape must be"),
         (torch.zeros(3, 2), r"must be \[3, 1\] or \[3\]. For one-hot labels, give class ids"),
         (
@@ -207,8 +207,8 @@ def test_wrong_labels(labels, message):
     ("labels", "message"),
     [
         ([0, 1, 1], r"label_vocabulary=\['no', 'yes'\]; they are numbers of dtype int64"),
-        (["no", "yess", "x"], r"found 'yess' in 2 of 3 rows. Did you mean 'yes'"),
-        (["no", None, "yes"], r"found 'a missing value' in 1 of 3 rows"),
+        (["no", "yess", "x"], r"found 'yess' in 2 of 3 labels. Did you mean 'yes'"),
+        (["no", None, "yes"], r"found 'a missing value' in 1 of 3 labels"),
         (["no", "yes"], r"labels have shape \[2\]"),
     ],
 )

@@ -77,8 +77,8 @@ def test_wrong_numbers_of_classes(n_classes, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 3], r"labels must be below n_classes=3; found 3 in 1 of 2 rows"),
-        ([-1, 0], r"labels must be at least 0; found -1 in 1 of 2 rows"),
+        ([0, 3], r"labels must be below n_classes=3; found 3 in 1 of 2 labels"),
+        ([-1, 0], r"labels must be at least 0; found -1 in 1 of 2 labels"),
         ([0.0, 1.0], r"labels have dtype float32 and must be class ids, whole numbers from 0 to 2"),
         (torch.tensor([True, False]), r"labels have dtype bool and must be class ids"),
         (torch.eye(3, dtype=torch.int64)[:2], r"For one-hot labels, give class ids"),

@@ -28,6 +28,7 @@ class MetricKeys:
     PREDICTION_MEAN = "prediction/mean"
     ACCURACY_AT_THRESHOLD = "accuracy/positive_threshold_{:g}"
     PRECISION_AT_THRESHOLD = "precision/positive_threshold_{:g}"
+    PROBABILITY_MEAN = "probability_mean"
     RECALL_AT_THRESHOLD = "recall/positive_threshold_{:g}"
 
 

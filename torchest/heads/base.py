@@ -13,6 +13,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from torchest import metrics
 from torchest.keys import ModeKeys
 from torchest.spec import EstimatorSpec
 
@@ -127,9 +130,9 @@ class Head(ABC):
         if mode == ModeKeys.PREDICT:
             return EstimatorSpec(mode, predictions=self.predictions(logits))
         if mode == ModeKeys.EVAL:
-            loss, metrics = self._loss_and_metrics(labels, logits, features, regularization_losses)
+            loss, found = self._loss_and_metrics(labels, logits, features, regularization_losses)
             predictions = self.predictions(logits)
-            return EstimatorSpec(mode, predictions, loss=loss, eval_metric_ops=metrics)
+            return EstimatorSpec(mode, predictions, loss=loss, eval_metric_ops=found)
         if (optimizer is None) == (train_op_fn is None):
             given = "neither is" if optimizer is None else "both are"
             raise ValueError(
@@ -154,3 +157,14 @@ class Head(ABC):
         return loss, self.update_metrics(
             empty, features, logits, labels, regularization_losses=regularization_losses
         )
+
+
+def mean_over_batches(value: Tensor, logits: Tensor) -> Metric:
+    """The mean over batches of a number of each; a batch without rows does not count.
+
+    Args:
+        value: The scalar of a batch.
+        logits: The logits of that batch, [batch, ...].
+    """
+    has_rows = float(len(logits) > 0)
+    return metrics.mean(value, torch.full_like(value.detach(), has_rows))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchest import losses, metrics
+from torchest.heads.arguments import probability_thresholds
 from torchest.heads.classes import Classes
 from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
@@ -59,7 +60,7 @@ class BinaryClassHead(SingleHead):
         name: str | None = None,
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
-        self._thresholds = checked_thresholds(thresholds)
+        self._thresholds = probability_thresholds(thresholds)
         self._classes = Classes(2, label_vocabulary)
 
     @property
@@ -108,21 +109,6 @@ class BinaryClassHead(SingleHead):
 
 def _class_ids(logits: Tensor) -> Tensor:
     return (logits > 0).long()
-
-
-def checked_thresholds(thresholds: Sequence[float] | None) -> tuple[float, ...]:
-    """Thresholds, each between 0 and 1.
-
-    Raises:
-        ValueError: One is not.
-    """
-    found = tuple(thresholds or ())
-    for threshold in found:
-        if not 0 < threshold < 1:
-            raise ValueError(
-                f"thresholds={list(found)!r} must lie between 0 and 1; {threshold!r} does not."
-            )
-    return found
 
 
 def metrics_at_thresholds(

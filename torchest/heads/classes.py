@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.heads.labels import LabelVocabulary
+from torchest.heads.vocabulary import LabelVocabulary
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import PredictionKeys
 
@@ -64,16 +63,3 @@ class Classes:
             PredictionKeys.ALL_CLASS_IDS: all_class_ids,
             PredictionKeys.ALL_CLASSES: lambda: IndexedStrings(all_class_ids().long(), self.names),
         }
-
-
-def checked_n_classes(n_classes: Any, at_least: int, way_out: str) -> int:
-    """A number of classes.
-
-    Raises:
-        ValueError: It is no whole number, or too small.
-    """
-    if not isinstance(n_classes, numbers.Integral) or n_classes < at_least:
-        raise ValueError(
-            f"n_classes={n_classes!r} must be a whole number of at least {at_least}.{way_out}"
-        )
-    return int(n_classes)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from torchest import losses, metrics
-from torchest.heads.classes import Classes, checked_n_classes
+from torchest.heads.arguments import whole_number
+from torchest.heads.classes import Classes
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
@@ -57,7 +58,7 @@ class MultiClassHead(SingleHead):
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
         way_out = " Use BinaryClassHead for 2 classes." if n_classes == 2 else ""
-        self._classes = Classes(checked_n_classes(n_classes, 3, way_out), label_vocabulary)
+        self._classes = Classes(whole_number("n_classes", n_classes, 3, way_out), label_vocabulary)
 
     @property
     def logits_dimension(self) -> int:

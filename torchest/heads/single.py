@@ -12,8 +12,9 @@ from torch import Tensor
 
 from torchest import losses, metrics
 from torchest.errors import suggest
-from torchest.heads.base import Head
-from torchest.heads.labels import check_logits, check_present, weights_of
+from torchest.heads.base import Head, mean_over_batches
+from torchest.heads.labels import check_logits, check_present
+from torchest.heads.weights import weights_of
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
 
@@ -182,7 +183,7 @@ class SingleHead(Head):
         logits = check_logits(logits, self.logits_dimension, type(self).__name__)
         check_present(labels, type(self).__name__)
         labels = self._labels(labels, logits)
-        weights = weights_of(features, self._weight_column, logits)
+        weights = weights_of(features, self._weight_column, logits, self._losses_per_example)
         if self._loss_fn is None:
             of_examples = self._losses(labels, logits)
         else:
@@ -203,10 +204,8 @@ class SingleHead(Head):
             MetricKeys.AVERAGE_LOSS: metrics.mean(batch.losses, batch.weights)
         }
         if regularization_losses is not None:
-            # once per batch, and not for a batch without rows
-            has_rows = torch.tensor(float(len(batch.logits) > 0))
             total = torch.stack(list(regularization_losses)).sum()
-            found[MetricKeys.LOSS_REGULARIZATION] = metrics.mean(total, has_rows.to(total.device))
+            found[MetricKeys.LOSS_REGULARIZATION] = mean_over_batches(total, batch.logits)
         found |= self._metrics(batch)
         suffix = f"/{self._name}" if self._name else ""
         return {f"{key}{suffix}": metric for key, metric in found.items()}

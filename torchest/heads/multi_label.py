@@ -1,0 +1,146 @@
+"""MultiLabelHead: classes of which an example has any number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torchest import losses, metrics
+from torchest.errors import suggest
+from torchest.heads.arguments import probability_thresholds, whole_number
+from torchest.heads.binary import metrics_at_thresholds
+from torchest.heads.classes import Classes
+from torchest.heads.labels import check_range, fit_to_logits
+from torchest.heads.multi_hot import multi_hot
+from torchest.heads.single import Scored, SingleHead
+from torchest.keys import MetricKeys, PredictionKeys
+from torchest.losses import Reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.metrics import Metric
+
+
+class MultiLabelHead(SingleHead):
+    """Classification into any number of classes at once: one sigmoid cross entropy per class.
+
+    Labels say for each class whether the example has it, [batch, n_classes] of 0 and 1 (numbers between
+    are taken as probabilities); or they list the classes that it has: Arrow lists of class ids or
+    `torchest.columns.Ids`, and with `label_vocabulary` lists of strings, which may be filled up with "".
+
+    Args:
+        n_classes: How many classes there are, at least 2.
+        weight_column: The key of a feature, or a numeric column, with the weights of the examples,
+            [batch] or [batch, 1]. None: all weigh 1.
+        thresholds: Numbers between 0 and 1: accuracy, precision and recall are also reported for each
+            of them as the least probability of a class.
+        label_vocabulary: The names of the classes, where labels are strings.
+        loss_reduction: How the losses of a batch become one: one of `torchest.losses.Reduction` but
+            NONE. The loss of an example is the mean over the classes.
+        loss_fn: Instead of sigmoid cross entropy: a function of `labels` and `logits`,
+            [batch, n_classes] each, and perhaps `features`, that returns one loss per example,
+            [batch, 1].
+        classes_for_class_based_metrics: Classes, by id or name, for each of which the mean probability
+            and the areas under both curves are reported too.
+        name: Ends the keys of metrics, as in "auc/<name>".
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> import torch
+    >>> head = MultiLabelHead(3)
+    >>> head.loss(torch.tensor([[1, 0, 1], [0, 0, 0]]), torch.zeros(2, 3))
+    tensor(0.6931)
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        n_classes: int,
+        weight_column: str | FeatureColumn | None = None,
+        thresholds: Sequence[float] | None = None,
+        label_vocabulary: Sequence[str] | None = None,
+        loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
+        loss_fn: Callable[..., Tensor] | None = None,
+        classes_for_class_based_metrics: Sequence[int | str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weight_column, loss_reduction, loss_fn, name)
+        self._classes = Classes(whole_number("n_classes", n_classes, 2), label_vocabulary)
+        self._thresholds = probability_thresholds(thresholds)
+        self._watched = [
+            self._class_id(chosen) for chosen in (classes_for_class_based_metrics or ())
+        ]
+
+    @property
+    def logits_dimension(self) -> int:
+        """The number of classes."""
+        return self._classes.count
+
+    @property
+    def _label_dimension(self) -> int:
+        return self._classes.count
+
+    def _class_id(self, chosen: int | str) -> int:
+        """The id of a class that is given by id or name."""
+        listed = "classes_for_class_based_metrics"
+        if isinstance(chosen, (str, bytes)):
+            name = chosen.encode() if isinstance(chosen, str) else chosen
+            if self._classes.vocabulary is None:
+                raise ValueError(
+                    f"{listed} has {chosen!r}, and there is no label_vocabulary: give class ids, or label_vocabulary."
+                )
+            if name not in self._classes.names:
+                known = [known.decode(errors="replace") for known in self._classes.names]
+                raise ValueError(
+                    f"{listed} has {chosen!r}, which is no class.{suggest(str(chosen), known)}"
+                )
+            return self._classes.names.index(name)
+        if not 0 <= chosen < self._classes.count:
+            raise ValueError(
+                f"{listed} has {chosen!r}: class ids are from 0 to {self._classes.count - 1}."
+            )
+        return chosen
+
+    def _labels(self, labels: Any, logits: Tensor) -> Tensor:
+        name = type(self).__name__
+        hot = multi_hot(labels, self._classes, name)
+        found = fit_to_logits(hot, logits, self._classes.count, name)
+        check_range(found, 2, name)
+        return found.to(logits.dtype)
+
+    def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
+        return losses.sigmoid_cross_entropy(labels, logits).mean(-1, keepdim=True)
+
+    def _metrics(self, batch: Scored) -> dict[str, Metric]:
+        labels, weights = batch.labels, batch.weights
+        probabilities = batch.logits.sigmoid()
+        found: dict[str, Metric] = {
+            MetricKeys.AUC: metrics.auc(labels, probabilities, weights),
+            MetricKeys.AUC_PR: metrics.auc(labels, probabilities, weights, curve="PR"),
+        }
+        found |= metrics_at_thresholds(self._thresholds, labels, probabilities, weights)
+        for watched in self._watched:
+            one = slice(watched, watched + 1)
+            label, probability = labels[..., one], probabilities[..., one]
+            name = self._name_in_metrics(watched)
+            found |= {
+                f"{MetricKeys.PROBABILITY_MEAN}/{name}": metrics.mean(probability, weights),
+                f"{MetricKeys.AUC}/{name}": metrics.auc(label, probability, weights),
+                f"{MetricKeys.AUC_PR}/{name}": metrics.auc(label, probability, weights, curve="PR"),
+            }
+        return found
+
+    def _name_in_metrics(self, class_id: int) -> str:
+        if self._classes.vocabulary is None:
+            return f"class{class_id}"
+        return self._classes.names[class_id].decode(errors="replace")
+
+    def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
+        return {
+            PredictionKeys.LOGITS: lambda: logits,
+            PredictionKeys.PROBABILITIES: logits.sigmoid,
+            PredictionKeys.CLASSES: self._classes.all_classes(logits)[PredictionKeys.ALL_CLASSES],
+        }

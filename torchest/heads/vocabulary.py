@@ -1,0 +1,143 @@
+"""The names of classes, and class ids of labels that are names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from torchest import arrays
+from torchest.errors import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    Int64s = npt.NDArray[np.int64]
+
+
+class LabelVocabulary:
+    """The names of the classes.
+
+    Args:
+        names: Distinct strings, the first of them for class 0.
+        n_classes: How many there must be.
+    """
+
+    def __init__(self, names: Sequence[str], n_classes: int) -> None:
+        if not isinstance(names, (list, tuple)):
+            raise ValueError(
+                f"label_vocabulary={names!r} must be a list or tuple of strings, not a {type(names).__name__}."
+            )
+        others = [name for name in names if not isinstance(name, (str, bytes))]
+        if others:
+            raise ValueError(
+                f"label_vocabulary has {others[0]!r}, a {type(others[0]).__name__}: its items must be strings. "
+                "Leave it out if labels are class ids."
+            )
+        self.names = tuple(name.encode() if isinstance(name, str) else name for name in names)
+        if len(names) != n_classes or len(set(self.names)) != n_classes:
+            raise ValueError(
+                f"label_vocabulary={list(names)!r} must have n_classes={n_classes} different strings; it has "
+                f"{len(set(self.names))}."
+            )
+
+    def class_ids(self, labels: Any) -> Tensor:
+        """Class ids of labels with one name per row: int64, [batch] or [batch, 1] as the labels."""
+        rows = self.text_rows(labels)
+        return torch.from_numpy(self.index(rows.flat)).reshape(rows.shape())
+
+    def text_rows(self, labels: Any) -> TextRows:
+        """Labels that are strings, or lists of them.
+
+        Raises:
+            ValueError: They are something else.
+        """
+        array = arrays.to_host(labels, "labels")
+        if not arrays.is_textual(array):
+            kind = str(getattr(array, "dtype", None) or getattr(array, "type", None))
+            raise ValueError(
+                f"labels must be strings of label_vocabulary={[shown(name) for name in self.names]!r}; they are "
+                f"numbers of dtype {kind.removeprefix('torch.')}. Leave label_vocabulary out if labels are class ids."
+            )
+        return TextRows.of(array)
+
+    def index(self, flat: pa.Array[Any]) -> Int64s:
+        """The class ids of names, given as bytes.
+
+        Raises:
+            ValueError: One is not a name of a class.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = pc.index_in(flat, value_set=pa.array(list(self.names), type=pa.large_binary()))
+        without_null: Any = found.fill_null(-1).to_numpy(zero_copy_only=False)
+        ids = np.asarray(without_null, dtype=np.int64)
+        unknown = ids < 0
+        if unknown.any():
+            first = shown(flat[int(unknown.argmax())].as_py())
+            raise ValueError(
+                f"labels must be strings of label_vocabulary; found {first!r} in {unknown.sum()} of {len(ids)} "
+                f"labels.{suggest(first, map(shown, self.names))}"
+            )
+        return ids
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Strings by row.
+
+    Attributes:
+        flat: All strings as bytes, one row after the other.
+        counts: int64 [batch], how many each row has. None: an array without a second dimension.
+        batch: The number of rows.
+    """
+
+    flat: pa.Array[Any]
+    counts: Int64s | None
+    batch: int
+
+    @classmethod
+    def of(cls, array: Any) -> TextRows:
+        """The strings of a textual array as `torchest.arrays.to_host` gives it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        counts: Any = None
+        batch = len(array)
+        if isinstance(array, np.ndarray):
+            if array.ndim > 1:
+                counts = np.full(batch, array[0].size if batch else 0, np.int64)
+            array = pa.array(array.reshape(-1).astype(object), type=pa.large_binary())
+        elif hasattr(array.type, "value_field"):
+            counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+            array = array.flatten()
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        return cls(array.cast(pa.large_binary()), counts, batch)
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array.
+
+        Raises:
+            ValueError: Rows differ in the number of strings.
+        """
+        if self.counts is None:
+            return (self.batch,)
+        widths = np.unique(self.counts)
+        if len(widths) > 1:
+            raise ValueError(
+                f"labels are lists of {widths[0]} to {widths[-1]} strings, and must be one string per row."
+            )
+        return (self.batch, int(widths[0]) if len(widths) else 1)
+
+
+def shown(value: bytes | None) -> str:
+    """A name, for an error message."""
+    return "a missing value" if value is None else value.decode(errors="replace")

@@ -1,0 +1,77 @@
+"""The weights of examples, from a column of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from torchest.columns.features import Features
+from torchest.errors import MissingFeatureError, suggest
+from torchest.heads.labels import kind_of
+
+if TYPE_CHECKING:
+    from torchest.columns.base import FeatureColumn
+
+
+def weights_of(
+    features: Any,
+    weight_column: str | FeatureColumn | None,
+    logits: Tensor,
+    losses_per_example: int = 1,
+) -> Tensor | None:
+    """The weights of the examples.
+
+    Args:
+        features: The features of the batch by key.
+        weight_column: The key of a feature, or a numeric column. None: no weights.
+        logits: [batch, ..., logits_dimension].
+        losses_per_example: How many losses an example has; each may have a weight of its own.
+
+    Returns:
+        [batch, ..., 1] or [batch, ..., losses_per_example], or None without a weight column.
+
+    Raises:
+        ValueError: The weights are missing, not numbers, negative or of a wrong shape.
+    """
+    if weight_column is None:
+        return None
+    name, weights = _read(features, weight_column)
+    leading = logits.shape[:-1]
+    if weights.shape == leading:
+        weights = weights.unsqueeze(-1)
+    if weights.shape[:-1] != leading or weights.shape[-1] not in (1, losses_per_example):
+        raise ValueError(
+            f"weight_column {name!r} has shape {list(weights.shape)}, and for logits of shape {list(logits.shape)} its "
+            f"shape must be {[*leading, 1]} or {list(leading)}: one weight per example."
+        )
+    weights = weights.to(logits.device, logits.dtype, non_blocking=True)
+    wrong = ~(weights >= 0)
+    if wrong.any():
+        raise ValueError(
+            f"weight_column {name!r} has the weight {weights[wrong][0].item():g}; found {int(wrong.sum())} such in "
+            f"{len(weights)} rows. Weights must be numbers of at least 0."
+        )
+    return weights
+
+
+def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tensor]:
+    """The name and the values of a weight column."""
+    if not isinstance(features, Mapping):
+        raise ValueError(
+            f"weight_column={weight_column!r} needs features that are a dict; they are {kind_of(features)}. "
+            "Hand the features over to the head."
+        )
+    features = Features.of(features)
+    if not isinstance(weight_column, str):
+        encoded: Tensor = features.encoded(weight_column)
+        return weight_column.name, encoded
+    if weight_column not in features:
+        raise MissingFeatureError(
+            f"weight_column {weight_column!r} is not among the features.{suggest(weight_column, features)}"
+        )
+    value = features[weight_column]
+    if not isinstance(value, Tensor):
+        raise ValueError(f"weight_column {weight_column!r} holds strings, and must hold numbers.")
+    return weight_column, value
