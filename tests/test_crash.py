@@ -28,7 +28,7 @@ _LARGE = 20_000
 def processes():
     """Processes that fork from one that has imported torch, so that a trial takes a moment."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_crash"])
+    context.set_forkserver_preload(["torchest", "torch.utils.data", "torch._dynamo"])
     return context
 
 
@@ -63,7 +63,11 @@ def train_and_die(model_dir, at_operation):
     count = itertools.count()
 
     def watch(event, arguments):
-        if event in _FILE_OPERATIONS and model_dir in str(arguments) and next(count) == at_operation:
+        if (
+            event in _FILE_OPERATIONS
+            and model_dir in str(arguments)
+            and next(count) == at_operation
+        ):
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
@@ -72,6 +76,13 @@ def train_and_die(model_dir, at_operation):
 
 def train_for_ever(model_dir):
     train(model_dir, 1_000_000)
+
+
+def wait_for_a_checkpoint_after(step, model_dir):
+    name = f"model.ckpt-{step + 1}"
+    give_up = time.monotonic() + 60
+    while not os.path.isdir(os.path.join(model_dir, name)) and time.monotonic() < give_up:
+        time.sleep(0.001)
 
 
 def step_that_loads(model_dir):
@@ -116,12 +127,13 @@ def test_a_kill_at_a_random_moment(tmp_path, processes):
     for _ in range(30):
         process = processes.Process(target=train_for_ever, args=(model_dir,))
         process.start()
-        time.sleep(moments.uniform(0.0, 0.4))
+        wait_for_a_checkpoint_after(step, model_dir)
+        time.sleep(moments.uniform(0.0, 0.05))
         process.kill()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         before, step = step, step_that_loads(model_dir)
         assert step >= before
-    assert step > 30
+    assert step >= 30
     train(model_dir, 1)
     assert step_that_loads(model_dir) == step + 1

@@ -1,5 +1,62 @@
 """Estimators for PyTorch: train, evaluate, predict and export behind one object."""
 
+from torchest import columns, feature_column, inputs, metrics, optimizers
+from torchest.canned.linear import LinearClassifier
+from torchest.checkpoint import latest_checkpoint
+from torchest.errors import CheckpointMismatchError, NanLossDuringTrainingError
+from torchest.estimator import Estimator
+from torchest.heads.base import Head
+from torchest.heads.binary import BinaryClassHead
+from torchest.heads.multi_class import MultiClassHead
+from torchest.hooks.base import (
+    SessionRunArgs,
+    SessionRunContext,
+    SessionRunHook,
+    SessionRunValues,
+)
+from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
+from torchest.hooks.nan_loss import NanTensorHook
+from torchest.hooks.progress import LoggingTensorHook
+from torchest.hooks.stop_at_step import StopAtStepHook
+from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
+from torchest.hooks.timer import SecondOrStepTimer
+from torchest.keys import ModeKeys
+from torchest.run_config import RunConfig
+from torchest.scope import get_or_create
+from torchest.spec import EstimatorSpec
+from torchest.train_step import backward
 from torchest.version import __version__
 
-__all__ = ["__version__"]
+__all__ = [
+    "BinaryClassHead",
+    "CheckpointMismatchError",
+    "CheckpointSaverHook",
+    "CheckpointSaverListener",
+    "Estimator",
+    "EstimatorSpec",
+    "Head",
+    "LinearClassifier",
+    "LoggingTensorHook",
+    "ModeKeys",
+    "MultiClassHead",
+    "NanLossDuringTrainingError",
+    "NanTensorHook",
+    "RunConfig",
+    "SecondOrStepTimer",
+    "SessionRunArgs",
+    "SessionRunContext",
+    "SessionRunHook",
+    "SessionRunValues",
+    "StepCounterHook",
+    "StopAtStepHook",
+    "SummarySaverHook",
+    "__version__",
+    "backward",
+    "columns",
+    "feature_column",
+    "get_or_create",
+    "inputs",
+    "latest_checkpoint",
+    "metrics",
+    "optimizers",
+]

@@ -83,7 +83,7 @@ def write_evaluation(results: dict[str, Any], directory: Path, checkpoint: str |
         checkpoint: The path of the checkpoint that was evaluated, if there was one.
     """
     step = int(results[MetricKeys.GLOBAL_STEP])
-    listed = ", ".join(f"{name} = {value}" for name, value in sorted(results.items()))
+    listed = ", ".join(f"{name} = {value!s}" for name, value in sorted(results.items()))
     _log.info("Saving dict for global step %d: %s", step, listed)
     writer = SummaryWriter(directory)
     try:

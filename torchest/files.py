@@ -31,7 +31,9 @@ def new_directory(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        mode = temporary.stat().st_mode & 0o666  # what the umask allows; some writers allow less
         for file in temporary.iterdir():
+            file.chmod(mode)
             _sync(file)
         _sync(temporary)
         remove_directory(path)

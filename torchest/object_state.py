@@ -93,6 +93,7 @@ class ObjectState:
         }
         if not new:
             return
+        _log.info("Restoring parameters from %s", checkpoint.path)
         saved = checkpoint.model()
         saved.update({alias: saved[name] for alias, name in checkpoint.state["aliases"].items()})
         _check_match(checkpoint, _tensors(new), saved, new, training=training)

@@ -67,7 +67,6 @@ class RunningModel:
             _log.info("Done calling model_fn.")
             self.state.remember_options()
             if checkpoint_path is not None:
-                _log.info("Restoring parameters from %s", checkpoint_path)
                 self.state.restore(Checkpoint(checkpoint_path), training=self._training)
             self._created[mode] = ModelHooks(
                 tuple(spec.training_chief_hooks),

@@ -86,7 +86,7 @@ class LoggingTensorHook(SessionRunHook):
         if self._formatter is not None:
             _log.info(self._formatter(values))
             return
-        line = ", ".join(f"{name} = {value}" for name, value in values.items())
+        line = ", ".join(f"{name} = {value!s}" for name, value in values.items())
         _log.info("%s%s", line, "" if elapsed is None else f" ({elapsed:.3f} sec)")
 
 
