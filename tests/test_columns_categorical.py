@@ -351,13 +351,13 @@ def test_integers_are_not_changed() -> None:
             HASHED_INTEGERS,
             ["a"],
             "Column 'v' needs integers, but its feature holds values of type string: convert it to "
-            "integers first, or make the column with dtype='string'.",
+            "integers first, or use a column of strings.",
         ),
         (
             LISTED_INTEGERS,
             np.array([b"7"]),
             "Column 'v' needs integers, but its feature holds values of type bytes8: convert it to "
-            "integers first, or make the column with dtype='string'.",
+            "integers first, or use a column of strings.",
         ),
         (
             HASHED,

@@ -36,6 +36,11 @@ class FeatureColumn(ABC):
     def encode(self, features: Features) -> Tensor | Ids:
         """What models get of a batch."""
 
+    @property
+    def subject(self) -> str:
+        """What errors about the column begin with."""
+        return f"Column {self.name!r}"
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and _fields(self) == _fields(other)
 

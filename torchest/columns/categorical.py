@@ -40,7 +40,7 @@ class _SimpleColumn(CategoricalColumn):
 
     def look_up(self, features: Features) -> Cells[Int64s]:
         """The id of every value of a batch, −1 for an unknown and MISSING for a missing one."""
-        return values.cells(features, self.key, self).map(self._ids)
+        return values.cells(features, self.key, self.subject).map(self._ids)
 
     @abstractmethod
     def _ids(self, given: values.Flat) -> Int64s: ...
@@ -65,8 +65,8 @@ class HashedCategoricalColumn(_SimpleColumn):
 
     def _ids(self, given: values.Flat) -> Int64s:
         if self.dtype != checks.STRING:
-            return self._buckets(Text.of_integers(values.integers(given, self)))
-        return values.encode_text(given, self, self._buckets, self._dictionaries)
+            return self._buckets(Text.of_integers(values.integers(given, self.subject)))
+        return values.encode_text(given, self.subject, self._buckets, self._dictionaries)
 
     def _buckets(self, text: Text) -> Int64s:
         ids = bucket_of(text.fingerprints(), self.hash_bucket_size)
@@ -91,8 +91,8 @@ class VocabularyListCategoricalColumn(_SimpleColumn):
 
     def _ids(self, given: values.Flat) -> Int64s:
         if self.dtype == checks.STRING:
-            return values.encode_text(given, self, self._vocabulary.ids, self._dictionaries)
-        return self._vocabulary.ids_of_integers(values.integers(given, self))
+            return values.encode_text(given, self.subject, self._vocabulary.ids, self._dictionaries)
+        return self._vocabulary.ids_of_integers(values.integers(given, self.subject))
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -51,7 +51,7 @@ class NumericColumn(DenseColumn):
             TypeError: The feature does not hold numbers.
             ValueError: It has another width, or a number is missing and there is no default.
         """
-        given = values.numbers(features, self.key, self)
+        given = values.numbers(features, self.key, self.subject)
         self._check_shape(given)
         rows = len(given)
         if self.normalizer_fn is None:

@@ -1,6 +1,6 @@
 """The values of a raw feature as a column needs them: numbers, integers or text.
 
-Each function takes an array and the column that reads it, which errors are worded with.
+`subject` is what the errors begin with: the column that reads the feature, such as "Column 'age'".
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from torchest.columns.base import FeatureColumn
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 Flat: TypeAlias = "npt.NDArray[Any] | ArrowArray"
 
 
-def numbers(features: Features, key: str, column: FeatureColumn) -> Tensor:
+def numbers(features: Features, key: str, subject: str) -> Tensor:
     """A feature's numbers, of any shape, NaN where one is missing.
 
     Integers, floats and booleans (0 and 1) are numbers.
@@ -42,13 +41,13 @@ def numbers(features: Features, key: str, column: FeatureColumn) -> Tensor:
     array = features.raw(key)
     if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_nested):
         raise ValueError(
-            f"Column {column.name!r} needs a dense tensor, not a sparse or nested one: fill it up "
+            f"{subject} needs a dense tensor, not a sparse or nested one: fill it up "
             "first, for example with to_dense()."
         )
     return arrays.to_tensor(array, key)
 
 
-def cells(features: Features, key: str, column: FeatureColumn) -> Cells[Flat]:
+def cells(features: Features, key: str, subject: str) -> Cells[Flat]:
     """The values of a feature by row: one each, or any number of them.
 
     Rows may be the rows of a matrix, the lists of an Arrow array, or those of a sparse or nested
@@ -61,16 +60,16 @@ def cells(features: Features, key: str, column: FeatureColumn) -> Cells[Flat]:
     if isinstance(array, Tensor):
         if array.dtype.is_floating_point:
             raise ValueError(
-                f"Column {column.name!r} needs integers or text, but its feature is a tensor of "
+                f"{subject} needs integers or text, but its feature is a tensor of "
                 f"{str(array.dtype).removeprefix('torch.')}: {_WAYS_OUT['text or integers']}"
             )
-        return _cells_of_tensor(array, column)
+        return _cells_of_tensor(array, subject)
     if isinstance(array, np.ndarray):
-        return _cells_of_matrix(array, column)
-    return _cells_of_arrow(array, column)
+        return _cells_of_matrix(array, subject)
+    return _cells_of_arrow(array, subject)
 
 
-def integers(array: Flat, column: FeatureColumn) -> Int64s:
+def integers(array: Flat, subject: str) -> Int64s:
     """Integers, −1 where one is missing.
 
     Booleans are 0 and 1. Floats that are whole numbers are integers too: that is what pandas and
@@ -82,18 +81,16 @@ def integers(array: Flat, column: FeatureColumn) -> Int64s:
     flat = array if isinstance(array, np.ndarray) else _integers_of_arrow(array)
     if flat.dtype.kind in "iub":
         if flat.dtype == np.uint64 and flat.max(initial=0) > np.iinfo(np.int64).max:
-            raise ValueError(
-                f"Column {column.name!r} got {flat.max()}, which is beyond the range of int64."
-            )
+            raise ValueError(f"{subject} got {flat.max()}, which is beyond the range of int64.")
         return flat.astype(np.int64, copy=False)
     if flat.dtype.kind == "f":
-        return _whole(flat, column)
-    raise _unsuitable(column, array, "integers")
+        return _whole(flat, subject)
+    raise _unsuitable(subject, array, "integers")
 
 
 def encode_text(
     array: Flat,
-    column: FeatureColumn,
+    subject: str,
     encode: Callable[[Text], npt.NDArray[Any]],
     cache: DictionaryCache,
 ) -> npt.NDArray[Any]:
@@ -101,7 +98,7 @@ def encode_text(
 
     Args:
         array: Text or integers.
-        column: The column that reads it.
+        subject: What errors begin with.
         encode: Makes codes of text.
         cache: The codes of dictionaries, so that each is encoded once only.
 
@@ -113,8 +110,8 @@ def encode_text(
     if is_text(array):
         return encode(Text.of(array))
     if not _is_number(array):
-        raise _unsuitable(column, array, "text or integers")
-    return encode(Text.of_integers(integers(array, column)))
+        raise _unsuitable(subject, array, "text or integers")
+    return encode(Text.of_integers(integers(array, subject)))
 
 
 def is_text(array: Flat) -> bool:
@@ -153,12 +150,12 @@ def _is_number(array: Flat) -> bool:
     return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_null(kind)
 
 
-def _cells_of_tensor(tensor: Tensor, column: FeatureColumn) -> Cells[Flat]:
+def _cells_of_tensor(tensor: Tensor, subject: str) -> Cells[Flat]:
     tensor = tensor.detach().cpu()
     if tensor.layout == torch.strided and not tensor.is_nested:
-        return _cells_of_matrix(tensor.numpy(), column)
+        return _cells_of_matrix(tensor.numpy(), subject)
     if tensor.ndim != 2:
-        raise _wrong_rank(column, tensor.ndim)
+        raise _wrong_rank(subject, tensor.ndim)
     if tensor.is_nested:
         rows = tensor.unbind()
         values = torch.cat(rows) if rows else torch.empty(0, dtype=tensor.dtype)
@@ -171,28 +168,28 @@ def _cells_of_tensor(tensor: Tensor, column: FeatureColumn) -> Cells[Flat]:
     return Cells(tensor.values().numpy(), tensor.crow_indices().numpy())
 
 
-def _cells_of_matrix(array: npt.NDArray[Any], column: FeatureColumn) -> Cells[Flat]:
+def _cells_of_matrix(array: npt.NDArray[Any], subject: str) -> Cells[Flat]:
     if array.ndim == 0 or array.ndim > 2:
-        raise _wrong_rank(column, array.ndim)
+        raise _wrong_rank(subject, array.ndim)
     if array.ndim == 1 or array.shape[1] == 1:
         return Cells(array.reshape(-1))
     rows, width = array.shape
     return Cells(array.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
 
 
-def _cells_of_arrow(array: ArrowArray, column: FeatureColumn) -> Cells[Flat]:
+def _cells_of_arrow(array: ArrowArray, subject: str) -> Cells[Flat]:
     import pyarrow as pa
 
     if not pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
         return Cells(array)
     if not hasattr(array, "value_lengths"):
-        raise _unsuitable(column, array, "text or integers")
+        raise _unsuitable(subject, array, "text or integers")
     counts = array.value_lengths()
     if counts.null_count:
         counts = counts.fill_null(0)
     flat = array.flatten()  # leaves out what lies under a missing list
     if pa.types.is_nested(flat.type):
-        raise _wrong_rank(column, 3)
+        raise _wrong_rank(subject, 3)
     return _ragged(flat, counts.to_numpy(zero_copy_only=False))
 
 
@@ -215,35 +212,35 @@ def _integers_of_arrow(array: ArrowArray) -> npt.NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
-def _whole(floats: npt.NDArray[np.floating[Any]], column: FeatureColumn) -> Int64s:
+def _whole(floats: npt.NDArray[np.floating[Any]], subject: str) -> Int64s:
     """Integers of floats, −1 of NaN."""
     filled = np.where(np.isnan(floats), -1, floats)
     exact = 2.0 ** (np.finfo(floats.dtype).nmant + 1)  # beyond it, integers are rounded
     wrong = (filled != np.floor(filled)) | (np.abs(filled) > exact)
     if wrong.any():
         raise ValueError(
-            f"Column {column.name!r} got the float {filled[wrong][0]}: ids and keys are integers or "
+            f"{subject} got the float {filled[wrong][0]}: ids and keys are integers or "
             "text. Use numeric_column, or bucketized_column over it, for a quantity."
         )
     return filled.astype(np.int64)
 
 
-def _wrong_rank(column: FeatureColumn, rank: int) -> ValueError:
+def _wrong_rank(subject: str, rank: int) -> ValueError:
     return ValueError(
-        f"Column {column.name!r} got a feature of {rank} dimensions: give one value for each row "
+        f"{subject} got a feature of {rank} dimensions: give one value for each row "
         "[batch], or several [batch, n]."
     )
 
 
 _WAYS_OUT = {
-    "integers": "convert it to integers first, or make the column with dtype='string'.",
+    "integers": "convert it to integers first, or use a column of strings.",
     "text or integers": "convert it to text or integers first, or use numeric_column for a quantity.",
 }
 
 
-def _unsuitable(column: FeatureColumn, array: Flat, expected: str) -> ValueError:
+def _unsuitable(subject: str, array: Flat, expected: str) -> ValueError:
     kind = array.dtype.name if isinstance(array, np.ndarray) else str(array.type)
     return ValueError(
-        f"Column {column.name!r} needs {expected}, but its feature holds values of type {kind}: "
+        f"{subject} needs {expected}, but its feature holds values of type {kind}: "
         f"{_WAYS_OUT[expected]}"
     )
