@@ -52,13 +52,13 @@ class Rows:
             ValueError: The columns have different lengths, or there are none.
         """
         layout = Layout(structure)
-        named = dict(enumerate(zip(layout.names, layout.leaves(structure), strict=True)))
-        columns = tuple(arrays.to_host(leaf, name) for name, leaf in named.values())
-        # Two leaves of different dicts may have one name, hence the check by pairs.
+        leaves = layout.leaves(structure)
+        columns = tuple(map(arrays.to_host, leaves, layout.names))
+        if not columns:
+            raise ValueError("There are no features; give at least one column.")
+        # By pairs, as two leaves of different dicts may have one name.
         for name, column in zip(layout.names[1:], columns[1:], strict=True):
             arrays.check_lengths({layout.names[0]: columns[0], name: column})
-        if not columns:
-            arrays.check_lengths({})
         return cls(columns, layout, range(arrays.length(columns[0])))
 
     def __len__(self) -> int:

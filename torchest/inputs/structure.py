@@ -13,7 +13,7 @@ from torchest import arrays
 
 def is_frame(value: Any) -> bool:
     """Whether the value is a pandas DataFrame; does not import pandas."""
-    return type(value).__module__.startswith("pandas.") and hasattr(value, "columns")
+    return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns")
 
 
 def columns_of(frame: Any) -> dict[Any, Any]:
