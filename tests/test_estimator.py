@@ -266,7 +266,7 @@ class TestTraining:
             "Loss for final step: ", "Calling model_fn.", "Done calling model_fn.",
             f"Restoring parameters from {tmp_path}/model.ckpt-3", "Starting evaluation at ",
             "Evaluation [1/2]", "Evaluation [2/2]", "Inference Time : ", "Finished evaluation at ",
-            f"Saving dict for global step 3: global_step = 3, loss = {loss}, mae = ",
+            f"Saving dict for global step 3: global_step = 3, loss = {loss!s}, mae = ",
             "Saving 'checkpoint_path' summary for global step 3: ",
         ]  # fmt: skip
         assert len(lines) == len(expected), lines

@@ -1,4 +1,4 @@
 """The columns under the name that tf.feature_column has: the same objects as in `torchest.columns`."""
 
 from torchest.columns import *  # noqa: F403
-from torchest.columns import __all__ as __all__
+from torchest.columns import __all__  # noqa: F401

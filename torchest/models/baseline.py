@@ -1,0 +1,32 @@
+"""The baseline model: the same logits for every example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.columns.features import Features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class BaselineModel(nn.Module):
+    """Logits that do not depend on the features, and start at 0.
+
+    Args:
+        units: The width of the output.
+
+    Shape:
+        - output: [batch, units]
+    """
+
+    def __init__(self, units: int = 1) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(units))
+
+    def forward(self, features: Mapping[str, Any]) -> Tensor:
+        """Features by key, which only tell how many examples there are, to [batch, units]."""
+        return self.bias.expand(Features.of(features).batch_size, -1)

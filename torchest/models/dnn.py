@@ -1,0 +1,124 @@
+"""The deep model: columns, hidden layers, logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from torchest.columns.layers import DenseFeatures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from torchest.columns.base import FeatureColumn
+
+
+class DNNModel(nn.Module):
+    """Dense columns through hidden layers to logits.
+
+    Each hidden layer is linear, the activation, dropout, batch normalisation, in this order. Kernels start
+    Glorot-uniform, biases at 0.
+
+    Args:
+        feature_columns: Dense columns; categorical ones have to be embedded or made indicators.
+        hidden_units: The width of each hidden layer.
+        units: The width of the output.
+        activation_fn: What follows each linear hidden layer; None for nothing.
+        dropout: The probability that an activation is dropped in training; None for none.
+        batch_norm: Whether hidden layers end with batch normalisation.
+
+    Shape:
+        - output: [batch, units]
+
+    Raises:
+        ValueError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        feature_columns: Iterable[FeatureColumn],
+        hidden_units: Sequence[int],
+        units: int = 1,
+        activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        dropout: float | None = None,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = _checked_widths(hidden_units)
+        if dropout is not None and not 0 <= dropout < 1:
+            raise ValueError(
+                f"dropout={dropout} must be a probability below 1, or None for no dropout."
+            )
+        if activation_fn is not None and not callable(activation_fn):
+            raise TypeError(
+                f"activation_fn={activation_fn!r} must be a function of a tensor, such as torch.nn.functional.relu, "
+                "or None."
+            )
+        self.embeddings = DenseFeatures(feature_columns)
+        inputs = [self.embeddings.width, *widths]
+        self.hidden = nn.ModuleList(map(_linear, inputs, widths))
+        self.batch_norm = nn.ModuleList(_BatchNorm(width) for width in widths if batch_norm)
+        self.logits = _linear(inputs[-1], units)
+        self._activation_fn = activation_fn
+        self._dropout = dropout or 0.0
+
+    def forward(self, features: Mapping[str, Any]) -> Tensor:
+        """Features by key to [batch, units]."""
+        values: Tensor = self.embeddings(features).to(self.logits.weight.dtype)
+        for number, layer in enumerate(self.hidden):
+            values = layer(values)
+            if self._activation_fn is not None:
+                values = self._activation_fn(values)
+            values = F.dropout(values, self._dropout, self.training)
+            if self.batch_norm:
+                values = self.batch_norm[number](values)
+        logits: Tensor = self.logits(values)
+        return logits
+
+
+class _BatchNorm(nn.Module):
+    """Batch normalisation whose moving variance is that of the batch, not the estimate for a population.
+
+    torch.nn.BatchNorm1d multiplies the variance that it keeps by n / (n − 1); TensorFlow does not.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    _KEPT = 0.999
+    _EPSILON = 1e-3
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, values: Tensor) -> Tensor:
+        mean, variance = self.running_mean, self.running_var
+        if self.training and len(values):
+            variance, mean = torch.var_mean(values, 0, correction=0)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, 1 - self._KEPT)
+                self.running_var.lerp_(variance, 1 - self._KEPT)
+        scale = self.weight * torch.rsqrt(variance + self._EPSILON)
+        return (values - mean) * scale + self.bias
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _checked_widths(hidden_units: Sequence[int]) -> list[int]:
+    widths = list(hidden_units or ())
+    if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
+        raise ValueError(
+            f"hidden_units={hidden_units!r} must be the widths of the hidden layers, each above 0, such as [128, 64]."
+        )
+    return widths
