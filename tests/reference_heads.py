@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from reference_arrays import array, value
 
@@ -13,18 +14,37 @@ from torchest import heads
 RTOL = 1e-5
 ATOL = 1e-6  # also for areas under curves
 
+FUNCTIONS = {
+    "exp": torch.exp,
+    "absolute error": lambda labels, logits: (labels - logits).abs(),
+    "mean squared error": lambda labels, logits: (labels - logits).square().mean(-1, keepdim=True),
+}
+
 
 def make(case: dict[str, Any]) -> heads.Head:
     """The head of a case."""
-    return getattr(heads, case["head"])(**case["arguments"])
+    arguments = dict(case["arguments"])
+    for name in ("inverse_link_fn", "loss_fn"):
+        if name in arguments:
+            arguments[name] = FUNCTIONS[arguments[name]]
+    if "heads" in arguments:
+        arguments["heads"] = [make(head) for head in arguments["heads"]]
+    return getattr(heads, case["head"])(**arguments)
+
+
+def given(described: dict[str, Any]) -> Any:
+    """Labels or logits of a batch: an array, lists, or arrays by the name of a head."""
+    if "by_head" in described:
+        return {name: value(part) for name, part in described["by_head"].items()}
+    return pa.array(described["lists"]) if "lists" in described else value(described)
 
 
 def arguments(batch: dict[str, Any]) -> dict[str, Any]:
     """A batch as the arguments of head.loss and head.update_metrics."""
     found = {
         "features": {key: value(batch[key]) for key in ("weights",) if key in batch},
-        "logits": value(batch["logits"]),
-        "labels": value(batch["labels"]),
+        "logits": given(batch["logits"]),
+        "labels": given(batch["labels"]),
     }
     if "regularization_losses" in batch:
         found["regularization_losses"] = [torch.tensor(x) for x in batch["regularization_losses"]]
@@ -40,11 +60,20 @@ def assert_as_tensorflow(case: dict[str, Any]) -> None:
     metrics = head.metrics(batches[0].get("regularization_losses"))
     for batch in batches:
         metrics = head.update_metrics(metrics, **batch)
-    found = {key: metric.compute().item() for key, metric in metrics.items()}
-    assert found.keys() == case["metrics"].keys()
-    for key, expected in case["metrics"].items():
-        np.testing.assert_allclose(found[key], expected, rtol=RTOL, atol=ATOL, err_msg=key)
-    assert_predictions(head.predictions(batches[0]["logits"]), case["predictions"])
+    assert_metrics(metrics, case["metrics"])
+    predictions = {
+        "|".join(key) if isinstance(key, tuple) else key: predicted
+        for key, predicted in head.predictions(batches[0]["logits"]).items()
+    }
+    assert_predictions(predictions, case["predictions"])
+
+
+def assert_metrics(metrics: dict[str, Any], expected: dict[str, float]) -> None:
+    """The same keys and values."""
+    assert metrics.keys() == expected.keys()
+    for key, number in expected.items():
+        found = metrics[key].compute().item()
+        np.testing.assert_allclose(found, number, rtol=RTOL, atol=ATOL, err_msg=key)
 
 
 def assert_predictions(found: dict[str, Any], expected: dict[str, Any]) -> None:

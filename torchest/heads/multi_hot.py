@@ -68,7 +68,8 @@ def _of_lists(array: Any, classes: Classes, head: str) -> Tensor:
     import pyarrow.compute as pc
 
     counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    ids = arrays.to_tensor(arrays.to_host(array.flatten(), "labels"), "labels")
+    ids = numeric_labels(array.flatten(), head)
+    ids = ids if len(ids) else ids.long()  # lists that are all empty have no type
     kept = torch.ones_like(ids, dtype=torch.bool)
     return _hot(torch.from_numpy(counts.astype("int64")), ids, kept, classes, head)
 
