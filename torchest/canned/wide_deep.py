@@ -76,8 +76,8 @@ class DNNLinearCombinedEstimator(Estimator):
             )
         if deep and not widths:
             raise ValueError(
-                f"dnn_hidden_units={dnn_hidden_units!r}: a deep model (dnn_feature_columns were given) needs the widths "
-                "of its hidden layers, such as [128, 64]."
+                f"dnn_hidden_units={dnn_hidden_units!r}: a deep model (dnn_feature_columns were given) needs the "
+                "widths of its hidden layers, such as [128, 64]."
             )
 
         def make_linear() -> LinearModel:
