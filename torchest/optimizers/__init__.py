@@ -1,5 +1,12 @@
-"""Optimizers that compute what TensorFlow computes, and touch only the rows of tables that a batch used."""
+"""Optimizers that compute what TensorFlow computes, and touch only the rows of tables that a batch used.
 
+lr may be a function of the number of steps so far, such as lambda step: 0.1 * 0.5 ** (step / 1000).
+"""
+
+from torchest.optimizers.adagrad import Adagrad
+from torchest.optimizers.adam import Adam
 from torchest.optimizers.ftrl import Ftrl
+from torchest.optimizers.rmsprop import RMSProp
+from torchest.optimizers.sgd import SGD
 
-__all__ = ["Ftrl"]
+__all__ = ["SGD", "Adagrad", "Adam", "Ftrl", "RMSProp"]

@@ -24,7 +24,8 @@ class RowOptimizer(torch.optim.Optimizer):
 
     A subclass makes its slots in `_new_slots` and writes its formula once, in `_update`. For gradients of
     rows the formula runs on those rows of the parameter and of its slots; no other row is read or
-    written. A parameter that has both kinds of gradient in one step gets one dense gradient of the two.
+    written, unless a subclass says so. A parameter that has both kinds of gradient in one step gets one
+    dense gradient of the two.
 
     The state of a parameter is its slots, made at its first update, and `step`, the number of steps so
     far, which schedules and bias corrections count on. A step in which the parameter had no gradient
@@ -58,6 +59,12 @@ class RowOptimizer(torch.optim.Optimizer):
             slots: Of the weight's shape.
             lr: The learning rate of this step.
             options: The options of the parameter's group, and `step`, which is 1 in the first step.
+        """
+
+    def _age(self, slots: Slots, options: Options) -> None:
+        """What happens in place to the slots of all rows that a batch did not use; nothing by default.
+
+        The slots of the rows that it used are written after this.
         """
 
     @torch.no_grad()
@@ -113,6 +120,7 @@ class RowOptimizer(torch.optim.Optimizer):
         rows = gradient.rows
         weight = parameter.index_select(0, rows)
         slots_of_rows = {name: slot.index_select(0, rows) for name, slot in slots.items()}
+        self._age(slots, options)
         self._update(weight, gradient.values, slots_of_rows, lr, options)
         parameter.index_copy_(0, rows, weight)
         for name, slot in slots_of_rows.items():

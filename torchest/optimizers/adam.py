@@ -1,0 +1,88 @@
+"""Adam: steps by running means of gradients and of their squares."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from torchest.optimizers.row_gradients import RowGradient
+
+
+class Adam(RowOptimizer):
+    """Adam as TensorFlow computes it.
+
+    In step t::
+
+        m = beta_1 · m + (1 − beta_1) · g
+        v = beta_2 · v + (1 − beta_2) · g²
+        w −= lr · √(1 − beta_2^t) / (1 − beta_1^t) · m / (√v + epsilon)
+
+    (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, with the epsilon of the end of its
+    section 2, which `torch.optim.Adam` does not have: there the bias correction does not change epsilon.)
+
+    The rows of a table that a batch did not use have a gradient of 0 and move too, as their means go on:
+    a step costs the whole table. With `lazy`, a step reads and writes only the rows that the batch used;
+    this is another optimizer, which TensorFlow does not have.
+
+    Args:
+        params: Parameters or groups of them.
+        lr: The learning rate, or a function of the number of steps so far.
+        beta_1: How much of the mean of gradients stays; at least 0 and below 1.
+        beta_2: How much of the mean of squares stays; at least 0 and below 1.
+        epsilon: At least 0.
+        amsgrad: Divide by the root of the largest v so far (Reddi et al., "On the Convergence of Adam
+            and Beyond", 2018).
+        lazy: Leave rows alone that a batch did not use.
+
+    Raises:
+        ValueError: An option is out of its range.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        params: Iterable[Any],
+        lr: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        lazy: bool = False,
+    ) -> None:
+        for name, value in {"beta_1": beta_1, "beta_2": beta_2}.items():
+            self._require(0 <= value < 1, name, value, "at least 0 and below 1")
+        self._require(epsilon >= 0, "epsilon", epsilon, "at least 0")
+        options = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        super().__init__(params, {"lr": lr, **options, "amsgrad": amsgrad, "lazy": lazy})
+
+    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
+        names = ("m", "v", "vhat") if options["amsgrad"] else ("m", "v")
+        return {name: torch.zeros_like(parameter) for name in names}
+
+    def _update(
+        self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
+    ) -> None:
+        beta_1, beta_2, step = options["beta_1"], options["beta_2"], options["step"]
+        m = slots["m"].mul_(beta_1).add_(gradient, alpha=1 - beta_1)
+        v = slots["v"].mul_(beta_2).addcmul_(gradient, gradient, value=1 - beta_2)
+        if options["amsgrad"]:
+            v = torch.maximum(slots["vhat"], v, out=slots["vhat"])
+        corrected = lr * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        weight.addcdiv_(m, v.sqrt().add_(options["epsilon"]), value=-corrected)
+
+    def _update_rows(
+        self, parameter: Tensor, gradient: RowGradient, slots: Slots, lr: float, options: Options
+    ) -> None:
+        if options["lazy"]:
+            super()._update_rows(parameter, gradient, slots, lr, options)
+            return
+        dense = torch.zeros_like(parameter).index_copy_(0, gradient.rows, gradient.values)
+        self._update(parameter, dense, slots, lr, options)
