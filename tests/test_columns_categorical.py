@@ -248,7 +248,7 @@ def test_the_number_of_buckets_and_the_fields() -> None:
         )
         == LISTED_INTEGERS
     )
-    assert (LISTED.name, LISTED.keys) == ("v", ("v",))
+    assert (LISTED.name, LISTED.feature_keys) == ("v", ("v",))
 
 
 @pytest.mark.parametrize("dtype", ["string", str, bytes, np.str_, np.dtype("S3"), "str"])

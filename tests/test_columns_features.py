@@ -43,7 +43,7 @@ class CountingColumn(DenseColumn):
         return self.key
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def feature_keys(self) -> tuple[str, ...]:
         return (self.key,)
 
     @property

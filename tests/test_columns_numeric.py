@@ -149,7 +149,7 @@ def test_fields_are_those_of_tensorflow() -> None:
     assert column == NumericColumn("age", (2,), (1.5, 1.5), torch.float32, None)
     assert numeric_column("age", (2, 1), [[1], [2]]).default_value == ((1,), (2,))
     assert column.name == "age"
-    assert column.keys == ("age",)
+    assert column.feature_keys == ("age",)
 
 
 @pytest.mark.parametrize(

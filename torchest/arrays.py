@@ -41,7 +41,8 @@ def to_host(value: Any, name: str = "value") -> HostArray:
 
     Args:
         value: A column: tensor, numpy array, list, pandas Series, Index or array, Arrow array. Any
-            number of rows, also none.
+            number of rows, also none. A tuple of two arrays, values and offsets, has the values
+            `values[offsets[i]:offsets[i + 1]]` in row i.
         name: What to call it in errors, e.g. the feature's name.
 
     Returns:
@@ -178,6 +179,8 @@ def _normal_form(value: Any, name: str) -> Any:
     if isinstance(value, np.ndarray):
         _check_rank(value, name)
         return _from_numpy(value, name)
+    if _is_pair(value):
+        return _from_pair(value[0], value[1], name)
     if isinstance(value, (list, tuple, range)):
         return _from_list(value, name)
     library = type(value).__module__.partition(".")[0]
@@ -228,7 +231,11 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
     cells = _objects_to_arrow(array.reshape(-1), name)
     if isinstance(cells, np.ndarray):
         return cells.reshape(array.shape)
-    return _lists(cells, len(array))
+    import pyarrow as pa
+
+    # Lists of a fixed size: a matrix is not the same as rows that happen to be equally long.
+    lists: Any = pa.FixedSizeListArray
+    return lists.from_arrays(cells, array.shape[1]) if array.shape[1] else _lists(cells, len(array))
 
 
 def _lists(cells: Any, rows: int) -> Any:
@@ -238,6 +245,32 @@ def _lists(cells: Any, rows: int) -> Any:
     width = len(cells) // max(rows, 1)
     lists: Any = pa.ListArray
     return lists.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), cells)
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether the value is a tuple of values and offsets, which run from 0 to the number of values."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    values, offsets = value
+    if isinstance(offsets, torch.Tensor):
+        offsets = offsets.numpy(force=True)
+    return (
+        (isinstance(values, (np.ndarray, torch.Tensor)) or is_arrow(values))
+        and isinstance(offsets, np.ndarray)
+        and (offsets.ndim, offsets.dtype.kind) == (1, "i")
+        and bool(len(offsets) and offsets[0] == 0 and offsets[-1] == len(values))
+        and bool((np.diff(offsets) >= 0).all())
+    )
+
+
+def _from_pair(values: Any, offsets: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    flat = _normal_form(
+        values.numpy(force=True) if isinstance(values, torch.Tensor) else values, name
+    )
+    lists: Any = pa.LargeListArray
+    return lists.from_arrays(pa.array(np.asarray(offsets, np.int64)), _as_arrow(flat))
 
 
 def _from_list(values: Sequence[Any], name: str) -> Any:

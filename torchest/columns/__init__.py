@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.bucketized import bucketized_column
 from torchest.columns.categorical import (
     categorical_column_with_hash_bucket,
+    categorical_column_with_identity,
     categorical_column_with_vocabulary_list,
 )
+from torchest.columns.crossed import crossed_column
+from torchest.columns.embedding import embedding_column, shared_embeddings
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
+from torchest.columns.indicator import indicator_column
 from torchest.columns.layers import LinearFeatures
 from torchest.columns.numeric import numeric_column
+from torchest.columns.sequence import (
+    sequence_categorical_column_with_hash_bucket,
+    sequence_categorical_column_with_identity,
+    sequence_categorical_column_with_vocabulary_file,
+    sequence_categorical_column_with_vocabulary_list,
+    sequence_numeric_column,
+)
+from torchest.columns.steps import Steps
+from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
+from torchest.columns.weighted import weighted_categorical_column
 
 __all__ = [
     "CategoricalColumn",
@@ -19,7 +34,21 @@ __all__ = [
     "Features",
     "Ids",
     "LinearFeatures",
+    "Steps",
+    "bucketized_column",
     "categorical_column_with_hash_bucket",
+    "categorical_column_with_identity",
+    "categorical_column_with_vocabulary_file",
     "categorical_column_with_vocabulary_list",
+    "crossed_column",
+    "embedding_column",
+    "indicator_column",
     "numeric_column",
+    "sequence_categorical_column_with_hash_bucket",
+    "sequence_categorical_column_with_identity",
+    "sequence_categorical_column_with_vocabulary_file",
+    "sequence_categorical_column_with_vocabulary_list",
+    "sequence_numeric_column",
+    "shared_embeddings",
+    "weighted_categorical_column",
 ]

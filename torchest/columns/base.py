@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from torchest.columns.cells import Cells, Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
+    from torchest.columns.steps import Steps
+
+Encoding: TypeAlias = "Tensor | Ids | Steps"
 
 
 class FeatureColumn(ABC):
@@ -29,11 +32,11 @@ class FeatureColumn(ABC):
 
     @property
     @abstractmethod
-    def keys(self) -> tuple[str, ...]:
+    def feature_keys(self) -> tuple[str, ...]:
         """The keys of the raw features that the column reads."""
 
     @abstractmethod
-    def encode(self, features: Features) -> Tensor | Ids:
+    def encode(self, features: Features) -> Encoding:
         """What models get of a batch."""
 
     @property

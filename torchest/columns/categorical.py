@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torchest.columns.fingerprint import Int64s
 
 
-class _SimpleColumn(CategoricalColumn):
+class KeyedCategoricalColumn(CategoricalColumn):
     """A categorical column of one feature."""
 
     key: str
@@ -34,7 +34,7 @@ class _SimpleColumn(CategoricalColumn):
         return self.key
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def feature_keys(self) -> tuple[str, ...]:
         """The key."""
         return (self.key,)
 
@@ -51,7 +51,7 @@ class _SimpleColumn(CategoricalColumn):
 
 
 @dataclass(frozen=True, eq=False)
-class HashedCategoricalColumn(_SimpleColumn):
+class HashedCategoricalColumn(KeyedCategoricalColumn):
     """Hash buckets; made by `categorical_column_with_hash_bucket`."""
 
     key: str
@@ -75,7 +75,33 @@ class HashedCategoricalColumn(_SimpleColumn):
 
 
 @dataclass(frozen=True, eq=False)
-class VocabularyListCategoricalColumn(_SimpleColumn):
+class IdentityCategoricalColumn(KeyedCategoricalColumn):
+    """Integers that are ids; made by `categorical_column_with_identity`."""
+
+    key: str
+    number_buckets: int
+    default_value: int | None
+
+    @property
+    def num_buckets(self) -> int:
+        """The number of ids."""
+        return self.number_buckets
+
+    def _ids(self, given: values.Flat) -> Int64s:
+        ids = values.integers(given, self.subject)
+        missing = ids == -1
+        wrong = ((ids < 0) | (ids >= self.number_buckets)) & ~missing
+        if self.default_value is None and wrong.any():
+            raise ValueError(
+                f"{self.subject} got the id {ids[wrong][0]}, which is not from 0 to "
+                f"{self.number_buckets - 1}: raise num_buckets, or give default_value, the id of values "
+                "out of range."
+            )
+        return np.where(missing, MISSING, np.where(wrong, self.default_value or 0, ids))
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyListCategoricalColumn(KeyedCategoricalColumn):
     """Places in a list; made by `categorical_column_with_vocabulary_list`."""
 
     key: str
@@ -97,6 +123,35 @@ class VocabularyListCategoricalColumn(_SimpleColumn):
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(self.vocabulary_list, self.default_value, self.num_oov_buckets)
+
+
+def categorical_column_with_identity(
+    key: str, num_buckets: int, default_value: int | None = None
+) -> IdentityCategoricalColumn:
+    """A column of integers that are ids already.
+
+    Missing values (−1, None, NaN) have no id.
+
+    Args:
+        key: The key of the feature: integers in [0, num_buckets), [batch] or with several a row.
+        num_buckets: The number of ids, at least 1.
+        default_value: The id of integers out of range. Without it they are an error.
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> categorical_column_with_identity("hour", 24).num_buckets
+    24
+    """
+    checks.key(key)
+    size = checks.count(num_buckets, "num_buckets", key)
+    if default_value is not None:
+        checks.count(default_value, "default_value", key, least=0)
+        if default_value >= size:
+            raise ValueError(
+                f"default_value of column {key!r} is {default_value}: give an id below num_buckets={size}."
+            )
+    return IdentityCategoricalColumn(key, size, default_value)
 
 
 def categorical_column_with_hash_bucket(

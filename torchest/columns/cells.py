@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,13 @@ from torchest.columns.ids import Ids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
+
 
 Values = TypeVar("Values")
 Changed = TypeVar("Changed")
-Int64s = npt.NDArray[np.int64]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
+Int64s: TypeAlias = npt.NDArray[np.int64]
 
 # Stands in an array of ids for a value that is not there. An unknown value is −1, since a cross
 # makes an id of that but not of a missing one.
@@ -41,19 +44,36 @@ class Cells(Generic[Values]):
         """Other values in the same rows."""
         return Cells(change(self.values), self.offsets)
 
-    def without(self, dropped: npt.NDArray[np.bool_]) -> Cells[Any]:
-        """Only the values that are not marked; always with offsets."""
-        assert isinstance(self.values, np.ndarray)
-        counts = np.concatenate([[0], np.cumsum(~dropped)])
-        offsets = counts if self.offsets is None else counts[self.offsets]
-        return Cells(self.values[~dropped], offsets)
+    def with_offsets(self) -> tuple[Values, Int64s]:
+        """The values, and offsets also if every row has exactly one."""
+        if self.offsets is not None:
+            return self.values, self.offsets
+        return self.values, np.arange(len(self.values) + 1)  # type: ignore[arg-type]
 
-    def ids(self: Cells[Int64s]) -> Ids:
-        """The ids that are not negative."""
+    def where(self: Cells[Array], kept: npt.NDArray[np.bool_]) -> Cells[Array]:
+        """Only the values that are marked; always with offsets."""
+        values, offsets = self.with_offsets()
+        counts = np.concatenate([[0], np.cumsum(kept)])
+        some: Any = values[kept]
+        return Cells(some, counts[offsets])
+
+    def ids(self: Cells[Int64s], weights: npt.NDArray[np.float32] | None = None) -> Ids:
+        """The ids that are not negative, with the weight of each value.
+
+        Args:
+            weights: In the shape of the values.
+        """
         if self.offsets is None:
-            return Ids(torch.from_numpy(np.maximum(self.values, -1)))
-        kept = self
-        negative = self.values < 0
-        if negative.any():
-            kept = self.without(negative)
-        return Ids(torch.from_numpy(kept.values), torch.from_numpy(kept.offsets))
+            return Ids(torch.from_numpy(np.maximum(self.values, -1)), None, _tensor(weights))
+        kept = self.values >= 0
+        if kept.all():
+            return Ids(
+                torch.from_numpy(self.values), torch.from_numpy(self.offsets), _tensor(weights)
+            )
+        ids = self.where(kept)
+        weights = None if weights is None else weights[kept]
+        return Ids(torch.from_numpy(ids.values), _tensor(ids.offsets), _tensor(weights))
+
+
+def _tensor(array: npt.NDArray[Any] | None) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array)

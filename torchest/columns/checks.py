@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchest.columns.base import CategoricalColumn, FeatureColumn
+
 STRING = "string"
 
 _INTEGERS = {
@@ -73,6 +75,37 @@ def number_dtype(value: object, column: str) -> torch.dtype:
         )
     assert dtype is not None
     return dtype
+
+
+def categorical(value: object, argument: str) -> CategoricalColumn:
+    """A categorical column as it was given.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(value, CategoricalColumn):
+        given = (
+            f"{value.name!r}, a {type(value).__name__}"
+            if isinstance(value, FeatureColumn)
+            else repr(value)
+        )
+        raise ValueError(
+            f"{argument} is {given}: give a categorical column, such as one made by "
+            "categorical_column_with_vocabulary_list."
+        )
+    return value
+
+
+def one_of(value: object, allowed: tuple[str, ...], argument: str, column: str) -> str:
+    """A word as it was given.
+
+    Raises:
+        ValueError: It is not among those allowed.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        listed = ", ".join(map(repr, allowed))
+        raise ValueError(f"{argument} of column {column!r} is {value!r}: give one of {listed}.")
+    return value
 
 
 def _is_string(value: object) -> bool:

@@ -19,12 +19,11 @@ import torch
 from torch import Tensor
 
 from torchest import arrays
-from torchest.columns.ids import Ids
 from torchest.errors import MissingFeatureError, suggest
 
 if TYPE_CHECKING:
     from torchest.arrays import HostArray
-    from torchest.columns.base import FeatureColumn
+    from torchest.columns.base import Encoding, FeatureColumn
 
 
 @dataclass
@@ -59,7 +58,7 @@ class Features(MutableMapping[str, Any]):
         self._given = dict(features)
         self._raw: dict[str, HostArray] = {}
         self._values: dict[str, Any] = {}
-        self._encoded: dict[FeatureColumn, Tensor | Ids] = {}
+        self._encoded: dict[FeatureColumn, Encoding] = {}
         self._first: tuple[str, int] | None = None
 
     @classmethod
@@ -112,7 +111,7 @@ class Features(MutableMapping[str, Any]):
         """
         self.usage.columns.add(column)
         if column not in self._encoded:
-            for key in column.keys:
+            for key in column.feature_keys:
                 if key not in self._given:
                     raise MissingFeatureError(
                         f"Column {column.name!r} reads the feature {key!r}, which is not there."
@@ -129,7 +128,7 @@ class Features(MutableMapping[str, Any]):
                 the error comes up where the model asks for it.
         """
         for column in usage.columns:
-            if all(key in self._given for key in column.keys):
+            if all(key in self._given for key in column.feature_keys):
                 self.encoded(column)
         for key in usage.keys:
             if key in self._given:
@@ -178,7 +177,7 @@ class Features(MutableMapping[str, Any]):
     def _forget(self, key: str) -> None:
         self._raw.pop(key, None)
         self._values.pop(key, None)
-        for column in [column for column in self._encoded if key in column.keys]:
+        for column in [column for column in self._encoded if key in column.feature_keys]:
             del self._encoded[column]
         if self._first is not None and self._first[0] == key:
             self._first = None
@@ -193,9 +192,9 @@ class Features(MutableMapping[str, Any]):
                 f"batch has {self._first[1]}: all features need one row for each example."
             )
 
-    def _placed(self, value: Tensor | Ids) -> Tensor | Ids:
+    def _placed(self, value: Encoding) -> Encoding:
         if self.device.type == "cuda":
-            on_host = value.values if isinstance(value, Ids) else value
+            on_host = value if isinstance(value, Tensor) else value.values
             if on_host.device.type == "cpu":
                 value = value.pin_memory()
         return value.to(self.device, non_blocking=True)

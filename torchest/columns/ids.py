@@ -55,6 +55,13 @@ class Ids:
         """The number of rows."""
         return len(self.values) if self.offsets is None else len(self.offsets) - 1
 
+    def row_of_each(self) -> Tensor:
+        """The row that each id belongs to, int64 in the shape of `values`."""
+        if self.offsets is None:
+            return torch.arange(len(self.values), device=self.values.device)
+        rows = torch.arange(self.batch_size, device=self.values.device)
+        return rows.repeat_interleave(self.offsets.diff(), output_size=len(self.values))
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Ids:
         """The same ids on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))

@@ -35,7 +35,7 @@ class NumericColumn(DenseColumn):
         return self.key
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def feature_keys(self) -> tuple[str, ...]:
         """The key."""
         return (self.key,)
 
@@ -53,12 +53,15 @@ class NumericColumn(DenseColumn):
         """
         given = values.numbers(features, self.key, self.subject)
         self._check_shape(given)
-        rows = len(given)
+        return self.of_rows(given.reshape(len(given), self.width))
+
+    def of_rows(self, given: Tensor) -> Tensor:
+        """The default filled in and normalizer_fn applied: [rows, width] to float32 [rows, width]."""
         if self.normalizer_fn is None:
-            return self._filled(given.to(torch.float32).reshape(rows, self.width))
+            return self._filled(given.to(torch.float32))
         # A copy, since the user's function may change what it is given.
-        given = self._filled(given.to(self._seen_dtype, copy=True).reshape(rows, self.width))
-        return self._normalized(given.reshape(rows, *(self.shape or (1,))))
+        filled = self._filled(given.to(self._seen_dtype, copy=True))
+        return self._normalized(filled.reshape(len(given), *(self.shape or (1,))))
 
     @property
     def _seen_dtype(self) -> torch.dtype:

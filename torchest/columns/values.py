@@ -47,18 +47,26 @@ def numbers(features: Features, key: str, subject: str) -> Tensor:
     return arrays.to_tensor(array, key)
 
 
-def cells(features: Features, key: str, subject: str) -> Cells[Flat]:
+def cells(features: Features, key: str, subject: str, *, numeric: bool = False) -> Cells[Flat]:
     """The values of a feature by row: one each, or any number of them.
 
     Rows may be the rows of a matrix, the lists of an Arrow array, or those of a sparse or nested
     tensor.
 
+    Args:
+        features: The batch.
+        key: The key of the feature.
+        subject: What errors begin with.
+        numeric: Whether floats are wanted too; then further dimensions are flattened.
+
     Raises:
         ValueError: The feature has more than two dimensions, or is a tensor of floats.
     """
     array = features.raw(key)
+    if numeric and isinstance(array, Tensor | np.ndarray) and array.ndim > 2:
+        array = array.flatten(1) if isinstance(array, Tensor) else array.reshape(len(array), -1)
     if isinstance(array, Tensor):
-        if array.dtype.is_floating_point:
+        if array.dtype.is_floating_point and not numeric:
             raise ValueError(
                 f"{subject} needs integers or text, but its feature is a tensor of "
                 f"{str(array.dtype).removeprefix('torch.')}: {_WAYS_OUT['text or integers']}"
@@ -67,6 +75,18 @@ def cells(features: Features, key: str, subject: str) -> Cells[Flat]:
     if isinstance(array, np.ndarray):
         return _cells_of_matrix(array, subject)
     return _cells_of_arrow(array, subject)
+
+
+def is_matrix(features: Features, key: str) -> bool:
+    """Whether every row of a feature has the same number of values by its form: no lists."""
+    array = features.raw(key)
+    if isinstance(array, Tensor):
+        return array.layout == torch.strided and not array.is_nested
+    if isinstance(array, np.ndarray):
+        return True
+    import pyarrow.types as pt
+
+    return not pt.is_nested(array.type) or pt.is_fixed_size_list(array.type)
 
 
 def integers(array: Flat, subject: str) -> Int64s:
@@ -179,14 +199,13 @@ def _cells_of_matrix(array: npt.NDArray[Any], subject: str) -> Cells[Flat]:
 
 def _cells_of_arrow(array: ArrowArray, subject: str) -> Cells[Flat]:
     import pyarrow as pa
+    import pyarrow.compute
 
     if not pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
         return Cells(array)
-    if not hasattr(array, "value_lengths"):
+    if not hasattr(array, "flatten"):
         raise _unsuitable(subject, array, "text or integers")
-    counts = array.value_lengths()
-    if counts.null_count:
-        counts = counts.fill_null(0)
+    counts = pa.compute.list_value_length(array).fill_null(0)
     flat = array.flatten()  # leaves out what lies under a missing list
     if pa.types.is_nested(flat.type):
         raise _wrong_rank(subject, 3)

@@ -1,0 +1,106 @@
+"""The column of buckets that numbers fall into."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.columns.base import CategoricalColumn
+from torchest.columns.cells import Cells
+from torchest.columns.numeric import NumericColumn
+
+if TYPE_CHECKING:
+    from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
+
+
+@dataclass(frozen=True, eq=False)
+class BucketizedColumn(CategoricalColumn):
+    """Buckets between boundaries; made by `bucketized_column`."""
+
+    source_column: NumericColumn
+    boundaries: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """That of the source with `_bucketized`."""
+        return f"{self.source_column.name}_bucketized"
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of the source."""
+        return self.source_column.feature_keys
+
+    @property
+    def num_buckets(self) -> int:
+        """The buckets of all numbers of a row."""
+        return (len(self.boundaries) + 1) * self.source_column.width
+
+    def look_up(self, features: Features) -> Cells[Int64s]:
+        """The bucket of every number; each place of a row has buckets of its own."""
+        numbers = self.source_column.encode(features).detach().cpu().numpy()
+        # In float32 on both sides, so that a number equal to a boundary as written is above it.
+        boundaries = np.asarray(self.boundaries, np.float32)
+        buckets = np.searchsorted(boundaries, numbers, side="right").astype(np.int64)
+        rows, width = buckets.shape
+        if width == 1:
+            return Cells(buckets.reshape(-1))
+        buckets += np.arange(width) * (len(self.boundaries) + 1)
+        return Cells(buckets.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
+
+
+def bucketized_column(
+    source_column: NumericColumn, boundaries: Iterable[float]
+) -> BucketizedColumn:
+    """A column of the bucket that a number falls into.
+
+    The boundaries (b0, b1) make the buckets (−∞, b0), [b0, b1), [b1, +∞). A dense model takes a
+    bucket as one of num_buckets places that is 1, a linear one as an id.
+
+    Args:
+        source_column: A column of one number a row, or of a vector; made by `numeric_column`.
+        boundaries: Numbers, each above the one before.
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> from torchest.columns.numeric import numeric_column
+    >>> bucketized_column(numeric_column("age"), [18, 65]).num_buckets
+    3
+    """
+    if not isinstance(source_column, NumericColumn):
+        raise ValueError(
+            f"source_column is {source_column!r}: give a column made by numeric_column."
+        )
+    if len(source_column.shape) > 1:
+        raise ValueError(
+            f"source_column {source_column.name!r} has the shape {source_column.shape}: give a column of one "
+            "number a row, or of a vector."
+        )
+    return BucketizedColumn(source_column, _checked_boundaries(boundaries, source_column.name))
+
+
+def _checked_boundaries(boundaries: Any, source: str) -> tuple[float, ...]:
+    what = f"boundaries of the bucketized column of {source!r}"
+    if isinstance(boundaries, str) or not isinstance(boundaries, Iterable):
+        raise ValueError(f"{what} are {boundaries!r}: give a list of numbers.")
+    listed = [
+        boundary.item() if isinstance(boundary, np.generic) else boundary for boundary in boundaries
+    ]
+    if not listed:
+        raise ValueError(f"{what} are empty: give at least one number.")
+    for boundary in listed:
+        if isinstance(boundary, bool) or not isinstance(boundary, Real) or math.isnan(boundary):
+            raise ValueError(f"{what} have {boundary!r}: give numbers.")
+    for lower, upper in itertools.pairwise(listed):
+        if lower >= upper:
+            raise ValueError(
+                f"{what} have {lower!r} before {upper!r}: each must be above the one before."
+            )
+    return tuple(listed)

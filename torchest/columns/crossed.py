@@ -1,0 +1,194 @@
+"""The categorical column of combinations of several features' values.
+
+A cross takes every combination of a row's values, one of each key, and folds their fingerprints:
+h = FingerprintCat64(h, fingerprint), from h = hash_key. The id is h modulo the number of buckets. As in
+TensorFlow, keys are folded in their order, but first those that are columns, or features of lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from torchest.columns import checks, values
+from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.categorical import HashedCategoricalColumn
+from torchest.columns.cells import MISSING, Cells
+from torchest.columns.fingerprint import UInt64s, bucket_of, fingerprint_cat64
+from torchest.columns.sequence import SequenceCategoricalColumn
+from torchest.columns.strings import DictionaryCache, Text
+from torchest.columns.weighted import WeightedCategoricalColumn
+
+if TYPE_CHECKING:
+    from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
+
+Key: TypeAlias = "str | CategoricalColumn"
+
+_DEFAULT_HASH_KEY = 0xDECAFCAFFE
+
+
+@dataclass(frozen=True, eq=False)
+class CrossedColumn(CategoricalColumn):
+    """Hash buckets of combinations; made by `crossed_column`."""
+
+    keys: tuple[Key, ...]
+    hash_bucket_size: int
+    hash_key: int | None
+
+    @property
+    def name(self) -> str:
+        """The keys' names in alphabetical order, joined by `_X_`."""
+        return "_X_".join(sorted(_name(key) for key in self._leaves))
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of all keys."""
+        read = (
+            key.feature_keys if isinstance(key, CategoricalColumn) else (key,)
+            for key in self._leaves
+        )
+        return tuple(dict.fromkeys(key for keys in read for key in keys))
+
+    @property
+    def num_buckets(self) -> int:
+        """The number of buckets."""
+        return self.hash_bucket_size
+
+    def look_up(self, features: Features) -> Cells[Int64s]:
+        """The id of every combination of a batch.
+
+        Raises:
+            ValueError: A key's feature holds something else than integers or text.
+        """
+        # TensorFlow folds columns, and features that are lists, before features that are a matrix.
+        keys = sorted(
+            self._leaves, key=lambda key: isinstance(key, str) and values.is_matrix(features, key)
+        )
+        parts = [self._fingerprints(features, key) for key in keys]
+        if any(part.offsets is not None for part in parts):
+            parts = _product(parts)
+        folded = np.full(len(parts[0].values), self._start)
+        for part in parts:
+            folded = fingerprint_cat64(folded, part.values)
+        return Cells(bucket_of(folded, self.hash_bucket_size), parts[0].offsets)
+
+    @property
+    def _start(self) -> np.uint64:
+        start: np.uint64 = np.uint64((self.hash_key or _DEFAULT_HASH_KEY) % 2**64)
+        return start
+
+    @cached_property
+    def _leaves(self) -> tuple[Key, ...]:
+        """The keys, with those of a cross in its place, as TensorFlow has it."""
+        inner = (key._leaves if isinstance(key, CrossedColumn) else (key,) for key in self.keys)
+        return tuple(key for keys in inner for key in keys)
+
+    @cached_property
+    def _dictionaries(self) -> DictionaryCache:
+        return DictionaryCache()
+
+    def _fingerprints(self, features: Features, key: Key) -> Cells[UInt64s]:
+        """What is folded of a key: the ids of a column, the integers or hashed text of a feature.
+
+        A missing value of a column is left out. One of a feature is not: it is the empty string, or −1.
+        """
+        if isinstance(key, CategoricalColumn):
+            found = key.look_up(features)
+            there = found.values != MISSING
+            return (found if there.all() else found.where(there)).map(_as_unsigned)
+        subject = f"Key {key!r} of column {self.name!r}"
+        return values.cells(features, key, subject).map(lambda given: self._raw(given, subject))
+
+    def _raw(self, given: values.Flat, subject: str) -> UInt64s:
+        if values.is_text(given):
+            return values.encode_text(given, subject, Text.fingerprints, self._dictionaries)
+        return _as_unsigned(values.integers(given, subject))
+
+
+def crossed_column(
+    keys: Iterable[Key], hash_bucket_size: int, hash_key: int | None = None
+) -> CrossedColumn:
+    """A column of combinations: the id of a row's values of all keys is their common hash.
+
+    A row with several values of a key has an id for each combination; one without a value of a key
+    has none. Integers count as they are and not as text.
+
+    Args:
+        keys: At least two keys of features (text or integers), or categorical columns (vocabulary,
+            identity, bucketized or another cross). Their order matters for the ids, and so does
+            whether a feature is given as lists, as TensorFlow has it for sparse tensors.
+        hash_bucket_size: The number of buckets, at least 1.
+        hash_key: Where the hash starts. Defaults to TensorFlow's constant, as does 0.
+
+    Raises:
+        ValueError: An argument is wrong.
+
+    >>> crossed_column(["town", "class"], 100).name
+    'class_X_town'
+    """
+    listed = _checked_keys(keys)
+    name = "_X_".join(sorted(map(_name, listed)))
+    size = checks.count(hash_bucket_size, "hash_bucket_size", name)
+    if hash_key is not None and (isinstance(hash_key, bool) or not isinstance(hash_key, int)):
+        raise ValueError(f"hash_key of column {name!r} is {hash_key!r}: give an integer or None.")
+    return CrossedColumn(listed, size, hash_key)
+
+
+def _checked_keys(keys: Any) -> tuple[Key, ...]:
+    if isinstance(keys, str | FeatureColumn) or not isinstance(keys, Iterable):
+        raise ValueError(f"keys is {keys!r}: give a list of two or more keys.")
+    listed = tuple(keys)
+    if len(listed) < 2:
+        raise ValueError(f"keys is {list(listed)!r}: give two keys or more to cross.")
+    for key in listed:
+        _check_key(key)
+    return listed
+
+
+def _check_key(key: object) -> None:
+    if isinstance(key, HashedCategoricalColumn):
+        raise ValueError(
+            f"keys has {key.name!r}, a hash bucket column: hashing twice makes more collisions, so give the key "
+            f"{key.key!r} itself."
+        )
+    if isinstance(key, WeightedCategoricalColumn | SequenceCategoricalColumn):
+        raise ValueError(
+            f"keys has {key.name!r}, a {type(key).__name__}, which cannot be crossed: give the column "
+            f"{key.categorical_column.name!r} of its values."
+        )
+    if not isinstance(key, str | CategoricalColumn):
+        given = (
+            f"{key.name!r}, a {type(key).__name__}" if isinstance(key, FeatureColumn) else repr(key)
+        )
+        raise ValueError(
+            f"keys has {given}: give keys of features, or categorical columns; for a number make a "
+            "bucketized_column."
+        )
+
+
+def _name(key: Key) -> str:
+    return key if isinstance(key, str) else key.name
+
+
+def _as_unsigned(integers: Int64s) -> UInt64s:
+    return np.ascontiguousarray(integers).view(np.uint64)
+
+
+def _product(parts: list[Cells[UInt64s]]) -> list[Cells[UInt64s]]:
+    """Every combination of each row's values; the last part's change fastest."""
+    columns = [part.with_offsets() for part in parts]
+    counts = np.array([np.diff(offsets) for _, offsets in columns])  # [parts, rows]
+    totals = counts.prod(0)
+    offsets = np.concatenate([[0], np.cumsum(totals)])
+    row = np.repeat(np.arange(len(totals)), totals)
+    left = np.arange(offsets[-1]) - offsets[row]  # the place among the row's combinations
+    combined: list[Cells[UInt64s]] = []
+    for (given, starts), count in zip(reversed(columns), counts[::-1], strict=True):
+        left, place = np.divmod(left, count[row])
+        combined.append(Cells(given[starts[row] + place], offsets))
+    return combined[::-1]

@@ -1,0 +1,312 @@
+"""Descriptions of embeddings: learned vectors of a categorical column's ids.
+
+The table itself is made by the layer that the column is given to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from torch import Tensor, nn
+
+from torchest.columns import checks
+from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.sequence import SequenceCategoricalColumn
+from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.errors import suggest
+
+if TYPE_CHECKING:
+    from torchest.columns.features import Features
+    from torchest.columns.ids import Ids
+
+Initializer: TypeAlias = Callable[[Tensor], object]
+
+COMBINERS = ("mean", "sqrtn", "sum")
+
+
+@dataclass(frozen=True)
+class TruncatedNormal:
+    """Fills a tensor from a normal distribution around 0, without what is beyond two deviations.
+
+    Attributes:
+        stddev: The standard deviation before the tails are cut off.
+    """
+
+    stddev: float
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """Fills the tensor in place."""
+        return nn.init.trunc_normal_(tensor, 0.0, self.stddev, -2 * self.stddev, 2 * self.stddev)
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingColumn(FeatureColumn):
+    """A vector for each id; made by `embedding_column`."""
+
+    categorical_column: CategoricalColumn
+    dimension: int
+    combiner: str
+    initializer: Initializer
+    ckpt_to_load_from: str | None
+    tensor_name_in_ckpt: str | None
+    max_norm: float | None
+    trainable: bool
+    use_safe_embedding_lookup: bool = True
+
+    @property
+    def name(self) -> str:
+        """That of the categorical column with `_embedding`."""
+        return f"{self.categorical_column.name}_embedding"
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of the categorical column."""
+        return self.categorical_column.feature_keys
+
+    def encode(self, features: Features) -> Ids:
+        """The ids whose vectors are looked up."""
+        ids: Ids = features.encoded(self.categorical_column)
+        return ids
+
+
+@dataclass(frozen=True)
+class SharedEmbeddingColumnCreator:
+    """The table that several columns share; made by `shared_embeddings`.
+
+    Attributes:
+        name: What the table is called in checkpoints.
+        num_buckets: Its rows.
+        dimension: The width of a vector.
+    """
+
+    dimension: int
+    initializer: Initializer
+    ckpt_to_load_from: str | None
+    tensor_name_in_ckpt: str | None
+    num_buckets: int
+    trainable: bool
+    name: str
+    use_safe_embedding_lookup: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class SharedEmbeddingColumn(FeatureColumn):
+    """A vector for each id, from a table that other columns use too; made by `shared_embeddings`."""
+
+    categorical_column: CategoricalColumn
+    shared_embedding_column_creator: SharedEmbeddingColumnCreator
+    combiner: str
+    max_norm: float | None
+    use_safe_embedding_lookup: bool = True
+
+    @property
+    def name(self) -> str:
+        """That of the categorical column with `_shared_embedding`."""
+        return f"{self.categorical_column.name}_shared_embedding"
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of the categorical column."""
+        return self.categorical_column.feature_keys
+
+    @property
+    def dimension(self) -> int:
+        """The width of a vector."""
+        return self.shared_embedding_column_creator.dimension
+
+    def encode(self, features: Features) -> Ids:
+        """The ids whose vectors are looked up."""
+        ids: Ids = features.encoded(self.categorical_column)
+        return ids
+
+
+def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
+    categorical_column: CategoricalColumn,
+    dimension: int,
+    combiner: str = "mean",
+    initializer: Initializer | str | None = None,
+    ckpt_to_load_from: str | None = None,
+    tensor_name_in_ckpt: str | None = None,
+    max_norm: float | None = None,
+    trainable: bool = True,
+    use_safe_embedding_lookup: bool = True,
+) -> EmbeddingColumn:
+    """A dense column of learned vectors, one for each id of a categorical column.
+
+    Args:
+        categorical_column: The column of the ids.
+        dimension: The width of a vector, at least 1.
+        combiner: How the vectors of a row with several ids combine: "sum", "mean", or "sqrtn" (the sum
+            over the root of the number of ids).
+        initializer: Fills a new table in place: a function of a tensor, or the name of one of
+            torch.nn.init such as "xavier_uniform". Defaults to a truncated normal distribution of
+            standard deviation 1/√dimension.
+        ckpt_to_load_from: A checkpoint to take the table from.
+        tensor_name_in_ckpt: The name of the table there; given together with the checkpoint.
+        max_norm: Vectors longer than this are shortened to it when they are looked up.
+        trainable: Whether training changes the table.
+        use_safe_embedding_lookup: A row without ids has a vector of zeros. If False, every row must
+            have an id.
+
+    Raises:
+        ValueError: An argument is wrong.
+        TypeError: The initializer is neither a function nor a name.
+
+    >>> from torchest.columns.categorical import categorical_column_with_hash_bucket
+    >>> embedding_column(categorical_column_with_hash_bucket("town", 32), 4).name
+    'town_embedding'
+    """
+    checks.categorical(categorical_column, "categorical_column")
+    name = f"{categorical_column.name}_embedding"
+    checks.count(dimension, "dimension", name)
+    checks.one_of(combiner, COMBINERS, "combiner", name)
+    _check_source(ckpt_to_load_from, tensor_name_in_ckpt, name)
+    _check_max_norm(max_norm, name)
+    return EmbeddingColumn(
+        categorical_column,
+        dimension,
+        combiner,
+        _checked_initializer(initializer, dimension, name),
+        ckpt_to_load_from,
+        tensor_name_in_ckpt,
+        max_norm,
+        trainable,
+        use_safe_embedding_lookup,
+    )
+
+
+def shared_embeddings(  # noqa: PLR0913 - TensorFlow's arguments
+    categorical_columns: Iterable[CategoricalColumn],
+    dimension: int,
+    combiner: str = "mean",
+    initializer: Initializer | str | None = None,
+    shared_embedding_collection_name: str | None = None,
+    ckpt_to_load_from: str | None = None,
+    tensor_name_in_ckpt: str | None = None,
+    max_norm: float | None = None,
+    trainable: bool = True,
+    use_safe_embedding_lookup: bool = True,
+) -> list[SharedEmbeddingColumn]:
+    """Dense columns of learned vectors that share one table, one for each categorical column.
+
+    Args:
+        categorical_columns: Columns of one kind, or weighted or sequence columns of that kind, with
+            the same number of ids.
+        dimension: The width of a vector, at least 1.
+        combiner: As in `embedding_column`.
+        initializer: As in `embedding_column`.
+        shared_embedding_collection_name: The name of the table. Defaults to the columns' names in
+            alphabetical order, joined by `_`, and `_shared_embedding`.
+        ckpt_to_load_from: As in `embedding_column`.
+        tensor_name_in_ckpt: As in `embedding_column`.
+        max_norm: As in `embedding_column`.
+        trainable: As in `embedding_column`.
+        use_safe_embedding_lookup: As in `embedding_column`.
+
+    Returns:
+        The columns, in the order of those given.
+
+    Raises:
+        ValueError: An argument is wrong.
+        TypeError: The initializer is neither a function nor a name.
+    """
+    listed = _checked_columns(categorical_columns)
+    joined = "_".join(sorted(column.name for column in listed))
+    name = shared_embedding_collection_name or f"{joined}_shared_embedding"
+    checks.count(dimension, "dimension", name)
+    checks.one_of(combiner, COMBINERS, "combiner", name)
+    _check_source(ckpt_to_load_from, tensor_name_in_ckpt, name)
+    _check_max_norm(max_norm, name)
+    creator = SharedEmbeddingColumnCreator(
+        dimension,
+        _checked_initializer(initializer, dimension, name),
+        ckpt_to_load_from,
+        tensor_name_in_ckpt,
+        listed[0].num_buckets,
+        trainable,
+        name,
+        use_safe_embedding_lookup,
+    )
+    return [
+        SharedEmbeddingColumn(column, creator, combiner, max_norm, use_safe_embedding_lookup)
+        for column in listed
+    ]
+
+
+def _checked_initializer(initializer: Any, dimension: int, name: str) -> Initializer:
+    if initializer is None:
+        return TruncatedNormal(1 / math.sqrt(dimension))
+    if isinstance(initializer, str):
+        return _named_initializer(initializer, name)
+    if not callable(initializer):
+        raise TypeError(
+            f"initializer of column {name!r} is {initializer!r}: give a function that fills a tensor in "
+            "place, such as torch.nn.init.xavier_uniform_, or its name."
+        )
+    checked: Initializer = initializer
+    return checked
+
+
+def _named_initializer(given: str, name: str) -> Initializer:
+    known = {
+        function[:-1]: getattr(nn.init, function)
+        for function in dir(nn.init)
+        if function.endswith("_") and not function.startswith("_")
+    }
+    found = known.get(given.removesuffix("_"))
+    if found is None:
+        raise ValueError(
+            f"initializer of column {name!r} is {given!r}, which torch.nn.init does not have."
+            f"{suggest(given, known)}"
+        )
+    initializer: Initializer = found
+    return initializer
+
+
+def _check_source(checkpoint: Any, tensor: Any, name: str) -> None:
+    if (checkpoint is None) != (tensor is None):
+        raise ValueError(
+            f"Column {name!r} has ckpt_to_load_from={checkpoint!r} and tensor_name_in_ckpt={tensor!r}: give "
+            "both, or neither."
+        )
+
+
+def _check_max_norm(max_norm: Any, name: str) -> None:
+    if max_norm is None:
+        return
+    if isinstance(max_norm, bool) or not isinstance(max_norm, Real) or max_norm <= 0:
+        raise ValueError(
+            f"max_norm of column {name!r} is {max_norm!r}: give a number above 0, or None for no limit."
+        )
+
+
+def _checked_columns(columns: Any) -> list[CategoricalColumn]:
+    if isinstance(columns, FeatureColumn | str) or not isinstance(columns, Iterable):
+        raise ValueError(f"categorical_columns is {columns!r}: give a list of categorical columns.")
+    listed = [checks.categorical(column, "categorical_columns") for column in columns]
+    if not listed:
+        raise ValueError("categorical_columns is empty: give the columns that share the table.")
+    first = listed[0]
+    for other in listed[1:]:
+        kinds = type(_innermost(first)), type(_innermost(other))
+        if kinds[0] is not kinds[1]:
+            raise ValueError(
+                f"categorical_columns has {first.name!r}, a {kinds[0].__name__}, and {other.name!r}, a "
+                f"{kinds[1].__name__}: columns that share a table must be of one kind."
+            )
+        if first.num_buckets != other.num_buckets:
+            raise ValueError(
+                f"categorical_columns has {first.name!r} with {first.num_buckets} ids and {other.name!r} with "
+                f"{other.num_buckets}: columns that share a table must have as many."
+            )
+    return listed
+
+
+def _innermost(column: CategoricalColumn) -> CategoricalColumn:
+    while isinstance(column, WeightedCategoricalColumn | SequenceCategoricalColumn):
+        column = column.categorical_column
+    return column

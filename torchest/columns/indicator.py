@@ -1,0 +1,92 @@
+"""The dense column that counts each id of a categorical one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from torchest.columns import checks
+from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.bucketized import BucketizedColumn
+from torchest.columns.sequence import SequenceCategoricalColumn
+
+if TYPE_CHECKING:
+    from torchest.columns.features import Features
+    from torchest.columns.ids import Ids
+
+
+@dataclass(frozen=True, eq=False)
+class IndicatorColumn(DenseColumn):
+    """How often a row has each id; made by `indicator_column`."""
+
+    categorical_column: CategoricalColumn
+
+    @property
+    def name(self) -> str:
+        """That of the categorical column with `_indicator`."""
+        return f"{self.categorical_column.name}_indicator"
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of the categorical column."""
+        return self.categorical_column.feature_keys
+
+    @property
+    def width(self) -> int:
+        """The number of ids."""
+        return self.categorical_column.num_buckets
+
+    def encode(self, features: Features) -> Tensor:
+        """The counts of a batch, or sums of weights, float32 [batch, num_buckets].
+
+        Raises:
+            ValueError: The categorical column is one of sequences.
+        """
+        if isinstance(self.categorical_column, SequenceCategoricalColumn):
+            raise ValueError(
+                f"{self.subject} is of sequences: give it to SequenceFeatures, or make it of a categorical "
+                "column that is not a sequence column."
+            )
+        ids: Ids = features.encoded(self.categorical_column)
+        return multi_hot(ids, self.width)
+
+
+def indicator_column(categorical_column: CategoricalColumn) -> IndicatorColumn:
+    """A dense column with a place for each id: 1 if the row has the id, 0 if not.
+
+    An id that a row has several times counts as often; with a weighted column, weights are summed.
+
+    Args:
+        categorical_column: The column of the ids.
+
+    Raises:
+        ValueError: It is not a categorical column.
+
+    >>> from torchest.columns.categorical import categorical_column_with_identity
+    >>> indicator_column(categorical_column_with_identity("hour", 24)).width
+    24
+    """
+    return IndicatorColumn(checks.categorical(categorical_column, "categorical_column"))
+
+
+def as_dense(column: FeatureColumn) -> FeatureColumn:
+    """The column by which a dense model takes a bucketized one: its indicator. Others as they are."""
+    return IndicatorColumn(column) if isinstance(column, BucketizedColumn) else column
+
+
+def multi_hot(ids: Ids, width: int) -> Tensor:
+    """How often each row has each id, or the sum of the id's weights: float32 [batch, width].
+
+    Args:
+        ids: Ids below `width`. −1 counts for nothing.
+        width: The number of places.
+    """
+    values, rows = ids.values, ids.row_of_each()
+    weights = torch.ones_like(values, dtype=torch.float32) if ids.weights is None else ids.weights
+    weights = weights.masked_fill(values < 0, 0)
+    places = rows * width + values.clamp_min(0)
+    counts = weights.new_zeros(ids.batch_size * width).index_add(0, places, weights)
+    return counts.reshape(ids.batch_size, width)

@@ -1,0 +1,247 @@
+"""Columns of sequences: what each element of a row's list is, in its order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from torchest import arrays
+from torchest.columns import checks, values
+from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.categorical import (
+    categorical_column_with_hash_bucket,
+    categorical_column_with_identity,
+    categorical_column_with_vocabulary_list,
+)
+from torchest.columns.cells import MISSING, Cells
+from torchest.columns.ids import Ids
+from torchest.columns.numeric import NumericColumn, numeric_column
+from torchest.columns.steps import Steps
+from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
+
+    Float64s: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceCategoricalColumn(CategoricalColumn):
+    """The ids of sequences; made by `sequence_categorical_column_with_identity` and its like."""
+
+    categorical_column: CategoricalColumn
+
+    @property
+    def name(self) -> str:
+        """That of the column of ids."""
+        return self.categorical_column.name
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of the column of ids."""
+        return self.categorical_column.feature_keys
+
+    @property
+    def num_buckets(self) -> int:
+        """That of the column of ids."""
+        return self.categorical_column.num_buckets
+
+    def look_up(self, features: Features) -> Cells[Int64s]:
+        """The ids up to the last value of each row that is not missing."""
+        cells = self.categorical_column.look_up(features)
+        return cells.where(_up_to_last(cells.values != MISSING, cells.with_offsets()[1]))
+
+    def encode(self, features: Features) -> Ids:
+        """The ids of a batch, with −1 in the place of an unknown value, or a missing one in between."""
+        ids, offsets = self.look_up(features).with_offsets()
+        return Ids(torch.from_numpy(np.maximum(ids, -1)), torch.from_numpy(offsets))
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceNumericColumn(FeatureColumn):
+    """The numbers of sequences; made by `sequence_numeric_column`."""
+
+    key: str
+    shape: tuple[int, ...]
+    default_value: float
+    dtype: torch.dtype
+    normalizer_fn: Callable[[Tensor], Tensor] | None
+
+    @property
+    def name(self) -> str:
+        """The key."""
+        return self.key
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """The key."""
+        return (self.key,)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a step has."""
+        return self._of_one_step.width
+
+    def encode(self, features: Features) -> Steps:
+        """The steps of a batch, float32 [steps, width].
+
+        Missing numbers at the end of a row are its padding.
+
+        Raises:
+            TypeError: The feature does not hold numbers.
+            ValueError: A number within a row is missing.
+        """
+        cells = values.cells(features, self.key, self.subject, numeric=True)
+        numbers = arrays.to_tensor(cells.values, self.key).to(torch.float64).numpy()
+        given = Cells(numbers, cells.offsets)
+        there = ~np.isnan(numbers)
+        if not there.all():
+            given = given.where(_up_to_last(there, given.with_offsets()[1]))
+            self._check_complete(given)
+        return self._steps(*given.with_offsets())
+
+    def _steps(self, numbers: Float64s, offsets: Int64s) -> Steps:
+        """Cuts the numbers of each row into steps; a last one that is incomplete is filled up."""
+        counts = np.diff(offsets)
+        lengths = -(-counts // self.width)
+        steps = np.concatenate([[0], np.cumsum(lengths)])
+        row = np.repeat(np.arange(len(counts)), counts)
+        place = np.arange(len(numbers)) - offsets[row] + steps[row] * self.width
+        flat = np.full(steps[-1] * self.width, self.default_value, np.float64)
+        flat[place] = numbers
+        normalized = self._of_one_step.of_rows(torch.from_numpy(flat.reshape(-1, self.width)))
+        filled_up = np.ones(len(flat), bool)
+        filled_up[place] = False
+        padding = torch.from_numpy(filled_up).reshape(-1, self.width)
+        return Steps(normalized.masked_fill(padding, self.default_value), torch.from_numpy(steps))
+
+    def _check_complete(self, given: Cells[Float64s]) -> None:
+        numbers, offsets = given.with_offsets()
+        missing = np.flatnonzero(np.isnan(numbers))
+        if missing.size:
+            row = int(np.searchsorted(offsets, missing[0], side="right")) - 1
+            raise ValueError(
+                f"{self.subject} has no number (NaN or null) before the last one of row {row}: fill it in; "
+                "only at the end of a row it counts as padding."
+            )
+
+    @cached_property
+    def _of_one_step(self) -> NumericColumn:
+        return NumericColumn(self.key, self.shape, None, self.dtype, self.normalizer_fn)
+
+
+def sequence_categorical_column_with_identity(
+    key: str, num_buckets: int, default_value: int | None = None
+) -> SequenceCategoricalColumn:
+    """A column of sequences of integers that are ids already.
+
+    The arguments are those of `categorical_column_with_identity`. Each row of the feature is a list,
+    or the row of a matrix filled up with −1.
+    """
+    return SequenceCategoricalColumn(
+        categorical_column_with_identity(key, num_buckets, default_value)
+    )
+
+
+def sequence_categorical_column_with_hash_bucket(
+    key: str, hash_bucket_size: int, dtype: Any = checks.STRING
+) -> SequenceCategoricalColumn:
+    """A column of sequences of text or integers whose ids are hashes.
+
+    The arguments are those of `categorical_column_with_hash_bucket`. Each row of the feature is a list,
+    or the row of a matrix filled up with "" or −1.
+    """
+    return SequenceCategoricalColumn(
+        categorical_column_with_hash_bucket(key, hash_bucket_size, dtype)
+    )
+
+
+def sequence_categorical_column_with_vocabulary_list(
+    key: str,
+    vocabulary_list: Iterable[str | bytes | int],
+    dtype: Any = None,
+    default_value: int = -1,
+    num_oov_buckets: int = 0,
+) -> SequenceCategoricalColumn:
+    """A column of sequences whose ids are the places of their elements in a list.
+
+    The arguments are those of `categorical_column_with_vocabulary_list`. Each row of the feature is a
+    list, or the row of a matrix filled up with "" or −1.
+    """
+    return SequenceCategoricalColumn(
+        categorical_column_with_vocabulary_list(
+            key, vocabulary_list, dtype, default_value, num_oov_buckets
+        )
+    )
+
+
+def sequence_categorical_column_with_vocabulary_file(
+    key: str,
+    vocabulary_file: str | os.PathLike[str],
+    vocabulary_size: int | None = None,
+    num_oov_buckets: int = 0,
+    default_value: int | None = None,
+    dtype: Any = checks.STRING,
+) -> SequenceCategoricalColumn:
+    """A column of sequences whose ids are the places of their elements in a file.
+
+    The arguments are those of `categorical_column_with_vocabulary_file`. Each row of the feature is a
+    list, or the row of a matrix filled up with "" or −1.
+    """
+    return SequenceCategoricalColumn(
+        categorical_column_with_vocabulary_file(
+            key, vocabulary_file, vocabulary_size, dtype, default_value, num_oov_buckets
+        )
+    )
+
+
+def sequence_numeric_column(
+    key: str,
+    shape: int | Sequence[int] = (1,),
+    default_value: float = 0.0,
+    dtype: Any = torch.float32,
+    normalizer_fn: Callable[[Tensor], Tensor] | None = None,
+) -> SequenceNumericColumn:
+    """A column of sequences of numbers.
+
+    Args:
+        key: The key of the feature, each row of which is a list of numbers or the row of a matrix
+            [batch, steps · width], or [batch, steps, *shape].
+        shape: The shape of a step.
+        default_value: What rows are filled up with behind their last number.
+        dtype: The dtype of the feature in serialized examples. Columns of float64 or of integers show
+            normalizer_fn float64, others float32. The encoding is always float32.
+        normalizer_fn: Changes the numbers of all steps [steps, *shape] and keeps the shape; what is
+            filled up is not changed.
+
+    Raises:
+        TypeError: The shape, the default or normalizer_fn has the wrong type.
+        ValueError: The key is no string, a dimension is below 1, or the dtype is not one of numbers.
+    """
+    step = numeric_column(key, shape, None, dtype, normalizer_fn)
+    _check_padding(default_value, key)
+    return SequenceNumericColumn(key, step.shape, default_value, step.dtype, normalizer_fn)
+
+
+def _check_padding(value: Any, key: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"default_value of column {key!r} is {value!r}: give a number.")
+
+
+def _up_to_last(there: npt.NDArray[np.bool_], offsets: Int64s) -> npt.NDArray[np.bool_]:
+    """Marks the values of each row up to the last that is there."""
+    places = np.flatnonzero(there)
+    before_end = np.searchsorted(places, offsets[1:])
+    last = np.concatenate([[-1], places])[before_end]  # of this row or of one before
+    return np.asarray(np.arange(len(there)) <= np.repeat(last, np.diff(offsets)))

@@ -1,0 +1,55 @@
+"""Numbers of sequences: what a sequence column of numbers makes of its feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Any number of steps for each row, each with as many numbers.
+
+    Attributes:
+        values: float32 [steps of all rows, width].
+        offsets: int64 [batch + 1]: row i has the steps `values[offsets[i]:offsets[i + 1]]`.
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+    @property
+    def batch_size(self) -> int:
+        """The number of rows."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """The number of steps of each row, int64 [batch]."""
+        return self.offsets.diff()
+
+    def padded(self, fill: float) -> Tensor:
+        """The rows one above the other, float32 [batch, most steps, width].
+
+        Args:
+            fill: What stands behind the last step of a shorter row.
+        """
+        lengths = self.lengths
+        longest = int(lengths.max()) if len(lengths) else 0
+        step = torch.arange(longest, device=lengths.device)
+        padded = self.values.new_full((len(lengths), longest, self.values.shape[1]), fill)
+        padded[step < lengths.unsqueeze(1)] = self.values
+        return padded
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Steps:
+        """The same steps on a device."""
+        return Steps(
+            self.values.to(device, non_blocking=non_blocking),
+            self.offsets.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Steps:
+        """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return Steps(self.values.pin_memory(), self.offsets.pin_memory())

@@ -1,0 +1,164 @@
+"""The categorical column whose vocabulary is a text file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from torchest.columns import checks, values
+from torchest.columns.categorical import KeyedCategoricalColumn, check_unknown
+from torchest.columns.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from torchest.columns.fingerprint import Int64s
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyFileCategoricalColumn(KeyedCategoricalColumn):
+    """Lines of a file; made by `categorical_column_with_vocabulary_file`."""
+
+    key: str
+    vocabulary_file: str
+    vocabulary_size: int
+    num_oov_buckets: int
+    dtype: torch.dtype | str
+    default_value: int
+    file_format: str | None = None
+
+    @property
+    def num_buckets(self) -> int:
+        """The number of words and of buckets for unknown ones."""
+        return self.vocabulary_size + self.num_oov_buckets
+
+    def _ids(self, given: values.Flat) -> Int64s:
+        if self.dtype == checks.STRING:
+            return values.encode_text(given, self.subject, self._vocabulary.ids, self._dictionaries)
+        return self._vocabulary.ids_of_integers(values.integers(given, self.subject))
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        words = self._words()
+        return Vocabulary(words, self.default_value, self.num_oov_buckets)
+
+    def _words(self) -> list[bytes] | list[int]:
+        """The words, read from the file.
+
+        Raises:
+            ValueError: The file has too few lines, an empty or a repeated one, or one that is no
+                integer.
+        """
+        lines = _lines(self.vocabulary_file, self.key)[: self.vocabulary_size]
+        where = f"The vocabulary file {self.vocabulary_file!r} of column {self.key!r}"
+        if len(lines) < self.vocabulary_size:
+            raise ValueError(
+                f"{where} has {len(lines)} lines, but vocabulary_size is {self.vocabulary_size}."
+            )
+        _check_lines(lines, where)
+        return lines if self.dtype == checks.STRING else _integers(lines, where)
+
+
+def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arguments
+    key: str,
+    vocabulary_file: str | os.PathLike[str],
+    vocabulary_size: int | None = None,
+    dtype: Any = checks.STRING,
+    default_value: int | None = None,
+    num_oov_buckets: int = 0,
+    file_format: str | None = None,
+) -> VocabularyFileCategoricalColumn:
+    """A column whose ids are the places of its values in a file, one value a line, the first of id 0.
+
+    The file is read when the column is used first. Missing values ("", −1, None, NaN) have no id.
+
+    Args:
+        key: The key of the feature: text, bytes or integers, [batch] or with several values a row.
+        vocabulary_file: The path of the file, UTF-8.
+        vocabulary_size: How many lines count, from the first; by default all.
+        dtype: "string" or an integer dtype, if the lines are integers.
+        default_value: The id of unknown values; None or −1 for none.
+        num_oov_buckets: If above 0, unknown values have one of this many ids after those of the file,
+            by their hash.
+        file_format: None or "text".
+
+    Raises:
+        ValueError: An argument is wrong.
+    """
+    checks.key(key)
+    path = _checked_path(vocabulary_file, key)
+    if file_format not in (None, "text"):
+        raise ValueError(
+            f"file_format of column {key!r} is {file_format!r}: only 'text' is read, one value a line."
+        )
+    size = (
+        len(_lines(path, key))
+        if vocabulary_size is None
+        else checks.count(vocabulary_size, "vocabulary_size", key)
+    )
+    if not size:
+        raise ValueError(f"The vocabulary file {path!r} of column {key!r} is empty.")
+    default = -1 if default_value is None else default_value
+    check_unknown(key, default, num_oov_buckets, size)
+    return VocabularyFileCategoricalColumn(
+        key, path, size, num_oov_buckets, checks.value_dtype(dtype, key), default, file_format
+    )
+
+
+def _checked_path(path: Any, key: str) -> str:
+    if not path or not isinstance(path, str | os.PathLike):
+        raise ValueError(
+            f"vocabulary_file of column {key!r} is {path!r}: give the path of a text file."
+        )
+    checked = os.fspath(path)
+    if not os.path.isfile(checked):
+        raise ValueError(f"vocabulary_file of column {key!r} is {checked!r}, which is not a file.")
+    return checked
+
+
+def _lines(path: str, key: str) -> list[bytes]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ValueError(
+            f"The vocabulary file of column {key!r} cannot be read: {error}."
+        ) from error
+    lines = content.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def _check_lines(lines: list[bytes], where: str) -> None:
+    first: dict[bytes, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line:
+            raise ValueError(f"{where} has an empty line, {number}: remove it.")
+        if line in first:
+            raise ValueError(
+                f"{where} has {line.decode(errors='replace')!r} in line {first[line]} and again in line "
+                f"{number}: remove one of them."
+            )
+        first[line] = number
+
+
+def _integers(lines: list[bytes], where: str) -> list[int]:
+    try:
+        return [int(line) for line in lines]
+    except ValueError:
+        number, line = next((i, x) for i, x in enumerate(lines, 1) if not _is_integer(x))
+    raise ValueError(
+        f"{where} has {line.decode(errors='replace')!r} in line {number}, which is not an integer: "
+        "correct it, or make the column with dtype='string'."
+    )
+
+
+def _is_integer(line: bytes) -> bool:
+    try:
+        int(line)
+    except ValueError:
+        return False
+    return True
