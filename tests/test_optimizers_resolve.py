@@ -1,0 +1,121 @@
+"""What may be given where an estimator takes an optimizer."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from torchest import optimizers
+from torchest.optimizers.resolve import resolve
+
+
+def parameter() -> nn.Parameter:
+    return nn.Parameter(torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "own_rate"),
+    [
+        ("Adagrad", optimizers.Adagrad, 0.001),
+        ("Adam", optimizers.Adam, 0.001),
+        ("Ftrl", optimizers.Ftrl, 0.001),
+        ("RMSProp", optimizers.RMSProp, 0.001),
+        ("SGD", optimizers.SGD, 0.01),
+    ],
+)
+def test_names(name, expected, own_rate):
+    own, given = resolve(name, None)([parameter()]), resolve(name, 0.2)([parameter()])
+    assert type(own) is type(given) is expected
+    assert own.param_groups[0]["lr"] == own_rate
+    assert given.param_groups[0]["lr"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        torch.optim.Adam,
+        optimizers.Ftrl,
+        functools.partial(optimizers.Adam, lr=0.5),
+        lambda parameters: torch.optim.SGD(parameters, lr=0.5),
+    ],
+    ids=["class", "class of torchest", "partial", "function"],
+)
+def test_classes_and_functions_keep_their_own_rate(given):
+    made = resolve(given, 0.2)([parameter()])
+    assert isinstance(made, torch.optim.Optimizer)
+    assert made.param_groups[0]["lr"] != 0.2
+
+
+SCHEDULERS = {
+    "ExponentialLR": lambda o: lr_scheduler.ExponentialLR(o, 0.5),
+    "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda step: 1 / (1 + step)),
+    "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, 10),
+    "LinearLR": lambda o: lr_scheduler.LinearLR(o, 0.1, total_iters=5),
+}
+
+
+def steps(optimizer: torch.optim.Optimizer, weight: nn.Parameter, count: int) -> None:
+    for _ in range(count):
+        weight.grad = torch.ones(1)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("make", list(SCHEDULERS.values()), ids=list(SCHEDULERS))
+def test_a_scheduler_takes_a_step_with_its_optimizer(make):
+    weight, by_hand = parameter(), parameter()
+    optimizer = resolve(lambda p: make(torch.optim.SGD(p, lr=1.0)), None)([weight])
+    other = torch.optim.SGD([by_hand], lr=1.0)
+    scheduler = make(other)
+    steps(optimizer, weight, 7)
+    for _ in range(7):
+        steps(other, by_hand, 1)
+        scheduler.step()
+    assert torch.equal(weight, by_hand)
+    assert 0 < abs(weight.item()) < 7
+
+
+@pytest.mark.parametrize("make", list(SCHEDULERS.values()), ids=list(SCHEDULERS))
+def test_a_scheduler_goes_on_from_the_state_of_its_optimizer(make):
+    straight, resumed = parameter(), parameter()
+    make_optimizer = resolve(lambda p: make(torch.optim.SGD(p, lr=1.0)), None)
+    optimizer = make_optimizer([straight])
+    steps(optimizer, straight, 3)
+    other = make_optimizer([resumed])
+    other.load_state_dict(optimizer.state_dict())
+    with torch.no_grad():
+        resumed.copy_(straight)
+    steps(optimizer, straight, 4)
+    steps(other, resumed, 4)
+    assert torch.equal(straight, resumed)
+
+
+def test_an_unknown_name():
+    with pytest.raises(
+        ValueError, match=r"dnn_optimizer='Adm' is no optimizer. Did you mean 'Adam'"
+    ):
+        resolve("Adm", None, "dnn_optimizer")
+
+
+@pytest.mark.parametrize(
+    "given", [optimizers.SGD([parameter()]), 0.1, None], ids=["made", "number", "None"]
+)
+def test_what_is_no_way_to_make_an_optimizer(given):
+    with pytest.raises(TypeError, match=r"optimizer is a \w+: give a name such as 'Ftrl'"):
+        resolve(given, None)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda parameters: 3,
+        lambda parameters: lr_scheduler.ReduceLROnPlateau(torch.optim.SGD(parameters)),
+    ],
+    ids=["number", "plateau"],
+)
+def test_functions_that_make_something_else(function):
+    with pytest.raises(TypeError, match=r"optimizer made a \w+ from the parameters"):
+        resolve(function, None)([parameter()])
