@@ -1,13 +1,25 @@
 """Estimators for PyTorch: train, evaluate, predict and export behind one object."""
 
 from torchest import columns, feature_column, inputs, metrics, optimizers
-from torchest.canned.linear import LinearClassifier
+from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
+from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
+from torchest.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
+from torchest.canned.wide_deep import (
+    DNNLinearCombinedClassifier,
+    DNNLinearCombinedEstimator,
+    DNNLinearCombinedRegressor,
+)
 from torchest.checkpoint import latest_checkpoint
 from torchest.errors import CheckpointMismatchError, NanLossDuringTrainingError
 from torchest.estimator import Estimator
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
+from torchest.heads.logistic import LogisticRegressionHead
+from torchest.heads.multi import MultiHead
 from torchest.heads.multi_class import MultiClassHead
+from torchest.heads.multi_label import MultiLabelHead
+from torchest.heads.poisson import PoissonRegressionHead
+from torchest.heads.regression import RegressionHead
 from torchest.hooks.base import (
     SessionRunArgs,
     SessionRunContext,
@@ -28,19 +40,35 @@ from torchest.train_step import backward
 from torchest.version import __version__
 
 __all__ = [
+    "BaselineClassifier",
+    "BaselineEstimator",
+    "BaselineRegressor",
     "BinaryClassHead",
     "CheckpointMismatchError",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
+    "DNNClassifier",
+    "DNNEstimator",
+    "DNNLinearCombinedClassifier",
+    "DNNLinearCombinedEstimator",
+    "DNNLinearCombinedRegressor",
+    "DNNRegressor",
     "Estimator",
     "EstimatorSpec",
     "Head",
     "LinearClassifier",
+    "LinearEstimator",
+    "LinearRegressor",
     "LoggingTensorHook",
+    "LogisticRegressionHead",
     "ModeKeys",
     "MultiClassHead",
+    "MultiHead",
+    "MultiLabelHead",
     "NanLossDuringTrainingError",
     "NanTensorHook",
+    "PoissonRegressionHead",
+    "RegressionHead",
     "RunConfig",
     "SecondOrStepTimer",
     "SessionRunArgs",

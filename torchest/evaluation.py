@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest import metrics
+from torchest.columns.features import Features
 from torchest.hooks.progress import ProgressBarHook
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.loop import run_steps
@@ -53,7 +54,9 @@ def run_evaluation(
         spec = model(*batch, ModeKeys.EVAL)
         assert spec.loss is not None
         session.values = values_of(spec)
-        found = {**(spec.eval_metric_ops or {}), MetricKeys.LOSS: metrics.mean(spec.loss)}
+        # a batch without rows has no loss to speak of
+        losses = spec.loss.reshape(1)[: 0 if _is_empty(batch[0]) else 1]
+        found = {**(spec.eval_metric_ops or {}), MetricKeys.LOSS: metrics.mean(losses)}
         for name, metric in found.items():
             merged[name] = merged[name].merge(metric) if name in merged else metric
         done += 1
@@ -95,6 +98,10 @@ def write_evaluation(results: dict[str, Any], directory: Path, checkpoint: str |
             writer.text("checkpoint_path", checkpoint, step)
     finally:
         writer.close()
+
+
+def _is_empty(features: Any) -> bool:
+    return isinstance(features, Features) and len(features) > 0 and features.batch_size == 0
 
 
 def _tell(done: int, steps: int | None) -> None:
