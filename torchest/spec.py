@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
+from torchest.torch_metrics import TorchMetric, is_torch_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +43,8 @@ class EstimatorSpec(_Fields):
         loss: A scalar, or a tensor of shape [1]. Needed in TRAIN and EVAL.
         train_op: An optimizer; a list of optimizers, which share one backward pass; or a function that
             does backward (by `torchest.backward(loss)`) and step itself. Needed in TRAIN.
-        eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`.
+        eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`, or metrics of
+            torchmetrics that were updated with this batch, which are reset.
         export_outputs: Named outputs of an export.
         training_chief_hooks: Hooks for training, on the chief only.
         training_hooks: Hooks for training.
@@ -167,10 +169,15 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
         raise TypeError(
             f"EstimatorSpec: eval_metric_ops must be a dict of metrics by name, not a {type(metrics).__name__}."
         )
-    for name, value in metrics.items():
-        if not callable(getattr(value, "compute", None)):
-            raise TypeError(
-                f"EstimatorSpec: eval_metric_ops[{name!r}] is a {type(value).__name__}, not a metric. Use a value of "
-                "torchest.metrics, such as metrics.mean(values)."
-            )
-    return dict(metrics)
+    return {name: _checked_metric(name, value) for name, value in metrics.items()}
+
+
+def _checked_metric(name: str, value: Any) -> Any:
+    if is_torch_metric(value):
+        return TorchMetric.of_batch(value)
+    if not all(callable(getattr(value, method, None)) for method in ("merge", "compute")):
+        raise TypeError(
+            f"EstimatorSpec: eval_metric_ops[{name!r}] is a {type(value).__name__}, not a metric. Use a value of "
+            "torchest.metrics, such as metrics.mean(values), or a metric of torchmetrics."
+        )
+    return value

@@ -1,0 +1,47 @@
+"""Metrics of the torchmetrics package as values, like those of `torchest.metrics`.
+
+def model_fn(features, labels, mode):
+    ...
+    f1 = torchmetrics.classification.BinaryF1Score()
+    f1.update(output, labels)                                  # with this batch only
+    return torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops={"f1": f1})
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_METHODS = ("update", "compute", "reset", "clone", "merge_state")
+
+
+class TorchMetric:
+    """What an object of torchmetrics has seen of some batches.
+
+    Args:
+        metric: Keeps the state; nobody else may have it.
+    """
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+
+    @classmethod
+    def of_batch(cls, metric: Any) -> TorchMetric:
+        """Takes the state out of a metric that was updated with one batch, and leaves it empty."""
+        taken = cls(metric.clone())
+        metric.reset()
+        return taken
+
+    def merge(self, other: TorchMetric) -> TorchMetric:
+        """The metric of both sets of batches."""
+        merged = self._metric.clone()
+        merged.merge_state(other._metric)
+        return TorchMetric(merged)
+
+    def compute(self) -> Any:
+        """What the metric computes, a scalar tensor."""
+        return self._metric.compute()
+
+
+def is_torch_metric(value: Any) -> bool:
+    """Whether a value is a metric of torchmetrics, or does as one."""
+    return all(callable(getattr(value, name, None)) for name in _METHODS)
