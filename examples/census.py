@@ -1,7 +1,7 @@
 """Who earns more than 50,000 dollars a year: a wide and deep model of census data.
 
     python examples/census.py                     # a table that the example makes itself
-    python examples/census.py --data adult.data   # the Adult table of the UCI repository, without a header
+    python examples/census.py --data adult.data   # the Adult table of the UCI repository
 
 The wide, linear part sees buckets and crosses; the deep part sees embeddings, indicators and numbers.
 """
@@ -64,8 +64,11 @@ def make_table(rows: int, seed: int) -> pd.DataFrame:
 
 
 def read_table(path: str) -> pd.DataFrame:
-    """The Adult table."""
-    return pd.read_csv(path, names=NAMES, skipinitialspace=True).dropna(subset=[LABEL])
+    """The Adult table; some copies have a line of names first."""
+    with open(path, encoding="utf-8") as file:
+        has_names = file.readline().startswith("age")
+    table = pd.read_csv(path, names=NAMES, skiprows=int(has_names), skipinitialspace=True)
+    return table.dropna(subset=[LABEL])
 
 
 def make_model(model_dir: str | None) -> torchest.DNNLinearCombinedClassifier:

@@ -60,6 +60,15 @@ DEVIATIONS = {
     "tf.estimator.MultiLabelHead.update_metrics": TAKES_MODE,
     "tf.estimator.RegressionHead.update_metrics": TAKES_MODE,
     "tf.estimator.RegressionHead.predictions": Deviation(
+        "predictions can be chosen by key, as with the other heads", extra=("keys",)
+    ),
+    "tf.estimator.DNNLinearCombinedEstimator": Deviation(
+        "takes what all other estimators take", extra=("warm_start_from",)
+    ),
+    "tf.estimator.MultiHead.update_metrics": TAKES_MODE,
+    "tf.estimator.MultiLabelHead.update_metrics": TAKES_MODE,
+    "tf.estimator.RegressionHead.update_metrics": TAKES_MODE,
+    "tf.estimator.RegressionHead.predictions": Deviation(
         "takes keys, as the abstract Head of tf.estimator does", extra=("keys",)
     ),
     "tf.estimator.NanTensorHook": Deviation(
