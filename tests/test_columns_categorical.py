@@ -17,6 +17,7 @@ from torchest.columns.categorical import (
     HashedCategoricalColumn,
     VocabularyListCategoricalColumn,
     categorical_column_with_hash_bucket,
+    categorical_column_with_identity,
     categorical_column_with_vocabulary_list,
 )
 from torchest.columns.features import Features
@@ -431,7 +432,7 @@ def test_booleans_are_integers_to_a_column_of_integers() -> None:
         ),
         (
             {"hash_bucket_size": 3, "key": ["v"]},
-            "key is ['v'], a list: give the key of a feature, a string.",
+            "key is ['v'] (list): give the key of a feature, a string.",
         ),
     ],
 )
@@ -500,3 +501,80 @@ def test_wrong_arguments_of_a_hash_bucket_column(arguments: dict[str, Any], mess
 def test_wrong_arguments_of_a_vocabulary_column(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=exactly(message)):
         categorical_column_with_vocabulary_list(**{"key": "v", **arguments})
+
+
+IDENTITY = categorical_column_with_identity("v", 4)
+
+
+def test_ids_that_are_given() -> None:
+    assert one_each(IDENTITY, [0, 3, 2]) == [0, 3, 2]
+    assert by_row(IDENTITY, [[0, 3], [], [2]]) == [[0, 3], [], [2]]
+    assert by_row(IDENTITY, pd.Series([3, None, 0])) == [[3], [], [0]]
+    assert one_each(IDENTITY, np.array([True, False])) == [1, 0]
+
+
+def test_ids_out_of_range_have_the_default() -> None:
+    column = categorical_column_with_identity("v", 4, default_value=1)
+    assert by_row(column, np.array([[0, 4, -2], [-1, 2**40, -1]])) == [[0, 1, 1], [1]]
+
+
+@pytest.mark.parametrize(("wrong", "named"), [([0, 4, 9], 4), ([0, -2], -2), ([[0, 7], [1, 1]], 7)])
+def test_ids_out_of_range_are_an_error(wrong: Any, named: int) -> None:
+    message = (
+        f"Column 'v' got the id {named}, which is not from 0 to 3: raise num_buckets, or give "
+        "default_value, the id of values out of range."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        encode(IDENTITY, wrong)
+
+
+def test_minus_one_is_warned_of_once_where_it_is_no_padding(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    column = categorical_column_with_identity("v", 4)
+    by_row(column, [[0, -1], [1, 2]])
+    by_row(column, [1, None])
+    assert caplog.messages == []
+    for _ in range(2):
+        assert by_row(column, [1, -1]) == [[1], []]
+    assert caplog.messages == [
+        "Column 'v' got -1, which means missing and has no id; shift the values if it is one of them."
+    ]
+
+
+def test_ids_are_not_shared_with_the_input() -> None:
+    given = torch.tensor([[0, 3], [2, 1]])
+    encode(IDENTITY, given).values.add_(1)
+    assert given.tolist() == [[0, 3], [2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_buckets": 0}, "num_buckets of column 'v' is 0: give an integer of at least 1."),
+        ({"num_buckets": 2.5}, "num_buckets of column 'v' is 2.5: give an integer of at least 1."),
+        (
+            {"num_buckets": 3, "default_value": 3},
+            "default_value of column 'v' is 3: give an id below num_buckets=3.",
+        ),
+        (
+            {"num_buckets": 3, "default_value": -1},
+            "default_value of column 'v' is -1: give an integer of at least 0.",
+        ),
+    ],
+)
+def test_wrong_arguments_of_an_identity_column(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=exactly(message)):
+        categorical_column_with_identity(**{"key": "v", **arguments})
+
+
+def test_values_and_offsets() -> None:
+    offsets = np.array([0, 2, 2, 3])
+    assert by_row(IDENTITY, (np.array([0, 3, 2]), offsets)) == [[0, 3], [], [2]]
+    assert by_row(IDENTITY, (torch.tensor([0, 3, 2]), torch.from_numpy(offsets))) == [
+        [0, 3],
+        [],
+        [2],
+    ]
+    assert by_row(LISTED, (np.array(["a", "zz", "bb"]), offsets)) == [[0, 3], [], [1]]
+    assert by_row(LISTED, (pa.array(["a", "zz", "bb"]), offsets)) == [[0, 3], [], [1]]

@@ -183,7 +183,7 @@ def test_the_shapes_that_a_wide_column_takes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"key": 3}, "key is 3, a int: give the key of a feature, a string."),
+        ({"key": 3}, "key is 3 (int): give the key of a feature, a string."),
         ({"shape": 0}, "shape of column 'age' is 0: every dimension is at least 1."),
         ({"shape": (2, -1)}, "shape of column 'age' is (2, -1): every dimension is at least 1."),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from torchest.columns import checks, values
@@ -21,6 +23,9 @@ from torchest.columns.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
+
+
+_log = logging.getLogger("torchest")
 
 
 class KeyedCategoricalColumn(CategoricalColumn):
@@ -87,6 +92,13 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         """The number of ids."""
         return self.number_buckets
 
+    def look_up(self, features: Features) -> Cells[Int64s]:
+        """The integers themselves, if they are in range, and MISSING for −1."""
+        given = values.cells(features, self.key, self.subject)
+        if given.offsets is None and isinstance(given.values, np.ndarray):
+            self._warn_of_minus_one(given.values)
+        return given.map(self._ids)
+
     def _ids(self, given: values.Flat) -> Int64s:
         ids = values.integers(given, self.subject)
         missing = ids == -1
@@ -98,6 +110,15 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
                 "out of range."
             )
         return np.where(missing, MISSING, np.where(wrong, self.default_value or 0, ids))
+
+    def _warn_of_minus_one(self, given: npt.NDArray[Any]) -> None:
+        """Says once that −1 is no id; in a matrix it is padding, which surprises nobody."""
+        if "_warned" not in self.__dict__ and given.dtype.kind == "i" and (given == -1).any():
+            self.__dict__["_warned"] = True
+            _log.warning(
+                "%s got -1, which means missing and has no id; shift the values if it is one of them.",
+                self.subject,
+            )
 
 
 @dataclass(frozen=True, eq=False)

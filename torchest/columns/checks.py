@@ -26,7 +26,7 @@ def key(value: object, argument: str = "key") -> str:
     """
     if not isinstance(value, str):
         raise ValueError(
-            f"{argument} is {value!r}, a {type(value).__name__}: give the key of a feature, a string."
+            f"{argument} is {value!r} ({type(value).__name__}): give the key of a feature, a string."
         )
     return value
 
@@ -85,7 +85,7 @@ def categorical(value: object, argument: str) -> CategoricalColumn:
     """
     if not isinstance(value, CategoricalColumn):
         given = (
-            f"{value.name!r}, a {type(value).__name__}"
+            f"{value.name!r} ({type(value).__name__})"
             if isinstance(value, FeatureColumn)
             else repr(value)
         )

@@ -158,12 +158,12 @@ def _check_key(key: object) -> None:
         )
     if isinstance(key, WeightedCategoricalColumn | SequenceCategoricalColumn):
         raise ValueError(
-            f"keys has {key.name!r}, a {type(key).__name__}, which cannot be crossed: give the column "
+            f"keys has {key.name!r} ({type(key).__name__}), which cannot be crossed: give the column "
             f"{key.categorical_column.name!r} of its values."
         )
     if not isinstance(key, str | CategoricalColumn):
         given = (
-            f"{key.name!r}, a {type(key).__name__}" if isinstance(key, FeatureColumn) else repr(key)
+            f"{key.name!r} ({type(key).__name__})" if isinstance(key, FeatureColumn) else repr(key)
         )
         raise ValueError(
             f"keys has {given}: give keys of features, or categorical columns; for a number make a "

@@ -295,8 +295,8 @@ def _checked_columns(columns: Any) -> list[CategoricalColumn]:
         kinds = type(_innermost(first)), type(_innermost(other))
         if kinds[0] is not kinds[1]:
             raise ValueError(
-                f"categorical_columns has {first.name!r}, a {kinds[0].__name__}, and {other.name!r}, a "
-                f"{kinds[1].__name__}: columns that share a table must be of one kind."
+                f"categorical_columns has {first.name!r} ({kinds[0].__name__}) and {other.name!r} "
+                f"({kinds[1].__name__}): columns that share a table must be of one kind."
             )
         if first.num_buckets != other.num_buckets:
             raise ValueError(

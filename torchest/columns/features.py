@@ -193,8 +193,9 @@ class Features(MutableMapping[str, Any]):
             )
 
     def _placed(self, value: Encoding) -> Encoding:
-        if self.device.type == "cuda":
-            on_host = value if isinstance(value, Tensor) else value.values
-            if on_host.device.type == "cpu":
-                value = value.pin_memory()
+        here = (value if isinstance(value, Tensor) else value.values).device
+        if here == self.device:
+            return value
+        if self.device.type == "cuda" and here.type == "cpu":
+            value = value.pin_memory()
         return value.to(self.device, non_blocking=True)

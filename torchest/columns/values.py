@@ -63,7 +63,8 @@ def cells(features: Features, key: str, subject: str, *, numeric: bool = False) 
         ValueError: The feature has more than two dimensions, or is a tensor of floats.
     """
     array = features.raw(key)
-    if numeric and isinstance(array, Tensor | np.ndarray) and array.ndim > 2:
+    flattened = numeric and is_matrix(features, key)
+    if flattened and isinstance(array, Tensor | np.ndarray) and array.ndim > 2:
         array = array.flatten(1) if isinstance(array, Tensor) else array.reshape(len(array), -1)
     if isinstance(array, Tensor):
         if array.dtype.is_floating_point and not numeric:
