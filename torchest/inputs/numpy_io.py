@@ -1,0 +1,82 @@
+"""`numpy_input_fn`: arrays in memory as an input function, with TensorFlow's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.inputs.in_memory import input_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.inputs.dataset import Dataset
+
+
+def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
+    x: Any,
+    y: Any = None,
+    batch_size: int = 128,
+    num_epochs: int | None = 1,
+    shuffle: bool | None = None,
+    queue_capacity: int | None = 1000,  # noqa: ARG001
+    num_threads: int = 1,  # noqa: ARG001
+) -> Callable[[], Dataset]:
+    """An input function over arrays.
+
+    Args:
+        x: The features: a dict of arrays with one row for each example, or one array.
+        y: The labels: an array, or a dict of arrays with other keys than x; None without labels.
+        batch_size: The number of rows in a batch.
+        num_epochs: How often all rows are given; endless with None. Batches go over the ends of epochs,
+            and only the last may be smaller.
+        shuffle: Whether the order is random, another one in each epoch. Must be given.
+        queue_capacity: Has no effect: a shuffle is of all rows.
+        num_threads: Has no effect: no thread is needed for rows in memory.
+
+    Returns:
+        A function without arguments that gives a `Dataset` of (features, labels), or of features without
+        y: features a dict or an array as x is, its keys in alphabetical order, labels as y is.
+
+    Raises:
+        TypeError: x is neither a dict nor an array.
+        ValueError: shuffle is not given, x or y is an empty dict, a key is in both, or the arrays have
+            different numbers of rows.
+
+    >>> train = numpy_input_fn({"x": np.arange(4)}, np.array([0, 1, 0, 1]), 2, shuffle=False)
+    >>> for features, labels in train():
+    ...     print(features["x"], labels)
+    [0 1] [0 1]
+    [2 3] [0 1]
+    """
+    features = _features(x)
+    if y is None:
+        return input_function(features, batch_size, num_epochs, shuffle)
+    return input_function((features, _labels(y, features)), batch_size, num_epochs, shuffle)
+
+
+def _features(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        return x
+    if not isinstance(x, Mapping):
+        raise TypeError(f"x is a {type(x).__name__}: give a dict of arrays by key, or one array.")
+    if not x:
+        raise ValueError("x is an empty dict: give at least one array.")
+    return _sorted(x)
+
+
+def _labels(y: Any, features: Any) -> Any:
+    if not isinstance(y, Mapping):
+        return y
+    if not y:
+        raise ValueError("y is an empty dict: give an array, or None if there are no labels.")
+    both = sorted(set(y) & set(features)) if isinstance(features, Mapping) else []
+    if both:
+        raise ValueError(f"The key {both[0]!r} is in both x and y: rename it in one of them.")
+    return _sorted(y)
+
+
+def _sorted(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: columns[key] for key in sorted(columns)}

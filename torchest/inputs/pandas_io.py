@@ -1,0 +1,89 @@
+"""`pandas_input_fn`: a DataFrame in memory as an input function, with TensorFlow's arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.inputs.in_memory import input_function
+from torchest.inputs.structure import is_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from torchest.inputs.dataset import Dataset
+
+
+def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
+    x: pd.DataFrame,
+    y: pd.Series[Any] | pd.DataFrame | None = None,
+    batch_size: int = 128,
+    num_epochs: int | None = 1,
+    shuffle: bool | None = None,
+    queue_capacity: int | None = 1000,  # noqa: ARG001
+    num_threads: int = 1,  # noqa: ARG001
+    target_column: str = "target",
+) -> Callable[[], Dataset]:
+    """An input function over a DataFrame.
+
+    Texts, categories and missing values are understood as `torchest.arrays` says.
+
+    Args:
+        x: The features, one column each.
+        y: The labels: a Series, or a DataFrame for a dict of labels; with the index of x. None without
+            labels.
+        batch_size: The number of rows in a batch.
+        num_epochs: How often all rows are given; endless with None. Batches go over the ends of epochs,
+            and only the last may be smaller.
+        shuffle: Whether the order is random, another one in each epoch. Must be given.
+        queue_capacity: Has no effect: a shuffle is of all rows.
+        num_threads: Has no effect: no thread is needed for rows in memory.
+        target_column: A name for a Series of labels, which no column of x may have. It is seen nowhere.
+
+    Returns:
+        A function without arguments that gives a `Dataset` of (features, labels), or of features without
+        y: features a dict from column name to array, labels an array, or a dict if y is a DataFrame.
+
+    Raises:
+        TypeError: x is no DataFrame, y neither Series nor DataFrame, or target_column no string.
+        ValueError: shuffle is not given, the indexes differ, or x has a column called `target_column`.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"town": ["Rome", "Oslo", None]})
+    >>> predict = pandas_input_fn(frame, batch_size=2, shuffle=False)
+    >>> [features["town"].to_pylist() for features in predict()]
+    [['Rome', 'Oslo'], [None]]
+    """
+    if not is_frame(x):
+        raise TypeError(f"x is a {type(x).__name__}: give a pandas DataFrame.")
+    if not isinstance(target_column, str):
+        raise TypeError(f"target_column is {target_column!r}: give a string.")
+    if y is None:
+        return input_function(x, batch_size, num_epochs, shuffle)
+    _check_labels(x, y, target_column)
+    return input_function((x, y), batch_size, num_epochs, shuffle)
+
+
+def _check_labels(x: pd.DataFrame, y: Any, target_column: str) -> None:
+    if not hasattr(y, "index") or not hasattr(y, "iloc"):
+        raise TypeError(
+            f"y is a {type(y).__name__}: give a pandas Series or DataFrame with the index of x, such as "
+            "pd.Series(y, index=x.index)."
+        )
+    if not is_frame(y) and target_column in x:
+        raise ValueError(
+            f"x has a column called {target_column!r}, which target_column calls the labels: leave it out of x, "
+            "or give another target_column."
+        )
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} rows and y has {len(y)}: both must have the same index.")
+    if not x.index.equals(y.index):
+        row = int(np.argmax(np.asarray(x.index != y.index)))
+        ours, theirs = (index[row : row + 1].tolist()[0] for index in (x.index, y.index))
+        raise ValueError(
+            f"The indexes of x and y differ, first in row {row} with {ours!r} and {theirs!r}: give "
+            "both the same index, for example with y.index = x.index if the rows belong together."
+        )
