@@ -14,7 +14,7 @@ from torchest.columns.embedding import embedding_column, shared_embeddings
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.indicator import indicator_column
-from torchest.columns.layers import LinearFeatures
+from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.numeric import numeric_column
 from torchest.columns.sequence import (
     sequence_categorical_column_with_hash_bucket,
@@ -30,10 +30,12 @@ from torchest.columns.weighted import weighted_categorical_column
 __all__ = [
     "CategoricalColumn",
     "DenseColumn",
+    "DenseFeatures",
     "FeatureColumn",
     "Features",
     "Ids",
     "LinearFeatures",
+    "SequenceFeatures",
     "Steps",
     "bucketized_column",
     "categorical_column_with_hash_bucket",

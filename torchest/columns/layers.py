@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.embedding import COMBINERS, EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.features import Features
-from torchest.columns.table import Table
+from torchest.columns.ids import Ids
+from torchest.columns.indicator import IndicatorColumn, as_dense, multi_hot
+from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
+from torchest.columns.steps import Steps
+from torchest.columns.table import Table, table_name, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from torchest.columns.ids import Ids
+    from torchest.columns.table import AnyEmbedding
+
+    SequenceDense: TypeAlias = AnyEmbedding | IndicatorColumn | SequenceNumericColumn
 
 
 class LinearFeatures(nn.Module):
     """A weighted sum of the columns: the linear model without its head.
 
     Parameters are called `<column>.weight` and `bias`, whatever the columns' names are; they start at 0.
+    The table of an embedding is `<column>.table.weight`.
 
     Args:
         feature_columns: Dense or categorical columns.
@@ -33,7 +41,8 @@ class LinearFeatures(nn.Module):
         - output: [batch, units]
 
     Raises:
-        ValueError: There are no columns, two of one name, or something that is not a column.
+        ValueError: There are no columns, two of one name, or something that is not a column; or the
+            combiner is another.
 
     >>> from torchest import columns
     >>> linear = columns.LinearFeatures([columns.numeric_column("x")])
@@ -47,21 +56,16 @@ class LinearFeatures(nn.Module):
         self, feature_columns: Iterable[FeatureColumn], units: int = 1, sparse_combiner: str = "sum"
     ) -> None:
         super().__init__()
-        self._columns = in_order(feature_columns, "feature_columns")
+        if sparse_combiner not in COMBINERS:
+            listed = ", ".join(map(repr, COMBINERS))
+            raise ValueError(f"sparse_combiner is {sparse_combiner!r}: give one of {listed}.")
+        self._columns = [
+            _without_order(column) for column in in_order(feature_columns, "feature_columns")
+        ]
         self.bias = nn.Parameter(torch.zeros(units))
         for column in self._columns:
-            part: nn.Module
-            if isinstance(column, CategoricalColumn):
-                part = Table(column.num_buckets, units, sparse_combiner)
-            elif isinstance(column, DenseColumn):
-                part = _Weights(column.width, units)
-            else:
-                raise ValueError(
-                    f"feature_columns: {column.name!r} is a {type(column).__name__}; a linear model takes dense and "
-                    "categorical columns."
-                )
             # add_module refuses names such as 'type' and 'a.b', which are fine for a column
-            self._modules[column.name] = part
+            self._modules[column.name] = _linear_part(column, units, sparse_combiner)
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
@@ -83,6 +87,263 @@ class _Weights(nn.Module):
     def forward(self, values: Tensor | Ids) -> Tensor:
         assert isinstance(values, Tensor)
         return values.to(self.weight.dtype) @ self.weight
+
+
+class _WeightsOfEmbedding(_Weights):
+    """The weights of an embedding, [dimension, units], and its table."""
+
+    def __init__(self, column: EmbeddingColumn, units: int) -> None:
+        super().__init__(column.dimension, units)
+        self.table = table_of(column)
+
+    def forward(self, values: Tensor | Ids) -> Tensor:
+        return super().forward(self.table(values))
+
+
+def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.Module:
+    if _is_of_sequences(column):
+        raise ValueError(
+            f"feature_columns: {column.name!r} is a column of sequences, which a linear model cannot take: make it "
+            "of a column that is not a sequence column."
+        )
+    if isinstance(column, CategoricalColumn):
+        return Table(column.num_buckets, units, sparse_combiner)
+    if isinstance(column, DenseColumn):
+        return _Weights(column.width, units)
+    if isinstance(column, EmbeddingColumn):
+        return _WeightsOfEmbedding(column, units)
+    raise ValueError(
+        f"feature_columns: {column.name!r} is a {type(column).__name__}; a linear model takes dense and categorical "
+        "columns, and embeddings that share no table."
+    )
+
+
+def _without_order(column: FeatureColumn) -> FeatureColumn:
+    """A column of the same name for models in which the order of a row's ids does not matter."""
+    return column.categorical_column if isinstance(column, SequenceCategoricalColumn) else column
+
+
+class DenseFeatures(nn.Module):
+    """Dense columns side by side, in the order of their names: the input of a deep model.
+
+    The tables of embeddings are parameters of this module, called `<categorical column>.weight`, or
+    `<name of the table>.weight` where columns share one. A bucketized column counts as its indicator.
+
+    Args:
+        feature_columns: Numeric, bucketized, indicator and embedding columns.
+        trainable: Whether training changes the tables; if not, of no column.
+        name: What the user calls the layer.
+
+    Attributes:
+        width: The width of the output.
+        output_widths: That of each column by its name, in the order of the output.
+
+    Shape:
+        - output: [batch, width]
+
+    Raises:
+        ValueError: There are no columns, two of one name, or one that is not dense.
+
+    >>> from torchest import columns
+    >>> town = columns.categorical_column_with_vocabulary_list("town", ["Cherbourg", "Southampton"])
+    >>> dense = columns.DenseFeatures(
+    ...     [columns.embedding_column(town, 3), columns.numeric_column("age")]
+    ... )
+    >>> dense({"age": [22, 38], "town": ["Southampton", ""]}).shape
+    torch.Size([2, 4])
+    >>> dense.output_widths
+    {'age': 1, 'town_embedding': 3}
+    """
+
+    def __init__(
+        self,
+        feature_columns: Iterable[FeatureColumn],
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        ordered = in_order(feature_columns, "feature_columns")
+        self.name = name
+        self._columns = [_checked_dense(as_dense(column)) for column in ordered]
+        self.output_widths = {
+            given.name: _width(column) for given, column in zip(ordered, self._columns, strict=True)
+        }
+        self.width = sum(self.output_widths.values())
+        _add_tables(self, self._columns, trainable)
+
+    def forward(self, features: Mapping[str, Any]) -> Tensor:
+        """Features by key to [batch, width]."""
+        batch = Features.of(features)
+        return torch.cat([self._values(column, batch) for column in self._columns], 1)
+
+    def _values(self, column: DenseColumn | AnyEmbedding, batch: Features) -> Tensor:
+        if isinstance(column, DenseColumn):
+            dense: Tensor = batch.encoded(column)
+            return dense
+        combined: Tensor = _table(self, column)(batch.encoded(column.categorical_column))
+        return combined
+
+
+class SequenceFeatures(nn.Module):
+    """Columns of sequences step by step, side by side in the order of their names.
+
+    Parameters are called as those of `DenseFeatures`.
+
+    Args:
+        feature_columns: Sequence numeric columns, and embeddings and indicators of sequence
+            categorical ones.
+        trainable: Whether training changes the tables; if not, of no column.
+        name: What the user calls the layer.
+
+    Attributes:
+        width: The width of the output.
+        output_widths: That of each column by its name, in the order of the output.
+
+    Shape:
+        - output: [batch, time, width], where time is the greatest length of the batch, and the lengths
+          of the rows, int64 [batch]. Behind its last step a row has zeros, and the default value of
+          numeric columns.
+
+    Raises:
+        ValueError: There are no columns, two of one name, or one that is not of sequences; or, for a
+            batch, columns whose lengths differ.
+
+    >>> from torchest import columns
+    >>> watched = columns.sequence_categorical_column_with_identity("watched", 9)
+    >>> layer = columns.SequenceFeatures([columns.embedding_column(watched, 4)])
+    >>> output, lengths = layer({"watched": [[3, 5, 1], [2]]})
+    >>> output.shape, lengths
+    (torch.Size([2, 3, 4]), tensor([3, 1]))
+    """
+
+    def __init__(
+        self,
+        feature_columns: Iterable[FeatureColumn],
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        ordered = in_order(feature_columns, "feature_columns")
+        self._columns = [_checked_sequence(column) for column in ordered]
+        self.output_widths = {column.name: _width(column) for column in self._columns}
+        self.width = sum(self.output_widths.values())
+        _add_tables(self, self._columns, trainable)
+
+    def forward(self, features: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Features by key to [batch, time, width] and lengths [batch]."""
+        batch = Features.of(features)
+        steps = [self._steps(column, batch) for column in self._columns]
+        first = steps[0].lengths
+        for column, other in zip(self._columns, steps, strict=True):
+            if not torch.equal(first, other.lengths):
+                raise _unequal_lengths(self._columns[0], first, column, other.lengths)
+        padded = [
+            part.padded(_padding(column)) for column, part in zip(self._columns, steps, strict=True)
+        ]
+        return torch.cat(padded, 2), first
+
+    def _steps(self, column: SequenceDense, batch: Features) -> Steps:
+        if isinstance(column, SequenceNumericColumn):
+            steps: Steps = batch.encoded(column)
+            return steps
+        ids: Ids = batch.encoded(column.categorical_column)
+        assert ids.offsets is not None
+        if isinstance(column, IndicatorColumn):
+            return Steps(multi_hot(Ids(ids.values), column.width), ids.offsets)
+        return Steps(_table(self, column).vectors(ids.values), ids.offsets)
+
+
+def _add_tables(layer: nn.Module, columns: Iterable[FeatureColumn], trainable: bool) -> None:
+    """Gives a layer the tables of its embeddings; columns that share one get one."""
+    owners: dict[str, AnyEmbedding] = {}
+    for column in columns:
+        if not isinstance(column, EmbeddingColumn | SharedEmbeddingColumn):
+            continue
+        name = table_name(column)
+        owner = owners.setdefault(name, column)
+        if owner is not column:
+            _check_shared(owner, column, name)
+            continue
+        table = table_of(column)
+        if not trainable:
+            table.requires_grad_(False)
+        # add_module refuses names such as 'type' and 'a.b', which are fine for a column
+        layer._modules[name] = table
+
+
+def _check_shared(first: AnyEmbedding, second: AnyEmbedding, name: str) -> None:
+    if (
+        isinstance(first, SharedEmbeddingColumn)
+        and isinstance(second, SharedEmbeddingColumn)
+        and first.shared_embedding_column_creator == second.shared_embedding_column_creator
+        and (first.combiner, first.max_norm) == (second.combiner, second.max_norm)
+    ):
+        return
+    raise ValueError(
+        f"feature_columns: {first.name!r} and {second.name!r} have different tables of one name, {name!r}: make "
+        "them with one call of shared_embeddings, or give another shared_embedding_collection_name."
+    )
+
+
+def _table(layer: nn.Module, column: AnyEmbedding) -> Table:
+    table = layer._modules[table_name(column)]
+    assert isinstance(table, Table)
+    return table
+
+
+def _width(column: DenseColumn | SequenceDense) -> int:
+    if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn):
+        return column.dimension
+    return column.width
+
+
+def _is_of_sequences(column: FeatureColumn) -> bool:
+    if isinstance(column, SequenceNumericColumn | SequenceCategoricalColumn):
+        return True
+    inner = getattr(column, "categorical_column", None)
+    return isinstance(inner, FeatureColumn) and _is_of_sequences(inner)
+
+
+def _checked_dense(column: FeatureColumn) -> DenseColumn | AnyEmbedding:
+    if _is_of_sequences(column):
+        raise ValueError(
+            f"feature_columns: {column.name!r} is a column of sequences: give it to SequenceFeatures, or make it of "
+            "a column that is not a sequence column."
+        )
+    if isinstance(column, DenseColumn | EmbeddingColumn | SharedEmbeddingColumn):
+        return column
+    raise ValueError(
+        f"feature_columns: {column.name!r} is a {type(column).__name__}, which is not dense: give "
+        "embedding_column or indicator_column of it."
+    )
+
+
+def _checked_sequence(column: FeatureColumn) -> SequenceDense:
+    if isinstance(column, SequenceNumericColumn):
+        return column
+    if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn | IndicatorColumn) and isinstance(
+        column.categorical_column, SequenceCategoricalColumn
+    ):
+        return column
+    raise ValueError(
+        f"feature_columns: {column.name!r} is a {type(column).__name__}: give only sequence_numeric_column, and "
+        "embedding_column or indicator_column of a sequence_categorical_column."
+    )
+
+
+def _padding(column: SequenceDense) -> float:
+    return column.default_value if isinstance(column, SequenceNumericColumn) else 0.0
+
+
+def _unequal_lengths(
+    first: FeatureColumn, lengths: Tensor, second: FeatureColumn, others: Tensor
+) -> ValueError:
+    row = int((lengths != others).nonzero()[0])
+    return ValueError(
+        f"Columns {first.name!r} and {second.name!r} have sequences of differing lengths, {int(lengths[row])} and "
+        f"{int(others[row])} in row {row} of a batch: sequences that are read together need as many steps."
+    )
 
 
 def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureColumn]:

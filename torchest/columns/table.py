@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from torchest.checkpoint import Checkpoint, latest_checkpoint
+from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
+from torchest.errors import suggest
 from torchest.optimizers.row_gradients import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torchest.columns.embedding import SharedEmbeddingColumnCreator
     from torchest.columns.ids import Ids
+
+AnyEmbedding: TypeAlias = EmbeddingColumn | SharedEmbeddingColumn
 
 
 class Table(nn.Module):
@@ -27,6 +33,8 @@ class Table(nn.Module):
         combiner: "sum", "mean" (divided by the sum of the weights) or "sqrtn" (divided by the root of the
             sum of their squares).
         initializer: Fills the new table in place.
+        max_norm: If given, a longer vector counts as one of this length, in the same direction. The
+            table itself keeps it as it is.
 
     Shape:
         - weight: [rows, dimension]
@@ -40,10 +48,12 @@ class Table(nn.Module):
         dimension: int,
         combiner: str,
         initializer: Callable[[Tensor], object] = nn.init.zeros_,
+        max_norm: float | None = None,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(rows, dimension))
         self.combiner = combiner
+        self.max_norm = max_norm
         with torch.no_grad():
             initializer(self.weight)
 
@@ -53,9 +63,21 @@ class Table(nn.Module):
             return self._one_each(ids.values, ids.weights)
         return self._bags(ids.values, ids.offsets, ids.weights)
 
+    def vectors(self, ids: Tensor) -> Tensor:
+        """The vector of each id, zeros for −1: [number of ids, dimension]."""
+        found = self._look_up(ids.clamp_min(0))
+        return found * (ids >= 0).to(found.dtype).unsqueeze(1)
+
+    def _look_up(self, ids: Tensor) -> Tensor:
+        vectors = look_up(self.weight, ids)
+        if self.max_norm is None:
+            return vectors
+        norms: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        return vectors * (self.max_norm / norms.clamp_min(self.max_norm))
+
     def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
         """One id, or none (−1), for each example; its weight matters to a sum only, but for its sign."""
-        vectors = look_up(self.weight, ids.clamp_min(0))  # [batch, dimension]
+        vectors = self._look_up(ids.clamp_min(0))  # [batch, dimension]
         factor = (ids >= 0).to(vectors.dtype)
         if weights is not None:
             weights = weights.to(vectors.dtype)
@@ -65,7 +87,7 @@ class Table(nn.Module):
         return vectors * factor.unsqueeze(1)
 
     def _bags(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
-        vectors = look_up(self.weight, ids)  # [ids, dimension]
+        vectors = self._look_up(ids)  # [ids, dimension]
         counts = offsets.diff()
         bag = torch.repeat_interleave(
             torch.arange(len(counts), device=ids.device), counts, output_size=len(ids)
@@ -84,3 +106,56 @@ class Table(nn.Module):
         if self.combiner == "sqrtn":
             scale = scale.sqrt()
         return summed / scale.masked_fill(scale == 0, 1).unsqueeze(1)
+
+
+def table_name(column: AnyEmbedding) -> str:
+    """What the table of an embedding is called: by its categorical column, or as its columns share it."""
+    if isinstance(column, SharedEmbeddingColumn):
+        return column.shared_embedding_column_creator.name
+    return column.categorical_column.name
+
+
+def table_of(column: AnyEmbedding) -> Table:
+    """A new table for an embedding, filled from the checkpoint that it names, if it names one.
+
+    Raises:
+        ValueError: The checkpoint has no such tensor, or one of another shape.
+    """
+    settings: EmbeddingColumn | SharedEmbeddingColumnCreator
+    settings = (
+        column.shared_embedding_column_creator
+        if isinstance(column, SharedEmbeddingColumn)
+        else column
+    )
+    table = Table(
+        column.categorical_column.num_buckets,
+        column.dimension,
+        column.combiner,
+        settings.initializer,
+        column.max_norm,
+    )
+    if settings.ckpt_to_load_from is not None:
+        assert settings.tensor_name_in_ckpt is not None
+        _load(table, settings.ckpt_to_load_from, settings.tensor_name_in_ckpt, column.subject)
+    table.weight.requires_grad_(settings.trainable)
+    return table
+
+
+def _load(table: Table, path: str, name: str, subject: str) -> None:
+    """Fills a table with a tensor of a checkpoint, or of the newest one in a directory."""
+    checkpoint = Checkpoint(latest_checkpoint(path) or path)
+    try:
+        saved = checkpoint.tensor(name)
+    except KeyError:
+        raise ValueError(
+            f"{subject}: tensor_name_in_ckpt={name!r} is not in the checkpoint {str(checkpoint.path)!r}."
+            f"{suggest(name, checkpoint.names())}"
+        ) from None
+    if saved.shape != table.weight.shape:
+        raise ValueError(
+            f"{subject} has a table of shape {list(table.weight.shape)}, but {name!r} in the checkpoint "
+            f"{str(checkpoint.path)!r} has {list(saved.shape)}: give a tensor of the same shape, or change "
+            "the column."
+        )
+    with torch.no_grad():
+        table.weight.copy_(saved)

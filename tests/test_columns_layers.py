@@ -1,0 +1,211 @@
+"""The layers over columns: names of parameters, order, sharing, loading, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from torchest import columns
+from torchest.checkpoint import Contents, write_checkpoint
+from torchest.columns import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.features import Features
+from torchest.optimizers.row_gradients import summed
+
+
+def identity(key: str, buckets: int = 4):
+    return columns.categorical_column_with_identity(key, buckets)
+
+
+def of_sequences(key: str, buckets: int = 4):
+    return columns.sequence_categorical_column_with_identity(key, buckets)
+
+
+def names(layer: nn.Module) -> list[str]:
+    return [name for name, _ in layer.named_parameters()]
+
+
+def counting(weight: torch.Tensor) -> torch.Tensor:
+    return weight.copy_(torch.arange(weight.numel()).reshape(weight.shape))
+
+
+def test_tables_are_called_by_their_categorical_columns():
+    model = nn.Module()
+    model.embeddings = DenseFeatures(
+        [columns.embedding_column(identity(key), 2) for key in ("C2", "C1")]
+        + [columns.numeric_column("age")]
+    )
+    assert names(model) == ["embeddings.C1.weight", "embeddings.C2.weight"]
+
+
+@pytest.mark.parametrize("key", ["type", "keys", "a.b", "日本", "weight", "width", "name", "a b/c"])
+@pytest.mark.parametrize("layer", [DenseFeatures, SequenceFeatures])
+def test_any_name_is_allowed(layer, key):
+    source = identity(key) if layer is DenseFeatures else of_sequences(key)
+    made = layer([columns.embedding_column(source, 2)])
+    assert names(made) == [f"{key}.weight"]
+    again = layer([columns.embedding_column(source, 2)])
+    # torch takes the part before a dot for a module, and its strict check misses that
+    again.load_state_dict(made.state_dict(), strict="." not in key)
+    given = {key: [[1, 2], [3]]}
+    first, second = (torch.as_tensor(out(given)[0]) for out in (made, again))
+    torch.testing.assert_close(first, second)
+
+
+def test_outputs_and_names_do_not_depend_on_the_order_written():
+    made = [
+        columns.embedding_column(identity("b"), 2, initializer=counting),
+        columns.numeric_column("B"),
+        columns.bucketized_column(columns.numeric_column("a"), [0, 1]),
+        columns.indicator_column(identity("c")),
+    ]
+    batch = {"b": [1, 2], "B": [0.5, 1.5], "a": [0.0, 2.0], "c": [3, -1]}
+    first, second = DenseFeatures(made), DenseFeatures(made[::-1])
+    assert first.output_widths == {"B": 1, "a_bucketized": 3, "b_embedding": 2, "c_indicator": 4}
+    assert list(first.output_widths) == list(second.output_widths)
+    expected = [[0.5, 0, 1, 0, 2, 3, 0, 0, 0, 1], [1.5, 0, 0, 1, 4, 5, 0, 0, 0, 0]]
+    assert first.width == 10
+    assert first(batch).tolist() == second(batch).tolist() == expected
+
+
+def test_an_iterator_of_columns_will_do():
+    assert DenseFeatures(iter([columns.numeric_column("x")])).width == 1
+    assert DenseFeatures(columns.numeric_column("x")).width == 1
+
+
+def test_shared_embeddings_have_one_table():
+    made = columns.shared_embeddings([identity("b"), identity("a")], 2, initializer=counting)
+    layer = DenseFeatures(made)
+    assert names(layer) == ["a_b_shared_embedding.weight"]
+    batch = {"a": [1, 3], "b": [3, 3]}
+    assert layer(batch).tolist() == [[2, 3, 6, 7], [6, 7, 6, 7]]
+    layer(batch).sum().backward()
+    gradient = summed(next(layer.parameters()))
+    assert gradient is not None
+    assert gradient.rows.tolist() == [1, 3]
+    assert gradient.values.tolist() == [[1, 1], [3, 3]]
+
+
+def test_the_shared_table_is_called_as_the_user_says():
+    made = columns.shared_embeddings(
+        [identity("b"), identity("a")], 2, shared_embedding_collection_name="places"
+    )
+    assert names(DenseFeatures(made)) == ["places.weight"]
+    assert names(DenseFeatures(made[:1])) == ["places.weight"]
+
+
+def test_two_tables_of_one_name_are_refused():
+    shared = columns.shared_embeddings(
+        [identity("b"), identity("c")], 2, shared_embedding_collection_name="a"
+    )
+    with pytest.raises(ValueError, match=r"different tables of one name, 'a'"):
+        DenseFeatures([columns.embedding_column(identity("a"), 2), *shared])
+
+
+@pytest.mark.parametrize("layer", [DenseFeatures, SequenceFeatures])
+def test_what_is_not_trainable_has_no_gradient(layer):
+    source = identity if layer is DenseFeatures else of_sequences
+    made = [
+        columns.embedding_column(source("a"), 2),
+        columns.embedding_column(source("b"), 2, trainable=False),
+    ]
+    assert [p.requires_grad for p in layer(made).parameters()] == [True, False]
+    assert [p.requires_grad for p in layer(made, trainable=False).parameters()] == [False, False]
+
+
+def test_a_table_is_taken_from_a_checkpoint(tmp_path):
+    saved, name = torch.arange(8.0).reshape(4, 2), "dnn.embeddings.C1.weight"
+    write_checkpoint(tmp_path, 7, lambda: Contents({name: saved}), keep=1)
+    layer = DenseFeatures([from_checkpoint(tmp_path, name)])
+    assert layer({"a": [3, 0]}).tolist() == [[6, 7], [0, 1]]
+
+
+def test_a_checkpoint_without_the_tensor_is_refused(tmp_path):
+    write_checkpoint(tmp_path, 7, lambda: Contents({"C1.weight": torch.zeros(4, 2)}), keep=1)
+    with pytest.raises(ValueError, match=r"'C2.weight' is not .* Did you mean 'C1.weight'"):
+        DenseFeatures([from_checkpoint(tmp_path, "C2.weight")])
+
+
+def test_a_table_of_another_shape_is_refused(tmp_path):
+    write_checkpoint(tmp_path, 7, lambda: Contents({"C1.weight": torch.zeros(4, 3)}), keep=1)
+    with pytest.raises(ValueError, match=r"'a_embedding' has a table of shape \[4, 2\].*\[4, 3\]"):
+        DenseFeatures([from_checkpoint(tmp_path, "C1.weight")])
+
+
+def from_checkpoint(folder, name):
+    return columns.embedding_column(
+        identity("a"), 2, ckpt_to_load_from=str(folder), tensor_name_in_ckpt=name
+    )
+
+
+def test_columns_are_encoded_once_for_all_layers(monkeypatch):
+    column = columns.categorical_column_with_hash_bucket("a", 10)
+    encoded = []
+    encode = type(column).encode
+    monkeypatch.setattr(
+        type(column), "encode", lambda self, batch: encoded.append(self) or encode(self, batch)
+    )
+    batch = Features({"a": ["x", "y"]})
+    DenseFeatures([columns.embedding_column(column, 2), columns.indicator_column(column)])(batch)
+    LinearFeatures([column])(batch)
+    assert encoded == [column]
+
+
+def test_a_linear_model_has_the_table_of_an_embedding():
+    layer = LinearFeatures([columns.embedding_column(identity("a"), 2, initializer=counting)])
+    assert names(layer) == ["bias", "a_embedding.weight", "a_embedding.table.weight"]
+    with torch.no_grad():
+        dict(layer.named_parameters())["a_embedding.weight"].copy_(torch.tensor([[1.0], [10.0]]))
+    assert layer({"a": [2, -1]}).tolist() == [[54], [0]]
+
+
+def test_sequences_step_by_step():
+    made = [
+        columns.sequence_numeric_column("x", shape=(2,), default_value=9.0),
+        columns.embedding_column(of_sequences("a"), 1, initializer=counting),
+    ]
+    layer = SequenceFeatures(made)
+    assert layer.width == 3
+    assert layer.output_widths == {"a_embedding": 1, "x": 2}
+    output, lengths = layer({"x": [[1, 2, 3, 4], [5, 6]], "a": np.array([[3, 2], [1, -1]])})
+    assert output.tolist() == [[[3, 1, 2], [2, 3, 4]], [[1, 5, 6], [0, 9, 9]]]
+    assert lengths.tolist() == [2, 1]
+
+
+def test_lengths_that_differ_are_named():
+    layer = SequenceFeatures(
+        [columns.sequence_numeric_column("x"), columns.indicator_column(of_sequences("a"))]
+    )
+    message = r"'a_indicator' and 'x' have sequences of differing lengths, 1 and 2 in row 1"
+    with pytest.raises(ValueError, match=message):
+        layer({"x": [[1.0], [2.0, 3.0]], "a": [[1], [2]]})
+
+
+WORD = r"a linear model takes dense and categorical"
+
+
+@pytest.mark.parametrize(
+    ("layer", "column", "message"),
+    [
+        (DenseFeatures, identity("a"), r"'a' is a Identity.* which is not dense: give embedding"),
+        (DenseFeatures, of_sequences("a"), r"'a' is a column of sequences: give it to Sequence"),
+        (DenseFeatures, columns.sequence_numeric_column("a"), r"'a' is a column of sequences"),
+        (SequenceFeatures, identity("a"), r"'a' is a Identity.*: give only sequence_numeric"),
+        (SequenceFeatures, columns.numeric_column("a"), r"'a' is a NumericColumn: give only"),
+        (SequenceFeatures, of_sequences("a"), r"'a' is a Sequence.*: give only"),
+        (LinearFeatures, columns.shared_embeddings([identity("a")], 2)[0], WORD),
+        (LinearFeatures, columns.sequence_numeric_column("a"), r"'a' is a column of sequences"),
+        (LinearFeatures, columns.indicator_column(of_sequences("a")), r"column of sequences"),
+        (DenseFeatures, "a", r"feature_columns has 'a', a str: every item must be a column"),
+        (DenseFeatures, [], r"feature_columns is empty"),
+    ],
+)
+def test_columns_of_another_kind_are_refused(layer, column, message):
+    with pytest.raises(ValueError, match=message):
+        layer(column if column == [] else [column])
+
+
+def test_an_unknown_combiner_is_refused():
+    with pytest.raises(ValueError, match=r"sparse_combiner is 'avg': give one of 'mean', 'sqrtn'"):
+        LinearFeatures([identity("a")], sparse_combiner="avg")
