@@ -148,6 +148,20 @@ def test_what_one_batch_was_used_for_is_made_ready_in_another() -> None:
     assert len(column.calls) == 2
 
 
+def test_what_the_model_mends_is_not_encoded_ahead_of_it() -> None:
+    def model(features: Features) -> list[list[float]]:
+        features["age"] = torch.nan_to_num(features["age"], 0.0)
+        return features.encoded(AGE).tolist()
+
+    first = Features({"age": np.array([1.0, np.nan])})
+    assert model(first) == [[1.0], [0.0]]
+    assert first.usage.columns == set()
+    assert first.usage.keys == {"age"}
+    second = Features({"age": np.array([np.nan, 2.0])})
+    second.prepare(first.usage)
+    assert model(second) == [[0.0], [2.0]]
+
+
 def test_a_batch_without_a_feature_is_made_ready_as_far_as_it_goes() -> None:
     first = Features(batch())
     first.encoded(AGE)

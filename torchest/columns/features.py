@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Usage:
-    """What a model used of a batch: keys that it read, and columns that it had encoded."""
+    """What a model used of a batch: keys that it read, and columns that it had encoded.
+
+    What it made itself, by setting items, is left out.
+    """
 
     keys: set[str] = field(default_factory=set)
     columns: set[FeatureColumn] = field(default_factory=set)
@@ -60,6 +63,7 @@ class Features(MutableMapping[str, Any]):
         self._values: dict[str, Any] = {}
         self._encoded: dict[FeatureColumn, Encoding] = {}
         self._first: tuple[str, int] | None = None
+        self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
 
     @classmethod
     def of(cls, features: Mapping[str, Any]) -> Features:
@@ -109,16 +113,18 @@ class Features(MutableMapping[str, Any]):
             MissingFeatureError: A feature that the column reads is not there.
             ValueError: A feature's values do not suit the column.
         """
-        self.usage.columns.add(column)
-        if column not in self._encoded:
+        if self._changed.isdisjoint(column.feature_keys):
+            self.usage.columns.add(column)
+        found = self._encoded.get(column)
+        if found is None:
             for key in column.feature_keys:
                 if key not in self._given:
                     raise MissingFeatureError(
                         f"Column {column.name!r} reads the feature {key!r}, which is not there."
                         f"{suggest(key, self._given)}"
                     )
-            self._encoded[column] = self._placed(column.encode(self))
-        return self._encoded[column]
+            found = self._encoded[column] = self._placed(column.encode(self))
+        return found
 
     def prepare(self, usage: Usage) -> None:
         """Does ahead what was done on demand for another batch.
@@ -139,6 +145,7 @@ class Features(MutableMapping[str, Any]):
         moved = Features(self._given, device)
         moved._raw = dict(self._raw)
         moved._first = self._first
+        moved._changed = set(self._changed)
         moved._values = {
             key: moved._placed(value) if isinstance(value, Tensor) else value
             for key, value in self._values.items()
@@ -147,7 +154,8 @@ class Features(MutableMapping[str, Any]):
         return moved
 
     def __getitem__(self, key: str) -> Any:
-        self.usage.keys.add(key)
+        if key not in self._changed:
+            self.usage.keys.add(key)
         if key not in self._values:
             array = self.raw(key)
             textual = arrays.is_textual(array)
@@ -157,6 +165,7 @@ class Features(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         self._forget(key)
         self._given[key] = value
+        self._changed.add(key)
 
     def __delitem__(self, key: str) -> None:
         del self._given[key]
