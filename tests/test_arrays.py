@@ -304,3 +304,34 @@ def test_plain_columns_need_neither_pandas_nor_pyarrow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_tuple_of_values_and_offsets_is_rows_of_any_length():
+    offsets = np.array([0, 2, 2, 3])
+    for values in (np.array([5, 6, 7]), torch.tensor([5, 6, 7]), pa.array([5, 6, 7])):
+        for ends in (offsets, torch.from_numpy(offsets), offsets.astype(np.int32)):
+            assert arrays.to_host((values, ends)).to_pylist() == [[5, 6], [], [7]]
+    words = arrays.to_host((np.array(["a", "b", "c"]), offsets))
+    assert words.to_pylist() == [["a", "b"], [], ["c"]]
+
+
+def test_a_tuple_of_two_rows_is_no_pair():
+    assert arrays.to_host((np.array([5, 6]), np.array([0, 3]))).tolist() == [[5, 6], [0, 3]]
+    assert arrays.to_host((np.array([5, 6]), np.array([1, 2]))).tolist() == [[5, 6], [1, 2]]
+    assert arrays.to_host(([5, 6], [0, 2])).tolist() == [[5, 6], [0, 2]]
+
+
+def test_a_matrix_of_strings_has_lists_of_a_fixed_size():
+    matrix = arrays.to_host(np.array([["a", ""], ["b", "c"]]))
+    assert pa.types.is_fixed_size_list(matrix.type)
+    assert arrays.take(matrix, np.array([1])).to_pylist() == [["b", "c"]]
+    assert arrays.concatenate([matrix, arrays.slice_rows(matrix, 1, 2)]).to_pylist() == [
+        ["a", ""], ["b", "c"], ["b", "c"]
+    ]  # fmt: skip
+
+
+def test_a_nested_tensor_has_as_many_rows_as_tensors():
+    nested = torch.nested.nested_tensor(
+        [torch.tensor([1, 2]), torch.tensor([3])], layout=torch.jagged
+    )
+    assert arrays.length(nested) == 2
