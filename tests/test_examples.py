@@ -1,0 +1,69 @@
+"""The examples run, on tables that they make themselves, and learn something."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name, *arguments):
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+def test_titanic_goes_on_where_it_stopped(tmp_path):
+    first = run("titanic", "--model_dir", str(tmp_path), "--steps", "20")
+    assert "loss = 0.6931472, step = 0" in first.stderr
+    assert first.stdout.count("survives with probability") == 5
+    again = run("titanic", "--model_dir", str(tmp_path), "--steps", "20")
+    assert f"Restoring parameters from {tmp_path}/model.ckpt-20" in again.stderr
+    assert "step = 20" in again.stderr
+    assert "global_step 40" in again.stdout
+
+
+def test_iris_tells_three_kinds_apart(tmp_path):
+    iris = load("iris")
+    result = iris.run(iris.make_table(600, seed=1), steps=300, model_dir=str(tmp_path))
+    assert result["accuracy"] > 0.9
+
+
+def test_iris_reads_a_file_with_names_of_species(tmp_path):
+    iris = load("iris")
+    table = iris.make_table(30, seed=1)
+    table["Species"] = table["Species"].map(lambda number: iris.SPECIES[number].lower())
+    table.to_csv(tmp_path / "iris.csv", index=False)
+    assert iris.read_table(tmp_path / "iris.csv")["Species"].isin([0, 1, 2]).all()
+
+
+def test_census_finds_what_decides_the_income(tmp_path):
+    census = load("census")
+    result = census.run(census.make_table(2000, seed=1), steps=600, model_dir=str(tmp_path))
+    assert result["accuracy"] > result["accuracy_baseline"]
+    assert result["auc"] > 0.85
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_census_reads_the_table_with_and_without_a_line_of_names(tmp_path, header):
+    census = load("census")
+    table = census.make_table(20, seed=1)
+    for name in census.NAMES:
+        if name not in table:
+            table[name] = 0
+    path = tmp_path / "adult.data"
+    table[census.NAMES].to_csv(path, index=False, header=header)
+    read = census.read_table(path)
+    assert len(read) == 20
+    assert read["age"].tolist() == table["age"].tolist()
