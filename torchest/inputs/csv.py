@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.errors import suggest
 from torchest.inputs import seeds
-from torchest.inputs.chunks import Chunk, Rows, drop
+from torchest.inputs.chunks import Chunk, drop
 from torchest.inputs.csv_columns import Column, convert, declared, inferred
-from torchest.inputs.csv_files import Dialect, compression_of, matching_files, names_of, text_blocks
-from torchest.inputs.dataset import Dataset
-from torchest.inputs.stages import Epoch, Stage
+from torchest.inputs.csv_files import Dialect, compression_of, names_of, text_blocks
+from torchest.inputs.table_files import FileRows, batches, matching_files, selected_columns
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
+
+    from torchest.inputs.dataset import Dataset
+    from torchest.inputs.stages import Epoch
 
 
 def make_csv_dataset(  # noqa: PLR0913
@@ -103,8 +104,7 @@ def make_csv_dataset(  # noqa: PLR0913
         ignore_errors,
     )
     names = names_of(files[0], dialect)
-    selected = _selected(names, select_columns)
-    _known_label(label_name, selected)
+    selected = selected_columns(names, select_columns, label_name)
     if column_defaults is None:
         blocks = (
             texts for path in files for _, texts in text_blocks(path, dialect, names, selected)
@@ -113,25 +113,19 @@ def make_csv_dataset(  # noqa: PLR0913
     else:
         columns = declared(selected, column_defaults)
     order = seeds.entropy(shuffle_seed) if shuffle else None
-    data = Dataset(_CsvRows(files, dialect, names, columns, label_name, shuffle, order))
-    if shuffle:
-        data = data.shuffle(shuffle_buffer_size, seed=shuffle_seed)
-    endless = num_epochs is None or num_epochs < 0
-    data = data.repeat(num_epochs).batch(batch_size, drop_remainder=endless)
-    return data if prefetch_buffer_size is None else data.prefetch(prefetch_buffer_size)
+    rows = _CsvRows(files, label_name, shuffle, order, dialect, names, columns)
+    return batches(
+        rows, batch_size, num_epochs, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class _CsvRows(Stage):
+class _CsvRows(FileRows):
     """The rows of the files, a block at a time."""
 
-    files: tuple[str, ...]
     dialect: Dialect
     names: tuple[str, ...]
     columns: tuple[Column, ...]
-    label: str | None
-    shuffle_files: bool
-    entropy: tuple[int, ...] | None
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """Blocks as they are read; what is skipped is read too, as rows have no fixed length."""
@@ -143,11 +137,7 @@ class _CsvRows(Stage):
 
     def _read(self, epoch: Epoch) -> Iterator[Chunk]:
         wanted = [column.name for column in self.columns]
-        order = list(range(len(self.files)))
-        if self.shuffle_files:
-            order = seeds.generator(self.entropy, epoch).permutation(len(order)).tolist()
-        for number in order:
-            path = self.files[number]
+        for path in self.in_order(epoch):
             for first_row, texts in text_blocks(path, self.dialect, self.names, wanted):
                 yield from self._converted(path, first_row, texts)
 
@@ -159,46 +149,11 @@ class _CsvRows(Stage):
             if bad and not self.dialect.ignore_errors:
                 raise ValueError(_bad_cell(path, first_row + bad[0], texts, column, bad[0]))
             unreadable.update(bad)
-        labels = columns.pop(self.label) if self.label is not None else None
-        rows = Rows.of(columns if self.label is None else (columns, labels))
+        rows = self.rows(columns)
         if unreadable:
             rows = rows.take(np.setdiff1d(np.arange(len(rows)), list(unreadable)))
         if len(rows):
             yield rows
-
-
-def _selected(
-    names: tuple[str, ...], select_columns: Sequence[str | int] | None
-) -> tuple[str, ...]:
-    """The chosen names in the order of the file."""
-    if select_columns is None:
-        return names
-    chosen: set[str] = set()
-    for column in select_columns:
-        if isinstance(column, str):
-            if column not in names:
-                raise ValueError(
-                    f"select_columns has {column!r}, which is no column.{suggest(column, names)}"
-                )
-            name = column
-        else:
-            if not 0 <= column < len(names):
-                raise ValueError(
-                    f"select_columns has {column}, and the columns are 0…{len(names) - 1}."
-                )
-            name = names[column]
-        if name in chosen:
-            raise ValueError(f"select_columns has {name!r} more than once.")
-        chosen.add(name)
-    return tuple(name for name in names if name in chosen)
-
-
-def _known_label(label_name: str | None, selected: tuple[str, ...]) -> None:
-    if label_name is not None and label_name not in selected:
-        raise ValueError(
-            f"label_name is {label_name!r}, which is none of the columns that are read."
-            f"{suggest(label_name, selected)}"
-        )
 
 
 def _bad_cell(path: str, row: int, texts: Any, column: Column, index: int) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,25 +21,6 @@ class Dialect:
     compression: str | None
     encoding: str
     ignore_errors: bool
-
-
-def matching_files(file_pattern: Any) -> tuple[str, ...]:
-    """The files that the path or pattern, or the several, mean, sorted by name."""
-    patterns = (
-        [file_pattern] if isinstance(file_pattern, (str, os.PathLike)) else list(file_pattern)
-    )
-    found: set[str] = set()
-    for pattern in (str(os.fspath(pattern)) for pattern in patterns):
-        # A file's own name may look like a pattern.
-        matches = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
-        if not matches:
-            raise ValueError(
-                f"No file matches file_pattern {pattern!r} (in the folder {os.getcwd()})."
-            )
-        found.update(matches)
-    if not found:
-        raise ValueError("file_pattern is an empty list; give at least one path.")
-    return tuple(sorted(found))
 
 
 def compression_of(compression_type: str | None) -> str | None:
