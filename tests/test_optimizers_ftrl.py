@@ -193,6 +193,15 @@ def test_a_learning_rate_may_be_a_function_of_the_step():
     assert torch.equal(fixed, scheduled)
 
 
+def test_a_learning_rate_that_falls_to_zero():
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = Ftrl([parameter], lr=lambda step: 1.0 - step)
+    parameter.grad = torch.ones(1)
+    optimizer.step()
+    with pytest.raises(ValueError, match=r"Ftrl: lr=0.0 must be above 0, also in step 2"):
+        optimizer.step()
+
+
 def test_a_state_dict_takes_up_where_it_was_saved():
     straight = nn.Parameter(torch.zeros(3, 1))
     optimizer = Ftrl([straight], lr=lambda step: 0.5 / (1 + step), beta=0.1)
@@ -264,7 +273,7 @@ def test_a_closure_is_called_with_gradients_on():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lr": -1.0}, r"Ftrl: lr=-1.0 must be at least 0, or a function of the step"),
+        ({"lr": -1.0}, r"Ftrl: lr=-1.0 must be above 0, or a function of the step"),
         ({"learning_rate_power": 0.5}, r"Ftrl: learning_rate_power=0.5 must be at most 0"),
         ({"initial_accumulator_value": -1.0}, r"initial_accumulator_value=-1.0 must be at least 0"),
         ({"l1_regularization_strength": -1}, r"l1_regularization_strength=-1 must be at least 0"),

@@ -118,6 +118,18 @@ def test_summed_rows_equal_the_dense_gradient(look_ups, dimension):
     assert total.rows.tolist() == sorted({row for ids in look_ups for row in ids})
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(st.integers(0, 2**40 - 1), min_size=1, max_size=9),
+    table_rows=st.sampled_from([2**40, 2**62]),
+)
+def test_rows_are_sorted_with_equal_ones_in_their_order(rows, table_rows):
+    in_order, order = row_gradients._sorted(torch.tensor(rows), table_rows)
+    expected = sorted(range(len(rows)), key=rows.__getitem__)
+    assert order.tolist() == expected
+    assert in_order.tolist() == sorted(rows)
+
+
 def test_a_large_table_is_not_traversed():
     weight = nn.Parameter(torch.empty(20_000_000, 16, dtype=torch.float32).detach())
     ids = torch.tensor([19_999_999, 5, 5])

@@ -28,7 +28,7 @@ class Ftrl(RowOptimizer):
 
     Args:
         params: Parameters or groups of them.
-        lr: The learning rate, or a function of the number of steps so far.
+        lr: The learning rate, above 0, or a function of the number of steps so far.
         learning_rate_power: How the learning rate falls with the accumulator; at most 0. −0.5 divides it
             by the square root, 0 keeps it fixed.
         initial_accumulator_value: Where the accumulators start; at least 0.
@@ -60,6 +60,7 @@ class Ftrl(RowOptimizer):
         l2_shrinkage_regularization_strength: float = 0.0,
         beta: float = 0.0,
     ) -> None:
+        self._require(callable(lr) or lr > 0, "lr", lr, "above 0, or a function of the step")
         self._require(
             learning_rate_power <= 0, "learning_rate_power", learning_rate_power, "at most 0"
         )
@@ -84,19 +85,22 @@ class Ftrl(RowOptimizer):
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
     ) -> None:
+        self._require(lr > 0, "lr", lr, f"above 0, also in step {options['step']}")
         accumulator, linear = slots["accumulator"], slots["linear"]
         power, l1 = -options["learning_rate_power"], options["l1_regularization_strength"]
         before = _to_power(accumulator, power)
         accumulator.addcmul_(gradient, gradient)
         after = _to_power(accumulator, power)
         linear.add_(gradient)
-        linear.addcmul_(weight, after - before, value=-1 / lr)
-        linear.add_(weight, alpha=2 * options["l2_shrinkage_regularization_strength"])
-        curvature = after.div_(lr).add_(
-            2 * options["l2_regularization_strength"] + options["beta"] / lr
-        )
-        nearest = linear.clamp(-l1, l1).sub_(linear).div_(curvature)
-        weight.copy_(torch.where(linear.abs() > l1, nearest, 0.0))
+        linear.addcmul_(weight, torch.sub(after, before, out=before), value=-1 / lr)
+        shrinkage = options["l2_shrinkage_regularization_strength"]
+        if shrinkage > 0:
+            linear.add_(weight, alpha=2 * shrinkage)
+        # numerator and denominator of the formula, both times lr
+        curvature = after.add_(2 * lr * options["l2_regularization_strength"] + options["beta"])
+        torch.clamp(linear, -l1, l1, out=weight).sub_(linear).mul_(lr).div_(curvature)
+        if options["initial_accumulator_value"] == 0:
+            weight.masked_fill_(linear.abs() <= l1, 0.0)  # 0 / 0 where there was no gradient yet
 
 
 def _to_power(accumulator: Tensor, power: float) -> Tensor:

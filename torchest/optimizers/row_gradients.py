@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -83,13 +84,26 @@ def summed(parameter: Tensor) -> RowGradient | None:
         return None
     rows = torch.cat([part.rows for part in parts])
     values = torch.cat([part.values for part in parts])
-    if rows.numel() == 0:
+    if len(rows) == 0:
         return RowGradient(rows, values)
-    in_order, order = torch.sort(rows, stable=True)
+    in_order, order = _sorted(rows, len(parameter))
     is_first = torch.ones_like(in_order, dtype=torch.bool)
     torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
     starts = is_first.nonzero().squeeze(1)
     return RowGradient(in_order[starts], F.embedding_bag(order, values, starts, mode="sum"))
+
+
+def _sorted(rows: Tensor, table_rows: int) -> tuple[Tensor, Tensor]:
+    """Row numbers in ascending order, and where each was; equal ones stay in their order."""
+    bits = (len(rows) - 1).bit_length()
+    if rows.device.type != "cpu" or (table_rows - 1).bit_length() + bits > 63:
+        return torch.sort(rows, stable=True)
+    # a row number and its place in one number: sorting numbers alone is several times as fast
+    places = np.arange(len(rows), dtype=np.int64)
+    keys = (rows.numpy() << bits) | places
+    keys.sort()
+    order = np.bitwise_and(keys, (1 << bits) - 1, out=places)
+    return torch.from_numpy(keys >> bits), torch.from_numpy(order)
 
 
 def densify(parameter: Tensor) -> None:
