@@ -12,6 +12,7 @@ from reference_arrays import params, read
 from reference_heads import assert_as_tensorflow
 
 from torchest import losses
+from torchest.columns.categorical import categorical_column_with_hash_bucket
 from torchest.heads import BinaryClassHead
 from torchest.keys import ModeKeys
 
@@ -173,6 +174,10 @@ def test_train_op_fn_is_given_the_loss():
         ({"label_vocabulary": ["a", "a"]}, r"n_classes=2 different strings; it has 1"),
         ({"label_vocabulary": [0, 1]}, r"label_vocabulary has 0, a int: its items must be strings"),
         ({"weight_column": 3}, r"weight_column=3 must be the key of a feature or a numeric column"),
+        (
+            {"weight_column": categorical_column_with_hash_bucket("w", 3)},
+            r"must be the key of a feature or a numeric column, not a HashedC",
+        ),
         ({"loss_fn": 3}, r"loss_fn=3 must be a function"),
         ({"loss_fn": lambda logits: logits}, r"loss_fn must take 'labels'; it takes \(logits\)"),
         ({"loss_fn": lambda labels, logits, mode: 0}, r"loss_fn takes 'mode', which is not there"),

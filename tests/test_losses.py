@@ -54,6 +54,15 @@ def test_reductions_have_tensorflows_names():
     assert Reduction.all() == ("auto", "none", "sum", "sum_over_batch_size")
 
 
+@pytest.mark.parametrize(
+    "loss", [losses.sigmoid_cross_entropy, losses.squared_error, losses.poisson]
+)
+def test_the_host_is_never_asked_for_a_value(loss):
+    # tensors on the meta device have no values
+    labels, logits = torch.empty(4, 1, device="meta"), torch.empty(4, 1, device="meta")
+    assert losses.reduce(loss(labels, logits), labels).is_meta
+
+
 def test_an_unknown_reduction():
     with pytest.raises(ValueError, match=r"Invalid Reduction 'mean': it must be one of 'auto'"):
         losses.reduce(LOSSES, None, "mean")

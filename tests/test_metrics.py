@@ -114,6 +114,14 @@ def test_the_roc_area_is_the_share_of_pairs_in_order():
 
 
 @every
+def test_the_host_is_never_asked_for_a_value(metric):
+    # tensors on the meta device have no values
+    labels, predictions, weights = (torch.empty(4, device="meta") for _ in range(3))
+    found = metric(labels, predictions, weights).merge(metric(labels, predictions))
+    assert found.compute().is_meta
+
+
+@every
 def test_nothing_is_an_identity(metric):
     some = metric(LABELS, PREDICTIONS, WEIGHTS)
     nothing = metric(LABELS[:0], PREDICTIONS[:0], WEIGHTS[:0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,6 +47,7 @@ class Classes:
             logits: [batch, ..., logits_dimension].
             class_ids: Gives the predicted classes, int64 [batch, ..., 1].
         """
+        class_ids = functools.cache(class_ids)
         return {
             PredictionKeys.CLASS_IDS: class_ids,
             PredictionKeys.CLASSES: lambda: IndexedStrings(class_ids(), self.names),

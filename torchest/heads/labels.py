@@ -57,7 +57,7 @@ def numeric_labels(labels: Any, head: str) -> Tensor:
 
 
 def fit_to_logits(labels: Tensor, logits: Tensor, dimension: int, head: str) -> Tensor:
-    """Labels [batch, ..., dimension] on the device of the logits; where `dimension` is 1, also [batch, ...]."""
+    """Labels [batch, ..., dimension]; where `dimension` is 1, those of shape [batch, ...] become so."""
     leading = logits.shape[:-1]
     if dimension == 1 and labels.shape == leading:
         labels = labels.unsqueeze(-1)
@@ -72,7 +72,7 @@ def fit_to_logits(labels: Tensor, logits: Tensor, dimension: int, head: str) -> 
             f"{head}: labels have shape {list(labels.shape)}, and for logits of shape {list(logits.shape)} their shape "
             f"must be {_shape((*leading, dimension))}{also}.{one_hot}"
         )
-    return labels.to(logits.device, non_blocking=True)
+    return labels
 
 
 def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:

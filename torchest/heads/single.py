@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from torchest import losses, metrics
+from torchest.columns.numeric import NumericColumn
 from torchest.errors import suggest
 from torchest.heads.base import Head, mean_over_batches
 from torchest.heads.labels import check_logits, check_present
@@ -67,9 +69,7 @@ class SingleHead(Head):
             raise ValueError(
                 f"loss_reduction={loss_reduction!r} must be one of {', '.join(map(repr, _REDUCTIONS))}."
             )
-        if weight_column is not None and not (
-            isinstance(weight_column, str) or hasattr(weight_column, "name")
-        ):
+        if not isinstance(weight_column, (str, NumericColumn, NoneType)):
             raise ValueError(
                 f"weight_column={weight_column!r} must be the key of a feature or a numeric column, not a "
                 f"{type(weight_column).__name__}."
@@ -182,7 +182,8 @@ class SingleHead(Head):
     def _scored(self, labels: Any, logits: Any, features: Any) -> Scored:
         logits = check_logits(logits, self.logits_dimension, type(self).__name__)
         check_present(labels, type(self).__name__)
-        labels = self._labels(labels, logits)
+        # checked where they are, which is best on the host: a check on another device waits for it
+        labels = self._labels(labels, logits).to(logits.device, non_blocking=True)
         weights = weights_of(features, self._weight_column, logits, self._losses_per_example)
         if self._loss_fn is None:
             of_examples = self._losses(labels, logits)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from torchest import arrays
 from torchest.columns.features import Features
 from torchest.errors import MissingFeatureError, suggest
 from torchest.heads.labels import kind_of
@@ -37,7 +38,7 @@ def weights_of(
     """
     if weight_column is None:
         return None
-    name, weights = _read(features, weight_column)
+    name, weights, on_host = _read(features, weight_column)
     leading = logits.shape[:-1]
     if weights.shape == leading:
         weights = weights.unsqueeze(-1)
@@ -46,18 +47,17 @@ def weights_of(
             f"weight_column {name!r} has shape {list(weights.shape)}, and for logits of shape {list(logits.shape)} its "
             f"shape must be {[*leading, 1]} or {list(leading)}: one weight per example."
         )
-    weights = weights.to(logits.device, logits.dtype, non_blocking=True)
-    wrong = ~(weights >= 0)
+    wrong = ~(on_host >= 0)
     if wrong.any():
         raise ValueError(
-            f"weight_column {name!r} has the weight {weights[wrong][0].item():g}; found {int(wrong.sum())} such in "
-            f"{len(weights)} rows. Weights must be numbers of at least 0."
+            f"weight_column {name!r} has the weight {on_host[wrong][0].item():g}; found {int(wrong.sum())} such in "
+            f"{len(on_host)} rows. Weights must be numbers of at least 0."
         )
-    return weights
+    return weights.to(logits.device, logits.dtype, non_blocking=True)
 
 
-def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tensor]:
-    """The name and the values of a weight column."""
+def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tensor, Tensor]:
+    """The name of a weight column, its values, and the same on the host if they are there."""
     if not isinstance(features, Mapping):
         raise ValueError(
             f"weight_column={weight_column!r} needs features that are a dict; they are {kind_of(features)}. "
@@ -66,7 +66,7 @@ def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tenso
     features = Features.of(features)
     if not isinstance(weight_column, str):
         encoded: Tensor = features.encoded(weight_column)
-        return weight_column.name, encoded
+        return weight_column.name, encoded, encoded
     if weight_column not in features:
         raise MissingFeatureError(
             f"weight_column {weight_column!r} is not among the features.{suggest(weight_column, features)}"
@@ -74,4 +74,4 @@ def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tenso
     value = features[weight_column]
     if not isinstance(value, Tensor):
         raise ValueError(f"weight_column {weight_column!r} holds strings, and must hold numbers.")
-    return weight_column, value
+    return weight_column, value, arrays.to_tensor(features.raw(weight_column), weight_column)
