@@ -21,6 +21,7 @@ from canned_traces import (
     SCORES,
     STAIRCASE,
     TAG,
+    TAGS,
     WEIGHTED_TAGS,
     Case,
     adagrad,
@@ -237,6 +238,14 @@ def optimizer_cases() -> list[Case]:
             for name in ("Ftrl", "Adagrad", "Adam", "RMSProp", "SGD")
         ),
         *(deep(name, optimizer=made, activation_fn=tanh) for name, made in optimizers.items()),
+        deep(
+            "Ftrl, an id 0 that no row has",
+            [
+                embedding(words("tags", ["rare", *TAGS])),
+                embedding(words("city", ["rare", *CITIES])),
+            ],
+            optimizer=ftrl(learning_rate=0.1),
+        ),
         deep("Adagrad, 100 steps", optimizer=adagrad(learning_rate=0.1), steps=100),
     ]
 
