@@ -10,10 +10,12 @@ from torchest.columns.categorical import (
     categorical_column_with_vocabulary_list,
 )
 from torchest.columns.crossed import crossed_column
+from torchest.columns.describe import ColumnDescription, Description, describe
 from torchest.columns.embedding import embedding_column, shared_embeddings
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.indicator import indicator_column
+from torchest.columns.infer import InferredColumns, infer
 from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.numeric import numeric_column
 from torchest.columns.sequence import (
@@ -29,11 +31,14 @@ from torchest.columns.weighted import weighted_categorical_column
 
 __all__ = [
     "CategoricalColumn",
+    "ColumnDescription",
     "DenseColumn",
     "DenseFeatures",
+    "Description",
     "FeatureColumn",
     "Features",
     "Ids",
+    "InferredColumns",
     "LinearFeatures",
     "SequenceFeatures",
     "Steps",
@@ -43,8 +48,10 @@ __all__ = [
     "categorical_column_with_vocabulary_file",
     "categorical_column_with_vocabulary_list",
     "crossed_column",
+    "describe",
     "embedding_column",
     "indicator_column",
+    "infer",
     "numeric_column",
     "sequence_categorical_column_with_hash_bucket",
     "sequence_categorical_column_with_identity",
