@@ -13,6 +13,7 @@ from torchest.columns.embedding import COMBINERS, EmbeddingColumn, SharedEmbeddi
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.indicator import IndicatorColumn, as_dense, multi_hot
+from torchest.columns.parts import Parts
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.steps import Steps
 from torchest.columns.table import Table, table_name, table_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     SequenceDense: TypeAlias = AnyEmbedding | IndicatorColumn | SequenceNumericColumn
 
 
-class LinearFeatures(nn.Module):
+class LinearFeatures(Parts):
     """A weighted sum of the columns: the linear model without its head.
 
     Parameters are called `<column>.weight` and `bias`, whatever the columns' names are; they start at 0.
@@ -64,16 +65,14 @@ class LinearFeatures(nn.Module):
         ]
         self.bias = nn.Parameter(torch.zeros(units))
         for column in self._columns:
-            # add_module refuses names such as 'type' and 'a.b', which are fine for a column
-            self._modules[column.name] = _linear_part(column, units, sparse_combiner)
+            self.add_part(column.name, _linear_part(column, units, sparse_combiner))
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
-        logits = self._parameters["bias"]
+        logits: Tensor = self.bias
         for column in self._columns:
-            logits = logits + self._modules[column.name](batch.encoded(column))  # type: ignore[misc]
-        assert logits is not None
+            logits = logits + self.part(column.name)(batch.encoded(column))
         return logits
 
 
@@ -123,7 +122,7 @@ def _without_order(column: FeatureColumn) -> FeatureColumn:
     return column.categorical_column if isinstance(column, SequenceCategoricalColumn) else column
 
 
-class DenseFeatures(nn.Module):
+class DenseFeatures(Parts):
     """Dense columns side by side, in the order of their names: the input of a deep model.
 
     The tables of embeddings are parameters of this module, called `<categorical column>.weight`, or
@@ -184,7 +183,7 @@ class DenseFeatures(nn.Module):
         return combined
 
 
-class SequenceFeatures(nn.Module):
+class SequenceFeatures(Parts):
     """Columns of sequences step by step, side by side in the order of their names.
 
     Parameters are called as those of `DenseFeatures`.
@@ -254,7 +253,7 @@ class SequenceFeatures(nn.Module):
         return Steps(_table(self, column).vectors(ids.values), ids.offsets)
 
 
-def _add_tables(layer: nn.Module, columns: Iterable[FeatureColumn], trainable: bool) -> None:
+def _add_tables(layer: Parts, columns: Iterable[FeatureColumn], trainable: bool) -> None:
     """Gives a layer the tables of its embeddings; columns that share one get one."""
     owners: dict[str, AnyEmbedding] = {}
     for column in columns:
@@ -268,8 +267,7 @@ def _add_tables(layer: nn.Module, columns: Iterable[FeatureColumn], trainable: b
         table = table_of(column)
         if not trainable:
             table.requires_grad_(False)
-        # add_module refuses names such as 'type' and 'a.b', which are fine for a column
-        layer._modules[name] = table
+        layer.add_part(name, table)
 
 
 def _check_shared(first: AnyEmbedding, second: AnyEmbedding, name: str) -> None:
@@ -286,8 +284,8 @@ def _check_shared(first: AnyEmbedding, second: AnyEmbedding, name: str) -> None:
     )
 
 
-def _table(layer: nn.Module, column: AnyEmbedding) -> Table:
-    table = layer._modules[table_name(column)]
+def _table(layer: Parts, column: AnyEmbedding) -> Table:
+    table = layer.part(table_name(column))
     assert isinstance(table, Table)
     return table
 

@@ -1,0 +1,48 @@
+"""The base of the layers over columns: a module whose parts may have any name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+class Parts(nn.Module):
+    """A module with parts that are called by columns, also `type` or `a.b`, as torch does not allow.
+
+    Only the strict check of `load_state_dict` splits names at dots; here it goes by whole names.
+
+    >>> layer = Parts()
+    >>> layer.add_part("a.b", nn.Linear(1, 1, bias=False))
+    >>> [name for name, _ in layer.named_parameters()]
+    ['a.b.weight']
+    >>> layer.load_state_dict(layer.state_dict())
+    <All keys matched successfully>
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_load_state_dict_post_hook(_keep_known_names)  # type: ignore[no-untyped-call]
+
+    def add_part(self, name: str, part: nn.Module) -> None:
+        """Takes in a module; its parameters are called `<name>.<parameter>`."""
+        self._modules[name] = part
+
+    def part(self, name: str) -> nn.Module:
+        """The module of that name."""
+        found = self._modules[name]
+        assert found is not None
+        return found
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **more: Any
+    ) -> None:
+        self._prefix = prefix  # a hook after loading is not told
+        super()._load_from_state_dict(state_dict, prefix, *rest, **more)
+
+
+def _keep_known_names(layer: Parts, incompatible: Any) -> None:
+    """Takes names of the layer out of those that torch did not expect."""
+    known = {layer._prefix + name for name in layer.state_dict()}
+    unexpected = incompatible.unexpected_keys
+    unexpected[:] = [name for name in unexpected if name not in known]
