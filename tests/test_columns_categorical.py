@@ -345,26 +345,26 @@ def test_integers_are_not_changed() -> None:
         (
             HASHED,
             [True, False],
-            "Column 'v' needs text or integers, but its feature holds values of type bool: convert it "
-            "to text or integers first, or use numeric_column for a quantity.",
+            "Column 'v' needs text or integers, but its feature holds values of type bool such "
+            "as True: convert it to text or integers first, or use numeric_column for a quantity.",
         ),
         (
             HASHED_INTEGERS,
             ["a"],
-            "Column 'v' needs integers, but its feature holds values of type string: convert it to "
-            "integers first, or use a column of strings.",
+            "Column 'v' needs integers, but its feature holds values of type string such as 'a': "
+            "convert it to integers first, or use a column of strings.",
         ),
         (
             LISTED_INTEGERS,
             np.array([b"7"]),
-            "Column 'v' needs integers, but its feature holds values of type bytes8: convert it to "
-            "integers first, or use a column of strings.",
+            "Column 'v' needs integers, but its feature holds values of type bytes8 such as b'7': "
+            "convert it to integers first, or use a column of strings.",
         ),
         (
             HASHED,
             [datetime.date(2020, 1, 1)],
-            "Column 'v' needs text or integers, but its feature holds values of type datetime64[D]: "
-            "convert it to text or integers first, or use numeric_column for a quantity.",
+            "Column 'v' needs text or integers, but its feature holds values of type datetime64[D] "
+            "such as '2020-01-01': convert it to text or integers first, or use numeric_column for a quantity.",
         ),
         (
             HASHED,
@@ -387,7 +387,7 @@ def test_integers_are_not_changed() -> None:
         (
             HASHED,
             np.array([2**63], np.uint64),
-            "Column 'v' got 9223372036854775808, which is beyond the range of int64.",
+            "Column 'v' got 9223372036854775808, which is beyond the range of int64: give it as text.",
         ),
         (
             HASHED,

@@ -235,7 +235,7 @@ def test_names_and_fields() -> None:
         (
             np.array(["2020-01-01", "2020-01-02"], "M8[D]"),
             "Key 'b' of column 'a_X_b' needs integers, but its feature holds values of type "
-            "datetime64[D]: convert it to integers first, or use a column of strings.",
+            "datetime64[D] such as '2020-01-01': convert it to integers first, or use a column of strings.",
         ),
     ],
 )

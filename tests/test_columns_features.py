@@ -231,7 +231,8 @@ def test_a_missing_feature_is_named_with_its_nearest() -> None:
 
 def test_something_that_is_no_mapping() -> None:
     with pytest.raises(
-        TypeError, match=r"^Columns need a dict of features by key, not a Tensor\.$"
+        TypeError,
+        match=r"^Columns need a dict of features by key, not a Tensor: give, for example, \{.*\}\.$",
     ):
         Features.of(torch.zeros(3))  # type: ignore[arg-type]
 

@@ -181,22 +181,30 @@ def test_lengths_that_differ_are_named():
         layer({"x": [[1.0], [2.0, 3.0]], "a": [[1], [2]]})
 
 
-WORD = r"a linear model takes dense and categorical"
+WORD = r"has no place in a linear model: give dense and categorical"
 
 
 @pytest.mark.parametrize(
     ("layer", "column", "message"),
     [
-        (DenseFeatures, identity("a"), r"'a' is a Identity.* which is not dense: give embedding"),
+        (DenseFeatures, identity("a"), r"'a' \(Identity.*\) is not dense: give embedding"),
         (DenseFeatures, of_sequences("a"), r"'a' is a column of sequences: give it to Sequence"),
         (DenseFeatures, columns.sequence_numeric_column("a"), r"'a' is a column of sequences"),
-        (SequenceFeatures, identity("a"), r"'a' is a Identity.*: give only sequence_numeric"),
-        (SequenceFeatures, columns.numeric_column("a"), r"'a' is a NumericColumn: give only"),
-        (SequenceFeatures, of_sequences("a"), r"'a' is a Sequence.*: give only"),
+        (
+            SequenceFeatures,
+            identity("a"),
+            r"'a' \(Identity.*\) has no steps: give only sequence_numeric",
+        ),
+        (
+            SequenceFeatures,
+            columns.numeric_column("a"),
+            r"'a' \(NumericColumn\) has no steps: give only",
+        ),
+        (SequenceFeatures, of_sequences("a"), r"'a' \(Sequence.*\) has no steps: give only"),
         (LinearFeatures, columns.shared_embeddings([identity("a")], 2)[0], WORD),
         (LinearFeatures, columns.sequence_numeric_column("a"), r"'a' is a column of sequences"),
         (LinearFeatures, columns.indicator_column(of_sequences("a")), r"column of sequences"),
-        (DenseFeatures, "a", r"feature_columns has 'a', a str: every item must be a column"),
+        (DenseFeatures, "a", r"feature_columns has 'a' \(str\): every item must be a column"),
         (DenseFeatures, [], r"feature_columns is empty"),
     ],
 )

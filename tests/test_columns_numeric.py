@@ -184,8 +184,8 @@ def test_the_shapes_that_a_wide_column_takes() -> None:
     ("arguments", "message"),
     [
         ({"key": 3}, "key is 3 (int): give the key of a feature, a string."),
-        ({"shape": 0}, "shape of column 'age' is 0: every dimension is at least 1."),
-        ({"shape": (2, -1)}, "shape of column 'age' is (2, -1): every dimension is at least 1."),
+        ({"shape": 0}, "shape of column 'age' is 0: give dimensions of at least 1."),
+        ({"shape": (2, -1)}, "shape of column 'age' is (2, -1): give dimensions of at least 1."),
         (
             {"shape": 2.0},
             "shape of column 'age' is 2.0: give an integer or a tuple of integers.",

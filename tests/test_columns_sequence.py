@@ -187,7 +187,7 @@ def test_fields() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"shape": 0}, "shape of column 'v' is 0: every dimension is at least 1."),
+        ({"shape": 0}, "shape of column 'v' is 0: give dimensions of at least 1."),
         ({"default_value": "a"}, "default_value of column 'v' is 'a': give a number."),
         ({"default_value": None}, "default_value of column 'v' is None: give a number."),
         (

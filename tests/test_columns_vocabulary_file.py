@@ -95,7 +95,11 @@ def test_fields(make: Any, tmp_path: Path) -> None:
     [
         (b"p\n\nq\n", {}, "has an empty line, 2: remove it."),
         (b"p\nq\np\n", {}, "has 'p' in line 1 and again in line 3: remove one of them."),
-        (b"p\n", {"vocabulary_size": 2}, "has 1 lines, but vocabulary_size is 2."),
+        (
+            b"p\n",
+            {"vocabulary_size": 2},
+            "has 1 lines, but vocabulary_size is 2: lower it, or leave it out to use all lines.",
+        ),
         (
             b"3\nfive\n",
             {"dtype": "int64"},
@@ -146,7 +150,11 @@ def test_wrong_arguments(make: Any, arguments: dict[str, Any], message: str) -> 
 
 
 def test_an_empty_file(make: Any) -> None:
-    with pytest.raises(ValueError, match=r"^The vocabulary file '.*' of column 'v' is empty\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^The vocabulary file '.*' of column 'v' is empty: give one with a "
+        r"value on each line\.$",
+    ):
         make(b"")
 
 
@@ -160,5 +168,7 @@ def test_no_path(path: Any) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is '.*none\.txt', which is not a file\.$"):
+    with pytest.raises(
+        ValueError, match=r"is '.*none\.txt', which is not a file: give the path of one\.$"
+    ):
         categorical_column_with_vocabulary_file("v", tmp_path / "none.txt", vocabulary_size=3)

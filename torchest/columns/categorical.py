@@ -279,6 +279,11 @@ def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
                 if word is not listed[0]
                 else f"vocabulary_list of column {key!r} holds {word!r}: give strings or integers."
             )
+        if isinstance(word, int) and not -(2**63) <= word < 2**63:
+            raise ValueError(
+                f"vocabulary_list of column {key!r} holds {word}, which is beyond the range of int64: give "
+                "all values as strings."
+            )
     _check_unique(listed, key)
     return listed
 

@@ -149,8 +149,9 @@ def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
         tensor_name_in_ckpt: The name of the table there; given together with the checkpoint.
         max_norm: Vectors longer than this are shortened to it when they are looked up.
         trainable: Whether training changes the table.
-        use_safe_embedding_lookup: A row without ids has a vector of zeros. If False, every row must
-            have an id.
+        use_safe_embedding_lookup: Taken as TensorFlow's and not needed: a row without ids has a vector
+            of zeros in any case. (TensorFlow's other lookup fails at unknown values, and leaves out
+            rows without ids at the end of a batch.)
 
     Raises:
         ValueError: An argument is wrong.
@@ -257,10 +258,12 @@ def _named_initializer(given: str, name: str) -> Initializer:
         for function in dir(nn.init)
         if function.endswith("_") and not function.startswith("_")
     }
+    for function in ("constant", "sparse"):  # need more than a tensor
+        del known[function]
     found = known.get(given.removesuffix("_"))
     if found is None:
         raise ValueError(
-            f"initializer of column {name!r} is {given!r}, which torch.nn.init does not have."
+            f"initializer of column {name!r} is {given!r}, which is no function of a tensor in torch.nn.init."
             f"{suggest(given, known)}"
         )
     initializer: Initializer = found

@@ -76,7 +76,8 @@ class Features(MutableMapping[str, Any]):
             return features
         if not isinstance(features, Mapping):
             raise TypeError(
-                f"Columns need a dict of features by key, not a {type(features).__name__}."
+                f"Columns need a dict of features by key, not a {type(features).__name__}: give, for "
+                "example, {'age': [22, 38]}."
             )
         return cls(features)
 

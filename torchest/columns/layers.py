@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -19,8 +20,6 @@ from torchest.columns.steps import Steps
 from torchest.columns.table import Table, table_name, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from torchest.columns.table import AnyEmbedding
 
     SequenceDense: TypeAlias = AnyEmbedding | IndicatorColumn | SequenceNumericColumn
@@ -63,7 +62,7 @@ class LinearFeatures(Parts):
         self._columns = [
             _without_order(column) for column in in_order(feature_columns, "feature_columns")
         ]
-        self.bias = nn.Parameter(torch.zeros(units))
+        self.bias = nn.Parameter(torch.zeros(_checked_units(units)))
         for column in self._columns:
             self.add_part(column.name, _linear_part(column, units, sparse_combiner))
 
@@ -99,6 +98,12 @@ class _WeightsOfEmbedding(_Weights):
         return super().forward(self.table(values))
 
 
+def _checked_units(units: Any) -> int:
+    if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+        raise ValueError(f"units is {units!r}: give an integer of at least 1.")
+    return units
+
+
 def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.Module:
     if _is_of_sequences(column):
         raise ValueError(
@@ -112,8 +117,8 @@ def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.
     if isinstance(column, EmbeddingColumn):
         return _WeightsOfEmbedding(column, units)
     raise ValueError(
-        f"feature_columns: {column.name!r} is a {type(column).__name__}; a linear model takes dense and categorical "
-        "columns, and embeddings that share no table."
+        f"feature_columns: {column.name!r} ({type(column).__name__}) has no place in a linear model: give dense and "
+        "categorical columns, and embeddings that share no table."
     )
 
 
@@ -312,8 +317,8 @@ def _checked_dense(column: FeatureColumn) -> DenseColumn | AnyEmbedding:
     if isinstance(column, DenseColumn | EmbeddingColumn | SharedEmbeddingColumn):
         return column
     raise ValueError(
-        f"feature_columns: {column.name!r} is a {type(column).__name__}, which is not dense: give "
-        "embedding_column or indicator_column of it."
+        f"feature_columns: {column.name!r} ({type(column).__name__}) is not dense: give embedding_column or "
+        "indicator_column of it."
     )
 
 
@@ -325,8 +330,8 @@ def _checked_sequence(column: FeatureColumn) -> SequenceDense:
     ):
         return column
     raise ValueError(
-        f"feature_columns: {column.name!r} is a {type(column).__name__}: give only sequence_numeric_column, and "
-        "embedding_column or indicator_column of a sequence_categorical_column."
+        f"feature_columns: {column.name!r} ({type(column).__name__}) has no steps: give only "
+        "sequence_numeric_column, and embedding_column or indicator_column of a sequence_categorical_column."
     )
 
 
@@ -354,6 +359,8 @@ def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureCol
     Raises:
         ValueError: There are none, two have one name, or one is not a column.
     """
+    if isinstance(columns, Mapping) or not isinstance(columns, Iterable | FeatureColumn | None):
+        raise ValueError(f"{argument} is {columns!r}: give a list of columns.")
     listed = [columns] if isinstance(columns, FeatureColumn) else list(columns or ())
     if not listed:
         raise ValueError(
@@ -362,7 +369,7 @@ def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureCol
     for column in listed:
         if not isinstance(column, FeatureColumn):
             raise ValueError(
-                f"{argument} has {column!r}, a {type(column).__name__}: every item must be a column, such as "
+                f"{argument} has {column!r} ({type(column).__name__}): every item must be a column, such as "
                 "columns.numeric_column('age')."
             )
     names = sorted(column.name for column in listed)

@@ -164,7 +164,7 @@ def _checked_shape(shape: Any, key: str) -> tuple[int, ...]:
             )
         if dimension < 1:
             raise ValueError(
-                f"shape of column {key!r} is {shape!r}: every dimension is at least 1."
+                f"shape of column {key!r} is {shape!r}: give dimensions of at least 1."
             )
     return tuple(int(dimension) for dimension in dimensions)
 

@@ -87,8 +87,8 @@ class Table(nn.Module):
         return vectors * factor.unsqueeze(1)
 
     def _bags(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
-        vectors = self._look_up(ids)  # [ids, dimension]
         counts = offsets.diff()
+        vectors = self._look_up(_with_touched(ids, counts))[: len(ids)]  # [ids, dimension]
         bag = torch.repeat_interleave(
             torch.arange(len(counts), device=ids.device), counts, output_size=len(ids)
         )
@@ -106,6 +106,17 @@ class Table(nn.Module):
         if self.combiner == "sqrtn":
             scale = scale.sqrt()
         return summed / scale.masked_fill(scale == 0, 1).unsqueeze(1)
+
+
+def _with_touched(ids: Tensor, counts: Tensor) -> Tensor:
+    """The ids of bags, and one more: 0 where a bag is empty, else one that is there already.
+
+    For TensorFlow an empty row looks up id 0, with a gradient of 0. Optimizers that move rows without a
+    gradient (momentum, l2 shrinkage) so move row 0. Nothing is read back from the device for this.
+    """
+    if len(ids) == 0:
+        return ids.new_zeros(min(1, len(counts)))
+    return torch.cat([ids, torch.where((counts == 0).any(), torch.zeros_like(ids[:1]), ids[:1])])
 
 
 def table_name(column: AnyEmbedding) -> str:
@@ -143,7 +154,13 @@ def table_of(column: AnyEmbedding) -> Table:
 
 def _load(table: Table, path: str, name: str, subject: str) -> None:
     """Fills a table with a tensor of a checkpoint, or of the newest one in a directory."""
-    checkpoint = Checkpoint(latest_checkpoint(path) or path)
+    try:
+        checkpoint = Checkpoint(latest_checkpoint(path) or path)
+    except ValueError as error:
+        raise ValueError(
+            f"{subject}: ckpt_to_load_from={path!r} has no checkpoint: give a model_dir, or one of its "
+            "directories such as 'model.ckpt-100'."
+        ) from error
     try:
         saved = checkpoint.tensor(name)
     except KeyError:

@@ -102,7 +102,9 @@ def integers(array: Flat, subject: str) -> Int64s:
     flat = array if isinstance(array, np.ndarray) else _integers_of_arrow(array)
     if flat.dtype.kind in "iub":
         if flat.dtype == np.uint64 and flat.max(initial=0) > np.iinfo(np.int64).max:
-            raise ValueError(f"{subject} got {flat.max()}, which is beyond the range of int64.")
+            raise ValueError(
+                f"{subject} got {flat.max()}, which is beyond the range of int64: give it as text."
+            )
         return flat.astype(np.int64, copy=False)
     if flat.dtype.kind == "f":
         return _whole(flat, subject)
@@ -261,6 +263,14 @@ _WAYS_OUT = {
 def _unsuitable(subject: str, array: Flat, expected: str) -> ValueError:
     kind = array.dtype.name if isinstance(array, np.ndarray) else str(array.type)
     return ValueError(
-        f"{subject} needs {expected}, but its feature holds values of type {kind}: "
-        f"{_WAYS_OUT[expected]}"
+        f"{subject} needs {expected}, but its feature holds values of type {kind}"
+        f"{_example(array[:100])}: {_WAYS_OUT[expected]}"
     )
+
+
+def _example(array: Flat) -> str:
+    """Words that quote the first value that is not missing."""
+    if isinstance(array, np.ndarray) and array.dtype.kind in "mM":
+        array = array.astype(str)
+    found = next((value for value in array.tolist() if value is not None), None)
+    return "" if found is None else f" such as {found!r}"

@@ -55,7 +55,8 @@ class VocabularyFileCategoricalColumn(KeyedCategoricalColumn):
         where = f"The vocabulary file {self.vocabulary_file!r} of column {self.key!r}"
         if len(lines) < self.vocabulary_size:
             raise ValueError(
-                f"{where} has {len(lines)} lines, but vocabulary_size is {self.vocabulary_size}."
+                f"{where} has {len(lines)} lines, but vocabulary_size is {self.vocabulary_size}: lower it, "
+                "or leave it out to use all lines."
             )
         _check_lines(lines, where)
         return lines if self.dtype == checks.STRING else _integers(lines, where)
@@ -99,7 +100,10 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
         else checks.count(vocabulary_size, "vocabulary_size", key)
     )
     if not size:
-        raise ValueError(f"The vocabulary file {path!r} of column {key!r} is empty.")
+        raise ValueError(
+            f"The vocabulary file {path!r} of column {key!r} is empty: give one with a value on each "
+            "line."
+        )
     default = -1 if default_value is None else default_value
     check_unknown(key, default, num_oov_buckets, size)
     return VocabularyFileCategoricalColumn(
@@ -114,7 +118,10 @@ def _checked_path(path: Any, key: str) -> str:
         )
     checked = os.fspath(path)
     if not os.path.isfile(checked):
-        raise ValueError(f"vocabulary_file of column {key!r} is {checked!r}, which is not a file.")
+        raise ValueError(
+            f"vocabulary_file of column {key!r} is {checked!r}, which is not a file: give the path of "
+            "one."
+        )
     return checked
 
 
