@@ -335,3 +335,10 @@ def test_a_nested_tensor_has_as_many_rows_as_tensors():
         [torch.tensor([1, 2]), torch.tensor([3])], layout=torch.jagged
     )
     assert arrays.length(nested) == 2
+
+
+def test_rows_that_may_differ_in_length_are_told_from_others():
+    assert arrays.is_ragged(arrays.to_host([[1], [2, 3]], "x"))
+    assert not arrays.is_ragged(arrays.to_host([[1, 2], [3, 4]], "x"))
+    assert not arrays.is_ragged(arrays.to_host(["a", "b"], "x"))
+    assert not arrays.is_ragged(torch.zeros(2, 3))

@@ -136,6 +136,19 @@ def test_a_new_learning_rate_is_used_and_told(tmp_path, caplog):
     )
 
 
+def test_what_is_not_made_anew_goes_on_beside_a_new_learning_rate(tmp_path):
+    scope = scope_of(net=net, opt=adam)
+    state = state_of(scope)
+    scope.objects["opt"].param_groups[0]["weight_decay"] = 0.3
+    checkpoint = save(scope, state, tmp_path)
+    faster = scope_of(
+        net=net, opt=lambda objects: torch.optim.Adam(objects["net"].parameters(), lr=0.5)
+    )
+    state_of(faster).restore(checkpoint, training=True)
+    group = faster.objects["opt"].param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.3)
+
+
 def test_a_learning_rate_that_a_hook_changed_goes_on(tmp_path):
     scope = scope_of(net=net, opt=adam)
     state = state_of(scope)

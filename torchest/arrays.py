@@ -19,7 +19,7 @@ array([1, 2, 3])
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -79,6 +79,16 @@ def is_textual(array: HostArray) -> bool:
     while pt.is_dictionary(kind) or _is_list(kind):
         kind = kind.value_type
     return _is_text(kind)
+
+
+def is_ragged(array: HostArray) -> bool:
+    """Whether the rows of the array are lists that may differ in length."""
+    if not is_arrow(array):
+        return False
+    import pyarrow.types as pt
+
+    kind: Any = cast("Any", array).type
+    return _is_list(kind) and not pt.is_fixed_size_list(kind)
 
 
 def length(array: HostArray) -> int:

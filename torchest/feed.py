@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import arrays
 from torchest.columns.features import Features
+from torchest.columns.ids import Ids
 from torchest.inputs.background import in_background
 from torchest.inputs.source import batches as source_batches
 
@@ -70,14 +71,16 @@ class Feed:
         return self._move("features", features), self._move("labels", labels)
 
     def _move(self, name: str, value: Any) -> Any:
-        """Numbers as tensors on the device, strings as they are, in the same structure."""
+        """Numbers as tensors on the device, strings and ragged lists as they are, in the same structure."""
         if value is None:
             return None
+        if isinstance(value, Ids):
+            return value.to(self._device, non_blocking=True)
         if isinstance(value, Mapping):
             return {key: self._move(key, inner) for key, inner in value.items()}
         if isinstance(value, tuple):
             return tuple(self._move(name, inner) for inner in value)
         array = arrays.to_host(value, name)
-        if arrays.is_textual(array):
+        if arrays.is_textual(array) or arrays.is_ragged(array):
             return array
         return arrays.to_tensor(array, name).to(self._device, non_blocking=True)

@@ -140,21 +140,19 @@ class ObjectState:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[dict[str, Any]]:
-        """The saved learning rate and so on go on, unless the optimizer is now made with others."""
+        """The saved learning rate and so on go on, but for those that the optimizer is now made with anew."""
         saved = checkpoint.state["optimizers"][name]
-        if saved["made_with"] == self._made_with[name]:
-            options: list[dict[str, Any]] = saved["options"]
-            return options
-        for group, (before, now) in enumerate(
-            zip(saved["made_with"], self._made_with[name], strict=False)
-        ):
-            for key in sorted(before.keys() | now.keys()):
-                if before.get(key) != now.get(key):
-                    _log.info(
-                        "%s now has %s = %s (parameter group %d); the checkpoint was trained with %s.",
-                        name, key, now.get(key), group, before.get(key),
-                    )  # fmt: skip
-        return self._made_with[name]
+        options: list[dict[str, Any]] = []
+        groups = zip(saved["made_with"], self._made_with[name], saved["options"], strict=False)
+        for group, (before, now, last) in enumerate(groups):
+            changed = {key: now[key] for key in now if now[key] != before.get(key)}
+            for key, value in sorted(changed.items()):
+                _log.info(
+                    "%s now has %s = %s (parameter group %d); the checkpoint was trained with %s.",
+                    name, key, value, group, before.get(key),
+                )  # fmt: skip
+            options.append({**last, **changed})
+        return options
 
 
 def _check_match(

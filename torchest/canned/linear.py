@@ -30,7 +30,7 @@ class LinearEstimator(Estimator):
         feature_columns: Dense and categorical columns.
         model_dir: Where checkpoints and events go.
         optimizer: The name of an optimizer of torchest, at learning rate 0.2; a `torch.optim` class; or a
-            function that makes an optimizer from parameters.
+            function that makes an optimizer from parameters. None: Ftrl at min(0.2, 1 / √number of columns).
         config: How to run.
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
         warm_start_from: Not supported yet; must be None.
@@ -55,7 +55,10 @@ class LinearEstimator(Estimator):
             return LinearModel(columns, head.logits_dimension, sparse_combiner)
 
         check_model(make_model)
-        model_fn = single_model_fn("linear", make_model, head, resolve(optimizer, _LEARNING_RATE))
+        rate = _LEARNING_RATE
+        if optimizer is None:
+            optimizer, rate = "Ftrl", min(rate, len(columns) ** -0.5)
+        model_fn = single_model_fn("linear", make_model, head, resolve(optimizer, rate))
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 

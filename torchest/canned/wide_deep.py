@@ -92,7 +92,7 @@ class DNNLinearCombinedEstimator(Estimator):
         if linear:
             check_model(make_linear)
             rate = min(_LINEAR_LEARNING_RATE, len(linear) ** -0.5)
-            make_optimizer = resolve(linear_optimizer, rate, "linear_optimizer")
+            make_optimizer = resolve(linear_optimizer or "Ftrl", rate, "linear_optimizer")
             parts["linear"] = Part(make_linear, "linear_optimizer", make_optimizer)
         if deep:
             check_model(make_deep)
