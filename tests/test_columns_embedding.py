@@ -149,7 +149,8 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_an_initializer_that_torch_does_not_have() -> None:
     with pytest.raises(
         ValueError,
-        match=r"^initializer of column 'a_embedding' is 'xavier', which is no function of a tensor in torch\.nn\.init\..*"
+        match=r"^initializer of column 'a_embedding' is 'xavier', which is no function of a tensor "
+        r"in torch\.nn\.init\..*"
         r"'xavier_normal'",
     ):
         embedding_column(A, 2, initializer="xavier")
