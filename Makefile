@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MODEL_DIR ?= models/titanic
 
-.PHONY: demo test lint campaign clean
+.PHONY: bench demo test lint campaign clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -15,6 +15,10 @@ test: $(INSTALLED)
 
 campaign: $(INSTALLED)
 	$(BIN)/python -m pytest -m campaign
+
+# With TF_PYTHON=<the Python of an environment with TensorFlow> also in comparison to TensorFlow.
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/encoding.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
