@@ -163,7 +163,9 @@ def test_dates_stay_dates():
         array = arrays.to_host(column)
         assert array[0] == np.datetime64("2020-01-01")
         assert np.isnat(array[1])
-    with pytest.raises(TypeError, match="'day' holds dates, and numbers are needed"):
+    with pytest.raises(
+        TypeError, match="'day' holds dates such as '2020-01-01', and numbers are needed"
+    ):
         arrays.to_tensor(array, "day")
 
 

@@ -105,8 +105,8 @@ def test_names_and_fields() -> None:
         (
             ["a"],
             ["x"],
-            "'count' holds text, and numbers are needed; convert it, or use it through a categorical "
-            "column.",
+            "'count' holds text such as 'x', and numbers are needed; convert it, or use it through a "
+            "categorical column.",
         ),
     ],
 )

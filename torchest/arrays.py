@@ -172,7 +172,7 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
         array = _arrow_numbers(array, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"{name!r} holds {_content(array)}, and numbers are needed; "
+            f"{name!r} holds {_content(array)}{example(array)}, and numbers are needed; "
             "convert it, or use it through a categorical column."
         )
     if not array.dtype.isnative:
@@ -180,6 +180,19 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return torch.from_numpy(array)
+
+
+def example(array: HostArray) -> str:
+    """Words for an error that quote the first value that is not missing; none if there is none.
+
+    >>> example(np.array([b"a", b"b"]))
+    " such as b'a'"
+    """
+    first: Any = array[:100]
+    if isinstance(first, np.ndarray) and first.dtype.kind in "mM":
+        first = first.astype(str)
+    found = next((value for value in first.tolist() if value is not None), None)
+    return "" if found is None else f" such as {found!r}"
 
 
 def _normal_form(value: Any, name: str) -> Any:
@@ -448,7 +461,7 @@ def _arrow_numbers(array: Any, name: str) -> np.ndarray[Any, Any]:
     if not _is_number(kind):
         what = "text" if is_textual(array) else f"values of the Arrow type {kind}"
         raise TypeError(
-            f"{name!r} holds {what}, and numbers are needed; convert it, or use it through a "
+            f"{name!r} holds {what}{example(array)}, and numbers are needed; convert it, or use it through a "
             "categorical column."
         )
     if array.null_count and not pt.is_floating(kind):

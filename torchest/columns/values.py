@@ -264,13 +264,5 @@ def _unsuitable(subject: str, array: Flat, expected: str) -> ValueError:
     kind = array.dtype.name if isinstance(array, np.ndarray) else str(array.type)
     return ValueError(
         f"{subject} needs {expected}, but its feature holds values of type {kind}"
-        f"{_example(array[:100])}: {_WAYS_OUT[expected]}"
+        f"{arrays.example(array)}: {_WAYS_OUT[expected]}"
     )
-
-
-def _example(array: Flat) -> str:
-    """Words that quote the first value that is not missing."""
-    if isinstance(array, np.ndarray) and array.dtype.kind in "mM":
-        array = array.astype(str)
-    found = next((value for value in array.tolist() if value is not None), None)
-    return "" if found is None else f" such as {found!r}"
