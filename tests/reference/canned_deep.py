@@ -19,6 +19,7 @@ from canned_traces import (
     JOB,
     PIECEWISE,
     SCORES,
+    SIGNED_TAGS,
     STAIRCASE,
     TAG,
     TAGS,
@@ -136,6 +137,14 @@ def column_cases() -> list[Case]:
                 ],
             )
             for combiner in ("sum", "mean", "sqrtn")
+        ),
+        *(
+            deep(
+                f"an embedding with combiner {combiner} and negative weights, momentum",
+                [embedding(SIGNED_TAGS, 3, combiner=combiner), AGE],
+                optimizer=sgd(learning_rate=0.1, momentum=0.9),
+            )
+            for combiner in ("sum", "mean")
         ),
         deep("embeddings with a largest norm", [embedding(TAG, 3, max_norm=0.5), embedding(DAY)]),
         deep(

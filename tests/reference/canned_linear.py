@@ -20,6 +20,7 @@ from canned_traces import (
     JOB,
     PIECEWISE,
     SCORES,
+    SIGNED_TAGS,
     STAIRCASE,
     TAG,
     WEIGHTED_TAGS,
@@ -88,6 +89,12 @@ def column_cases() -> list[Case]:
                 f"weighted values, combiner {combiner}",
                 [WEIGHTED_TAGS, CODES],
                 sparse_combiner=combiner,
+            ),
+            classifier(
+                f"negative weights, combiner {combiner}, momentum",
+                [SIGNED_TAGS],
+                sparse_combiner=combiner,
+                optimizer=sgd(learning_rate=0.1, momentum=0.9),
             ),
         ]
     return cases

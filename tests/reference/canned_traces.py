@@ -85,6 +85,10 @@ def make_rows() -> dict[str, dict[str, np.ndarray]]:
     }
     tag_weights = np.round(random.uniform(0.2, 2.0, (ROWS, 3)), 2).astype(np.float32)
     features["tag_weights"] = np.where(features["tags"] == "", np.float32(0), tag_weights)
+    every_third = np.arange(tag_weights.size).reshape(tag_weights.shape) % 3 == 1
+    features["signed_tag_weights"] = features["tag_weights"] * np.where(
+        every_third, np.float32(-1), np.float32(1)
+    )
     features["weight_or_zero"] = np.where(
         random.uniform(size=(ROWS, 1)) < 0.2, np.float32(0), features["weight"]
     )
@@ -174,6 +178,9 @@ CODES = identity("codes", 6)
 AGES = call("bucketized_column", source_column=AGE, boundaries=[-1.0, 0.0, 0.75])
 WEIGHTED_TAGS = call(
     "weighted_categorical_column", categorical_column=TAG, weight_feature_key="tag_weights"
+)
+SIGNED_TAGS = call(
+    "weighted_categorical_column", categorical_column=TAG, weight_feature_key="signed_tag_weights"
 )
 
 
