@@ -1,0 +1,108 @@
+"""How examples for premade estimators are stored: their features, label and weight.
+
+>>> from torchest.columns.numeric import numeric_column
+>>> for key, spec in classifier_parse_example_spec([numeric_column("age")], "survived").items():
+...     print(key, spec)
+age FixedLenFeature(shape=(1,), dtype=torch.float32, default_value=None)
+survived FixedLenFeature(shape=(1,), dtype=torch.int64, default_value=None)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.columns.feature_specs import FixedLenFeature
+from torchest.columns.numeric import NumericColumn, numeric_column
+from torchest.columns.parse_spec import make_parse_example_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.columns.feature_specs import FeatureSpec
+
+
+def classifier_parse_example_spec(
+    feature_columns: Iterable[FeatureColumn],
+    label_key: str,
+    label_dtype: Any = torch.int64,
+    label_default: Any = None,
+    weight_column: str | NumericColumn | None = None,
+) -> dict[str, FeatureSpec]:
+    """How to parse the examples of a classifier.
+
+    Args:
+        feature_columns: The columns of the features.
+        label_key: The key of the label.
+        label_dtype: `torch.int64` for class ids, `str` for names of a label_vocabulary.
+        label_default: The label of examples without one; by default they are an error.
+        weight_column: The key of the examples' weights, or a numeric column of them.
+
+    Returns:
+        A spec for each feature, for the label [1] and for the weight, by key; for
+        `torchest.inputs.parse_example`.
+
+    Raises:
+        ValueError: The label or the weight is read as a feature too, or an argument is wrong.
+    """
+    label = FixedLenFeature((1,), label_dtype, label_default)
+    return _with_label(feature_columns, label_key, label, weight_column)
+
+
+def regressor_parse_example_spec(
+    feature_columns: Iterable[FeatureColumn],
+    label_key: str,
+    label_dtype: Any = torch.float32,
+    label_default: Any = None,
+    label_dimension: int = 1,
+    weight_column: str | NumericColumn | None = None,
+) -> dict[str, FeatureSpec]:
+    """How to parse the examples of a regressor.
+
+    Args:
+        feature_columns: The columns of the features.
+        label_key: The key of the label.
+        label_dtype: The dtype of the label.
+        label_default: The label of examples without one; by default they are an error.
+        label_dimension: How many numbers a label has.
+        weight_column: The key of the examples' weights, or a numeric column of them.
+
+    Returns:
+        A spec for each feature, for the label [label_dimension] and for the weight, by key; for
+        `torchest.inputs.parse_example`.
+
+    Raises:
+        ValueError: The label or the weight is read as a feature too, or an argument is wrong.
+    """
+    label = FixedLenFeature((label_dimension,), label_dtype, label_default)
+    return _with_label(feature_columns, label_key, label, weight_column)
+
+
+def _with_label(
+    feature_columns: Iterable[FeatureColumn],
+    label_key: str,
+    label: FixedLenFeature,
+    weight_column: str | NumericColumn | None,
+) -> dict[str, FeatureSpec]:
+    specs = make_parse_example_spec(feature_columns)
+    if label_key in specs:
+        raise ValueError(
+            f"label_key is {label_key!r}, which a feature column reads: take that column out, as a model must not see "
+            "its label."
+        )
+    specs[label_key] = label
+    if weight_column is None:
+        return specs
+    weight = numeric_column(weight_column) if isinstance(weight_column, str) else weight_column
+    if not isinstance(weight, NumericColumn):
+        raise ValueError(
+            f"weight_column is {weight_column!r}: give the key of a feature, or a numeric_column."
+        )
+    if weight.key in specs:
+        what = "the label" if weight.key == label_key else "a feature that a column reads"
+        raise ValueError(
+            f"weight_column is {weight.key!r}, which is {what}: give the weight a key of its own."
+        )
+    return specs | make_parse_example_spec([weight])

@@ -1,0 +1,127 @@
+"""How a feature is stored in serialized examples: `FixedLenFeature` and `VarLenFeature`.
+
+>>> FixedLenFeature((2,), torch.float32, default_value=[0.0, 1.0])
+FixedLenFeature(shape=(2,), dtype=torch.float32, default_value=(0.0, 1.0))
+>>> VarLenFeature("string")
+VarLenFeature(dtype=<class 'str'>)
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+_NAMES: dict[object, type] = {str: str, "str": str, "string": str, bytes: bytes, "bytes": bytes}
+
+
+@dataclass(frozen=True)
+class FixedLenFeature:
+    """A feature with the same number of values in every example.
+
+    Attributes:
+        shape: The shape of one example's values; () for one value.
+        dtype: `torch.float32`, `torch.int64`, `str` for text, or `bytes`.
+        default_value: What an example without the feature has: one value, or values of the shape. None:
+            each example must have the feature.
+
+    Raises:
+        TypeError: The dtype is none, or a dimension is no integer.
+        ValueError: A dimension is below 1, or the default has another shape or kind.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    default_value: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _shape(self.shape))
+        object.__setattr__(self, "dtype", _dtype(self.dtype))
+        if self.default_value is not None:
+            object.__setattr__(self, "default_value", self._checked_default())
+
+    @property
+    def size(self) -> int:
+        """The number of values in an example."""
+        return math.prod(self.shape)
+
+    def _checked_default(self) -> Any:
+        """One value, or tuples within tuples, so that specs can be compared and hashed."""
+        is_text = self.dtype in (str, bytes)
+        given = np.asarray(self.default_value, dtype=object if is_text else None)
+        if given.shape not in ((), self.shape):
+            raise ValueError(
+                f"default_value is {self.default_value!r}, of shape {given.shape}: give one value, or values of the "
+                f"shape {self.shape}."
+            )
+        fits = (
+            all(isinstance(value, str | bytes) for value in given.reshape(-1).tolist())
+            if is_text
+            else given.dtype.kind in ("iuf" if self.dtype.is_floating_point else "iu")
+        )
+        if not fits:
+            raise ValueError(
+                f"default_value is {self.default_value!r}: give values of the dtype {dtype_name(self.dtype)}."
+            )
+        return _tuples(given.tolist())
+
+
+@dataclass(frozen=True)
+class VarLenFeature:
+    """A feature with any number of values in an example, also none.
+
+    Attributes:
+        dtype: `torch.float32`, `torch.int64`, `str` for text, or `bytes`.
+
+    Raises:
+        TypeError: The dtype is none.
+    """
+
+    dtype: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", _dtype(self.dtype))
+
+
+FeatureSpec: TypeAlias = "FixedLenFeature | VarLenFeature"
+
+
+def dtype_name(dtype: torch.dtype | type) -> str:
+    """The dtype of a spec as users write it."""
+    return dtype.__name__ if isinstance(dtype, type) else str(dtype)
+
+
+def _dtype(value: Any) -> torch.dtype | type:
+    if isinstance(value, torch.dtype):
+        return value
+    if isinstance(value, str | type) and value in _NAMES:
+        return _NAMES[value]
+    try:
+        given: torch.dtype = torch.from_numpy(np.empty(0, np.dtype(value))).dtype
+    except TypeError:
+        raise TypeError(
+            f"dtype is {value!r}: give torch.float32, torch.int64, str or bytes."
+        ) from None
+    return given
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    dimensions = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value,)
+    try:
+        shape = tuple(map(operator.index, dimensions))
+    except TypeError:
+        raise TypeError(
+            f"shape is {value!r}: give integers; for any number of values use VarLenFeature."
+        ) from None
+    if any(dimension < 1 for dimension in shape):
+        raise ValueError(f"shape is {value!r}: give dimensions of at least 1.")
+    return shape
+
+
+def _tuples(nested: Any) -> Any:
+    return tuple(map(_tuples, nested)) if isinstance(nested, list) else nested

@@ -1,0 +1,107 @@
+"""`make_batched_features_dataset`: parsed batches from files of serialized examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torchest.errors import suggest
+from torchest.inputs import seeds
+from torchest.inputs.chunks import Chunk, drop
+from torchest.inputs.dataset import Dataset
+from torchest.inputs.parse_example import parse_example
+from torchest.inputs.table_files import FileRows, matching_files
+from torchest.inputs.tfrecord import TFRecordDataset
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torchest.columns.feature_specs import FeatureSpec
+    from torchest.inputs.stages import Epoch
+
+
+def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
+    file_pattern: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    batch_size: int,
+    features: Mapping[str, FeatureSpec],
+    reader: Callable[..., Dataset] | None = None,
+    label_key: str | None = None,
+    reader_args: Sequence[Any] | None = None,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    shuffle_buffer_size: int = 10000,
+    shuffle_seed: int | None = None,
+    prefetch_buffer_size: int | None = None,
+    reader_num_threads: int | None = None,  # noqa: ARG001
+    parser_num_threads: int | None = None,  # noqa: ARG001
+    sloppy_ordering: bool = False,  # noqa: ARG001
+    drop_final_batch: bool = False,
+) -> Dataset:
+    """Batches of features from files of serialized `tf.Example` records.
+
+    Args:
+        file_pattern: A path or glob pattern, or several. The files are read in the order of their names.
+        batch_size: The number of records in a batch.
+        features: How each feature is stored, by key; see `torchest.columns.make_parse_example_spec`.
+        reader: Makes a dataset of records of a path; `TFRecordDataset` by default.
+        label_key: The feature that is the label.
+        reader_args: Further arguments of the reader, such as ["GZIP"].
+        num_epochs: How often all records are read; endless by default.
+        shuffle: Whether the order of the files and of the records is random, another one in each epoch.
+        shuffle_buffer_size: See `Dataset.shuffle`.
+        shuffle_seed: See `Dataset.shuffle`.
+        prefetch_buffer_size: How many batches are made ahead; none by default, as the estimator reads ahead.
+        reader_num_threads: Has no effect: the files are read one after the other.
+        parser_num_threads: Has no effect: a batch is parsed at once.
+        sloppy_ordering: Has no effect: the order depends on nothing but the seed.
+        drop_final_batch: Whether to leave out a last batch that is smaller; without an end there is none.
+
+    Returns:
+        A dataset of what `parse_example` returns, or with `label_key` of (features, label).
+
+    Raises:
+        TypeError: `features` is no dict of specs; while reading.
+        ValueError: No file matches, or `label_key` is none of the features. While reading, a file is
+            corrupt, or a record does not have what its spec says.
+    """
+    if label_key is not None and label_key not in features:
+        raise ValueError(
+            f"label_key is {label_key!r}, which is none of the features.{suggest(label_key, features)}"
+        )
+
+    def parse(records: Any) -> Any:
+        parsed = parse_example(records, features)
+        return parsed if label_key is None else (parsed, parsed.pop(label_key))
+
+    files = matching_files(file_pattern)
+    order = seeds.entropy(shuffle_seed) if shuffle else None
+    data = Dataset(
+        _Records(files, None, shuffle, order, reader or TFRecordDataset, tuple(reader_args or ()))
+    )
+    if shuffle:
+        data = data.shuffle(shuffle_buffer_size, seed=shuffle_seed)
+    endless = num_epochs is None or num_epochs < 0
+    data = data.repeat(num_epochs).batch(batch_size, drop_remainder=endless or drop_final_batch)
+    data = data.map(parse)
+    return data if prefetch_buffer_size is None else data.prefetch(prefetch_buffer_size)
+
+
+@dataclass(frozen=True)
+class _Records(FileRows):
+    """The records of each file, as a reader gives them."""
+
+    reader: Callable[..., Dataset]
+    arguments: tuple[Any, ...]
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
+        """File after file; what is skipped is read too, as nothing is known of the files."""
+        return drop(self._read(epoch), skip)
+
+    def cardinality(self) -> None:
+        """Unknown."""
+        return
+
+    def _read(self, epoch: Epoch) -> Iterator[Chunk]:
+        for path in self.in_order(epoch):
+            yield from self.reader(path, *self.arguments)._stage.chunks(epoch, 0)

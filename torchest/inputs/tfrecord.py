@@ -1,0 +1,230 @@
+"""`TFRecordDataset`: the records of TFRecord files, with their checksums verified.
+
+A file is a sequence of records, each its length in 8 bytes, the length's checksum in 4, the data, and the data's
+checksum in 4; numbers are little-endian, checksums masked CRC-32C.
+
+Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from torchest.inputs.byte_strings import strings_at
+from torchest.inputs.chunks import Chunk, Rows, drop
+from torchest.inputs.crc32c import crc32c, masked
+from torchest.inputs.dataset import Dataset
+from torchest.inputs.stages import Epoch, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from torchest.inputs.crc32c import Int64s
+
+_HEADER, _FOOTER = 12, 4  # bytes around the data
+_LENGTH = struct.Struct("<Q")
+_WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}  # which header zlib expects
+_READ = 1 << 20
+
+
+class TFRecordDataset(Dataset):
+    """The records of TFRecord files, each as bytes.
+
+    The files are read in blocks, so that their size does not matter. While reading, a ValueError names
+    the file and the offset (of what was decompressed) of what is corrupt or cut off.
+
+    Args:
+        filenames: A path, or several; the files are read in this order.
+        compression_type: "GZIP", "ZLIB", or None or "" for none.
+        buffer_size: How many bytes are read at once; 1 MiB by default.
+        num_parallel_reads: Has no effect: the files are read one after the other.
+
+    Raises:
+        ValueError: A file is not there, or an argument is wrong.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "data.tfrecord")
+    >>> header = bytes.fromhex("01000000000000000175de41")  # the length 1 and its checksum
+    >>> path.write_bytes(header + b"a" + bytes.fromhex("786ee428"))
+    17
+    >>> list(TFRecordDataset(path))
+    [b'a']
+    """
+
+    def __init__(
+        self,
+        filenames: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        compression_type: str | None = None,
+        buffer_size: int | None = None,
+        num_parallel_reads: int | None = None,  # noqa: ARG002
+    ) -> None:
+        if compression_type not in (None, "", *_WINDOW_BITS):
+            raise ValueError(
+                f"compression_type is {compression_type!r}: give 'GZIP', 'ZLIB', or None for none."
+            )
+        if buffer_size is not None and buffer_size < 1:
+            raise ValueError(f"buffer_size is {buffer_size}: give a number of bytes, or None.")
+        super().__init__(
+            _Records(_existing(filenames), compression_type or None, buffer_size or _READ)
+        )
+
+
+@dataclass(frozen=True)
+class _Records(Stage):
+    """The records of the files, a block at a time."""
+
+    files: tuple[str, ...]
+    compression: str | None
+    block: int
+
+    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
+        """Blocks as they are read; what is skipped is read too, as records have no fixed length."""
+        return drop((Rows.of(part) for path in self.files for part in self._read(path)), skip)
+
+    def cardinality(self) -> None:
+        """Unknown."""
+        return
+
+    def _read(self, path: str) -> Iterator[Any]:
+        """The records of a file in Arrow arrays; those before a fault come before its error."""
+        offset, needed = 0, _HEADER
+        buffer = bytearray()
+        for part in _contents(path, self.compression, self.block):
+            buffer += part
+            if len(buffer) < needed:
+                continue
+            starts, needed = _records_in(buffer)
+            block = np.frombuffer(bytes(buffer[: starts[-1] + _HEADER]), np.uint8)
+            sound = _count_sound(block, starts)
+            if records := min(sound, len(starts) - 1):
+                yield _data_of(block, starts[: records + 1])
+            if sound < len(starts):
+                raise _corrupt(path, offset + int(starts[sound]), self.compression, block)
+            del buffer[: starts[-1]]
+            offset += int(starts[-1])
+        if buffer:
+            raise ValueError(
+                f"{path} ends within the record at byte {offset}{_decompressed(self.compression)}: the file is cut "
+                "off, so write or copy it again."
+            )
+
+
+def _existing(filenames: Any) -> tuple[str, ...]:
+    listed = [filenames] if isinstance(filenames, str | os.PathLike) else list(filenames)
+    files = tuple(os.fspath(path) for path in listed)
+    if not files:
+        raise ValueError("filenames is an empty list: give at least one path.")
+    for path in files:
+        if not os.path.isfile(path):
+            raise ValueError(
+                f"filenames has {path!r}, which is no file (in the folder {os.getcwd()})."
+            )
+    return files
+
+
+def _contents(path: str, compression: str | None, block: int) -> Iterator[bytes]:
+    """The file's bytes, decompressed, in parts of at most a block."""
+    with open(path, "rb") as file:
+        if compression is not None:
+            yield from _inflated(file, path, compression, block)
+            return
+        while part := file.read(block):
+            yield part
+
+
+def _inflated(file: BinaryIO, path: str, compression: str, block: int) -> Iterator[bytes]:
+    given, complete = b"", True
+    inflate = zlib.decompressobj(_WINDOW_BITS[compression])
+    while True:
+        given = given or file.read(block)
+        complete = complete and not given
+        try:
+            part = inflate.decompress(given, block)
+        except zlib.error as error:
+            raise ValueError(
+                f"{path} cannot be decompressed as {compression} ({error}): give the compression_type that it was "
+                "written with, or write or copy it again."
+            ) from None
+        if part:
+            yield part
+        elif not given:
+            break
+        given = inflate.unconsumed_tail
+        if inflate.eof:  # another compressed stream may follow
+            given, complete = inflate.unused_data, True
+            inflate = zlib.decompressobj(_WINDOW_BITS[compression])
+    if not complete:
+        raise ValueError(
+            f"{path} ends within its {compression} data: the file is cut off, so write or copy it again."
+        )
+
+
+def _records_in(buffer: bytearray) -> tuple[Int64s, int]:
+    """Where the records in a buffer begin that are whole, and the one behind them; its length, as far as known.
+
+    Each record's place depends on the length of the one before, hence the loop; it does nothing else.
+    """
+    starts = [0]
+    at, size = 0, len(buffer)
+    needed = _HEADER
+    while at + _HEADER <= size:
+        needed = _HEADER + _LENGTH.unpack_from(buffer, at)[0] + _FOOTER
+        if at + needed > size:
+            break
+        at += needed
+        starts.append(at)
+        needed = _HEADER
+    return np.array(starts), needed
+
+
+def _count_sound(block: npt.NDArray[np.uint8], starts: Int64s) -> int:
+    """How many records come before one whose checksums are wrong.
+
+    Args:
+        block: Records, and the header of the one behind them if it is there.
+        starts: Where each begins, and the one behind them.
+
+    Returns:
+        `len(starts)` if all are sound, that header too.
+    """
+    headers = starts if starts[-1] + _HEADER <= len(block) else starts[:-1]
+    sound = np.ones(len(starts), bool)
+    sound[: len(headers)] = _matches(block, headers, np.full(len(headers), _LENGTH.size))
+    known = len(starts) - 1 if sound.all() else int(np.argmin(sound))
+    begins, ends = starts[:known] + _HEADER, starts[1 : known + 1] - _FOOTER
+    sound[:known] &= _matches(block, begins, ends - begins)
+    return len(starts) if sound.all() else int(np.argmin(sound))
+
+
+def _matches(block: npt.NDArray[np.uint8], start: Int64s, length: Int64s) -> npt.NDArray[np.bool_]:
+    """Whether the checksums behind some bytes are theirs."""
+    stored = block[(start + length)[:, None] + np.arange(_FOOTER)].view("<u4").reshape(-1)
+    return np.asarray(masked(crc32c(block, start, length)) == stored)
+
+
+def _data_of(block: npt.NDArray[np.uint8], starts: Int64s) -> Any:
+    """The data of records that begin at `starts`, of which the last begins where they end."""
+    return strings_at(block, np.stack([starts[:-1] + _HEADER, starts[1:] - _FOOTER], 1))
+
+
+def _corrupt(
+    path: str, offset: int, compression: str | None, block: npt.NDArray[np.uint8]
+) -> ValueError:
+    if offset == 0 and compression is None and block[:2].tobytes() == b"\x1f\x8b":
+        return ValueError(f"{path} is compressed: give compression_type='GZIP'.")
+    return ValueError(
+        f"{path} is corrupt in the record at byte {offset}{_decompressed(compression)}: a checksum is wrong. Write "
+        "or copy the file again, or check that it is a TFRecord file."
+    )
+
+
+def _decompressed(compression: str | None) -> str:
+    return " of its decompressed content" if compression else ""
