@@ -77,25 +77,26 @@ class Table(nn.Module):
 
     def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
         """One id, or none (−1), for each example; its weight matters to a sum only, but for its sign."""
+        if weights is not None and self.combiner != "sum":
+            ids, weights = torch.where(weights > 0, ids, -1), None
         vectors = self._look_up(ids.clamp_min(0))  # [batch, dimension]
         factor = (ids >= 0).to(vectors.dtype)
         if weights is not None:
-            weights = weights.to(vectors.dtype)
-            factor = factor * (
-                weights if self.combiner == "sum" else (weights > 0).to(vectors.dtype)
-            )
+            factor = factor * weights.to(vectors.dtype)
         return vectors * factor.unsqueeze(1)
 
     def _bags(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
         counts = offsets.diff()
-        vectors = self._look_up(_with_touched(ids, counts))[: len(ids)]  # [ids, dimension]
         bag = torch.repeat_interleave(
             torch.arange(len(counts), device=ids.device), counts, output_size=len(ids)
         )
+        if weights is not None and self.combiner != "sum":
+            kept = weights > 0
+            ids, weights = _instead_of_dropped(ids, kept), weights.clamp_min(0)
+            counts = torch.zeros_like(counts).index_add(0, bag, kept.to(counts.dtype))
+        vectors = self._look_up(_with_touched(ids, counts))[: len(ids)]  # [ids, dimension]
         if weights is None:
             weights = torch.ones_like(ids, dtype=vectors.dtype)
-        elif self.combiner != "sum":
-            weights = weights.clamp_min(0)
         weights = weights.to(vectors.dtype)
         summed = vectors.new_zeros(len(counts), self.weight.shape[1])
         summed = summed.index_add(0, bag, vectors * weights.unsqueeze(1))
@@ -106,6 +107,18 @@ class Table(nn.Module):
         if self.combiner == "sqrtn":
             scale = scale.sqrt()
         return summed / scale.masked_fill(scale == 0, 1).unsqueeze(1)
+
+
+def _instead_of_dropped(ids: Tensor, kept: Tensor) -> Tensor:
+    """The ids, with one that is kept anyway, or 0, in the places of those that are not.
+
+    Those would reach the optimizer with a gradient of 0, and momentum would move their rows. So the ids
+    stay as many as they are, and nothing is read back from the device.
+    """
+    if len(ids) == 0:
+        return ids
+    first_kept = ids[kept.to(torch.int8).argmax()]
+    return torch.where(kept, ids, torch.where(kept.any(), first_kept, 0))
 
 
 def _with_touched(ids: Tensor, counts: Tensor) -> Tensor:
