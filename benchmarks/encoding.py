@@ -94,6 +94,7 @@ class Torchest:
 
     def _encode(self, batch: dict[str, Any]) -> None:
         features = columns.Features(batch)
+        features.expect(self._columns)
         for column in self._columns:
             features.encoded(column)
 

@@ -252,3 +252,28 @@ def test_columns_compare_by_their_fields_and_travel_without_their_tables() -> No
             "key", "vocabulary_list", "dtype", "default_value", "num_oov_buckets"
         }  # fmt: skip
         assert Features({"v": ["b"]}).encoded(copied).values.tolist() == [1]
+
+
+def test_expected_columns_get_the_ids_that_they_get_alone() -> None:
+    rows = {"a": ["x", "", "yy"], "b": np.array([b"x", b"zzz", b"a long text of 28 characters"])}
+    columns = [
+        categorical_column_with_hash_bucket("a", 1000),
+        categorical_column_with_hash_bucket("b", 1000),
+        categorical_column_with_vocabulary_list("b", ["zzz"]),
+        numeric_column("not there"),
+    ]
+    together = Features(rows)
+    together.expect(columns)
+    for column in columns[:3]:
+        alone = Features(rows).encoded(column).values.tolist()
+        assert together.encoded(column).values.tolist() == alone
+        assert together.to("cpu").encoded(column).values.tolist() == alone
+
+
+def test_a_feature_that_is_set_anew_is_hashed_anew() -> None:
+    column = categorical_column_with_hash_bucket("a", 1000)
+    features = Features({"a": ["x", "y"]})
+    features.expect([column])
+    first = features.encoded(column).values.tolist()
+    features["a"] = ["y", "x"]
+    assert features.encoded(column).values.tolist() == first[::-1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest.columns.strings import DictionaryCache, Text
+from torchest.columns.strings import DictionaryCache, Text, hash_together, text_of_rows
 
 WORDS = ["a", "", "Straße", "日本語", "a longer text of 30 characters", "😀"]
 BYTES = [word.encode() for word in WORDS]
@@ -129,3 +129,31 @@ def test_a_missing_entry_beside_as_many_words_as_the_type_of_indices_can_count()
     values = pa.DictionaryArray.from_arrays(indices, pa.array(words))
     codes = DictionaryCache().codes(values, Counter().lengths)
     assert codes.tolist() == [len(word) for word in words] + [0]
+
+
+@given(st.lists(st.lists(st.binary(max_size=20)), max_size=5))
+def test_texts_hashed_together_have_the_fingerprints_that_they_have_alone(words) -> None:
+    texts = [Text.of_words(some) for some in words]
+    hash_together(texts)
+    for some, text in zip(words, texts, strict=True):
+        alone = Text.of_words(some).fingerprints()
+        assert text.fingerprints().tolist() == alone.tolist()
+
+
+def test_text_of_a_part_of_a_column_takes_only_its_bytes() -> None:
+    part = pa.array(["long " * 1000, "a", None, "bc", "other " * 1000])[1:4]
+    text = text_of_rows(part)
+    assert text is not None
+    assert text.data.tobytes() == b"abc"
+    assert text.fingerprints().tolist() == Text.of_words(["a", "", "bc"]).fingerprints().tolist()
+
+
+def test_only_one_string_in_each_row_is_text_of_rows() -> None:
+    for array in (np.array([b"a", b"b"]), np.array([[b"a"], [b"b"]]), pa.array(["a", "b"])):
+        text = text_of_rows(array)
+        assert text is not None
+        assert len(text) == 2
+    for array in (
+        np.array([[b"a", b"b"]]), np.array([1]), pa.array([["a"]]), pa.array(["a"]).dictionary_encode(),
+    ):  # fmt: skip
+        assert text_of_rows(array) is None

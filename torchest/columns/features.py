@@ -11,6 +11,7 @@ tensor([[22.],
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,15 @@ import torch
 from torch import Tensor
 
 from torchest import arrays
+from torchest.columns.strings import hash_together, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torchest.arrays import HostArray
     from torchest.columns.base import Encoding, FeatureColumn
+    from torchest.columns.strings import Text
 
 
 @dataclass
@@ -61,6 +66,7 @@ class Features(MutableMapping[str, Any]):
         self._given = dict(features)
         self._raw: dict[str, HostArray] = {}
         self._values: dict[str, Any] = {}
+        self._texts: dict[str, Text | None] = {}
         self._encoded: dict[FeatureColumn, Encoding] = {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
@@ -107,6 +113,27 @@ class Features(MutableMapping[str, Any]):
             self._raw[key] = array
         return self._raw[key]
 
+    def text(self, key: str) -> Text | None:
+        """A feature of one string in each row, as all its columns hash it; None if it is another."""
+        if key not in self._texts:
+            self._texts[key] = text_of_rows(self.raw(key))
+        return self._texts[key]
+
+    def expect(self, columns: Iterable[FeatureColumn]) -> None:
+        """Hashes the texts of columns that are to be encoded, all together, which is faster."""
+        keys = {key for column in columns for key in column.feature_keys if key in self._given}
+        texts = []
+        for key in keys:
+            # What is wrong with a feature comes up where its column is encoded.
+            with contextlib.suppress(TypeError, ValueError):
+                texts.append(self.text(key))
+        hash_together(text for text in texts if text is not None)
+
+    def is_nested_list(self, key: str) -> bool:
+        """Whether a feature came as Python lists, one for each row, be they of one length or not."""
+        given = self._given.get(key)
+        return isinstance(given, list | tuple) and isinstance(next(iter(given), None), list | tuple)
+
     def encoded(self, column: FeatureColumn) -> Any:
         """What a column makes of the batch: a tensor [batch, width], or `Ids`; on the device.
 
@@ -134,6 +161,7 @@ class Features(MutableMapping[str, Any]):
             usage: What that batch was used for. What this batch cannot give stays undone, so that
                 the error comes up where the model asks for it.
         """
+        self.expect(usage.columns)
         for column in usage.columns:
             if all(key in self._given for key in column.feature_keys):
                 self.encoded(column)
@@ -145,6 +173,7 @@ class Features(MutableMapping[str, Any]):
         """The same batch on a device, with all that was made of it so far."""
         moved = Features(self._given, device)
         moved._raw = dict(self._raw)
+        moved._texts = dict(self._texts)
         moved._first = self._first
         moved._changed = set(self._changed)
         moved._values = {
@@ -186,6 +215,7 @@ class Features(MutableMapping[str, Any]):
 
     def _forget(self, key: str) -> None:
         self._raw.pop(key, None)
+        self._texts.pop(key, None)
         self._values.pop(key, None)
         for column in [column for column in self._encoded if key in column.feature_keys]:
             del self._encoded[column]

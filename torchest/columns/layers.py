@@ -69,6 +69,7 @@ class LinearFeatures(Parts):
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
+        batch.expect(self._columns)
         logits: Tensor = self.bias
         for column in self._columns:
             logits = logits + self.part(column.name)(batch.encoded(column))
@@ -178,6 +179,7 @@ class DenseFeatures(Parts):
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, width]."""
         batch = Features.of(features)
+        batch.expect(self._columns)
         return torch.cat([self._values(column, batch) for column in self._columns], 1)
 
     def _values(self, column: DenseColumn | AnyEmbedding, batch: Features) -> Tensor:
@@ -237,6 +239,7 @@ class SequenceFeatures(Parts):
     def forward(self, features: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Features by key to [batch, time, width] and lengths [batch]."""
         batch = Features.of(features)
+        batch.expect(self._columns)
         steps = [self._steps(column, batch) for column in self._columns]
         first = steps[0].lengths
         for column, other in zip(self._columns, steps, strict=True):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from torchest.arrays import is_arrow
 from torchest.columns.fingerprint import Bytes, Int64s, UInt64s, fingerprint64
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 ArrowArray: TypeAlias = Any
 
 _DICTIONARIES_KEPT = 8
+_PLAIN = ("string", "large_string", "binary", "large_binary")
+_SHORT = 4096  # strings; hashing so many takes longer than the calls that it is made of
 _LOWEST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 
 
@@ -32,11 +35,13 @@ class Text:
         data: The buffer, uint8 [bytes].
         starts: Where each string begins, int64 [n].
         lengths: How many bytes it has, int64 [n]; 0 also for a missing one.
+        source: The array that it is of, for errors.
     """
 
     data: Bytes
     starts: Int64s
     lengths: Int64s
+    source: Any = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -71,8 +76,16 @@ class Text:
         return Text(self.data, np.append(self.starts, 0), np.append(self.lengths, 0))
 
     def fingerprints(self) -> UInt64s:
-        """The FarmHash Fingerprint64 of each string."""
-        return fingerprint64(self.data, self.starts, self.lengths)
+        """The FarmHash Fingerprint64 of each string; made once, and not to be written to."""
+        known: UInt64s | None = self.__dict__.get("_known")
+        if known is None:
+            known = self._keep(fingerprint64(self.data, self.starts, self.lengths))
+        return known
+
+    def _keep(self, fingerprints: UInt64s) -> UInt64s:
+        fingerprints.flags.writeable = False
+        self.__dict__["_known"] = fingerprints
+        return fingerprints
 
     def equals(self, other: Text) -> npt.NDArray[np.bool_]:
         """Which strings are, byte for byte, those in the same places of another text."""
@@ -93,6 +106,36 @@ class Text:
         whole = np.minimum(starts, data.size - 8)
         word = words[whole] >> ((starts - whole) << 3).astype(np.uint64)
         return np.asarray(word & _LOWEST_BYTES[np.minimum(self.lengths[rows] - at, 8)])
+
+
+def text_of_rows(array: Any) -> Text | None:
+    """The text of an array of one string in each row; None of numbers, dictionaries, lists and matrices."""
+    if isinstance(array, np.ndarray):
+        plain = array.dtype.kind == "S" and (array.ndim == 1 or array.shape[1:] == (1,))
+        array = array.reshape(-1) if plain else array
+    else:
+        plain = is_arrow(array) and str(array.type) in _PLAIN
+    if not plain:
+        return None
+    text = Text.of(array)
+    return Text(text.data, text.starts, text.lengths, array)
+
+
+def hash_together(texts: Iterable[Text]) -> None:
+    """Makes the fingerprints of several texts; of short ones, as a batch has, at once, which is faster."""
+    short = [text for text in texts if len(text) < _SHORT and "_known" not in text.__dict__]
+    if len(short) < 2:
+        return
+    sizes = np.array([text.data.size for text in short])
+    places = np.cumsum(sizes) - sizes
+    fingerprints = fingerprint64(
+        np.concatenate([text.data for text in short]),
+        np.concatenate([text.starts + place for text, place in zip(short, places, strict=True)]),
+        np.concatenate([text.lengths for text in short]),
+    )
+    ends = np.cumsum([len(text) for text in short])
+    for text, part in zip(short, np.split(fingerprints, ends[:-1]), strict=True):
+        text._keep(part)
 
 
 class DictionaryCache:
@@ -182,4 +225,5 @@ def _of_arrow(values: ArrowArray) -> Text:
     if values.null_count:
         lengths[values.is_null().to_numpy(zero_copy_only=False)] = 0
     flat = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    return Text(flat, starts, lengths)
+    # The array may be a few rows of a long column.
+    return Text(flat[ends[0] : ends[-1]], starts - starts[0], lengths)

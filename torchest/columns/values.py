@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 # A one-dimensional numpy or Arrow array.
-Flat: TypeAlias = "npt.NDArray[Any] | ArrowArray"
+FlatArray: TypeAlias = "npt.NDArray[Any] | ArrowArray"
+# The same, or the text of one.
+Flat: TypeAlias = "FlatArray | Text"
 
 
 def numbers(features: Features, key: str, subject: str) -> Tensor:
@@ -47,7 +49,19 @@ def numbers(features: Features, key: str, subject: str) -> Tensor:
     return arrays.to_tensor(array, key)
 
 
-def cells(features: Features, key: str, subject: str, *, numeric: bool = False) -> Cells[Flat]:
+@overload
+def cells(
+    features: Features, key: str, subject: str, *, numeric: Literal[True]
+) -> Cells[FlatArray]: ...
+
+
+@overload
+def cells(features: Features, key: str, subject: str) -> Cells[Flat]: ...
+
+
+def cells(
+    features: Features, key: str, subject: str, *, numeric: bool = False
+) -> Cells[Flat] | Cells[FlatArray]:
     """The values of a feature by row: one each, or any number of them.
 
     Rows may be the rows of a matrix, the lists of an Arrow array, or those of a sparse or nested
@@ -62,9 +76,12 @@ def cells(features: Features, key: str, subject: str, *, numeric: bool = False) 
     Raises:
         ValueError: The feature has more than two dimensions, or is a tensor of floats.
     """
+    text = None if numeric else features.text(key)
+    if text is not None:
+        whole: Cells[Flat] = Cells(text)
+        return whole
     array = features.raw(key)
-    flattened = numeric and is_matrix(features, key)
-    if flattened and isinstance(array, Tensor | np.ndarray) and array.ndim > 2:
+    if numeric and isinstance(array, Tensor | np.ndarray) and _is_dense(array) and array.ndim > 2:
         array = array.flatten(1) if isinstance(array, Tensor) else array.reshape(len(array), -1)
     if isinstance(array, Tensor):
         if array.dtype.is_floating_point and not numeric:
@@ -80,14 +97,18 @@ def cells(features: Features, key: str, subject: str, *, numeric: bool = False) 
 
 def is_matrix(features: Features, key: str) -> bool:
     """Whether every row of a feature has the same number of values by its form: no lists."""
+    if features.is_nested_list(key):
+        return False  # also where those of this batch happen to be of one length
     array = features.raw(key)
-    if isinstance(array, Tensor):
-        return array.layout == torch.strided and not array.is_nested
-    if isinstance(array, np.ndarray):
-        return True
+    if isinstance(array, Tensor | np.ndarray):
+        return _is_dense(array)
     import pyarrow.types as pt
 
     return not pt.is_nested(array.type) or pt.is_fixed_size_list(array.type)
+
+
+def _is_dense(array: Tensor | npt.NDArray[Any]) -> bool:
+    return isinstance(array, np.ndarray) or (array.layout == torch.strided and not array.is_nested)
 
 
 def integers(array: Flat, subject: str) -> Int64s:
@@ -99,6 +120,8 @@ def integers(array: Flat, subject: str) -> Int64s:
     Raises:
         ValueError: The array holds something else.
     """
+    if isinstance(array, Text):
+        raise _unsuitable(subject, array, "integers")
     flat = array if isinstance(array, np.ndarray) else _integers_of_arrow(array)
     if flat.dtype.kind in "iub":
         if flat.dtype == np.uint64 and flat.max(initial=0) > np.iinfo(np.int64).max:
@@ -128,6 +151,8 @@ def encode_text(
     Raises:
         ValueError: The array holds something else.
     """
+    if isinstance(array, Text):
+        return encode(array)
     if is_dictionary_of_text(array):
         return cache.codes(array, encode)
     if is_text(array):
@@ -139,12 +164,14 @@ def encode_text(
 
 def is_text(array: Flat) -> bool:
     """Whether an array holds strings or bytes, be it as a dictionary."""
+    if isinstance(array, Text):
+        return True
     if isinstance(array, np.ndarray):
         return array.dtype.kind in "SU"
     return is_dictionary_of_text(array) or _is_textual_type(array.type)
 
 
-def is_dictionary_of_text(array: Flat) -> bool:
+def is_dictionary_of_text(array: FlatArray) -> bool:
     """Whether an array is an Arrow dictionary array of strings or bytes."""
     if isinstance(array, np.ndarray):
         return False
@@ -163,7 +190,7 @@ def _is_textual_type(type: pa.DataType) -> bool:
     )
 
 
-def _is_number(array: Flat) -> bool:
+def _is_number(array: FlatArray) -> bool:
     """Whether an array holds integers or floats, or nothing but missing values."""
     if isinstance(array, np.ndarray):
         return array.dtype.kind in "iuf"
@@ -173,7 +200,7 @@ def _is_number(array: Flat) -> bool:
     return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_null(kind)
 
 
-def _cells_of_tensor(tensor: Tensor, subject: str) -> Cells[Flat]:
+def _cells_of_tensor(tensor: Tensor, subject: str) -> Cells[FlatArray]:
     tensor = tensor.detach().cpu()
     if tensor.layout == torch.strided and not tensor.is_nested:
         return _cells_of_matrix(tensor.numpy(), subject)
@@ -191,7 +218,7 @@ def _cells_of_tensor(tensor: Tensor, subject: str) -> Cells[Flat]:
     return Cells(tensor.values().numpy(), tensor.crow_indices().numpy())
 
 
-def _cells_of_matrix(array: npt.NDArray[Any], subject: str) -> Cells[Flat]:
+def _cells_of_matrix(array: npt.NDArray[Any], subject: str) -> Cells[FlatArray]:
     if array.ndim == 0 or array.ndim > 2:
         raise _wrong_rank(subject, array.ndim)
     if array.ndim == 1 or array.shape[1] == 1:
@@ -200,7 +227,7 @@ def _cells_of_matrix(array: npt.NDArray[Any], subject: str) -> Cells[Flat]:
     return Cells(array.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
 
 
-def _cells_of_arrow(array: ArrowArray, subject: str) -> Cells[Flat]:
+def _cells_of_arrow(array: ArrowArray, subject: str) -> Cells[FlatArray]:
     import pyarrow as pa
     import pyarrow.compute
 
@@ -215,7 +242,7 @@ def _cells_of_arrow(array: ArrowArray, subject: str) -> Cells[Flat]:
     return _ragged(flat, counts.to_numpy(zero_copy_only=False))
 
 
-def _ragged(values: Flat, counts: npt.ArrayLike) -> Cells[Flat]:
+def _ragged(values: FlatArray, counts: npt.ArrayLike) -> Cells[FlatArray]:
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     return Cells(values, offsets.astype(np.int64))
 
@@ -261,6 +288,7 @@ _WAYS_OUT = {
 
 
 def _unsuitable(subject: str, array: Flat, expected: str) -> ValueError:
+    array = array.source if isinstance(array, Text) else array
     kind = array.dtype.name if isinstance(array, np.ndarray) else str(array.type)
     return ValueError(
         f"{subject} needs {expected}, but its feature holds values of type {kind}"
