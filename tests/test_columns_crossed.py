@@ -66,11 +66,20 @@ def test_the_hash_key() -> None:
 
 def test_every_combination_of_several_values() -> None:
     got = ids(
-        ["a", "b", "d"], a=np.array([["x", "y"], ["z", ""]]), b=[[1, 2], [3, -1]], d=["m", "n"]
+        ["a", "b", "d"],
+        a=np.array([["x", "y"], ["z", ""]]),
+        b=np.array([[1, 2], [3, -1]]),
+        d=["m", "n"],
     )
     assert got == [[32970, 750900, 820776, 816751], [454737, 27220, 803940, 6225]]
-    got = ids(["a", "b"], a=np.array([["x", "", "y"]]), b=[[1, -1]])
+    got = ids(["a", "b"], a=np.array([["x", "", "y"]]), b=np.array([[1, -1]]))
     assert got == [[331080, 486159, 668748, 150657, 283658, 713545]]
+
+
+def test_lists_of_one_length_are_lists() -> None:
+    ragged = ids(["b", "a"], a=[[1, 2], [3]], b=["x", "y"])
+    assert ids(["b", "a"], a=[[1, 2]], b=["x"]) == ragged[:1]
+    assert ids(["b", "a"], a=np.array([[1, 2]]), b=["x"]) != ragged[:1]
 
 
 def test_an_unknown_value_is_crossed_and_a_missing_one_is_not() -> None:

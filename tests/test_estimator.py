@@ -580,7 +580,7 @@ class TestWrongUse:
 
     def test_columns_that_are_none(self, tmp_path):
         with pytest.raises(
-            ValueError, match="feature_columns has 'age', a str: every item must be a column"
+            ValueError, match=r"feature_columns has 'age' \(str\): every item must be a column"
         ):
             torchest.LinearClassifier(["age"], tmp_path)
         with pytest.raises(ValueError, match="feature_columns is empty"):
