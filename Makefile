@@ -5,16 +5,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench demo test lint campaign clean
+.PHONY: bench demo test lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not campaign"
-
-campaign: $(INSTALLED)
-	$(BIN)/python -m pytest -m campaign
+	$(BIN)/python -m pytest
 
 # With TF_PYTHON=<the Python of an environment with TensorFlow> also in comparison to TensorFlow.
 bench: $(INSTALLED)

@@ -32,7 +32,7 @@ class RunConfig:
             two to None, without giving the other, switches checkpoints off.
         session_config: Means nothing here; accepted so that old code runs, and logged.
         keep_checkpoint_max: How many checkpoints to keep; None or 0 keeps all.
-        keep_checkpoint_every_n_hours: Besides those, keep one every so many hours.
+        keep_checkpoint_every_n_hours: Has no effect yet: checkpoints are kept by number only.
         log_step_count_steps: Log the loss and the speed every so many steps; None switches it off.
         train_distribute: Means nothing here; processes are started by torchrun.
         device_fn: Means nothing here; accepted and logged.
