@@ -381,7 +381,7 @@ FORMS = {
     "pandas category": lambda: category(sorted(set(TOWNS))),
     "pandas category, reordered": lambda: category(sorted(set(TOWNS))[::-1]),
     "pandas category, unused": lambda: category(["q", *sorted(set(TOWNS)), "r"]),
-    "pandas category, ordered": lambda: FORMS["pandas category"]().cat.as_ordered(),
+    "pandas category, ordered": lambda: pd.Series(pd.Categorical(TOWNS, ordered=True)),
     "Arrow string": lambda: pa.array(TOWNS),
     "Arrow large_string": lambda: pa.array(TOWNS, pa.large_string()),
     "Arrow binary": lambda: pa.array([word.encode() for word in TOWNS], pa.binary()),

@@ -121,9 +121,11 @@ class Features(MutableMapping[str, Any]):
 
     def expect(self, columns: Iterable[FeatureColumn]) -> None:
         """Hashes the texts of columns that are to be encoded, all together, which is faster."""
-        keys = {key for column in columns for key in column.feature_keys if key in self._given}
+        keys = dict.fromkeys(key for column in columns for key in column.feature_keys)
         texts = []
-        for key in keys:
+        for key in keys:  # in order, so that always the same feature is found to be too short
+            if key not in self._given:
+                continue
             # What is wrong with a feature comes up where its column is encoded.
             with contextlib.suppress(TypeError, ValueError):
                 texts.append(self.text(key))
