@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -199,14 +200,14 @@ class _Count:
 
 
 def _batches(dataset: Any) -> Iterator[Any]:
+    given = batches(dataset)
     if is_endless(dataset):
         if isinstance(dataset, Dataset):
             raise ValueError(
                 "The dataset has no end: make it with num_epochs=1, or give dataset.take(number of batches)."
             )
-        yield next(batches(dataset))[0]  # one batch, which an estimator would repeat
-        return
-    for features, _ in batches(dataset):
+        given = itertools.islice(given, 1)  # one batch, which an estimator would repeat
+    for features, _ in given:
         yield features
 
 
