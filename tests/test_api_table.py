@@ -65,12 +65,6 @@ DEVIATIONS = {
     "tf.estimator.DNNLinearCombinedEstimator": Deviation(
         "takes what all other estimators take", extra=("warm_start_from",)
     ),
-    "tf.estimator.MultiHead.update_metrics": TAKES_MODE,
-    "tf.estimator.MultiLabelHead.update_metrics": TAKES_MODE,
-    "tf.estimator.RegressionHead.update_metrics": TAKES_MODE,
-    "tf.estimator.RegressionHead.predictions": Deviation(
-        "takes keys, as the abstract Head of tf.estimator does", extra=("keys",)
-    ),
     "tf.estimator.NanTensorHook": Deviation(
         "the loss of a step has the name loss; how often it is read from the device is a choice",
         extra=("every_steps",),
