@@ -237,3 +237,8 @@ def test_normalizers_that_return_something_else() -> None:
         encode(numeric_column("age", normalizer_fn=lambda x: torch.cat([x, x], 1)), [1, 2])
     with pytest.raises(TypeError, match="normalizer_fn of column 'age' returned a list"):
         encode(numeric_column("age", normalizer_fn=lambda x: x.tolist()), [1, 2])
+
+
+def test_infinities_of_both_signs_are_numbers() -> None:
+    given = [float("inf"), -float("inf"), 1.0]
+    assert numeric_column("age").encode(Features({"age": given})).flatten().tolist() == given
