@@ -129,3 +129,42 @@ def test_a_newer_format_is_refused(tmp_path):
     )
     with pytest.raises(ValueError, match="has format version 99, this torchest reads up to 1"):
         Checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "index", [b"", b"[]", b"{}", b"\xff\xfe", b'model_checkpoint_path: "model.ckpt-1"']
+)
+def test_a_list_of_checkpoints_that_is_none_is_refused(tmp_path, index):
+    (tmp_path / "checkpoint").write_bytes(index)
+    with pytest.raises(ValueError, match="is not the list of checkpoints that torchest writes"):
+        latest_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["", "inside"])
+def test_a_file_as_the_directory_is_refused(tmp_path, inside):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file.* cannot be a model_dir"):
+        latest_checkpoint(tmp_path / "file" / inside)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b'{"global_step": 1}'])
+def test_a_damaged_state_is_told(tmp_path, content):
+    path = write_checkpoint(tmp_path, 1, contents, keep=5)
+    (tmp_path / "model.ckpt-1" / "state.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"model.ckpt-1' is damaged: its state\.json"):
+        Checkpoint(path)
+
+
+@pytest.mark.parametrize("file", ["model", "optimizer"])
+@pytest.mark.parametrize("keeps", [0, 20, None])
+def test_damaged_tensors_are_told(tmp_path, file, keeps):
+    path = write_checkpoint(tmp_path, 1, contents, keep=5)
+    tensors = tmp_path / "model.ckpt-1" / f"{file}.safetensors"
+    if keeps is None:
+        tensors.unlink()
+    else:
+        tensors.write_bytes(tensors.read_bytes()[:keeps])
+    checkpoint = Checkpoint(path)
+    for read in (getattr(checkpoint, file), checkpoint.names, lambda: checkpoint.tensor("none")):
+        with pytest.raises(ValueError, match=rf"is damaged: its {file}\.safetensors"):
+            read()

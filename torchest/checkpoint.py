@@ -67,32 +67,34 @@ class Checkpoint:
         self.path = Path(path)
         try:
             state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
+            version, self.global_step = state["format_version"], int(state["global_step"])
         except (FileNotFoundError, NotADirectoryError):
             raise ValueError(
-                f"checkpoint_path={str(path)!r} is not a checkpoint: it has no {_STATE}. Give a "
-                "directory such as 'model_dir/model.ckpt-100', or leave it out to use the newest."
+                f"{str(path)!r} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
+                "'model_dir/model.ckpt-100', written by torchest; leave checkpoint_path out to use the newest."
             ) from None
-        if state["format_version"] > FORMAT_VERSION:
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._damaged(_STATE) from error
+        if version > FORMAT_VERSION:
             raise ValueError(
-                f"The checkpoint {str(path)!r} has format version {state['format_version']}, this "
+                f"The checkpoint {str(path)!r} has format version {version}, this "
                 f"torchest reads up to {FORMAT_VERSION}: it was written by a newer torchest."
             )
         self.state: dict[str, Any] = state
-        self.global_step: int = state["global_step"]
 
     def model(self) -> dict[str, Tensor]:
         """Parameters and buffers by name, on the CPU."""
-        return safetensors.torch.load_file(self.path / _MODEL)
+        return self._tensors(_MODEL)
 
     def optimizer(self) -> dict[str, Tensor]:
         """Optimizer slots by name, on the CPU."""
-        return safetensors.torch.load_file(self.path / _OPTIMIZER)
+        return self._tensors(_OPTIMIZER)
 
     def names(self) -> list[str]:
         """The names of all parameters, buffers and optimizer slots, sorted."""
         found: list[str] = []
         for file in (_MODEL, _OPTIMIZER):
-            with safetensors.safe_open(self.path / file, framework="pt") as tensors:
+            with self._opened(file) as tensors:
                 found.extend(tensors.keys())
         return sorted(found)
 
@@ -103,11 +105,27 @@ class Checkpoint:
             KeyError: There is none of that name.
         """
         for file in (_MODEL, _OPTIMIZER):
-            with safetensors.safe_open(self.path / file, framework="pt") as tensors:
+            with self._opened(file) as tensors:
                 if name in tensors.keys():  # noqa: SIM118 - not a dict
                     tensor: Tensor = tensors.get_tensor(name)
                     return tensor
         raise KeyError(name)
+
+    def _tensors(self, file: str) -> dict[str, Tensor]:
+        with self._opened(file) as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+
+    def _opened(self, file: str) -> Any:
+        try:
+            return safetensors.safe_open(self.path / file, framework="pt")
+        except (FileNotFoundError, safetensors.SafetensorError) as error:
+            raise self._damaged(file) from error
+
+    def _damaged(self, file: str) -> ValueError:
+        return ValueError(
+            f"The checkpoint {str(self.path)!r} is damaged: its {file} is missing or not whole. Move it out of the "
+            "directory, to go on from the checkpoint before it."
+        )
 
 
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
@@ -172,10 +190,19 @@ def _read_index(directory: Path) -> tuple[str | None, list[str]]:
     """The newest checkpoint's name and all names, oldest first, of those that are on the disk."""
     try:
         index = json.loads((directory / _INDEX).read_text(encoding="utf-8"))
+        newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
     except FileNotFoundError:
         return None, []
-    kept = [name for name in index["all_model_checkpoint_paths"] if (directory / name).is_dir()]
-    newest = index["model_checkpoint_path"]
+    except NotADirectoryError:
+        raise ValueError(
+            f"{str(directory)!r} cannot be a model_dir, as it is, or lies in, a file: give a directory."
+        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{str(directory / _INDEX)!r} is not the list of checkpoints that torchest writes (TensorFlow writes one "
+            "under this name, too). Use another model_dir; or delete the file, if it was damaged."
+        ) from error
+    kept = [name for name in listed if (directory / name).is_dir()]
     return (newest if newest in kept else kept[-1] if kept else None), kept
 
 
