@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 import torch
 
 from torchest.columns.ids import Ids
@@ -52,3 +53,18 @@ def test_what_the_first_batch_was_used_for_is_ready_in_the_others():
 
 def test_an_empty_source_has_no_first_batch():
     assert Feed([], CPU).first() is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_no_more_batches_are_asked_for_than_are_wanted(count):
+    asked = []
+
+    def source():
+        for number in range(9):
+            asked.append(number)
+            yield {"x": [float(number)]}, [number]
+
+    feed = Feed(source(), CPU)
+    assert [int(labels) for _, labels in feed.batches(count)] == list(range(count))
+    feed.close()
+    assert asked == list(range(count))

@@ -66,9 +66,8 @@ def run_evaluation(
 
     _log.info("Starting evaluation at %s", time.strftime("%Y-%m-%dT%H:%M:%S"))
     began = time.monotonic()
-    for _ in run_steps(
-        feed.batches(), step, session, [*hooks, ProgressBarHook("evaluating", steps)]
-    ):
+    all_hooks = [*hooks, ProgressBarHook("evaluating", steps)]
+    for _ in run_steps(feed.batches(steps), step, session, all_hooks):
         pass
     results = {name: np.float32(metric.compute()) for name, metric in sorted(merged.items())}
     results[MetricKeys.GLOBAL_STEP] = np.int64(session.global_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,8 @@ class Feed:
                 break
         return self._first
 
-    def batches(self) -> Iterator[tuple[Any, Any]]:
-        """All batches.
+    def batches(self, count: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """All batches, or the first `count`, which is at least 1; the source is not asked for more.
 
         What the model used of the first batch is made ready for all others in the background.
         """
@@ -51,8 +52,9 @@ class Feed:
             return
         yield first
         used = first[0].usage.copy() if isinstance(first[0], Features) else None
+        others = itertools.islice(self._source, None if count is None else count - 1)
         self._ahead = in_background(
-            (self._on_device(features, labels, used) for features, labels in self._source), _AHEAD
+            (self._on_device(features, labels, used) for features, labels in others), _AHEAD
         )
         yield from self._ahead
 

@@ -66,7 +66,8 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         if last_step is not None:
             all_hooks.append(StopAtStepHook(last_step=last_step))
         spec = None
-        for spec in run_steps(feed.batches(), step, session, all_hooks):  # noqa: B007
+        batches = feed.batches(None if last_step is None else last_step - session.global_step)
+        for spec in run_steps(batches, step, session, all_hooks):  # noqa: B007
             pass
     if spec is not None:
         _log.info("Loss for final step: %s.", session.run("loss"))
