@@ -195,3 +195,8 @@ def test_new_iterators_and_containers_may_come_again():
         assert call(lambda: pairs) is pairs
         assert len(list(batches(call(lambda: iter(pairs))))) == 1
         assert len(list(batches(call(lambda: (pair for pair in pairs))))) == 1
+
+
+@pytest.mark.parametrize("source", [({"x": []}, []), {"x": torch.empty(0)}, torch.empty(0, 2)])
+def test_one_batch_without_rows_is_not_repeated(source):
+    assert list(batches(source)) == []

@@ -56,7 +56,8 @@ def call_input_fn(input_fn: Any, mode: str, params: Any, config: Any) -> Any:
 def batches(source: Any) -> Iterator[tuple[Any, Any]]:
     """The batches of what an input_fn returned, as (features, labels); labels are None if there are none.
 
-    A tuple of features and labels, and features alone, are one batch, which is repeated for ever.
+    A tuple of features and labels, and features alone, are one batch, which is repeated for ever, unless it
+    has no rows.
     A DataFrame becomes the dict of its columns. Nothing else is converted here.
 
     Raises:
@@ -64,7 +65,8 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
         ValueError: The elements are single rows.
     """
     if _is_one_batch(source):
-        return _repeated(_as_batch(source))
+        batch = _as_batch(source)
+        return iter(()) if _has_no_rows(batch[0]) else _repeated(batch)
     if (
         isinstance(source, Mapping)
         or not isinstance(source, Iterable)
@@ -79,6 +81,15 @@ def is_endless(source: Any) -> bool:
     if isinstance(source, Dataset):
         return source.cardinality() == math.inf
     return _is_one_batch(source)
+
+
+def _has_no_rows(features: Any) -> bool:
+    columns = features.values() if isinstance(features, Mapping) else [features]
+    return any(
+        column.size(0) == 0 if isinstance(column, torch.Tensor) else len(column) == 0
+        for column in columns
+        if hasattr(column, "__len__")
+    )
 
 
 def _repeated(batch: tuple[Any, Any]) -> Iterator[tuple[Any, Any]]:
