@@ -39,7 +39,9 @@ def test_tables_are_called_by_their_categorical_columns():
     assert names(model) == ["embeddings.C1.weight", "embeddings.C2.weight"]
 
 
-@pytest.mark.parametrize("key", ["type", "keys", "a.b", "日本", "weight", "width", "name", "a b/c"])
+@pytest.mark.parametrize(
+    "key", ["type", "training", "keys", "a.b", "日本", "weight", "width", "name", "a b/c"]
+)
 @pytest.mark.parametrize("layer", [DenseFeatures, SequenceFeatures])
 def test_any_name_is_allowed(layer, key):
     source = identity(key) if layer is DenseFeatures else of_sequences(key)

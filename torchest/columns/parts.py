@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class Parts(nn.Module):
-    """A module with parts that are called by columns, also `type` or `a.b`, as torch does not allow.
+    """A module with parts that are called by columns, also `type`, `training` or `a.b`, as torch does not allow.
 
     Only the strict check of `load_state_dict` splits names at dots; here it goes by whole names.
 
@@ -33,6 +36,13 @@ class Parts(nn.Module):
         found = self._modules[name]
         assert found is not None
         return found
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, also with a part called `training`, which torch would take for the mode."""
+        self.__dict__["training"] = mode
+        for child in self.children():
+            child.train(mode)
+        return self
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *rest: Any, **more: Any
