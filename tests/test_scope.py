@@ -98,3 +98,13 @@ def test_wrong_arguments_are_named(name, factory, message):
     scope = Scope(CPU, training=True)
     with scope.creating(), pytest.raises(TypeError, match=message):
         made(scope, name, factory)
+
+
+@pytest.mark.parametrize(("first", "second"), [("net", "net.hidden"), ("net.hidden", "net")])
+def test_a_name_that_goes_on_from_another_is_refused(first, second):
+    scope = Scope(CPU, training=True)
+    with scope.creating():
+        made(scope, first, lambda: nn.Linear(1, 1))
+        made(scope, "network", lambda: nn.Linear(1, 1))
+        with pytest.raises(ValueError, match=rf"\('{second}'\): there is '{first}' too"):
+            made(scope, second, lambda: nn.Linear(1, 1))

@@ -38,7 +38,7 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
     device that the model runs on, so make an optimizer from the module that this function returned.
 
     Args:
-        name: A name of its own in the model.
+        name: A name of its own in the model, not one that goes on from another's with a dot.
         factory: Makes the object, without arguments.
 
     Returns:
@@ -46,6 +46,7 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
 
     Raises:
         RuntimeError: Called outside a model_fn, or for a new name after the first batch.
+        ValueError: Tensors in checkpoints could not be told from those of another name.
         TypeError: `factory` cannot be called, or what it made cannot be kept in a checkpoint.
     """
     try:
@@ -99,6 +100,7 @@ class Scope:
             existing: T = self.objects[name]
             return existing
         self._check_name(name, factory)
+        self._check_prefixes(name)
         if self._creation is None:
             raise RuntimeError(
                 f"get_or_create({name!r}) came after the first batch: every object has to be made the first "
@@ -147,6 +149,14 @@ class Scope:
                 f"get_or_create({name!r}): factory must be a function that makes the object, not a "
                 f"{type(factory).__name__}. Write `lambda: ...` around it, so that it is made only once."
             )
+
+    def _check_prefixes(self, name: str) -> None:
+        for other in self.objects:
+            if name.startswith(f"{other}.") or other.startswith(f"{name}."):
+                raise ValueError(
+                    f"get_or_create({name!r}): there is {other!r} too, and one name goes on from the other with a dot, "
+                    "so that their tensors could not be told apart in a checkpoint. Use '_' for the dot."
+                )
 
 
 class _Creation:
