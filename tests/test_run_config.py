@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from torchest.run_config import RunConfig
@@ -39,6 +41,8 @@ def test_a_copy_saved_by_steps_is_not_saved_by_seconds():
         ({"save_summary_steps": -1}, "save_summary_steps=-1 must be a number of at least 0"),
         ({"keep_checkpoint_max": -1}, "keep_checkpoint_max=-1 must be a number of at least 0"),
         ({"log_step_count_steps": 0}, "log_step_count_steps=0 must be a number above 0"),
+        ({"log_step_count_steps": "10"}, "log_step_count_steps='10' must be a number above 0"),
+        ({"model_dir": 5}, "model_dir=5 must be the path of a directory"),
         ({"tf_random_seed": 1.5}, r"tf_random_seed=1\.5 must be a whole number"),
         ({"keep_checkpoint_every_n_hours": 0}, "keep_checkpoint_every_n_hours=0 must be"),
     ],
@@ -46,6 +50,10 @@ def test_a_copy_saved_by_steps_is_not_saved_by_seconds():
 def test_wrong_arguments_are_named(given, message):
     with pytest.raises(ValueError, match=message):
         RunConfig(**given)
+
+
+def test_a_directory_may_be_any_path():
+    assert RunConfig(model_dir=Path("a", "b")).model_dir == str(Path("a", "b"))
 
 
 def test_fields_without_meaning_are_known():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,6 +73,8 @@ class RunConfig:
     checkpoint_save_graph_def: bool = True
 
     def __post_init__(self) -> None:
+        if self.model_dir is not None:
+            object.__setattr__(self, "model_dir", self._path("model_dir"))
         self._resolve_saving()
         for name in ("save_checkpoints_steps", "save_checkpoints_secs", "log_step_count_steps"):
             self._check(name, self._is_none_or(name, at_least=1), "a number above 0, or None")
@@ -116,9 +120,14 @@ class RunConfig:
         object.__setattr__(self, "save_checkpoints_steps", steps)
         object.__setattr__(self, "save_checkpoints_secs", secs)
 
+    def _path(self, name: str) -> str:
+        value = getattr(self, name)
+        self._check(name, isinstance(value, str | os.PathLike), "the path of a directory, or None")
+        return os.fsdecode(value)
+
     def _is_none_or(self, name: str, at_least: int) -> bool:
         value = getattr(self, name)
-        return value is None or value >= at_least
+        return value is None or (isinstance(value, numbers.Real) and float(value) >= at_least)
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
