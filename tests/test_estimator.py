@@ -100,6 +100,20 @@ class TestTraining:
         for name, value in net.state_dict().items():
             assert np.array_equal(estimator.get_variable_value(f"net.{name}"), value.numpy())
 
+    def test_no_more_is_read_than_is_trained_and_evaluated_on(self, tmp_path):
+        read = []
+
+        def input_fn():
+            for number in range(100):
+                read.append(number)
+                yield {"x": torch.ones(2, 1), "y": torch.ones(2, 5)}
+
+        model = torchest.Estimator(toy_model_fn, tmp_path, QUIET)
+        model.train(input_fn, steps=3)
+        model.train(input_fn, max_steps=7)
+        model.evaluate(input_fn, steps=2)
+        assert read == [0, 1, 2, 0, 1, 2, 3, 0, 1]
+
     def test_a_second_train_goes_on(self, tmp_path):
         torchest.Estimator(toy_model_fn, tmp_path, QUIET.replace(tf_random_seed=1)).train(
             toy_input_fn, steps=3
@@ -362,6 +376,10 @@ class TestPrediction:
         ):
             next(estimator.predict(first_rows(), predict_keys=["outptu"]))
 
+    def test_no_keys_are_all_keys(self, tmp_path):
+        model = torchest.Estimator(toy_model_fn, tmp_path)
+        assert set(next(model.predict(toy_input_fn, predict_keys=[]))) == {"output", "x"}
+
     def test_nothing_happens_before_the_first_result_is_asked_for(self, tmp_path):
         def broken():
             raise RuntimeError("asked for input")
@@ -485,12 +503,57 @@ class TestWrongUse:
         [
             ({"steps": 5, "max_steps": 5}, "steps=5 and max_steps=5 cannot both be given"),
             ({"steps": 0}, "steps=0 must be above 0; None sets no limit"),
+            ({"steps": "10"}, "steps='10' must be a whole number"),
+            ({"max_steps": 2.5}, r"max_steps=2\.5 must be a whole number"),
             ({"max_steps": -1}, "max_steps=-1 must be above 0; None sets no limit"),
         ],
     )
     def test_steps(self, tmp_path, given, message):
         with pytest.raises(ValueError, match=message):
             torchest.Estimator(toy_model_fn, tmp_path).train(toy_input_fn, **given)
+
+    @pytest.mark.parametrize(
+        ("hooks", "message"),
+        [
+            ("hook", "hooks is 'hook' and must be a list"),
+            (torchest.SessionRunHook(), "hooks is .* and must be a list"),
+            (
+                [print],
+                "hooks has <built-in function print>, and every item must be a SessionRunHook",
+            ),
+            ([torchest.SessionRunHook], r"or of a subclass of it: write SessionRunHook\(\.\.\.\)"),
+        ],
+    )
+    def test_hooks(self, tmp_path, hooks, message):
+        model = torchest.Estimator(toy_model_fn, tmp_path, QUIET)
+        with pytest.raises(TypeError, match=message):
+            model.train(toy_input_fn, hooks=hooks, steps=1)
+        with pytest.raises(TypeError, match=message):
+            model.evaluate(toy_input_fn, hooks=hooks, steps=1)
+        with pytest.raises(TypeError, match=message):
+            next(model.predict(toy_input_fn, hooks=hooks))
+
+    def test_saving_listeners(self, tmp_path):
+        model = torchest.Estimator(toy_model_fn, tmp_path, QUIET)
+        with pytest.raises(TypeError, match="saving_listeners has 'x', and every item must be"):
+            model.train(toy_input_fn, saving_listeners=["x"], steps=1)
+
+    def test_hooks_of_a_model_fn(self, tmp_path):
+        def model_fn(features, labels, mode):
+            return toy_model_fn(features, labels, mode)._replace(training_hooks=("x",))
+
+        with pytest.raises(TypeError, match="training_hooks has 'x', and every item must be"):
+            torchest.Estimator(model_fn, tmp_path, QUIET).train(toy_input_fn, steps=1)
+
+    @pytest.mark.parametrize("n_classes", [0, 1, "2", 2.5])
+    def test_the_number_of_classes(self, n_classes):
+        with pytest.raises(ValueError, match=f"n_classes={n_classes!r} must be .* at least 2"):
+            torchest.LinearClassifier([columns.numeric_column("x")], n_classes=n_classes)
+
+    def test_one_batch_without_rows(self, tmp_path):
+        model = torchest.LinearClassifier([columns.numeric_column("x")], tmp_path)
+        with pytest.raises(ValueError, match="The input is empty"):
+            model.train(lambda: ({"x": np.zeros(0)}, np.zeros(0)), steps=1)
 
     def test_a_misspelt_feature(self, tmp_path):
         with pytest.raises(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import numbers
 import os
 import tempfile
 import threading
@@ -24,7 +25,8 @@ from torchest.distributed.strategy import Strategy
 from torchest.errors import suggest
 from torchest.evaluation import run_evaluation, write_evaluation
 from torchest.feed import Feed
-from torchest.hooks.base import Session
+from torchest.hooks.base import Session, SessionRunHook, all_of
+from torchest.hooks.checkpoint_saver import CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
 from torchest.inputs.source import call_input_fn
 from torchest.keys import ModeKeys
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from torchest.hooks.base import SessionRunHook
-    from torchest.hooks.checkpoint_saver import CheckpointSaverListener
     from torchest.spec import EstimatorSpec
 
 _log = logging.getLogger("torchest")
@@ -151,7 +151,9 @@ class Estimator:
             CheckpointMismatchError: `model_dir` holds a checkpoint of another model.
             NanLossDuringTrainingError: The loss became NaN.
         """
-        _check_steps(steps, max_steps)
+        steps, max_steps = _checked_steps(steps, max_steps)
+        hooks = all_of(SessionRunHook, "hooks", hooks)
+        listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
         path = latest_checkpoint(self.model_dir)
         start = 0 if path is None else Checkpoint(path).global_step
         last_step = max_steps if steps is None else start + steps
@@ -170,8 +172,8 @@ class Estimator:
                 Session(model.scope, model.state, start),
                 self._strategy,
                 self._config,
-                [*(hooks or ()), *chief_hooks, *own.training],
-                list(saving_listeners or ()),
+                [*hooks, *chief_hooks, *own.training],
+                listeners,
                 last_step,
             )
         return self
@@ -201,13 +203,13 @@ class Estimator:
         Raises:
             ValueError: The input is empty, or an argument is wrong.
         """
-        _check_positive("steps", steps)
+        steps = _checked_count("steps", steps)
+        hooks = all_of(SessionRunHook, "hooks", hooks)
         model, path, step = self._restored_from(checkpoint_path, "evaluate")
         with self._feed(input_fn, ModeKeys.EVAL) as feed:
             own = model.create(*_first(feed, ModeKeys.EVAL), ModeKeys.EVAL, path)
             session = Session(model.scope, model.state, step)
-            all_hooks = [*(hooks or ()), *own.evaluation]
-            results = run_evaluation(model, feed, session, all_hooks, steps)
+            results = run_evaluation(model, feed, session, [*hooks, *own.evaluation], steps)
         write_evaluation(results, Path(self.eval_dir(name)), path)
         return results
 
@@ -236,6 +238,7 @@ class Estimator:
         Raises:
             ValueError: An argument is wrong.
         """
+        hooks = all_of(SessionRunHook, "hooks", hooks)
         model, path, step = self._restored_from(checkpoint_path, "predict")
         with self._feed(input_fn, ModeKeys.PREDICT) as feed:
             first = feed.first()
@@ -243,7 +246,7 @@ class Estimator:
                 return
             own = model.create(first[0], None, ModeKeys.PREDICT, path)
             session = Session(model.scope, model.state, step)
-            all_hooks = [*(hooks or ()), *own.prediction]
+            all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
                 run_prediction(model, feed, session, all_hooks, predict_keys)
             ) as batches:
@@ -384,16 +387,22 @@ def _copied(params: dict[str, Any] | None) -> dict[str, Any]:
     return copy.deepcopy(params) if params is not None else {}
 
 
-def _check_steps(steps: int | None, max_steps: int | None) -> None:
+def _checked_steps(steps: int | None, max_steps: int | None) -> tuple[int | None, int | None]:
     if steps is not None and max_steps is not None:
         raise ValueError(
             f"steps={steps} and max_steps={max_steps} cannot both be given: steps counts from here, max_steps from the "
             "first step ever. Leave one out."
         )
-    _check_positive("steps", steps)
-    _check_positive("max_steps", max_steps)
+    return _checked_count("steps", steps), _checked_count("max_steps", max_steps)
 
 
-def _check_positive(name: str, value: int | None) -> None:
-    if value is not None and value <= 0:
+def _checked_count(name: str, value: Any) -> int | None:
+    """None, or a whole number above 0, which may be written as 1e6."""
+    if value is None:
+        return None
+    count: Any = value  # numbers.Real cannot be made an int, to mypy
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or count % 1 != 0:
+        raise ValueError(f"{name}={value!r} must be a whole number; None sets no limit.")
+    if count <= 0:
         raise ValueError(f"{name}={value} must be above 0; None sets no limit.")
+    return int(count)

@@ -35,7 +35,7 @@ def run_prediction(
         feed: The batches.
         session: The model as hooks see it.
         hooks: The user's.
-        keys: Which predictions to give; None: all.
+        keys: Which predictions to give; None or none: all.
 
     Yields:
         For each batch its predictions as numpy, a dict if the model gives a dict.
@@ -70,7 +70,7 @@ def examples(batch: Any) -> Iterator[Any]:
 
 
 def _selected(predictions: Any, keys: Sequence[str] | str | None) -> Any:
-    if keys is None:
+    if not keys:
         return predictions
     if not isinstance(predictions, Mapping):
         raise ValueError(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from torchest.checkpoint import Checkpoint
+from torchest.hooks.base import SessionRunHook, all_of
 from torchest.keys import ModeKeys
 from torchest.object_state import ObjectState
 from torchest.scope import Scope
 
 if TYPE_CHECKING:
-    from torchest.hooks.base import SessionRunHook
     from torchest.model_fn import ModelFn
     from torchest.spec import EstimatorSpec
 
@@ -69,10 +69,10 @@ class RunningModel:
             if checkpoint_path is not None:
                 self.state.restore(Checkpoint(checkpoint_path), training=self._training)
             self._created[mode] = ModelHooks(
-                tuple(spec.training_chief_hooks),
-                tuple(spec.training_hooks),
-                tuple(spec.evaluation_hooks),
-                tuple(spec.prediction_hooks),
+                all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
+                all_of(SessionRunHook, "training_hooks", spec.training_hooks),
+                all_of(SessionRunHook, "evaluation_hooks", spec.evaluation_hooks),
+                all_of(SessionRunHook, "prediction_hooks", spec.prediction_hooks),
             )
             return self._created[mode]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
+from torchest.heads.arguments import whole_number
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
 from torchest.keys import ModeKeys
@@ -50,7 +51,7 @@ def classifier_head(
     loss_reduction: str,
 ) -> Head:
     """The head of a classifier: one logit for two classes, one for each of more."""
-    if n_classes == 2:
+    if whole_number("n_classes", n_classes, at_least=2) == 2:
         return BinaryClassHead(
             weight_column, label_vocabulary=label_vocabulary, loss_reduction=loss_reduction
         )

@@ -12,8 +12,8 @@ A value is read from the device only when a hook asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torchest.checkpoint import Contents
     from torchest.object_state import ObjectState
     from torchest.scope import Scope
+
+Item = TypeVar("Item")
 
 
 class SessionRunArgs(NamedTuple):
@@ -159,6 +161,31 @@ class SessionRunHook:
 
     def on_error(self, exception: BaseException) -> None:
         """The loop has ended by an exception: close what was opened."""
+
+
+def all_of(kind: type[Item], argument: str, given: Iterable[Any] | None) -> tuple[Item, ...]:
+    """What a user gave as a list of hooks or of listeners; none for None.
+
+    Args:
+        kind: What each item must be an object of.
+        argument: The argument that the list was given as.
+        given: The list.
+
+    Raises:
+        TypeError: It is no list, or an item is something else.
+    """
+    if given is None:
+        return ()
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"{argument} is {given!r} and must be a list, such as [{kind.__name__}()].")
+    found = tuple(given)
+    for item in found:
+        if not isinstance(item, kind):
+            made = f": write {item.__name__}(...)" if isinstance(item, type) else ""
+            raise TypeError(
+                f"{argument} has {item!r}, and every item must be a {kind.__name__}, or of a subclass of it{made}."
+            )
+    return found
 
 
 def _as_numpy(value: Any) -> Any:
