@@ -12,6 +12,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -52,19 +53,13 @@ class FixedLenFeature:
 
     def _checked_default(self) -> Any:
         """One value, or tuples within tuples, so that specs can be compared and hashed."""
-        is_text = self.dtype in (str, bytes)
-        given = np.asarray(self.default_value, dtype=object if is_text else None)
+        given = np.asarray(self.default_value, dtype=object)
         if given.shape not in ((), self.shape):
             raise ValueError(
                 f"default_value is {self.default_value!r}, of shape {given.shape}: give one value, or values of the "
                 f"shape {self.shape}."
             )
-        fits = (
-            all(isinstance(value, str | bytes) for value in given.reshape(-1).tolist())
-            if is_text
-            else given.dtype.kind in ("iuf" if self.dtype.is_floating_point else "iu")
-        )
-        if not fits:
+        if not all(_is_of(self.dtype, value) for value in given.reshape(-1).tolist()):
             raise ValueError(
                 f"default_value is {self.default_value!r}: give values of the dtype {dtype_name(self.dtype)}."
             )
@@ -102,12 +97,19 @@ def _dtype(value: Any) -> torch.dtype | type:
     if isinstance(value, str | type) and value in _NAMES:
         return _NAMES[value]
     try:
-        given: torch.dtype = torch.from_numpy(np.empty(0, np.dtype(value))).dtype
+        # numpy takes None for float64
+        given: torch.dtype = torch.from_numpy(np.empty(0, np.dtype(value or "none"))).dtype
     except TypeError:
         raise TypeError(
             f"dtype is {value!r}: give torch.float32, torch.int64, str or bytes."
         ) from None
     return given
+
+
+def _is_of(dtype: torch.dtype | type, value: Any) -> bool:
+    if isinstance(dtype, type):
+        return isinstance(value, str | bytes)
+    return isinstance(value, Real if dtype.is_floating_point else Integral)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

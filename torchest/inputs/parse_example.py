@@ -154,8 +154,9 @@ def _check_counts(key: str, spec: FixedLenFeature, column: Column, first: int) -
         )
     wrong = np.flatnonzero((column.kind != 0) & (column.counts != spec.size))
     if wrong.size:
+        count = int(column.counts[wrong[0]])
         raise ValueError(
-            f"Feature {key!r} has {column.counts[wrong[0]]} values in record {first + wrong[0]} of the batch, and "
+            f"Feature {key!r} has {count} value{'s' * (count != 1)} in record {first + wrong[0]} of the batch, and "
             f"its spec has the shape {spec.shape}: give the shape that was written, or use a VarLenFeature."
         )
 
