@@ -78,7 +78,9 @@ def test_every_combination_of_several_values() -> None:
 
 def test_lists_of_one_length_are_lists() -> None:
     ragged = ids(["b", "a"], a=[[1, 2], [3]], b=["x", "y"])
-    assert ids(["b", "a"], a=[[1, 2]], b=["x"]) == ragged[:1]
+    for make in (list, tuple, np.array, torch.tensor):
+        assert ids(["b", "a"], a=[make([1, 2])], b=["x"]) == ragged[:1]
+        assert ids(["b", "a"], a=[make([1, 2]), make([3])], b=["x", "y"]) == ragged
     assert ids(["b", "a"], a=np.array([[1, 2]]), b=["x"]) != ragged[:1]
 
 

@@ -160,7 +160,10 @@ def test_an_initializer_that_torch_does_not_have() -> None:
     ("columns", "message"),
     [
         ([], "categorical_columns is empty: give the columns that share the table."),
-        (A, f"categorical_columns is {A!r}: give a list of categorical columns."),
+        (
+            A,
+            "categorical_columns is 'a' (IdentityCategoricalColumn): give a list of categorical columns.",
+        ),
         ([A, numeric_column("x")], "categorical_columns" + NOT_CATEGORICAL),
         (
             [A, categorical_column_with_identity("b", 4)],

@@ -301,7 +301,9 @@ def _from_list(values: Sequence[Any], name: str) -> Any:
     while isinstance(leaf, (list, tuple, range)) and len(leaf):
         leaf = leaf[0]
     if isinstance(leaf, torch.Tensor) and all(isinstance(value, torch.Tensor) for value in values):
-        return torch.stack(list(values))
+        if len({value.shape for value in values}) == 1:
+            return torch.stack(list(values))
+        values = [value.numpy(force=True) for value in values]
     try:
         array = np.array(values)
     except ValueError:  # lists of differing length

@@ -277,8 +277,7 @@ WRONG = {
     "buckets of a categorical column": (
         lambda: fc.bucketized_column(IDENTITY, [1]),
         ValueError,
-        "source_column is IdentityCategoricalColumn(key='a', number_buckets=3, "
-        "default_value=None): give a column made by numeric_column.",
+        "source_column is 'a' (IdentityCategoricalColumn): give a column made by numeric_column.",
     ),
     "buckets of a matrix": (
         lambda: fc.bucketized_column(fc.numeric_column("age", (2, 2)), [18]),
@@ -385,6 +384,12 @@ WRONG = {
         lambda: fc.categorical_column_with_vocabulary_list("town", "abc"),
         ValueError,
         "vocabulary_list of column 'town' is 'abc': give a list of strings or of integers.",
+    ),
+    "a vocabulary that is a set": (
+        lambda: fc.categorical_column_with_vocabulary_list("town", {"a", "b"}),
+        ValueError,
+        "vocabulary_list of column 'town' is a set, whose order differs from run to run: "
+        "give a list, for example sorted(...).",
     ),
     "a vocabulary of huge integers": (
         lambda: fc.categorical_column_with_vocabulary_list("town", [2**70]),

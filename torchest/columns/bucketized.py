@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
 from torchest.columns.cells import Cells
 from torchest.columns.numeric import NumericColumn
@@ -76,7 +77,7 @@ def bucketized_column(
     """
     if not isinstance(source_column, NumericColumn):
         raise ValueError(
-            f"source_column is {source_column!r}: give a column made by numeric_column."
+            f"source_column is {checks.shown(source_column)}: give a column made by numeric_column."
         )
     if len(source_column.shape) > 1:
         raise ValueError(

@@ -263,6 +263,11 @@ def check_unknown(key: str, default_value: object, num_oov_buckets: object, word
 
 
 def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
+    if isinstance(words, set | frozenset):
+        raise ValueError(
+            f"vocabulary_list of column {key!r} is a set, whose order differs from run to run: give a list, for "
+            "example sorted(...)."
+        )
     if isinstance(words, str | bytes) or not isinstance(words, Iterable):
         raise ValueError(
             f"vocabulary_list of column {key!r} is {words!r}: give a list of strings or of integers."

@@ -84,16 +84,18 @@ def categorical(value: object, argument: str) -> CategoricalColumn:
         ValueError: It is something else.
     """
     if not isinstance(value, CategoricalColumn):
-        given = (
-            f"{value.name!r} ({type(value).__name__})"
-            if isinstance(value, FeatureColumn)
-            else repr(value)
-        )
         raise ValueError(
-            f"{argument} is {given}: give a categorical column, such as one made by "
+            f"{argument} is {shown(value)}: give a categorical column, such as one made by "
             "categorical_column_with_vocabulary_list."
         )
     return value
+
+
+def shown(value: object) -> str:
+    """What the user gave, for an error: a column by its name and kind, anything else as it is written."""
+    if isinstance(value, FeatureColumn):
+        return f"{value.name!r} ({type(value).__name__})"
+    return repr(value)
 
 
 def one_of(value: object, allowed: tuple[str, ...], argument: str, column: str) -> str:

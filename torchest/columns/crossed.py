@@ -162,11 +162,8 @@ def _check_key(key: object) -> None:
             f"{key.categorical_column.name!r} of its values."
         )
     if not isinstance(key, str | CategoricalColumn):
-        given = (
-            f"{key.name!r} ({type(key).__name__})" if isinstance(key, FeatureColumn) else repr(key)
-        )
         raise ValueError(
-            f"keys has {given}: give keys of features, or categorical columns; for a number make a "
+            f"keys has {checks.shown(key)}: give keys of features, or categorical columns; for a number make a "
             "bucketized_column."
         )
 

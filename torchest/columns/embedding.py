@@ -289,7 +289,9 @@ def _check_max_norm(max_norm: Any, name: str) -> None:
 
 def _checked_columns(columns: Any) -> list[CategoricalColumn]:
     if isinstance(columns, FeatureColumn | str) or not isinstance(columns, Iterable):
-        raise ValueError(f"categorical_columns is {columns!r}: give a list of categorical columns.")
+        raise ValueError(
+            f"categorical_columns is {checks.shown(columns)}: give a list of categorical columns."
+        )
     listed = [checks.categorical(column, "categorical_columns") for column in columns]
     if not listed:
         raise ValueError("categorical_columns is empty: give the columns that share the table.")

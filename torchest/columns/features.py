@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -132,9 +133,10 @@ class Features(MutableMapping[str, Any]):
         hash_together(text for text in texts if text is not None)
 
     def is_nested_list(self, key: str) -> bool:
-        """Whether a feature came as Python lists, one for each row, be they of one length or not."""
+        """Whether a feature came as a list of lists or arrays, be they of one length or not."""
         given = self._given.get(key)
-        return isinstance(given, list | tuple) and isinstance(next(iter(given), None), list | tuple)
+        inner = (list, tuple, np.ndarray, Tensor)
+        return isinstance(given, list | tuple) and isinstance(next(iter(given), None), inner)
 
     def encoded(self, column: FeatureColumn) -> Any:
         """What a column makes of the batch: a tensor [batch, width], or `Ids`; on the device.
