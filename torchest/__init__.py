@@ -4,6 +4,7 @@ from torchest import columns, feature_column, inputs, metrics, optimizers
 from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
 from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
 from torchest.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
+from torchest.canned.parse_specs import classifier_parse_example_spec, regressor_parse_example_spec
 from torchest.canned.wide_deep import (
     DNNLinearCombinedClassifier,
     DNNLinearCombinedEstimator,
@@ -80,6 +81,7 @@ __all__ = [
     "SummarySaverHook",
     "__version__",
     "backward",
+    "classifier_parse_example_spec",
     "columns",
     "feature_column",
     "get_or_create",
@@ -87,4 +89,5 @@ __all__ = [
     "latest_checkpoint",
     "metrics",
     "optimizers",
+    "regressor_parse_example_spec",
 ]

@@ -12,12 +12,14 @@ from torchest.columns.categorical import (
 from torchest.columns.crossed import crossed_column
 from torchest.columns.describe import ColumnDescription, Description, describe
 from torchest.columns.embedding import embedding_column, shared_embeddings
+from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.indicator import indicator_column
 from torchest.columns.infer import InferredColumns, infer
 from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.numeric import numeric_column
+from torchest.columns.parse_spec import make_parse_example_spec
 from torchest.columns.sequence import (
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
@@ -37,11 +39,13 @@ __all__ = [
     "Description",
     "FeatureColumn",
     "Features",
+    "FixedLenFeature",
     "Ids",
     "InferredColumns",
     "LinearFeatures",
     "SequenceFeatures",
     "Steps",
+    "VarLenFeature",
     "bucketized_column",
     "categorical_column_with_hash_bucket",
     "categorical_column_with_identity",
@@ -52,6 +56,7 @@ __all__ = [
     "embedding_column",
     "indicator_column",
     "infer",
+    "make_parse_example_spec",
     "numeric_column",
     "sequence_categorical_column_with_hash_bucket",
     "sequence_categorical_column_with_identity",
