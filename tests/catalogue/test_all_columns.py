@@ -329,6 +329,32 @@ def test_equal_columns(name):
     assert one not in unequal
 
 
+@dataclass
+class Halved:
+    """A function that is not hashable, as any dataclass that is not frozen."""
+
+    by: float = 2.0
+
+    def __call__(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.div_(self.by)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fc.numeric_column("age", normalizer_fn=Halved()),
+        lambda: fc.sequence_numeric_column("steps", normalizer_fn=Halved()),
+        lambda: fc.bucketized_column(fc.numeric_column("age", normalizer_fn=Halved()), [9.0]),
+        lambda: fc.embedding_column(tags(), 2, initializer=Halved()),
+        lambda: fc.shared_embeddings([hour()], 2, initializer=Halved())[0],
+    ],
+)
+def test_functions_that_are_not_hashable(make):
+    assert hash(make()) == hash(make())
+    assert make() == make()
+    assert encoded(make(), batch([0, 2])) == encoded(make(), batch([0, 2]))
+
+
 @pytest.mark.parametrize(
     "copied",
     [copy.deepcopy, copy.copy, lambda made: pickle.loads(pickle.dumps(made))],  # noqa: S301

@@ -207,6 +207,11 @@ WRONG = {
         TypeError,
         "default_value of column 'age' is 'a': give a number, as the dtype is float32.",
     ),
+    "NaN as the default": (
+        lambda: fc.numeric_column("age", default_value=float("nan")),
+        ValueError,
+        "default_value of column 'age' is nan: give a number, which models can compute with.",
+    ),
     "a fraction as the default of integers": (
         lambda: fc.numeric_column("age", default_value=1.5, dtype=torch.int64),
         TypeError,
@@ -681,6 +686,11 @@ WRONG = {
         lambda: fc.sequence_numeric_column("x", default_value="a"),
         TypeError,
         "default_value of column 'x' is 'a': give a number.",
+    ),
+    "a padding that is NaN": (
+        lambda: fc.sequence_numeric_column("x", default_value=float("nan")),
+        ValueError,
+        "default_value of column 'x' is nan: give a number, for example 0.",
     ),
     "a missing number within a sequence": (
         lambda: SequenceFeatures([STEPS])({"x": np.array([[1, np.nan, 3]])}),

@@ -51,7 +51,9 @@ class FeatureColumn(ABC):
         # Kept: a vocabulary may have millions of words, and columns are keys of dictionaries.
         kept: int | None = self.__dict__.get("_hash")
         if kept is None:
-            kept = self.__dict__["_hash"] = hash((type(self), *_fields(self).values()))
+            # A user's initializer or normalizer_fn need not be hashable.
+            values = [value for value in _fields(self).values() if not callable(value)]
+            kept = self.__dict__["_hash"] = hash((type(self), *values))
         return kept
 
     def __getstate__(self) -> dict[str, Any]:

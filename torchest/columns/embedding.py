@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -84,7 +84,7 @@ class SharedEmbeddingColumnCreator:
     """
 
     dimension: int
-    initializer: Initializer
+    initializer: Initializer = field(hash=False)
     ckpt_to_load_from: str | None
     tensor_name_in_ckpt: str | None
     num_buckets: int

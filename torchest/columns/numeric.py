@@ -183,6 +183,10 @@ def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key
             f"{'a number' if dtype.is_floating_point else 'an integer'}, as the dtype is "
             f"{str(dtype).removeprefix('torch.')}."
         )
+    if np.isnan(array).any():
+        raise ValueError(
+            f"default_value of column {key!r} is {value!r}: give a number, which models can compute with."
+        )
     if array.ndim and array.shape != shape:
         raise ValueError(
             f"default_value of column {key!r} has the shape {array.shape} and the column {shape}: give "

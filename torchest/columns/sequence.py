@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -237,6 +238,8 @@ def sequence_numeric_column(
 def _check_padding(value: Any, key: str) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"default_value of column {key!r} is {value!r}: give a number.")
+    if math.isnan(value):
+        raise ValueError(f"default_value of column {key!r} is nan: give a number, for example 0.")
 
 
 def _up_to_last(there: npt.NDArray[np.bool_], offsets: Int64s) -> npt.NDArray[np.bool_]:
