@@ -154,7 +154,7 @@ def _read_features(data: Bytes, places: Int64s, kind: int) -> list[Column]:
 
 
 def _read_strings(data: Bytes, lists: Fields) -> tuple[Int64s, Int64s, Int64s | None]:
-    """Where strings begin and end, [n, 2], the list that each belongs to, and 1 of each."""
+    """Where strings begin and end, [n, 2], and the list that each belongs to; each counts as one."""
     strings = wire.read_fields(data, lists).with_tag(_STRING).by_owner()
     return np.stack([strings.start, strings.stop], 1), strings.owner, None
 
