@@ -112,8 +112,8 @@ def test_single_rows_are_refused(source):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (3, "input_fn returned a int; return a torchest.inputs.Dataset"),
-        ("data.csv", "input_fn returned a str; return a"),
+        (3, "input_fn returned an object of type int; return a torchest.inputs.Dataset"),
+        ("data.csv", "input_fn returned an object of type str; return a"),
         ([3], r"The input gave 3, and a batch must be \(features, labels\)"),
         (
             [(X, Y, Y)],

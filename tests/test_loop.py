@@ -82,6 +82,21 @@ def test_an_exception_ends_without_end(session):
     assert "A.end" not in calls
 
 
+def test_every_hook_is_told_of_an_exception_also_where_one_of_them_fails(session, caplog):
+    calls = []
+
+    class Clumsy(Recorder):
+        def on_error(self, exception):
+            super().on_error(exception)
+            raise OSError("cannot close")
+
+    hooks = [Clumsy("A", calls), Recorder("B", calls)]
+    with pytest.raises(RuntimeError, match="broken batch"):
+        run(session, [1], hooks, fail_at=1)
+    assert calls[-2:] == ["A.on_error RuntimeError", "B.on_error RuntimeError"]
+    assert "on_error of Clumsy failed." in caplog.text
+
+
 def test_fetched_values_are_numpy_and_the_step_is_the_one_before(session):
     seen = []
 

@@ -13,6 +13,7 @@ for hook in hooks: hook.end(session)         # or on_error(exception), after an 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from torchest.hooks.base import SessionRunContext, SessionRunValues
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from torchest.hooks.base import Session, SessionRunHook
 
+_log = logging.getLogger("torchest")
 Batch = TypeVar("Batch")
 Output = TypeVar("Output")
 
@@ -66,5 +68,8 @@ def run_steps(
             hook.end(session)
     except BaseException as exception:
         for hook in hooks:
-            hook.on_error(exception)
+            try:
+                hook.on_error(exception)
+            except Exception:  # the others are told too, and the first exception is the one to see
+                _log.exception("on_error of %s failed.", type(hook).__name__)
         raise

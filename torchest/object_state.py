@@ -113,9 +113,9 @@ class ObjectState:
         for name, optimizer in self._scope.optimizers().items():
             if saved.get(name) != type(optimizer).__name__:
                 raise CheckpointMismatchError(
-                    f"{name!r} is a {type(made[name]).__name__}, and the checkpoint {str(checkpoint.path)!r} was "
-                    f"trained with {'none' if name not in saved else 'a ' + saved[name]}. Use the same optimizer, or "
-                    "another model_dir (with warm_start_from to keep the weights)."
+                    f"The optimizer {name!r} is now made by {type(made[name]).__name__}, and the checkpoint "
+                    f"{str(checkpoint.path)!r} was trained with {saved.get(name, 'none of this name')}. Use the same "
+                    "optimizer, or another model_dir."
                 )
 
     def _restore_optimizer(
