@@ -16,7 +16,7 @@ import reference_arrays
 import torch
 
 from torchest.columns.feature_specs import FixedLenFeature
-from torchest.inputs.parse_example import parse_example
+from torchest.inputs.example_parsing import parse_example
 from torchest.inputs.tfrecord import TFRecordDataset
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.inputs.batched_features import make_batched_features_dataset
 from torchest.inputs.csv import make_csv_dataset
 from torchest.inputs.dataset import Dataset
+from torchest.inputs.example_parsing import parse_example
 from torchest.inputs.numpy_io import numpy_input_fn
 from torchest.inputs.pandas_io import pandas_input_fn
 from torchest.inputs.parquet import make_parquet_dataset
-from torchest.inputs.parse_example import parse_example
 from torchest.inputs.tfrecord import TFRecordDataset
 
 __all__ = [

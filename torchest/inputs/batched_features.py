@@ -9,7 +9,7 @@ from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
 from torchest.inputs.dataset import Dataset
-from torchest.inputs.parse_example import parse_example
+from torchest.inputs.example_parsing import parse_example
 from torchest.inputs.table_files import FileRows, matching_files
 from torchest.inputs.tfrecord import TFRecordDataset
 

@@ -18,8 +18,8 @@ from torchest import columns
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.parse_spec import make_parse_example_spec
-from torchest.inputs import parse_example as module
-from torchest.inputs.parse_example import parse_example
+from torchest.inputs import example_parsing as module
+from torchest.inputs.example_parsing import parse_example
 
 Case = dict[str, Any]
 
