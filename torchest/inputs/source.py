@@ -72,7 +72,9 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
         or not isinstance(source, Iterable)
         or isinstance(source, (str, bytes))
     ):
-        raise TypeError(f"input_fn returned an object of type {type(source).__name__}; return {_EXPECTED}.")
+        raise TypeError(
+            f"input_fn returned an object of type {type(source).__name__}; return {_EXPECTED}."
+        )
     return _each(source)
 
 
