@@ -193,7 +193,7 @@ def test_estimates_are_marked():
         (([TOWN], ROWS, 1), ValueError, "collision_share is 1: give a share between 0 and 1, such as"),
         ((["town"], ROWS), TypeError, "columns has 'town', a str: every item must be a column."),
         (([TOWN], {"city": ["Rome"]}), ValueError, "feature 'town'"),
-        (([TOWN], 7), TypeError, "returned a int; return a torchest.inputs.Dataset"),
+        (([TOWN], 7), TypeError, "returned an object of type int; return a torchest.inputs.Dataset"),
         (
             ([TOWN], Dataset.from_tensor_slices(ROWS).repeat().batch(2)),
             ValueError, "The dataset has no end: make it with num_epochs=1, or give dataset.take",
