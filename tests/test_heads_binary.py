@@ -162,14 +162,20 @@ def test_train_op_fn_is_given_the_loss():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"thresholds": [0.5, 1.0]}, r"thresholds=\[0.5, 1.0\] must lie between 0 and 1; 1.0 does"),
-        ({"thresholds": [0.0]}, r"thresholds=\[0.0\] must lie between"),
+        (
+            {"thresholds": [0.5, 1.0]},
+            r"thresholds=\[0.5, 1.0\] must be numbers between 0 and 1; 1.0 is",
+        ),
+        ({"thresholds": [0.0]}, r"thresholds=\[0.0\] must be numbers between"),
         (
             {"loss_reduction": "none"},
             r"loss_reduction='none' must be one of 'auto', 'sum', 'sum_ov",
         ),
         ({"loss_reduction": "mean"}, r"loss_reduction='mean' must be one of"),
-        ({"label_vocabulary": "ny"}, r"label_vocabulary='ny' must be a list or tuple of strings"),
+        (
+            {"label_vocabulary": "ny"},
+            r"label_vocabulary='ny' is a str: give a list or tuple of strings",
+        ),
         ({"label_vocabulary": ["a"]}, r"\['a'\] must have n_classes=2 different strings; it has 1"),
         ({"label_vocabulary": ["a", "a"]}, r"n_classes=2 different strings; it has 1"),
         ({"label_vocabulary": [0, 1]}, r"label_vocabulary has 0, a int: its items must be strings"),
@@ -194,7 +200,10 @@ def test_wrong_arguments(arguments, message):
         (None, r"BinaryClassHead: labels are missing: let the input_fn give \(features, labels\)"),
         ([0, 2, 1], r"labels must be 0 or 1; found 2 in 1 of 3 labels. Labels are class"),
         ([0, -1, -1], r"labels must be at least 0; found -1 in 2 of 3 labels"),
-        ([0.0, math.nan, 1.0], r"labels must be numbers; found nan in 1 of 3 labels"),
+        (
+            [0.0, math.nan, 1.0],
+            r"labels must be there for every example; found nan in 1 of 3 labels",
+        ),
         ([0, 1], r"labels have shape \[2\], and for logits of shape \[3, 1\] their shape must be"),
         (torch.zeros(3, 2), r"must be \[3, 1\] or \[3\]. For one-hot labels, give class ids"),
         (
@@ -213,7 +222,7 @@ def test_wrong_labels(labels, message):
     [
         ([0, 1, 1], r"label_vocabulary=\['no', 'yes'\]; they are numbers of dtype int64"),
         (["no", "yess", "x"], r"found 'yess' in 2 of 3 labels. Did you mean 'yes'"),
-        (["no", None, "yes"], r"found 'a missing value' in 1 of 3 labels"),
+        (["no", None, "yes"], r"found a missing value in 1 of 3 labels"),
         (["no", "yes"], r"labels have shape \[2\]"),
     ],
 )
@@ -252,7 +261,7 @@ def test_wrong_logits(logits, message):
         ({"v": [1.0, 1.0, 1.0]}, r"weight_column 'w' is not among the features"),
         ({"w": [1.0, -2.0, 1.0]}, r"weight_column 'w' has the weight -2; found 1 such in 3 rows"),
         ({"w": [1.0, math.nan, 1.0]}, r"weight_column 'w' has the weight nan"),
-        ({"w": ["a", "b", "c"]}, r"weight_column 'w' holds strings, and must hold numbers"),
+        ({"w": ["a", "b", "c"]}, r"weight_column 'w' holds strings or lists of unequal lengths"),
         ({"w": [[1.0, 2.0]] * 3}, r"'w' has shape \[3, 2\].*must be \[3, 1\] or \[3\]: one weight"),
         ({"w": [1.0]}, r"weight_column 'w' has shape \[1\]"),
     ],

@@ -96,13 +96,13 @@ def test_a_head_of_the_users_own_may_take_part():
     ("heads", "more", "message"),
     [
         ([], {}, r"heads=\[\] must be a list of at least one head"),
-        ([3], {}, r"heads has 3, a int: its items must be heads"),
+        ([3], {}, r"heads=\[3\]: 3 \(int\) is no head"),
         ([BinaryClassHead()], {}, r"heads has a BinaryClassHead without a name"),
         ([BinaryClassHead(name="x")] * 2, {}, r"heads has two heads called 'x'"),
         (
             [BinaryClassHead(name="x")],
             {"head_weights": [1.0, 2.0]},
-            r"head_weights=\[1.0, 2.0\] has 2 weights for 1 heads",
+            r"head_weights=\[1.0, 2.0\] has 2 weights, and there are 1 heads",
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_wrong_arguments(heads, more, message):
         (
             LABELS,
             {"b": LOGITS, "r": LOGITS[:, 1:]},
-            r"BinaryClassHead: logits have shape \[2, 3\]",
+            r"BinaryClassHead 'b': logits have shape \[2, 3\]",
         ),
     ],
 )

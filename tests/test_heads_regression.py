@@ -77,3 +77,17 @@ def test_a_loss_fn_must_give_a_loss_per_label():
     head = RegressionHead(2, loss_fn=lambda labels, logits: logits.mean(1, keepdim=True))
     with pytest.raises(ValueError, match=r"shape \[2, 1\]; it must return .* of shape \[2, 2\]"):
         head.loss(torch.zeros(2, 2), torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_logits_of_half_precision_are_taken_as_float32(half):
+    head, logits = RegressionHead(), torch.zeros(1, 1, dtype=half)
+    loss = head.loss(
+        torch.tensor([1001.0]), logits
+    )  # bfloat16 has no 1001, float16 no square of it
+    assert loss.dtype == torch.float32
+    assert loss.item() == 1001.0**2
+    predicted = head.predictions(logits)["predictions"]
+    assert predicted.dtype == torch.float32
+    found = head.update_metrics(head.metrics(), {}, logits, torch.tensor([1001.0]))
+    assert found["label/mean"].compute().item() == 1001

@@ -250,3 +250,18 @@ def test_other_metrics_cannot_be_merged(other):
 def test_areas_of_two_curves_cannot_be_merged():
     with pytest.raises(TypeError, match=r"both must be the same metric"):
         metrics.auc(LABELS, PREDICTIONS).merge(metrics.auc(LABELS, PREDICTIONS, curve="PR"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "squared"),
+    [
+        (torch.tensor([2, 250], dtype=torch.uint8), torch.tensor([1, 0], dtype=torch.uint8), 62501),
+        (torch.tensor([True, False]), torch.tensor([False, False]), 1),
+    ],
+    ids=["uint8", "bool"],
+)
+def test_errors_of_small_integers_do_not_overflow(labels, predictions, squared):
+    assert metrics.mean_squared_error(labels, predictions).compute().item() == squared / 2
+    root = metrics.root_mean_squared_error(labels, predictions).compute().item()
+    assert root == pytest.approx((squared / 2) ** 0.5, rel=1e-6)
+    assert metrics.mean_absolute_error(labels, predictions).compute().item() > 0

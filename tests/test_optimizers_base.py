@@ -280,3 +280,31 @@ def test_adam_equals_its_formula_in_plain_numbers():
 def test_options_out_of_range(make, message):
     with pytest.raises(ValueError, match=message):
         make([nn.Parameter(torch.zeros(1))])
+
+
+def test_a_text_is_no_number():
+    with pytest.raises(ValueError, match=r"Ftrl: lr='1e-3' must be above 0, or a function of the"):
+        optimizers.Ftrl([nn.Parameter(torch.zeros(1))], lr="1e-3")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "new_slot"),
+    [
+        (VARIANTS["Adam"], VARIANTS["Adam with amsgrad"], "vhat"),
+        (VARIANTS["RMSProp"], VARIANTS["RMSProp with momentum"], "momentum"),
+        (VARIANTS["RMSProp"], VARIANTS["centered RMSProp"], "mg"),
+        (VARIANTS["SGD"], VARIANTS["SGD with momentum"], "momentum"),
+    ],
+    ids=["Adam, amsgrad", "RMSProp, momentum", "RMSProp, centered", "SGD, momentum"],
+)
+def test_an_option_that_needs_a_new_slot_may_be_given_to_a_trained_model(before, now, new_slot):
+    parameter = nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    first, second = before([parameter]), now([parameter])
+    first.step()
+    groups = second.state_dict()["param_groups"]
+    second.load_state_dict({**first.state_dict(), "param_groups": groups})
+    second.step()
+    assert second.state[parameter]["step"] == 2
+    assert second.state[parameter][new_slot].abs().sum() > 0
+    assert torch.isfinite(parameter).all()

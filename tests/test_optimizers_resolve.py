@@ -55,7 +55,21 @@ SCHEDULERS = {
     "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda step: 1 / (1 + step)),
     "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, 10),
     "LinearLR": lambda o: lr_scheduler.LinearLR(o, 0.1, total_iters=5),
+    "StepLR": lambda o: lr_scheduler.StepLR(o, 2, 0.5),
+    "MultiStepLR": lambda o: lr_scheduler.MultiStepLR(o, [2, 5], 0.5),
+    "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, 0.5, total_steps=10, cycle_momentum=False),
+    "CosineAnnealingWarmRestarts": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 2, 2),
+    "ChainedScheduler": lambda o: lr_scheduler.ChainedScheduler(
+        [lr_scheduler.ConstantLR(o, 0.1, 5), lr_scheduler.ExponentialLR(o, 0.5)]
+    ),
+    "SequentialLR": lambda o: lr_scheduler.SequentialLR(
+        o, [lr_scheduler.LinearLR(o, 0.1, 1.0, 4), lr_scheduler.CosineAnnealingLR(o, 6)], [4]
+    ),
 }
+
+
+def halving(parameters):
+    return lr_scheduler.ExponentialLR(torch.optim.SGD(parameters, lr=0.5), 0.5)
 
 
 def steps(optimizer: torch.optim.Optimizer, weight: nn.Parameter, count: int) -> None:
@@ -93,6 +107,37 @@ def test_a_scheduler_goes_on_from_the_state_of_its_optimizer(make):
     assert torch.equal(straight, resumed)
 
 
+def test_a_schedule_with_other_numbers_goes_on_from_the_same_step():
+    weight = parameter()
+
+    def make(decay):
+        return resolve(
+            lambda p: lr_scheduler.LambdaLR(torch.optim.SGD(p, lr=1.0), lambda step: decay**step),
+            None,
+        )([weight])
+
+    first, second = make(0.5), make(0.1)
+    steps(first, weight, 3)
+    saved = first.state_dict()
+    saved["param_groups"][0]["lr"] = 1.0
+    second.load_state_dict(saved)
+    steps(second, weight, 1)
+    assert second.param_groups[0]["lr"] == pytest.approx(0.1**4)
+
+
+def test_the_state_of_an_optimizer_without_a_scheduler():
+    plain = torch.optim.SGD([parameter()], lr=1.0)
+    scheduled = resolve(halving, None)([parameter()])
+    scheduled.load_state_dict(plain.state_dict())
+    assert scheduled.param_groups[0]["lr"] == 1.0
+
+
+@pytest.mark.parametrize("unfit", [torch.optim.LBFGS, torch.optim.SparseAdam])
+def test_optimizers_that_a_training_loop_cannot_use(unfit):
+    with pytest.raises(TypeError, match=f"optimizer made a torch.optim.{unfit.__name__}, wh"):
+        resolve(unfit, None)([parameter()])
+
+
 def test_an_unknown_name():
     with pytest.raises(
         ValueError, match=r"dnn_optimizer='Adm' is no optimizer. Did you mean 'Adam'"
@@ -101,10 +146,20 @@ def test_an_unknown_name():
 
 
 @pytest.mark.parametrize(
-    "given", [optimizers.SGD([parameter()]), 0.1, None], ids=["made", "number", "None"]
+    ("given", "message"),
+    [
+        (optimizers.SGD([parameter()]), r"optimizer is an object that was made .* class SGD: give"),
+        (0.1, r"optimizer=0.1: give a name such as 'Ftrl'"),
+        (None, r"optimizer=None: give a name such as 'Ftrl'"),
+        (
+            lambda: None,
+            r"optimizer is a function of \(\): it must be one of the model's parameters",
+        ),
+    ],
+    ids=["made", "number", "None", "function of nothing"],
 )
-def test_what_is_no_way_to_make_an_optimizer(given):
-    with pytest.raises(TypeError, match=r"optimizer is a \w+: give a name such as 'Ftrl'"):
+def test_what_is_no_way_to_make_an_optimizer(given, message):
+    with pytest.raises(TypeError, match=message):
         resolve(given, None)
 
 

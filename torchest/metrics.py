@@ -264,13 +264,13 @@ def auc(
 def mean_squared_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
     """The mean of (prediction − label)². `predictions` have the shape of `labels`; `weights` as in `mean`."""
     _check_shapes("mean_squared_error", labels, predictions)
-    return mean((predictions - labels).square(), weights)
+    return mean(_difference(labels, predictions).square(), weights)
 
 
 def mean_absolute_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
     """The mean of |prediction − label|. `predictions` have the shape of `labels`; `weights` as in `mean`."""
     _check_shapes("mean_absolute_error", labels, predictions)
-    return mean((predictions - labels).abs(), weights)
+    return mean(_difference(labels, predictions).abs(), weights)
 
 
 def root_mean_squared_error(
@@ -278,7 +278,12 @@ def root_mean_squared_error(
 ) -> RootMean:
     """The square root of `mean_squared_error`."""
     _check_shapes("root_mean_squared_error", labels, predictions)
-    return RootMean(_sums((predictions - labels).square(), weights))
+    return RootMean(_sums(_difference(labels, predictions).square(), weights))
+
+
+def _difference(labels: Tensor, predictions: Tensor) -> Tensor:
+    """In float64: small integers would overflow, and booleans have no difference."""
+    return predictions.detach().double() - labels.double()
 
 
 def _sums(values: Tensor, weights: Tensor | None) -> Tensor:

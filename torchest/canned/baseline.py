@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest.canned.parts import classifier_head, single_model_fn
 from torchest.estimator import Estimator
+from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
 from torchest.models.baseline import BaselineModel
@@ -42,6 +43,8 @@ class BaselineEstimator(Estimator):
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
     ) -> None:
+        check_head(head)
+
         def make_model() -> BaselineModel:
             return BaselineModel(head.logits_dimension)
 

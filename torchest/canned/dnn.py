@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 
 from torchest.canned.parts import check_model, classifier_head, single_model_fn
+from torchest.columns.layers import in_order
 from torchest.estimator import Estimator
+from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
 from torchest.models.dnn import DNNModel
@@ -57,11 +59,12 @@ class DNNEstimator(Estimator):
         warm_start_from: None = None,
         batch_norm: bool = False,
     ) -> None:
-        columns, widths = list(feature_columns), list(hidden_units or ())
+        check_head(head)
+        columns = in_order(feature_columns, "feature_columns")
 
         def make_model() -> DNNModel:
             return DNNModel(
-                columns, widths, head.logits_dimension, activation_fn, dropout, batch_norm
+                columns, hidden_units, head.logits_dimension, activation_fn, dropout, batch_norm
             )
 
         check_model(make_model)

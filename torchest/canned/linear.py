@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchest.canned.parts import check_model, classifier_head, single_model_fn
+from torchest.columns.layers import in_order
 from torchest.estimator import Estimator
+from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
 from torchest.models.linear import LinearModel
@@ -49,7 +51,8 @@ class LinearEstimator(Estimator):
         sparse_combiner: str = "sum",
         warm_start_from: None = None,
     ) -> None:
-        columns = list(feature_columns)
+        check_head(head)
+        columns = in_order(feature_columns, "feature_columns")
 
         def make_model() -> LinearModel:
             return LinearModel(columns, head.logits_dimension, sparse_combiner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     ModelFn = Callable[[Any, Any, str], EstimatorSpec]
 
 
+# messages about arguments begin with their names
+_ARGUMENT = re.compile(r"^(feature_columns|hidden_units|activation_fn|dropout|sparse_combiner)\b")
+
+
 class Part(NamedTuple):
     """A module of a model, and its optimizer.
 
@@ -38,10 +43,24 @@ class Part(NamedTuple):
     make_optimizer: MakeOptimizer
 
 
-def check_model(make_model: Callable[..., nn.Module]) -> None:
-    """Makes a model without storage, so that wrong arguments show where the estimator is made."""
-    with torch.device("meta"):
-        make_model()
+def check_model(make_model: Callable[..., nn.Module], prefix: str = "") -> None:
+    """Makes a model without storage, so that wrong arguments show where the estimator is made.
+
+    Args:
+        make_model: Makes the model.
+        prefix: What the names of the estimator's arguments have before those of the model's.
+
+    Raises:
+        ValueError: An argument is wrong.
+        TypeError: Likewise.
+    """
+    try:
+        with torch.device("meta"):
+            make_model()
+    except (ValueError, TypeError) as error:
+        if prefix and _ARGUMENT.match(str(error)):
+            raise type(error)(f"{prefix}{error}") from None
+        raise
 
 
 def classifier_head(

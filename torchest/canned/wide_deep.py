@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 
 from torchest.canned.parts import Part, check_model, classifier_head, joint_model_fn
+from torchest.columns.layers import in_order
 from torchest.estimator import Estimator
+from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
 from torchest.models.dnn import DNNModel
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from torchest.run_config import RunConfig
 
 _LINEAR_LEARNING_RATE = 0.005
+
+
+def _columns(given: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
+    return in_order(given, argument) if given else []
 
 
 class DNNLinearCombinedEstimator(Estimator):
@@ -67,17 +73,14 @@ class DNNLinearCombinedEstimator(Estimator):
         linear_sparse_combiner: str = "sum",
         warm_start_from: None = None,
     ) -> None:
-        linear, deep = list(linear_feature_columns or ()), list(dnn_feature_columns or ())
-        widths = list(dnn_hidden_units or ())
+        check_head(head)
+        linear = _columns(linear_feature_columns, "linear_feature_columns")
+        deep = _columns(dnn_feature_columns, "dnn_feature_columns")
+        widths: Any = dnn_hidden_units  # the model tells that None is wrong
         if not linear and not deep:
             raise ValueError(
                 "linear_feature_columns and dnn_feature_columns are both empty: give columns to at least one "
                 "of the two models."
-            )
-        if deep and not widths:
-            raise ValueError(
-                f"dnn_hidden_units={dnn_hidden_units!r}: a deep model (dnn_feature_columns were given) needs the "
-                "widths of its hidden layers, such as [128, 64]."
             )
 
         def make_linear() -> LinearModel:
@@ -85,17 +88,22 @@ class DNNLinearCombinedEstimator(Estimator):
 
         def make_deep() -> DNNModel:
             return DNNModel(
-                deep, widths, head.logits_dimension, dnn_activation_fn, dnn_dropout, batch_norm
+                deep,
+                widths,
+                head.logits_dimension,
+                dnn_activation_fn,
+                dnn_dropout,
+                batch_norm,
             )
 
         parts: dict[str, Part] = {}
         if linear:
-            check_model(make_linear)
+            check_model(make_linear, "linear_")
             rate = min(_LINEAR_LEARNING_RATE, len(linear) ** -0.5)
             make_optimizer = resolve(linear_optimizer or "Ftrl", rate, "linear_optimizer")
             parts["linear"] = Part(make_linear, "linear_optimizer", make_optimizer)
         if deep:
-            check_model(make_deep)
+            check_model(make_deep, "dnn_")
             make_optimizer = resolve(dnn_optimizer, None, "dnn_optimizer")
             parts["dnn"] = Part(make_deep, "dnn_optimizer", make_optimizer)
         super().__init__(

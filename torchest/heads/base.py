@@ -155,8 +155,26 @@ class Head(ABC):
         loss = self.loss(labels, logits, features, mode, regularization_losses)
         empty = self.metrics(regularization_losses)
         return loss, self.update_metrics(
-            empty, features, logits, labels, regularization_losses=regularization_losses
+            empty,
+            features,
+            logits,
+            labels,
+            mode=mode,
+            regularization_losses=regularization_losses,
         )
+
+
+def check_head(head: Any) -> None:
+    """Raises TypeError unless it is a head."""
+    if not isinstance(head, Head):
+        is_class = isinstance(head, type)
+        what = f"the class {head.__name__}" if is_class else f"{head!r} ({type(head).__name__})"
+        example = (
+            f"{head.__name__}(...)"
+            if is_class and issubclass(head, Head)
+            else "torchest.BinaryClassHead()"
+        )
+        raise TypeError(f"head is {what}: give a head, such as {example}.")
 
 
 def mean_over_batches(value: Tensor, logits: Tensor) -> Metric:

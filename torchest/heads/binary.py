@@ -69,7 +69,7 @@ class BinaryClassHead(SingleHead):
         return 1
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
-        name = type(self).__name__
+        name = self._title
         if self._classes.vocabulary is not None:
             class_ids = self._classes.vocabulary.class_ids(labels)
             return fit_to_logits(class_ids, logits, 1, name).to(logits.dtype)

@@ -6,6 +6,7 @@ out. The checks look at values, so labels are best left on the host.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_logits(logits: Any, logits_dimension: int, head: str) -> Tensor:
-    """Logits [batch, ..., logits_dimension]."""
+    """Logits [batch, ..., logits_dimension]; those of half precision become float32."""
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         raise ValueError(
             f"{head}: logits must be a tensor of floating point numbers, not {kind_of(logits)}."
@@ -30,14 +31,19 @@ def check_logits(logits: Any, logits_dimension: int, head: str) -> Tensor:
             f"let the model's last layer have {logits_dimension} output{'s' * (logits_dimension > 1)}, the head's "
             "logits_dimension."
         )
-    return logits
+    return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
 def check_present(labels: Any, head: str) -> None:
-    """Labels that are there."""
+    """Labels that are there, and of one head."""
     if labels is None:
         raise ValueError(
             f"{head}: labels are missing: let the input_fn give (features, labels), or name their column by label_name."
+        )
+    if isinstance(labels, Mapping):
+        raise ValueError(
+            f"{head}: labels are a dict of {', '.join(map(repr, labels))}: give the labels alone, not by key; a dict "
+            "is for a MultiHead."
         )
 
 
@@ -56,27 +62,43 @@ def numeric_labels(labels: Any, head: str) -> Tensor:
     return arrays.to_tensor(array, "labels")
 
 
-def fit_to_logits(labels: Tensor, logits: Tensor, dimension: int, head: str) -> Tensor:
-    """Labels [batch, ..., dimension]; where `dimension` is 1, those of shape [batch, ...] become so."""
+def fit_to_logits(
+    labels: Tensor,
+    logits: Tensor,
+    dimension: int,
+    head: str,
+    if_wider: str = "For one-hot labels, give class ids: labels.argmax(1).",
+) -> Tensor:
+    """Labels [batch, ..., dimension]; where `dimension` is 1, those of shape [batch, ...] become so.
+
+    Args:
+        labels: Numbers.
+        logits: [batch, ..., logits_dimension].
+        dimension: How many numbers the label of an example has.
+        head: The head's name, for error messages.
+        if_wider: The way out for labels of more numbers where one is expected.
+    """
     leading = logits.shape[:-1]
     if dimension == 1 and labels.shape == leading:
         labels = labels.unsqueeze(-1)
     if labels.shape != (*leading, dimension):
         also = f" or {_shape(leading)}" if dimension == 1 else ""
-        one_hot = (
-            " For one-hot labels, give class ids: labels.argmax(1)."
+        way_out = (
+            f" {if_wider}"
             if dimension == 1 and labels.dim() == len(leading) + 1 and labels.shape[-1] > 1
             else ""
         )
         raise ValueError(
             f"{head}: labels have shape {list(labels.shape)}, and for logits of shape {list(logits.shape)} their shape "
-            f"must be {_shape((*leading, dimension))}{also}.{one_hot}"
+            f"must be {_shape((*leading, dimension))}{also}.{way_out}"
         )
     return labels
 
 
 def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
     """Class ids as int64, from 0 to n_classes − 1."""
+    if labels.is_floating_point() and labels.isnan().any():
+        check_range(labels, n_classes, head)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(
             f"{head}: labels have dtype {dtype_of(labels)} and must be class ids, whole numbers from 0 to "
@@ -96,7 +118,7 @@ def check_range(labels: Tensor, n_classes: int, head: str) -> None:
     if example > n_classes - 1:
         bound = f"below n_classes={n_classes}" if n_classes > 2 else "0 or 1"
     else:
-        bound = "at least 0" if example < 0 else "numbers"
+        bound = "at least 0" if example < 0 else "there for every example"
     raise ValueError(
         f"{head}: labels must be {bound}; found {example:g} in {len(found)} of {labels.numel()} labels. Labels are "
         f"class ids from 0 to {n_classes - 1}."

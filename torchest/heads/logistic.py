@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import losses
-from torchest.heads.labels import check_range
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
 
@@ -50,7 +49,12 @@ class LogisticRegressionHead(RegressionHead):
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
         found = super()._labels(labels, logits)
-        check_range(found, 2, type(self).__name__)
+        outside = ~((found >= 0) & (found <= 1))
+        if outside.any():
+            raise ValueError(
+                f"{self._title}: labels must be probabilities from 0 to 1; found {found[outside][0].item():g} in "
+                f"{int(outside.sum())} of {found.numel()} labels."
+            )
         return found
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from torchest import metrics
 from torchest.errors import suggest
+from torchest.heads.arguments import listed
 from torchest.heads.base import Head, mean_over_batches
 from torchest.keys import MetricKeys
 
@@ -47,11 +49,17 @@ class MultiHead(Head):
 
     def __init__(self, heads: Sequence[Head], head_weights: Sequence[float] | None = None) -> None:
         self._heads = _checked_heads(heads)
-        self._weights = [1.0] * len(heads) if head_weights is None else list(head_weights)
+        weights = [1.0] * len(self._heads) if head_weights is None else head_weights
+        self._weights = listed("head_weights", weights, "numbers, one for each head")
+        for weight in self._weights:
+            if not isinstance(weight, numbers.Real):
+                raise ValueError(
+                    f"head_weights={head_weights!r} must be numbers; {weight!r} is not."
+                )
         if len(self._weights) != len(self._heads):
             raise ValueError(
-                f"head_weights={self._weights!r} has {len(self._weights)} weights for {len(self._heads)} heads: give "
-                "one for each."
+                f"head_weights={head_weights!r} has {len(self._weights)} weights, and there are {len(self._heads)} "
+                "heads: give one for each."
             )
 
     @property
@@ -204,19 +212,22 @@ class MultiHead(Head):
 
 
 def _checked_heads(heads: Sequence[Head]) -> dict[str, Head]:
-    if not heads:
+    found = listed("heads", heads, "heads")
+    if not found:
         raise ValueError(f"heads={heads!r} must be a list of at least one head.")
     named: dict[str, Head] = {}
-    for head in heads:
+    for head in found:
         if not isinstance(head, Head):
             raise ValueError(
-                f"heads has {head!r}, a {type(head).__name__}: its items must be heads."
+                f"heads={heads!r}: {head!r} ({type(head).__name__}) is no head; give a list of heads."
             )
         if not head.name:
             raise ValueError(
                 f"heads has a {type(head).__name__} without a name: give each head a name, such as name='click'."
             )
         if head.name in named:
-            raise ValueError(f"heads has two heads called {head.name!r}: names must differ.")
+            raise ValueError(
+                f"heads has two heads called {head.name!r}: give each a name of its own."
+            )
         named[head.name] = head
     return named

@@ -66,7 +66,7 @@ class MultiClassHead(SingleHead):
         return self._classes.count
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
-        name = type(self).__name__
+        name = self._title
         if self._classes.vocabulary is not None:
             return fit_to_logits(self._classes.vocabulary.class_ids(labels), logits, 1, name)
         labels = fit_to_logits(numeric_labels(labels, name), logits, 1, name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 from torchest import losses, metrics
 from torchest.errors import suggest
-from torchest.heads.arguments import probability_thresholds, whole_number
+from torchest.heads.arguments import listed, probability_thresholds, whole_number
 from torchest.heads.binary import metrics_at_thresholds
 from torchest.heads.classes import Classes
 from torchest.heads.labels import check_range, fit_to_logits
@@ -71,7 +72,10 @@ class MultiLabelHead(SingleHead):
         self._classes = Classes(whole_number("n_classes", n_classes, 2), label_vocabulary)
         self._thresholds = probability_thresholds(thresholds)
         self._watched = [
-            self._class_id(chosen) for chosen in (classes_for_class_based_metrics or ())
+            self._class_id(chosen)
+            for chosen in listed(
+                "classes_for_class_based_metrics", classes_for_class_based_metrics, "classes"
+            )
         ]
 
     @property
@@ -83,29 +87,29 @@ class MultiLabelHead(SingleHead):
     def _label_dimension(self) -> int:
         return self._classes.count
 
-    def _class_id(self, chosen: int | str) -> int:
+    def _class_id(self, chosen: Any) -> int:
         """The id of a class that is given by id or name."""
-        listed = "classes_for_class_based_metrics"
+        argument = "classes_for_class_based_metrics"
         if isinstance(chosen, (str, bytes)):
             name = chosen.encode() if isinstance(chosen, str) else chosen
             if self._classes.vocabulary is None:
                 raise ValueError(
-                    f"{listed} has {chosen!r}, and there is no label_vocabulary: give class ids, or label_vocabulary."
+                    f"{argument} has {chosen!r}, and there is no label_vocabulary: give class ids, or label_vocabulary."
                 )
             if name not in self._classes.names:
                 known = [known.decode(errors="replace") for known in self._classes.names]
                 raise ValueError(
-                    f"{listed} has {chosen!r}, which is no class.{suggest(str(chosen), known)}"
+                    f"{argument} has {chosen!r}, which is no class.{suggest(str(chosen), known)}"
                 )
             return self._classes.names.index(name)
-        if not 0 <= chosen < self._classes.count:
+        if not isinstance(chosen, numbers.Integral) or not 0 <= int(chosen) < self._classes.count:
             raise ValueError(
-                f"{listed} has {chosen!r}: class ids are from 0 to {self._classes.count - 1}."
+                f"{argument} has {chosen!r}: class ids are from 0 to {self._classes.count - 1}."
             )
-        return chosen
+        return int(chosen)
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
-        name = type(self).__name__
+        name = self._title
         hot = multi_hot(labels, self._classes, name)
         found = fit_to_logits(hot, logits, self._classes.count, name)
         check_range(found, 2, name)

@@ -52,11 +52,11 @@ class PoissonRegressionHead(RegressionHead):
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
         found = super()._labels(labels, logits)
-        negative = found < 0
-        if negative.any():
+        wrong = ~(found >= 0)
+        if wrong.any():
             raise ValueError(
-                f"{type(self).__name__}: labels must be counts of at least 0; found {found[negative][0].item():g} in "
-                f"{int(negative.sum())} of {found.numel()} labels."
+                f"{self._title}: labels must be counts of at least 0; found {found[wrong][0].item():g} in "
+                f"{int(wrong.sum())} of {found.numel()} labels."
             )
         return found
 

@@ -77,9 +77,9 @@ class RegressionHead(SingleHead):
         return self._dimension
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
-        name = type(self).__name__
-        found = fit_to_logits(numeric_labels(labels, name), logits, self._dimension, name)
-        return found.to(logits.dtype)
+        found = numeric_labels(labels, self._title)
+        more = "For several numbers per example, give label_dimension."
+        return fit_to_logits(found, logits, self._dimension, self._title, more).to(logits.dtype)
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
         return losses.squared_error(labels, logits)

@@ -74,10 +74,17 @@ class SingleHead(Head):
                 f"weight_column={weight_column!r} must be the key of a feature or a numeric column, not a "
                 f"{type(weight_column).__name__}."
             )
+        if not isinstance(name, (str, NoneType)):
+            raise ValueError(f"name={name!r} must be a string, or None.")
         self._weight_column = weight_column
         self._loss_reduction = loss_reduction
         self._loss_fn = None if loss_fn is None else _LossFn(loss_fn)
         self._name = name
+
+    @property
+    def _title(self) -> str:
+        """The head, for error messages."""
+        return type(self).__name__ + (f" {self._name!r}" if self._name else "")
 
     @property
     def _label_dimension(self) -> int:
@@ -137,12 +144,12 @@ class SingleHead(Head):
         Raises:
             ValueError: The logits are not as they must be, or a key is no prediction of this head.
         """
-        logits = check_logits(logits, self.logits_dimension, type(self).__name__)
+        logits = check_logits(logits, self.logits_dimension, self._title)
         available = self._predictions(logits)
         for key in keys or ():
             if key not in available:
                 raise ValueError(
-                    f"{type(self).__name__}: {key!r} is no prediction.{suggest(key, available)}"
+                    f"{self._title}: {key!r} is no prediction.{suggest(key, available)}"
                 )
         return {key: available[key]() for key in (keys or available)}
 
@@ -180,8 +187,8 @@ class SingleHead(Head):
         return loss, self._all_metrics(batch, regularization_losses)
 
     def _scored(self, labels: Any, logits: Any, features: Any) -> Scored:
-        logits = check_logits(logits, self.logits_dimension, type(self).__name__)
-        check_present(labels, type(self).__name__)
+        logits = check_logits(logits, self.logits_dimension, self._title)
+        check_present(labels, self._title)
         # checked where they are, which is best on the host: a check on another device waits for it
         labels = self._labels(labels, logits).to(logits.device, non_blocking=True)
         weights = weights_of(features, self._weight_column, logits, self._losses_per_example)

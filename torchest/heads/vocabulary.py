@@ -32,7 +32,8 @@ class LabelVocabulary:
     def __init__(self, names: Sequence[str], n_classes: int) -> None:
         if not isinstance(names, (list, tuple)):
             raise ValueError(
-                f"label_vocabulary={names!r} must be a list or tuple of strings, not a {type(names).__name__}."
+                f"label_vocabulary={names!r} is a {type(names).__name__}: give a list or tuple of strings, whose order "
+                "tells the class ids."
             )
         others = [name for name in names if not isinstance(name, (str, bytes))]
         if others:
@@ -81,10 +82,11 @@ class LabelVocabulary:
         ids = np.asarray(without_null, dtype=np.int64)
         unknown = ids < 0
         if unknown.any():
-            first = shown(flat[int(unknown.argmax())].as_py())
+            first = flat[int(unknown.argmax())].as_py()
+            example = shown(first) if first is None else repr(shown(first))
             raise ValueError(
-                f"labels must be strings of label_vocabulary; found {first!r} in {unknown.sum()} of {len(ids)} "
-                f"labels.{suggest(first, map(shown, self.names))}"
+                f"labels must be strings of label_vocabulary; found {example} in {unknown.sum()} of {len(ids)} "
+                f"labels.{suggest(shown(first), map(shown, self.names))}"
             )
         return ids
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +48,11 @@ def weights_of(
             f"weight_column {name!r} has shape {list(weights.shape)}, and for logits of shape {list(logits.shape)} its "
             f"shape must be {[*leading, 1]} or {list(leading)}: one weight per example."
         )
-    wrong = ~(on_host >= 0)
+    wrong = ~((on_host >= 0) & (on_host < math.inf))
     if wrong.any():
         raise ValueError(
             f"weight_column {name!r} has the weight {on_host[wrong][0].item():g}; found {int(wrong.sum())} such in "
-            f"{len(on_host)} rows. Weights must be numbers of at least 0."
+            f"{len(on_host)} rows. Weights must be finite numbers of at least 0."
         )
     return weights.to(logits.device, logits.dtype, non_blocking=True)
 
@@ -73,5 +74,8 @@ def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tenso
         )
     value = features[weight_column]
     if not isinstance(value, Tensor):
-        raise ValueError(f"weight_column {weight_column!r} holds strings, and must hold numbers.")
+        raise ValueError(
+            f"weight_column {weight_column!r} holds strings or lists of unequal lengths: give the key of a feature "
+            "with one number per example."
+        )
     return weight_column, value, arrays.to_tensor(features.raw(weight_column), weight_column)

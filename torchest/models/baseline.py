@@ -29,4 +29,9 @@ class BaselineModel(nn.Module):
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key, which only tell how many examples there are, to [batch, units]."""
-        return self.bias.expand(Features.of(features).batch_size, -1)
+        batch = Features.of(features)
+        if not batch:
+            raise ValueError(
+                "features are empty: give at least one, which tells how many examples there are."
+            )
+        return self.bias.expand(batch.batch_size, -1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import numbers
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 from torchest.columns.layers import DenseFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
 
@@ -35,6 +38,7 @@ class DNNModel(nn.Module):
 
     Raises:
         ValueError: An argument is wrong.
+        TypeError: `activation_fn` is no function.
     """
 
     def __init__(
@@ -48,21 +52,15 @@ class DNNModel(nn.Module):
     ) -> None:
         super().__init__()
         widths = _checked_widths(hidden_units)
-        if dropout is not None and not 0 <= dropout < 1:
-            raise ValueError(
-                f"dropout={dropout} must be a probability below 1, or None for no dropout."
-            )
-        if activation_fn is not None and not callable(activation_fn):
-            raise TypeError(
-                f"activation_fn={activation_fn!r} must be a function of a tensor, such as torch.nn.functional.relu, "
-                "or None."
-            )
+        _check_dropout(dropout)
+        _check_activation(activation_fn)
         self.embeddings = DenseFeatures(feature_columns)
         inputs = [self.embeddings.width, *widths]
         self.hidden = nn.ModuleList(map(_linear, inputs, widths))
         self.batch_norm = nn.ModuleList(_BatchNorm(width) for width in widths if batch_norm)
         self.logits = _linear(inputs[-1], units)
-        self._activation_fn = activation_fn
+        # a module may have parameters, which two models must not share
+        self._activation_fn = copy.deepcopy(activation_fn)
         self._dropout = dropout or 0.0
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
@@ -116,9 +114,35 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def _checked_widths(hidden_units: Sequence[int]) -> list[int]:
-    widths = list(hidden_units or ())
-    if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
+    is_list = isinstance(hidden_units, Iterable) and not isinstance(hidden_units, str)
+    widths = list(hidden_units) if is_list else []
+    if not widths or not all(map(_is_width, widths)):
         raise ValueError(
             f"hidden_units={hidden_units!r} must be the widths of the hidden layers, each above 0, such as [128, 64]."
         )
-    return widths
+    return [int(width) for width in widths]
+
+
+def _is_width(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) > 0
+
+
+def _check_dropout(dropout: Any) -> None:
+    if dropout is None or (isinstance(dropout, numbers.Real) and 0 <= float(dropout) < 1):
+        return
+    raise ValueError(
+        f"dropout={dropout!r} must be a probability below 1, such as 0.5, or None for no dropout."
+    )
+
+
+def _check_activation(activation_fn: Any) -> None:
+    if isinstance(activation_fn, type):
+        raise TypeError(
+            f"activation_fn is the class {activation_fn.__name__}: give a function of a tensor, or an instance: "
+            f"{activation_fn.__name__}()."
+        )
+    if activation_fn is not None and not callable(activation_fn):
+        raise TypeError(
+            f"activation_fn={activation_fn!r} must be a function of a tensor, such as torch.nn.functional.relu, "
+            "or None."
+        )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
 
 if TYPE_CHECKING:
@@ -39,11 +37,11 @@ class Adagrad(RowOptimizer):
     ) -> None:
         options = {"initial_accumulator_value": initial_accumulator_value, "epsilon": epsilon}
         for name, value in options.items():
-            self._require(value >= 0, name, value, "at least 0")
+            self._require(lambda value: value >= 0, name, value, "at least 0")
         super().__init__(params, {"lr": lr, **options})
 
-    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
-        return {"accumulator": torch.full_like(parameter, options["initial_accumulator_value"])}
+    def _initial_slots(self, options: Options) -> dict[str, float]:
+        return {"accumulator": options["initial_accumulator_value"]}
 
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options

@@ -58,14 +58,13 @@ class Adam(RowOptimizer):
         lazy: bool = False,
     ) -> None:
         for name, value in {"beta_1": beta_1, "beta_2": beta_2}.items():
-            self._require(0 <= value < 1, name, value, "at least 0 and below 1")
-        self._require(epsilon >= 0, "epsilon", epsilon, "at least 0")
+            self._require(lambda value: 0 <= value < 1, name, value, "at least 0 and below 1")
+        self._require(lambda value: value >= 0, "epsilon", epsilon, "at least 0")
         options = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
         super().__init__(params, {"lr": lr, **options, "amsgrad": amsgrad, "lazy": lazy})
 
-    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
-        names = ("m", "v", "vhat") if options["amsgrad"] else ("m", "v")
-        return {name: torch.zeros_like(parameter) for name in names}
+    def _initial_slots(self, options: Options) -> dict[str, float]:
+        return dict.fromkeys(("m", "v", "vhat") if options["amsgrad"] else ("m", "v"), 0.0)
 
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options

@@ -22,12 +22,12 @@ LearningRate = float | Callable[[int], float]
 class RowOptimizer(torch.optim.Optimizer):
     """An optimizer that updates parameters from dense gradients and from gradients of rows.
 
-    A subclass makes its slots in `_new_slots` and writes its formula once, in `_update`. For gradients of
+    A subclass names its slots in `_initial_slots` and writes its formula once, in `_update`. For gradients of
     rows the formula runs on those rows of the parameter and of its slots; no other row is read or
     written, unless a subclass says so. A parameter that has both kinds of gradient in one step gets one
     dense gradient of the two.
 
-    The state of a parameter is its slots, made at its first update, and `step`, the number of steps so
+    The state of a parameter is its slots, made at the first update that needs them, and `step`, the number of steps so
     far, which schedules and bias corrections count on. A step in which the parameter had no gradient
     counts too.
 
@@ -39,13 +39,17 @@ class RowOptimizer(torch.optim.Optimizer):
     takes_row_gradients = True
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        lr = defaults["lr"]
-        self._require(callable(lr) or lr >= 0, "lr", lr, "at least 0, or a function of the step")
+        self._require(
+            lambda lr: callable(lr) or lr >= 0,
+            "lr",
+            defaults["lr"],
+            "at least 0, or a function of the step",
+        )
         super().__init__(params, defaults)
 
     @abstractmethod
-    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
-        """The slots of a parameter before its first update, of the parameter's shape."""
+    def _initial_slots(self, options: Options) -> dict[str, float]:
+        """The slots that a parameter has, by name: tensors of its shape that are filled with this at first."""
 
     @abstractmethod
     def _update(
@@ -101,9 +105,11 @@ class RowOptimizer(torch.optim.Optimizer):
         rows = row_gradients.summed(parameter)
         if parameter.grad is None and rows is None:
             return
-        if len(state) == 1:
-            state.update(self._new_slots(parameter, group))
-        slots = {name: slot for name, slot in state.items() if name != "step"}
+        initial = self._initial_slots(group)
+        for name, value in initial.items():
+            if name not in state:  # the first update, or an option that is new to a restored state
+                state[name] = torch.full_like(parameter, value)
+        slots = {name: state[name] for name in initial}
         lr = group["lr"](steps_before) if callable(group["lr"]) else group["lr"]
         options = {**group, "step": state["step"]}
         if rows is not None:
@@ -126,6 +132,10 @@ class RowOptimizer(torch.optim.Optimizer):
         for name, slot in slots_of_rows.items():
             slots[name].index_copy_(0, rows, slot)
 
-    def _require(self, holds: bool, name: str, value: object, expected: str) -> None:
-        if not holds:
-            raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")
+    def _require(self, holds: Callable[[Any], bool], name: str, value: Any, expected: str) -> None:
+        try:
+            if holds(value):
+                return
+        except TypeError:  # not a number
+            pass
+        raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")

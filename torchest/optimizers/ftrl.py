@@ -60,9 +60,11 @@ class Ftrl(RowOptimizer):
         l2_shrinkage_regularization_strength: float = 0.0,
         beta: float = 0.0,
     ) -> None:
-        self._require(callable(lr) or lr > 0, "lr", lr, "above 0, or a function of the step")
         self._require(
-            learning_rate_power <= 0, "learning_rate_power", learning_rate_power, "at most 0"
+            lambda lr: callable(lr) or lr > 0, "lr", lr, "above 0, or a function of the step"
+        )
+        self._require(
+            lambda power: power <= 0, "learning_rate_power", learning_rate_power, "at most 0"
         )
         at_least_zero = {
             "initial_accumulator_value": initial_accumulator_value,
@@ -72,20 +74,17 @@ class Ftrl(RowOptimizer):
             "beta": beta,
         }
         for name, value in at_least_zero.items():
-            self._require(value >= 0, name, value, "at least 0")
+            self._require(lambda value: value >= 0, name, value, "at least 0")
         defaults = {"lr": lr, "learning_rate_power": learning_rate_power, **at_least_zero}
         super().__init__(params, defaults)
 
-    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
-        return {
-            "accumulator": torch.full_like(parameter, options["initial_accumulator_value"]),
-            "linear": torch.zeros_like(parameter),
-        }
+    def _initial_slots(self, options: Options) -> dict[str, float]:
+        return {"accumulator": options["initial_accumulator_value"], "linear": 0.0}
 
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
     ) -> None:
-        self._require(lr > 0, "lr", lr, f"above 0, also in step {options['step']}")
+        self._require(lambda lr: lr > 0, "lr", lr, f"above 0, also in step {options['step']}")
         accumulator, linear = slots["accumulator"], slots["linear"]
         power, l1 = -options["learning_rate_power"], options["l1_regularization_strength"]
         before = _to_power(accumulator, power)

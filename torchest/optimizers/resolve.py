@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,7 @@ from torchest.optimizers.rmsprop import RMSProp
 from torchest.optimizers.sgd import SGD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
@@ -26,7 +27,13 @@ _BY_NAME: dict[str, type[torch.optim.Optimizer]] = {
     "RMSProp": RMSProp,
     "SGD": SGD,
 }
-_STEP = "scheduler_step"
+_NEEDING_MORE = {
+    torch.optim.LBFGS: "whose step needs a closure, which a training loop does not have",
+    torch.optim.SparseAdam: "which takes sparse gradients only",
+}
+_SCHEDULER = "scheduler"
+# how far a scheduler is; the last two are of CosineAnnealingWarmRestarts
+_PROGRESS = ("last_epoch", "_step_count", "T_cur", "T_i")
 
 
 def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> MakeOptimizer:
@@ -42,7 +49,8 @@ def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> Ma
 
     Raises:
         ValueError: There is no optimizer of that name.
-        TypeError: It is none of these; in particular an optimizer that was made already.
+        TypeError: It is none of these, in particular an optimizer that was made already; or a function that
+            does not take parameters.
     """
     if isinstance(optimizer, str):
         if optimizer not in _BY_NAME:
@@ -52,17 +60,39 @@ def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> Ma
         named = _BY_NAME[optimizer]
         return named if lr is None else lambda parameters: named(parameters, lr=lr)  # type: ignore[call-arg]
     if callable(optimizer):
+        _check_takes_parameters(optimizer, argument)
         return lambda parameters: _made(optimizer(parameters), argument)
+    is_made = isinstance(optimizer, torch.optim.Optimizer | LRScheduler)
+    made = f" is an object that was made already, of the class {type(optimizer).__name__}"
+    what = made if is_made else f"={optimizer!r}"
     raise TypeError(
-        f"{argument} is a {type(optimizer).__name__}: give a name such as 'Ftrl', a torch.optim class, or a function "
-        "that makes the optimizer from the model's parameters, such as "
-        "lambda parameters: torch.optim.Adam(parameters, lr=0.01)."
+        f"{argument}{what}: give a name such as 'Ftrl', a torch.optim class, or a function that makes the optimizer "
+        "from the model's parameters, such as lambda parameters: torch.optim.Adam(parameters, lr=0.01)."
     )
+
+
+def _check_takes_parameters(function: Callable[..., Any], argument: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # of a function that is not written in Python
+        return
+    try:
+        signature.bind([])
+    except TypeError:
+        raise TypeError(
+            f"{argument} is a function of {signature}: it must be one of the model's parameters, such as "
+            "lambda parameters: torch.optim.Adam(parameters, lr=0.01)."
+        ) from None
 
 
 def _made(made: Any, argument: str) -> torch.optim.Optimizer:
     """The optimizer, of what a user's function made."""
     if isinstance(made, torch.optim.Optimizer):
+        for unfit, why in _NEEDING_MORE.items():
+            if isinstance(made, unfit):
+                raise TypeError(
+                    f"{argument} made a torch.optim.{unfit.__name__}, {why}: use another optimizer."
+                )
         return made
     if isinstance(made, LRScheduler) and not isinstance(made, ReduceLROnPlateau):
         return _scheduled(made)
@@ -75,17 +105,35 @@ def _made(made: Any, argument: str) -> torch.optim.Optimizer:
 def _scheduled(scheduler: LRScheduler) -> torch.optim.Optimizer:
     """The optimizer of a scheduler, which takes a step with it.
 
-    The number of steps is kept with the options of the optimizer, and so in checkpoints.
+    How far the scheduler is comes into the `state_dict` of the optimizer, and so into checkpoints, but
+    nothing else of it: a schedule with other numbers goes on from the same step.
     """
     optimizer = scheduler.optimizer
 
     def after_step(*_: Any) -> None:
-        scheduler.last_epoch = optimizer.param_groups[0][_STEP]
         scheduler.step()
-        for group in optimizer.param_groups:
-            group[_STEP] = scheduler.last_epoch
 
-    for group in optimizer.param_groups:
-        group[_STEP] = scheduler.last_epoch
+    def before_saving(*_: Any) -> None:
+        progress = [
+            {name: vars(part)[name] for name in _PROGRESS if name in vars(part)}
+            for part in _parts(scheduler)
+        ]
+        for group in optimizer.param_groups:
+            group[_SCHEDULER] = progress
+
+    def after_loading(*_: Any) -> None:
+        saved = optimizer.param_groups[0].get(_SCHEDULER, ())
+        for part, progress in zip(_parts(scheduler), saved, strict=False):
+            vars(part).update(progress)
+
     optimizer.register_step_post_hook(after_step)
+    optimizer.register_state_dict_pre_hook(before_saving)
+    optimizer.register_load_state_dict_post_hook(after_loading)
     return optimizer
+
+
+def _parts(scheduler: LRScheduler) -> Iterator[LRScheduler]:
+    """A scheduler and those that it is put together from."""
+    yield scheduler
+    for part in getattr(scheduler, "_schedulers", ()):
+        yield from _parts(part)

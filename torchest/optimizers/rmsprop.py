@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
 
 if TYPE_CHECKING:
@@ -58,16 +56,14 @@ class RMSProp(RowOptimizer):
         lazy: bool = False,
     ) -> None:
         for name, value in {"rho": rho, "momentum": momentum}.items():
-            self._require(0 <= value < 1, name, value, "at least 0 and below 1")
-        self._require(epsilon >= 0, "epsilon", epsilon, "at least 0")
+            self._require(lambda value: 0 <= value < 1, name, value, "at least 0 and below 1")
+        self._require(lambda value: value >= 0, "epsilon", epsilon, "at least 0")
         options = {"rho": rho, "momentum": momentum, "epsilon": epsilon}
         super().__init__(params, {"lr": lr, **options, "centered": centered, "lazy": lazy})
 
-    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
+    def _initial_slots(self, options: Options) -> dict[str, float]:
         wanted = {"rms": True, "momentum": options["momentum"] > 0, "mg": options["centered"]}
-        return {
-            name: torch.zeros_like(parameter) for name, is_wanted in wanted.items() if is_wanted
-        }
+        return {name: 0.0 for name, is_wanted in wanted.items() if is_wanted}
 
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
 
 if TYPE_CHECKING:
@@ -42,11 +40,13 @@ class SGD(RowOptimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        self._require(0 <= momentum <= 1, "momentum", momentum, "at least 0 and at most 1")
+        self._require(
+            lambda value: 0 <= value <= 1, "momentum", momentum, "at least 0 and at most 1"
+        )
         super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov})
 
-    def _new_slots(self, parameter: Tensor, options: Options) -> Slots:
-        return {"momentum": torch.zeros_like(parameter)} if options["momentum"] > 0 else {}
+    def _initial_slots(self, options: Options) -> dict[str, float]:
+        return {"momentum": 0.0} if options["momentum"] > 0 else {}
 
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
