@@ -60,7 +60,7 @@ class DNNModel(nn.Module):
         self.batch_norm = nn.ModuleList(_BatchNorm(width) for width in widths if batch_norm)
         self.logits = _linear(inputs[-1], units)
         # a module may have parameters, which two models must not share
-        self._activation_fn = copy.deepcopy(activation_fn)
+        self.activation_fn = copy.deepcopy(activation_fn)
         self._dropout = dropout or 0.0
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
@@ -68,8 +68,8 @@ class DNNModel(nn.Module):
         values: Tensor = self.embeddings(features).to(self.logits.weight.dtype)
         for number, layer in enumerate(self.hidden):
             values = layer(values)
-            if self._activation_fn is not None:
-                values = self._activation_fn(values)
+            if self.activation_fn is not None:
+                values = self.activation_fn(values)
             values = F.dropout(values, self._dropout, self.training)
             if self.batch_norm:
                 values = self.batch_norm[number](values)
