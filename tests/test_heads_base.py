@@ -1,0 +1,78 @@
+"""A head of the user's own, and `train_op_fn`, in a model that is trained, evaluated and asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import torchest
+from torchest import columns, heads, metrics, models, optimizers
+
+X = columns.numeric_column("x")
+KIND = columns.categorical_column_with_identity("kind", 3)
+
+
+class AbsoluteError(heads.Head):
+    """Regression by the absolute error."""
+
+    name = None
+    logits_dimension = 1
+    loss_reduction = "sum_over_batch_size"
+
+    def __init__(self):
+        self.modes = []
+
+    def loss(self, labels, logits, features=None, mode=None, regularization_losses=None):
+        return (logits - labels.reshape(-1, 1)).abs().mean()
+
+    def predictions(self, logits, keys=None):
+        return {"value": logits}
+
+    def metrics(self, regularization_losses=None):
+        return {"error": metrics.Mean.empty()}
+
+    def update_metrics(
+        self, eval_metrics, features, logits, labels, mode=None, regularization_losses=None
+    ):
+        self.modes.append(mode)
+        more = metrics.mean_absolute_error(labels.reshape(-1, 1), logits)
+        return {"error": eval_metrics["error"].merge(more)}
+
+
+def rows():
+    return [({"x": [1.0, 2.0], "kind": [0, 2]}, [1.0, 5.0])]
+
+
+def test_an_estimator_with_a_head_of_the_users_own(tmp_path):
+    head = AbsoluteError()
+    model = torchest.LinearEstimator(
+        head, [X], tmp_path, optimizer=lambda parameters: optimizers.SGD(parameters, lr=0.5)
+    )
+    model.train(rows)
+    # |0 − 1| and |0 − 5|, halved, have the gradients −(1 + 2) / 2 and −1: weight 0.75, bias 0.5
+    assert [each["value"].item() for each in model.predict(rows)] == [1.25, 2.0]
+    assert model.evaluate(rows) == {"error": 1.625, "loss": 1.625, "global_step": 1}
+    assert set(head.modes) == {torchest.ModeKeys.EVAL}
+
+
+def test_train_op_fn_trains_tables_too(tmp_path):
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: models.LinearModel([KIND]))
+        sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.5))
+
+        def train_op_fn(loss):
+            def step():
+                sgd.zero_grad()
+                torchest.backward(loss)
+                sgd.step()
+
+            return step
+
+        return heads.RegressionHead().create_estimator_spec(
+            features, mode, net(features), labels, train_op_fn=train_op_fn
+        )
+
+    model = torchest.Estimator(model_fn, tmp_path).train(rows)
+    # the mean of (0 − 1)² and (0 − 5)² has the gradients −1 and −5
+    np.testing.assert_allclose(model.get_variable_value("net.kind.weight"), [[0.5], [0], [2.5]])
+    np.testing.assert_allclose(model.get_variable_value("net.bias"), [3.0])
