@@ -469,6 +469,10 @@ class TestWhatTheEstimatorTells:
         with pytest.raises(ValueError, match="differ: give one of them"):
             torchest.Estimator(toy_model_fn, "elsewhere", config)
 
+    def test_a_model_dir_that_is_no_path(self):
+        with pytest.raises(ValueError, match="model_dir=3 must be the path of a directory"):
+            torchest.Estimator(toy_model_fn, model_dir=3)
+
     def test_constructing_writes_nothing(self, tmp_path):
         torchest.Estimator(toy_model_fn, tmp_path / "new")
         assert not (tmp_path / "new").exists()

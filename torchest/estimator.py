@@ -16,7 +16,7 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -371,7 +371,9 @@ def _with_model_dir(
     if not isinstance(config, RunConfig):
         raise TypeError(f"config={config!r} must be a torchest.RunConfig, or None.")
     if model_dir is not None:
-        model_dir = os.fspath(model_dir)
+        model_dir = RunConfig(
+            model_dir=cast("str", model_dir)
+        ).model_dir  # checks that it is a path
         if config.model_dir not in (None, model_dir):
             raise ValueError(
                 f"model_dir={model_dir!r} and config.model_dir={config.model_dir!r} differ: give one of them."
