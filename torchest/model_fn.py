@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 
 from torchest.spec import EstimatorSpec
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
     from torchest.run_config import RunConfig
 
-_log = logging.getLogger("torchest")
 _ARGUMENTS = ("features", "labels", "mode", "params", "config")
 
 

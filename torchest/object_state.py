@@ -97,11 +97,13 @@ class ObjectState:
         saved = checkpoint.model()
         saved.update({alias: saved[name] for alias, name in checkpoint.state["aliases"].items()})
         _check_match(checkpoint, _tensors(new), saved, new, training=training)
+        slots: dict[str, dict[str, Any]] = {}
         if training:
             self._check_optimizers(checkpoint)
+            slots = _by_parameter(checkpoint.optimizer())
         for name, made in new.items():
             if isinstance(made, torch.optim.Optimizer):
-                self._restore_optimizer(name, made, checkpoint)
+                self._restore_optimizer(name, made, checkpoint, slots)
             elif isinstance(made, nn.Module):
                 _copy(_module_tensors(name, made), saved)
             else:
@@ -119,19 +121,18 @@ class ObjectState:
                 )
 
     def _restore_optimizer(
-        self, name: str, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint
+        self,
+        name: str,
+        optimizer: torch.optim.Optimizer,
+        checkpoint: Checkpoint,
+        saved: Mapping[str, dict[str, Any]],
     ) -> None:
         names = self._scope.parameter_names()
-        saved, numbers = checkpoint.optimizer(), checkpoint.state["optimizers"][name]["numbers"]
+        numbers = checkpoint.state["optimizers"][name]["numbers"]
         state: dict[int, dict[str, Any]] = {}
         for position, parameter in enumerate(_parameters(optimizer)):
             prefix = f"{name}.{_name_of(parameter, name, names)}."
-            slots: dict[str, Any] = {
-                key[len(prefix) :]: value.clone()
-                for key, value in saved.items()
-                if key.startswith(prefix) and "." not in key[len(prefix) :]
-            }
-            slots.update(numbers.get(prefix, {}))
+            slots = {**saved.get(prefix, {}), **numbers.get(prefix, {})}
             if slots:
                 state[position] = slots
         groups = optimizer.state_dict()["param_groups"]
@@ -263,6 +264,15 @@ def _slots(
             elif value is not None:
                 numbers.setdefault(prefix, {})[slot] = value
     return tensors, numbers
+
+
+def _by_parameter(slots: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+    """The saved slots of each parameter, by `<optimizer>.<parameter>.`; a slot's name has no dot."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in slots.items():
+        parameter, dot, slot = key.rpartition(".")
+        found.setdefault(parameter + dot, {})[slot] = value.clone()
+    return found
 
 
 def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
