@@ -150,3 +150,17 @@ def test_row_gradients_are_made_once_differentiable():
     (gradient,) = torch.autograd.grad(loss, [vectors], create_graph=True)
     assert gradient.tolist() == [[4, 6]]
     assert row_gradients.pending(weight) == []
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ids=st.lists(st.integers(0, 6), min_size=1, max_size=12),
+    dimension=st.integers(1, 3),
+)
+def test_sums_of_fixed_shape_repeat_the_whole_sum(ids, dimension):
+    rows = torch.tensor(ids)
+    values = torch.arange(len(ids) * dimension, dtype=torch.float64).reshape(len(ids), dimension)
+    found = row_gradients.summed_in_fixed_shape(rows, values)
+    expected = torch.zeros(7, dimension, dtype=torch.float64).index_add(0, rows, values)
+    assert found.rows.tolist() == sorted(ids)
+    assert torch.equal(found.values, expected[found.rows])

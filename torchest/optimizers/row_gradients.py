@@ -74,7 +74,9 @@ def clear(parameters: Iterable[Tensor]) -> None:
 def summed(parameter: Tensor) -> RowGradient | None:
     """All pending row gradients of a parameter in one, with each row once, in ascending order.
 
-    Sums are taken in a fixed order: the same look-ups give the same bits.
+    Sums are taken in a fixed order: the same look-ups give the same bits. On XLA, which compiles every
+    shape anew, a row that was looked up several times comes several times, each time with the whole sum:
+    write rows back by copying (`index_copy_`), not by adding.
 
     Returns:
         None if there are none.
@@ -86,11 +88,29 @@ def summed(parameter: Tensor) -> RowGradient | None:
     values = torch.cat([part.values for part in parts])
     if len(rows) == 0:
         return RowGradient(rows, values)
+    if rows.device.type == "xla":
+        return summed_in_fixed_shape(rows, values)
     in_order, order = _sorted(rows, len(parameter))
     is_first = torch.ones_like(in_order, dtype=torch.bool)
     torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
     starts = is_first.nonzero().squeeze(1)
     return RowGradient(in_order[starts], F.embedding_bag(order, values, starts, mode="sum"))
+
+
+def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
+    """The sums of gradients by row, in a shape that does not depend on the row numbers.
+
+    Args:
+        rows: int64 [n], n at least 1.
+        values: [n, dimension].
+
+    Returns:
+        n rows in ascending order; one that repeats has the sum of its gradients every time.
+    """
+    in_order, order = torch.sort(rows, stable=True)
+    place = F.pad((in_order.diff() != 0).to(torch.int64).cumsum(0), (1, 0))  # among distinct rows
+    sums = torch.zeros_like(values).index_add_(0, place, values[order])
+    return RowGradient(in_order, sums[place])
 
 
 def _sorted(rows: Tensor, table_rows: int) -> tuple[Tensor, Tensor]:
