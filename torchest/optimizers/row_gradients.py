@@ -107,7 +107,8 @@ def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
     Returns:
         n rows in ascending order; one that repeats has the sum of its gradients every time.
     """
-    in_order, order = torch.sort(rows, stable=True)
+    order = torch.argsort(rows, stable=True)
+    in_order = rows[order]  # torch_xla 2.9 aborts in an index_select by what sort returns
     place = F.pad((in_order.diff() != 0).to(torch.int64).cumsum(0), (1, 0))  # among distinct rows
     sums = torch.zeros_like(values).index_add_(0, place, values[order])
     return RowGradient(in_order, sums[place])
