@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -19,6 +20,7 @@ RANKS = {
     7: "canned experimental train_and_evaluate",
 }
 FACADE = 8
+FACADES = ("torchest", "torchest.api", "torchest.feature_column")
 RANK_OF = {f"torchest.{name}": rank for rank, names in RANKS.items() for name in names.split()}
 MODULES = sorted(path for path in (ROOT / "torchest").rglob("*.py"))
 
@@ -30,7 +32,7 @@ def name_of(path: Path) -> str:
 
 def rank_of(module: str) -> int:
     """The rank of a module, or of the nearest package above it that has one."""
-    if module.endswith(".__init__") or module in ("torchest", "torchest.feature_column"):
+    if module.endswith(".__init__") or module in FACADES:
         return FACADE
     parts = module.split(".")
     for length in range(len(parts), 1, -1):
@@ -79,6 +81,14 @@ def test_there_is_no_import_cycle():
 
     for module in graph:
         visit(module, ())
+
+
+def test_no_module_hides_the_function_that_it_gives():
+    # torchest.name is the module, once it is imported: call the module of train_and_evaluate another name
+    import torchest.api as public
+
+    hidden = {name for name in public.__all__ if f"torchest.{name}" in map(name_of, MODULES)}
+    assert [name for name in hidden if not isinstance(getattr(public, name), ModuleType)] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -1,93 +1,36 @@
-"""Estimators for PyTorch: train, evaluate, predict and export behind one object."""
+"""Estimators for PyTorch: train, evaluate, predict and export behind one object.
 
-from torchest import columns, feature_column, inputs, metrics, optimizers
-from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
-from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
-from torchest.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
-from torchest.canned.parse_specs import classifier_parse_example_spec, regressor_parse_example_spec
-from torchest.canned.wide_deep import (
-    DNNLinearCombinedClassifier,
-    DNNLinearCombinedEstimator,
-    DNNLinearCombinedRegressor,
-)
-from torchest.checkpoint import latest_checkpoint
-from torchest.errors import CheckpointMismatchError, NanLossDuringTrainingError
-from torchest.estimator import Estimator
-from torchest.heads.base import Head
-from torchest.heads.binary import BinaryClassHead
-from torchest.heads.logistic import LogisticRegressionHead
-from torchest.heads.multi import MultiHead
-from torchest.heads.multi_class import MultiClassHead
-from torchest.heads.multi_label import MultiLabelHead
-from torchest.heads.poisson import PoissonRegressionHead
-from torchest.heads.regression import RegressionHead
-from torchest.hooks.base import (
-    SessionRunArgs,
-    SessionRunContext,
-    SessionRunHook,
-    SessionRunValues,
-)
-from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
-from torchest.hooks.nan_loss import NanTensorHook
-from torchest.hooks.progress import LoggingTensorHook
-from torchest.hooks.stop_at_step import StopAtStepHook
-from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
-from torchest.hooks.timer import SecondOrStepTimer
-from torchest.keys import ModeKeys
-from torchest.run_config import RunConfig
-from torchest.scope import get_or_create
-from torchest.spec import EstimatorSpec
-from torchest.train_step import backward
-from torchest.version import __version__
+The names stand in `torchest.api`, which is imported when the first of them is asked for: so the command
+line can check an exported model where there is no torch.
+"""
 
-__all__ = [
-    "BaselineClassifier",
-    "BaselineEstimator",
-    "BaselineRegressor",
-    "BinaryClassHead",
-    "CheckpointMismatchError",
-    "CheckpointSaverHook",
-    "CheckpointSaverListener",
-    "DNNClassifier",
-    "DNNEstimator",
-    "DNNLinearCombinedClassifier",
-    "DNNLinearCombinedEstimator",
-    "DNNLinearCombinedRegressor",
-    "DNNRegressor",
-    "Estimator",
-    "EstimatorSpec",
-    "Head",
-    "LinearClassifier",
-    "LinearEstimator",
-    "LinearRegressor",
-    "LoggingTensorHook",
-    "LogisticRegressionHead",
-    "ModeKeys",
-    "MultiClassHead",
-    "MultiHead",
-    "MultiLabelHead",
-    "NanLossDuringTrainingError",
-    "NanTensorHook",
-    "PoissonRegressionHead",
-    "RegressionHead",
-    "RunConfig",
-    "SecondOrStepTimer",
-    "SessionRunArgs",
-    "SessionRunContext",
-    "SessionRunHook",
-    "SessionRunValues",
-    "StepCounterHook",
-    "StopAtStepHook",
-    "SummarySaverHook",
-    "__version__",
-    "backward",
-    "classifier_parse_example_spec",
-    "columns",
-    "feature_column",
-    "get_or_create",
-    "inputs",
-    "latest_checkpoint",
-    "metrics",
-    "optimizers",
-    "regressor_parse_example_spec",
-]
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from torchest.version import __version__  # noqa: F401
+
+if TYPE_CHECKING:
+    from torchest.api import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__") and name != "__all__":  # what Python asks of every module
+        raise AttributeError(f"module 'torchest' has no attribute {name!r}")
+    if importlib.util.find_spec(f"torchest.{name}") is not None:
+        return importlib.import_module(f"torchest.{name}")
+    api = importlib.import_module("torchest.api")
+    globals().update({public: getattr(api, public) for public in api.__all__})
+    if name in ("__all__", *api.__all__):
+        return getattr(api, name)
+    from torchest.errors import suggest
+
+    raise AttributeError(
+        f"module 'torchest' has no attribute {name!r}.{suggest(name, api.__all__)}"
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *importlib.import_module("torchest.api").__all__})
