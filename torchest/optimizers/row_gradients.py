@@ -65,6 +65,15 @@ def pending(parameter: Tensor) -> list[RowGradient]:
     return found
 
 
+def holders(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors that the pending row gradients of some parameters hang on, each once.
+
+    `pending`, `summed` and `clear` take them like parameters. Another process with the same model finds them in
+    the same order.
+    """
+    return list({id(parameter): parameter for parameter in parameters}.values())
+
+
 def clear(parameters: Iterable[Tensor]) -> None:
     """Forgets the pending row gradients of the parameters."""
     for parameter in parameters:
