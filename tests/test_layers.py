@@ -10,14 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RANKS = {
-    0: "arrays errors files indexed_strings keys version",
+    0: "arguments arrays errors files indexed_strings keys version",
     1: "checkpoint columns distributed inputs losses metrics optimizers spec summary torch_metrics",
     2: "columns.layers columns.table heads models",
     3: "feed model_fn object_state run_config scope",
     4: "hooks.base hooks.timer loop prediction running_model train_step",
-    5: "evaluation export hooks training warm_start",
+    5: "evaluation export hooks run_specs training warm_start",
     6: "estimator",
-    7: "canned experimental train_and_evaluate",
+    7: "canned evaluator experimental extenders train_evaluate",
 }
 FACADE = 8
 FACADES = ("torchest", "torchest.api", "torchest.feature_column")

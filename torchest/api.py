@@ -13,6 +13,7 @@ from torchest.canned.wide_deep import (
 from torchest.checkpoint import latest_checkpoint
 from torchest.errors import CheckpointMismatchError, NanLossDuringTrainingError
 from torchest.estimator import Estimator
+from torchest.export.exporter import Exporter
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.logistic import LogisticRegressionHead
@@ -35,8 +36,10 @@ from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.hooks.timer import SecondOrStepTimer
 from torchest.keys import ModeKeys
 from torchest.run_config import RunConfig
+from torchest.run_specs import EvalSpec, TrainSpec
 from torchest.scope import get_or_create
 from torchest.spec import EstimatorSpec
+from torchest.train_evaluate import train_and_evaluate
 from torchest.train_step import backward
 from torchest.version import __version__
 
@@ -56,6 +59,8 @@ __all__ = [
     "DNNRegressor",
     "Estimator",
     "EstimatorSpec",
+    "EvalSpec",
+    "Exporter",
     "Head",
     "LinearClassifier",
     "LinearEstimator",
@@ -79,6 +84,7 @@ __all__ = [
     "StepCounterHook",
     "StopAtStepHook",
     "SummarySaverHook",
+    "TrainSpec",
     "__version__",
     "backward",
     "classifier_parse_example_spec",
@@ -90,4 +96,5 @@ __all__ = [
     "metrics",
     "optimizers",
     "regressor_parse_example_spec",
+    "train_and_evaluate",
 ]

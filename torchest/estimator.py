@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import numbers
 import os
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from torchest.arguments import checked_count
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 from torchest.distributed.strategy import Strategy
 from torchest.errors import suggest
@@ -203,7 +203,7 @@ class Estimator:
         Raises:
             ValueError: The input is empty, or an argument is wrong.
         """
-        steps = _checked_count("steps", steps)
+        steps = checked_count("steps", steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         model, path, step = self._restored_from(checkpoint_path, "evaluate")
         with self._feed(input_fn, ModeKeys.EVAL) as feed:
@@ -395,16 +395,4 @@ def _checked_steps(steps: int | None, max_steps: int | None) -> tuple[int | None
             f"steps={steps} and max_steps={max_steps} cannot both be given: steps counts from here, max_steps from the "
             "first step ever. Leave one out."
         )
-    return _checked_count("steps", steps), _checked_count("max_steps", max_steps)
-
-
-def _checked_count(name: str, value: Any) -> int | None:
-    """None, or a whole number above 0, which may be written as 1e6."""
-    if value is None:
-        return None
-    count: Any = value  # numbers.Real cannot be made an int, to mypy
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or count % 1 != 0:
-        raise ValueError(f"{name}={value!r} must be a whole number; None sets no limit.")
-    if count <= 0:
-        raise ValueError(f"{name}={value} must be above 0; None sets no limit.")
-    return int(count)
+    return checked_count("steps", steps), checked_count("max_steps", max_steps)

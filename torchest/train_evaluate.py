@@ -1,0 +1,90 @@
+"""train_and_evaluate: one run of training, with an evaluation after its checkpoints.
+
+train = torchest.TrainSpec(train_input_fn, max_steps=10_000)
+evaluation = torchest.EvalSpec(eval_input_fn, steps=None, throttle_secs=60)
+metrics, exports = torchest.train_and_evaluate(model, train, evaluation)
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from torchest.estimator import Estimator
+from torchest.evaluator import Evaluator
+from torchest.hooks.checkpoint_saver import CheckpointSaverListener
+from torchest.run_specs import EvalSpec, TrainSpec
+
+if TYPE_CHECKING:
+    from torchest.hooks.base import Session
+
+_log = logging.getLogger("torchest")
+
+
+def train_and_evaluate(
+    estimator: Estimator, train_spec: TrainSpec, eval_spec: EvalSpec
+) -> tuple[dict[str, Any] | None, list[Any] | None]:
+    """Trains, and evaluates after checkpoints; the last checkpoint is always evaluated and exported.
+
+    Training is one run over one iterator: evaluations in between change neither the order of its rows nor
+    its random numbers.
+
+    Args:
+        estimator: What to train. Its `RunConfig` says how often checkpoints are saved.
+        train_spec: What to train on.
+        eval_spec: What to evaluate on.
+
+    Returns:
+        The metrics of the last evaluation, and a list of what each exporter gave for it. Both are None if
+        there was nothing left to do.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: The estimator saves no checkpoints.
+    """
+    _check(estimator, train_spec, eval_spec)
+    evaluator = Evaluator(estimator, eval_spec, train_spec.max_steps)
+    estimator.train(
+        train_spec.input_fn,
+        hooks=train_spec.hooks,
+        max_steps=train_spec.max_steps,
+        saving_listeners=[*train_spec.saving_listeners, _AfterCheckpoints(estimator, evaluator)],
+    )
+    last = estimator.latest_checkpoint()
+    assert last is not None  # training saves one when it begins
+    evaluator.finish(last)
+    return evaluator.result, evaluator.exports
+
+
+class _AfterCheckpoints(CheckpointSaverListener):
+    """Evaluates each checkpoint when it has been written."""
+
+    def __init__(self, estimator: Estimator, evaluator: Evaluator) -> None:
+        self._estimator = estimator
+        self._evaluator = evaluator
+
+    def after_save(self, session: Session, global_step_value: int) -> None:  # noqa: ARG002
+        if global_step_value == 0:
+            _log.info("The checkpoint of step 0 is not evaluated: nothing has been trained.")
+            return
+        path = self._estimator.latest_checkpoint()
+        assert path is not None  # it has just been saved
+        self._evaluator.at(path)
+
+
+def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
+    for argument, value, kind in (
+        ("estimator", estimator, Estimator),
+        ("train_spec", train_spec, TrainSpec),
+        ("eval_spec", eval_spec, EvalSpec),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"train_and_evaluate: {argument}={value!r} must be a torchest.{kind.__name__}."
+            )
+    config = estimator.config
+    if config.save_checkpoints_steps is None and config.save_checkpoints_secs is None:
+        raise ValueError(
+            "train_and_evaluate evaluates checkpoints, and the estimator's config switches them off: give "
+            "RunConfig(save_checkpoints_steps=...) or RunConfig(save_checkpoints_secs=...)."
+        )
