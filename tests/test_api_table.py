@@ -65,6 +65,10 @@ DEVIATIONS = {
     "tf.estimator.DNNLinearCombinedEstimator": Deviation(
         "takes what all other estimators take", extra=("warm_start_from",)
     ),
+    "tf.estimator.EstimatorSpec": Deviation(
+        "several processes need to know whether a loss is a mean or a sum",
+        extra=("loss_reduction",),
+    ),
     "tf.estimator.NanTensorHook": Deviation(
         "the loss of a step has the name loss; how often it is read from the device is a choice",
         extra=("every_steps",),

@@ -115,3 +115,10 @@ def test_metrics_are_values():
 def test_wrong_use(arguments, error, message):
     with pytest.raises(error, match=message):
         EstimatorSpec(**arguments)
+
+
+def test_a_loss_is_a_mean_unless_said_otherwise():
+    spec = EstimatorSpec(ModeKeys.EVAL, loss=torch.tensor(1.0))
+    assert spec.loss_reduction == "auto"
+    with pytest.raises(ValueError, match=r"loss_reduction='mean' must be one of 'auto', .*'sum'\."):
+        EstimatorSpec(ModeKeys.EVAL, loss=torch.tensor(1.0), loss_reduction="mean")

@@ -154,7 +154,7 @@ class Estimator:
         steps, max_steps = _checked_steps(steps, max_steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
-        path = latest_checkpoint(self.model_dir)
+        path = self._strategy.broadcast(latest_checkpoint(self.model_dir))
         start = 0 if path is None else Checkpoint(path).global_step
         last_step = max_steps if steps is None else start + steps
         if last_step is not None and start >= last_step:
@@ -164,7 +164,8 @@ class Estimator:
         self._seed()
         with self._feed(input_fn, ModeKeys.TRAIN) as feed:
             model = RunningModel(self._model_fn, self._strategy.device, training=True)
-            own = model.create(*_first(feed, ModeKeys.TRAIN), ModeKeys.TRAIN, path)
+            own = model.create(*self._first(feed, ModeKeys.TRAIN), ModeKeys.TRAIN, path)
+            self._strategy.start(model.scope.modules())
             chief_hooks = own.training_chief if self._strategy.is_chief else ()
             run_training(
                 model,
@@ -176,6 +177,7 @@ class Estimator:
                 listeners,
                 last_step,
             )
+        self._strategy.barrier()  # the last checkpoint is there for all
         return self
 
     def evaluate(
@@ -207,10 +209,12 @@ class Estimator:
         hooks = all_of(SessionRunHook, "hooks", hooks)
         model, path, step = self._restored_from(checkpoint_path, "evaluate")
         with self._feed(input_fn, ModeKeys.EVAL) as feed:
-            own = model.create(*_first(feed, ModeKeys.EVAL), ModeKeys.EVAL, path)
+            own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, path)
             session = Session(model.scope, model.state, step)
-            results = run_evaluation(model, feed, session, [*hooks, *own.evaluation], steps)
-        write_evaluation(results, Path(self.eval_dir(name)), path)
+            all_hooks = [*hooks, *own.evaluation]
+            results = run_evaluation(model, feed, session, self._strategy, all_hooks, steps)
+        if self._strategy.is_chief:
+            write_evaluation(results, Path(self.eval_dir(name)), path)
         return results
 
     def predict(
@@ -248,7 +252,7 @@ class Estimator:
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
-                run_prediction(model, feed, session, all_hooks, predict_keys)
+                run_prediction(model, feed, session, self._strategy, all_hooks, predict_keys)
             ) as batches:
                 for batch in batches:
                     if yield_single_examples:
@@ -318,6 +322,16 @@ class Estimator:
         with contextlib.closing(Feed(source, self._strategy.device)) as feed:
             yield feed
 
+    def _first(self, feed: Feed, mode: str) -> tuple[Any, Any]:
+        first = self._strategy.first(feed.first())
+        if first is None:
+            what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
+            raise ValueError(
+                f"The input is empty: the input_fn gave no batch, so there is nothing to {what}. Check its files, "
+                "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
+            )
+        return first
+
     def _seed(self) -> None:
         if self._config.tf_random_seed is not None:
             torch.manual_seed(self._config.tf_random_seed)
@@ -350,17 +364,6 @@ def _identity(path: str | None) -> tuple[int, ...]:
         return ()
     status = os.stat(path)
     return status.st_ino, status.st_mtime_ns
-
-
-def _first(feed: Feed, mode: str) -> tuple[Any, Any]:
-    first = feed.first()
-    if first is None:
-        what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
-        raise ValueError(
-            f"The input is empty: the input_fn gave no batch, so there is nothing to {what}. Check its files, "
-            "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
-        )
-    return first
 
 
 def _with_model_dir(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torchest.distributed.strategy import Strategy
     from torchest.feed import Feed
     from torchest.hooks.base import Session, SessionRunHook
     from torchest.running_model import RunningModel
@@ -31,6 +32,7 @@ def run_evaluation(
     model: RunningModel,
     feed: Feed,
     session: Session,
+    strategy: Strategy,
     hooks: Sequence[SessionRunHook],
     steps: int | None,
 ) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def run_evaluation(
         model: The model.
         feed: The batches.
         session: The model as hooks see it.
+        strategy: Where the model runs.
         hooks: The user's.
         steps: How many batches to evaluate on; None: all.
 
@@ -67,8 +70,10 @@ def run_evaluation(
     _log.info("Starting evaluation at %s", time.strftime("%Y-%m-%dT%H:%M:%S"))
     began = time.monotonic()
     all_hooks = [*hooks, ProgressBarHook("evaluating", steps)]
-    for _ in run_steps(feed.batches(steps), step, session, all_hooks):
+    batches = strategy.batches(feed.batches(steps), ModeKeys.EVAL)
+    for _ in run_steps(batches, step, session, all_hooks, batches.stopped):
         pass
+    merged = strategy.merge(merged)
     results = {name: np.float32(metric.compute()) for name, metric in sorted(merged.items())}
     results[MetricKeys.GLOBAL_STEP] = np.int64(session.global_step)
     _log.info("Inference Time : %.5fs", time.monotonic() - began)

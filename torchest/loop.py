@@ -3,7 +3,7 @@
 for hook in hooks: hook.begin()
 open the session: restore what a checkpoint holds
 for hook in hooks: hook.after_create_session(session, None)
-until a hook asks for the end:
+until a hook asks for the end, in any process:
     for hook in hooks: hook.before_run(context)
     the next batch; its absence is the end
     one step
@@ -33,6 +33,7 @@ def run_steps(
     step: Callable[[Batch], Output],
     session: Session,
     hooks: Sequence[SessionRunHook],
+    stopped: Callable[[bool], bool] = bool,
 ) -> Generator[Output, None, None]:
     """Runs a step on each batch, with the hooks around it.
 
@@ -41,6 +42,7 @@ def run_steps(
         step: Runs one batch.
         session: The running model as hooks see it.
         hooks: Called in this order.
+        stopped: Whether the loop ends, from whether a hook asked for it; asked once before each step.
 
     Yields:
         What each step returned, after the hooks have seen it.
@@ -51,7 +53,7 @@ def run_steps(
         for hook in hooks:
             hook.after_create_session(session, None)
         context = SessionRunContext(session)
-        while not session.should_stop():
+        while not stopped(session.should_stop()):
             requests = [hook.before_run(context) for hook in hooks]
             try:
                 batch = next(batches)

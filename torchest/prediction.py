@@ -16,6 +16,7 @@ from torchest.train_step import values_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from torchest.distributed.strategy import Strategy
     from torchest.feed import Feed
     from torchest.hooks.base import Session, SessionRunHook
     from torchest.running_model import RunningModel
@@ -25,6 +26,7 @@ def run_prediction(
     model: RunningModel,
     feed: Feed,
     session: Session,
+    strategy: Strategy,
     hooks: Sequence[SessionRunHook],
     keys: Sequence[str] | str | None,
 ) -> Generator[Any, None, None]:
@@ -34,6 +36,7 @@ def run_prediction(
         model: The model.
         feed: The batches.
         session: The model as hooks see it.
+        strategy: Where the model runs.
         hooks: The user's.
         keys: Which predictions to give; None or none: all.
 
@@ -46,7 +49,8 @@ def run_prediction(
         session.values = values_of(spec)
         return _numpy(_selected(spec.predictions, keys))
 
-    return run_steps(feed.batches(), step, session, hooks)
+    batches = strategy.batches(feed.batches(), ModeKeys.PREDICT)
+    return run_steps(batches, step, session, hooks, batches.stopped)
 
 
 def examples(batch: Any) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
+from torchest.losses import Reduction
 from torchest.torch_metrics import TorchMetric, is_torch_metric
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], Any]
 
+_REDUCTIONS = (Reduction.AUTO, Reduction.SUM_OVER_BATCH_SIZE, Reduction.SUM)
 _MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 
 
@@ -32,6 +34,7 @@ class _Fields(NamedTuple):
     scaffold: Any
     evaluation_hooks: tuple[Any, ...]
     prediction_hooks: tuple[Any, ...]
+    loss_reduction: str
 
 
 class EstimatorSpec(_Fields):
@@ -51,6 +54,9 @@ class EstimatorSpec(_Fields):
         scaffold: Has no meaning on PyTorch.
         evaluation_hooks: Hooks for evaluation.
         prediction_hooks: Hooks for prediction.
+        loss_reduction: How the losses of examples became `loss`, a `torchest.losses.Reduction`: by default
+            as their mean; SUM says that it is their sum. It matters where several processes train together:
+            gradients of means are averaged, by numbers of examples, and those of sums are added.
 
     Raises:
         ValueError: Something that the mode needs is missing, or the loss is no scalar.
@@ -75,6 +81,8 @@ class EstimatorSpec(_Fields):
         scaffold: Any = None,
         evaluation_hooks: Iterable[Any] | None = None,
         prediction_hooks: Iterable[Any] | None = None,
+        *,
+        loss_reduction: str = Reduction.AUTO,
     ) -> EstimatorSpec:
         """Checks the fields."""
         if mode not in _MODES:
@@ -94,6 +102,7 @@ class EstimatorSpec(_Fields):
             scaffold=scaffold,
             evaluation_hooks=tuple(evaluation_hooks or ()),
             prediction_hooks=tuple(prediction_hooks or ()),
+            loss_reduction=_checked_reduction(loss_reduction),
         )
 
 
@@ -136,6 +145,14 @@ def _checked_loss(loss: Any, mode: str) -> Tensor | None:
             "loss.mean()."
         )
     return loss.reshape(())
+
+
+def _checked_reduction(reduction: str) -> str:
+    if reduction not in _REDUCTIONS:
+        raise ValueError(
+            f"EstimatorSpec: loss_reduction={reduction!r} must be one of {', '.join(map(repr, _REDUCTIONS))}."
+        )
+    return reduction
 
 
 def _checked_train_op(train_op: Any, mode: str) -> Any:

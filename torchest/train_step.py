@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torchest.keys import ModeKeys
+from torchest.losses import Reduction
 from torchest.optimizers import row_gradients
 from torchest.optimizers.base import RowOptimizer
 
@@ -55,6 +56,7 @@ class TrainStep:
         self._model = model
         self._strategy = strategy
         self._session = session
+        self._reduction = Reduction.AUTO
         self._parameters = [
             parameter
             for module in model.scope.modules().values()
@@ -64,32 +66,40 @@ class TrainStep:
     def __call__(self, batch: tuple[Any, Any]) -> EstimatorSpec:
         """Trains on one batch of (features, labels)."""
         spec = self._model(*batch, ModeKeys.TRAIN)
+        assert spec.loss is not None  # the spec checks it
+        self._reduction = spec.loss_reduction
         row_gradients.clear(self._parameters)
         if callable(spec.train_op):
             self._call(spec.train_op)
+            loss = self._strategy.total(spec.loss, spec.loss_reduction)
         else:
-            self._optimize(spec)
+            loss = self._optimize(spec.loss, spec.train_op)
         self._session.global_step += 1
-        self._session.values = values_of(spec)
+        self._session.values = {**values_of(spec), "loss": loss}
         return spec
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Computes gradients; those of optimizers that do not know rows become dense."""
-        self._strategy.backward(loss)
+    def backward(self, loss: torch.Tensor) -> torch.Tensor:
+        """Computes gradients; those of optimizers that do not know rows become dense.
+
+        Returns:
+            The loss of the batches of all processes.
+        """
+        loss = self._strategy.backward(loss, self._reduction)
         for optimizer in self._model.scope.optimizers().values():
             if not isinstance(optimizer, RowOptimizer):
                 for group in optimizer.param_groups:
                     for parameter in group["params"]:
                         row_gradients.densify(parameter)
+        return loss
 
-    def _optimize(self, spec: EstimatorSpec) -> None:
-        optimizers = spec.train_op if isinstance(spec.train_op, (list, tuple)) else [spec.train_op]
+    def _optimize(self, loss: torch.Tensor, train_op: Any) -> torch.Tensor:
+        optimizers = train_op if isinstance(train_op, (list, tuple)) else [train_op]
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        assert spec.loss is not None  # the spec checks it
-        self.backward(spec.loss)
+        loss = self.backward(loss)
         for optimizer in optimizers:
             optimizer.step()
+        return loss
 
     def _call(self, train_op: Any) -> None:
         token = _running.set(self)

@@ -14,6 +14,7 @@ from torchest.hooks.nan_loss import NanTensorHook, NoCheckpointOfNan
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
+from torchest.keys import ModeKeys
 from torchest.loop import run_steps
 from torchest.summary import SummaryWriter
 from torchest.train_step import TrainStep
@@ -66,8 +67,9 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         if last_step is not None:
             all_hooks.append(StopAtStepHook(last_step=last_step))
         spec = None
-        batches = feed.batches(None if last_step is None else last_step - session.global_step)
-        for spec in run_steps(batches, step, session, all_hooks):  # noqa: B007
+        count = None if last_step is None else last_step - session.global_step
+        batches = strategy.batches(feed.batches(count), ModeKeys.TRAIN)
+        for spec in run_steps(batches, step, session, all_hooks, batches.stopped):  # noqa: B007
             pass
     if spec is not None:
         _log.info("Loss for final step: %s.", session.run("loss"))

@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+Value = TypeVar("Value")
+Batch = tuple[Any, Any]
+
+
+class Batches(Iterator[Batch]):
+    """The batches of one run, step by step.
+
+    Args:
+        batches: Those of this process.
+    """
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+
+    def stopped(self, wish: bool) -> bool:
+        """Whether the run ends before its next step; asked once before each.
+
+        Args:
+            wish: Whether this process wants that.
+        """
+        return wish
+
+    def __next__(self) -> Batch:
+        return next(self._batches)
 
 
 class Strategy:
@@ -10,13 +43,77 @@ class Strategy:
 
     Attributes:
         device: The first CUDA device where there is one, else the CPU.
-        is_chief: Whether this process writes checkpoints and events.
+        rank: The number of this process, from 0.
+        world_size: How many processes train one model together.
     """
 
     def __init__(self) -> None:
         self.device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-        self.is_chief = True
+        self.rank = 0
+        self.world_size = 1
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Computes the gradients of a loss."""
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints and events."""
+        return self.rank == 0
+
+    def broadcast(self, value: Value) -> Value:
+        """What the chief gave, in all processes."""
+        return value
+
+    def barrier(self) -> None:
+        """Waits until all processes are here."""
+
+    def first(self, batch: Batch | None) -> Batch | None:
+        """A batch to make the model from, where any process has one; it may have no rows.
+
+        Args:
+            batch: The first one of this process; None if it has none.
+        """
+        return batch
+
+    def start(self, modules: Mapping[str, nn.Module]) -> None:
+        """Training begins: all processes start with the weights of the chief.
+
+        Args:
+            modules: All modules of the model by name. Gradients of their parameters are synchronised until
+                the next start.
+        """
+
+    def batches(self, batches: Iterator[Batch], mode: str) -> Batches:
+        """The batches that this process runs on.
+
+        Args:
+            batches: Its own. In training a process that has no more of them goes on with batches without
+                rows until all have ended.
+            mode: A `ModeKeys`.
+        """
+        del mode
+        return Batches(batches)
+
+    def backward(self, loss: Tensor, reduction: str) -> Tensor:
+        """Computes the gradients of the loss of the batches of all processes.
+
+        Args:
+            loss: That of this process's batch, a scalar.
+            reduction: What it is of the losses of examples: see `EstimatorSpec.loss_reduction`.
+
+        Returns:
+            The loss of the batches of all processes.
+        """
+        del reduction
         loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def total(self, loss: Tensor, reduction: str) -> Tensor:
+        """The loss of the batches of all processes, without gradients. For the arguments see `backward`."""
+        del reduction
+        return loss
+
+    def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Metrics of the batches of all processes, by name.
+
+        Args:
+            metrics: Those of this process, each with a method `merge`; none if it had no batch.
+        """
+        return dict(metrics)

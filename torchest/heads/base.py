@@ -132,7 +132,13 @@ class Head(ABC):
         if mode == ModeKeys.EVAL:
             loss, found = self._loss_and_metrics(labels, logits, features, regularization_losses)
             predictions = self.predictions(logits)
-            return EstimatorSpec(mode, predictions, loss=loss, eval_metric_ops=found)
+            return EstimatorSpec(
+                mode,
+                predictions,
+                loss=loss,
+                eval_metric_ops=found,
+                loss_reduction=self.loss_reduction,
+            )
         if (optimizer is None) == (train_op_fn is None):
             given = "neither is" if optimizer is None else "both are"
             raise ValueError(
@@ -141,7 +147,9 @@ class Head(ABC):
         loss = self.loss(labels, logits, features, mode, regularization_losses)
         train_op = optimizer if train_op_fn is None else train_op_fn(loss)
         predictions = self.predictions(logits.detach())
-        return EstimatorSpec(mode, predictions, loss=loss, train_op=train_op)
+        return EstimatorSpec(
+            mode, predictions, loss=loss, train_op=train_op, loss_reduction=self.loss_reduction
+        )
 
     def _loss_and_metrics(
         self,
