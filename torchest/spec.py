@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchest.errors import suggest
+from torchest.export_outputs import checked_export_outputs
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.torch_metrics import TorchMetric, is_torch_metric
@@ -48,7 +49,9 @@ class EstimatorSpec(_Fields):
             does backward (by `torchest.backward(loss)`) and step itself. Needed in TRAIN.
         eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`, or metrics of
             torchmetrics that were updated with this batch, which are reset.
-        export_outputs: Named outputs of an export.
+        export_outputs: What an exported model answers, by the names of its signatures: values of
+            `torchest.export`, such as `PredictOutput`. With several, one must be called "serving_default".
+            None: the predictions.
         training_chief_hooks: Hooks for training, on the chief only.
         training_hooks: Hooks for training.
         scaffold: Has no meaning on PyTorch.
@@ -96,7 +99,7 @@ class EstimatorSpec(_Fields):
             loss=_checked_loss(loss, mode),
             train_op=_checked_train_op(train_op, mode),
             eval_metric_ops=_checked_metrics(eval_metric_ops),
-            export_outputs=None if export_outputs is None else dict(export_outputs),
+            export_outputs=_checked_export_outputs(export_outputs, predictions, mode),
             training_chief_hooks=tuple(training_chief_hooks or ()),
             training_hooks=tuple(training_hooks or ()),
             scaffold=scaffold,
@@ -177,6 +180,12 @@ def _checked_train_op(train_op: Any, mode: str) -> Any:
     raise TypeError(
         f"EstimatorSpec: train_op must be a torch.optim.Optimizer, a list of them, or a function; it is {found}."
     )
+
+
+def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) -> Any:
+    if mode == ModeKeys.PREDICT:
+        return checked_export_outputs(export_outputs, predictions)
+    return None if export_outputs is None else dict(export_outputs)
 
 
 def _checked_metrics(metrics: Any) -> dict[str, Any]:

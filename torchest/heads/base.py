@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import metrics
+from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.keys import ModeKeys
 from torchest.spec import EstimatorSpec
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from torchest.export_outputs import ExportOutput
     from torchest.metrics import Metric
 
 
@@ -98,6 +100,14 @@ class Head(ABC):
             regularization_losses: As for `loss`.
         """
 
+    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
+        """What an exported model answers, by the names of its signatures.
+
+        Args:
+            predictions: All that `predictions` gives.
+        """
+        return {PREDICT: PredictOutput(predictions)}
+
     def create_estimator_spec(  # noqa: PLR0913
         self,
         features: Any,
@@ -128,7 +138,8 @@ class Head(ABC):
                 logits or weights are not as they must be.
         """
         if mode == ModeKeys.PREDICT:
-            return EstimatorSpec(mode, predictions=self.predictions(logits))
+            predictions = self.predictions(logits)
+            return EstimatorSpec(mode, predictions, export_outputs=self.export_outputs(predictions))
         if mode == ModeKeys.EVAL:
             loss, found = self._loss_and_metrics(labels, logits, features, regularization_losses)
             predictions = self.predictions(logits)

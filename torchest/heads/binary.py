@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from torchest import losses, metrics
+from torchest.export_outputs import REGRESSION, RegressionOutput
 from torchest.heads.arguments import probability_thresholds
-from torchest.heads.classes import Classes
+from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
+    from torchest.export_outputs import ExportOutput
     from torchest.metrics import Metric
 
 
@@ -94,6 +96,13 @@ class BinaryClassHead(SingleHead):
             MetricKeys.AUC_PR: metrics.auc(labels, logistic, weights, curve="PR"),
         }
         return found | metrics_at_thresholds(self._thresholds, labels, logistic, weights)
+
+    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
+        """Classification; the probability of class 1 as regression; and all predictions."""
+        return {
+            **classification_outputs(predictions, PredictionKeys.ALL_CLASSES),
+            REGRESSION: RegressionOutput(predictions[PredictionKeys.LOGISTIC]),
+        }
 
     def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
         def probabilities() -> Tensor:

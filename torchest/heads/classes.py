@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchest.export_outputs import (
+    CLASSIFICATION,
+    PREDICT,
+    SERVING_DEFAULT,
+    ClassificationOutput,
+    PredictOutput,
+)
 from torchest.heads.vocabulary import LabelVocabulary
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import PredictionKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
+
+    from torchest.export_outputs import ExportOutput
 
 
 class Classes:
@@ -65,3 +74,20 @@ class Classes:
             PredictionKeys.ALL_CLASS_IDS: all_class_ids,
             PredictionKeys.ALL_CLASSES: lambda: IndexedStrings(all_class_ids().long(), self.names),
         }
+
+
+def classification_outputs(predictions: Mapping[Any, Any], names: str) -> dict[str, ExportOutput]:
+    """The signatures of a classification.
+
+    Args:
+        predictions: All predictions of the head.
+        names: The key of the names of the classes, [batch, n_classes].
+    """
+    classification = ClassificationOutput(
+        predictions[PredictionKeys.PROBABILITIES], predictions[names]
+    )
+    return {
+        SERVING_DEFAULT: classification,
+        CLASSIFICATION: classification,
+        PREDICT: PredictOutput(predictions),
+    }

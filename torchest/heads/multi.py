@@ -11,6 +11,12 @@ from torch import Tensor
 
 from torchest import metrics
 from torchest.errors import suggest
+from torchest.export_outputs import (
+    PREDICT,
+    SERVING_DEFAULT,
+    PredictOutput,
+    checked_export_outputs,
+)
 from torchest.heads.arguments import listed
 from torchest.heads.base import Head, mean_over_batches
 from torchest.keys import MetricKeys
@@ -18,6 +24,7 @@ from torchest.keys import MetricKeys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torchest.export_outputs import ExportOutput
     from torchest.metrics import Metric
 
 
@@ -119,6 +126,20 @@ class MultiHead(Head):
                     f"MultiHead: {key!r} is no prediction.{suggest(str(key), map(str, found))}"
                 )
         return {key: found[key] for key in (keys or found)}
+
+    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
+        """The signatures of each head as "<head>/<signature>", and its default as "<head>".
+
+        "predict" has the predictions of all heads; the default is that of the first head.
+        """
+        found: dict[str, ExportOutput] = {}
+        for name, head in self._heads.items():
+            own = {key: value for (of_head, key), value in predictions.items() if of_head == name}
+            outputs = checked_export_outputs(head.export_outputs(own), own)
+            found.setdefault(SERVING_DEFAULT, outputs[SERVING_DEFAULT])
+            found[name] = outputs.pop(SERVING_DEFAULT)
+            found |= {f"{name}/{signature}": output for signature, output in outputs.items()}
+        return found | {PREDICT: PredictOutput(predictions)}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
         """The metrics of no examples; see `Head.metrics`."""

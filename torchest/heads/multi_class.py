@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchest import losses, metrics
 from torchest.heads.arguments import whole_number
-from torchest.heads.classes import Classes
+from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
+    from torchest.export_outputs import ExportOutput
     from torchest.metrics import Metric
 
 
@@ -78,6 +79,10 @@ class MultiClassHead(SingleHead):
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
         class_ids = _class_ids(batch.logits)
         return {MetricKeys.ACCURACY: metrics.accuracy(batch.labels, class_ids, batch.weights)}
+
+    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
+        """Classification, and all predictions."""
+        return classification_outputs(predictions, PredictionKeys.ALL_CLASSES)
 
     def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
         return {

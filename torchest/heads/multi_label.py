@@ -9,7 +9,7 @@ from torchest import losses, metrics
 from torchest.errors import suggest
 from torchest.heads.arguments import listed, probability_thresholds, whole_number
 from torchest.heads.binary import metrics_at_thresholds
-from torchest.heads.classes import Classes
+from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits
 from torchest.heads.multi_hot import multi_hot
 from torchest.heads.single import Scored, SingleHead
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from torchest.columns.base import FeatureColumn
+    from torchest.export_outputs import ExportOutput
     from torchest.metrics import Metric
 
 
@@ -141,6 +142,10 @@ class MultiLabelHead(SingleHead):
         if self._classes.vocabulary is None:
             return f"class{class_id}"
         return self._classes.names[class_id].decode(errors="replace")
+
+    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
+        """Classification, and all predictions."""
+        return classification_outputs(predictions, PredictionKeys.CLASSES)
 
     def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
         return {

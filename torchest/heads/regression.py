@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchest import losses, metrics
+from torchest.export_outputs import (
+    PREDICT,
+    REGRESSION,
+    SERVING_DEFAULT,
+    PredictOutput,
+    RegressionOutput,
+)
 from torchest.heads.arguments import whole_number
 from torchest.heads.labels import fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from torchest.columns.base import FeatureColumn
+    from torchest.export_outputs import ExportOutput
     from torchest.metrics import Metric
 
 
@@ -89,6 +97,15 @@ class RegressionHead(SingleHead):
         return {
             MetricKeys.PREDICTION_MEAN: metrics.mean(predicted, batch.weights),
             MetricKeys.LABEL_MEAN: metrics.mean(batch.labels, batch.weights),
+        }
+
+    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
+        """Regression, and all predictions."""
+        regression = RegressionOutput(predictions[PredictionKeys.PREDICTIONS])
+        return {
+            SERVING_DEFAULT: regression,
+            REGRESSION: regression,
+            PREDICT: PredictOutput(predictions),
         }
 
     def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:

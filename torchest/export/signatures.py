@@ -1,0 +1,72 @@
+"""The outputs of an exported model, each once, and the signatures that they make up.
+
+>>> import torch
+>>> from torchest.export_outputs import PredictOutput, RegressionOutput
+>>> price = torch.tensor([[2.5]])
+>>> outputs, signatures = name_outputs(
+...     {"predict": PredictOutput({"price": price}), "regression": RegressionOutput(price)}
+... )
+>>> outputs
+{'price': tensor([[2.5000]])}
+>>> signatures["regression"]
+Signature(method='regression', outputs={'outputs': 'price'})
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torchest.export_outputs import PREDICT, SERVING_DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchest.export_outputs import ExportOutput
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What one signature answers.
+
+    Attributes:
+        method: "classification", "regression" or "predict".
+        outputs: By the name in the signature, the name of the model's output.
+    """
+
+    method: str
+    outputs: dict[str, str]
+
+
+def name_outputs(
+    export_outputs: Mapping[str, ExportOutput],
+) -> tuple[dict[str, Any], dict[str, Signature]]:
+    """Names the outputs of a model: what several signatures answer is one output.
+
+    Outputs of "predict", or else of the default, keep their names; others of the same name are called
+    "<signature>/<name>".
+
+    Args:
+        export_outputs: Those of an `EstimatorSpec`.
+
+    Returns:
+        The outputs by name, and the signatures by name.
+    """
+    outputs: dict[str, Any] = {}
+    name_of: dict[int, str] = {}
+    signatures: dict[str, Signature] = {}
+    for signature in sorted(export_outputs, key=_precedence):
+        output = export_outputs[signature]
+        named: dict[str, str] = {}
+        for key, value in output.named().items():
+            if id(value) not in name_of:
+                name = key if key not in outputs else f"{signature}/{key}"
+                outputs[name], name_of[id(value)] = value, name
+            named[key] = name_of[id(value)]
+        signatures[signature] = Signature(output.method, named)
+    return outputs, signatures
+
+
+def _precedence(signature: str) -> tuple[int, str]:
+    first = (PREDICT, SERVING_DEFAULT)
+    return (first.index(signature) if signature in first else len(first), signature)

@@ -1,0 +1,273 @@
+"""What an exported model answers: `ClassificationOutput`, `RegressionOutput`, `PredictOutput`, `EvalOutput`.
+
+A model_fn gives them by the names of signatures, as `EstimatorSpec(..., export_outputs=...)`; heads do it.
+
+>>> import torch
+>>> probabilities = torch.tensor([[0.25, 0.75]])
+>>> sorted(PredictOutput({"probabilities": probabilities}).named())
+['probabilities']
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from torchest import arrays
+from torchest.indexed_strings import IndexedStrings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERVING_DEFAULT = "serving_default"
+CLASSIFICATION = "classification"
+REGRESSION = "regression"
+PREDICT = "predict"
+
+
+@dataclass(frozen=True)
+class SignatureDef:
+    """What a signature takes and answers.
+
+    Attributes:
+        method: "classification", "regression", "predict" or "eval".
+        inputs: What it takes, by name.
+        outputs: What it answers, by name.
+    """
+
+    method: str
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+class ExportOutput(ABC):
+    """What one signature of an exported model answers."""
+
+    method: ClassVar[str]
+
+    @abstractmethod
+    def named(self) -> dict[str, Any]:
+        """The values by the names that they have in the signature."""
+
+    def as_signature_def(self, receiver_tensors: Any) -> SignatureDef:
+        """The signature.
+
+        Args:
+            receiver_tensors: What the model takes, by name.
+
+        Returns:
+            The inputs and outputs by name. Classification and regression call a single input "inputs".
+        """
+        inputs = _by_name(receiver_tensors, "receiver_tensors", "input")
+        if self.method in (CLASSIFICATION, REGRESSION) and len(inputs) == 1:
+            inputs = {"inputs": next(iter(inputs.values()))}
+        return SignatureDef(self.method, inputs, self.named())
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationOutput(ExportOutput):
+    """Classes and their scores.
+
+    Args:
+        scores: A floating tensor [batch, n_classes], such as probabilities.
+        classes: The names of the classes, strings [batch, n_classes].
+
+    Raises:
+        ValueError: Both are missing, or one is of another kind.
+    """
+
+    scores: Any = None
+    classes: Any = None
+    method: ClassVar[str] = CLASSIFICATION
+
+    def __post_init__(self) -> None:
+        if self.scores is None and self.classes is None:
+            raise ValueError(
+                "ClassificationOutput needs scores, or classes, or both; neither is given."
+            )
+        if self.scores is not None:
+            _check(self.scores, "ClassificationOutput: scores", "a floating tensor", _is_floating)
+        if self.classes is not None:
+            _check(self.classes, "ClassificationOutput: classes", "strings", _is_text)
+
+    def named(self) -> dict[str, Any]:
+        """`scores` and `classes`, as far as they are given."""
+        found = {"scores": self.scores, "classes": self.classes}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionOutput(ExportOutput):
+    """Predicted numbers.
+
+    Args:
+        value: A floating tensor [batch, label_dimension].
+
+    Raises:
+        ValueError: It is something else.
+    """
+
+    value: Any
+    method: ClassVar[str] = REGRESSION
+
+    def __post_init__(self) -> None:
+        _check(self.value, "RegressionOutput: value", "a floating tensor", _is_floating)
+
+    def named(self) -> dict[str, Any]:
+        """The numbers as `outputs`."""
+        return {"outputs": self.value}
+
+
+@dataclass(frozen=True, eq=False)
+class PredictOutput(ExportOutput):
+    """Any tensors.
+
+    Args:
+        outputs: Tensors or strings by name; a tuple of strings as a name is joined by "/". A single
+            tensor has the name "output".
+
+    Raises:
+        ValueError: A name is no string, or a value no tensor.
+    """
+
+    outputs: Any
+    method: ClassVar[str] = PREDICT
+
+    def __post_init__(self) -> None:
+        named = _by_name(self.outputs, "PredictOutput: outputs", "output")
+        for key, value in named.items():
+            _check(value, f"PredictOutput: outputs[{key!r}]", "a tensor or strings", _is_array)
+        object.__setattr__(self, "outputs", named)
+
+    def named(self) -> dict[str, Any]:
+        """The tensors."""
+        return dict(self.outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class EvalOutput(ExportOutput):
+    """Loss, predictions and metrics of an evaluation.
+
+    Args:
+        loss: A tensor, or tensors by name.
+        predictions: A tensor, or tensors by name.
+        metrics: Metrics by name: a metric, or a tuple of its value and its update.
+
+    Raises:
+        ValueError: A name is no string.
+    """
+
+    LOSS_NAME: ClassVar[str] = "loss"
+    PREDICTIONS_NAME: ClassVar[str] = "predictions"
+    METRICS_NAME: ClassVar[str] = "metrics"
+    METRIC_VALUE_SUFFIX: ClassVar[str] = "value"
+    METRIC_UPDATE_SUFFIX: ClassVar[str] = "update_op"
+
+    loss: Any = None
+    predictions: Any = None
+    metrics: Any = None
+    method: ClassVar[str] = "eval"
+
+    def __post_init__(self) -> None:
+        for field in (self.LOSS_NAME, self.PREDICTIONS_NAME):
+            given = getattr(self, field)
+            if given is not None:
+                named = _by_name(given, f"EvalOutput: {field}", field)
+                object.__setattr__(
+                    self, field, {_prefixed(field, key): named[key] for key in named}
+                )
+        if self.metrics is not None:
+            object.__setattr__(self, "metrics", self._named_metrics(self.metrics))
+
+    def named(self) -> dict[str, Any]:
+        """Loss, predictions and metrics in one dict."""
+        return {**(self.loss or {}), **(self.predictions or {}), **(self.metrics or {})}
+
+    def _named_metrics(self, metrics: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, metric in _by_name(metrics, "EvalOutput: metrics", self.METRICS_NAME).items():
+            name = _prefixed(self.METRICS_NAME, key)
+            value, update = metric if isinstance(metric, tuple) else (metric, metric)
+            found[f"{name}/{self.METRIC_VALUE_SUFFIX}"] = value
+            found[f"{name}/{self.METRIC_UPDATE_SUFFIX}"] = update
+        return found
+
+
+def checked_export_outputs(export_outputs: Any, predictions: Any) -> dict[str, ExportOutput]:
+    """The export outputs of a prediction, with a default among them.
+
+    Args:
+        export_outputs: What a model_fn gave: `ExportOutput` by name, or None.
+        predictions: What it predicts, which is what None stands for.
+
+    Raises:
+        TypeError: They are no dict of `ExportOutput`.
+        ValueError: There are several, and none is called "serving_default".
+    """
+    if export_outputs is None:
+        return {SERVING_DEFAULT: PredictOutput(predictions)}
+    if not isinstance(export_outputs, Mapping):
+        raise TypeError(
+            f"EstimatorSpec: export_outputs must be a dict of export outputs by name, not a "
+            f"{type(export_outputs).__name__}."
+        )
+    for name, output in export_outputs.items():
+        if not isinstance(output, ExportOutput):
+            raise TypeError(
+                f"EstimatorSpec: export_outputs[{name!r}] is a {type(output).__name__}: give a "
+                "torchest.export.PredictOutput, ClassificationOutput or RegressionOutput."
+            )
+    found = dict(export_outputs)
+    if len(found) == 1:
+        found.setdefault(SERVING_DEFAULT, next(iter(found.values())))
+    if found and SERVING_DEFAULT not in found:
+        raise ValueError(
+            f"EstimatorSpec: export_outputs has {', '.join(map(repr, found))}: call the one that is to be the default "
+            f"{SERVING_DEFAULT!r} too."
+        )
+    return found
+
+
+def _by_name(given: Any, what: str, single: str) -> dict[str, Any]:
+    """A dict by strings; what is no dict has the name `single`."""
+    if not isinstance(given, Mapping):
+        return {single: given}
+    found = {
+        "/".join(map(str, key)) if isinstance(key, tuple) else key: value
+        for key, value in given.items()
+    }
+    for key in found:
+        if not isinstance(key, str):
+            raise ValueError(f"{what} has the name {key!r}: names must be strings.")
+    return found
+
+
+def _prefixed(prefix: str, key: str) -> str:
+    return key if key == prefix or key.startswith(f"{prefix}/") else f"{prefix}/{key}"
+
+
+def _check(value: Any, what: str, expected: str, suits: Callable[[Any], bool]) -> None:
+    if not suits(value):
+        dtype = f" of dtype {value.dtype}" if hasattr(value, "dtype") else ""
+        raise ValueError(f"{what} must be {expected}, not a {type(value).__name__}{dtype}.")
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _is_text(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "OSU"
+    return isinstance(value, IndexedStrings) or (
+        arrays.is_arrow(value) and arrays.is_textual(value)
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor | np.ndarray | np.generic) or _is_text(value)
