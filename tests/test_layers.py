@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RANKS = {
-    0: "arguments arrays errors files indexed_strings keys version",
+    0: "arguments arrays errors files host_copies indexed_strings keys version",
     1: "checkpoint columns distributed export_outputs inputs losses metrics optimizers spec summary torch_metrics",
     2: "columns.layers columns.table heads models",
     3: "feed model_fn object_state run_config scope",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torchest import arrays
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
+from torchest.host_copies import to_device
 from torchest.inputs.background import in_background
 from torchest.inputs.source import batches as source_batches
 
@@ -85,4 +86,4 @@ class Feed:
         array = arrays.to_host(value, name)
         if arrays.is_textual(array) or arrays.is_ragged(array):
             return array
-        return arrays.to_tensor(array, name).to(self._device, non_blocking=True)
+        return to_device(arrays.to_tensor(array, name), self._device)

@@ -71,6 +71,7 @@ class Features(MutableMapping[str, Any]):
         self._encoded: dict[FeatureColumn, Encoding] = {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
+        self._host: Features | None = None
 
     @classmethod
     def of(cls, features: Mapping[str, Any]) -> Features:
@@ -155,7 +156,7 @@ class Features(MutableMapping[str, Any]):
                         f"Column {column.name!r} reads the feature {key!r}, which is not there."
                         f"{suggest(key, self._given)}"
                     )
-            found = self._encoded[column] = self._placed(column.encode(self))
+            found = self._encoded[column] = self._placed(self._encode(column))
         return found
 
     def prepare(self, usage: Usage) -> None:
@@ -217,7 +218,18 @@ class Features(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"Features({', '.join(map(repr, self._given))}; device={str(self.device)!r})"
 
+    def _encode(self, column: FeatureColumn) -> Encoding:
+        if self.device.type != "xla":
+            return column.encode(self)
+        # XLA takes operations from one thread only, and this may be the background: none are left to the device
+        if self._host is None:
+            self._host = Features(self._given)
+            self._host._raw, self._host._texts = self._raw, self._texts
+        encoding: Encoding = self._host.encoded(column)
+        return encoding
+
     def _forget(self, key: str) -> None:
+        self._host = None
         self._raw.pop(key, None)
         self._texts.pop(key, None)
         self._values.pop(key, None)

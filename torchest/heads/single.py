@@ -17,6 +17,7 @@ from torchest.errors import suggest
 from torchest.heads.base import Head, mean_over_batches
 from torchest.heads.labels import check_logits, check_present
 from torchest.heads.weights import weights_of
+from torchest.host_copies import on_host
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
 
@@ -189,7 +190,8 @@ class SingleHead(Head):
     def _scored(self, labels: Any, logits: Any, features: Any) -> Scored:
         logits = check_logits(logits, self.logits_dimension, self._title)
         check_present(labels, self._title)
-        # checked where they are, which is best on the host: a check on another device waits for it
+        if isinstance(labels, Tensor):
+            labels = on_host(labels)  # a check of values on another device would wait for it
         labels = self._labels(labels, logits).to(logits.device, non_blocking=True)
         weights = weights_of(features, self._weight_column, logits, self._losses_per_example)
         if self._loss_fn is None:
