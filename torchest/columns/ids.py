@@ -55,6 +55,22 @@ class Ids:
         """The number of rows."""
         return len(self.values) if self.offsets is None else len(self.offsets) - 1
 
+    def padded(self) -> PaddedIds:
+        """The same ids as a matrix: [batch, most ids of a row]."""
+        if self.offsets is None:
+            weights = None if self.weights is None else self.weights.unsqueeze(1)
+            return PaddedIds(self.values.unsqueeze(1), weights)
+        lengths = self.offsets.diff()
+        longest = int(lengths.max()) if len(lengths) else 0
+        there = torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
+        values = self.values.new_full(there.shape, -1)
+        values[there] = self.values
+        if self.weights is None:
+            return PaddedIds(values, None, lengths)
+        weights = self.weights.new_zeros(there.shape)
+        weights[there] = self.weights
+        return PaddedIds(values, weights, lengths)
+
     def row_of_each(self) -> Tensor:
         """The row that each id belongs to, int64 in the shape of `values`."""
         if self.offsets is None:
@@ -86,3 +102,19 @@ class Ids:
             None if self.offsets is None else change(self.offsets),
             None if self.weights is None else change(self.weights),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedIds:
+    """Ids as a matrix: the form in which a traced model takes them, as no shape depends on their number.
+
+    Attributes:
+        values: int64 [batch, n], −1 where a row has no id.
+        weights: float32 [batch, n], the weight of each id. None if all are 1.
+        lengths: int64 [batch], how many elements each row of a sequence has. None where only the ids
+            matter and not their places.
+    """
+
+    values: Tensor
+    weights: Tensor | None = None
+    lengths: Tensor | None = None
