@@ -83,6 +83,10 @@ class RunningModel:
         with torch.inference_mode():
             return self._run(features, labels, mode, grad=False)
 
+    def trace(self, features: Any) -> EstimatorSpec:
+        """Runs model_fn for predictions in a way that the tracers of torch can follow."""
+        return self._run(features, None, ModeKeys.PREDICT, grad=False)
+
     def _run(self, features: Any, labels: Any, mode: str, *, grad: bool) -> EstimatorSpec:
         with self.scope.active(), torch.set_grad_enabled(grad):
             return self._model_fn(features, labels, mode)

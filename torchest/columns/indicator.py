@@ -11,6 +11,7 @@ from torch import Tensor
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
+from torchest.columns.ids import PaddedIds
 from torchest.columns.sequence import SequenceCategoricalColumn
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class IndicatorColumn(DenseColumn):
                 f"{self.subject} is of sequences: give it to SequenceFeatures, or make it of a categorical "
                 "column that is not a sequence column."
             )
-        ids: Ids = features.encoded(self.categorical_column)
+        ids: Ids | PaddedIds = features.encoded(self.categorical_column)
         return multi_hot(ids, self.width)
 
 
@@ -77,13 +78,18 @@ def as_dense(column: FeatureColumn) -> FeatureColumn:
     return IndicatorColumn(column) if isinstance(column, BucketizedColumn) else column
 
 
-def multi_hot(ids: Ids, width: int) -> Tensor:
+def multi_hot(ids: Ids | PaddedIds, width: int) -> Tensor:
     """How often each row has each id, or the sum of the id's weights: float32 [batch, width].
 
     Args:
         ids: Ids below `width`. −1 counts for nothing.
         width: The number of places.
     """
+    if isinstance(ids, PaddedIds):
+        there = (ids.values >= 0).to(torch.float32)
+        counted = there if ids.weights is None else there * ids.weights
+        counts = counted.new_zeros(ids.values.shape[0], width)
+        return counts.scatter_add(1, ids.values.clamp_min(0), counted)
     values, rows = ids.values, ids.row_of_each()
     weights = torch.ones_like(values, dtype=torch.float32) if ids.weights is None else ids.weights
     weights = weights.masked_fill(values < 0, 0)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.embedding import COMBINERS, EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.features import Features
-from torchest.columns.ids import Ids
-from torchest.columns.indicator import IndicatorColumn, as_dense, multi_hot
+from torchest.columns.ids import Ids, PaddedIds
+from torchest.columns.indicator import IndicatorColumn, as_dense
 from torchest.columns.parts import Parts
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
-from torchest.columns.steps import Steps
+from torchest.columns.steps import PaddedSteps, Steps
 from torchest.columns.table import Table, table_name, table_of
 
 if TYPE_CHECKING:
@@ -243,22 +243,31 @@ class SequenceFeatures(Parts):
         steps = [self._steps(column, batch) for column in self._columns]
         first = steps[0].lengths
         for column, other in zip(self._columns, steps, strict=True):
-            if not torch.equal(first, other.lengths):
+            # in a model that is traced nothing can depend on values
+            if isinstance(other, Steps) and not torch.equal(first, other.lengths):
                 raise _unequal_lengths(self._columns[0], first, column, other.lengths)
         padded = [
             part.padded(_padding(column)) for column, part in zip(self._columns, steps, strict=True)
         ]
         return torch.cat(padded, 2), first
 
-    def _steps(self, column: SequenceDense, batch: Features) -> Steps:
+    def _steps(self, column: SequenceDense, batch: Features) -> Steps | PaddedSteps:
         if isinstance(column, SequenceNumericColumn):
-            steps: Steps = batch.encoded(column)
+            steps: Steps | PaddedSteps = batch.encoded(column)
             return steps
-        ids: Ids = batch.encoded(column.categorical_column)
+        ids: Ids | PaddedIds = batch.encoded(column.categorical_column)
+        if isinstance(ids, PaddedIds):
+            assert ids.lengths is not None
+            return PaddedSteps(self._vectors_of(column, ids.values), ids.lengths)
         assert ids.offsets is not None
-        if isinstance(column, IndicatorColumn):
-            return Steps(multi_hot(Ids(ids.values), column.width), ids.offsets)
-        return Steps(_table(self, column).vectors(ids.values), ids.offsets)
+        return Steps(self._vectors_of(column, ids.values), ids.offsets)
+
+    def _vectors_of(self, column: AnyEmbedding | IndicatorColumn, ids: Tensor) -> Tensor:
+        """A vector for each id, in one more dimension than the ids have."""
+        if not isinstance(column, IndicatorColumn):
+            return _table(self, column).vectors(ids)
+        places = torch.arange(column.width, device=ids.device)
+        return (ids.unsqueeze(-1) == places).to(torch.float32)
 
 
 def _add_tables(layer: Parts, columns: Iterable[FeatureColumn], trainable: bool) -> None:

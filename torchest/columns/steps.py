@@ -53,3 +53,22 @@ class Steps:
     def pin_memory(self) -> Steps:
         """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
         return Steps(self.values.pin_memory(), self.offsets.pin_memory())
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedSteps:
+    """Steps one row above the other: the form in which a traced model takes them.
+
+    Attributes:
+        values: float32 [batch, n, width].
+        lengths: The number of steps of each row, int64 [batch].
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+    def padded(self, fill: float) -> Tensor:
+        """The steps with `fill` behind the last one of each row."""
+        step = torch.arange(self.values.shape[1], device=self.values.device)
+        there = (step < self.lengths.unsqueeze(1)).unsqueeze(2)
+        return self.values.where(there, fill)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
+from torchest.columns.ids import PaddedIds
 from torchest.errors import suggest
 from torchest.optimizers.row_gradients import look_up
 
@@ -38,7 +39,7 @@ class Table(nn.Module):
 
     Shape:
         - weight: [rows, dimension]
-        - input: `Ids` of a batch
+        - input: `Ids` of a batch, or `PaddedIds`
         - output: [batch, dimension]
     """
 
@@ -57,22 +58,24 @@ class Table(nn.Module):
         with torch.no_grad():
             initializer(self.weight)
 
-    def forward(self, ids: Ids) -> Tensor:
+    def forward(self, ids: Ids | PaddedIds) -> Tensor:
         """Looks up and combines."""
+        if isinstance(ids, PaddedIds):
+            return self._padded(ids.values, ids.weights)
         if ids.offsets is None:
             return self._one_each(ids.values, ids.weights)
         return self._bags(ids.values, ids.offsets, ids.weights)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """The vector of each id, zeros for −1: [number of ids, dimension]."""
+        """The vector of each id, zeros for −1: [*ids.shape, dimension]."""
         found = self._look_up(ids.clamp_min(0))
-        return found * (ids >= 0).to(found.dtype).unsqueeze(1)
+        return found * (ids >= 0).to(found.dtype).unsqueeze(-1)
 
     def _look_up(self, ids: Tensor) -> Tensor:
         vectors = look_up(self.weight, ids)
         if self.max_norm is None:
             return vectors
-        norms: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         return vectors * (self.max_norm / norms.clamp_min(self.max_norm))
 
     def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
@@ -84,6 +87,18 @@ class Table(nn.Module):
         if weights is not None:
             factor = factor * weights.to(vectors.dtype)
         return vectors * factor.unsqueeze(1)
+
+    def _padded(self, ids: Tensor, weights: Tensor | None) -> Tensor:
+        """As `_bags`, for an exported model: in operations whose shapes do not depend on the values."""
+        factor = (ids >= 0).to(self.weight.dtype)  # [batch, n]
+        if weights is not None:
+            factor = factor * weights.to(factor.dtype)
+            factor = factor if self.combiner == "sum" else factor.clamp_min(0)
+        summed = (self._look_up(ids.clamp_min(0)) * factor.unsqueeze(2)).sum(1)
+        if self.combiner == "sum":
+            return summed
+        scale = factor.sum(1) if self.combiner == "mean" else factor.square().sum(1).sqrt()
+        return summed / scale.masked_fill(scale == 0, 1).unsqueeze(1)
 
     def _bags(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
         counts = offsets.diff()

@@ -68,7 +68,7 @@ class Classes:
 
         def all_class_ids() -> Tensor:
             ids = torch.arange(self.count, dtype=torch.int32, device=logits.device)
-            return ids.expand(len(logits), self.count)
+            return ids.expand(logits.shape[0], self.count)  # len would be a constant when traced
 
         return {
             PredictionKeys.ALL_CLASS_IDS: all_class_ids,

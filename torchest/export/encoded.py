@@ -1,0 +1,274 @@
+"""What an exported model takes: one or a few tensors for each column or feature that its model_fn reads.
+
+A batch is encoded as in training; here its encodings become plain tensors and encodings again. Ids and steps
+lie in matrices, since a traced model must not have shapes that depend on values:
+
+==================== ============================================================
+numbers of a column  float32 [batch, width]
+one id               int64 [batch], −1 for none; its weight, float32 [batch]
+several ids          int64 [batch, n], filled up with −1; weights [batch, n]
+ids of a sequence    int64 [batch, steps], lengths int64 [batch]
+numbers of steps     float32 [batch, steps, width], lengths int64 [batch]
+a feature itself     as it is
+==================== ============================================================
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.bucketized import BucketizedColumn
+from torchest.columns.crossed import CrossedColumn
+from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
+from torchest.columns.ids import Ids, PaddedIds
+from torchest.columns.indicator import IndicatorColumn
+from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
+from torchest.columns.steps import PaddedSteps
+from torchest.columns.weighted import WeightedCategoricalColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from torchest.columns.features import Features
+    from torchest.columns.steps import Steps
+    from torchest.export.raw_features import RawFeature
+
+BATCH = "batch"
+STEPS = "steps"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor that an exported model takes or gives.
+
+    Attributes:
+        name: Its name.
+        dtype: Its dtype.
+        shape: Its dimensions; one that differs between batches has a name.
+    """
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded(ABC):
+    """What the model takes of a column or a feature.
+
+    Attributes:
+        source: The column, or the key of the feature.
+        name: What its tensors are called by.
+    """
+
+    source: FeatureColumn | str
+    name: str
+
+    @property
+    @abstractmethod
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The tensors, in order."""
+
+    @abstractmethod
+    def take(self, features: Features) -> list[Tensor]:
+        """The tensors of a batch of raw features."""
+
+    @abstractmethod
+    def encoding(self, given: Sequence[Tensor]) -> Tensor | Ids | PaddedIds | PaddedSteps:
+        """What the model reads, of the tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers(Encoded):
+    """Numbers of a dense column, or a feature that model_fn reads itself.
+
+    Attributes:
+        dtype: Their dtype.
+        shape: The shape of a row.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """One."""
+        return (TensorSpec(self.name, self.dtype, (BATCH, *self.shape)),)
+
+    def take(self, features: Features) -> list[Tensor]:
+        """What the column made, or the feature."""
+        if isinstance(self.source, str):
+            return [features[self.source]]
+        return [features.encoded(self.source)]
+
+    def encoding(self, given: Sequence[Tensor]) -> Tensor:
+        """The tensor itself."""
+        return given[0]
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalIds(Encoded):
+    """Ids of a column.
+
+    Attributes:
+        single: Whether each row has one id or none.
+        weighted: Whether ids have weights.
+    """
+
+    single: bool
+    weighted: bool
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Ids, and perhaps weights."""
+        shape = (BATCH,) if self.single else (BATCH, f"values of {self.name}")
+        ids = TensorSpec(self.name, torch.int64, shape)
+        weights = TensorSpec(f"{self.name}/weights", torch.float32, shape)
+        return (ids, weights) if self.weighted else (ids,)
+
+    def take(self, features: Features) -> list[Tensor]:
+        """Ids filled up with −1."""
+        ids: Ids = features.encoded(self.source)  # type: ignore[arg-type]
+        padded = ids.padded()
+        parts = [padded.values] if padded.weights is None else [padded.values, padded.weights]
+        if not self.single:
+            return parts
+        # a cross whose columns have no value in some row gives no id there, by its offsets
+        return [part[:, 0] if part.shape[1] else _nothing(part) for part in parts]
+
+    def encoding(self, given: Sequence[Tensor]) -> Ids | PaddedIds:
+        """One id for each row, or a matrix."""
+        weights = given[1] if self.weighted else None
+        return Ids(given[0], None, weights) if self.single else PaddedIds(given[0], weights)
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceIds(Encoded):
+    """Ids of sequences."""
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Ids and lengths."""
+        return (
+            TensorSpec(self.name, torch.int64, (BATCH, STEPS)),
+            TensorSpec(f"{self.name}/lengths", torch.int64, (BATCH,)),
+        )
+
+    def take(self, features: Features) -> list[Tensor]:
+        """Ids filled up with −1, and how many elements each row has."""
+        padded = features.encoded(self.source).padded()  # type: ignore[arg-type]
+        return [padded.values, padded.lengths]
+
+    def encoding(self, given: Sequence[Tensor]) -> PaddedIds:
+        """A matrix."""
+        return PaddedIds(given[0], None, given[1])
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceNumbers(Encoded):
+    """Numbers of sequences.
+
+    Attributes:
+        width: How many numbers a step has.
+    """
+
+    width: int
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Steps and lengths."""
+        return (
+            TensorSpec(self.name, torch.float32, (BATCH, STEPS, self.width)),
+            TensorSpec(f"{self.name}/lengths", torch.int64, (BATCH,)),
+        )
+
+    def take(self, features: Features) -> list[Tensor]:
+        """Steps filled up with zeros, and how many each row has."""
+        steps: Steps = features.encoded(self.source)  # type: ignore[arg-type]
+        return [steps.padded(0.0), steps.lengths]
+
+    def encoding(self, given: Sequence[Tensor]) -> PaddedSteps:
+        """Steps in a matrix."""
+        return PaddedSteps(given[0], given[1])
+
+
+def encoded(
+    columns: Iterable[FeatureColumn], keys: Iterable[str], raw: Mapping[str, RawFeature]
+) -> list[Encoded]:
+    """What a model takes that uses these columns, and reads these features itself.
+
+    Args:
+        columns: The columns.
+        keys: The keys of the features that it reads as they are.
+        raw: What is known of the features, by key.
+
+    Raises:
+        ValueError: A feature that the model reads itself is text, or its rows are lists; or a column is of a
+            kind that cannot be exported.
+    """
+    taken: dict[str, int] = {}
+
+    def unique(name: str) -> str:
+        taken[name] = taken.get(name, 0) + 1
+        return name if taken[name] == 1 else f"{name}:{taken[name]}"
+
+    found = [_of_feature(key, unique(key), raw[key]) for key in sorted(keys)]
+    for column in sorted(columns, key=lambda column: (column.name, type(column).__name__)):
+        if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn | IndicatorColumn):
+            continue  # the model makes it of the ids of its categorical column
+        found.append(_of_column(column, unique(column.name), raw))
+    return found
+
+
+def is_single(column: FeatureColumn, raw: Mapping[str, RawFeature]) -> bool:
+    """Whether each row has at most one id of a categorical column."""
+    if isinstance(column, BucketizedColumn):
+        return column.source_column.width == 1
+    if isinstance(column, CrossedColumn):
+        return all(
+            raw[key].is_single if isinstance(key, str) else is_single(key, raw)
+            for key in column.keys
+        )
+    return all(raw[key].is_single for key in column.feature_keys)
+
+
+def _of_feature(key: str, name: str, raw: RawFeature) -> Encoded:
+    if isinstance(raw.dtype, str):
+        raise ValueError(
+            f"model_fn reads the feature {key!r} itself, which is text and cannot be exported: give it to a "
+            "categorical column."
+        )
+    if None in raw.shape:
+        raise ValueError(
+            f"model_fn reads the feature {key!r} itself, whose rows are lists, which cannot be exported: give "
+            "it to a column, or make it a tensor."
+        )
+    return Numbers(key, name, raw.dtype, raw.shape)  # type: ignore[arg-type]
+
+
+def _of_column(column: FeatureColumn, name: str, raw: Mapping[str, RawFeature]) -> Encoded:
+    if isinstance(column, DenseColumn):
+        return Numbers(column, name, torch.float32, (column.width,))
+    if isinstance(column, SequenceNumericColumn):
+        return SequenceNumbers(column, name, column.width)
+    if isinstance(column, SequenceCategoricalColumn):
+        return SequenceIds(column, name)
+    if isinstance(column, CategoricalColumn):
+        weighted = isinstance(column, WeightedCategoricalColumn)
+        return CategoricalIds(column, name, is_single(column, raw), weighted)
+    raise ValueError(
+        f"Column {name!r} ({type(column).__name__}) cannot be exported: only the columns of torchest can; a "
+        "column of your own can be a normalizer_fn of numeric_column, or be computed in model_fn."
+    )
+
+
+def _nothing(part: Tensor) -> Tensor:
+    """For each row of a matrix without places: no id, or no weight."""
+    fill = 0 if part.is_floating_point() else -1
+    return part.new_full((part.shape[0],), fill)

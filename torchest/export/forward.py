@@ -1,0 +1,205 @@
+"""A trained model as a module that takes encoded tensors: what every exported format is made of.
+
+    forward = Forward(model, features)          # a warm model, and a batch of raw features
+    forward.inputs, forward.outputs             # what it takes and gives
+    tensors = forward.encode(features)
+    predictions = forward(*tensors)             # a tuple of tensors, in the order of `outputs`
+    program = forward.program()                 # torch.export: any number of rows
+
+Calling it runs the user's model_fn in PREDICT mode, and so does tracing it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.columns.features import Features
+from torchest.export.encoded import BATCH, Encoded, TensorSpec, encoded
+from torchest.export.raw_features import RawFeature
+from torchest.indexed_strings import IndexedStrings
+from torchest.keys import ModeKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.running_model import RunningModel
+    from torchest.spec import EstimatorSpec
+
+    Select = Callable[[EstimatorSpec], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of a model's answers.
+
+    Attributes:
+        name: Its name.
+        dtype: The dtype of the tensor; int64 also if it stands for strings.
+        shape: Its dimensions; that of the rows is called "batch".
+        strings: The strings that the numbers of the tensor stand for, or None.
+    """
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int | str, ...]
+    strings: tuple[bytes, ...] | None = None
+
+
+def predictions(spec: EstimatorSpec) -> Mapping[str, Any]:
+    """The predictions of a model_fn by name; a single one is called "output"."""
+    given = spec.predictions
+    return given if isinstance(given, Mapping) else {"output": given}
+
+
+class Forward(nn.Module):
+    """A model as a function of encoded tensors.
+
+    Args:
+        model: A model that is not for training, made and restored.
+        features: A batch, from which the shapes of features are known.
+        select: What is wanted of the model's answer: arrays by name. By default the predictions.
+
+    Attributes:
+        raw: What is known of the raw features that the model uses, by key.
+        inputs: What the module takes, in order: one or more tensors each.
+        outputs: What it gives, in order.
+
+    Raises:
+        ValueError: The model reads something that cannot be exported.
+    """
+
+    def __init__(
+        self, model: RunningModel, features: Mapping[str, Any], select: Select = predictions
+    ) -> None:
+        super().__init__()
+        self._model = model
+        self._select = select
+        example = Features(dict(features))
+        answers = select(model(example, None, ModeKeys.PREDICT))
+        usage = example.usage
+        used = {key for column in usage.columns for key in column.feature_keys} | usage.keys
+        self.raw = {key: RawFeature.of(example, key) for key in example if key in used}
+        self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
+        self.outputs = [_output(name, value) for name, value in answers.items()]
+        self._keys = tuple(example)
+        self._example = self.encode(example)
+        # registered, so that a tracer takes their tensors for parameters
+        self._objects = nn.ModuleList(model.scope.modules().values())
+
+    @property
+    def tensors(self) -> list[TensorSpec]:
+        """The tensors that the module takes, in order."""
+        return [tensor for given in self.inputs for tensor in given.tensors]
+
+    def encode(self, features: Mapping[str, Any]) -> list[Tensor]:
+        """The tensors that the module takes of a batch of raw features."""
+        batch = Features(dict(features))
+        batch.expect([given.source for given in self.inputs if not isinstance(given.source, str)])
+        return [tensor for given in self.inputs for tensor in given.take(batch)]
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
+        features = _TracedFeatures(self._keys, self._encodings(tensors))
+        answers = self._select(self._model.trace(features))
+        return tuple(_tensor(answers[output.name]) for output in self.outputs)
+
+    def program(self) -> torch.export.ExportedProgram:
+        """The module as a graph that takes any number of rows, also none."""
+        return export_program(self, self._example, self.tensors)
+
+    def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[FeatureColumn | str, Any]:
+        remaining = iter(tensors)
+        return {
+            given.source: given.encoding(list(itertools.islice(remaining, len(given.tensors))))
+            for given in self.inputs
+        }
+
+
+def export_program(
+    module: nn.Module, example: list[Tensor], tensors: list[TensorSpec]
+) -> torch.export.ExportedProgram:
+    """A module as a graph in which the named dimensions of its tensors may have any size.
+
+    Args:
+        module: Takes the tensors.
+        example: The tensors of some batch.
+        tensors: What they are.
+    """
+    names = {size for tensor in tensors for size in tensor.shape if isinstance(size, str)}
+    # sizes 0 and 1 would be taken for special cases, and equal ones for the same
+    sizes = {name: 2 + number for number, name in enumerate(sorted(names))}
+    dimensions = {name: torch.export.Dim(f"d{number}") for number, name in enumerate(sizes)}
+    resized = tuple(
+        _resized(given, [sizes.get(size, size) for size in tensor.shape])  # type: ignore[call-overload]
+        for given, tensor in zip(example, tensors, strict=True)
+    )
+    dynamic = tuple(
+        {
+            place: dimensions[size]
+            for place, size in enumerate(tensor.shape)
+            if isinstance(size, str)
+        }
+        for tensor in tensors
+    )
+    with torch.no_grad():
+        return torch.export.export(module, resized, dynamic_shapes=(dynamic,), strict=False)
+
+
+def _resized(given: Tensor, shape: list[int]) -> Tensor:
+    """A tensor of another shape, with values that occur in the given one."""
+    if not given.numel():
+        return given.new_zeros(shape)
+    for place, size in enumerate(shape):
+        index = torch.arange(size) % given.shape[place]
+        given = given.index_select(place, index)
+    return given
+
+
+class _TracedFeatures(Features):
+    """A batch of which nothing is known but its encodings."""
+
+    def __init__(self, keys: tuple[str, ...], encodings: dict[FeatureColumn | str, Any]) -> None:
+        super().__init__(dict.fromkeys(keys))
+        self._encodings = encodings
+
+    @property
+    def batch_size(self) -> Any:
+        """The number of rows, which a tracer knows by a symbol."""
+        for given in self._encodings.values():
+            tensor: Tensor = given if isinstance(given, Tensor) else given.values
+            return tensor.shape[0]
+        return 0
+
+    def expect(self, columns: Any) -> None:
+        """Nothing is left to do."""
+
+    def encoded(self, column: FeatureColumn) -> Any:
+        """The given encoding; columns that are made of others are made by the model."""
+        if column in self._encodings:
+            return self._encodings[column]
+        if not self._changed.isdisjoint(column.feature_keys):
+            return super().encoded(column)
+        return column.encode(self)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._encodings[key] if key in self._encodings else super().__getitem__(key)
+
+
+def _output(name: str, value: Any) -> Output:
+    strings = value.vocabulary if isinstance(value, IndexedStrings) else None
+    tensor = _tensor(value)
+    return Output(name, tensor.dtype, (BATCH, *tensor.shape[1:]), strings)
+
+
+def _tensor(value: Any) -> Tensor:
+    if isinstance(value, IndexedStrings):
+        return value.indices
+    tensor: Tensor = value
+    return tensor

@@ -1,0 +1,92 @@
+"""What is known of a raw feature beforehand: its dtype and its shape, as a batch had them.
+
+>>> from torchest.columns.features import Features
+>>> RawFeature.of(Features({"town": [["x"], ["y", "z"]]}), "town")
+RawFeature(key='town', dtype='string', shape=(None,), ragged=True)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from torchest import arrays
+from torchest.columns import checks, values
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torchest.columns.features import Features
+
+
+@dataclass(frozen=True)
+class RawFeature:
+    """A feature as a model is given it.
+
+    Attributes:
+        key: Its key.
+        dtype: "string", or a dtype of torch.
+        shape: The shape of a row: () for one value, None for a size that batches may differ in. A feature of
+            lists is a matrix whose shorter rows are filled up with "", −1 or NaN.
+        ragged: Whether its rows are lists; the keys of a cross are folded in another order for those.
+    """
+
+    key: str
+    dtype: torch.dtype | str
+    shape: tuple[int | None, ...] = ()
+    ragged: bool = False
+
+    @classmethod
+    def of(cls, features: Features, key: str) -> RawFeature:
+        """What a batch tells of a feature.
+
+        Raises:
+            MissingFeatureError: There is no such feature.
+            TypeError: It holds neither numbers nor text.
+        """
+        array = features.raw(key)
+        ragged = not values.is_matrix(features, key)
+        textual = arrays.is_textual(array)
+        if isinstance(array, Tensor) or hasattr(array, "ndim"):
+            dtype = checks.STRING if textual else _number(array[:0], key)
+            shape = tuple(array.shape[1:])
+            return cls(key, dtype, (None,) if ragged else shape, ragged)
+        return _of_arrow(array, key, ragged, textual)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds strings."""
+        return self.dtype == checks.STRING
+
+    @property
+    def is_single(self) -> bool:
+        """Whether each row has exactly one value."""
+        return self.shape in ((), (1,))
+
+
+def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
+    import pyarrow.types as pt
+
+    nested = pt.is_nested(array.type)
+    flat = array.flatten() if nested else array
+    dtype = checks.STRING if textual else _number(flat, key)
+    if not nested:
+        return RawFeature(key, dtype)
+    return RawFeature(key, dtype, (None,) if ragged else (array.type.list_size,), ragged)
+
+
+def _number(array: Any, key: str) -> torch.dtype:
+    """The dtype that numbers have as a tensor, whether some of them are missing or not."""
+    kind = getattr(array, "type", None)
+    if kind is not None:
+        import pyarrow.types as pt
+
+        kind = kind.value_type if pt.is_dictionary(kind) else kind
+        if pt.is_integer(kind):
+            return torch.int64
+        if pt.is_null(kind):
+            return torch.float32
+    return arrays.to_tensor(array, key).dtype
