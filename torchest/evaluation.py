@@ -10,6 +10,7 @@ import numpy as np
 
 from torchest import metrics
 from torchest.columns.features import Features
+from torchest.evaluation_record import record_evaluation
 from torchest.hooks.progress import ProgressBarHook
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.loop import run_steps
@@ -82,7 +83,7 @@ def run_evaluation(
 
 
 def write_evaluation(results: dict[str, Any], directory: Path, checkpoint: str | None) -> None:
-    """Logs the metrics and writes them for TensorBoard.
+    """Logs the metrics, writes them for TensorBoard, and records them.
 
     Args:
         results: What `run_evaluation` gave.
@@ -102,6 +103,8 @@ def write_evaluation(results: dict[str, Any], directory: Path, checkpoint: str |
             writer.text("checkpoint_path", checkpoint, step)
     finally:
         writer.close()
+    metrics = {name: results[name] for name in results if name != MetricKeys.GLOBAL_STEP}
+    record_evaluation(directory, step, checkpoint, metrics)
 
 
 def _is_empty(features: Any) -> bool:
