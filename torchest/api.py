@@ -14,6 +14,7 @@ from torchest.checkpoint import latest_checkpoint
 from torchest.errors import CheckpointMismatchError, NanLossDuringTrainingError
 from torchest.estimator import Estimator
 from torchest.export.exporter import Exporter
+from torchest.extenders import add_metrics
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.logistic import LogisticRegressionHead
@@ -86,6 +87,7 @@ __all__ = [
     "SummarySaverHook",
     "TrainSpec",
     "__version__",
+    "add_metrics",
     "backward",
     "classifier_parse_example_spec",
     "columns",
