@@ -77,10 +77,6 @@ DEVIATIONS = {
     "tf.estimator.SecondOrStepTimer": Deviation(
         "a clock can be given, so that tests need not wait", extra=("clock",)
     ),
-    "tf.estimator.SessionRunContext": Deviation(
-        "made by the loop only; there is no call of a session whose arguments could be kept",
-        left_out=("original_args",),
-    ),
     "tf.estimator.SessionRunValues": Deviation(
         "made by the loop only; options and metadata of a session mean nothing here",
         defaults={"options": None, "run_metadata": None},

@@ -14,7 +14,7 @@ RANKS = {
     1: "checkpoint columns distributed evaluation_record export_outputs inputs losses metrics optimizers spec summary torch_metrics",
     2: "columns.layers columns.table heads models",
     3: "feed model_fn object_state run_config scope",
-    4: "hooks.base hooks.timer loop prediction running_model train_step",
+    4: "hooks.base hooks.fetches hooks.timer loop prediction running_model step_values train_step",
     5: "evaluation export hooks run_specs training warm_start",
     6: "estimator",
     7: "canned evaluator experimental extenders train_evaluate",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -120,6 +122,56 @@ def test_an_unknown_name_is_answered_with_the_nearest(session):
         ValueError, match=r"asks for 'los', which the step has not\. Did you mean 'loss'\?"
     ):
         run(session, [1], [Fetch()])
+
+
+class Pair(NamedTuple):
+    first: str
+    second: str
+
+
+@pytest.mark.parametrize(
+    ("fetches", "expected"),
+    [
+        ("loss", 1.0),
+        (["loss", "global_step"], [1.0, 15]),
+        (("loss", ["loss"]), (1.0, [1.0])),
+        ({"a": {"b": ("loss",)}, "c": []}, {"a": {"b": (1.0,)}, "c": []}),
+        (Pair("loss", "global_step"), Pair(1.0, 15)),
+        (None, None),
+    ],
+)
+def test_results_have_the_form_of_the_fetches(session, fetches, expected):
+    seen = []
+
+    class Fetch(SessionRunHook):
+        def before_run(self, run_context):
+            assert run_context.original_args == SessionRunArgs(None)
+            return SessionRunArgs(fetches)
+
+        def after_run(self, run_context, run_values):
+            seen.append(run_values.results)
+
+    run(session, [1], [Fetch()])
+    assert seen == [expected]
+    assert type(seen[0]) is type(expected) or fetches == "loss"
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("loss", r"Fetch\.before_run returned 'loss' and must return None, or torchest\.SessionRunArgs"),
+        (SessionRunArgs("loss", feed_dict={"x": 1}), r"Fetch\.before_run returned a feed_dict, and nothing can be fed"),
+        (SessionRunArgs({"a": torch.tensor(1.0)}), "A hook fetches a Tensor: give the name of a value"),
+    ],
+)  # fmt: skip
+def test_before_run_is_told_what_it_may_return(session, returned, message):
+    class Fetch(SessionRunHook):
+        def before_run(self, run_context):
+            return returned
+
+    with pytest.raises((TypeError, ValueError), match=message):
+        run(session, [1], [Fetch()])
+    assert session.global_step == 15  # nothing has run
 
 
 @pytest.mark.parametrize("given", [{}, {"num_steps": 1, "last_step": 1}])

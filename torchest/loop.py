@@ -14,9 +14,10 @@ for hook in hooks: hook.end(session)         # or on_error(exception), after an 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from torchest.hooks.base import SessionRunContext, SessionRunValues
+from torchest.hooks.base import SessionRunArgs, SessionRunContext, SessionRunValues
+from torchest.hooks.fetches import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -52,18 +53,20 @@ def run_steps(
             hook.begin()
         for hook in hooks:
             hook.after_create_session(session, None)
-        context = SessionRunContext(session)
+        context = SessionRunContext(SessionRunArgs(None), session)
         while not stopped(session.should_stop()):
-            requests = [hook.before_run(context) for hook in hooks]
+            wishes = [_fetches(hook, context) for hook in hooks]
+            session.wanted = frozenset(
+                name for wish in wishes if wish is not None for name in names_in(wish)
+            )
             try:
                 batch = next(batches)
             except StopIteration:
                 break
             step_before = session.global_step
             output = step(batch)
-            for hook, request in zip(hooks, requests, strict=True):
-                wanted = None if request is None else request.fetches
-                results = None if wanted is None else session.run_at(step_before, wanted)
+            for hook, wish in zip(hooks, wishes, strict=True):
+                results = None if wish is None else session.run_at(step_before, wish)
                 hook.after_run(context, SessionRunValues(results))
             yield output
         for hook in hooks:
@@ -75,3 +78,22 @@ def run_steps(
             except Exception:  # the others are told too, and the first exception is the one to see
                 _log.exception("on_error of %s failed.", type(hook).__name__)
         raise
+
+
+def _fetches(hook: SessionRunHook, context: SessionRunContext) -> Any:
+    """What a hook wants to know of the coming step."""
+    wish = hook.before_run(context)
+    if wish is None:
+        return None
+    what = f"{type(hook).__name__}.before_run"
+    if not isinstance(wish, SessionRunArgs):
+        raise TypeError(
+            f"{what} returned {wish!r} and must return None, or torchest.SessionRunArgs with names of values, such "
+            "as SessionRunArgs('loss')."
+        )
+    if wish.feed_dict is not None:
+        raise ValueError(
+            f"{what} returned a feed_dict, and nothing can be fed on PyTorch: give values as features from the "
+            "input_fn, or set attributes of a module that model_fn reads."
+        )
+    return wish.fetches

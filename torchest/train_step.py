@@ -9,6 +9,7 @@ from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.optimizers import row_gradients
 from torchest.optimizers.base import RowOptimizer
+from torchest.step_values import GRADIENT_NORM, LEARNING_RATE, gradient_norm, learning_rates
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,7 @@ class TrainStep:
         self._strategy = strategy
         self._session = session
         self._reduction = Reduction.AUTO
+        self._noted: dict[str, Any] = {}  # values of the step that are gone when it is over
         self._parameters = [
             parameter
             for module in model.scope.modules().values()
@@ -69,13 +71,14 @@ class TrainStep:
         assert spec.loss is not None  # the spec checks it
         self._reduction = spec.loss_reduction
         row_gradients.clear(self._parameters)
+        self._noted = self._rates()
         if callable(spec.train_op):
             self._call(spec.train_op)
             loss = self._strategy.total(spec.loss, spec.loss_reduction)
         else:
             loss = self._optimize(spec.loss, spec.train_op)
         self._session.global_step += 1
-        self._session.values = {**values_of(spec), "loss": loss}
+        self._session.values = {**self._noted, **values_of(spec), "loss": loss}
         return spec
 
     def backward(self, loss: torch.Tensor) -> torch.Tensor:
@@ -90,7 +93,14 @@ class TrainStep:
                 for group in optimizer.param_groups:
                     for parameter in group["params"]:
                         row_gradients.densify(parameter)
+        if GRADIENT_NORM in self._session.wanted:
+            self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
         return loss
+
+    def _rates(self) -> dict[str, Any]:
+        """Learning rates, where a hook asks for one: schedules move them on with the step."""
+        is_wanted = any(name.endswith(LEARNING_RATE) for name in self._session.wanted)
+        return dict(learning_rates(self._model.scope.optimizers())) if is_wanted else {}
 
     def _optimize(self, loss: torch.Tensor, train_op: Any) -> torch.Tensor:
         optimizers = train_op if isinstance(train_op, (list, tuple)) else [train_op]

@@ -16,9 +16,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from torchest.errors import suggest
+from torchest.hooks.fetches import fetched, names_in
+from torchest.keys import MetricKeys
+from torchest.step_values import GRADIENT_NORM, learning_rates
 
 if TYPE_CHECKING:
     from torchest.checkpoint import Contents
@@ -32,8 +34,11 @@ class SessionRunArgs(NamedTuple):
     """What a hook wants to know of the coming step.
 
     Attributes:
-        fetches: The name of a value, or a list or dict of names: "loss", "global_step" (before the step),
-            keys of predictions, of metrics, of parameters.
+        fetches: The name of a value, or lists, tuples and dicts of names. There are "loss", "global_step"
+            (before the step), the keys of predictions and of metrics of this batch; in training also
+            "learning_rate" (of this step; `<optimizer>.learning_rate` where there are several
+            optimizers) and "gradient_norm" (over all parameters; before any clipping); and the names
+            of parameters as in `Estimator.get_variable_names()` (after the step).
         feed_dict: Has no meaning here and must be None.
         options: Has no meaning here.
     """
@@ -63,11 +68,13 @@ class Session:
     Attributes:
         global_step: How many steps the model has been trained for.
         values: Values of the last step by name.
+        wanted: The names that hooks asked for before the step; what is costly is computed for these only.
     """
 
     def __init__(self, scope: Scope, state: ObjectState, global_step: int) -> None:
         self.global_step = global_step
         self.values: Mapping[str, Any] = {}
+        self.wanted: frozenset[str] = frozenset()
         self._scope = scope
         self._state = state
         self._stop_requested = False
@@ -76,20 +83,23 @@ class Session:
         """Values of the last step by name, as numpy.
 
         Args:
-            fetches: A name, or a list or dict of names (see `SessionRunArgs`).
+            fetches: Names (see `SessionRunArgs`), but "gradient_norm" only if a hook had asked for it before
+                the step, and "learning_rate" is that of the coming step if none had.
 
         Raises:
             ValueError: There is no value of that name.
+            TypeError: `fetches` has something else than names.
         """
         return self.run_at(self.global_step, fetches)
 
     def run_at(self, global_step: int, fetches: Any) -> Any:
         """As `run`, with another number as the global step: the one that a step started at."""
-        if isinstance(fetches, Mapping):
-            return {key: self.run_at(global_step, name) for key, name in fetches.items()}
-        if isinstance(fetches, (list, tuple)):
-            return [self.run_at(global_step, name) for name in fetches]
-        return np.int64(global_step) if fetches == "global_step" else _as_numpy(self._find(fetches))
+        names = set(names_in(fetches))
+        found = {
+            name: np.int64(global_step) if name == MetricKeys.GLOBAL_STEP else self._find(name)
+            for name in names
+        }
+        return fetched(fetches, found.__getitem__)
 
     def contents(self) -> Contents:
         """What a checkpoint of the running model holds."""
@@ -103,23 +113,39 @@ class Session:
         """Ends the loop after the current step."""
         self._stop_requested = True
 
-    def _find(self, name: Any) -> Any:
+    def _find(self, name: str) -> Any:
         if name in self.values:
             return self.values[name]
-        known: set[str] = {"global_step", *self.values}
-        for made, module in self._scope.modules().items():
-            for within, tensor in module.state_dict(keep_vars=True).items():
-                if name == f"{made}.{within}":
-                    return tensor
-                known.add(f"{made}.{within}")
+        values = {**learning_rates(self._scope.optimizers()), **self.values}
+        if name in values:
+            return values[name]
+        tensors = {
+            f"{made}.{within}": tensor
+            for made, module in self._scope.modules().items()
+            for within, tensor in module.state_dict().items()
+        }
+        if name in tensors:
+            return tensors[name].clone()  # the next step changes the tensor itself
+        if name == GRADIENT_NORM:
+            raise ValueError(
+                f"{GRADIENT_NORM!r} is computed only in training, in steps for which a hook's before_run returned "
+                f"SessionRunArgs({GRADIENT_NORM!r})."
+            )
+        known = [MetricKeys.GLOBAL_STEP, GRADIENT_NORM, *values, *tensors]
         raise ValueError(f"A hook asks for {name!r}, which the step has not.{suggest(name, known)}")
 
 
 class SessionRunContext:
     """What a hook may look at and do during a step."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, original_args: SessionRunArgs, session: Session) -> None:
+        self._original_args = original_args
         self._session = session
+
+    @property
+    def original_args(self) -> SessionRunArgs:
+        """What the loop itself asks for; hooks ask for more in `before_run`."""
+        return self._original_args
 
     @property
     def session(self) -> Session:
@@ -186,12 +212,3 @@ def all_of(kind: type[Item], argument: str, given: Iterable[Any] | None) -> tupl
                 f"{argument} has {item!r}, and every item must be a {kind.__name__}, or of a subclass of it{made}."
             )
     return found
-
-
-def _as_numpy(value: Any) -> Any:
-    if hasattr(value, "compute"):
-        value = value.compute()
-    if isinstance(value, Tensor):
-        array = value.detach().cpu().numpy()
-        return array[()] if array.ndim == 0 else array
-    return value.numpy() if hasattr(value, "numpy") else value

@@ -1,0 +1,77 @@
+"""What a training step can tell besides its loss: learning rates, and how long the gradient is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.utils import get_total_norm
+
+from torchest.optimizers import row_gradients
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+    from torchest.optimizers.row_gradients import RowGradient
+
+GRADIENT_NORM = "gradient_norm"
+LEARNING_RATE = "learning_rate"
+
+
+def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, np.float32]:
+    """The learning rates of the step to come, by the names that hooks fetch them by.
+
+    Args:
+        optimizers: By name.
+
+    Returns:
+        `<optimizer>.learning_rate` of each; where there is only one optimizer, `learning_rate` too. An
+        optimizer with several groups of parameters has the rate of the first.
+    """
+    rates = {f"{name}.{LEARNING_RATE}": _learning_rate(each) for name, each in optimizers.items()}
+    if len(rates) == 1:
+        rates[LEARNING_RATE] = next(iter(rates.values()))
+    return rates
+
+
+def _learning_rate(optimizer: torch.optim.Optimizer) -> np.float32:
+    group = optimizer.param_groups[0]
+    rate: Any = group["lr"]
+    if callable(rate):  # a schedule, which counts on the steps of each parameter
+        rate = rate(optimizer.state[group["params"][0]].get("step", 0))
+    return np.float32(float(rate))
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """The length of the gradient: the root of the sum of the squares of all its entries.
+
+    Args:
+        parameters: Whose gradients to take, those of rows too. A row that was looked up several times
+            counts with the sum of its gradients. A parameter that is given twice counts once.
+
+    Returns:
+        A scalar; 0 if there is no gradient.
+    """
+    distinct = list({id(parameter): parameter for parameter in parameters}.values())
+    dense: list[Tensor] = []
+    for parameter in distinct:
+        if parameter.grad is not None:
+            row_gradients.densify(parameter)  # the two are one gradient
+            dense.append(_entries(parameter.grad))
+    rows = [row_gradients.summed(holder) for holder in row_gradients.holders(distinct)]
+    return get_total_norm([*dense, *(_once(part) for part in rows if part is not None)])
+
+
+def _once(summed: RowGradient) -> Tensor:
+    """The values of rows in ascending order, where a row may repeat with its whole sum: then 0 from the second on."""
+    if len(summed.rows) == 0:
+        return summed.values
+    is_new = torch.cat([torch.ones_like(summed.rows[:1]), summed.rows.diff() != 0])
+    return summed.values * is_new.unsqueeze(1)
+
+
+def _entries(gradient: Tensor) -> Tensor:
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
