@@ -42,7 +42,8 @@ def _learning_rate(optimizer: torch.optim.Optimizer) -> np.float32:
     rate: Any = group["lr"]
     if callable(rate):  # a schedule, which counts on the steps of each parameter
         rate = rate(optimizer.state[group["params"][0]].get("step", 0))
-    return np.float32(float(rate))
+    as_numpy: np.float32 = np.float32(rate)
+    return as_numpy
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
