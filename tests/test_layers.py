@@ -17,7 +17,7 @@ RANKS = {
     4: "hooks.base hooks.fetches hooks.timer loop prediction running_model step_values train_step",
     5: "evaluation export hooks run_specs training warm_start",
     6: "estimator",
-    7: "canned evaluator experimental extenders train_evaluate",
+    7: "canned evaluator experimental extenders module_estimator train_evaluate",
 }
 FACADE = 8
 FACADES = ("torchest", "torchest.api", "torchest.feature_column")

@@ -36,6 +36,7 @@ from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.hooks.timer import SecondOrStepTimer
 from torchest.keys import ModeKeys
+from torchest.module_estimator import model_to_estimator
 from torchest.run_config import RunConfig
 from torchest.run_specs import EvalSpec, TrainSpec
 from torchest.scope import get_or_create
@@ -97,6 +98,7 @@ __all__ = [
     "inputs",
     "latest_checkpoint",
     "metrics",
+    "model_to_estimator",
     "optimizers",
     "regressor_parse_example_spec",
     "train_and_evaluate",
