@@ -1,6 +1,6 @@
 """The public names of torchest."""
 
-from torchest import columns, export, feature_column, inputs, metrics, optimizers
+from torchest import columns, distributed, export, feature_column, inputs, metrics, optimizers
 from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
 from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
 from torchest.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
@@ -92,6 +92,7 @@ __all__ = [
     "backward",
     "classifier_parse_example_spec",
     "columns",
+    "distributed",
     "export",
     "feature_column",
     "get_or_create",

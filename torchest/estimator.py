@@ -98,7 +98,9 @@ class Estimator:
         self._params = _copied(params)
         self._user_model_fn = model_fn
         self._model_fn = ModelFn(model_fn, self._params, self._config)
-        self._strategy = Strategy()
+        one_device = Strategy()
+        self._strategy = self._config.train_distribute or one_device
+        self._eval_strategy = self._config.eval_distribute or one_device
         self._warm_model = _WarmModel()
         _log.info("Using config: %s", self._config)
         for name in self._config.ignored():
@@ -212,8 +214,8 @@ class Estimator:
             own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, path)
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.evaluation]
-            results = run_evaluation(model, feed, session, self._strategy, all_hooks, steps)
-        if self._strategy.is_chief:
+            results = run_evaluation(model, feed, session, self._eval_strategy, all_hooks, steps)
+        if self._eval_strategy.is_chief:
             write_evaluation(results, Path(self.eval_dir(name)), path)
         return results
 
@@ -252,7 +254,7 @@ class Estimator:
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
-                run_prediction(model, feed, session, self._strategy, all_hooks, predict_keys)
+                run_prediction(model, feed, session, self._eval_strategy, all_hooks, predict_keys)
             ) as batches:
                 for batch in batches:
                     if yield_single_examples:
@@ -305,7 +307,7 @@ class Estimator:
         """The model to evaluate or ask, the checkpoint it is restored from, and its global step."""
         given = self.latest_checkpoint() if checkpoint_path is None else os.fspath(checkpoint_path)
         model, step, is_new = self._warm_model.at(
-            given, lambda: RunningModel(self._model_fn, self._strategy.device, training=False)
+            given, lambda: RunningModel(self._model_fn, self._eval_strategy.device, training=False)
         )
         if given is None and is_new:
             _log.warning(
@@ -319,11 +321,11 @@ class Estimator:
     def _feed(self, input_fn: Callable[..., Any], mode: str) -> Iterator[Feed]:
         with default_seed(self._config.tf_random_seed):
             source = call_input_fn(input_fn, mode, self._params, self._config)
-        with contextlib.closing(Feed(source, self._strategy.device)) as feed:
+        with contextlib.closing(Feed(source, self._strategy_of(mode).device)) as feed:
             yield feed
 
     def _first(self, feed: Feed, mode: str) -> tuple[Any, Any]:
-        first = self._strategy.first(feed.first())
+        first = self._strategy_of(mode).first(feed.first())
         if first is None:
             what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
             raise ValueError(
@@ -331,6 +333,9 @@ class Estimator:
                 "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
             )
         return first
+
+    def _strategy_of(self, mode: str) -> Strategy:
+        return self._strategy if mode == ModeKeys.TRAIN else self._eval_strategy
 
     def _seed(self) -> None:
         if self._config.tf_random_seed is not None:

@@ -63,6 +63,7 @@ def run_evaluation(
         found = {**(spec.eval_metric_ops or {}), MetricKeys.LOSS: metrics.mean(losses)}
         for name, metric in found.items():
             merged[name] = merged[name].merge(metric) if name in merged else metric
+        strategy.end_step()
         done += 1
         _tell(done, steps)
         if done == steps:

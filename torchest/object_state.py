@@ -201,7 +201,7 @@ def _tensors(objects: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _module_tensors(name: str, module: nn.Module) -> dict[str, Tensor]:
-    state = module.state_dict()
+    state = module.state_dict(keep_vars=True)
     for key, value in state.items():
         if not isinstance(value, Tensor):
             raise TypeError(
@@ -223,7 +223,8 @@ def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     aliases: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}
     for name, tensor in tensors.items():
-        where = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        place = tensor.data_ptr() or id(tensor)  # on XLA a tensor has no address
+        where = (tensor.device, place, tensor.shape, tensor.stride(), tensor.dtype)
         if tensor.numel() and where in first:
             aliases[name] = first[where]
         else:

@@ -47,6 +47,7 @@ def run_prediction(
     def step(batch: tuple[Any, Any]) -> Any:
         spec = model(batch[0], None, ModeKeys.PREDICT)
         session.values = values_of(spec)
+        strategy.end_step()
         return _numpy(_selected(spec.predictions, keys))
 
     batches = strategy.batches(feed.batches(), ModeKeys.PREDICT)

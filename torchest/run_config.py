@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final
 
+from torchest.distributed.strategy import Strategy
+
 
 class _UseDefault:
     def __repr__(self) -> str:
@@ -36,10 +38,11 @@ class RunConfig:
         keep_checkpoint_max: How many checkpoints to keep; None or 0 keeps all.
         keep_checkpoint_every_n_hours: Has no effect yet: checkpoints are kept by number only.
         log_step_count_steps: Log the loss and the speed every so many steps; None switches it off.
-        train_distribute: Means nothing here; processes are started by torchrun.
+        train_distribute: Where training runs, if not on the first GPU or else the CPU:
+            `torchest.distributed.XLAStrategy()`.
         device_fn: Means nothing here; accepted and logged.
         protocol: Means nothing here; accepted and logged.
-        eval_distribute: Means nothing here; processes are started by torchrun.
+        eval_distribute: The same for evaluation and prediction.
         experimental_distribute: Means nothing here; processes are started by torchrun.
         experimental_max_worker_delay_secs: Means nothing here; accepted and logged.
         session_creation_timeout_secs: Means nothing here; accepted.
@@ -63,10 +66,10 @@ class RunConfig:
     keep_checkpoint_max: int | None = 5
     keep_checkpoint_every_n_hours: float = 10000
     log_step_count_steps: int | None = 100
-    train_distribute: Any = None
+    train_distribute: Strategy | None = None
     device_fn: Any = None
     protocol: Any = None
-    eval_distribute: Any = None
+    eval_distribute: Strategy | None = None
     experimental_distribute: Any = None
     experimental_max_worker_delay_secs: Any = None
     session_creation_timeout_secs: int = 7200
@@ -85,6 +88,12 @@ class RunConfig:
             self.keep_checkpoint_every_n_hours > 0,
             "a number of hours above 0",
         )
+        for name in ("train_distribute", "eval_distribute"):
+            self._check(
+                name,
+                isinstance(getattr(self, name), Strategy | None),
+                "a strategy such as torchest.distributed.XLAStrategy(), or None; processes are started by torchrun",
+            )
         self._check(
             "tf_random_seed",
             self.tf_random_seed is None or isinstance(self.tf_random_seed, int),

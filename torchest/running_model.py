@@ -46,6 +46,7 @@ class RunningModel:
         self.scope = Scope(device, training=training)
         self.state = ObjectState(self.scope)
         self._model_fn = model_fn
+        self._device = device
         self._training = training
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
@@ -80,7 +81,8 @@ class RunningModel:
         """Runs model_fn on one batch."""
         if mode == ModeKeys.TRAIN:
             return self._run(features, labels, mode, grad=True)
-        with torch.inference_mode():
+        # torch_xla 2.9 cannot make views in inference mode
+        with torch.inference_mode(self._device.type != "xla"):
             return self._run(features, labels, mode, grad=False)
 
     def trace(self, features: Any) -> EstimatorSpec:

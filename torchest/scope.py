@@ -115,7 +115,8 @@ class Scope:
                 "and load_state_dict."
             )
         if isinstance(made, nn.Module):
-            made.to(self._device).train(self._training)
+            _move(made, self._device)
+            made.train(self._training)
             self._creation.watch(made)
         self.objects[name] = made
         return made
@@ -194,6 +195,18 @@ class _Creation:
         with torch.no_grad():
             for buffer, before in self._buffers:
                 buffer.copy_(before)
+
+
+def _move(module: nn.Module, device: torch.device) -> None:
+    """Moves a module; parameters that parts of it share stay shared, also on XLA, where moved ones are new."""
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
+            places.setdefault(id(parameter), []).append((part, name))
+    module.to(device)
+    for (owner, own_name), *sharing in places.values():
+        for part, name in sharing:
+            setattr(part, name, getattr(owner, own_name))
 
 
 def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:

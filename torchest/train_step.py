@@ -79,6 +79,7 @@ class TrainStep:
             loss = self._optimize(spec.loss, spec.train_op)
         self._session.global_step += 1
         self._session.values = {**self._noted, **values_of(spec), "loss": loss}
+        self._strategy.end_step()
         return spec
 
     def backward(self, loss: torch.Tensor) -> torch.Tensor:

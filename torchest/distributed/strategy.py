@@ -110,6 +110,12 @@ class Strategy:
         del reduction
         return loss
 
+    def end_step(self) -> None:
+        """A step has done its part: what the device has put off begins to run.
+
+        Values are read after this, by hooks, and of predictions.
+        """
+
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Metrics of the batches of all processes, by name.
 

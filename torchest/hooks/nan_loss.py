@@ -20,8 +20,8 @@ _log = logging.getLogger("torchest")
 class NanTensorHook(SessionRunHook):
     """Ends training when a value is NaN.
 
-    On the CPU every step is looked at. On other devices, where looking means waiting, NaN is remembered
-    on the device and found after at most `every_steps` steps, and before any checkpoint is written.
+    On the CPU every step is looked at. On other devices, where looking means waiting, values are remembered
+    and looked at after at most `every_steps` steps, and before any checkpoint is written.
 
     Args:
         loss_tensor: The name of the value.
@@ -38,16 +38,14 @@ class NanTensorHook(SessionRunHook):
         self._name = loss_tensor
         self._fail = fail_on_nan_loss
         self._every_steps = every_steps
-        self._is_nan: Tensor | None = None
-        self._unseen = 0
+        self._unseen: list[Tensor] = []
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Looks, or remembers."""
         value: Tensor = run_context.session.values[self._name].detach()
-        is_nan = value.isnan()
-        self._is_nan = is_nan if self._is_nan is None else self._is_nan | is_nan
-        self._unseen += 1
-        if (value.device.type == "cpu" or self._unseen >= self._every_steps) and self.found():
+        self._unseen.append(value)
+        is_time = value.device.type == "cpu" or len(self._unseen) >= self._every_steps
+        if is_time and self.found():
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
@@ -56,10 +54,8 @@ class NanTensorHook(SessionRunHook):
 
     def found(self) -> bool:
         """Whether there was a NaN since the last look; raises if that is to end training."""
-        if self._is_nan is None:
-            return False
-        found = bool(self._is_nan)
-        self._is_nan, self._unseen = None, 0
+        values, self._unseen = self._unseen, []
+        found = any(bool(value.cpu().isnan().any()) for value in values)
         if found and self._fail:
             _log.error("Model diverged with loss = NaN.")
             raise NanLossDuringTrainingError

@@ -1,0 +1,75 @@
+"""One device of XLA's, such as a core of a TPU.
+
+    device = torchest.distributed.XLAStrategy()
+    config = torchest.RunConfig(train_distribute=device, eval_distribute=device)
+    model = torchest.LinearClassifier(feature_columns, config=config)
+
+XLA puts operations off until a step ends, and compiles all that a step did. A step that does the same on tensors
+of the same shapes as one before is not compiled again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.distributed.strategy import Strategy
+from torchest.metrics import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+
+class XLAStrategy(Strategy):
+    """Runs a model on one XLA device, in one process.
+
+    It is for `RunConfig(train_distribute=...)`, and `eval_distribute` for evaluation and prediction. The
+    environment variable PJRT_DEVICE says which kind of device is meant: "TPU", or "CPU" to try programs out.
+
+    A training run compiles its first step, which makes the optimizers' slots, its second, and one more for a
+    last batch that is shorter. A column of lists of ids gives each batch a shape of its own, for which
+    the step is compiled anew unless it came before.
+
+    Raises:
+        ImportError: The package torch_xla is not installed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        if importlib.util.find_spec("torch_xla") is None:
+            raise ImportError(
+                "XLAStrategy needs the package torch_xla, which is not installed: torch_xla 2.9 wants torch 2.9, so "
+                "install both together, best in an environment of their own, by pip install 'torchest[xla]'."
+            )
+        import torch_xla
+
+        self.device = torch_xla.device()
+
+    def start(self, modules: Mapping[str, nn.Module]) -> None:  # noqa: ARG002
+        """Lets the device's random numbers follow from the host's, which stay as they are."""
+        import torch_xla
+
+        generator = torch.Generator()
+        generator.set_state(torch.get_rng_state())
+        torch_xla.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+
+    def end_step(self) -> None:
+        """Compiles and starts what was put off."""
+        import torch_xla
+
+        torch_xla.sync()
+
+    def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics on the host: nothing is compiled to compute them."""
+        return {name: _on_host(metric) for name, metric in metrics.items()}
+
+
+def _on_host(metric: Any) -> Any:
+    if not isinstance(metric, Metric):
+        return metric
+    return dataclasses.replace(metric, statistics=metric.statistics.cpu())
