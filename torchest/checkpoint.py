@@ -5,37 +5,54 @@
       model.ckpt-100/
         model.safetensors      parameters and buffers, by name
         optimizer.safetensors  optimizer slots, by optimizer, parameter and slot
+        training.safetensors   random state and what else only a training that goes on needs
         state.json             global step, and what is not a tensor
+        checksums.json         the size and CRC-32s of each of these
 
-A directory appears in one rename when all of it is on the disk, so whatever has a checkpoint's name is
-whole. The list is written after it. No pickle is read or written.
+On a disk a directory appears in one rename when all of it is there, so whatever has a checkpoint's name is
+whole; the list is written after it. On an object store the list alone says what is whole. No pickle is read
+or written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import re
+import logging
+import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
+from torch import Tensor
 
 from torchest import files
+from torchest.checkpoint_index import (
+    name_of,
+    read_index,
+    step_of,
+    steps_on_disk,
+    write_index,
+)
+from torchest.checksums import damaged_file, write_checksums
+from torchest.errors import DamagedCheckpointError, suggest
+from torchest.nested_state import with_tensors
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from torch import Tensor
+    import numpy as np
+
+_log = logging.getLogger("torchest")
 
 FORMAT_VERSION = 1
-_INDEX = "checkpoint"
 _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
+_TRAINING = "training.safetensors"
 _STATE = "state.json"
-_NAME = re.compile(r"model\.ckpt-(\d+)")
+_NEVER = 10_000.0  # hours
 
 
 @dataclass(frozen=True)
@@ -45,42 +62,63 @@ class Contents:
     Attributes:
         model: Parameters and buffers by name.
         optimizer: Optimizer slots by name.
+        training: Tensors that only a training needs that goes on, by name.
         state: What is not a tensor, as JSON values.
     """
 
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
+    training: Mapping[str, Tensor] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Checkpoint:
-    """A reader of one checkpoint; tensors are read when they are asked for.
+    """A reader of one checkpoint.
+
+    All files are opened at once, and tensors are read when they are asked for, so that the checkpoint may
+    be removed or replaced meanwhile.
 
     Args:
         path: The checkpoint's directory.
 
+    Attributes:
+        path: The directory.
+        global_step: The number of steps that had been made.
+        state: What is not a tensor.
+
     Raises:
+        DamagedCheckpointError: A file is missing, or of another size than was written, or state.json is not
+            what was written. `check` looks at all that the files hold.
         ValueError: `path` is not a checkpoint, or of a newer format than this version reads.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        try:
-            state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
-            version, self.global_step = state["format_version"], int(state["global_step"])
-        except (FileNotFoundError, NotADirectoryError):
-            raise ValueError(
-                f"{str(path)!r} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
-                "'model_dir/model.ckpt-100', written by torchest; leave checkpoint_path out to use the newest."
-            ) from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._damaged(_STATE) from error
-        if version > FORMAT_VERSION:
-            raise ValueError(
-                f"The checkpoint {str(path)!r} has format version {version}, this "
-                f"torchest reads up to {FORMAT_VERSION}: it was written by a newer torchest."
-            )
-        self.state: dict[str, Any] = state
+        self.path = files.normal(path)
+        with contextlib.ExitStack() as opened:
+            try:
+                opened.enter_context(in_use(self.path))
+                directory = opened.enter_context(files.on_disk(self.path))
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._missing() from None
+            self._check(directory, only=_STATE)
+            self.state: dict[str, Any] = self._read_state(directory)
+            self.global_step = int(self.state["global_step"])
+            self._files = {
+                file: self._opened(directory, file) for file in (_MODEL, _OPTIMIZER, _TRAINING)
+            }
+
+    def check(self) -> Checkpoint:
+        """Looks whether every byte is what was written.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            DamagedCheckpointError: It is not.
+        """
+        with in_use(self.path), files.on_disk(self.path) as directory:
+            self._check(directory, only=None)
+        return self
 
     def model(self) -> dict[str, Tensor]:
         """Parameters and buffers by name, on the CPU."""
@@ -90,13 +128,39 @@ class Checkpoint:
         """Optimizer slots by name, on the CPU."""
         return self._tensors(_OPTIMIZER)
 
+    def training(self) -> dict[str, Tensor]:
+        """What only a training needs that goes on, by name, on the CPU."""
+        return self._tensors(_TRAINING)
+
+    def module(self, name: str) -> dict[str, Any]:
+        """The state_dict of an object that model_fn made with `get_or_create(name, ...)`.
+
+        Args:
+            name: Of a module, an optimizer, or whatever else has a state_dict.
+
+        Returns:
+            What the `load_state_dict` of such an object takes, tensors on the CPU.
+
+        Raises:
+            ValueError: There is no object of that name.
+
+        """
+        objects = self.state.get("objects", {})
+        if name not in objects:
+            raise ValueError(f"The checkpoint {self.path!r} has no {name!r}.{suggest(name, objects)}")
+        if name in self.state["optimizers"]:
+            return self._optimizer_state(name)
+        tensors = self.model()
+        tensors.update({alias: tensors[kept] for alias, kept in self.state["aliases"].items()})
+        if name in self.state["others"]:
+            found: dict[str, Any] = with_tensors(self.state["others"][name], name, tensors)
+            return found
+        prefix = f"{name}."
+        return {key[len(prefix) :]: tensors[key] for key in tensors if key.startswith(prefix)}
+
     def names(self) -> list[str]:
         """The names of all parameters, buffers and optimizer slots, sorted."""
-        found: list[str] = []
-        for file in (_MODEL, _OPTIMIZER):
-            with self._opened(file) as tensors:
-                found.extend(tensors.keys())
-        return sorted(found)
+        return sorted(name for file in (_MODEL, _OPTIMIZER) for name in self._files[file].keys())
 
     def tensor(self, name: str) -> Tensor:
         """One tensor by its name.
@@ -104,28 +168,109 @@ class Checkpoint:
         Raises:
             KeyError: There is none of that name.
         """
+        tensor: Tensor = self._holder(name).get_tensor(name)
+        return tensor
+
+    def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
+        """The value of one parameter, buffer or optimizer slot.
+
+        Args:
+            name: One of `names()`.
+
+        Raises:
+            ValueError: There is nothing of that name.
+        """
+        try:
+            return self.tensor(name).numpy()
+        except KeyError:
+            raise ValueError(
+                f"The checkpoint has no variable {name!r}.{suggest(name, self.names())}"
+            ) from None
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether there is a parameter, buffer or optimizer slot of that name."""
+        return name in self.names()
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        """The shape of each parameter, buffer and optimizer slot by name, without reading them."""
+        return {name: self._holder(name).get_slice(name).get_shape() for name in self.names()}
+
+    def get_variable_to_dtype_map(self) -> dict[str, Any]:
+        """The torch dtype of each parameter, buffer and optimizer slot by name."""
+        return {name: self.tensor(name).dtype for name in self.names()}
+
+    def _optimizer_state(self, name: str) -> dict[str, Any]:
+        saved, slots = self.state["optimizers"][name], self.optimizer()
+        state: dict[int, dict[str, Any]] = {}
+        groups: list[dict[str, Any]] = []
+        for options, parameters in zip(saved["options"], saved["parameters"], strict=True):
+            first = sum(len(group["params"]) for group in groups)
+            groups.append({**options, "params": list(range(first, first + len(parameters)))})
+            for position, parameter in enumerate(parameters, first):
+                prefix = f"{name}.{parameter}."
+                own = {key.rpartition(".")[2]: slots[key] for key in slots if _is_slot(key, prefix)}
+                if own or prefix in saved["numbers"]:
+                    state[position] = {**own, **saved["numbers"].get(prefix, {})}
+        return {"state": state, "param_groups": groups}
+
+    def _holder(self, name: str) -> Any:
         for file in (_MODEL, _OPTIMIZER):
-            with self._opened(file) as tensors:
-                if name in tensors.keys():  # noqa: SIM118 - not a dict
-                    tensor: Tensor = tensors.get_tensor(name)
-                    return tensor
+            if name in self._files[file].keys():  # noqa: SIM118 - not a dict
+                return self._files[file]
         raise KeyError(name)
 
     def _tensors(self, file: str) -> dict[str, Tensor]:
-        with self._opened(file) as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+        tensors = self._files[file]
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
 
-    def _opened(self, file: str) -> Any:
+    def _read_state(self, directory: str) -> dict[str, Any]:
         try:
-            return safetensors.safe_open(self.path / file, framework="pt")
+            state: dict[str, Any] = json.loads(files.read_text(files.join(directory, _STATE)))
+            version = state["format_version"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._damaged(_STATE) from error
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"The checkpoint {self.path!r} has format version {version}, this "
+                f"torchest reads up to {FORMAT_VERSION}: it was written by a newer torchest."
+            )
+        return state
+
+    def _check(self, directory: str, only: str | None) -> None:
+        damaged = damaged_file(directory, only=only)
+        if damaged is not None:
+            raise self._damaged(damaged)
+
+    def _opened(self, directory: str, file: str) -> Any:
+        try:
+            return safetensors.safe_open(files.join(directory, file), framework="pt")
         except (FileNotFoundError, safetensors.SafetensorError) as error:
             raise self._damaged(file) from error
 
-    def _damaged(self, file: str) -> ValueError:
+    def _missing(self) -> ValueError:
+        if step_of(files.parent_and_name(self.path)[1]) >= 0 and files.is_directory(self.path):
+            return self._damaged(_STATE)
         return ValueError(
-            f"The checkpoint {str(self.path)!r} is damaged: its {file} is missing or not whole. Move it out of the "
-            "directory, to go on from the checkpoint before it."
+            f"{self.path!r} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
+            "'model_dir/model.ckpt-100', written by torchest; leave checkpoint_path out to use the newest."
         )
+
+    def _damaged(self, file: str) -> DamagedCheckpointError:
+        return DamagedCheckpointError(
+            f"The checkpoint {self.path!r} is damaged: its {file} is missing or not what was written. Move it out "
+            "of the directory, to go on from the checkpoint before it."
+        )
+
+
+@contextlib.contextmanager
+def in_use(path: str | os.PathLike[str]) -> Iterator[None]:
+    """While it lasts, no training removes the checkpoint, in this process or another.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+    """
+    with files.reading(files.join(files.normal(path), _STATE)):
+        yield
 
 
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
@@ -137,12 +282,61 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
     Args:
         checkpoint_dir: A `model_dir`.
     """
-    directory = Path(checkpoint_dir)
-    newest, kept = _read_index(directory)
-    unlisted = max(_steps_on_disk(directory) - {_step(name) for name in kept}, default=-1)
-    if unlisted > max(map(_step, kept), default=-1):
-        return str(directory / _directory_name(unlisted))
-    return None if newest is None else str(directory / newest)
+    directory = files.normal(checkpoint_dir)
+    name = _newest_first(directory)[:1]
+    return files.join(directory, *name) if name else None
+
+
+def newest_whole_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> Checkpoint | None:
+    """The newest checkpoint of which every byte is what was written; None if there is no checkpoint.
+
+    Damaged ones are passed over with a warning.
+
+    Raises:
+        DamagedCheckpointError: There are checkpoints, and all of them are damaged.
+    """
+    directory = files.normal(checkpoint_dir)
+    damaged: DamagedCheckpointError | None = None
+    for name in _newest_first(directory):
+        path = files.join(directory, name)
+        try:
+            found = Checkpoint(path).check()
+        except DamagedCheckpointError as error:
+            _log.warning("%s", error)
+            damaged = error
+        except (ValueError, FileNotFoundError):
+            if files.is_directory(path):
+                raise
+            return newest_whole_checkpoint(directory)  # removed since it was listed: there is a newer one
+        else:
+            if damaged is not None:
+                _log.warning("Going on from the checkpoint before it: %s", path)
+            return found
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def _newest_first(directory: str) -> list[str]:
+    """The names of the newest checkpoint and of those before it."""
+    index = read_index(directory)
+    steps = {step_of(name) for name in index.times}
+    unlisted = steps_on_disk(directory) - steps
+    newest = -1 if index.newest is None else step_of(index.newest)
+    later = {step for step in unlisted if step > max(steps, default=-1)}
+    known = steps | unlisted
+    return [name_of(step) for step in sorted(known, reverse=True) if step <= newest or step in later]
+
+
+def set_damaged_aside(whole: Checkpoint) -> None:
+    """Gives other names to the checkpoints that `newest_whole_checkpoint` passed over, so that they stay unused."""
+    directory, kept = files.parent_and_name(whole.path)
+    for name in _newest_first(directory):
+        if name == kept:
+            break
+        if not files.is_remote(directory):
+            files.rename_directory(files.join(directory, name), f"damaged-{name}")
+    write_index(directory, read_index(directory).with_newest(kept, time.time()))
 
 
 def write_checkpoint(
@@ -150,8 +344,9 @@ def write_checkpoint(
     global_step: int,
     contents: Callable[[], Contents],
     keep: int | None,
+    keep_every_n_hours: float = _NEVER,
 ) -> str:
-    """Writes a checkpoint, lists it, and removes those that are beyond `keep`.
+    """Writes a checkpoint, lists it, and removes those that are beyond `keep` and not in use.
 
     Where the newest checkpoint is of this step already, it is only listed.
 
@@ -160,67 +355,50 @@ def write_checkpoint(
         global_step: The step that the contents belong to.
         contents: Gives what to write.
         keep: How many checkpoints to keep; None or 0 keeps all.
+        keep_every_n_hours: Of those beyond `keep`, one for each so many hours stays for ever.
 
     Returns:
         The path of the checkpoint.
     """
-    directory = Path(model_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    name = _directory_name(global_step)
-    if latest_checkpoint(directory) != str(directory / name):
-        _write(directory / name, global_step, contents())
-    _, kept = _read_index(directory)
-    kept = [*(other for other in kept if other != name), name]
-    dropped = kept[:-keep] if keep else []
-    _write_index(directory, kept[len(dropped) :])
-    for other in dropped:
-        files.remove_directory(directory / other)
-    return str(directory / name)
+    directory = files.normal(model_dir)
+    files.make_directory(directory)
+    name = name_of(global_step)
+    path = files.join(directory, name)
+    if latest_checkpoint(directory) != path:
+        _write(path, global_step, contents())
+    before = read_index(directory).with_newest(name, time.time())
+    write_index(directory, before)
+    after, old = before.without_old(keep, keep_every_n_hours)
+    if old:
+        used = [other for other in old if not _removed(files.join(directory, other))]
+        write_index(directory, after.with_kept(used, before))
+    elif after != before:
+        write_index(directory, after)
+    return path
 
 
-def _write(path: Path, global_step: int, contents: Contents) -> None:
+def _write(path: str, global_step: int, contents: Contents) -> None:
     state = {"format_version": FORMAT_VERSION, "global_step": global_step, **contents.state}
     with files.new_directory(path) as temporary:
         safetensors.torch.save_file(dict(contents.model), temporary / _MODEL)
         safetensors.torch.save_file(dict(contents.optimizer), temporary / _OPTIMIZER)
+        safetensors.torch.save_file(dict(contents.training), temporary / _TRAINING)
         (temporary / _STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        write_checksums(temporary)
 
 
-def _read_index(directory: Path) -> tuple[str | None, list[str]]:
-    """The newest checkpoint's name and all names, oldest first, of those that are on the disk."""
+def _removed(path: str) -> bool:
+    """Removes a checkpoint unless it is in use; whether it is gone."""
     try:
-        index = json.loads((directory / _INDEX).read_text(encoding="utf-8"))
-        newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
+        with files.nobody_reads(files.join(path, _STATE)) as unused:
+            if unused:
+                files.remove_directory(path)
+            return unused
     except FileNotFoundError:
-        return None, []
-    except NotADirectoryError:
-        raise ValueError(
-            f"{str(directory)!r} cannot be a model_dir, as it is, or lies in, a file: give a directory."
-        ) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{str(directory / _INDEX)!r} is not the list of checkpoints that torchest writes (TensorFlow writes one "
-            "under this name, too). Use another model_dir; or delete the file, if it was damaged."
-        ) from error
-    kept = [name for name in listed if (directory / name).is_dir()]
-    return (newest if newest in kept else kept[-1] if kept else None), kept
+        files.remove_directory(path)
+        return True
 
 
-def _write_index(directory: Path, kept: list[str]) -> None:
-    index = {"model_checkpoint_path": kept[-1], "all_model_checkpoint_paths": kept}
-    files.write_text(directory / _INDEX, json.dumps(index, indent=1) + "\n")
-
-
-def _directory_name(global_step: int) -> str:
-    return f"model.ckpt-{global_step}"
-
-
-def _step(name: str) -> int:
-    found = _NAME.fullmatch(name)
-    return int(found.group(1)) if found else -1
-
-
-def _steps_on_disk(directory: Path) -> set[int]:
-    if not directory.is_dir():
-        return set()
-    return {_step(entry.name) for entry in directory.iterdir() if entry.is_dir()} - {-1}
+def _is_slot(key: str, prefix: str) -> bool:
+    """Whether a name is that of a slot of a parameter; a slot's name has no dot."""
+    return key.startswith(prefix) and "." not in key[len(prefix) :]

@@ -13,6 +13,10 @@ class CheckpointMismatchError(ValueError):
     """A checkpoint holds other parameters than the model: names or shapes differ."""
 
 
+class DamagedCheckpointError(ValueError):
+    """A file of a checkpoint is missing, or is not what was written."""
+
+
 class MissingFeatureError(ValueError, KeyError):
     """A batch does not have a feature that is asked for."""
 

@@ -1,6 +1,11 @@
-"""Writing so that a kill at any moment leaves either the old or the new, never half of one.
+"""Files and directories on a disk, or behind a URL such as gs://bucket/models; the only module that tells the two apart.
 
-Everything is written under a temporary name beside its target, synced to the disk, and renamed.
+Writing is such that a kill at any moment leaves either the old or the new, never half of one. On a disk
+everything is written under a temporary name beside its target, synced, and renamed. Object stores have no
+rename: there a single file appears whole, and a directory's files one after the other, so that a directory
+counts only once a file that is written after it names it.
+
+Paths are strings: `normal` makes one of what a user gave.
 """
 
 from __future__ import annotations
@@ -8,79 +13,279 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where an open file cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _TEMPORARY = ".tmp-"
 
 
-@contextlib.contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """Gives a temporary directory to write into, which becomes `path` in one rename.
+def normal(path: str | os.PathLike[str]) -> str:
+    """A path as all functions here take it: without `file://`, a URL without a slash at its end.
 
-    A directory that is there already is replaced. After an error nothing is left behind.
+    >>> normal("file:///models/a"), normal("gs://bucket/a/")
+    ('/models/a', 'gs://bucket/a')
+    """
+    text = os.fsdecode(path)
+    for prefix in ("file://", "local://"):
+        text = text.removeprefix(prefix)
+    return text.rstrip("/") if is_remote(text) else text
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a URL that fsspec understands."""
+    return "://" in os.fspath(path)
+
+
+def join(directory: str, *names: str) -> str:
+    """The path of something in a directory.
+
+    >>> join("gs://bucket/a", "b")
+    'gs://bucket/a/b'
+    """
+    return "/".join((directory, *names)) if is_remote(directory) else os.path.join(directory, *names)
+
+
+def parent_and_name(path: str) -> tuple[str, str]:
+    """The directory that something lies in, and its name there."""
+    directory, _, name = path.rstrip("/").rpartition("/") if is_remote(path) else _split(path)
+    return directory, name
+
+
+def is_directory(path: str) -> bool:
+    """Whether there is a directory of that name; one without files is none on an object store."""
+    if is_remote(path):
+        system, inner = _system(path)
+        return bool(system.isdir(inner))
+    return os.path.isdir(path)
+
+
+def names_in(directory: str) -> list[str]:
+    """The names of what lies in a directory; none if it is not there."""
+    if not is_directory(directory):
+        return []
+    if is_remote(directory):
+        system, inner = _system(directory)
+        return [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(inner, detail=False)]
+    return os.listdir(directory)
+
+
+def make_directory(path: str) -> None:
+    """Makes a directory and those that it lies in, where they are not there."""
+    if not is_remote(path):
+        os.makedirs(path, exist_ok=True)
+
+
+def read_text(path: str) -> str:
+    """What a small file holds.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    if is_remote(path):
+        system, inner = _system(path)
+        return str(system.cat_file(inner).decode("utf-8"))
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a small file at once."""
+    if is_remote(path):
+        system, inner = _system(path)
+        system.pipe_file(inner, text.encode("utf-8"))
+        return
+    temporary = _temporary_name(path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(os.path.dirname(path) or ".")
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def new_directory(path: str) -> Iterator[Path]:
+    """Gives an empty directory on the disk to write files into, which become those of `path`.
+
+    What is there already under that name is replaced. After an error nothing is left behind.
 
     Args:
         path: The directory to make; its parent must exist.
     """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory() as local:
+            yield Path(local)
+            _upload(local, path)
+        return
     temporary = _temporary_name(path)
-    temporary.mkdir()
+    os.mkdir(temporary)
     try:
-        yield temporary
-        mode = temporary.stat().st_mode & 0o666  # what the umask allows; some writers allow less
-        for file in temporary.iterdir():
-            file.chmod(mode)
-            _sync(file)
+        yield Path(temporary)
+        mode = os.stat(temporary).st_mode & 0o666  # what the umask allows; some writers allow less
+        for name in os.listdir(temporary):
+            os.chmod(os.path.join(temporary, name), mode)
+            _sync(os.path.join(temporary, name))
         _sync(temporary)
         remove_directory(path)
-        temporary.rename(path)
-        _sync(path.parent)
+        os.rename(temporary, path)
+        _sync(os.path.dirname(path) or ".")
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a small file in one rename."""
-    temporary = _temporary_name(path)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+@contextlib.contextmanager
+def on_disk(path: str) -> Iterator[str]:
+    """A directory on the disk with the files of `path`: itself, or a copy that goes away again."""
+    if not is_remote(path):
+        yield path
+        return
+    system, inner = _system(path)
+    with tempfile.TemporaryDirectory() as local:
+        for entry in system.ls(inner, detail=False):
+            system.get_file(entry, os.path.join(local, entry.rpartition("/")[2]))
+        yield local
 
 
-def remove_directory(path: Path) -> None:
-    """Removes a directory; nobody sees it half removed under its name."""
+def remove_directory(path: str) -> None:
+    """Removes a directory and its files; on a disk nobody sees it half removed under its name."""
+    if is_remote(path):
+        system, inner = _system(path)
+        with contextlib.suppress(FileNotFoundError):
+            system.rm(inner, recursive=True)
+        return
     doomed = _temporary_name(path)
     try:
-        path.rename(doomed)
+        os.rename(path, doomed)
     except FileNotFoundError:
         return
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def remove_leftovers(directory: Path) -> None:
+def rename_directory(path: str, name: str) -> None:
+    """Gives a directory on a disk another name in the place that it is in; what had that name is removed."""
+    target = os.path.join(os.path.dirname(path), name)
+    remove_directory(target)
+    os.rename(path, target)
+
+
+def remove_file(path: str) -> None:
+    """Removes a file; nothing happens if it is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        if is_remote(path):
+            system, inner = _system(path)
+            system.rm_file(inner)
+        else:
+            os.unlink(path)
+
+
+def remove_leftovers(directory: str) -> None:
     """Removes what writers that were killed left in `directory` under temporary names."""
-    for leftover in directory.glob(f"{_TEMPORARY}*"):
+    for leftover in [] if is_remote(directory) else Path(directory).glob(f"{_TEMPORARY}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
 
 
-def _temporary_name(path: Path) -> Path:
-    return path.with_name(f"{_TEMPORARY}{path.name}-{uuid.uuid4().hex[:12]}")
+@contextlib.contextmanager
+def reading(file: str) -> Iterator[None]:
+    """While it lasts, `nobody_reads(file)` is false, here and in every other process, also on other machines.
+
+    The system ends it when the process dies. A file on an object store, or on a disk that knows no locks, is
+    not held.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    with _locked(file, os.O_RDONLY, fcntl.LOCK_SH if fcntl else 0):
+        yield
 
 
-def _sync(path: Path) -> None:
+@contextlib.contextmanager
+def nobody_reads(file: str) -> Iterator[bool]:
+    """Whether nobody is `reading` the file; if so, nobody begins to while this lasts."""
+    try:
+        with _locked(file, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB if fcntl else 0):
+            yield True
+    except BlockingIOError:
+        yield False
+
+
+@contextlib.contextmanager
+def _locked(file: str, flags: int, kind: int) -> Iterator[None]:
+    if fcntl is None or is_remote(file):
+        yield
+        return
+    while True:
+        descriptor = os.open(file, flags)
+        try:
+            _lock(descriptor, kind)
+            # it may have been removed, or replaced, while this waited
+            if os.stat(file).st_ino == os.fstat(descriptor).st_ino:
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int) -> None:
+    try:
+        fcntl.flock(descriptor, kind)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        return
+
+
+def _split(path: str) -> tuple[str, str, str]:
+    directory, name = os.path.split(path.rstrip(os.sep))
+    return directory, "", name
+
+
+def _system(path: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, which sees what other processes write, and the path in it."""
+    import fsspec
+
+    try:
+        system, inner = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{path!r} cannot be reached by fsspec: {error}") from error
+    system.invalidate_cache()
+    return system, inner
+
+
+def _upload(local: str, path: str) -> None:
+    system, inner = _system(path)
+    try:
+        for name in sorted(os.listdir(local)):
+            system.put_file(os.path.join(local, name), f"{inner}/{name}")
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to see
+            system.rm(inner, recursive=True)
+        raise
+
+
+def _temporary_name(path: str) -> str:
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f"{_TEMPORARY}{name}-{uuid.uuid4().hex[:12]}")
+
+
+def _sync(path: str) -> None:
     """Waits until a file, or the names in a directory, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from torchest.checkpoint import Checkpoint, Contents
 from torchest.errors import CheckpointMismatchError
+from torchest.nested_state import tensors_in, with_tensors, without_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,9 +57,13 @@ class ObjectState:
                 "made_with": self._made_with[name],
                 "options": _options(optimizer),
                 "numbers": numbers,
+                "parameters": [
+                    [_name_of(parameter, name, names) for parameter in group["params"]]
+                    for group in optimizer.param_groups
+                ],
             }
         others = {
-            name: _without_tensors(made.state_dict())
+            name: without_tensors(made.state_dict())
             for name, made in self._scope.objects.items()
             if not isinstance(made, (nn.Module, torch.optim.Optimizer))
         }
@@ -107,7 +112,7 @@ class ObjectState:
             elif isinstance(made, nn.Module):
                 _copy(_module_tensors(name, made), saved)
             else:
-                made.load_state_dict(_with_tensors(checkpoint.state["others"][name], name, saved))
+                made.load_state_dict(with_tensors(checkpoint.state["others"][name], name, saved))
         self._restored.update(new)
 
     def _check_optimizers(self, checkpoint: Checkpoint) -> None:
@@ -116,7 +121,7 @@ class ObjectState:
             if saved.get(name) != type(optimizer).__name__:
                 raise CheckpointMismatchError(
                     f"The optimizer {name!r} is now made by {type(made[name]).__name__}, and the checkpoint "
-                    f"{str(checkpoint.path)!r} was trained with {saved.get(name, 'none of this name')}. Use the same "
+                    f"{checkpoint.path!r} was trained with {saved.get(name, 'none of this name')}. Use the same "
                     "optimizer, or another model_dir."
                 )
 
@@ -184,7 +189,7 @@ def _check_match(
     if any(found.values()):
         listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items() if names)
         raise CheckpointMismatchError(
-            f"The checkpoint {str(checkpoint.path)!r} belongs to another model; {listed}. Use another model_dir, "
+            f"The checkpoint {checkpoint.path!r} belongs to another model; {listed}. Use another model_dir, "
             "or make the model as it was when the checkpoint was written."
         )
 
@@ -196,7 +201,7 @@ def _tensors(objects: Mapping[str, Any]) -> dict[str, Tensor]:
         if isinstance(made, nn.Module):
             found.update(_module_tensors(name, made))
         elif not isinstance(made, torch.optim.Optimizer):
-            found.update(_leaves(made.state_dict(), name))
+            found.update(tensors_in(made.state_dict(), name))
     return found
 
 
@@ -294,47 +299,3 @@ def _is_json(key: str, value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1
     return key != "params" and isinstance(value, (bool, int, float, str, tuple, list, type(None)))
-
-
-def _leaves(state: Any, path: str) -> dict[str, Tensor]:
-    if isinstance(state, Tensor):
-        return {path: state}
-    if isinstance(state, Mapping):
-        items: Iterable[tuple[Any, Any]] = state.items()
-    elif isinstance(state, (list, tuple)):
-        items = enumerate(state)
-    else:
-        return {}
-    return {
-        name: leaf for key, value in items for name, leaf in _leaves(value, f"{path}.{key}").items()
-    }
-
-
-_TENSOR = {"tensor": True}
-
-
-def _without_tensors(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return _TENSOR
-    if isinstance(state, Mapping):
-        return {"mapping": [[key, _without_tensors(value)] for key, value in state.items()]}
-    if isinstance(state, (list, tuple)):
-        return {type(state).__name__: [_without_tensors(value) for value in state]}
-    if state is None or isinstance(state, (bool, int, float, str)):
-        return state
-    raise TypeError(
-        f"A state_dict holds a {type(state).__name__}, which a checkpoint cannot keep: use tensors, "
-        "numbers, strings, lists and dicts."
-    )
-
-
-def _with_tensors(state: Any, path: str, saved: Mapping[str, Tensor]) -> Any:
-    if state == _TENSOR:
-        return saved[path].clone()
-    if not isinstance(state, dict):
-        return state
-    ((kind, inner),) = state.items()
-    if kind == "mapping":
-        return {key: _with_tensors(value, f"{path}.{key}", saved) for key, value in inner}
-    items = [_with_tensors(value, f"{path}.{at}", saved) for at, value in enumerate(inner)]
-    return tuple(items) if kind == "tuple" else items

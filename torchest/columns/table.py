@@ -193,13 +193,13 @@ def _load(table: Table, path: str, name: str, subject: str) -> None:
         saved = checkpoint.tensor(name)
     except KeyError:
         raise ValueError(
-            f"{subject}: tensor_name_in_ckpt={name!r} is not in the checkpoint {str(checkpoint.path)!r}."
+            f"{subject}: tensor_name_in_ckpt={name!r} is not in the checkpoint {checkpoint.path!r}."
             f"{suggest(name, checkpoint.names())}"
         ) from None
     if saved.shape != table.weight.shape:
         raise ValueError(
             f"{subject} has a table of shape {list(table.weight.shape)}, but {name!r} in the checkpoint "
-            f"{str(checkpoint.path)!r} has {list(saved.shape)}: give a tensor of the same shape, or change "
+            f"{checkpoint.path!r} has {list(saved.shape)}: give a tensor of the same shape, or change "
             "the column."
         )
     with torch.no_grad():
