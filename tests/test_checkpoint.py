@@ -7,6 +7,8 @@ import safetensors.torch
 import torch
 
 from torchest.checkpoint import Checkpoint, Contents, latest_checkpoint, write_checkpoint
+from torchest.checksums import write_checksums
+from torchest.errors import DamagedCheckpointError
 
 
 def contents(value=1.0):
@@ -63,7 +65,8 @@ def test_the_newest_are_kept(tmp_path, keep, left):
     kept = [f"model.ckpt-{step}" for step in left]
     assert names_in(tmp_path) == ["checkpoint", *kept]
     index = json.loads((tmp_path / "checkpoint").read_text())
-    assert index == {"model_checkpoint_path": "model.ckpt-4", "all_model_checkpoint_paths": kept}
+    assert index["model_checkpoint_path"] == "model.ckpt-4"
+    assert index["all_model_checkpoint_paths"] == kept
 
 
 def test_a_checkpoint_of_the_same_step_is_not_written_again(tmp_path):
@@ -127,6 +130,8 @@ def test_a_newer_format_is_refused(tmp_path):
     (tmp_path / "model.ckpt-1" / "state.json").write_text(
         json.dumps({**state, "format_version": 99})
     )
+    (tmp_path / "model.ckpt-1" / "checksums.json").unlink()
+    write_checksums(tmp_path / "model.ckpt-1")
     with pytest.raises(ValueError, match="has format version 99, this torchest reads up to 1"):
         Checkpoint(path)
 
@@ -164,7 +169,5 @@ def test_damaged_tensors_are_told(tmp_path, file, keeps):
         tensors.unlink()
     else:
         tensors.write_bytes(tensors.read_bytes()[:keeps])
-    checkpoint = Checkpoint(path)
-    for read in (getattr(checkpoint, file), checkpoint.names, lambda: checkpoint.tensor("none")):
-        with pytest.raises(ValueError, match=rf"is damaged: its {file}\.safetensors"):
-            read()
+    with pytest.raises(DamagedCheckpointError, match=rf"is damaged: its {file}\.safetensors"):
+        Checkpoint(path)

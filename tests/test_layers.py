@@ -15,7 +15,7 @@ RANKS = {
     2: "columns.layers columns.table heads models",
     3: "feed model_fn object_state run_config scope",
     4: "hooks.base hooks.fetches hooks.timer loop prediction running_model step_values train_step",
-    5: "evaluation export hooks run_specs training warm_start",
+    5: "evaluation export hooks run_specs training warm_model warm_start",
     6: "estimator",
     7: "canned evaluator experimental extenders module_estimator train_evaluate",
 }

@@ -11,7 +11,17 @@ from torchest.canned.wide_deep import (
     DNNLinearCombinedRegressor,
 )
 from torchest.checkpoint import latest_checkpoint
-from torchest.errors import CheckpointMismatchError, NanLossDuringTrainingError
+from torchest.checkpoints import (
+    checkpoints_iterator,
+    list_variables,
+    load_checkpoint,
+    load_variable,
+)
+from torchest.errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+    NanLossDuringTrainingError,
+)
 from torchest.estimator import Estimator
 from torchest.export.exporter import Exporter
 from torchest.extenders import add_metrics
@@ -59,6 +69,7 @@ __all__ = [
     "DNNLinearCombinedEstimator",
     "DNNLinearCombinedRegressor",
     "DNNRegressor",
+    "DamagedCheckpointError",
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",
@@ -90,6 +101,7 @@ __all__ = [
     "__version__",
     "add_metrics",
     "backward",
+    "checkpoints_iterator",
     "classifier_parse_example_spec",
     "columns",
     "distributed",
@@ -98,6 +110,9 @@ __all__ = [
     "get_or_create",
     "inputs",
     "latest_checkpoint",
+    "list_variables",
+    "load_checkpoint",
+    "load_variable",
     "metrics",
     "model_to_estimator",
     "optimizers",

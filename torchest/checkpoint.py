@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
-from torch import Tensor
 
 from torchest import files
 from torchest.checkpoint_index import (
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     import numpy as np
+    from torch import Tensor
 
 _log = logging.getLogger("torchest")
 
@@ -147,7 +147,9 @@ class Checkpoint:
         """
         objects = self.state.get("objects", {})
         if name not in objects:
-            raise ValueError(f"The checkpoint {self.path!r} has no {name!r}.{suggest(name, objects)}")
+            raise ValueError(
+                f"The checkpoint {self.path!r} has no {name!r}.{suggest(name, objects)}"
+            )
         if name in self.state["optimizers"]:
             return self._optimizer_state(name)
         tensors = self.model()
@@ -160,7 +162,7 @@ class Checkpoint:
 
     def names(self) -> list[str]:
         """The names of all parameters, buffers and optimizer slots, sorted."""
-        return sorted(name for file in (_MODEL, _OPTIMIZER) for name in self._files[file].keys())
+        return sorted([*self._files[_MODEL].keys(), *self._files[_OPTIMIZER].keys()])
 
     def tensor(self, name: str) -> Tensor:
         """One tensor by its name.
@@ -273,6 +275,16 @@ def in_use(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def held(path: str | None) -> Iterator[None]:
+    """As `in_use`, of a checkpoint that has been read already: there may be none, or it may be gone."""
+    with contextlib.ExitStack() as opened:
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                opened.enter_context(in_use(path))
+        yield
+
+
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
     """The path of the newest checkpoint in a model directory, or None.
 
@@ -307,7 +319,9 @@ def newest_whole_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> Checkpoin
         except (ValueError, FileNotFoundError):
             if files.is_directory(path):
                 raise
-            return newest_whole_checkpoint(directory)  # removed since it was listed: there is a newer one
+            return newest_whole_checkpoint(
+                directory
+            )  # removed since it was listed: there is a newer one
         else:
             if damaged is not None:
                 _log.warning("Going on from the checkpoint before it: %s", path)
@@ -325,7 +339,9 @@ def _newest_first(directory: str) -> list[str]:
     newest = -1 if index.newest is None else step_of(index.newest)
     later = {step for step in unlisted if step > max(steps, default=-1)}
     known = steps | unlisted
-    return [name_of(step) for step in sorted(known, reverse=True) if step <= newest or step in later]
+    return [
+        name_of(step) for step in sorted(known, reverse=True) if step <= newest or step in later
+    ]
 
 
 def set_damaged_aside(whole: Checkpoint) -> None:

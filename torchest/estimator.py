@@ -11,18 +11,21 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import os
 import tempfile
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from torchest import files
 from torchest.arguments import checked_count
-from torchest.checkpoint import Checkpoint, latest_checkpoint
+from torchest.checkpoint import (
+    Checkpoint,
+    held,
+    latest_checkpoint,
+    newest_whole_checkpoint,
+    set_damaged_aside,
+)
 from torchest.distributed.strategy import Strategy
-from torchest.errors import suggest
 from torchest.evaluation import run_evaluation, write_evaluation
 from torchest.feed import Feed
 from torchest.hooks.base import Session, SessionRunHook, all_of
@@ -35,8 +38,10 @@ from torchest.prediction import examples, run_prediction
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
 from torchest.training import run_training
+from torchest.warm_model import WarmModel
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
@@ -101,7 +106,10 @@ class Estimator:
         one_device = Strategy()
         self._strategy = self._config.train_distribute or one_device
         self._eval_strategy = self._config.eval_distribute or one_device
-        self._warm_model = _WarmModel()
+        self._warm_model = WarmModel(
+            self.model_dir,
+            lambda: RunningModel(self._model_fn, self._eval_strategy.device, training=False),
+        )
         _log.info("Using config: %s", self._config)
         for name in self._config.ignored():
             _log.info("RunConfig: %s has no meaning on PyTorch and is ignored.", name)
@@ -156,8 +164,8 @@ class Estimator:
         steps, max_steps = _checked_steps(steps, max_steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
-        path = self._strategy.broadcast(latest_checkpoint(self.model_dir))
-        start = 0 if path is None else Checkpoint(path).global_step
+        checkpoint = self._checkpoint_to_go_on_from()
+        start = 0 if checkpoint is None else checkpoint.global_step
         last_step = max_steps if steps is None else start + steps
         if last_step is not None and start >= last_step:
             _log.info("Skipping training since max_steps has already saved.")
@@ -166,7 +174,7 @@ class Estimator:
         self._seed()
         with self._feed(input_fn, ModeKeys.TRAIN) as feed:
             model = RunningModel(self._model_fn, self._strategy.device, training=True)
-            own = model.create(*self._first(feed, ModeKeys.TRAIN), ModeKeys.TRAIN, path)
+            own = model.create(*self._first(feed, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
             chief_hooks = own.training_chief if self._strategy.is_chief else ()
             run_training(
@@ -209,14 +217,15 @@ class Estimator:
         """
         steps = checked_count("steps", steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
-        model, path, step = self._restored_from(checkpoint_path, "evaluate")
-        with self._feed(input_fn, ModeKeys.EVAL) as feed:
-            own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, path)
+        model, checkpoint = self._restored_from(checkpoint_path, "evaluate")
+        path, step = (None, 0) if checkpoint is None else (checkpoint.path, checkpoint.global_step)
+        with held(path), self._feed(input_fn, ModeKeys.EVAL) as feed:
+            own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, checkpoint)
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.evaluation]
             results = run_evaluation(model, feed, session, self._eval_strategy, all_hooks, steps)
         if self._eval_strategy.is_chief:
-            write_evaluation(results, Path(self.eval_dir(name)), path)
+            write_evaluation(results, self.eval_dir(name), path)
         return results
 
     def predict(
@@ -245,12 +254,13 @@ class Estimator:
             ValueError: An argument is wrong.
         """
         hooks = all_of(SessionRunHook, "hooks", hooks)
-        model, path, step = self._restored_from(checkpoint_path, "predict")
+        model, checkpoint = self._restored_from(checkpoint_path, "predict")
+        step = 0 if checkpoint is None else checkpoint.global_step
         with self._feed(input_fn, ModeKeys.PREDICT) as feed:
             first = feed.first()
             if first is None:
                 return
-            own = model.create(first[0], None, ModeKeys.PREDICT, path)
+            own = model.create(first[0], None, ModeKeys.PREDICT, checkpoint)
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
@@ -264,7 +274,7 @@ class Estimator:
 
     def eval_dir(self, name: str | None = None) -> str:
         """Where `evaluate(..., name=name)` writes its events."""
-        return os.path.join(self.model_dir, "eval" if not name else f"eval_{name}")
+        return files.join(self.model_dir, "eval" if not name else f"eval_{name}")
 
     def latest_checkpoint(self) -> str | None:
         """The path of the newest checkpoint, or None."""
@@ -287,13 +297,7 @@ class Estimator:
         Raises:
             ValueError: There is no checkpoint, or nothing of that name.
         """
-        checkpoint = self._newest()
-        try:
-            return checkpoint.tensor(name).numpy()
-        except KeyError:
-            raise ValueError(
-                f"The checkpoint has no variable {name!r}.{suggest(name, checkpoint.names())}"
-            ) from None
+        return self._newest().get_tensor(name)
 
     def _newest(self) -> Checkpoint:
         path = self.latest_checkpoint()
@@ -301,21 +305,29 @@ class Estimator:
             raise ValueError(f"{self.model_dir!r} has no checkpoint yet: call train first.")
         return Checkpoint(path)
 
+    def _checkpoint_to_go_on_from(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole, the same one in all processes."""
+        if not self._strategy.is_chief:
+            path = self._strategy.broadcast(None)
+            return None if path is None else Checkpoint(path)
+        found = newest_whole_checkpoint(self.model_dir)
+        if found is not None and found.path != latest_checkpoint(self.model_dir):
+            set_damaged_aside(found)
+        self._strategy.broadcast(None if found is None else found.path)
+        return found
+
     def _restored_from(
         self, checkpoint_path: str | os.PathLike[str] | None, what: str
-    ) -> tuple[RunningModel, str | None, int]:
-        """The model to evaluate or ask, the checkpoint it is restored from, and its global step."""
-        given = self.latest_checkpoint() if checkpoint_path is None else os.fspath(checkpoint_path)
-        model, step, is_new = self._warm_model.at(
-            given, lambda: RunningModel(self._model_fn, self._eval_strategy.device, training=False)
-        )
-        if given is None and is_new:
+    ) -> tuple[RunningModel, Checkpoint | None]:
+        """The model to evaluate or ask, and the checkpoint that it is restored from."""
+        model, checkpoint, is_new = self._warm_model.at(checkpoint_path)
+        if checkpoint is None and is_new:
             _log.warning(
                 "Could not find trained model in model_dir: %s, running initialization to %s.",
                 self.model_dir, what,
             )  # fmt: skip
             self._seed()
-        return model, given, step
+        return model, checkpoint
 
     @contextlib.contextmanager
     def _feed(self, input_fn: Callable[..., Any], mode: str) -> Iterator[Feed]:
@@ -340,35 +352,6 @@ class Estimator:
     def _seed(self) -> None:
         if self._config.tf_random_seed is not None:
             torch.manual_seed(self._config.tf_random_seed)
-
-
-class _WarmModel:
-    """Keeps the model of one checkpoint, so that the next evaluation or prediction need not read it."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] = ()
-        self._kept: tuple[RunningModel, int] | None = None
-        self._lock = threading.Lock()
-
-    def at(
-        self, path: str | None, make: Callable[[], RunningModel]
-    ) -> tuple[RunningModel, int, bool]:
-        """The model for a checkpoint, its global step, and whether it was not there before."""
-        with self._lock:
-            key = (path, *_identity(path))
-            if self._kept is not None and key == self._key:
-                return (*self._kept, False)
-            step = 0 if path is None else Checkpoint(path).global_step
-            self._key, self._kept = key, (make(), step)
-            return (*self._kept, True)
-
-
-def _identity(path: str | None) -> tuple[int, ...]:
-    """Tells a checkpoint from another one that was written under the same name."""
-    if path is None or not os.path.exists(path):
-        return ()
-    status = os.stat(path)
-    return status.st_ino, status.st_mtime_ns
 
 
 def _with_model_dir(

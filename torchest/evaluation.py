@@ -19,7 +19,6 @@ from torchest.train_step import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from torchest.distributed.strategy import Strategy
     from torchest.feed import Feed
@@ -83,7 +82,7 @@ def run_evaluation(
     return results
 
 
-def write_evaluation(results: dict[str, Any], directory: Path, checkpoint: str | None) -> None:
+def write_evaluation(results: dict[str, Any], directory: str, checkpoint: str | None) -> None:
     """Logs the metrics, writes them for TensorBoard, and records them.
 
     Args:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
@@ -38,13 +37,15 @@ def record_evaluation(
         checkpoint: The path of the checkpoint; None if there was none.
         metrics: Numbers by name.
     """
-    known = _read(Path(directory))
+    known = _read(files.normal(directory))
     known[str(global_step)] = {
         "checkpoint": checkpoint,
         "metrics": {name: float(value) for name, value in metrics.items()},
     }
     content = {"format_version": FORMAT_VERSION, "evaluations": known}
-    files.write_text(Path(directory) / _NAME, json.dumps(content, indent=1) + "\n")
+    files.write_text(
+        files.join(files.normal(directory), _NAME), json.dumps(content, indent=1) + "\n"
+    )
 
 
 def read_evaluations(directory: str | os.PathLike[str]) -> dict[int, dict[str, float]]:
@@ -56,14 +57,14 @@ def read_evaluations(directory: str | os.PathLike[str]) -> dict[int, dict[str, f
     Returns:
         The metrics by name; nothing if there was no evaluation.
     """
-    known = _read(Path(directory))
+    known = _read(files.normal(directory))
     return {int(step): dict(known[step]["metrics"]) for step in sorted(known, key=int)}
 
 
-def _read(directory: Path) -> dict[str, Any]:
-    path = directory / _NAME
+def _read(directory: str) -> dict[str, Any]:
+    path = files.join(directory, _NAME)
     try:
-        evaluations: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["evaluations"]
+        evaluations: dict[str, Any] = json.loads(files.read_text(path))["evaluations"]
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError):

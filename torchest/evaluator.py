@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +56,7 @@ class Evaluator:
         self._max_steps = max_steps
         self._clock = clock
         self._last_start: float | None = None
-        self._memory = _Memory(Path(estimator.eval_dir(eval_spec.name)) / _MEMORY)
+        self._memory = _Memory(files.join(estimator.eval_dir(eval_spec.name), _MEMORY))
 
     def at(self, checkpoint: str) -> None:
         """Evaluates a checkpoint, if `throttle_secs` have passed since the start of the last evaluation."""
@@ -113,7 +111,7 @@ class Evaluator:
         for exporter in waiting:
             exported = exporter.export(
                 estimator=self._estimator,
-                export_path=os.path.join(self._estimator.model_dir, "export", exporter.name),
+                export_path=files.join(self._estimator.model_dir, "export", exporter.name),
                 checkpoint_path=path,
                 eval_result=result,
                 is_the_final_export=is_last,
@@ -140,13 +138,13 @@ class _Memory:
         metrics: Its evaluation.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         self.checkpoint: str | None = None
         self.metrics: Mapping[str, Any] = {}
         self._asked: dict[str, dict[str, bool]] = {}
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = json.loads(files.read_text(path))
             self.checkpoint = known["checkpoint"]
             self.metrics = {
                 name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)
@@ -182,5 +180,5 @@ class _Memory:
 
 def _identity(checkpoint: str) -> str:
     """Tells a checkpoint from another one of the same step."""
-    state = (Path(checkpoint) / "state.json").read_bytes()
-    return hashlib.sha256(state).hexdigest()
+    state = files.read_text(files.join(checkpoint, "state.json"))
+    return hashlib.sha256(state.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Files and directories on a disk, or behind a URL such as gs://bucket/models; the only module that tells the two apart.
+"""Files and directories, on a disk or behind a URL such as gs://bucket/models; only this module tells the two apart.
 
 Writing is such that a kill at any moment leaves either the old or the new, never half of one. On a disk
 everything is written under a temporary name beside its target, synced, and renamed. Object stores have no
@@ -52,7 +52,9 @@ def join(directory: str, *names: str) -> str:
     >>> join("gs://bucket/a", "b")
     'gs://bucket/a/b'
     """
-    return "/".join((directory, *names)) if is_remote(directory) else os.path.join(directory, *names)
+    return (
+        "/".join((directory, *names)) if is_remote(directory) else os.path.join(directory, *names)
+    )
 
 
 def parent_and_name(path: str) -> tuple[str, str]:

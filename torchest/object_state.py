@@ -8,7 +8,6 @@ else has a `state_dict` gives its tensors in the same way, and the rest of it as
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +18,7 @@ from torchest.errors import CheckpointMismatchError
 from torchest.nested_state import tensors_in, with_tensors, without_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torchest.scope import Scope
 

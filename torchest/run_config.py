@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final
 
+from torchest import files
 from torchest.distributed.strategy import Strategy
 
 
@@ -26,8 +27,8 @@ class RunConfig:
     """How an estimator runs: where it writes, how often, how much it keeps.
 
     Attributes:
-        model_dir: Where checkpoints and events go. None: what the estimator is given, or a temporary
-            directory.
+        model_dir: Where checkpoints and events go: a directory, or a URL that fsspec understands, such as
+            'gs://bucket/models/a'. None: what the estimator is given, or a temporary directory.
         tf_random_seed: The seed of initial weights, dropout and shuffling. None: torch's global random
             state is used as it stands, and input is shuffled differently in every run.
         save_summary_steps: Write summaries every so many steps; None or 0 switches them off.
@@ -36,7 +37,8 @@ class RunConfig:
             two to None, without giving the other, switches checkpoints off.
         session_config: Means nothing here; accepted so that old code runs, and logged.
         keep_checkpoint_max: How many checkpoints to keep; None or 0 keeps all.
-        keep_checkpoint_every_n_hours: Has no effect yet: checkpoints are kept by number only.
+        keep_checkpoint_every_n_hours: Of the checkpoints beyond `keep_checkpoint_max`, one for each so
+            many hours of training stays for ever.
         log_step_count_steps: Log the loss and the speed every so many steps; None switches it off.
         train_distribute: Where training runs, if not on the first GPU or else the CPU:
             `torchest.distributed.XLAStrategy()`.
@@ -132,7 +134,7 @@ class RunConfig:
     def _path(self, name: str) -> str:
         value = getattr(self, name)
         self._check(name, isinstance(value, str | os.PathLike), "the path of a directory, or None")
-        return os.fsdecode(value)
+        return files.normal(value)
 
     def _is_none_or(self, name: str, at_least: int) -> bool:
         value = getattr(self, name)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from torchest.checkpoint import Checkpoint
 from torchest.hooks.base import SessionRunHook, all_of
 from torchest.keys import ModeKeys
 from torchest.object_state import ObjectState
 from torchest.scope import Scope
 
 if TYPE_CHECKING:
+    from torchest.checkpoint import Checkpoint
     from torchest.model_fn import ModelFn
     from torchest.spec import EstimatorSpec
 
@@ -52,7 +52,7 @@ class RunningModel:
         self._lock = threading.Lock()
 
     def create(
-        self, features: Any, labels: Any, mode: str, checkpoint_path: str | None
+        self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None
     ) -> ModelHooks:
         """Makes the objects from a first batch, and restores them, unless that has been done.
 
@@ -67,8 +67,8 @@ class RunningModel:
                 spec = self._run(features, labels, mode, grad=self._training)
             _log.info("Done calling model_fn.")
             self.state.remember_options()
-            if checkpoint_path is not None:
-                self.state.restore(Checkpoint(checkpoint_path), training=self._training)
+            if checkpoint is not None:
+                self.state.restore(checkpoint, training=self._training)
             self._created[mode] = ModelHooks(
                 all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
                 all_of(SessionRunHook, "training_hooks", spec.training_hooks),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchest import files
@@ -82,11 +81,15 @@ def _saving(
         return []
     directory = config.model_dir
     assert directory is not None
-    files.remove_leftovers(Path(directory))
+    files.remove_leftovers(directory)
 
     def save(session: Session) -> str:
         return write_checkpoint(
-            directory, session.global_step, session.contents, keep=config.keep_checkpoint_max
+            directory,
+            session.global_step,
+            session.contents,
+            keep=config.keep_checkpoint_max,
+            keep_every_n_hours=config.keep_checkpoint_every_n_hours,
         )
 
     return [
