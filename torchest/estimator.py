@@ -37,6 +37,7 @@ from torchest.model_fn import ModelFn
 from torchest.prediction import examples, run_prediction
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
+from torchest.scope import evaluating
 from torchest.training import run_training
 from torchest.warm_model import WarmModel
 
@@ -218,15 +219,8 @@ class Estimator:
         steps = checked_count("steps", steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         model, checkpoint = self._restored_from(checkpoint_path, "evaluate")
-        path, step = (None, 0) if checkpoint is None else (checkpoint.path, checkpoint.global_step)
-        with held(path), self._feed(input_fn, ModeKeys.EVAL) as feed:
-            own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, checkpoint)
-            session = Session(model.scope, model.state, step)
-            all_hooks = [*hooks, *own.evaluation]
-            results = run_evaluation(model, feed, session, self._eval_strategy, all_hooks, steps)
-        if self._eval_strategy.is_chief:
-            write_evaluation(results, self.eval_dir(name), path)
-        return results
+        step = 0 if checkpoint is None else checkpoint.global_step
+        return self._evaluate(model, checkpoint, step, input_fn, steps, hooks, name)
 
     def predict(
         self,
@@ -315,6 +309,42 @@ class Estimator:
             set_damaged_aside(found)
         self._strategy.broadcast(None if found is None else found.path)
         return found
+
+    def _evaluate(  # noqa: PLR0913 - all that an evaluation is made of
+        self,
+        model: RunningModel,
+        checkpoint: Checkpoint | None,
+        step: int,
+        input_fn: Callable[..., Any],
+        steps: int | None,
+        hooks: Sequence[SessionRunHook],
+        name: str | None,
+    ) -> dict[str, Any]:
+        path = None if checkpoint is None else checkpoint.path
+        with held(path), self._feed(input_fn, ModeKeys.EVAL) as feed:
+            own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, checkpoint)
+            session = Session(model.scope, model.state, step)
+            all_hooks = [*hooks, *own.evaluation]
+            results = run_evaluation(model, feed, session, self._eval_strategy, all_hooks, steps)
+        if self._eval_strategy.is_chief:
+            write_evaluation(results, self.eval_dir(name), path)
+        return results
+
+    def _evaluate_in_training(
+        self,
+        session: Session,
+        input_fn: Callable[..., Any],
+        steps: int | None,
+        hooks: Sequence[SessionRunHook],
+        name: str | None,
+    ) -> None:
+        """Evaluates a model that is being trained, with its own objects; on the chief alone, or on all together."""
+        if self._eval_strategy.world_size == 1 and not self._strategy.is_chief:
+            return
+        model = RunningModel(self._model_fn, self._strategy.device, training=False)
+        model.scope.objects.update(session.objects)
+        with evaluating(model.scope.modules().values()):
+            self._evaluate(model, None, session.global_step, input_fn, steps, hooks, name)
 
     def _restored_from(
         self, checkpoint_path: str | os.PathLike[str] | None, what: str

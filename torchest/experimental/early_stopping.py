@@ -58,7 +58,11 @@ def make_early_stopping_hook(
             "returns whether to stop."
         )
     return _StopHook(
-        "make_early_stopping_hook", estimator, lambda _: should_stop_fn(), run_every_secs, run_every_steps
+        "make_early_stopping_hook",
+        estimator,
+        lambda _: should_stop_fn(),
+        run_every_secs,
+        run_every_steps,
     )
 
 
@@ -92,8 +96,11 @@ def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fu
             such a metric.
     """
     found = _Evaluations(estimator, "stop_if_higher_hook", metric_name, eval_dir, min_steps)
-    return found.hook(lambda values: _first(values, lambda value: value > threshold),
-        run_every_secs, run_every_steps)
+    return found.hook(
+        lambda values: _first(values, lambda value: value > threshold),
+        run_every_secs,
+        run_every_steps,
+    )
 
 
 def stop_if_lower_hook(  # noqa: PLR0913
@@ -107,8 +114,11 @@ def stop_if_lower_hook(  # noqa: PLR0913
 ) -> SessionRunHook:
     """A hook that ends training when a metric has been below a threshold. See `stop_if_higher_hook`."""
     found = _Evaluations(estimator, "stop_if_lower_hook", metric_name, eval_dir, min_steps)
-    return found.hook(lambda values: _first(values, lambda value: value < threshold),
-        run_every_secs, run_every_steps)
+    return found.hook(
+        lambda values: _first(values, lambda value: value < threshold),
+        run_every_secs,
+        run_every_steps,
+    )
 
 
 def stop_if_no_increase_hook(  # noqa: PLR0913
@@ -142,8 +152,9 @@ def stop_if_no_increase_hook(  # noqa: PLR0913
             such a metric.
     """
     found = _Evaluations(estimator, "stop_if_no_increase_hook", metric_name, eval_dir, min_steps)
-    return found.hook(lambda values: _stalled(values, max_steps_without_increase),
-        run_every_secs, run_every_steps)
+    return found.hook(
+        lambda values: _stalled(values, max_steps_without_increase), run_every_secs, run_every_steps
+    )
 
 
 def stop_if_no_decrease_hook(  # noqa: PLR0913
@@ -160,8 +171,13 @@ def stop_if_no_decrease_hook(  # noqa: PLR0913
     See `stop_if_no_increase_hook`.
     """
     found = _Evaluations(estimator, "stop_if_no_decrease_hook", metric_name, eval_dir, min_steps)
-    return found.hook(lambda values: _stalled({step: -value for step, value in values.items()}, max_steps_without_decrease),
-        run_every_secs, run_every_steps)
+    return found.hook(
+        lambda values: _stalled(
+            {step: -value for step, value in values.items()}, max_steps_without_decrease
+        ),
+        run_every_secs,
+        run_every_steps,
+    )
 
 
 def make_stop_at_checkpoint_step_hook(
@@ -250,7 +266,9 @@ class _Evaluations:
                 _log.info("Metric %r %s.", self._name, reason)
             return reason is not None
 
-        return _StopHook(self._function, self._estimator, should_stop, run_every_secs, run_every_steps)
+        return _StopHook(
+            self._function, self._estimator, should_stop, run_every_secs, run_every_steps
+        )
 
     def _values_until(self, global_step: int) -> dict[int, float]:
         evaluations: Metrics = {
@@ -259,7 +277,9 @@ class _Evaluations:
             if self._min_steps <= step <= global_step
         }
         values = {
-            step: metrics[self._name] for step, metrics in evaluations.items() if self._name in metrics
+            step: metrics[self._name]
+            for step, metrics in evaluations.items()
+            if self._name in metrics
         }
         if evaluations and not values:
             known = {name for metrics in evaluations.values() for name in metrics}

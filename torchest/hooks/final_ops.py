@@ -36,7 +36,7 @@ class FinalOpsHook(SessionRunHook):
 
     @property
     def final_ops_values(self) -> Any:
-        """numpy values in the form of `final_ops`; None before the end of the loop."""
+        """The values, as numpy, in the form of `final_ops`; None before the end of the loop."""
         return self._values
 
     def end(self, session: Session) -> None:
