@@ -200,3 +200,11 @@ def test_new_iterators_and_containers_may_come_again():
 @pytest.mark.parametrize("source", [({"x": []}, []), {"x": torch.empty(0)}, torch.empty(0, 2)])
 def test_one_batch_without_rows_is_not_repeated(source):
     assert list(batches(source)) == []
+
+
+def test_an_input_fn_may_ask_for_its_place_among_processes():
+    def input_fn(mode, input_context):
+        return {"x": [1.0]}, [input_context]
+
+    features, labels = call_input_fn(input_fn, mode="train", input_context="of two")
+    assert (features, labels) == ({"x": [1.0]}, ["of two"])

@@ -59,3 +59,43 @@ def test_a_directory_may_be_any_path():
 def test_fields_without_meaning_are_known():
     assert RunConfig(protocol="grpc").ignored() == ["protocol"]
     assert RunConfig().ignored() == []
+
+
+ALONE = {
+    "cluster_spec": {},
+    "evaluation_master": "",
+    "global_id_in_cluster": 0,
+    "is_chief": True,
+    "master": "",
+    "num_ps_replicas": 0,
+    "num_worker_replicas": 1,
+    "service": None,
+    "task_id": 0,
+    "task_type": "worker",
+}
+OF_THREE = {
+    **ALONE,
+    "cluster_spec": {"chief": ["rank 0"], "worker": ["rank 1", "rank 2"]},
+    "num_worker_replicas": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("rank", "expected"),
+    [
+        (None, ALONE),
+        (0, {**OF_THREE, "task_type": "chief"}),
+        (2, {**OF_THREE, "global_id_in_cluster": 2, "is_chief": False, "task_id": 1}),
+    ],
+)
+def test_the_place_among_processes_as_tensorflow_says_it_of_a_chief_and_workers(
+    rank, expected, monkeypatch
+):
+    """TensorFlow's values with the TF_CONFIG of a chief and two workers, but for the addresses."""
+    for name, value in {"RANK": rank, "WORLD_SIZE": 3}.items():
+        if rank is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, str(value))
+    config = RunConfig()
+    assert {name: getattr(config, name) for name in expected} == expected

@@ -25,7 +25,7 @@ from torchest.checkpoint import (
     newest_whole_checkpoint,
     set_damaged_aside,
 )
-from torchest.distributed.strategy import Strategy
+from torchest.distributed.choose import strategy_of_environment
 from torchest.evaluation import run_evaluation, write_evaluation
 from torchest.feed import Feed
 from torchest.hooks.base import Session, SessionRunHook, all_of
@@ -37,7 +37,6 @@ from torchest.model_fn import ModelFn
 from torchest.prediction import examples, run_prediction
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
-from torchest.scope import evaluating
 from torchest.training import run_training
 from torchest.warm_model import WarmModel
 
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from torchest.distributed.strategy import Strategy
     from torchest.spec import EstimatorSpec
 
 _log = logging.getLogger("torchest")
@@ -100,13 +100,13 @@ class Estimator:
                 f"warm_start_from={warm_start_from!r}: this version of torchest cannot start from another model's "
                 "checkpoint yet. Leave it out."
             )
-        self._config = _with_model_dir(config, model_dir)
+        own_strategy = strategy_of_environment()
+        self._config = _with_model_dir(config, model_dir, own_strategy)
         self._params = _copied(params)
         self._user_model_fn = model_fn
         self._model_fn = ModelFn(model_fn, self._params, self._config)
-        one_device = Strategy()
-        self._strategy = self._config.train_distribute or one_device
-        self._eval_strategy = self._config.eval_distribute or one_device
+        self._strategy = self._config.train_distribute or own_strategy
+        self._eval_strategy = self._config.eval_distribute or own_strategy
         self._warm_model = WarmModel(
             self.model_dir,
             lambda: RunningModel(self._model_fn, self._eval_strategy.device, training=False),
@@ -173,21 +173,23 @@ class Estimator:
             _log.info("%s is at step %d, max_steps=%d.", self.model_dir, start, last_step)
             return self
         self._seed()
-        with self._feed(input_fn, ModeKeys.TRAIN) as feed:
+        with self._feed(input_fn, ModeKeys.TRAIN, self._strategy) as feed:
             model = RunningModel(self._model_fn, self._strategy.device, training=True)
-            own = model.create(*self._first(feed, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
+            first = _checked_first(self._strategy.first(feed.first()), ModeKeys.TRAIN)
+            own = model.create(*first, ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
             chief_hooks = own.training_chief if self._strategy.is_chief else ()
-            run_training(
-                model,
-                feed,
-                Session(model.scope, model.state, start),
-                self._strategy,
-                self._config,
-                [*hooks, *chief_hooks, *own.training],
-                listeners,
-                last_step,
-            )
+            with self._strategy.alone():
+                run_training(
+                    model,
+                    feed,
+                    Session(model.scope, model.state, start),
+                    self._strategy,
+                    self._config,
+                    [*hooks, *chief_hooks, *own.training],
+                    listeners,
+                    last_step,
+                )
         self._strategy.barrier()  # the last checkpoint is there for all
         return self
 
@@ -218,9 +220,24 @@ class Estimator:
         """
         steps = checked_count("steps", steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
-        model, checkpoint = self._restored_from(checkpoint_path, "evaluate")
-        step = 0 if checkpoint is None else checkpoint.global_step
-        return self._evaluate(model, checkpoint, step, input_fn, steps, hooks, name)
+        strategy = self._eval_strategy.now()
+        if strategy.is_chief:
+            model, checkpoint = self._restored_from(checkpoint_path, "evaluate")
+            strategy.broadcast(None if checkpoint is None else checkpoint.path)
+        else:
+            model, checkpoint = self._restored_from(strategy.broadcast(None), "evaluate")
+        path, step = (None, 0) if checkpoint is None else (checkpoint.path, checkpoint.global_step)
+        with held(path), self._feed(input_fn, ModeKeys.EVAL, strategy) as feed:
+            first = _checked_first(strategy.first(feed.first()), ModeKeys.EVAL)
+            own = model.create(*first, ModeKeys.EVAL, checkpoint)
+            if checkpoint is None:
+                strategy.share(model.scope.modules())
+            session = Session(model.scope, model.state, step)
+            all_hooks = [*hooks, *own.evaluation]
+            results = run_evaluation(model, feed, session, strategy, all_hooks, steps)
+        if strategy.is_chief:
+            write_evaluation(results, self.eval_dir(name), path)
+        return results
 
     def predict(
         self,
@@ -248,9 +265,10 @@ class Estimator:
             ValueError: An argument is wrong.
         """
         hooks = all_of(SessionRunHook, "hooks", hooks)
+        strategy = self._eval_strategy.now()
         model, checkpoint = self._restored_from(checkpoint_path, "predict")
         step = 0 if checkpoint is None else checkpoint.global_step
-        with self._feed(input_fn, ModeKeys.PREDICT) as feed:
+        with self._feed(input_fn, ModeKeys.PREDICT, strategy) as feed:
             first = feed.first()
             if first is None:
                 return
@@ -258,7 +276,7 @@ class Estimator:
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
-                run_prediction(model, feed, session, self._eval_strategy, all_hooks, predict_keys)
+                run_prediction(model, feed, session, strategy, all_hooks, predict_keys)
             ) as batches:
                 for batch in batches:
                     if yield_single_examples:
@@ -310,42 +328,6 @@ class Estimator:
         self._strategy.broadcast(None if found is None else found.path)
         return found
 
-    def _evaluate(  # noqa: PLR0913 - all that an evaluation is made of
-        self,
-        model: RunningModel,
-        checkpoint: Checkpoint | None,
-        step: int,
-        input_fn: Callable[..., Any],
-        steps: int | None,
-        hooks: Sequence[SessionRunHook],
-        name: str | None,
-    ) -> dict[str, Any]:
-        path = None if checkpoint is None else checkpoint.path
-        with held(path), self._feed(input_fn, ModeKeys.EVAL) as feed:
-            own = model.create(*self._first(feed, ModeKeys.EVAL), ModeKeys.EVAL, checkpoint)
-            session = Session(model.scope, model.state, step)
-            all_hooks = [*hooks, *own.evaluation]
-            results = run_evaluation(model, feed, session, self._eval_strategy, all_hooks, steps)
-        if self._eval_strategy.is_chief:
-            write_evaluation(results, self.eval_dir(name), path)
-        return results
-
-    def _evaluate_in_training(
-        self,
-        session: Session,
-        input_fn: Callable[..., Any],
-        steps: int | None,
-        hooks: Sequence[SessionRunHook],
-        name: str | None,
-    ) -> None:
-        """Evaluates a model that is being trained, with its own objects; on the chief alone, or on all together."""
-        if self._eval_strategy.world_size == 1 and not self._strategy.is_chief:
-            return
-        model = RunningModel(self._model_fn, self._strategy.device, training=False)
-        model.scope.objects.update(session.objects)
-        with evaluating(model.scope.modules().values()):
-            self._evaluate(model, None, session.global_step, input_fn, steps, hooks, name)
-
     def _restored_from(
         self, checkpoint_path: str | os.PathLike[str] | None, what: str
     ) -> tuple[RunningModel, Checkpoint | None]:
@@ -360,32 +342,38 @@ class Estimator:
         return model, checkpoint
 
     @contextlib.contextmanager
-    def _feed(self, input_fn: Callable[..., Any], mode: str) -> Iterator[Feed]:
-        with default_seed(self._config.tf_random_seed):
-            source = call_input_fn(input_fn, mode, self._params, self._config)
-        with contextlib.closing(Feed(source, self._strategy_of(mode).device)) as feed:
-            yield feed
-
-    def _first(self, feed: Feed, mode: str) -> tuple[Any, Any]:
-        first = self._strategy_of(mode).first(feed.first())
-        if first is None:
-            what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
-            raise ValueError(
-                f"The input is empty: the input_fn gave no batch, so there is nothing to {what}. Check its files, "
-                "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
+    def _feed(self, input_fn: Callable[..., Any], mode: str, strategy: Strategy) -> Iterator[Feed]:
+        seed = self._config.tf_random_seed
+        if mode != ModeKeys.PREDICT:  # a process predicts when its caller asks, without the others
+            seed = strategy.seed(seed)
+        with default_seed(seed):
+            source = call_input_fn(
+                input_fn,
+                mode=mode,
+                params=self._params,
+                config=self._config,
+                input_context=strategy.input_context,
             )
-        return first
-
-    def _strategy_of(self, mode: str) -> Strategy:
-        return self._strategy if mode == ModeKeys.TRAIN else self._eval_strategy
+        with contextlib.closing(Feed(source, strategy.device)) as feed:
+            yield feed
 
     def _seed(self) -> None:
         if self._config.tf_random_seed is not None:
             torch.manual_seed(self._config.tf_random_seed)
 
 
+def _checked_first(first: tuple[Any, Any] | None, mode: str) -> tuple[Any, Any]:
+    if first is None:
+        what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
+        raise ValueError(
+            f"The input is empty: the input_fn gave no batch, so there is nothing to {what}. Check its files, "
+            "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
+        )
+    return first
+
+
 def _with_model_dir(
-    config: RunConfig | None, model_dir: str | os.PathLike[str] | None
+    config: RunConfig | None, model_dir: str | os.PathLike[str] | None, strategy: Strategy
 ) -> RunConfig:
     if config is None:
         config = RunConfig()
@@ -401,7 +389,7 @@ def _with_model_dir(
             )
     directory = model_dir or config.model_dir
     if directory is None:
-        directory = tempfile.mkdtemp()
+        directory = strategy.in_chief(tempfile.mkdtemp)
         _log.warning("Using temporary folder as model directory: %s", directory)
     return config.replace(model_dir=directory)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from torchest import files
+from torchest.distributed.cluster import Cluster
 from torchest.distributed.strategy import Strategy
 
 
@@ -112,6 +113,56 @@ class RunConfig:
             if changes.get(given) is not None and other not in changes:
                 changes[other] = None
         return dataclasses.replace(self, **changes)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints and events: that of rank 0."""
+        return self.global_id_in_cluster == 0
+
+    @property
+    def global_id_in_cluster(self) -> int:
+        """The rank of this process."""
+        return Cluster.of_environment().rank
+
+    @property
+    def num_worker_replicas(self) -> int:
+        """How many processes train, the chief among them."""
+        return Cluster.of_environment().world_size
+
+    @property
+    def num_ps_replicas(self) -> int:
+        """How many parameter servers there are: always 0."""
+        return 0
+
+    @property
+    def task_type(self) -> str:
+        """`"chief"` or `"worker"`; `"worker"` for a process alone."""
+        return Cluster.of_environment().task_type
+
+    @property
+    def task_id(self) -> int:
+        """The number of this process among those of its `task_type`, from 0."""
+        return Cluster.of_environment().task_id
+
+    @property
+    def cluster_spec(self) -> dict[str, list[str]]:
+        """The ranks of the processes by `task_type`; empty for a process alone."""
+        return Cluster.of_environment().tasks()
+
+    @property
+    def master(self) -> str:
+        """Means nothing here: always empty."""
+        return ""
+
+    @property
+    def evaluation_master(self) -> str:
+        """Means nothing here: always empty."""
+        return ""
+
+    @property
+    def service(self) -> None:
+        """Means nothing here: always None."""
+        return
 
     def ignored(self) -> list[str]:
         """The names of fields that were set and mean nothing on PyTorch."""

@@ -52,8 +52,12 @@ def train_and_evaluate(
     )
     last = estimator.latest_checkpoint()
     assert last is not None  # training saves one when it begins
-    evaluator.finish(last)
-    return evaluator.result, evaluator.exports
+
+    def finish() -> tuple[dict[str, Any] | None, list[Any] | None]:
+        evaluator.finish(last)
+        return evaluator.result, evaluator.exports
+
+    return estimator._strategy.in_chief(finish)
 
 
 class _AfterCheckpoints(CheckpointSaverListener):

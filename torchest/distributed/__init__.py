@@ -1,5 +1,6 @@
 """Public names of torchest.distributed."""
 
+from torchest.distributed.input_context import InputContext
 from torchest.distributed.xla import XLAStrategy
 
-__all__ = ["XLAStrategy"]
+__all__ = ["InputContext", "XLAStrategy"]

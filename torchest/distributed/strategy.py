@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from torchest.distributed.input_context import InputContext
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
 
@@ -57,6 +60,28 @@ class Strategy:
         """Whether this process writes checkpoints and events."""
         return self.rank == 0
 
+    @property
+    def input_context(self) -> InputContext:
+        """What an input_fn is told of the processes."""
+        return InputContext(self.world_size, self.rank, self.world_size)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """What begins inside, such as an evaluation in a hook, is this process's own: others need not do it too."""
+        yield
+
+    def now(self) -> Strategy:
+        """The strategy for what begins now: this one, or inside of `alone` one for this process."""
+        return self
+
+    def in_chief(self, function: Callable[[], Value]) -> Value:
+        """What a function returns, in all processes, when the chief alone calls it."""
+        return function()
+
+    def seed(self, seed: int | None) -> int | None:
+        """The seed of shuffles that have none of their own; all processes must shuffle alike."""
+        return seed
+
     def broadcast(self, value: Value) -> Value:
         """What the chief gave, in all processes."""
         return value
@@ -71,6 +96,13 @@ class Strategy:
             batch: The first one of this process; None if it has none.
         """
         return batch
+
+    def share(self, modules: Mapping[str, nn.Module]) -> None:
+        """Gives all processes the weights and buffers of the chief.
+
+        Args:
+            modules: All modules of the model by name.
+        """
 
     def start(self, modules: Mapping[str, nn.Module]) -> None:
         """Training begins: all processes start with the weights of the chief.

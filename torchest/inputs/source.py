@@ -32,8 +32,8 @@ _returned: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _last_returned: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
-def call_input_fn(input_fn: Any, mode: str, params: Any, config: Any) -> Any:
-    """Calls the input_fn with those of mode, params and config that it has arguments for.
+def call_input_fn(input_fn: Any, **offered: Any) -> Any:
+    """Calls the input_fn with those of mode, params, config and input_context that it has arguments for.
 
     Returns:
         What the input_fn returned, for `batches`.
@@ -44,8 +44,7 @@ def call_input_fn(input_fn: Any, mode: str, params: Any, config: Any) -> Any:
     """
     if not callable(input_fn):
         raise TypeError(_not_callable(input_fn))
-    given = _arguments(input_fn, {"mode": mode, "params": params, "config": config})
-    source = input_fn(**given)
+    source = input_fn(**_arguments(input_fn, offered))
     if source is None:
         raise TypeError(f"{_named(input_fn)} returned None; return {_EXPECTED}.")
     if isinstance(source, Iterator):
@@ -192,8 +191,8 @@ def _arguments(input_fn: Callable[..., Any], offered: dict[str, Any]) -> dict[st
     ]
     if others:
         raise TypeError(
-            f"{_named(input_fn)} needs the argument {others[0]!r}, and an input_fn is given only mode, params and "
-            "config; bind it with functools.partial or a lambda."
+            f"{_named(input_fn)} needs the argument {others[0]!r}, and an input_fn is given only mode, params, "
+            "config and input_context; bind it with functools.partial or a lambda."
         )
     return {name: value for name, value in offered.items() if name in taken and name not in bound}
 

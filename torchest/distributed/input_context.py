@@ -1,0 +1,46 @@
+"""What an input_fn is told of the processes that read the data together.
+
+def input_fn(input_context):
+data = torchest.inputs.Dataset.from_tensor_slices(rows)
+data = data.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
+return data.batch(input_context.get_per_replica_batch_size(512))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class InputContext:
+    """The place of this process among those that read the data; given as `input_context` to an input_fn.
+
+    Attributes:
+        num_input_pipelines: How many processes read.
+        input_pipeline_id: The number of this one, from 0.
+        num_replicas_in_sync: How many processes train together.
+
+    >>> InputContext(4, 0, 4).get_per_replica_batch_size(512)
+    128
+    """
+
+    num_input_pipelines: int = 1
+    input_pipeline_id: int = 0
+    num_replicas_in_sync: int = 1
+
+    def get_per_replica_batch_size(self, global_batch_size: int) -> int:
+        """The size of the batches of one process.
+
+        Args:
+            global_batch_size: The number of examples in a step of all processes.
+
+        Raises:
+            ValueError: It cannot be divided by the number of processes.
+        """
+        size, rest = divmod(global_batch_size, self.num_replicas_in_sync)
+        if rest:
+            raise ValueError(
+                f"global_batch_size={global_batch_size} cannot be divided by num_replicas_in_sync="
+                f"{self.num_replicas_in_sync}: give a multiple of it."
+            )
+        return size
