@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from torchest.optimizers import row_gradients
+from torchest.optimizers.shared_storage import can_share, join, joined, storage_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torchest.optimizers.row_gradients import RowGradient
 
 Slots = dict[str, Tensor]
 Options = Mapping[str, Any]
 LearningRate = float | Callable[[int], float]
+_SMALL = 1 << 16  # elements; updating so many takes no longer than the calls that it is made of
 
 
 class RowOptimizer(torch.optim.Optimizer):
@@ -86,38 +91,97 @@ class RowOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 result = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                self._step_parameter(parameter, group)
+            dense: list[Tensor] = []
+            for holder in row_gradients.holders(group["params"]):
+                for whole, members in self._units(holder):
+                    self._step_unit(whole, members, group, dense)
+            self._step_dense(dense, group)
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, those of rows too."""
-        super().zero_grad(set_to_none)
         for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    parameter.grad.detach_().zero_()
             row_gradients.clear(group["params"])
 
-    def _step_parameter(self, parameter: Tensor, group: Options) -> None:
-        state = self.state[parameter]
-        steps_before = state.get("step", 0)
-        state["step"] = steps_before + 1
-        if parameter.grad is not None:
-            row_gradients.densify(parameter)
-        rows = row_gradients.summed(parameter)
-        if parameter.grad is None and rows is None:
+    def _units(self, holder: Tensor) -> list[tuple[Tensor, Sequence[Tensor]]]:
+        """What is updated at once, with its parameters: shared storage, where they are all in the same state."""
+        shared = storage_of(holder)
+        if shared is None or holder is not shared.tensor:
+            return [(holder, [holder])]
+        members = shared.members
+        steps = {self.state[member].get("step", 0) for member in members}
+        is_mixed = len(steps) > 1 or any(member.grad is not None for member in members)
+        if is_mixed or not row_gradients.reaches_all(shared):
+            return [(member, [member]) for member in members]
+        return [(holder, members)]
+
+    def _step_unit(
+        self, whole: Tensor, members: Sequence[Tensor], group: Options, dense: list[Tensor]
+    ) -> None:
+        """Counts the step, and updates from gradients of rows. A parameter with a dense one goes on the list."""
+        for member in members:
+            state = self.state[member]
+            state["step"] = state.get("step", 0) + 1
+        if whole.grad is not None:
+            row_gradients.densify(whole)
+            dense.append(whole)
             return
-        initial = self._initial_slots(group)
-        for name, value in initial.items():
-            if name not in state:  # the first update, or an option that is new to a restored state
-                state[name] = torch.full_like(parameter, value)
-        slots = {name: state[name] for name in initial}
-        lr = group["lr"](steps_before) if callable(group["lr"]) else group["lr"]
-        options = {**group, "step": state["step"]}
+        rows = row_gradients.summed(whole)
         if rows is not None:
-            self._update_rows(parameter, rows, slots, lr, options)
-        elif parameter.grad is not None:
-            gradient = parameter.grad
-            gradient = gradient.to_dense() if gradient.is_sparse else gradient
-            self._update(parameter, gradient, slots, lr, options)
+            options = self._options(group, members[0])
+            slots = self._slots(members, whole.shape, options)
+            self._update_rows(whole, rows, slots, options["lr"], options)
+
+    def _step_dense(self, parameters: Iterable[Tensor], group: Options) -> None:
+        """Updates parameters from dense gradients; small ones together, as one vector."""
+        together: dict[Any, list[Tensor]] = {}
+        for parameter in parameters:
+            is_small = parameter.numel() <= _SMALL and can_share(parameter)
+            alike = (self.state[parameter]["step"], parameter.dtype, parameter.device)
+            together.setdefault(alike if is_small else id(parameter), []).append(parameter)
+        for members in together.values():
+            options = self._options(group, members[0])
+            gradients = [_dense_gradient(member) for member in members]
+            if len(members) == 1:
+                slots = self._slots(members, members[0].shape, options)
+                self._update(members[0], gradients[0], slots, options["lr"], options)
+                continue
+            weights = _flatten_dense_tensors(members)  # type: ignore[no-untyped-call]
+            slots = self._slots(members, weights.shape, options)
+            gradient = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
+            self._update(weights, gradient, slots, options["lr"], options)
+            views = _unflatten_dense_tensors(weights, members)  # type: ignore[no-untyped-call]
+            torch._foreach_copy_(members, views)
+
+    def _options(self, group: Options, parameter: Tensor) -> Options:
+        """The options for a parameter in this step."""
+        step = self.state[parameter]["step"]
+        lr = group["lr"](step - 1) if callable(group["lr"]) else group["lr"]
+        return {**group, "step": step, "lr": lr}
+
+    def _slots(self, members: Sequence[Tensor], shape: torch.Size, options: Options) -> Slots:
+        """The slots of parameters that are updated as one tensor of this shape; made where they are not there.
+
+        They come to lie one after the other, so that they are one tensor too.
+        """
+        states = [self.state[member] for member in members]
+        found: Slots = {}
+        for name, value in self._initial_slots(options).items():
+            parts = [state.get(name) for state in states]  # None: the first update, or a new option
+            whole = parts[0] if len(parts) == 1 else joined(parts)
+            if whole is None and len(parts) == 1:
+                whole = states[0][name] = torch.full_like(members[0], value)
+            elif whole is None:
+                whole = members[0].new_full(shape, value)
+                for state, part in zip(states, join(parts, members, whole), strict=True):
+                    state[name] = part
+            found[name] = whole if len(parts) == 1 else whole.view(shape)
+        return found
 
     def _update_rows(
         self, parameter: Tensor, gradient: RowGradient, slots: Slots, lr: float, options: Options
@@ -139,3 +203,9 @@ class RowOptimizer(torch.optim.Optimizer):
         except TypeError:  # not a number
             pass
         raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")
+
+
+def _dense_gradient(parameter: Tensor) -> Tensor:
+    gradient = parameter.grad
+    assert gradient is not None
+    return gradient.to_dense() if gradient.is_sparse else gradient

@@ -20,10 +20,56 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from torchest.optimizers.shared_storage import storage_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from torchest.optimizers.shared_storage import SharedStorage
 
 _ATTRIBUTE = "_torchest_row_gradients"
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """The order in which the gradients of rows are summed, each row once.
+
+    Attributes:
+        rows: int64 [n], the rows that occur, ascending.
+        places: int64 [number of looked up rows], where they occurred: those of the first row, then those of the
+            second, and so on.
+        starts: int64 [n], where in `places` those of each row begin.
+    """
+
+    rows: Tensor
+    places: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, table_rows: int) -> RowOrder:
+        """The order for looked up rows [m], numbers below `table_rows`."""
+        in_order, places = _sorted(rows, table_rows)
+        is_first = torch.ones_like(in_order, dtype=torch.bool)
+        torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
+        starts = is_first.nonzero().squeeze(1)
+        return cls(in_order[starts], places, starts)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """The sum of the values of each row: [m, dimension] to [n, dimension], always in the same order."""
+        if len(values) == 0:
+            return values
+        return F.embedding_bag(self.places, values, self.starts, mode="sum")
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> RowOrder:
+        """The same order on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> RowOrder:
+        """The same order in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> RowOrder:
+        return RowOrder(change(self.rows), change(self.places), change(self.starts))
 
 
 @dataclass(frozen=True)
@@ -33,55 +79,80 @@ class RowGradient:
     Attributes:
         rows: int64 [n], row numbers. A row may occur several times: its gradient is the sum.
         values: [n, dimension], the gradient of each of them, in the table's dtype.
+        order: How to sum them, if that is known already.
     """
 
     rows: Tensor
     values: Tensor
+    order: RowOrder | None = None
 
 
-def look_up(weight: Tensor, ids: Tensor) -> Tensor:
+def look_up(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> Tensor:
     """Rows of a table.
 
     Args:
         weight: The table, [rows, dimension].
         ids: int64, of any shape; every id is a row number.
+        order: That of the flattened ids, if it is known already.
 
     Returns:
         [*ids.shape, dimension]. Its backward pass adds a `RowGradient` to the pending ones of the table,
         and leaves `weight.grad` alone.
     """
     if weight.requires_grad and torch.is_grad_enabled():
-        vectors: Tensor = _LookUp.apply(weight, ids)  # type: ignore[no-untyped-call]
+        vectors: Tensor = _LookUp.apply(weight, ids, order)  # type: ignore[no-untyped-call]
         return vectors
-    return F.embedding(ids, weight)
+    return _gather(weight, ids)
 
 
 def pending(parameter: Tensor) -> list[RowGradient]:
-    """The row gradients of a parameter since they were last cleared, one per backward look-up."""
-    found: list[RowGradient] | None = getattr(parameter, _ATTRIBUTE, None)
-    if found is None:
-        found = []
-        setattr(parameter, _ATTRIBUTE, found)
-    return found
+    """The row gradients of a parameter, or of a holder, since they were last cleared, one per backward look-up.
+
+    Those of look-ups in shared storage come down to its parameters, or up from them, as they are asked for.
+    """
+    shared = storage_of(parameter)
+    if shared is not None:
+        if parameter is shared.tensor:
+            _raise(shared)
+        else:
+            _lower(shared)
+    return _own(parameter)
 
 
 def holders(parameters: Iterable[Tensor]) -> list[Tensor]:
     """The tensors that the pending row gradients of some parameters hang on, each once.
 
-    `pending`, `summed` and `clear` take them like parameters. Another process with the same model finds them in
-    the same order.
+    That is the parameter itself, or the tensor of the storage that it shares with others of these parameters.
+    `pending`, `summed` and `clear` take holders like parameters. Another process with the same model finds them
+    in the same order.
     """
-    return list({id(parameter): parameter for parameter in parameters}.values())
+    parameters = list(parameters)
+    found: dict[int, Tensor] = {}
+    whole: dict[SharedStorage, bool] = {}
+    known: set[int] | None = None
+    for parameter in parameters:
+        shared = storage_of(parameter)
+        if shared is not None and shared not in whole:
+            known = set(map(id, parameters)) if known is None else known
+            whole[shared] = known.issuperset(map(id, shared.members)) and shared.holds()
+        holder = shared.tensor if shared is not None and whole[shared] else parameter
+        found[id(holder)] = holder
+    return list(found.values())
+
+
+def reaches_all(shared: SharedStorage) -> bool:
+    """Whether a look-up in the whole of a storage is pending, not only look-ups in some of its parameters."""
+    return len(_own(shared.tensor)) > 0
 
 
 def clear(parameters: Iterable[Tensor]) -> None:
     """Forgets the pending row gradients of the parameters."""
-    for parameter in parameters:
-        pending(parameter).clear()
+    for holder in holders(parameters):
+        pending(holder).clear()
 
 
 def summed(parameter: Tensor) -> RowGradient | None:
-    """All pending row gradients of a parameter in one, with each row once, in ascending order.
+    """All pending row gradients of a parameter or a holder in one, with each row once, in ascending order.
 
     Sums are taken in a fixed order: the same look-ups give the same bits. On XLA, which compiles every
     shape anew, a row that was looked up several times comes several times, each time with the whole sum:
@@ -91,19 +162,56 @@ def summed(parameter: Tensor) -> RowGradient | None:
         None if there are none.
     """
     parts = pending(parameter)
-    if not parts:
-        return None
-    rows = torch.cat([part.rows for part in parts])
-    values = torch.cat([part.values for part in parts])
+    return _total(parts, len(parameter)) if parts else None
+
+
+def _total(parts: Sequence[RowGradient], table_rows: int) -> RowGradient:
+    if len(parts) == 1:
+        rows, values, order = parts[0].rows, parts[0].values, parts[0].order
+    else:
+        rows = torch.cat([part.rows for part in parts])
+        values, order = torch.cat([part.values for part in parts]), None
     if len(rows) == 0:
         return RowGradient(rows, values)
     if rows.device.type == "xla":
         return summed_in_fixed_shape(rows, values)
-    in_order, order = _sorted(rows, len(parameter))
-    is_first = torch.ones_like(in_order, dtype=torch.bool)
-    torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
-    starts = is_first.nonzero().squeeze(1)
-    return RowGradient(in_order[starts], F.embedding_bag(order, values, starts, mode="sum"))
+    order = order or RowOrder.of(rows, table_rows)
+    return RowGradient(order.rows, order.sums(values))
+
+
+def _own(tensor: Tensor) -> list[RowGradient]:
+    """What hangs on the tensor itself."""
+    found: list[RowGradient] | None = getattr(tensor, _ATTRIBUTE, None)
+    if found is None:
+        found = []
+        setattr(tensor, _ATTRIBUTE, found)
+    return found
+
+
+def _raise(shared: SharedStorage) -> None:
+    """Moves the row gradients of members to the tensor that they share."""
+    for member, start in zip(shared.members, shared.starts, strict=True):
+        parts = _own(member)
+        if parts:
+            _own(shared.tensor).extend(
+                RowGradient(part.rows + start, part.values) for part in parts
+            )
+            parts.clear()
+
+
+def _lower(shared: SharedStorage) -> None:
+    """Moves the row gradients of a shared tensor to its members."""
+    parts = _own(shared.tensor)
+    if not parts:
+        return
+    total = _total(parts, len(shared.tensor))
+    parts.clear()
+    ends = (*shared.starts[1:], len(shared.tensor))
+    bounds = torch.searchsorted(total.rows, torch.tensor(ends, device=total.rows.device)).tolist()
+    for member, start, first, last in zip(
+        shared.members, shared.starts, [0, *bounds], bounds, strict=False
+    ):
+        _own(member).append(RowGradient(total.rows[first:last] - start, total.values[first:last]))
 
 
 def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
@@ -152,16 +260,23 @@ class _LookUp(torch.autograd.Function):
     """A gather whose backward pass hands the gradient to the table as rows."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, order: RowOrder | None) -> Tensor:
         ctx.weight = weight
+        ctx.order = order
         ctx.save_for_backward(ids)
-        return F.embedding(ids, weight)
+        return _gather(weight, ids)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
         (ids,) = ctx.saved_tensors
         weight = ctx.weight
         values = gradient.reshape(-1, weight.shape[1]).to(weight.dtype)
-        pending(weight).append(RowGradient(ids.reshape(-1), values))
-        return None, None
+        pending(weight).append(RowGradient(ids.reshape(-1), values, ctx.order))
+        return None, None, None
+
+
+def _gather(weight: Tensor, ids: Tensor) -> Tensor:
+    if weight.shape[1] == 1:  # of numbers rather than of rows of one: three times as fast
+        return weight.view(-1).index_select(0, ids.reshape(-1)).view(*ids.shape, 1)
+    return F.embedding(ids, weight)

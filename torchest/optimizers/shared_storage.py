@@ -1,0 +1,125 @@
+"""Parameters of one width that are slices of one tensor, so that a step is a few kernels for all of them.
+
+    storage = SharedStorage([first, second])     # the parameters stay; their data moves into one tensor
+    storage.tensor                               # [rows of both, width]
+    storage.starts                               # (0, rows of the first)
+
+The parameters stay what they were to everybody else: `state_dict`, optimizers, checkpoints. Whatever gives one of
+them other data (`module.to`, say) takes it out of the storage; `holds` tells.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LINK = "_torchest_shared_storage"
+_requires_grad = attrgetter("requires_grad")
+
+
+class SharedStorage:
+    """One tensor for several parameters, which have all but their number of rows in common.
+
+    Args:
+        members: Parameters [rows, width] of one dtype, on one device, that all are trained or all are not.
+
+    Attributes:
+        tensor: [rows of all, width]. Row gradients of look-ups in it hang on it.
+        members: The parameters.
+        starts: The row of the tensor at which each of them begins.
+    """
+
+    def __init__(self, members: Sequence[Tensor]) -> None:
+        lengths = [len(member) for member in members]
+        first = members[0]
+        tensor = first.new_empty(sum(lengths), *first.shape[1:])
+        with torch.no_grad(), torch.inference_mode(False):
+            for member, part in zip(members, torch.split(tensor, lengths), strict=True):
+                member.data = part.copy_(member)  # the old data goes before the next is copied
+        self.tensor = tensor.requires_grad_(first.requires_grad)
+        self.members = tuple(members)
+        self.starts = tuple(itertools.accumulate(lengths[:-1], initial=0))
+        self._addresses = tuple(map(Tensor.data_ptr, members))
+        for shared in (self.tensor, *members):
+            setattr(shared, _LINK, _Link(self))
+
+    def holds(self) -> bool:
+        """Whether the parameters are still slices of the tensor, and trained as they were."""
+        return (
+            tuple(map(Tensor.data_ptr, self.members)) == self._addresses
+            and list(map(_requires_grad, self.members)).count(self.tensor.requires_grad)
+            == len(self.members)
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _nothing, ()  # a copy has parameters of its own, whose data is not together yet
+
+
+def storage_of(tensor: Tensor) -> SharedStorage | None:
+    """The storage that a tensor was made a member of, or is the tensor of."""
+    link: _Link | None = getattr(tensor, _LINK, None)
+    return None if link is None else link.storage()
+
+
+def can_share(tensor: Tensor) -> bool:
+    """Whether a tensor's device has addresses that tell which tensors lie side by side."""
+    return tensor.device.type in ("cpu", "cuda")
+
+
+def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The tensor [number of elements] that lies under parts which follow each other in memory, or None."""
+    first = parts[0]
+    if first is None:
+        return None
+    start = address = first.data_ptr()
+    for part in parts:
+        if part is None or part.data_ptr() != address or not part.is_contiguous():
+            return None
+        address += part.nbytes
+    storage = first.untyped_storage()
+    if address > storage.data_ptr() + storage.nbytes():
+        return None  # neighbours by chance
+    return first.as_strided(((address - start) // first.itemsize,), (1,), first.storage_offset())
+
+
+def join(
+    parts: Sequence[Tensor | None], like: Sequence[Tensor], whole: Tensor
+) -> list[Tensor]:
+    """Lets parts lie one after the other in a tensor.
+
+    Args:
+        parts: What they hold; None for what the tensor holds.
+        like: Tensors of the shapes of the parts.
+        whole: A contiguous tensor of as many elements.
+
+    Returns:
+        The parts, as views of the tensor.
+    """
+    pieces = torch.split(whole.view(-1), [tensor.numel() for tensor in like])
+    views = [piece.view(tensor.shape) for piece, tensor in zip(pieces, like, strict=True)]
+    for part, view in zip(parts, views, strict=True):
+        if part is not None:
+            view.copy_(part)
+    return views
+
+
+class _Link:
+    """Leads to a storage, which lives as long as the module that made it, and does not travel with a copy."""
+
+    def __init__(self, storage: SharedStorage) -> None:
+        self.storage = weakref.ref(storage)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _nothing, ()
+
+
+def _nothing() -> None:
+    """What a copy has."""
