@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from torchest.columns.cells import Cells, Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
+    from torchest.columns.joint import JointIds
     from torchest.columns.steps import Steps
+    from torchest.optimizers.row_gradients import RowOrder
 
-Encoding: TypeAlias = "Tensor | Ids | Steps"
+Encoding: TypeAlias = "Tensor | Ids | Steps | JointIds | RowOrder"
 
 
 class FeatureColumn(ABC):
@@ -38,6 +40,11 @@ class FeatureColumn(ABC):
     @abstractmethod
     def encode(self, features: Features) -> Encoding:
         """What models get of a batch."""
+
+    @property
+    def members(self) -> tuple[FeatureColumn, ...]:
+        """The columns that are encoded with this one: itself."""
+        return (self,)
 
     @property
     def subject(self) -> str:

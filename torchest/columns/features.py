@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 from torchest import arrays
+from torchest.columns.ids import Ids
+from torchest.columns.steps import Steps
 from torchest.columns.strings import hash_together, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
 
@@ -53,6 +55,11 @@ class Features(MutableMapping[str, Any]):
     `features[key]` is a tensor on the batch's device if the feature is numeric, and an Arrow or
     numpy array if it is text. Conversions and encodings are made on demand, once.
 
+    Attributes:
+        device: Where numbers and ids go.
+        usage: What was asked for so far.
+        joins: Whether layers may have columns encoded together.
+
     Args:
         features: Tensors, numpy arrays, lists, pandas Series or Arrow arrays by key, with one
             element or row for each example.
@@ -64,10 +71,12 @@ class Features(MutableMapping[str, Any]):
     ) -> None:
         self.device = torch.device("cpu" if device is None else device)
         self.usage = Usage()
+        self.joins = True
         self._given = dict(features)
         self._raw: dict[str, HostArray] = {}
         self._values: dict[str, Any] = {}
         self._texts: dict[str, Text | None] = {}
+        self._hosted: dict[FeatureColumn, Encoding] = {}
         self._encoded: dict[FeatureColumn, Encoding] = {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
@@ -148,15 +157,27 @@ class Features(MutableMapping[str, Any]):
         """
         if self._changed.isdisjoint(column.feature_keys):
             self.usage.columns.add(column)
+        else:
+            self.usage.columns.update(
+                member for member in column.members if self._changed.isdisjoint(member.feature_keys)
+            )
         found = self._encoded.get(column)
         if found is None:
-            for key in column.feature_keys:
-                if key not in self._given:
-                    raise MissingFeatureError(
-                        f"Column {column.name!r} reads the feature {key!r}, which is not there."
-                        f"{suggest(key, self._given)}"
-                    )
-            found = self._encoded[column] = self._placed(self._encode(column))
+            found = self._encoded[column] = self._placed(self.on_host(column))
+        return found
+
+    def on_host(self, column: FeatureColumn) -> Any:
+        """The encoding of a column as it is before it goes to the device; it does not count as used.
+
+        Raises:
+            MissingFeatureError: A feature that the column reads is not there.
+            ValueError: A feature's values do not suit the column.
+        """
+        found = self._hosted.get(column)
+        if found is None:
+            for member in column.members:
+                self._check_there(member)
+            found = self._hosted[column] = self._encode(column)
         return found
 
     def prepare(self, usage: Usage) -> None:
@@ -185,6 +206,7 @@ class Features(MutableMapping[str, Any]):
             key: moved._placed(value) if isinstance(value, Tensor) else value
             for key, value in self._values.items()
         }
+        moved._hosted = dict(self._hosted)
         moved._encoded = {column: moved._placed(value) for column, value in self._encoded.items()}
         return moved
 
@@ -233,10 +255,19 @@ class Features(MutableMapping[str, Any]):
         self._raw.pop(key, None)
         self._texts.pop(key, None)
         self._values.pop(key, None)
-        for column in [column for column in self._encoded if key in column.feature_keys]:
-            del self._encoded[column]
+        for made in (self._hosted, self._encoded):
+            for column in [column for column in made if key in column.feature_keys]:
+                del made[column]
         if self._first is not None and self._first[0] == key:
             self._first = None
+
+    def _check_there(self, column: FeatureColumn) -> None:
+        for key in column.feature_keys:
+            if key not in self._given:
+                raise MissingFeatureError(
+                    f"Column {column.name!r} reads the feature {key!r}, which is not there."
+                    f"{suggest(key, self._given)}"
+                )
 
     def _check_length(self, key: str, array: HostArray) -> None:
         length = arrays.length(array)
@@ -249,7 +280,7 @@ class Features(MutableMapping[str, Any]):
             )
 
     def _placed(self, value: Encoding) -> Encoding:
-        here = (value if isinstance(value, Tensor) else value.values).device
+        here = (value.values if isinstance(value, Ids | Steps) else value).device
         if here == self.device:
             return value
         if self.device.type == "cuda" and here.type == "cpu":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,12 @@ from torchest.columns.embedding import COMBINERS, EmbeddingColumn, SharedEmbeddi
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.indicator import IndicatorColumn, as_dense
+from torchest.columns.joint import JointDenseColumn
 from torchest.columns.parts import Parts
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.steps import PaddedSteps, Steps
 from torchest.columns.table import Table, table_name, table_of
+from torchest.columns.table_groups import TableGroups
 
 if TYPE_CHECKING:
     from torchest.columns.table import AnyEmbedding
@@ -65,13 +67,30 @@ class LinearFeatures(Parts):
         self.bias = nn.Parameter(torch.zeros(_checked_units(units)))
         for column in self._columns:
             self.add_part(column.name, _linear_part(column, units, sparse_combiner))
+        categorical = [column for column in self._columns if isinstance(column, CategoricalColumn)]
+        tables: list[Any] = [self.part(column.name) for column in categorical]
+        self._categorical = categorical
+        self._groups = TableGroups(categorical, tables)
+        self._dense = JointDenseColumn(
+            tuple(column for column in self._columns if isinstance(column, DenseColumn))
+        )
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
-        batch.expect(self._columns)
         logits: Tensor = self.bias
-        for column in self._columns:
+        done: set[FeatureColumn] = set()
+        for found in self._groups.look_up(batch):
+            logits = logits + found.vectors.sum(1)
+            done.update(self._categorical[place] for place in found.places)
+        if batch.joins and self._dense.columns:
+            weights: list[Any] = [self.part(column.name).weight for column in self._dense.columns]
+            weight = torch.cat(weights)
+            logits = logits + batch.encoded(self._dense).to(weight.dtype) @ weight
+            done.update(self._dense.columns)
+        rest = [column for column in self._columns if column not in done]
+        batch.expect(rest)
+        for column in rest:
             logits = logits + self.part(column.name)(batch.encoded(column))
         return logits
 
@@ -175,12 +194,53 @@ class DenseFeatures(Parts):
         }
         self.width = sum(self.output_widths.values())
         _add_tables(self, self._columns, trainable)
+        embedded = [
+            (place, column)
+            for place, column in enumerate(self._columns)
+            if not isinstance(column, DenseColumn)
+        ]
+        self._embedded = [place for place, _ in embedded]
+        self._groups = TableGroups(
+            [column.categorical_column for _, column in embedded],
+            [_table(self, column) for _, column in embedded],
+        )
+        dense = [column for column in self._columns if isinstance(column, DenseColumn)]
+        self._dense = JointDenseColumn(tuple(dense))
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, width]."""
         batch = Features.of(features)
-        batch.expect(self._columns)
-        return torch.cat([self._values(column, batch) for column in self._columns], 1)
+        together = self._together(batch)
+        rest = [column for place, column in enumerate(self._columns) if place not in together]
+        batch.expect(rest)
+        blocks: list[_Block] = []
+        for place, column in enumerate(self._columns):
+            block = together.get(place)
+            if block is None:
+                values = self._values(column, batch)
+                block = _Block(values, 0, values.shape[1])
+            last = blocks[-1] if blocks else None
+            if last is not None and last.source is block.source and last.end == block.start:
+                blocks[-1] = _Block(block.source, last.start, block.end)
+            else:
+                blocks.append(block)
+        return torch.cat([block.values() for block in blocks], 1)
+
+    def _together(self, batch: Features) -> dict[int, _Block]:
+        """Where the values of the columns are that could be had together, by the column's place."""
+        found: dict[int, _Block] = {}
+        for looked_up in self._groups.look_up(batch):
+            source, width = looked_up.vectors.flatten(1), looked_up.vectors.shape[2]
+            for number, place in enumerate(looked_up.places):
+                start = number * width
+                found[self._embedded[place]] = _Block(source, start, start + width)
+        if batch.joins and self._dense.columns:
+            source, start = batch.encoded(self._dense), 0
+            for place, column in enumerate(self._columns):
+                if isinstance(column, DenseColumn):
+                    found[place] = _Block(source, start, start + column.width)
+                    start += column.width
+        return found
 
     def _values(self, column: DenseColumn | AnyEmbedding, batch: Features) -> Tensor:
         if isinstance(column, DenseColumn):
@@ -188,6 +248,19 @@ class DenseFeatures(Parts):
             return dense
         combined: Tensor = _table(self, column)(batch.encoded(column.categorical_column))
         return combined
+
+
+class _Block(NamedTuple):
+    """Columns `start` to `end` of a matrix."""
+
+    source: Tensor
+    start: int
+    end: int
+
+    def values(self) -> Tensor:
+        if (self.start, self.end) == (0, self.source.shape[1]):
+            return self.source
+        return self.source[:, self.start : self.end]
 
 
 class SequenceFeatures(Parts):

@@ -82,6 +82,7 @@ class Forward(nn.Module):
         self._model = model
         self._select = select
         example = Features(dict(features))
+        example.joins = False  # so that its usage names the columns one by one
         answers = select(model(example, None, ModeKeys.PREDICT))
         usage = example.usage
         used = {key for column in usage.columns for key in column.feature_keys} | usage.keys
@@ -167,6 +168,7 @@ class _TracedFeatures(Features):
 
     def __init__(self, keys: tuple[str, ...], encodings: dict[FeatureColumn | str, Any]) -> None:
         super().__init__(dict.fromkeys(keys))
+        self.joins = False
         self._encodings = encodings
 
     @property

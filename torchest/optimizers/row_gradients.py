@@ -25,6 +25,8 @@ from torchest.optimizers.shared_storage import storage_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    import numpy.typing as npt
+
     from torchest.optimizers.shared_storage import SharedStorage
 
 _ATTRIBUTE = "_torchest_row_gradients"
@@ -49,6 +51,11 @@ class RowOrder:
     def of(cls, rows: Tensor, table_rows: int) -> RowOrder:
         """The order for looked up rows [m], numbers below `table_rows`."""
         in_order, places = _sorted(rows, table_rows)
+        if (
+            rows.device.type == "cpu"
+        ):  # by numpy: in a background thread, torch would start more threads
+            starts = torch.from_numpy(_starts(in_order.numpy()))
+            return cls(torch.from_numpy(in_order.numpy()[starts.numpy()]), places, starts)
         is_first = torch.ones_like(in_order, dtype=torch.bool)
         torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
         starts = is_first.nonzero().squeeze(1)
@@ -59,6 +66,11 @@ class RowOrder:
         if len(values) == 0:
             return values
         return F.embedding_bag(self.places, values, self.starts, mode="sum")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.rows.device
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> RowOrder:
         """The same order on a device."""
@@ -242,6 +254,13 @@ def _sorted(rows: Tensor, table_rows: int) -> tuple[Tensor, Tensor]:
     keys.sort()
     order = np.bitwise_and(keys, (1 << bits) - 1, out=places)
     return torch.from_numpy(keys >> bits), torch.from_numpy(order)
+
+
+def _starts(in_order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where in an ascending array each number begins."""
+    is_first = np.ones(len(in_order), np.bool_)
+    np.not_equal(in_order[1:], in_order[:-1], out=is_first[1:])
+    return np.flatnonzero(is_first)
 
 
 def densify(parameter: Tensor) -> None:

@@ -40,8 +40,8 @@ class SharedStorage:
     def __init__(self, members: Sequence[Tensor]) -> None:
         lengths = [len(member) for member in members]
         first = members[0]
-        tensor = first.new_empty(sum(lengths), *first.shape[1:])
-        with torch.no_grad(), torch.inference_mode(False):
+        with torch.inference_mode(False), torch.no_grad():
+            tensor = first.new_empty(sum(lengths), *first.shape[1:])
             for member, part in zip(members, torch.split(tensor, lengths), strict=True):
                 member.data = part.copy_(member)  # the old data goes before the next is copied
         self.tensor = tensor.requires_grad_(first.requires_grad)
@@ -50,14 +50,14 @@ class SharedStorage:
         self._addresses = tuple(map(Tensor.data_ptr, members))
         for shared in (self.tensor, *members):
             setattr(shared, _LINK, _Link(self))
+        for member in members:
+            member.__reduce_ex__ = _Reduce(member)  # type: ignore[method-assign]
 
     def holds(self) -> bool:
         """Whether the parameters are still slices of the tensor, and trained as they were."""
-        return (
-            tuple(map(Tensor.data_ptr, self.members)) == self._addresses
-            and list(map(_requires_grad, self.members)).count(self.tensor.requires_grad)
-            == len(self.members)
-        )
+        return tuple(map(Tensor.data_ptr, self.members)) == self._addresses and list(
+            map(_requires_grad, self.members)
+        ).count(self.tensor.requires_grad) == len(self.members)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _nothing, ()  # a copy has parameters of its own, whose data is not together yet
@@ -90,9 +90,7 @@ def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     return first.as_strided(((address - start) // first.itemsize,), (1,), first.storage_offset())
 
 
-def join(
-    parts: Sequence[Tensor | None], like: Sequence[Tensor], whole: Tensor
-) -> list[Tensor]:
+def join(parts: Sequence[Tensor | None], like: Sequence[Tensor], whole: Tensor) -> list[Tensor]:
     """Lets parts lie one after the other in a tensor.
 
     Args:
@@ -119,6 +117,22 @@ class _Link:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _nothing, ()
+
+
+class _Reduce:
+    """Pickles a parameter alone; with the storage that it shares, each parameter would bring all of them."""
+
+    def __init__(self, parameter: Tensor) -> None:
+        self._parameter = weakref.ref(parameter)
+
+    def __call__(self, _: Any) -> tuple[Any, ...]:
+        parameter = self._parameter()
+        assert parameter is not None  # it is being pickled
+        return _parameter, (parameter.detach().clone(), parameter.requires_grad)
+
+
+def _parameter(data: Tensor, requires_grad: bool) -> torch.nn.Parameter:
+    return torch.nn.Parameter(data, requires_grad)
 
 
 def _nothing() -> None:

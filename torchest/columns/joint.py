@@ -1,0 +1,151 @@
+"""Columns that are encoded together, so that a model takes them all in one operation.
+
+They are no columns of the user: layers make them of those that they were given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.optimizers.row_gradients import RowOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.columns.features import Features
+    from torchest.columns.ids import Ids
+
+
+@dataclass(frozen=True, eq=False)
+class JointIds:
+    """Rows of one table that a batch uses, column by column.
+
+    Attributes:
+        rows: int64 [batch, n]. Where an example has no id, the row of the column's id 0.
+        there: bool [batch, n], where it has one; None if every example has all.
+        places: Which n of the columns these are: those with at most one id for each example, and
+            without weights.
+    """
+
+    rows: Tensor
+    there: Tensor | None
+    places: tuple[int, ...]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.rows.device
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> JointIds:
+        """The same rows on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> JointIds:
+        """The same rows in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> JointIds:
+        there = None if self.there is None else change(self.there)
+        return JointIds(change(self.rows), there, self.places)
+
+
+class _Joint(FeatureColumn):
+    """What is encoded from several columns."""
+
+    columns: tuple[FeatureColumn, ...]
+
+    @property
+    def name(self) -> str:
+        """The names of the columns."""
+        return " ".join(column.name for column in self.columns)
+
+    @property
+    def members(self) -> tuple[FeatureColumn, ...]:
+        """The columns."""
+        return self.columns
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of all columns."""
+        return self._feature_keys
+
+    @cached_property
+    def _feature_keys(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(key for column in self.columns for key in column.feature_keys))
+
+
+@dataclass(frozen=True, eq=False)
+class JointColumn(_Joint):
+    """Categorical columns whose ids are rows of one table.
+
+    Attributes:
+        columns: The columns.
+        starts: The row of the table at which the ids of each begin.
+    """
+
+    columns: tuple[CategoricalColumn, ...]
+    starts: tuple[int, ...]
+
+    def encode(self, features: Features) -> JointIds:
+        """The rows of a batch, on the host."""
+        features.expect(self.columns)
+        encoded: list[Ids] = [features.on_host(column) for column in self.columns]
+        places = tuple(
+            place
+            for place, ids in enumerate(encoded)
+            if ids.offsets is None and ids.weights is None
+        )
+        if not places:
+            return JointIds(torch.empty(0, 0, dtype=torch.int64), None, ())
+        ids = np.stack([encoded[place].values.numpy() for place in places])  # [n, batch]
+        there = None
+        if ids.min(initial=0) < 0:
+            there = torch.from_numpy(np.ascontiguousarray((ids >= 0).T))
+            np.maximum(ids, 0, out=ids)
+        ids += np.array(self.starts)[list(places), None]
+        return JointIds(torch.from_numpy(np.ascontiguousarray(ids.T)), there, places)
+
+
+@dataclass(frozen=True, eq=False)
+class RowOrderColumn(_Joint):
+    """The order in which a joint column's gradients are summed by row.
+
+    Attributes:
+        joint: The joint column.
+        table_rows: How many rows the table has.
+    """
+
+    joint: JointColumn
+    table_rows: int
+
+    @property
+    def columns(self) -> tuple[FeatureColumn, ...]:  # type: ignore[override]
+        """Those of the joint column."""
+        return self.joint.columns
+
+    def encode(self, features: Features) -> RowOrder:
+        """The order for a batch, on the host."""
+        ids: JointIds = features.on_host(self.joint)
+        return RowOrder.of(ids.rows.reshape(-1), self.table_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class JointDenseColumn(_Joint):
+    """Dense columns side by side.
+
+    Attributes:
+        columns: The columns.
+    """
+
+    columns: tuple[DenseColumn, ...]
+
+    def encode(self, features: Features) -> Tensor:
+        """The numbers of a batch, float32 [batch, width of all]."""
+        return torch.cat([features.on_host(column) for column in self.columns], 1)
