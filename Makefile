@@ -3,15 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Tests on torch_xla have an environment of their own, as it needs an older torch: about 8 GB, two minutes to make.
+ACCELERATORS ?= .venv-accelerators
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench demo test lint clean
+.PHONY: bench demo test test-accelerators lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+test-accelerators: $(ACCELERATORS)/.installed
+	PJRT_DEVICE=CPU $(ACCELERATORS)/bin/python -m pytest -m xla $$(grep -l 'mark.xla' tests/test_*.py)
 
 # With TF_PYTHON=<the Python of an environment with TensorFlow> also in comparison to TensorFlow.
 bench: $(INSTALLED)
@@ -23,11 +28,17 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) models
+	rm -rf $(VENV) $(ACCELERATORS) models
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(ACCELERATORS)/.installed: pyproject.toml constraints-accelerators.txt
+	$(PYTHON) -m venv $(ACCELERATORS)
+	$(ACCELERATORS)/bin/pip install --quiet --upgrade pip
+	$(ACCELERATORS)/bin/pip install --quiet --constraint constraints-accelerators.txt --editable '.[xla,vision]' pytest
 	touch $@

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RANKS = {
     0: "arguments arrays checksums errors files host_copies indexed_strings keys nested_state version",
-    1: "checkpoint checkpoint_index checkpoints columns distributed evaluation_record export_outputs inputs losses metrics optimizers spec summary torch_metrics",
+    1: "checkpoint checkpoint_index checkpoints columns distributed evaluation_record export_outputs "
+    "inputs losses metrics optimizers spec summary torch_metrics",
     2: "columns.layers columns.table columns.table_groups heads models",
     3: "feed model_fn object_state run_config scope",
     4: "hooks.base hooks.fetches hooks.timer loop prediction running_model step_values train_step",

@@ -40,7 +40,11 @@ from torchest.hooks.base import (
     SessionRunValues,
 )
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
+from torchest.hooks.feed_fn import FeedFnHook
+from torchest.hooks.final_ops import FinalOpsHook
+from torchest.hooks.global_step_waiter import GlobalStepWaiterHook
 from torchest.hooks.nan_loss import NanTensorHook
+from torchest.hooks.profiler import ProfilerHook
 from torchest.hooks.progress import LoggingTensorHook
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
@@ -74,6 +78,9 @@ __all__ = [
     "EstimatorSpec",
     "EvalSpec",
     "Exporter",
+    "FeedFnHook",
+    "FinalOpsHook",
+    "GlobalStepWaiterHook",
     "Head",
     "LinearClassifier",
     "LinearEstimator",
@@ -87,6 +94,7 @@ __all__ = [
     "NanLossDuringTrainingError",
     "NanTensorHook",
     "PoissonRegressionHead",
+    "ProfilerHook",
     "RegressionHead",
     "RunConfig",
     "SecondOrStepTimer",

@@ -37,6 +37,7 @@ from torchest.model_fn import ModelFn
 from torchest.prediction import examples, run_prediction
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
+from torchest.scope import evaluating
 from torchest.training import run_training
 from torchest.warm_model import WarmModel
 
@@ -226,18 +227,8 @@ class Estimator:
             strategy.broadcast(None if checkpoint is None else checkpoint.path)
         else:
             model, checkpoint = self._restored_from(strategy.broadcast(None), "evaluate")
-        path, step = (None, 0) if checkpoint is None else (checkpoint.path, checkpoint.global_step)
-        with held(path), self._feed(input_fn, ModeKeys.EVAL, strategy) as feed:
-            first = _checked_first(strategy.first(feed.first()), ModeKeys.EVAL)
-            own = model.create(*first, ModeKeys.EVAL, checkpoint)
-            if checkpoint is None:
-                strategy.share(model.scope.modules())
-            session = Session(model.scope, model.state, step)
-            all_hooks = [*hooks, *own.evaluation]
-            results = run_evaluation(model, feed, session, strategy, all_hooks, steps)
-        if strategy.is_chief:
-            write_evaluation(results, self.eval_dir(name), path)
-        return results
+        step = 0 if checkpoint is None else checkpoint.global_step
+        return self._evaluate(model, checkpoint, step, input_fn, steps, hooks, name)
 
     def predict(
         self,
@@ -327,6 +318,46 @@ class Estimator:
             set_damaged_aside(found)
         self._strategy.broadcast(None if found is None else found.path)
         return found
+
+    def _evaluate(  # noqa: PLR0913 - all that an evaluation is made of
+        self,
+        model: RunningModel,
+        checkpoint: Checkpoint | None,
+        step: int,
+        input_fn: Callable[..., Any],
+        steps: int | None,
+        hooks: Sequence[SessionRunHook],
+        name: str | None,
+    ) -> dict[str, Any]:
+        strategy = self._eval_strategy.now()
+        path = None if checkpoint is None else checkpoint.path
+        with held(path), self._feed(input_fn, ModeKeys.EVAL, strategy) as feed:
+            first = _checked_first(strategy.first(feed.first()), ModeKeys.EVAL)
+            own = model.create(*first, ModeKeys.EVAL, checkpoint)
+            if checkpoint is None:
+                strategy.share(model.scope.modules())
+            session = Session(model.scope, model.state, step)
+            all_hooks = [*hooks, *own.evaluation]
+            results = run_evaluation(model, feed, session, strategy, all_hooks, steps)
+        if strategy.is_chief:
+            write_evaluation(results, self.eval_dir(name), path)
+        return results
+
+    def _evaluate_in_training(
+        self,
+        session: Session,
+        input_fn: Callable[..., Any],
+        steps: int | None,
+        hooks: Sequence[SessionRunHook],
+        name: str | None,
+    ) -> None:
+        """Evaluates a model that is being trained, with its own objects; the chief does it alone."""
+        if not self._strategy.is_chief:
+            return
+        model = RunningModel(self._model_fn, self._strategy.device, training=False)
+        model.scope.objects.update(session.objects)
+        with evaluating(model.scope.modules().values()):
+            self._evaluate(model, None, session.global_step, input_fn, steps, hooks, name)
 
     def _restored_from(
         self, checkpoint_path: str | os.PathLike[str] | None, what: str

@@ -56,12 +56,13 @@ def run_evaluation(
         nonlocal done
         spec = model(*batch, ModeKeys.EVAL)
         assert spec.loss is not None
-        session.values = values_of(spec)
         # a batch without rows has no loss to speak of
         losses = spec.loss.reshape(1)[: 0 if _is_empty(batch[0]) else 1]
         found = {**(spec.eval_metric_ops or {}), MetricKeys.LOSS: metrics.mean(losses)}
         for name, metric in found.items():
             merged[name] = merged[name].merge(metric) if name in merged else metric
+        so_far = {name: merged[name] for name in spec.eval_metric_ops}
+        session.values = {**values_of(spec), **so_far, MetricKeys.LOSS: spec.loss}
         strategy.end_step()
         done += 1
         _tell(done, steps)

@@ -22,7 +22,7 @@ from torch import nn
 from torchest.errors import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -218,3 +218,18 @@ def _set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None])
     torch.set_rng_state(state[0])
     if state[1] is not None:
         torch.cuda.set_rng_state(state[1], device)
+
+
+@contextlib.contextmanager
+def evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Puts modules into evaluation mode for a while; each part is in its own mode again afterwards."""
+    modules = list(modules)
+    # one part may be called "training", so that the attribute cannot be used
+    modes = [(part, vars(part)["training"]) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            vars(part)["training"] = mode

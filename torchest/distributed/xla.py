@@ -37,6 +37,7 @@ class XLAStrategy(Strategy):
 
     Raises:
         ImportError: The package torch_xla is not installed.
+        RuntimeError: Something was trained on another device in this process before.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class XLAStrategy(Strategy):
         import torch_xla
 
         self.device = torch_xla.device()
+        _check_gradients(self.device)
 
     def start(self, modules: Mapping[str, nn.Module]) -> None:  # noqa: ARG002
         """Lets the device's random numbers follow from the host's, which stay as they are."""
@@ -73,3 +75,15 @@ def _on_host(metric: Any) -> Any:
     if not isinstance(metric, Metric):
         return metric
     return dataclasses.replace(metric, statistics=metric.statistics.cpu())
+
+
+def _check_gradients(device: torch.device) -> None:
+    """Raises an error if torch cannot compute gradients on the device."""
+    number = torch.ones((), device=device, requires_grad=True)
+    try:
+        (2 * number).backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise RuntimeError(
+            "XLAStrategy() came after something was trained on another device in this process: torch sets up devices "
+            "for gradients once, when the first gradients are computed. Make it at the start of the program."
+        ) from error

@@ -35,7 +35,8 @@ class SessionRunArgs(NamedTuple):
 
     Attributes:
         fetches: The name of a value, or lists, tuples and dicts of names. There are "loss", "global_step"
-            (before the step), the keys of predictions and of metrics of this batch; in training also
+            (before the step), the keys of predictions and of metrics (of this batch; in an evaluation
+            of all batches so far); in training also
             "learning_rate" (of this step; `<optimizer>.learning_rate` where there are several
             optimizers) and "gradient_norm" (over all parameters; before any clipping); and the names
             of parameters as in `Estimator.get_variable_names()` (after the step).
@@ -100,6 +101,11 @@ class Session:
             for name in names
         }
         return fetched(fetches, found.__getitem__)
+
+    @property
+    def objects(self) -> Mapping[str, Any]:
+        """What model_fn made with `get_or_create`, by name."""
+        return self._scope.objects
 
     def contents(self) -> Contents:
         """What a checkpoint of the running model holds."""

@@ -1,0 +1,82 @@
+"""Evaluation of the model that is being trained, without a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torchest.estimator import Estimator
+from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues, all_of
+from torchest.hooks.timer import SecondOrStepTimer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torchest.hooks.base import Session
+
+
+class InMemoryEvaluatorHook(SessionRunHook):
+    """Evaluates with the weights of the running training: before the first step, every so many, and at the end.
+
+        evaluator = torchest.experimental.InMemoryEvaluatorHook(model, eval_input_fn, every_n_iter=500)
+        model.train(train_input_fn, hooks=[evaluator])
+
+    The metrics go where those of `evaluate` go, for TensorBoard and for early stopping. Where several
+    processes train together, give the hook to each: the chief evaluates, or all together, as
+    `RunConfig.eval_distribute` says.
+
+    Args:
+        estimator: The estimator that trains.
+        input_fn: Gives the data, as for `evaluate`.
+        steps: How many batches to evaluate on; None: all.
+        hooks: Called during each evaluation.
+        name: Tells evaluations on different data apart.
+        every_n_iter: Steps between two evaluations.
+
+    Raises:
+        TypeError: `estimator` is no estimator.
+        ValueError: `every_n_iter` is below 1.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        input_fn: Callable[..., Any],
+        steps: int | None = None,
+        hooks: Sequence[SessionRunHook] | None = None,
+        name: str | None = None,
+        every_n_iter: int = 100,
+    ) -> None:
+        if not isinstance(estimator, Estimator):
+            raise TypeError(
+                f"InMemoryEvaluatorHook: estimator={estimator!r} must be a torchest.Estimator."
+            )
+        if not isinstance(every_n_iter, int) or every_n_iter < 1:
+            raise ValueError(
+                f"InMemoryEvaluatorHook: every_n_iter={every_n_iter!r} must be a whole number of at least 1."
+            )
+        self._estimator = estimator
+        self._input_fn = input_fn
+        self._steps = steps
+        self._hooks = all_of(SessionRunHook, "hooks", hooks)
+        self._name = name
+        self._timer = SecondOrStepTimer(every_steps=every_n_iter)
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Evaluates the weights that training starts with."""
+        self._evaluate(session)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Evaluates when it is due."""
+        if self._timer.should_trigger_for_step(run_context.session.global_step):
+            self._evaluate(run_context.session)
+
+    def end(self, session: Session) -> None:
+        """Evaluates the last weights, unless that has just been done."""
+        if self._timer.last_triggered_step() != session.global_step:
+            self._evaluate(session)
+
+    def _evaluate(self, session: Session) -> None:
+        self._timer.update_last_triggered_step(session.global_step)
+        self._estimator._evaluate_in_training(
+            session, self._input_fn, self._steps, self._hooks, self._name
+        )

@@ -1,0 +1,28 @@
+"""Feeding values into a step, which PyTorch has no place for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torchest.hooks.base import SessionRunHook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class FeedFnHook(SessionRunHook):
+    """Cannot be made: there are no placeholders that a hook could feed.
+
+    Args:
+        feed_fn: What would be called before every step.
+
+    Raises:
+        TypeError: Always; the message says what to write instead.
+    """
+
+    def __init__(self, feed_fn: Callable[[], Any]) -> None:
+        raise TypeError(
+            f"FeedFnHook({feed_fn!r}): on PyTorch there are no placeholders to feed. Give values that change from "
+            "batch to batch as features from the input_fn; set others as attributes of an object that model_fn reads, "
+            "in the before_run of a hook."
+        )

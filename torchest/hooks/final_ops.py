@@ -1,0 +1,44 @@
+"""Values of the last step, for who holds the hook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torchest.hooks.base import SessionRunHook
+
+if TYPE_CHECKING:
+    from torchest.hooks.base import Session
+
+
+class FinalOpsHook(SessionRunHook):
+    """Keeps values of the last step when the loop has ended.
+
+        hook = torchest.FinalOpsHook(["loss", "global_step"])
+        model.train(input_fn, hooks=[hook], steps=100)
+        loss, step = hook.final_ops_values
+
+    Args:
+        final_ops: Names of values, as in `SessionRunArgs`. In an evaluation metrics are those of all its
+            batches.
+        final_ops_feed_dict: Has no meaning here and must be None.
+
+    Raises:
+        ValueError: `final_ops_feed_dict` is given.
+    """
+
+    def __init__(self, final_ops: Any, final_ops_feed_dict: None = None) -> None:
+        if final_ops_feed_dict is not None:
+            raise ValueError(
+                "FinalOpsHook: final_ops_feed_dict must be None: nothing can be fed on PyTorch. Leave it out."
+            )
+        self._final_ops = final_ops
+        self._values: Any = None
+
+    @property
+    def final_ops_values(self) -> Any:
+        """The values, as numpy, in the form of `final_ops`; None before the end of the loop."""
+        return self._values
+
+    def end(self, session: Session) -> None:
+        """Keeps the values."""
+        self._values = None if self._final_ops is None else session.run(self._final_ops)

@@ -1,0 +1,30 @@
+"""Waiting for other processes, which is never needed here."""
+
+from __future__ import annotations
+
+import logging
+
+from torchest.hooks.base import SessionRunHook
+
+_log = logging.getLogger("torchest")
+
+
+class GlobalStepWaiterHook(SessionRunHook):
+    """Does nothing, and says so: all processes take each step together, so that there is no step to wait for.
+
+    In tf.estimator a worker could wait with it until the others had reached a step.
+
+    Args:
+        wait_until_step: The step.
+    """
+
+    def __init__(self, wait_until_step: int) -> None:
+        self._wait_until_step = wait_until_step
+
+    def begin(self) -> None:
+        """Says that it does not wait."""
+        if self._wait_until_step > 0:
+            _log.info(
+                "GlobalStepWaiterHook does not wait for step %d: all processes take each step together.",
+                self._wait_until_step,
+            )

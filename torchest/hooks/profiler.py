@@ -1,0 +1,92 @@
+"""Traces of single steps: where their time goes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.hooks.timer import SecondOrStepTimer
+
+if TYPE_CHECKING:
+    from torch.profiler import profile
+
+    from torchest.hooks.base import Session
+
+_log = logging.getLogger("torchest")
+
+
+class ProfilerHook(SessionRunHook):
+    """Traces a step every so many steps or seconds with `torch.profiler`.
+
+    The trace of step 300 is the file `timeline-300.pt.trace.json`, which chrome://tracing,
+    https://ui.perfetto.dev and TensorBoard's PyTorch plugin show. The hooks that come after this one in
+    the list are traced too.
+
+    Args:
+        save_steps: Steps between two traces, counted from the step that training starts at.
+        save_secs: Seconds between two traces.
+        output_dir: Where to write; made if it is not there.
+        show_dataflow: Whether to record the shapes of tensors.
+        show_memory: Whether to record what is allocated and freed.
+
+    Raises:
+        ValueError: Both or neither of `save_steps` and `save_secs` are given.
+    """
+
+    def __init__(
+        self,
+        save_steps: int | None = None,
+        save_secs: float | None = None,
+        output_dir: str = "",
+        show_dataflow: bool = True,
+        show_memory: bool = False,
+    ) -> None:
+        self._timer = SecondOrStepTimer(save_secs, save_steps)
+        self._output_dir = Path(output_dir)
+        self._show_dataflow = show_dataflow
+        self._show_memory = show_memory
+        self._running: profile | None = None
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Counts from here: the first step is not traced, since it is not like the others."""
+        self._output_dir.mkdir(parents=True, exist_ok=True)
+        self._timer.update_last_triggered_step(session.global_step)
+
+    def before_run(self, run_context: SessionRunContext) -> None:
+        """Begins to trace, when it is due."""
+        if self._timer.should_trigger_for_step(run_context.session.global_step + 1):
+            from torch.profiler import profile
+
+            self._running = profile(
+                record_shapes=self._show_dataflow, profile_memory=self._show_memory
+            )
+            self._running.start()
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Writes the trace."""
+        if self._running is None:
+            return
+        step = run_context.session.global_step
+        self._timer.update_last_triggered_step(step)
+        running = self._stop()
+        path = self._output_dir / f"timeline-{step}.pt.trace.json"
+        _log.info("Saving timeline for %d into '%s'.", step, path)
+        running.export_chrome_trace(str(path))
+
+    def end(self, session: Session) -> None:
+        """Drops a trace of a step for which there was no batch."""
+        self.on_error(StopIteration())
+
+    def on_error(self, exception: BaseException) -> None:
+        """Drops a trace that has begun."""
+        if self._running is not None:
+            self._stop()
+
+    def _stop(self) -> profile:
+        running = self._running
+        assert running is not None
+        self._running = None
+        running.stop()
+        return running
