@@ -43,14 +43,14 @@ class CrossedColumn(CategoricalColumn):
     @property
     def name(self) -> str:
         """The keys' names in alphabetical order, joined by `_X_`."""
-        return "_X_".join(sorted(_name(key) for key in self._leaves))
+        return "_X_".join(sorted(_name(key) for key in self.leaves))
 
     @property
     def feature_keys(self) -> tuple[str, ...]:
         """Those of all keys."""
         read = (
             key.feature_keys if isinstance(key, CategoricalColumn) else (key,)
-            for key in self._leaves
+            for key in self.leaves
         )
         return tuple(dict.fromkeys(key for keys in read for key in keys))
 
@@ -67,25 +67,26 @@ class CrossedColumn(CategoricalColumn):
         """
         # TensorFlow folds columns, and features that are lists, before features that are a matrix.
         keys = sorted(
-            self._leaves, key=lambda key: isinstance(key, str) and values.is_matrix(features, key)
+            self.leaves, key=lambda key: isinstance(key, str) and values.is_matrix(features, key)
         )
         parts = [self._fingerprints(features, key) for key in keys]
         if any(part.offsets is not None for part in parts):
             parts = _product(parts)
-        folded = np.full(len(parts[0].values), self._start)
+        folded = np.full(len(parts[0].values), self.start)
         for part in parts:
             folded = fingerprint_cat64(folded, part.values)
         return Cells(bucket_of(folded, self.hash_bucket_size), parts[0].offsets)
 
     @property
-    def _start(self) -> np.uint64:
+    def start(self) -> np.uint64:
+        """Where the hash starts."""
         start: np.uint64 = np.uint64((self.hash_key or _DEFAULT_HASH_KEY) % 2**64)
         return start
 
     @cached_property
-    def _leaves(self) -> tuple[Key, ...]:
+    def leaves(self) -> tuple[Key, ...]:
         """The keys, with those of a cross in its place, as TensorFlow has it."""
-        inner = (key._leaves if isinstance(key, CrossedColumn) else (key,) for key in self.keys)
+        inner = (key.leaves if isinstance(key, CrossedColumn) else (key,) for key in self.keys)
         return tuple(key for keys in inner for key in keys)
 
     @cached_property

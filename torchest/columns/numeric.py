@@ -61,11 +61,11 @@ class NumericColumn(DenseColumn):
         if self.normalizer_fn is None:
             return self._filled(given.to(torch.float32))
         # A copy, since the user's function may change what it is given.
-        filled = self._filled(given.to(self._seen_dtype, copy=True))
-        return self._normalized(filled.reshape(len(given), *(self.shape or (1,))))
+        filled = self._filled(given.to(self.seen_dtype, copy=True))
+        return self.normalized(filled.reshape(len(given), *(self.shape or (1,))))
 
     @property
-    def _seen_dtype(self) -> torch.dtype:
+    def seen_dtype(self) -> torch.dtype:
         """What normalizer_fn sees; float64 where float32 would round what the column is made for."""
         if self.dtype in (torch.float16, torch.bfloat16, torch.float32):
             return torch.float32
@@ -102,7 +102,8 @@ class NumericColumn(DenseColumn):
         default = torch.tensor(self.default_value, dtype=given.dtype, device=given.device)
         return torch.where(missing, default.reshape(-1), given)
 
-    def _normalized(self, given: Tensor) -> Tensor:
+    def normalized(self, given: Tensor) -> Tensor:
+        """What normalizer_fn makes of [rows, *shape], float32 [rows, width]."""
         assert self.normalizer_fn is not None
         normalized = self.normalizer_fn(given)
         if not isinstance(normalized, Tensor):

@@ -41,10 +41,10 @@ class VocabularyFileCategoricalColumn(KeyedCategoricalColumn):
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        words = self._words()
+        words = self.words()
         return Vocabulary(words, self.default_value, self.num_oov_buckets)
 
-    def _words(self) -> list[bytes] | list[int]:
+    def words(self) -> list[bytes] | list[int]:
         """The words, read from the file.
 
         Raises:

@@ -93,11 +93,21 @@ class Forward(nn.Module):
         self._example = self.encode(example)
         # registered, so that a tracer takes their tensors for parameters
         self._objects = nn.ModuleList(model.scope.modules().values())
+        self._names = list(model.scope.modules())
 
     @property
     def tensors(self) -> list[TensorSpec]:
         """The tensors that the module takes, in order."""
         return [tensor for given in self.inputs for tensor in given.tensors]
+
+    @property
+    def original_names(self) -> dict[str, str]:
+        """What parameters and buffers are called in checkpoints, by their names in this module."""
+        return {
+            f"_objects.{number}.{within}": f"{name}.{within}"
+            for number, (name, module) in enumerate(zip(self._names, self._objects, strict=True))
+            for within in module.state_dict()
+        }
 
     def encode(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The tensors that the module takes of a batch of raw features."""
@@ -133,12 +143,12 @@ def export_program(
         example: The tensors of some batch.
         tensors: What they are.
     """
-    names = {size for tensor in tensors for size in tensor.shape if isinstance(size, str)}
+    names = sorted({size for tensor in tensors for size in tensor.shape if isinstance(size, str)})
     # sizes 0 and 1 would be taken for special cases, and equal ones for the same
-    sizes = {name: 2 + number for number, name in enumerate(sorted(names))}
-    dimensions = {name: torch.export.Dim(f"d{number}") for number, name in enumerate(sizes)}
+    sizes = {name: 2 + number for number, name in enumerate(names)}
+    dimensions = {name: torch.export.Dim(f"d{number}") for number, name in enumerate(names)}
     resized = tuple(
-        _resized(given, [sizes.get(size, size) for size in tensor.shape])  # type: ignore[call-overload]
+        _resized(given, [size if isinstance(size, int) else sizes[size] for size in tensor.shape])
         for given, tensor in zip(example, tensors, strict=True)
     )
     dynamic = tuple(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,7 +51,7 @@ class RawFeature:
         array = features.raw(key)
         ragged = not values.is_matrix(features, key)
         textual = arrays.is_textual(array)
-        if isinstance(array, Tensor) or hasattr(array, "ndim"):
+        if isinstance(array, Tensor | np.ndarray):
             dtype = checks.STRING if textual else _number(array[:0], key)
             shape = tuple(array.shape[1:])
             return cls(key, dtype, (None,) if ragged else shape, ragged)

@@ -1,0 +1,66 @@
+"""The users' functions of numeric columns as one module, which can be traced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from torchest.export.encoded import TensorSpec
+from torchest.export.forward import export_program
+
+if TYPE_CHECKING:
+    from torchest.columns.numeric import NumericColumn
+
+
+class Normalizers(nn.Module):
+    """What the normalizer_fn of each column makes of its numbers.
+
+    Args:
+        columns: Columns with a normalizer_fn; each may have a number of rows of its own.
+
+    Shape:
+        - input: [rows, width] of each column, in the dtype that its function sees
+        - output: float32 [rows, width] of each column
+    """
+
+    def __init__(self, columns: list[NumericColumn]) -> None:
+        super().__init__()
+        self._columns = columns
+        # what is a module has tensors that a tracer has to find
+        functions = [column.normalizer_fn for column in columns]
+        self._modules_among_them = nn.ModuleList(
+            function for function in functions if isinstance(function, nn.Module)
+        )
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Numbers, with defaults filled in, to normalized ones."""
+        return tuple(
+            column.normalized(numbers.reshape(numbers.shape[0], *(column.shape or (1,))))
+            for column, numbers in zip(self._columns, given, strict=True)
+        )
+
+    def program(self) -> torch.export.ExportedProgram:
+        """The module as a graph that takes any number of rows.
+
+        Raises:
+            ValueError: A function cannot be traced.
+        """
+        specs = [
+            TensorSpec(column.name, column.seen_dtype, (f"rows {number}", column.width))
+            for number, column in enumerate(self._columns)
+        ]
+        example = [torch.ones(2, spec.shape[1], dtype=spec.dtype) for spec in specs]  # type: ignore[arg-type]
+        try:
+            return export_program(self, example, specs)
+        except Exception as error:
+            names = ", ".join(repr(column.name) for column in self._columns)
+            raise ValueError(
+                f"The normalizer_fn of a column cannot be traced for an export, of one of {names}: it must consist of "
+                f"operations of torch, with nothing in Python that depends on values ({_first_line(error)})."
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

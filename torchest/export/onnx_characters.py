@@ -1,0 +1,179 @@
+"""The UTF-8 bytes of strings in nodes of stock onnxruntime.
+
+No operator gives the bytes of a string. `Tokenizer` splits strings into characters, and `MurmurHash3`
+(x86, 32 bits) hashes each. For strings of up to four bytes, as a character has in UTF-8, that hash can be
+undone, as each of its steps can be: multiplications by odd numbers, rotations and shifts with exclusive or. So
+characters need no table, and all of Unicode works.
+
+The hash must be undone for the right number of bytes. For up to three bytes the bytes enter it only by an
+exclusive or with the seed, so that the hashes of two seeds differ in a way that tells; and if there are two bytes
+the word that comes out has no third. That this holds for every character of Unicode was tried out, and a test
+does it again. ASCII, which is most text, is quicker by a table of hashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from torchest.export.onnx_nodes import INT64, MICROSOFT, UINT32, UINT64, Nodes, Value
+from torchest.export.onnx_words import Words
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_FIRST, _SECOND = 0xCC9E2D51, 0x1B873593
+_FINAL = 0x85EBCA6B, 0xC2B2AE35
+_ADDED = 0xE6546B64
+# The places of ASCII characters in the table: (hash · factor) >> shift, no two the same.
+_FACTOR, _SHIFT = 1855482401, 22
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Strings in one buffer.
+
+    Attributes:
+        data: The bytes of all strings, one after the other, uint64 [bytes].
+        starts: Where each string begins, int64 [n].
+        lengths: How many bytes it has, int64 [n].
+    """
+
+    data: Value
+    starts: Value
+    lengths: Value
+
+
+def utf8(nodes: Nodes, text: Value) -> Bytes:
+    """The UTF-8 bytes of strings.
+
+    Args:
+        nodes: The graph.
+        text: Strings [n], of which at least one is not empty: otherwise the tokenizer's output has another
+            rank.
+    """
+    characters = nodes.op(
+        "Tokenizer",
+        text,
+        domain=MICROSOFT,
+        separators=[""],
+        mark=0,
+        mincharnum=1,
+        pad_value="",
+    )
+    hashes = _murmur(nodes, characters, 0)
+    there = nodes.negation(nodes.equal(hashes, 0, UINT32))  # the hash of the empty string is 0
+    counts = nodes.op("ReduceSum", nodes.cast(there, INT64), nodes.constant([1]), keepdims=0)
+    places = nodes.op("NonZero", nodes.flat(there))
+    places = nodes.op("Squeeze", places, nodes.constant([0]))
+    hashes = nodes.op("Gather", nodes.flat(hashes), places)
+    table_hashes, table_bytes = _ascii_table()
+    slots = nodes.cast(((Words(nodes, hashes, UINT32) * _FACTOR) >> _SHIFT).value, INT64)
+    found = nodes.op("Gather", nodes.constant(table_hashes, UINT32), slots)
+    others = nodes.negation(nodes.op("Equal", found, hashes))
+    data = nodes.op("Gather", nodes.constant(table_bytes, UINT64), slots)
+    starts = nodes.op("CumSum", counts, nodes.constant(0), exclusive=1)
+
+    then, otherwise = nodes.branch(), nodes.branch()
+    wide = _with_others(then, Bytes(data, starts, counts), others, characters, places)
+    plain = [otherwise.op("Identity", value) for value in (data, starts, counts)]
+    count = nodes.op("ReduceSum", nodes.cast(others, INT64), keepdims=0)
+    found_all = nodes.choose(
+        nodes.op("Greater", count, nodes.constant(0)),
+        (then, [wide.data, wide.starts, wide.lengths]),
+        (otherwise, plain),
+    )
+    return Bytes(*found_all)
+
+
+def _with_others(
+    nodes: Nodes, ascii_bytes: Bytes, others: Value, characters: Value, places: Value
+) -> Bytes:
+    """The bytes of strings among whose characters are others than ASCII."""
+    rows = nodes.op("Squeeze", nodes.op("NonZero", others), nodes.constant([0]))
+    strings = nodes.op("Gather", nodes.flat(characters), nodes.op("Gather", places, rows))
+    words, widths = _characters(nodes, strings)
+    ones = nodes.op("Expand", nodes.constant(1), nodes.op("Shape", places))
+    width = nodes.op("ScatterElements", ones, rows, widths)
+    ends = nodes.op("CumSum", width, nodes.constant(0))
+    begins = nodes.op("Sub", ends, width)
+    total = nodes.op("ReduceSum", width, nodes.constant([0]), keepdims=1)
+    data = nodes.op("Expand", nodes.constant(0, UINT64), total)
+    data = nodes.op("ScatterElements", data, begins, ascii_bytes.data)
+    begin = nodes.op("Gather", begins, rows)
+    for place in range(4):
+        has = nodes.op("Greater", widths, nodes.constant(place))
+        index = nodes.op("Squeeze", nodes.op("NonZero", has), nodes.constant([0]))
+        byte = (Words(nodes, nodes.op("Gather", words, index), UINT32) >> 8 * place) & 0xFF
+        at = nodes.op("Add", nodes.op("Gather", begin, index), nodes.constant(place))
+        data = nodes.op("ScatterElements", data, at, nodes.cast(byte.value, UINT64))
+    # where strings begin, counted in characters, becomes a count of bytes
+    all_begins = nodes.op("Concat", begins, total, axis=0)
+    starts = nodes.op("Gather", all_begins, ascii_bytes.starts)
+    after = nodes.op("Add", ascii_bytes.starts, ascii_bytes.lengths)
+    return Bytes(data, starts, nodes.op("Sub", nodes.op("Gather", all_begins, after), starts))
+
+
+def _characters(nodes: Nodes, strings: Value) -> tuple[Value, Value]:
+    """The bytes of characters of two to four bytes as little-endian words, and how many they are."""
+    mixed = [_unfinished(_words(nodes, _murmur(nodes, strings, seed))) for seed in (0, 1)]
+    up_to_3 = nodes.equal((mixed[0] ^ mixed[1]).value, 1, UINT32)
+    two, three = (_unscrambled(mixed[0] ^ length) for length in (2, 3))
+    of_4 = ((mixed[0] ^ 4) - _ADDED) * _inverse(5)
+    four = _unscrambled(of_4.rotated(13))
+    is_2 = nodes.op("Less", two.value, nodes.constant(1 << 16, UINT32))
+    is_2 = nodes.op("And", is_2, up_to_3)
+    short = nodes.where(is_2, two.value, three.value)
+    widths = nodes.where(up_to_3, nodes.constant(3), nodes.constant(4))
+    widths = nodes.where(is_2, nodes.constant(2), widths)
+    return nodes.where(up_to_3, short, four.value), widths
+
+
+def _murmur(nodes: Nodes, strings: Value, seed: int) -> Value:
+    return nodes.op("MurmurHash3", strings, domain=MICROSOFT, seed=seed, positive=1)
+
+
+def _words(nodes: Nodes, value: Value) -> Words:
+    return Words(nodes, value, UINT32)
+
+
+def _unfinished(word: Words) -> Words:
+    """Undoes the last step of the hash."""
+    word = word ^ (word >> 16)
+    word = word * _inverse(_FINAL[1])
+    word = word ^ (word >> 13) ^ (word >> 26)
+    word = word * _inverse(_FINAL[0])
+    return word ^ (word >> 16)
+
+
+def _unscrambled(word: Words) -> Words:
+    """Undoes what is done to the bytes before they are taken in."""
+    return (word * _inverse(_SECOND)).rotated(15) * _inverse(_FIRST)
+
+
+def _inverse(odd: int) -> int:
+    return pow(odd, -1, 1 << 32)
+
+
+def _ascii_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
+    """By its place, the hash of an ASCII character, and its byte."""
+    codes = np.arange(128, dtype=np.uint32)
+    hashes = _hashes_of_one_byte(codes)
+    slots = (hashes * np.uint32(_FACTOR)) >> np.uint32(_SHIFT)
+    table_hashes, table_bytes = np.zeros(1024, np.uint32), np.zeros(1024, np.uint64)
+    table_hashes[slots], table_bytes[slots] = hashes, codes
+    return table_hashes, table_bytes
+
+
+def _hashes_of_one_byte(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """MurmurHash3 of one byte with the seed 0."""
+    word = codes * np.uint32(_FIRST)
+    word = (word << np.uint32(15)) | (word >> np.uint32(17))
+    word = (word * np.uint32(_SECOND)) ^ np.uint32(1)
+    word ^= word >> np.uint32(16)
+    word *= np.uint32(_FINAL[0])
+    word ^= word >> np.uint32(13)
+    word *= np.uint32(_FINAL[1])
+    return np.asarray(word ^ (word >> np.uint32(16)))

@@ -1,0 +1,168 @@
+"""The graph from raw features to encoded tensors in the making: what the nodes of all columns share."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from torchest.columns.cells import MISSING
+from torchest.export.normalizers import Normalizers
+from torchest.export.onnx_fingerprint import fingerprints
+from torchest.export.onnx_nodes import (
+    BOOL,
+    FLOAT,
+    INT64,
+    ML,
+    STRING,
+    UINT64,
+    Nodes,
+    Value,
+    dtype_of,
+)
+from torchest.export.onnx_traced import inlined, of_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torchest.columns.numeric import NumericColumn
+    from torchest.export.raw_features import RawFeature
+
+
+class ColumnGraph(Nodes):
+    """Nodes that make encoded tensors of raw features.
+
+    What is best done at once for all columns (hashing, functions of the user) they ask for one by one;
+    `finish` makes it.
+
+    Args:
+        raw: The features by key. Each becomes an input.
+    """
+
+    def __init__(self, raw: Mapping[str, RawFeature]) -> None:
+        super().__init__("columns.")
+        self.raw = raw
+        self._normalized: list[tuple[NumericColumn, Value, Value]] = []
+        self._more_initializers: list[Value] = []
+        self._refused: list[Value] = []
+        self._hashed: dict[Value, Value] = {}
+        self._texts: dict[str, Value] = {}
+        self._empty: dict[Value, Value] = {}
+        for feature in raw.values():
+            rest = [f"values of {feature.key}" if size is None else size for size in feature.shape]
+            self.input(feature.key, dtype_of(feature.dtype), ["batch", *rest])
+
+    # ---- raw features
+
+    def values_of(self, key: str) -> Value:
+        """A feature as columns of ids take it: [batch] if it has one value in each row, else [batch, n]."""
+        feature = self.raw[key]
+        given = self.inputs[key]
+        return self.flat(given) if feature.shape == (1,) else given
+
+    def text_of(self, key: str) -> Value:
+        """A feature as text; integers are decimal text, and −1, which means missing, is empty."""
+        if key not in self._texts:
+            text = self.values_of(key)
+            self._texts[key] = (
+                text if self.raw[key].is_text else self.decimal(self.integers_of(key))
+            )
+        return self._texts[key]
+
+    def decimal(self, integers: Value) -> Value:
+        """The decimal text of integers, empty for −1."""
+        missing = self.equal(integers, -1)
+        return self.where(missing, self.constant("", STRING), self.cast(integers, STRING))
+
+    def integers_of(self, key: str) -> Value:
+        """A feature as int64. Of floats, NaN becomes −1, and a row with a fraction is refused."""
+        given, dtype = self.values_of(key), dtype_of(self.raw[key].dtype)
+        if dtype == INT64:
+            return given
+        if not dtype.is_floating_point():
+            return self.cast(given, INT64)
+        missing = self.op("IsNaN", given)
+        filled = self.where(missing, self.constant(-1, dtype), given)
+        exact = 2.0 ** (
+            24 if dtype != ir.DataType.DOUBLE else 53
+        )  # beyond it, integers are rounded
+        whole = self.op("Equal", filled, self.op("Floor", filled))
+        fits = self.op("LessOrEqual", self.op("Abs", filled), self.constant(exact, dtype))
+        good = self.op("And", whole, fits)
+        self.refuse(self.negation(good))
+        return self.cast(self.where(good, filled, self.constant(-1, dtype)), INT64)
+
+    def normalized(self, column: NumericColumn, filled: Value) -> Value:
+        """What the normalizer_fn of a column makes of its numbers, float32 [rows, width]."""
+        promise = ir.Value(name="a promise", type=ir.TensorType(FLOAT))
+        self._normalized.append((column, filled, promise))
+        return promise
+
+    # ---- text
+
+    def is_empty(self, text: Value) -> Value:
+        """Where strings are empty; in this set of operators, Equal compares no strings."""
+        if text not in self._empty:
+            marks = self.op(
+                "LabelEncoder",
+                text,
+                domain=ML,
+                keys_strings=[""],
+                values_int64s=[1],
+                default_int64=0,
+            )
+            self._empty[text] = self.cast(marks, BOOL)
+        return self._empty[text]
+
+    def fingerprints(self, text: Value) -> Value:
+        """The FarmHash Fingerprint64 of each string, uint64 in the shape of the text."""
+        if text not in self._hashed:
+            self._hashed[text] = ir.Value(name="a promise", type=ir.TensorType(UINT64))
+        return self._hashed[text]
+
+    def buckets(self, fingerprints: Value, count: int) -> Value:
+        """Fingerprints modulo a number of buckets, int64."""
+        return self.cast(self.op("Mod", fingerprints, self.constant(count, UINT64)), INT64)
+
+    def missing_where(self, missing: Value, ids: Value) -> Value:
+        """Ids, MISSING where a value is missing."""
+        return self.where(missing, self.constant(MISSING), ids)
+
+    # ---- rows that Python would refuse
+
+    def refuse(self, wrong: Value) -> None:
+        """Marks rows whose answers are to be NaN and −1: where a condition [batch] or [batch, ...] holds."""
+        self._refused.append(self.any_of_row(self.op("Flatten", wrong, axis=1)))
+
+    def refused(self) -> Value | None:
+        """Where rows are refused, [batch]; None if none ever is."""
+        if not self._refused:
+            return None
+        return functools.reduce(self.either, self._refused)
+
+    def finish(self) -> None:
+        """Makes what columns asked for.
+
+        Raises:
+            ValueError: A normalizer_fn cannot be traced.
+        """
+        if self._normalized:
+            columns, filled, promises = zip(*self._normalized, strict=True)
+            program = Normalizers(list(columns)).program()
+            traced = inlined(of_program(program), filled, "normalizers.", {})
+            self.list += traced.nodes
+            self._more_initializers += traced.initializers
+            _keep(promises, traced.outputs)
+        if self._hashed:
+            _keep(self._hashed.values(), fingerprints(self, list(self._hashed)))
+
+    @property
+    def initializers(self) -> list[Value]:
+        """The constants."""
+        return [*super().initializers, *self._more_initializers]
+
+
+def _keep(promises: Iterable[Value], made: Iterable[Value]) -> None:
+    for promise, value in zip(promises, made, strict=True):
+        ir.convenience.replace_all_uses_with(promise, value)

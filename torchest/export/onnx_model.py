@@ -1,0 +1,112 @@
+"""An ONNX model that takes raw features: the nodes of the columns, and behind them the model.
+
+    model = onnx_model(Forward(warm_model, features))
+    save(model, "model.onnx")
+
+It has one input for each feature that the model uses, called by its key: strings are text, and rows that are lists
+are the rows of a matrix, filled up with "", −1 or NaN. Stock onnxruntime runs it, and its metadata say which
+operators it needs. A row that Python refuses (an id out of range, a missing number without a default) has the
+answers NaN, −1 and "" there, and the other rows have their own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from torchest.export.onnx_columns import tensors
+from torchest.export.onnx_graph import ColumnGraph
+from torchest.export.onnx_nodes import INT64, IR_VERSION, OPSETS, STRING, Nodes, Value, dtype_of
+from torchest.export.onnx_traced import inlined, of_program
+from torchest.version import __version__
+
+if TYPE_CHECKING:
+    from torchest.export.forward import Forward, Output
+
+_LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
+
+
+def onnx_model(forward: Forward) -> ir.Model:
+    """The ONNX model of a trained model.
+
+    Args:
+        forward: The trained model as a module.
+
+    Returns:
+        A model of `onnx_ir`. Its inputs are raw features by key, its outputs are called as those of the module.
+
+    Raises:
+        ValueError: A column cannot be exported, or a feature is called as an output.
+    """
+    _check_names(forward)
+    columns = ColumnGraph(forward.raw)
+    given = [value for encoded in forward.inputs for value in tensors(encoded, columns)]
+    columns.finish()
+    traced = inlined(of_program(forward.program()), given, "model.", forward.original_names)
+    answers = Nodes("answers.")
+    outputs = [
+        _answer(answers, output, value, columns.refused())
+        for output, value in zip(forward.outputs, traced.outputs, strict=True)
+    ]
+    whole = ir.Graph(
+        list(columns.inputs.values()),
+        outputs,
+        nodes=[*columns.list, *traced.nodes, *answers.list],
+        initializers=[*columns.initializers, *traced.initializers, *answers.initializers],
+        opset_imports=OPSETS,
+        name="model",
+    )
+    whole.sort()
+    needed = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in OPSETS.items())
+    return ir.Model(
+        whole,
+        ir_version=IR_VERSION,
+        producer_name="torchest",
+        producer_version=__version__,
+        metadata_props={"operators": f"{needed}; all built into onnxruntime"},
+    )
+
+
+def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a model to a file. Tensors that do not fit into it (2 GB) lie beside it, in `<path>.data`."""
+    sizes = [0 if value.const_value is None else value.const_value.nbytes
+             for value in model.graph.initializers.values()]  # fmt: skip
+    beside = f"{os.path.basename(path)}.data" if sum(sizes) > _LARGEST_FILE else None
+    ir.save(model, path, external_data=beside)
+
+
+def _check_names(forward: Forward) -> None:
+    for output in forward.outputs:
+        if output.name in forward.raw:
+            raise ValueError(
+                f"The feature {output.name!r} is called as one of the model's answers, which ONNX does not allow: "
+                "rename the feature, or export only other answers."
+            )
+
+
+def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -> Value:
+    """An output of the graph: strings for what stands for them, and nothing for rows that are refused."""
+    dtype = dtype_of(output.dtype)
+    if output.strings is not None:
+        dtype = STRING
+        value = nodes.op("Gather", nodes.constant(output.strings, STRING), value)
+    if refused is not None:
+        axes = nodes.constant(np.arange(1, len(output.shape)), INT64)
+        wrong = nodes.op("Unsqueeze", refused, axes) if len(output.shape) > 1 else refused
+        value = nodes.where(wrong, nodes.constant(_nothing(dtype), dtype), value)
+    answer = nodes.op("Identity", value)
+    answer.name = output.name
+    answer.type = ir.TensorType(dtype)
+    answer.shape = ir.Shape(output.shape)
+    return answer
+
+
+def _nothing(dtype: ir.DataType) -> object:
+    if dtype == STRING:
+        return ""
+    if dtype.is_floating_point():
+        return np.nan
+    return -1 if dtype.is_signed() else 0

@@ -1,0 +1,205 @@
+"""ONNX nodes written as expressions.
+
+>>> nodes = Nodes()
+>>> x = nodes.input("x", DOUBLE, ("batch",))
+>>> shifted = nodes.op("Add", x, nodes.constant(1.0, DOUBLE))
+>>> [node.op_type for node in nodes.list]
+['Add']
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+    import torch
+
+Value: TypeAlias = ir.Value
+
+BOOL, FLOAT, DOUBLE = ir.DataType.BOOL, ir.DataType.FLOAT, ir.DataType.DOUBLE
+INT32, INT64 = ir.DataType.INT32, ir.DataType.INT64
+UINT32, UINT64 = ir.DataType.UINT32, ir.DataType.UINT64
+STRING = ir.DataType.STRING
+
+# The oldest operator set with bitwise operators, which onnxruntime has known since 1.14.
+OPSETS = {"": 18, "ai.onnx.ml": 2, "com.microsoft": 1}
+IR_VERSION = 8
+ML = "ai.onnx.ml"
+MICROSOFT = "com.microsoft"
+
+
+class Nodes:
+    """Nodes of a graph in the making, with their constants.
+
+    Args:
+        prefix: What the names of values begin with.
+
+    Attributes:
+        list: The nodes.
+        inputs: The inputs of the graph by name.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.list: list[ir.Node] = []
+        self.inputs: dict[str, Value] = {}
+        self._prefix = prefix
+        self._constants: dict[tuple[Any, ...], Value] = {}
+        self._parts: list[Nodes] = []
+        self._root = self
+
+    @property
+    def initializers(self) -> list[Value]:
+        """The constants."""
+        return list(self._constants.values())
+
+    def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]) -> Value:
+        """An input of the graph."""
+        value = ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
+        self.inputs[name] = value
+        return value
+
+    def constant(self, given: Any, dtype: ir.DataType = INT64) -> Value:
+        """A constant; equal ones are one."""
+        array = np.asarray(given, object if dtype == STRING else dtype.numpy())
+        content = tuple(array.reshape(-1).tolist()) if dtype == STRING else array.tobytes()
+        key = (dtype, array.shape, content)
+        if key not in self._constants:
+            name = f"{self._root._prefix}constant_{len(self._constants)}"
+            self._constants[key] = ir.Value(
+                name=name,
+                type=ir.TensorType(dtype),
+                shape=ir.Shape(array.shape),
+                const_value=_tensor(array),
+            )
+        return self._constants[key]
+
+    def op(self, kind: str, *inputs: Value | None, domain: str = "", **attributes: Any) -> Value:
+        """A node of one output, which it returns."""
+        return self.ops(kind, *inputs, outputs=1, domain=domain, **attributes)[0]
+
+    def ops(
+        self, kind: str, *inputs: Value | None, outputs: int, domain: str = "", **attributes: Any
+    ) -> list[Value]:
+        """A node of several outputs, which it returns."""
+        node = ir.node(kind, inputs, attributes, domain=domain, num_outputs=outputs)
+        for value in node.outputs:
+            value.name = f"{self._prefix}{kind}_{len(self.list)}_{value.index()}"
+        self.list.append(node)
+        return list(node.outputs)
+
+    # ---- parts that run if, or as often as, a value says
+
+    def branch(self) -> Nodes:
+        """Nodes of a part of the graph; its constants are those of the whole."""
+        inner = Nodes(f"{self._prefix}{len(self.list)}.{len(self._parts)}.")
+        inner._constants = self._constants
+        inner._root = self._root
+        self._parts.append(inner)
+        return inner
+
+    def choose(
+        self, condition: Value, then: tuple[Nodes, list[Value]], other: tuple[Nodes, list[Value]]
+    ) -> list[Value]:
+        """The values of one of two parts.
+
+        Args:
+            condition: A truth value.
+            then: A part and its values, if the condition holds.
+            other: A part and its values, if it does not.
+        """
+        return self.ops(
+            "If",
+            condition,
+            outputs=len(then[1]),
+            then_branch=_graph(*then),
+            else_branch=_graph(*other),
+        )
+
+    def loop(
+        self,
+        times: Value,
+        state: list[Value],
+        step: Callable[[Nodes, Value, list[Value]], list[Value]],
+    ) -> list[Value]:
+        """What becomes of values when a step is done a number of times.
+
+        Args:
+            times: The number.
+            state: The values before.
+            step: Makes new values with nodes of a part, of the number of steps before and the values.
+        """
+        body = self.branch()
+        index = body.input(f"{body._prefix}index", INT64, ())
+        going = body.input(f"{body._prefix}going", BOOL, ())
+        before = [
+            body.input(f"{body._prefix}{place}", UINT64, (None,)) for place in range(len(state))
+        ]
+        after = step(body, index, before)
+        graph = _graph(body, [body.op("Identity", going), *after])
+        return self.ops("Loop", times, None, *state, outputs=len(state), body=graph)
+
+    # ---- what is used again and again
+
+    def cast(self, value: Value, dtype: ir.DataType) -> Value:
+        """The numbers in another dtype, or as text."""
+        return self.op("Cast", value, to=dtype)
+
+    def where(self, condition: Value, value: Value, other: Value) -> Value:
+        """The value where the condition holds, the other elsewhere."""
+        return self.op("Where", condition, value, other)
+
+    def either(self, one: Value, other: Value) -> Value:
+        """Where one of two conditions holds."""
+        return self.op("Or", one, other)
+
+    def negation(self, condition: Value) -> Value:
+        """Where a condition does not hold."""
+        return self.op("Not", condition)
+
+    def equal(self, value: Value, constant: Any, dtype: ir.DataType = INT64) -> Value:
+        """Where a value is equal to a constant."""
+        return self.op("Equal", value, self.constant(constant, dtype))
+
+    def flat(self, value: Value) -> Value:
+        """The values in one dimension."""
+        return self.op("Reshape", value, self.constant([-1]))
+
+    def in_shape_of(self, value: Value, other: Value) -> Value:
+        """The values in the shape of others, which are as many."""
+        return self.op("Reshape", value, self.op("Shape", other), allowzero=1)
+
+    def any_of_row(self, condition: Value) -> Value:
+        """In which rows a condition [batch, n] holds somewhere: [batch]."""
+        counted = self.op("ReduceSum", self.cast(condition, INT64), self.constant([1]), keepdims=0)
+        return self.op("Greater", counted, self.constant(0))
+
+
+def _tensor(array: npt.NDArray[Any]) -> ir.TensorProtocol:
+    if array.dtype != object:
+        return ir.Tensor(array)
+    encoded = [text if isinstance(text, bytes) else text.encode() for text in array.reshape(-1)]
+    return ir.StringTensor(encoded, shape=ir.Shape(array.shape))
+
+
+def _graph(part: Nodes, outputs: list[Value]) -> ir.Graph:
+    return ir.Graph(list(part.inputs.values()), outputs, nodes=part.list, name="part")
+
+
+def dtype_of(dtype: torch.dtype | str) -> ir.DataType:
+    """The dtype of ONNX."""
+    if dtype == "string":
+        return STRING
+    return ir.DataType[_NAMES[str(dtype).removeprefix("torch.")]]
+
+
+_NAMES = {
+    "bool": "BOOL", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
+    "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64",
+    "float16": "FLOAT16", "bfloat16": "BFLOAT16", "float32": "FLOAT", "float64": "DOUBLE",
+}  # fmt: skip

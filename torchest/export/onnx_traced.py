@@ -1,0 +1,80 @@
+"""What torch traced, as nodes behind other nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+import torch
+
+from torchest.export.onnx_nodes import OPSETS, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Nodes, their constants and parameters, and what comes out."""
+
+    nodes: list[ir.Node]
+    initializers: list[Value]
+    outputs: list[Value]
+
+
+def of_program(program: torch.export.ExportedProgram) -> ir.Model:
+    """The ONNX model that torch makes of a program."""
+    with _quiet():
+        made = torch.onnx.export(program, dynamo=True, opset_version=OPSETS[""], verbose=False)
+    assert made is not None
+    model: ir.Model = made.model
+    return model
+
+
+def inlined(
+    model: ir.Model, inputs: Sequence[Value], prefix: str, names: Mapping[str, str]
+) -> Traced:
+    """The nodes of a model for a larger graph; the model is used up.
+
+    Args:
+        model: The model.
+        inputs: What takes the places of its inputs.
+        prefix: What the names of its values are to begin with.
+        names: What its parameters are to be called.
+    """
+    graph = model.graph
+    for taken, value in zip(list(graph.inputs), inputs, strict=True):
+        ir.convenience.replace_all_uses_with(taken, value, replace_graph_outputs=True)
+    outputs, initializers, nodes = (
+        list(graph.outputs),
+        list(graph.initializers.values()),
+        list(graph),
+    )
+    graph.outputs.clear()
+    graph.initializers.clear()
+    graph.remove(nodes)
+    for value in initializers:
+        value.name = names.get(str(value.name), f"{prefix}{value.name}")
+    for node in nodes:
+        for value in node.outputs:
+            value.name = f"{prefix}{value.name}"
+    return Traced(nodes, initializers, outputs)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says about itself: deprecations of its own parts, and packages that it looked for."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)
