@@ -40,6 +40,7 @@ from torchest.running_model import RunningModel
 from torchest.scope import evaluating
 from torchest.training import run_training
 from torchest.warm_model import WarmModel
+from torchest.warm_start_settings import settings_of
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from torchest.distributed.strategy import Strategy
     from torchest.spec import EstimatorSpec
+    from torchest.warm_start_settings import WarmStartFrom, WarmStartSettings
 
 _log = logging.getLogger("torchest")
 
@@ -66,7 +68,8 @@ class Estimator:
         model_dir: Where checkpoints and events go. None: `config.model_dir`, or a temporary directory.
         config: How to run; the default is `RunConfig()`.
         params: Handed to `model_fn` as `params`; a copy is kept.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
 
     Raises:
         ValueError: An argument is wrong.
@@ -94,13 +97,10 @@ class Estimator:
         model_dir: str | os.PathLike[str] | None = None,
         config: RunConfig | None = None,
         params: dict[str, Any] | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
     ) -> None:
-        if warm_start_from is not None:
-            raise ValueError(
-                f"warm_start_from={warm_start_from!r}: this version of torchest cannot start from another model's "
-                "checkpoint yet. Leave it out."
-            )
+        self._warm_start = settings_of(warm_start_from)
+        self._may_warm_start = True
         own_strategy = strategy_of_environment()
         self._config = _with_model_dir(config, model_dir, own_strategy)
         self._params = _copied(params)
@@ -109,8 +109,7 @@ class Estimator:
         self._strategy = self._config.train_distribute or own_strategy
         self._eval_strategy = self._config.eval_distribute or own_strategy
         self._warm_model = WarmModel(
-            self.model_dir,
-            lambda: RunningModel(self._model_fn, self._eval_strategy.device, training=False),
+            self.model_dir, lambda: self._new_model(self._eval_strategy, training=False)
         )
         _log.info("Using config: %s", self._config)
         for name in self._config.ignored():
@@ -131,6 +130,11 @@ class Estimator:
     def params(self) -> dict[str, Any]:
         """A copy of what `model_fn` is given as `params`."""
         return copy.deepcopy(self._params)
+
+    @property
+    def warm_start_from(self) -> WarmStartSettings | None:
+        """Where a new model takes its first weights from."""
+        return self._warm_start
 
     @property
     def model_fn(self) -> Callable[..., EstimatorSpec]:
@@ -173,9 +177,10 @@ class Estimator:
             _log.info("Skipping training since max_steps has already saved.")
             _log.info("%s is at step %d, max_steps=%d.", self.model_dir, start, last_step)
             return self
+        self._tell_of_warm_start(checkpoint)
         self._seed()
         with self._feed(input_fn, ModeKeys.TRAIN, self._strategy) as feed:
-            model = RunningModel(self._model_fn, self._strategy.device, training=True)
+            model = self._new_model(self._strategy, training=True)
             first = _checked_first(self._strategy.first(feed.first()), ModeKeys.TRAIN)
             own = model.create(*first, ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
@@ -371,6 +376,21 @@ class Estimator:
             )  # fmt: skip
             self._seed()
         return model, checkpoint
+
+    def _new_model(self, strategy: Strategy, *, training: bool) -> RunningModel:
+        return RunningModel(
+            self._model_fn, strategy.device, training=training, warm_start=self._warm_start
+        )
+
+    def _tell_of_warm_start(self, checkpoint: Checkpoint | None) -> None:
+        """Says once that there is no warm start, unless the checkpoint came of one."""
+        if checkpoint is not None and self._warm_start is not None and self._may_warm_start:
+            _log.warning(
+                "%s has a checkpoint, from which training goes on: warm_start_from=%r is not used. A warm start "
+                "needs a new model_dir.",
+                self.model_dir, self._warm_start.ckpt_to_initialize_from,
+            )  # fmt: skip
+        self._may_warm_start = False
 
     @contextlib.contextmanager
     def _feed(self, input_fn: Callable[..., Any], mode: str, strategy: Strategy) -> Iterator[Feed]:

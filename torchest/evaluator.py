@@ -179,6 +179,6 @@ class _Memory:
 
 
 def _identity(checkpoint: str) -> str:
-    """Tells a checkpoint from another one of the same step."""
-    state = files.read_text(files.join(checkpoint, "state.json"))
+    """Tells a checkpoint from another one of the same step: by what it holds."""
+    state = files.read_text(files.join(checkpoint, "checksums.json"))
     return hashlib.sha256(state.encode()).hexdigest()

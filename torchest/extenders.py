@@ -64,7 +64,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
             **{**spec._asdict(), "eval_metric_ops": {**spec.eval_metric_ops, **added}}
         )
 
-    return Estimator(model_fn, config=estimator.config)
+    return Estimator(model_fn, config=estimator.config, warm_start_from=estimator.warm_start_from)
 
 
 def _taken(metric_fn: Any) -> list[str]:

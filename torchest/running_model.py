@@ -12,11 +12,13 @@ from torchest.hooks.base import SessionRunHook, all_of
 from torchest.keys import ModeKeys
 from torchest.object_state import ObjectState
 from torchest.scope import Scope
+from torchest.warm_start import warm_start
 
 if TYPE_CHECKING:
     from torchest.checkpoint import Checkpoint
     from torchest.model_fn import ModelFn
     from torchest.spec import EstimatorSpec
+    from torchest.warm_start_settings import WarmStartSettings
 
 _log = logging.getLogger("torchest")
 
@@ -40,14 +42,23 @@ class RunningModel:
         model_fn: The function.
         device: Where the model runs.
         training: Whether the model is for training.
+        warm_start: Where it takes its first weights from, if it is not restored.
     """
 
-    def __init__(self, model_fn: ModelFn, device: torch.device, *, training: bool) -> None:
+    def __init__(
+        self,
+        model_fn: ModelFn,
+        device: torch.device,
+        *,
+        training: bool,
+        warm_start: WarmStartSettings | None = None,
+    ) -> None:
         self.scope = Scope(device, training=training)
         self.state = ObjectState(self.scope)
         self._model_fn = model_fn
         self._device = device
         self._training = training
+        self._warm_start = warm_start
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
 
@@ -63,12 +74,17 @@ class RunningModel:
             if mode in self._created:
                 return self._created[mode]
             _log.info("Calling model_fn.")
+            before = set(self.scope.objects)
             with self.scope.creating():
                 spec = self._run(features, labels, mode, grad=self._training)
             _log.info("Done calling model_fn.")
             self.state.remember_options()
             if checkpoint is not None:
                 self.state.restore(checkpoint, training=self._training)
+            elif self._warm_start is not None:
+                on_device = [self._device] if self._device.type == "cuda" else []
+                with torch.random.fork_rng(on_device, enabled=not self._training):
+                    warm_start(self.scope, self._warm_start, before)
             self._created[mode] = ModelHooks(
                 all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
                 all_of(SessionRunHook, "training_hooks", spec.training_hooks),

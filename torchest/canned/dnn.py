@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
     from torchest.run_config import RunConfig
+    from torchest.warm_start_settings import WarmStartFrom
 
 
 class DNNEstimator(Estimator):
@@ -39,7 +40,8 @@ class DNNEstimator(Estimator):
         activation_fn: What follows each hidden layer.
         dropout: The probability that an activation is dropped in training; None for none.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         batch_norm: Whether hidden layers end with batch normalisation.
 
     Raises:
@@ -56,7 +58,7 @@ class DNNEstimator(Estimator):
         activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
         dropout: float | None = None,
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         batch_norm: bool = False,
     ) -> None:
         check_head(head)
@@ -87,7 +89,8 @@ class DNNClassifier(DNNEstimator):
         activation_fn: What follows each hidden layer.
         dropout: The probability that an activation is dropped in training; None for none.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
         batch_norm: Whether hidden layers end with batch normalisation.
 
@@ -107,7 +110,7 @@ class DNNClassifier(DNNEstimator):
         activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
         dropout: float | None = None,
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:
@@ -139,7 +142,8 @@ class DNNRegressor(DNNEstimator):
         activation_fn: What follows each hidden layer.
         dropout: The probability that an activation is dropped in training; None for none.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
         batch_norm: Whether hidden layers end with batch normalisation.
 
@@ -158,7 +162,7 @@ class DNNRegressor(DNNEstimator):
         activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
         dropout: float | None = None,
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
     from torchest.run_config import RunConfig
+    from torchest.warm_start_settings import WarmStartFrom
 
 _LEARNING_RATE = 0.2
 
@@ -35,7 +36,8 @@ class LinearEstimator(Estimator):
             function that makes an optimizer from parameters. None: Ftrl at min(0.2, 1 / √number of columns).
         config: How to run.
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
 
     Raises:
         ValueError: An argument is wrong.
@@ -49,7 +51,7 @@ class LinearEstimator(Estimator):
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
         sparse_combiner: str = "sum",
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
     ) -> None:
         check_head(head)
         columns = in_order(feature_columns, "feature_columns")
@@ -77,7 +79,8 @@ class LinearClassifier(LinearEstimator):
             from 0 to `n_classes` − 1.
         optimizer: See `LinearEstimator`.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
 
@@ -94,7 +97,7 @@ class LinearClassifier(LinearEstimator):
         label_vocabulary: Sequence[str] | None = None,
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         sparse_combiner: str = "sum",
     ) -> None:
@@ -114,7 +117,8 @@ class LinearRegressor(LinearEstimator):
         weight_column: The key of a feature, or a numeric column, that weighs the examples.
         optimizer: See `LinearEstimator`.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
 
@@ -130,7 +134,7 @@ class LinearRegressor(LinearEstimator):
         weight_column: Any = None,
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         sparse_combiner: str = "sum",
     ) -> None:

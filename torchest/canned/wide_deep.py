@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
     from torchest.run_config import RunConfig
+    from torchest.warm_start_settings import WarmStartFrom
 
 _LINEAR_LEARNING_RATE = 0.005
 
@@ -51,7 +52,8 @@ class DNNLinearCombinedEstimator(Estimator):
         batch_norm: Whether hidden layers end with batch normalisation.
         linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
             model: "sum", "mean" or "sqrtn".
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
 
     Raises:
         ValueError: An argument is wrong.
@@ -71,7 +73,7 @@ class DNNLinearCombinedEstimator(Estimator):
         config: RunConfig | None = None,
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
     ) -> None:
         check_head(head)
         linear = _columns(linear_feature_columns, "linear_feature_columns")
@@ -129,7 +131,8 @@ class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
         label_vocabulary: The classes as strings, if labels are strings. Otherwise labels are integers
             from 0 to `n_classes` − 1.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
         batch_norm: Whether hidden layers end with batch normalisation.
         linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
@@ -153,7 +156,7 @@ class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
         weight_column: Any = None,
         label_vocabulary: Sequence[str] | None = None,
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
@@ -192,7 +195,8 @@ class DNNLinearCombinedRegressor(DNNLinearCombinedEstimator):
         label_dimension: How many numbers an example has to be predicted.
         weight_column: The key of a feature, or a numeric column, that weighs the examples.
         config: How to run.
-        warm_start_from: Not supported yet; must be None.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
+            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
         batch_norm: Whether hidden layers end with batch normalisation.
         linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
@@ -215,7 +219,7 @@ class DNNLinearCombinedRegressor(DNNLinearCombinedEstimator):
         label_dimension: int = 1,
         weight_column: Any = None,
         config: RunConfig | None = None,
-        warm_start_from: None = None,
+        warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",

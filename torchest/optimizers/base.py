@@ -108,6 +108,15 @@ class RowOptimizer(torch.optim.Optimizer):
                     parameter.grad.detach_().zero_()
             row_gradients.clear(group["params"])
 
+    def slots(self, parameter: Tensor, group: Options) -> Slots:
+        """The slots of a parameter by name; those that are not there yet are made.
+
+        Args:
+            parameter: One of the group's.
+            group: One of `param_groups`.
+        """
+        return self._slots([parameter], parameter.shape, group)
+
     def _units(self, holder: Tensor) -> list[tuple[Tensor, Sequence[Tensor]]]:
         """What is updated at once, with its parameters: shared storage, where they are all in the same state."""
         shared = storage_of(holder)

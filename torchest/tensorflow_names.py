@@ -1,0 +1,32 @@
+"""The names that TensorFlow's canned estimators give to variables, in torchest's words.
+
+>>> torchest_name("linear/linear_model/age/weights")
+'linear.age.weight'
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = (
+    (r"linear/linear_model/bias_weights?", r"linear.bias"),
+    (r"linear/linear_model/(.+)/weights", r"linear.\1.weight"),
+    (r"dnn/.*?input_layer/(.+?)_embedding/embedding_weights", r"dnn.embeddings.\1.weight"),
+    (r"dnn/.*?hiddenlayer_(\d+)/kernel", r"dnn.hidden.\1.weight"),
+    (r"dnn/.*?hiddenlayer_(\d+)/bias", r"dnn.hidden.\1.bias"),
+    (r"dnn/.*?batchnorm_(\d+)/gamma", r"dnn.batch_norm.\1.weight"),
+    (r"dnn/.*?batchnorm_(\d+)/beta", r"dnn.batch_norm.\1.bias"),
+    (r"dnn/.*?batchnorm_(\d+)/moving_mean", r"dnn.batch_norm.\1.running_mean"),
+    (r"dnn/.*?batchnorm_(\d+)/moving_variance", r"dnn.batch_norm.\1.running_var"),
+    (r"dnn/.*?logits/kernel", r"dnn.logits.weight"),
+    (r"dnn/.*?logits/bias", r"dnn.logits.bias"),
+)
+
+
+def torchest_name(name: str) -> str | None:
+    """What torchest calls a variable of a canned estimator of TensorFlow; None if it is none."""
+    for pattern, replacement in _NAMES:
+        found = re.fullmatch(pattern, name.removesuffix(":0"))
+        if found is not None:
+            return found.expand(replacement)
+    return None
