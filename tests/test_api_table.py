@@ -85,6 +85,10 @@ DEVIATIONS = {
         "called like the end of every other hook, with the session",
         defaults={"session": REQUIRED},
     ),
+    "tf.estimator.WarmStartSettings": Deviation(
+        "slots come along or start anew, whatever the form of vars_to_warm_start",
+        extra=("copy_slots",),
+    ),
 }
 NO_DEVIATION = Deviation("")
 

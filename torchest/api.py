@@ -58,6 +58,7 @@ from torchest.spec import EstimatorSpec
 from torchest.train_evaluate import train_and_evaluate
 from torchest.train_step import backward
 from torchest.version import __version__
+from torchest.warm_start_settings import VocabInfo, WarmStartSettings
 
 __all__ = [
     "BaselineClassifier",
@@ -106,6 +107,8 @@ __all__ = [
     "StopAtStepHook",
     "SummarySaverHook",
     "TrainSpec",
+    "VocabInfo",
+    "WarmStartSettings",
     "__version__",
     "add_metrics",
     "backward",

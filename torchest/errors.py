@@ -52,3 +52,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"{meant} There are: {listed}{more}."
+
+
+def with_article(noun: str) -> str:
+    """A noun behind "a" or "an".
+
+    >>> with_article("Exporter")
+    'an Exporter'
+    """
+    return f"an {noun}" if noun[:1] in "AEIOUaeiou" else f"a {noun}"

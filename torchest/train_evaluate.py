@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from torchest.errors import with_article
 from torchest.estimator import Estimator
 from torchest.evaluator import Evaluator
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
@@ -84,7 +85,7 @@ def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
     ):
         if not isinstance(value, kind):
             raise TypeError(
-                f"train_and_evaluate: {argument}={value!r} must be a torchest.{kind.__name__}."
+                f"train_and_evaluate: {argument} is {with_article(type(value).__name__)}, and must be a torchest.{kind.__name__}."
             )
     config = estimator.config
     if config.save_checkpoints_steps is None and config.save_checkpoints_secs is None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from torchest.checkpoint import Checkpoint, latest_checkpoint
-from torchest.errors import suggest
+from torchest.errors import DamagedCheckpointError, suggest
 from torchest.tensorflow_names import torchest_name
 from torchest.vocabulary_move import Move, move_of
 from torchest.warm_slots import give_slots
@@ -82,10 +82,12 @@ def _targets(scope: Scope, known: Collection[str]) -> dict[str, Tensor]:
 def _opened(path: str) -> Checkpoint:
     try:
         return Checkpoint(latest_checkpoint(path) or path)
-    except ValueError as error:
+    except DamagedCheckpointError:
+        raise
+    except ValueError:
         raise ValueError(
             f"warm_start_from: {path!r} has no checkpoint of torchest: give the model_dir of a trained model, or one "
-            f"of its checkpoints, such as 'model_dir/model.ckpt-100'. ({error})"
+            f"of its checkpoints, such as 'model_dir/model.ckpt-100'."
         ) from None
 
 
@@ -123,21 +125,14 @@ def _plan(
     Raises:
         ValueError: The checkpoint lacks some of it, or has it in another shape; all are named.
     """
-    shapes = checkpoint.get_variable_to_shape_map()
-    shapes.update(
-        {
-            alias: shapes[name]
-            for alias, name in checkpoint.state["aliases"].items()
-            if name in shapes
-        }
-    )
+    shapes = _shapes(checkpoint)
     plan: dict[str, Taken] = {}
-    missing: list[str] = []
+    missing: list[tuple[str, str]] = []
     reshaped: list[str] = []
     for name in _selected(targets, settings):
         source = settings.var_name_to_prev_var_name.get(name, name)
         if source not in shapes:
-            missing.append(name if source == name else f"{source} (for {name})")
+            missing.append((source, name))
             continue
         shape, saved = list(targets[name].shape), list(shapes[source])
         info = settings.var_name_to_vocab_info.get(name)
@@ -149,6 +144,18 @@ def _plan(
         plan[name] = Taken(source, move)
     _check_found(missing, reshaped, checkpoint, shapes)
     return plan
+
+
+def _shapes(checkpoint: Checkpoint) -> dict[str, list[int]]:
+    """The shapes of parameters and buffers by name, under all names that they have."""
+    slots = tuple(f"{optimizer}." for optimizer in checkpoint.state["optimizers"])
+    shapes = {
+        name: shape
+        for name, shape in checkpoint.get_variable_to_shape_map().items()
+        if not name.startswith(slots)
+    }
+    aliases = checkpoint.state["aliases"]
+    return {**shapes, **{alias: shapes[name] for alias, name in aliases.items()}}
 
 
 def _selected(targets: Mapping[str, Tensor], settings: WarmStartSettings) -> list[str]:
@@ -174,13 +181,17 @@ def _fits(saved: list[int], shape: list[int], axis: int | None) -> bool:
 
 
 def _check_found(
-    missing: list[str], reshaped: list[str], checkpoint: Checkpoint, known: Collection[str]
+    missing: list[tuple[str, str]],
+    reshaped: list[str],
+    checkpoint: Checkpoint,
+    known: Collection[str],
 ) -> None:
     if missing:
+        listed = [name if source == name else f"{source} (for {name})" for source, name in missing]
         raise ValueError(
-            f"warm_start_from: the checkpoint {str(checkpoint.path)!r} lacks {', '.join(missing)}: leave them out of "
+            f"warm_start_from: the checkpoint {str(checkpoint.path)!r} lacks {', '.join(listed)}: leave them out of "
             "vars_to_warm_start, or give their names there in var_name_to_prev_var_name."
-            f"{suggest(missing[0], known)}"
+            f"{suggest(missing[0][0], known)}"
         )
     if reshaped:
         raise ValueError(

@@ -821,11 +821,45 @@ WRONG = {
         ValueError,
         "model_dir='model' and config.model_dir='m' differ: give one of them.",
     ),
-    "a warm start": (
-        lambda: torchest.LinearClassifier([X], "model", warm_start_from="other"),
+    "a warm start from nowhere": (
+        lambda: linear([0, 1], warm_start_from="other"),
         ValueError,
-        "warm_start_from='other': this version of torchest cannot start from another model's "
-        "checkpoint yet. Leave it out.",
+        "warm_start_from: 'other' has no checkpoint of torchest: give the model_dir of a trained "
+        "model, or one of its checkpoints, such as 'model_dir/model.ckpt-100'.",
+    ),
+    "a warm start from a number": (
+        lambda: torchest.LinearClassifier([X], "model", warm_start_from=3),
+        TypeError,
+        "warm_start_from=3 must be the path of a model_dir or of a checkpoint, or "
+        "torchest.WarmStartSettings.",
+    ),
+    "a TrainSpec without a function": (
+        lambda: torchest.TrainSpec({"x": [1.0]}, max_steps=1),
+        TypeError,
+        "TrainSpec: input_fn={'x': [1.0]} must be a function that gives the data; write "
+        "lambda: ... around it.",
+    ),
+    "max_steps of 0": (
+        lambda: torchest.TrainSpec(dict, max_steps=0),
+        ValueError,
+        "TrainSpec: max_steps=0 must be above 0; None sets no limit.",
+    ),
+    "a throttle below 0": (
+        lambda: torchest.EvalSpec(dict, throttle_secs=-1),
+        ValueError,
+        "EvalSpec: throttle_secs=-1 must be a number of seconds of at least 0.",
+    ),
+    "an exporter that is a function": (
+        lambda: torchest.EvalSpec(dict, exporters=[3]),
+        TypeError,
+        "EvalSpec: exporters has 3, and every item must be an Exporter, or of a subclass of it.",
+    ),
+    "train_and_evaluate with swapped specs": (
+        lambda: torchest.train_and_evaluate(
+            torchest.LinearClassifier([X], "model"), torchest.EvalSpec(dict), "train"
+        ),
+        TypeError,
+        "train_and_evaluate: train_spec is an EvalSpec, and must be a torchest.TrainSpec.",
     ),
 }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from torchest.errors import suggest
+from torchest.errors import suggest, with_article
 from torchest.hooks.fetches import fetched, names_in
 from torchest.keys import MetricKeys
 from torchest.step_values import GRADIENT_NORM, learning_rates
@@ -215,6 +215,7 @@ def all_of(kind: type[Item], argument: str, given: Iterable[Any] | None) -> tupl
         if not isinstance(item, kind):
             made = f": write {item.__name__}(...)" if isinstance(item, type) else ""
             raise TypeError(
-                f"{argument} has {item!r}, and every item must be a {kind.__name__}, or of a subclass of it{made}."
+                f"{argument} has {item!r}, and every item must be {with_article(kind.__name__)}, or of a "
+                f"subclass of it{made}."
             )
     return found
