@@ -85,7 +85,8 @@ def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
     ):
         if not isinstance(value, kind):
             raise TypeError(
-                f"train_and_evaluate: {argument} is {with_article(type(value).__name__)}, and must be a torchest.{kind.__name__}."
+                f"train_and_evaluate: {argument} is {with_article(type(value).__name__)}, and must be a "
+                f"torchest.{kind.__name__}."
             )
     config = estimator.config
     if config.save_checkpoints_steps is None and config.save_checkpoints_secs is None:
