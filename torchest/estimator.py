@@ -343,9 +343,9 @@ class Estimator:
                 strategy.share(model.scope.modules())
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.evaluation]
-            results = run_evaluation(model, feed, session, strategy, all_hooks, steps)
+            results, curves = run_evaluation(model, feed, session, strategy, all_hooks, steps)
         if strategy.is_chief:
-            write_evaluation(results, self.eval_dir(name), path)
+            write_evaluation(results, curves, self.eval_dir(name), path)
         return results
 
     def _evaluate_in_training(
