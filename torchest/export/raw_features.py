@@ -81,7 +81,7 @@ def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
 
 def _number(array: Any, key: str) -> torch.dtype:
     """The dtype that numbers have as a tensor, whether some of them are missing or not."""
-    kind = getattr(array, "type", None)
+    kind: Any = array.type if arrays.is_arrow(array) else None
     if kind is not None:
         import pyarrow.types as pt
 
