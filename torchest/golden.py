@@ -41,7 +41,8 @@ def array_of_json(described: Mapping[str, Any]) -> npt.NDArray[Any]:
     if dtype == "string":
         strings = np.empty(len(values), object)
         strings[:] = values
-        return strings.reshape(described["shape"])
+        shaped: npt.NDArray[Any] = strings.reshape(described["shape"])
+        return shaped
     if np.dtype(dtype).kind == "f":
         values = [_SPECIAL.get(each, each) for each in values]
     found: npt.NDArray[Any] = np.array(values, dtype).reshape(described["shape"])

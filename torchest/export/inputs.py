@@ -110,7 +110,7 @@ class Input:
         self._check_shape(tuple(given.shape), spec)
         return given.to(spec.dtype).reshape(len(given), *spec.shape)
 
-    def _fixed_text(self, array: Any, spec: FixedLenFeature) -> Any:
+    def _fixed_text(self, array: Any, spec: FixedLenFeature) -> HostArray:
         import pyarrow as pa
 
         values, lengths = self._flat_text(array)
@@ -125,7 +125,8 @@ class Input:
         sized: Any = pa.FixedSizeListArray
         for dimension in reversed(spec.shape):
             values = sized.from_arrays(values, dimension)
-        return values
+        found: HostArray = values
+        return found
 
     def _flat_text(self, array: Any) -> tuple[Any, Any]:
         """All strings, and how many each row has; None for one each."""
@@ -156,7 +157,7 @@ class Input:
                 f"Input {self.name!r} has bytes that are no text in UTF-8: give text."
             ) from None
 
-    def _lists(self, array: Any) -> Any:
+    def _lists(self, array: Any) -> HostArray:
         import pyarrow as pa
 
         if self.is_text:
@@ -166,7 +167,8 @@ class Input:
         if lengths is None:
             lengths = np.ones(arrays.length(array), np.int64)
         lists: Any = pa.LargeListArray
-        return lists.from_arrays(pa.array(np.cumsum([0, *lengths])), flat)
+        found: HostArray = lists.from_arrays(pa.array(np.cumsum([0, *lengths])), flat)
+        return found
 
     def _check_shape(self, shape: tuple[int, ...], spec: FixedLenFeature) -> None:
         inner = shape[1:]

@@ -1,8 +1,8 @@
 """`load`: an exported model, asked by its signatures.
 
-    model = torchest.export.load("exports/1790000000")
-    model.signatures["predict"](age=[22.0, 38.0])["probabilities"]
-    model.signatures["serving_default"](inputs=[record.SerializeToString()])   # a parsing export
+model = torchest.export.load("exports/1790000000")
+model.signatures["predict"](age=[22.0, 38.0])["probabilities"]
+model.signatures["serving_default"](inputs=[record.SerializeToString()])   # a parsing export
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Signature:
         if len(named) > 1:
             others = ", ".join(repr(name) for name in named if name != self._examples)
             raise ValueError(
-                f"Signature {self.name!r} got {self._examples!r} and {others}: give serialized examples or features, not "
+                f"Signature {self.name!r} got {self._examples!r} and {others}: give examples or features, not "
                 "both."
             )
         records = next(iter(named.values()))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import shutil
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import safetensors.torch
 import torch
@@ -39,10 +38,12 @@ from torchest.prediction import to_numpy
 from torchest.version import __version__
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torchest.arrays import HostArray
+    from torchest.checkpoint import Checkpoint
     from torchest.columns.base import FeatureColumn
     from torchest.export.forward import Output
     from torchest.export.receivers import ServingInputReceiver
@@ -101,14 +102,14 @@ def checked_formats(formats: Any) -> tuple[str, ...]:
 def prepare(
     model: RunningModel,
     receiver: ServingInputReceiver | TensorServingInputReceiver,
-    checkpoint_path: str,
+    checkpoint: Checkpoint,
 ) -> Exported:
     """Tries a model on neutral rows and on golden ones.
 
     Args:
         model: A model that is not for training, on the CPU.
         receiver: What it is given.
-        checkpoint_path: What its weights are restored from.
+        checkpoint: What its weights are restored from.
 
     Raises:
         ValueError: The model reads a feature that the receiver does not have, or something in it cannot
@@ -121,7 +122,7 @@ def prepare(
     named = input_names(receiver)
     inputs = [Input(named[key], key, spec) for key, spec in specs.items()]
     first = _example(inputs, given) or neutral_rows(specs, 2)
-    served.create(Features(first), None, ModeKeys.PREDICT, checkpoint_path)
+    served.create(Features(first), None, ModeKeys.PREDICT, checkpoint)
 
     signatures: dict[str, Any] = {}
 
@@ -196,8 +197,8 @@ def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[st
             differs = difference(answer[:count], found[name])
             if differs is not None:
                 raise ExportError(
-                    f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} {differs}. "
-                    f"Nothing was written; leave {which!r} out of formats to export without it."
+                    f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} "
+                    f"{differs}. Nothing was written; leave {which!r} out of formats to export without it."
                 )
 
 
@@ -250,7 +251,13 @@ def _write_program(exported: Exported, path: str) -> None:
 
 
 def _write_onnx(exported: Exported, path: str) -> None:
-    raise NotImplementedError
+    from torchest.export.onnx_model import onnx_model, save
+
+    model = onnx_model(exported.forward)
+    names = {each.key: each.name for each in exported.inputs}
+    for value in model.graph.inputs:
+        value.name = names[value.name]
+    save(model, path)
 
 
 _WRITERS: dict[str, Callable[[Exported, str], None]] = {
@@ -267,7 +274,7 @@ def _write_normalizers(exported: Exported, assets: Assets, directory: Path) -> N
     (directory / "normalizers").mkdir()
     for name, function in assets.functions.items():
         width = next(
-            each.width
+            cast("Any", each).width
             for column in exported.columns
             for each in (column, getattr(column, "source_column", column))
             if getattr(each, "normalizer_fn", None) is function
@@ -279,8 +286,8 @@ def _write_normalizers(exported: Exported, assets: Assets, directory: Path) -> N
             )
         except Exception as error:
             raise ExportError(
-                f"The normalizer_fn of column {name.removesuffix('.pt')!r} cannot be traced ({error}): use operations of "
-                "torch on the whole tensor, or leave 'torchscript' and 'pt2' out of formats."
+                f"The normalizer_fn of column {name.removesuffix('.pt')!r} cannot be traced ({error}): use operations "
+                "of torch on the whole tensor, or leave 'torchscript' and 'pt2' out of formats."
             ) from error
 
 
@@ -346,8 +353,8 @@ class _OfSingleFeature:
         self._model = model
         self.scope = model.scope
 
-    def create(self, features: Any, labels: Any, mode: str, checkpoint_path: str | None) -> Any:
-        return self._model.create(features[SINGLE_FEATURE], labels, mode, checkpoint_path)
+    def create(self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None) -> Any:
+        return self._model.create(features[SINGLE_FEATURE], labels, mode, checkpoint)
 
     def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
         return self._model(features[SINGLE_FEATURE], labels, mode)

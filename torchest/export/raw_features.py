@@ -48,7 +48,7 @@ class RawFeature:
             MissingFeatureError: There is no such feature.
             TypeError: It holds neither numbers nor text.
         """
-        array = features.raw(key)
+        array: Any = features.raw(key)
         ragged = not values.is_matrix(features, key)
         textual = arrays.is_textual(array)
         if isinstance(array, Tensor | np.ndarray):

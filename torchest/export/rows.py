@@ -47,7 +47,7 @@ def spec_of(value: Any, key: str) -> FeatureSpec:
     """The spec of a feature, which may be given by an example."""
     if isinstance(value, FixedLenFeature | VarLenFeature):
         return value
-    array = arrays.to_host(value, key)
+    array: Any = arrays.to_host(value, key)
     if arrays.is_textual(array):
         dtype: Any = str
     else:

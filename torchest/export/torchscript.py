@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.jit._trace import TracerWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", category=TracerWarning)
         yield
 
 
@@ -52,4 +53,4 @@ def traced(
 def save(traced_module: torch.jit.ScriptModule, path: str) -> None:
     """Writes TorchScript to a file."""
     with quiet():
-        torch.jit.save(traced_module, path)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced_module, path)
