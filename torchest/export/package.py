@@ -247,7 +247,10 @@ def _write_torchscript(exported: Exported, path: str) -> None:
 
 
 def _write_program(exported: Exported, path: str) -> None:
-    torch.export.save(exported.forward.program(), path)
+    program = exported.forward.program()
+    for name, tensor in program.state_dict.items():  # parameters may share storage
+        program.state_dict[name] = torch.nn.Parameter(tensor.detach().clone(), tensor.requires_grad)
+    torch.export.save(program, path)
 
 
 def _write_onnx(exported: Exported, path: str) -> None:
@@ -256,7 +259,7 @@ def _write_onnx(exported: Exported, path: str) -> None:
     model = onnx_model(exported.forward)
     names = {each.key: each.name for each in exported.inputs}
     for value in model.graph.inputs:
-        value.name = names[value.name]
+        value.name = names[str(value.name)]
     save(model, path)
 
 
