@@ -11,12 +11,11 @@ from torch import Tensor
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
-from torchest.columns.ids import PaddedIds
+from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.sequence import SequenceCategoricalColumn
 
 if TYPE_CHECKING:
     from torchest.columns.features import Features
-    from torchest.columns.ids import Ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +84,8 @@ def multi_hot(ids: Ids | PaddedIds, width: int) -> Tensor:
         ids: Ids below `width`. −1 counts for nothing.
         width: The number of places.
     """
+    if isinstance(ids, Ids) and ids.offsets is None:
+        ids = ids.padded()
     if isinstance(ids, PaddedIds):
         there = (ids.values >= 0).to(torch.float32)
         counted = there if ids.weights is None else there * ids.weights

@@ -116,7 +116,7 @@ class NumericColumn(DenseColumn):
                 f"normalizer_fn of column {self.key!r} made {list(normalized.shape)} of "
                 f"{list(given.shape)}: it must keep the shape."
             )
-        return normalized.to(torch.float32).reshape(len(given), self.width)
+        return normalized.to(torch.float32).reshape(given.shape[0], self.width)
 
 
 def numeric_column(

@@ -92,7 +92,7 @@ class SequenceNumericColumn(FeatureColumn):
     @property
     def width(self) -> int:
         """How many numbers a step has."""
-        return self._of_one_step.width
+        return self.of_one_step.width
 
     def encode(self, features: Features) -> Steps:
         """The steps of a batch, float32 [steps, width].
@@ -121,7 +121,7 @@ class SequenceNumericColumn(FeatureColumn):
         place = np.arange(len(numbers)) - offsets[row] + steps[row] * self.width
         flat = np.full(steps[-1] * self.width, self.default_value, np.float64)
         flat[place] = numbers
-        normalized = self._of_one_step.of_rows(torch.from_numpy(flat.reshape(-1, self.width)))
+        normalized = self.of_one_step.of_rows(torch.from_numpy(flat.reshape(-1, self.width)))
         filled_up = np.ones(len(flat), bool)
         filled_up[place] = False
         padding = torch.from_numpy(filled_up).reshape(-1, self.width)
@@ -138,7 +138,8 @@ class SequenceNumericColumn(FeatureColumn):
             )
 
     @cached_property
-    def _of_one_step(self) -> NumericColumn:
+    def of_one_step(self) -> NumericColumn:
+        """The column of the numbers of one step."""
         return NumericColumn(self.key, self.shape, None, self.dtype, self.normalizer_fn)
 
 

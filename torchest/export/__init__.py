@@ -1,13 +1,5 @@
 """Public names of torchest.export."""
 
-from torchest.export.loading import ExportedModel, load
-from torchest.export.receivers import (
-    ServingInputReceiver,
-    SupervisedInputReceiver,
-    TensorServingInputReceiver,
-    build_parsing_serving_input_receiver_fn,
-    build_raw_serving_input_receiver_fn,
-)
 from torchest.export_outputs import (
     ClassificationOutput,
     EvalOutput,
@@ -20,13 +12,6 @@ __all__ = [
     "ClassificationOutput",
     "EvalOutput",
     "ExportOutput",
-    "ExportedModel",
     "PredictOutput",
     "RegressionOutput",
-    "ServingInputReceiver",
-    "SupervisedInputReceiver",
-    "TensorServingInputReceiver",
-    "build_parsing_serving_input_receiver_fn",
-    "build_raw_serving_input_receiver_fn",
-    "load",
 ]

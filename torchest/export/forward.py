@@ -86,15 +86,13 @@ class Forward(nn.Module):
         answers = select(model(example, None, ModeKeys.PREDICT))
         usage = example.usage
         used = {key for column in usage.columns for key in column.feature_keys} | usage.keys
-        counted = used or set(itertools.islice(example, 1))  # a model of no feature counts rows
-        self.raw = {key: RawFeature.of(example, key) for key in example if key in counted}
+        self.raw = {key: RawFeature.of(example, key) for key in example if key in used}
         self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
         self.outputs = [_output(name, value) for name, value in answers.items()]
         self._keys = tuple(example)
         self._example = self.encode(example)
-        # registered, so that a tracer takes their tensors for parameters
-        self._objects = nn.ModuleList(model.scope.modules().values())
-        self._names = list(model.scope.modules())
+        parts = nn.ModuleList(model.scope.modules().values()).modules()
+        self._tensors = nn.ModuleList(_Tensors(part) for part in parts)
 
     @property
     def tensors(self) -> list[TensorSpec]:
@@ -104,11 +102,13 @@ class Forward(nn.Module):
     @property
     def original_names(self) -> dict[str, str]:
         """What parameters and buffers are called in checkpoints, by their names in this module."""
-        return {
-            f"_objects.{number}.{within}": f"{name}.{within}"
-            for number, (name, module) in enumerate(zip(self._names, self._objects, strict=True))
-            for within in module.state_dict()
+        names = {
+            id(tensor): f"{name}.{within}"
+            for name, module in self._model.scope.modules().items()
+            for within, tensor in module.state_dict(keep_vars=True).items()
         }
+        state = self.state_dict(keep_vars=True)
+        return {name: names[id(tensor)] for name, tensor in state.items()}
 
     def encode(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The tensors that the module takes of a batch of raw features."""
@@ -172,6 +172,19 @@ def _resized(given: Tensor, shape: list[int]) -> Tensor:
         index = torch.arange(size) % given.shape[place]
         given = given.index_select(place, index)
     return given
+
+
+class _Tensors(nn.Module):
+    """The parameters and buffers of a module without its parts.
+
+    A tracer must find all tensors, and goes by the names of attributes; the parts of column layers may have names
+    that are no attributes.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._parameters = module._parameters
+        self._buffers = module._buffers
 
 
 class _TracedFeatures(Features):

@@ -23,7 +23,7 @@ from torchest.columns.crossed import CrossedColumn
 from torchest.columns.numeric import NumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
-from torchest.export.encoded import CategoricalIds, Encoded, Numbers, Rows, is_single
+from torchest.export.encoded import CategoricalIds, Encoded, Numbers, is_single
 from torchest.export.onnx_fingerprint import fingerprint_cat64
 from torchest.export.onnx_nodes import FLOAT, INT64, ML, STRING, UINT64, Value, dtype_of
 from torchest.export.onnx_words import Words
@@ -39,13 +39,17 @@ if TYPE_CHECKING:
 # ---- numbers
 
 
-@functools.singledispatch
-def numbers(column: FeatureColumn, graph: ColumnGraph) -> Value:  # noqa: ARG001
+def numbers(column: FeatureColumn, graph: ColumnGraph) -> Value:
     """The numbers of a dense column, float32 [batch, width]."""
+    return graph.once(column, _numbers)
+
+
+@functools.singledispatch
+def _numbers(column: FeatureColumn, graph: ColumnGraph) -> Value:  # noqa: ARG001
     raise _unknown(column)
 
 
-@numbers.register(NumericColumn)
+@_numbers.register(NumericColumn)
 def _numeric(column: NumericColumn, graph: ColumnGraph) -> Value:
     given, dtype = graph.inputs[column.key], dtype_of(graph.raw[column.key].dtype)
     given = graph.op("Reshape", given, graph.constant([-1, column.width]))
@@ -72,13 +76,17 @@ def _filled(column: NumericColumn, graph: ColumnGraph, given: Value, may_miss: b
 # ---- ids
 
 
-@functools.singledispatch
-def ids(column: FeatureColumn, graph: ColumnGraph) -> Value:  # noqa: ARG001
+def ids(column: FeatureColumn, graph: ColumnGraph) -> Value:
     """The ids of a categorical column."""
+    return graph.once(column, _ids)
+
+
+@functools.singledispatch
+def _ids(column: FeatureColumn, graph: ColumnGraph) -> Value:  # noqa: ARG001
     raise _unknown(column)
 
 
-@ids.register(BucketizedColumn)
+@_ids.register(BucketizedColumn)
 def _bucketized(column: BucketizedColumn, graph: ColumnGraph) -> Value:
     given = numbers(column.source_column, graph)
     each = graph.op("Unsqueeze", given, graph.constant([2]))
@@ -92,7 +100,7 @@ def _bucketized(column: BucketizedColumn, graph: ColumnGraph) -> Value:
     return graph.op("Add", buckets, graph.constant(np.arange(width) * (len(column.boundaries) + 1)))
 
 
-@ids.register(IdentityCategoricalColumn)
+@_ids.register(IdentityCategoricalColumn)
 def _identity(column: IdentityCategoricalColumn, graph: ColumnGraph) -> Value:
     given = graph.integers_of(column.key)
     missing = graph.equal(given, -1)
@@ -105,19 +113,19 @@ def _identity(column: IdentityCategoricalColumn, graph: ColumnGraph) -> Value:
     return graph.missing_where(missing, found)
 
 
-@ids.register(HashedCategoricalColumn)
+@_ids.register(HashedCategoricalColumn)
 def _hashed(column: HashedCategoricalColumn, graph: ColumnGraph) -> Value:
     text = graph.text_of(column.key)
     found = graph.buckets(graph.fingerprints(text), column.hash_bucket_size)
     return graph.missing_where(graph.is_empty(text), found)
 
 
-@ids.register(VocabularyListCategoricalColumn)
+@_ids.register(VocabularyListCategoricalColumn)
 def _vocabulary_list(column: VocabularyListCategoricalColumn, graph: ColumnGraph) -> Value:
     return _of_vocabulary(column, column.vocabulary_list, graph)
 
 
-@ids.register(VocabularyFileCategoricalColumn)
+@_ids.register(VocabularyFileCategoricalColumn)
 def _vocabulary_file(column: VocabularyFileCategoricalColumn, graph: ColumnGraph) -> Value:
     return _of_vocabulary(column, column.words(), graph)
 
@@ -161,7 +169,7 @@ def _lookup_keys(words: Sequence[Any], textual: bool) -> Iterator[tuple[str | in
             continue
 
 
-@ids.register(CrossedColumn)
+@_ids.register(CrossedColumn)
 def _crossed(column: CrossedColumn, graph: ColumnGraph) -> Value:
     # as in Python: features that are no lists come last
     keys = sorted(column.leaves, key=lambda key: isinstance(key, str) and not graph.raw[key].ragged)
@@ -219,7 +227,7 @@ def _combined(
     return Words(graph, graph.op("Flatten", combined, axis=1)), graph.op("Flatten", both, axis=1)
 
 
-@ids.register(WeightedCategoricalColumn)
+@_ids.register(WeightedCategoricalColumn)
 def _weighted(column: WeightedCategoricalColumn, graph: ColumnGraph) -> Value:
     return ids(column.categorical_column, graph)
 
@@ -247,12 +255,6 @@ def _unknown(column: FeatureColumn) -> ValueError:
 def tensors(given: Encoded, graph: ColumnGraph) -> list[Value]:  # noqa: ARG001
     """The tensors that a model takes of a column or feature."""
     raise TypeError(type(given))
-
-
-@tensors.register(Rows)
-def _of_rows(given: Rows, graph: ColumnGraph) -> list[Value]:
-    count = graph.op("Shape", graph.inputs[given.source], end=1)
-    return [graph.op("Expand", graph.constant(np.array([0]), INT64), count)]
 
 
 @tensors.register(Numbers)

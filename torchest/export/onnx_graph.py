@@ -24,8 +24,9 @@ from torchest.export.onnx_nodes import (
 from torchest.export.onnx_traced import inlined, of_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from torchest.columns.base import FeatureColumn
     from torchest.columns.numeric import NumericColumn
     from torchest.export.raw_features import RawFeature
 
@@ -45,6 +46,7 @@ class ColumnGraph(Nodes):
         self.raw = raw
         self._normalized: list[tuple[NumericColumn, Value, Value]] = []
         self._more_initializers: list[Value] = []
+        self._made: dict[FeatureColumn, Value] = {}
         self._refused: list[Value] = []
         self._hashed: dict[Value, Value] = {}
         self._texts: dict[str, Value] = {}
@@ -52,6 +54,14 @@ class ColumnGraph(Nodes):
         for feature in raw.values():
             rest = [f"values of {feature.key}" if size is None else size for size in feature.shape]
             self.input(feature.key, dtype_of(feature.dtype), ["batch", *rest])
+
+    def once(
+        self, column: FeatureColumn, make: Callable[[FeatureColumn, ColumnGraph], Value]
+    ) -> Value:
+        """What is made of a column, by the nodes that are there already if it was asked for before."""
+        if column not in self._made:
+            self._made[column] = make(column, self)
+        return self._made[column]
 
     # ---- raw features
 
@@ -97,7 +107,7 @@ class ColumnGraph(Nodes):
         """What the normalizer_fn of a column makes of its numbers, float32 [rows, width]."""
         promise = ir.Value(name="a promise", type=ir.TensorType(FLOAT))
         self._normalized.append((column, filled, promise))
-        return promise
+        return self.op("Identity", promise)  # a promise itself is not to leave the graph
 
     # ---- text
 

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from torchest.export.encoded import SequenceIds, SequenceNumbers
 from torchest.export.onnx_columns import tensors
 from torchest.export.onnx_graph import ColumnGraph
 from torchest.export.onnx_nodes import INT64, IR_VERSION, OPSETS, STRING, Nodes, Value, dtype_of
+from torchest.export.onnx_sequences import sequence_tensors
 from torchest.export.onnx_traced import inlined, of_program
 from torchest.version import __version__
 
 if TYPE_CHECKING:
+    from torchest.export.encoded import Encoded
     from torchest.export.forward import Forward, Output
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
@@ -43,7 +46,7 @@ def onnx_model(forward: Forward) -> ir.Model:
     """
     _check_names(forward)
     columns = ColumnGraph(forward.raw)
-    given = [value for encoded in forward.inputs for value in tensors(encoded, columns)]
+    given = _encoded(forward.inputs, columns)
     columns.finish()
     traced = inlined(of_program(forward.program()), given, "model.", forward.original_names)
     answers = Nodes("answers.")
@@ -76,6 +79,16 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
              for value in model.graph.initializers.values()]  # fmt: skip
     beside = f"{os.path.basename(path)}.data" if sum(sizes) > _LARGEST_FILE else None
     ir.save(model, path, external_data=beside)
+
+
+def _encoded(inputs: list[Encoded], graph: ColumnGraph) -> list[Value]:
+    """The tensors that the module takes, in order."""
+    sequences = [given for given in inputs if isinstance(given, SequenceIds | SequenceNumbers)]
+    made: dict[Encoded, list[Value]] = dict(
+        zip(sequences, sequence_tensors(sequences, graph), strict=True)
+    )
+    made |= {given: tensors(given, graph) for given in inputs if given not in made}
+    return [value for given in inputs for value in made[given]]
 
 
 def _check_names(forward: Forward) -> None:

@@ -87,10 +87,9 @@ class Nodes:
         self, kind: str, *inputs: Value | None, outputs: int, domain: str = "", **attributes: Any
     ) -> list[Value]:
         """A node of several outputs, which it returns."""
-        name = f"{self._prefix}{kind}_{len(self.list)}"
-        node = ir.node(kind, inputs, attributes, domain=domain, num_outputs=outputs, name=name)
+        node = ir.node(kind, inputs, attributes, domain=domain, num_outputs=outputs)
         for value in node.outputs:
-            value.name = f"{name}_{value.index()}"
+            value.name = f"{self._prefix}{kind}_{len(self.list)}_{value.index()}"
         self.list.append(node)
         return list(node.outputs)
 
@@ -149,7 +148,9 @@ class Nodes:
 
     def cast(self, value: Value, dtype: ir.DataType) -> Value:
         """The numbers in another dtype, or as text."""
-        return self.op("Cast", value, to=dtype)
+        cast = self.op("Cast", value, to=dtype)
+        cast.type = ir.TensorType(dtype)
+        return cast
 
     def where(self, condition: Value, value: Value, other: Value) -> Value:
         """The value where the condition holds, the other elsewhere."""

@@ -60,6 +60,7 @@ def inlined(
     for value in initializers:
         value.name = names.get(str(value.name), f"{prefix}{value.name}")
     for node in nodes:
+        node.name = None  # names of nodes must differ, too
         for value in node.outputs:
             value.name = f"{prefix}{value.name}"
     return Traced(nodes, initializers, outputs)

@@ -1,0 +1,124 @@
+"""The nodes of sequence columns: matrices of as many steps as the longest sequence of a batch has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torchest.columns.cells import MISSING
+from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
+from torchest.export.encoded import SequenceIds, SequenceNumbers
+from torchest.export.onnx_columns import ids
+from torchest.export.onnx_nodes import FLOAT, INT64, Value, dtype_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torchest.export.onnx_graph import ColumnGraph
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The steps of a column, of which there may be more than the longest sequence of the batch has.
+
+    Attributes:
+        lengths: The number of steps of each row, int64 [batch].
+        cut: Makes the tensor for a number of steps.
+    """
+
+    lengths: Value
+    cut: Callable[[Value], Value]
+
+
+def sequence_tensors(
+    given: Sequence[SequenceIds | SequenceNumbers], graph: ColumnGraph
+) -> list[list[Value]]:
+    """The tensors that a model takes of sequence columns, all of the same number of steps."""
+    if not given:
+        return []
+    found = [_sequences(each, graph) for each in given]
+    lengths = graph.op("Concat", graph.constant([0]), *(each.lengths for each in found), axis=0)
+    longest = graph.op("ReduceMax", lengths, keepdims=1)
+    return [[each.cut(longest), each.lengths] for each in found]
+
+
+def _sequences(given: SequenceIds | SequenceNumbers, graph: ColumnGraph) -> Sequences:
+    if isinstance(given, SequenceIds):
+        assert isinstance(given.source, SequenceCategoricalColumn)
+        return _of_ids(given.source, graph)
+    assert isinstance(given.source, SequenceNumericColumn)
+    return _of_numbers(given.source, graph)
+
+
+def _of_ids(column: SequenceCategoricalColumn, graph: ColumnGraph) -> Sequences:
+    found = ids(column.categorical_column, graph)
+    if all(graph.raw[key].is_single for key in column.feature_keys):
+        found = graph.op("Unsqueeze", found, graph.constant([1]))
+    lengths = _up_to_last(graph.negation(graph.equal(found, MISSING)), graph)
+    shown = graph.op("Max", found, graph.constant(-1))
+    return Sequences(lengths, lambda steps: _fitted(shown, steps, graph.constant(-1), graph))
+
+
+def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
+    _check_padding(column, graph)
+    seen = dtype_of(column.of_one_step.seen_dtype)
+    given = graph.cast(graph.op("Flatten", graph.inputs[column.key], axis=1), seen)
+    there = graph.negation(graph.op("IsNaN", given))
+    counts = _up_to_last(there, graph)
+    within = _before(counts, given, graph)
+    graph.refuse(graph.op("And", within, graph.negation(there)))
+    default = graph.constant(column.default_value, seen)
+    filled = graph.where(graph.op("And", within, there), given, default)
+    width = graph.constant([column.width])
+    less_one = graph.op("Sub", graph.op("Add", counts, width), graph.constant([1]))
+    lengths = graph.op("Div", less_one, width)
+
+    def cut(steps: Value) -> Value:
+        flat = _fitted(filled, graph.op("Mul", steps, width), default, graph)
+        rows = graph.op("Shape", flat, start=0, end=1)
+        shape = graph.op("Concat", rows, steps, width, axis=0)
+        if column.normalizer_fn is None:
+            return graph.op("Reshape", graph.cast(flat, FLOAT), shape, allowzero=1)
+        by_step = graph.op("Reshape", flat, graph.constant([-1, column.width]))
+        normalized = graph.in_shape_of(graph.normalized(column.of_one_step, by_step), flat)
+        padding = graph.constant(column.default_value, FLOAT)
+        numbers = graph.where(_before(counts, flat, graph), normalized, padding)
+        return graph.op("Reshape", numbers, shape, allowzero=1)
+
+    return Sequences(lengths, cut)
+
+
+def _check_padding(column: SequenceNumericColumn, graph: ColumnGraph) -> None:
+    raw = graph.raw[column.key]
+    if raw.ragged and not dtype_of(raw.dtype).is_floating_point():
+        raise ValueError(
+            f"Column {column.name!r} reads lists of integers, which cannot be filled up to a matrix in ONNX, as no "
+            "integer is missing: export with a batch in which they are floats."
+        )
+
+
+def _before(counts: Value, matrix: Value, graph: ColumnGraph) -> Value:
+    """Which places of a matrix [batch, n] are among the first so many of their row."""
+    size = graph.op("Squeeze", graph.op("Shape", matrix, start=1, end=2), graph.constant([0]))
+    places = graph.op("Range", graph.constant(0), size, graph.constant(1))
+    return graph.op("Less", places, graph.op("Unsqueeze", counts, graph.constant([1])))
+
+
+def _up_to_last(there: Value, graph: ColumnGraph) -> Value:
+    """How many places each row has up to the last that is there, int64 [batch]."""
+    size = graph.op("Squeeze", graph.op("Shape", there, start=1, end=2), graph.constant([0]))
+    numbers = graph.op(
+        "Range", graph.constant(1), graph.op("Add", size, graph.constant(1)), graph.constant(1)
+    )
+    counted = graph.cast(there, INT64)
+    ends = graph.op("Mul", numbers, counted)
+    none = graph.op("Pad", ends, graph.constant([0, 1, 0, 0]))  # of no places there is no maximum
+    return graph.op("ReduceMax", none, graph.constant([1]), keepdims=0)
+
+
+def _fitted(matrix: Value, size: Value, fill: Value, graph: ColumnGraph) -> Value:
+    """A matrix [batch, n] with a number of places in each row: cut off, or filled up."""
+    none = graph.constant([0])
+    pads = graph.op("Concat", none, none, none, size, axis=0)
+    wide = graph.op("Pad", matrix, pads, fill)
+    return graph.op("Slice", wide, none, size, graph.constant([1]))
