@@ -11,6 +11,7 @@ from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.host_copies import to_device
 from torchest.inputs.background import in_background
+from torchest.inputs.reading import Reading
 from torchest.inputs.source import batches as source_batches
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ class Feed:
     """The batches that an input_fn gives.
 
     Args:
-        source: What the input_fn returned.
+        source: What the input_fn returned, or a `Reading` of it.
         device: Where numbers go. Strings stay on the host.
     """
 
     def __init__(self, source: Any, device: torch.device) -> None:
         self._device = device
-        self._source = source_batches(source)
+        self._reading = source if isinstance(source, Reading) else None
+        self._source = source.batches() if isinstance(source, Reading) else source_batches(source)
         self._first: tuple[Any, Any] | None = None
         self._ahead: Iterator[tuple[Any, Any]] | None = None
 
@@ -52,12 +54,20 @@ class Feed:
         if first is None:
             return
         yield first
+        self._forget(1)
         used = first[0].usage.copy() if isinstance(first[0], Features) else None
         others = itertools.islice(self._source, None if count is None else count - 1)
         self._ahead = in_background(
             (self._on_device(features, labels, used) for features, labels in others), _AHEAD
         )
-        yield from self._ahead
+        for number, batch in enumerate(self._ahead, 2):
+            yield batch
+            self._forget(number)
+
+    def _forget(self, count: int) -> None:
+        """The batch of this number has been used, and the next one is asked for."""
+        if self._reading is not None:
+            self._reading.forget(count - 1)  # a step may be asked for ahead of the one before it
 
     def close(self) -> None:
         """Ends what runs in the background."""

@@ -75,7 +75,7 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
         return parsed if label_key is None else (parsed, parsed.pop(label_key))
 
     files = matching_files(file_pattern)
-    order = seeds.entropy(shuffle_seed) if shuffle else None
+    order = seeds.entropy(shuffle_seed)
     data = Dataset(
         _Records(files, None, shuffle, order, reader or TFRecordDataset, tuple(reader_args or ()))
     )

@@ -64,6 +64,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self._selection)
 
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._layout.names)
+
     def slice(self, start: int, stop: int) -> Rows:
         """The elements start…stop − 1."""
         return Rows(self._columns, self._layout, self._selection[start:stop])

@@ -112,7 +112,7 @@ def make_csv_dataset(  # noqa: PLR0913
         columns = inferred(blocks, selected, num_rows_for_inference)
     else:
         columns = declared(selected, column_defaults)
-    order = seeds.entropy(shuffle_seed) if shuffle else None
+    order = seeds.entropy(shuffle_seed)
     rows = _CsvRows(files, label_name, shuffle, order, dialect, names, columns)
     return batches(
         rows, batch_size, num_epochs, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
@@ -128,18 +128,32 @@ class _CsvRows(FileRows):
     columns: tuple[Column, ...]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """Blocks as they are read; what is skipped is read too, as rows have no fixed length."""
-        return drop(self._read(epoch), skip)
+        """Blocks as they are read; skipped rows are read too, as rows have no fixed length, but not converted."""
+        if (
+            self.dialect.ignore_errors
+        ):  # which rows there are is known when they have been converted
+            return drop(self._read(epoch, 0), skip)
+        return self._read(epoch, skip)
 
     def cardinality(self) -> None:
         """Unknown."""
         return
 
-    def _read(self, epoch: Epoch) -> Iterator[Chunk]:
+    def description(self) -> dict[str, Any]:
+        """Also the columns with their types."""
+        columns = [[column.name, column.type] for column in self.columns]
+        return {**super().description(), "columns": columns}
+
+    def _read(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         wanted = [column.name for column in self.columns]
         for path in self.in_order(epoch):
             for first_row, texts in text_blocks(path, self.dialect, self.names, wanted):
-                yield from self._converted(path, first_row, texts)
+                rows = len(texts[wanted[0]])
+                if skip >= rows:
+                    skip -= rows
+                    continue
+                yield from drop(self._converted(path, first_row, texts), skip)
+                skip = 0
 
     def _converted(self, path: str, first_row: int, texts: Any) -> Iterator[Chunk]:
         columns: dict[str, Any] = {}

@@ -109,15 +109,13 @@ class Dataset:
         Args:
             buffer_size: The number of elements to draw from.
             seed: The same seed gives the same orders in every run, whatever the blocks in which the data
-                comes. By default each pass has an order that never comes again, unless a seed was set for
-                all, as the estimator does.
+                comes. By default it is drawn now, unless a seed was set for all, as the estimator does.
             reshuffle_each_iteration: Whether each pass has another order than the one before.
         """
-        entropy = seeds.entropy(seed)
-        if entropy is None and not reshuffle_each_iteration:
-            entropy = seeds.fresh()
         size = _at_least(1, "buffer_size", buffer_size)
-        return Dataset(stages.Shuffle(self._stage, size, entropy, reshuffle_each_iteration))
+        return Dataset(
+            stages.Shuffle(self._stage, size, seeds.entropy(seed), reshuffle_each_iteration)
+        )
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Several passes one after the other; endless with None or −1."""
@@ -188,12 +186,12 @@ class Dataset:
     def __iter__(self) -> Iterator[Any]:
         return self._elements(next(self._iterations), 0)
 
-    def iterate(self, skip: int = 0) -> Iterator[Any]:
-        """The elements that the first iteration of this dataset gives, without the first `skip`.
+    def iterate(self, skip: int = 0, iteration: int = 0) -> Iterator[Any]:
+        """The elements that the first iteration of this dataset gives, or a later one, without the first `skip`.
 
         Skipped batches are not put together, and functions given to `map` are not called for them.
         """
-        return self._elements(0, _at_least(0, "skip", skip))
+        return self._elements(iteration, _at_least(0, "skip", skip))
 
     def _elements(self, iteration: int, skip: int) -> Iterator[Any]:
         for chunk in self._stage.chunks((iteration,), skip):

@@ -76,7 +76,7 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
     names = _unique(files[0], schema.names)
     selected = selected_columns(names, select_columns, label_name)
     types = {name: schema.field(name).type for name in selected}
-    order = seeds.entropy(shuffle_seed) if shuffle else None
+    order = seeds.entropy(shuffle_seed)
     return batches(
         _ParquetRows(files, label_name, shuffle, order, types),
         batch_size,

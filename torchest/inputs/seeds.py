@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,24 +38,20 @@ def default_seed(seed: int | None) -> Iterator[None]:
         _current.reset(token)
 
 
-def entropy(seed: int | None) -> tuple[int, ...] | None:
-    """What a random stage draws from: its own seed, the default seed, or None for a fresh one each time."""
+def entropy(seed: int | None) -> tuple[int, ...]:
+    """What a random stage draws from: its own seed, the default seed, or a fresh one that never comes again."""
     if seed is not None:
         return (_unsigned(seed),)
     current = _current.get()
-    return None if current is None else (_unsigned(current[0]), next(current[1]))
+    if current is not None:
+        return (_unsigned(current[0]), next(current[1]))
+    drawn: Any = np.random.SeedSequence().entropy
+    return (int(drawn),)
 
 
-def fresh() -> tuple[int, ...]:
-    """Entropy from the operating system."""
-    drawn = np.random.SeedSequence().entropy
-    return (int(drawn),)  # type: ignore[arg-type]
-
-
-def generator(source: tuple[int, ...] | None, epoch: tuple[int, ...]) -> np.random.Generator:
-    """A generator of its own: a function of the entropy and of the epoch, or fresh without entropy."""
-    sequence = np.random.SeedSequence(source, spawn_key=epoch if source is not None else ())
-    return np.random.Generator(np.random.PCG64(sequence))
+def generator(source: tuple[int, ...], epoch: tuple[int, ...]) -> np.random.Generator:
+    """A generator of its own: a function of the entropy and of the epoch."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(source, spawn_key=epoch)))
 
 
 def _unsigned(seed: int) -> int:

@@ -63,7 +63,7 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
         TypeError: The source, or one of its elements, is not understood.
         ValueError: The elements are single rows.
     """
-    if _is_one_batch(source):
+    if is_one_batch(source):
         batch = _as_batch(source)
         return iter(()) if _has_no_rows(batch[0]) else _repeated(batch)
     if (
@@ -81,7 +81,14 @@ def is_endless(source: Any) -> bool:
     """Whether the batches of the source are known never to end."""
     if isinstance(source, Dataset):
         return source.cardinality() == math.inf
-    return _is_one_batch(source)
+    return is_one_batch(source)
+
+
+def is_one_batch(source: Any) -> bool:
+    """Whether the source is one batch, which is repeated."""
+    if isinstance(source, tuple):
+        return len(source) == 2 and _is_features(source[0])
+    return _is_features(source)
 
 
 def _has_no_rows(features: Any) -> bool:
@@ -101,12 +108,6 @@ def _repeated(batch: tuple[Any, Any]) -> Iterator[tuple[Any, Any]]:
 def _each(source: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     for element in source:
         yield _as_batch(element)
-
-
-def _is_one_batch(source: Any) -> bool:
-    if isinstance(source, tuple):
-        return len(source) == 2 and _is_features(source[0])
-    return _is_features(source)
 
 
 def _is_features(value: Any) -> bool:

@@ -40,6 +40,16 @@ class Stage(ABC):
     def cardinality(self) -> int | float | None:
         """The number of elements; math.inf if endless, None if unknown."""
 
+    def description(self) -> dict[str, Any]:
+        """What the elements depend on, as JSON values, but for seeds, functions and other stages."""
+        fields = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        values = {name: getattr(self, name) for name in fields}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is None or isinstance(value, (bool, int, str))
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class Table(Stage):
@@ -54,6 +64,10 @@ class Table(Stage):
     def cardinality(self) -> int:
         """The number of rows."""
         return len(self.rows)
+
+    def description(self) -> dict[str, Any]:
+        """The number of rows and the names of the columns."""
+        return {"rows": len(self.rows), "columns": self.rows.names()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +156,7 @@ class Shuffle(Through):
     """Each element drawn uniformly from a buffer, which is then filled up from upstream."""
 
     buffer_size: int
-    entropy: tuple[int, ...] | None
+    entropy: tuple[int, ...]
     every_epoch: bool
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
@@ -151,15 +165,25 @@ class Shuffle(Through):
         return drop(_shuffled(self.upstream.chunks(epoch, 0), self.buffer_size, random), skip)
 
 
+class Counted:
+    """How many elements a pass has; None until one has been counted."""
+
+    def __init__(self, number: int | None = None) -> None:
+        self.number = number
+
+
 @dataclasses.dataclass(frozen=True)
 class Repeat(Through):
     """Several passes, or endless ones with count None."""
 
     count: int | None
+    each: Counted = dataclasses.field(default_factory=Counted, compare=False)
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """Pass after pass; a pass without elements is the last."""
         each = self.upstream.cardinality()
+        if each is None:
+            each = self.each.number
         if isinstance(each, int) and each > 0:
             first, skip = divmod(skip, each)
             return self._passes(epoch, first, skip)
@@ -178,11 +202,13 @@ class Repeat(Through):
         for index in itertools.count(first):
             if self.count is not None and index >= self.count:
                 return
-            empty = True
+            number = 0
             for chunk in self.upstream.chunks((*epoch, index), skip):
-                empty = False
+                number += len(chunk)
                 yield chunk
-            if empty:
+            if number:
+                self.each.number = number + skip
+            elif not skip:
                 return
             skip = 0
 
@@ -287,6 +313,10 @@ class Shard(Through):
                 yield chunk.take(np.arange(first, len(chunk), self.shards))
             first = (first - len(chunk)) % self.shards if first < len(chunk) else first - len(chunk)
 
+    def description(self) -> dict[str, Any]:
+        """The number of shards; each process has a shard of its own."""
+        return {"shards": self.shards}
+
     def cardinality(self) -> int | float | None:
         """Upstream's by the shards; the first shards get the remainder."""
         each = self.upstream.cardinality()
@@ -338,7 +368,8 @@ class Cache(Through):
 
     def _first_pass(self, epoch: Epoch) -> Iterator[Chunk]:
         seen: list[Chunk] = []
-        for given in self.upstream.chunks(epoch, 0):
+        # whichever pass is the first to be complete: all give the same elements in the same order
+        for given in self.upstream.chunks((0,) * len(epoch), 0):
             chunk = given
             if isinstance(chunk, Elements):
                 # They are handed out again in each pass, so that nobody may write to them.

@@ -11,6 +11,7 @@ from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Rows
 from torchest.inputs.dataset import Dataset
+from torchest.inputs.file_identity import identity
 from torchest.inputs.stages import Epoch, Stage
 
 if TYPE_CHECKING:
@@ -82,7 +83,11 @@ class FileRows(Stage):
     files: tuple[str, ...]
     label: str | None
     shuffle_files: bool
-    entropy: tuple[int, ...] | None
+    entropy: tuple[int, ...]
+
+    def description(self) -> dict[str, Any]:
+        """The label, and what tells the files from others."""
+        return {**super().description(), "files": [identity(path) for path in self.files]}
 
     def in_order(self, epoch: Epoch) -> list[str]:
         """The files in the order of an epoch."""

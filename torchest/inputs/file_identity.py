@@ -1,0 +1,31 @@
+"""What tells a data file from another one of its name, wherever it lies: its size, and samples of its bytes."""
+
+from __future__ import annotations
+
+import os
+import zlib
+
+_SAMPLES = 16
+_SAMPLE = 1 << 14  # bytes; files of up to _SAMPLES · _SAMPLE are summed up in full
+
+
+def identity(path: str) -> list[str | int]:
+    """The name, the size, and a checksum of parts of a file, the first and the last among them.
+
+    Not the time of its last change, which another one has who copies the file.
+    """
+    size = os.path.getsize(path)
+    sum_so_far = 0
+    with open(path, "rb") as file:
+        for start in _starts(size):
+            file.seek(start)
+            sum_so_far = zlib.crc32(file.read(_SAMPLE), sum_so_far)
+    return [os.path.basename(path), size, f"{sum_so_far:08x}"]
+
+
+def _starts(size: int) -> list[int]:
+    """Where the parts begin."""
+    if size <= _SAMPLES * _SAMPLE:
+        return list(range(0, size, _SAMPLE))
+    last = size - _SAMPLE
+    return [last * part // (_SAMPLES - 1) for part in range(_SAMPLES)]
