@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 RANKS = {
     0: (
         "arguments arrays checksums errors files host_copies indexed_strings keys nested_state "
-        "tensorflow_names version"
+        "random_state tensorflow_names version"
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "
@@ -21,7 +21,8 @@ RANKS = {
     ),
     2: "columns.layers columns.table columns.table_groups heads models",
     3: "feed model_fn object_state run_config scope warm_slots warm_start",
-    4: "hooks.base hooks.fetches hooks.timer loop prediction running_model step_values train_step",
+    4: "hooks.base hooks.fetches hooks.timer loop prediction running_model step_values "
+    "termination train_step training_run",
     5: "evaluation export hooks run_specs training warm_model",
     6: "estimator",
     7: "canned evaluator experimental extenders module_estimator train_evaluate",

@@ -17,6 +17,7 @@ or written.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import time
@@ -36,7 +37,7 @@ from torchest.checkpoint_index import (
 )
 from torchest.checksums import damaged_file, write_checksums
 from torchest.errors import DamagedCheckpointError, suggest
-from torchest.nested_state import with_tensors
+from torchest.nested_state import tensors_in, with_tensors, without_tensors
 
 if TYPE_CHECKING:
     import os
@@ -70,6 +71,14 @@ class Contents:
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
     training: Mapping[str, Tensor] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_training(self, state: Mapping[str, Any]) -> Contents:
+        """With the state of a training, in nested dicts, lists, tensors and JSON values."""
+        return dataclasses.replace(
+            self,
+            training=tensors_in(state, "training"),
+            state={**self.state, "training": without_tensors(state)},
+        )
 
 
 class Checkpoint:
@@ -128,9 +137,13 @@ class Checkpoint:
         """Optimizer slots by name, on the CPU."""
         return self._tensors(_OPTIMIZER)
 
-    def training(self) -> dict[str, Tensor]:
-        """What only a training needs that goes on, by name, on the CPU."""
-        return self._tensors(_TRAINING)
+    def training(self) -> dict[str, Any] | None:
+        """What only a training needs that goes on, as `Contents.with_training` was given it; None if it was not."""
+        state = self.state.get("training")
+        if state is None:
+            return None
+        found: dict[str, Any] = with_tensors(state, "training", self._tensors(_TRAINING))
+        return found
 
     def module(self, name: str) -> dict[str, Any]:
         """The state_dict of an object that model_fn made with `get_or_create(name, ...)`.

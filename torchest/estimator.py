@@ -35,10 +35,12 @@ from torchest.inputs.source import call_input_fn
 from torchest.keys import ModeKeys
 from torchest.model_fn import ModelFn
 from torchest.prediction import examples, run_prediction
+from torchest.random_state import kept_random_state
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
 from torchest.scope import evaluating
 from torchest.training import run_training
+from torchest.training_run import TrainingRun
 from torchest.warm_model import WarmModel
 from torchest.warm_start_settings import settings_of
 
@@ -175,14 +177,23 @@ class Estimator:
         last_step = max_steps if steps is None else start + steps
         if last_step is not None and start >= last_step:
             _log.info("Skipping training since max_steps has already saved.")
-            _log.info("%s is at step %d, max_steps=%d.", self.model_dir, start, last_step)
+            _log.info(
+                "No steps made: %s is at step %d, max_steps=%d.", self.model_dir, start, last_step
+            )
             return self
         self._tell_of_warm_start(checkpoint)
+        run = TrainingRun(self.model_dir, checkpoint, self._strategy)
         self._seed()
-        with self._feed(input_fn, ModeKeys.TRAIN, self._strategy) as feed:
+        with self._feed(input_fn, ModeKeys.TRAIN, self._strategy, run.read) as feed:
             model = self._new_model(self._strategy, training=True)
-            first = _checked_first(self._strategy.first(feed.first()), ModeKeys.TRAIN)
-            own = model.create(*first, ModeKeys.TRAIN, checkpoint)
+            first = self._strategy.first(feed.first())
+            if first is None and run.goes_on:
+                _log.info(
+                    "No steps made: the training that was interrupted had used all of its input."
+                )
+                run.end()
+                return self
+            own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
             chief_hooks = own.training_chief if self._strategy.is_chief else ()
             with self._strategy.alone():
@@ -195,7 +206,9 @@ class Estimator:
                     [*hooks, *chief_hooks, *own.training],
                     listeners,
                     last_step,
+                    run,
                 )
+        run.end()
         self._strategy.barrier()  # the last checkpoint is there for all
         return self
 
@@ -336,7 +349,11 @@ class Estimator:
     ) -> dict[str, Any]:
         strategy = self._eval_strategy.now()
         path = None if checkpoint is None else checkpoint.path
-        with held(path), self._feed(input_fn, ModeKeys.EVAL, strategy) as feed:
+        with (
+            held(path),
+            kept_random_state(strategy.device),  # an iterator of a DataLoader draws
+            self._feed(input_fn, ModeKeys.EVAL, strategy) as feed,
+        ):
             first = _checked_first(strategy.first(feed.first()), ModeKeys.EVAL)
             own = model.create(*first, ModeKeys.EVAL, checkpoint)
             if checkpoint is None:
@@ -393,7 +410,13 @@ class Estimator:
         self._may_warm_start = False
 
     @contextlib.contextmanager
-    def _feed(self, input_fn: Callable[..., Any], mode: str, strategy: Strategy) -> Iterator[Feed]:
+    def _feed(
+        self,
+        input_fn: Callable[..., Any],
+        mode: str,
+        strategy: Strategy,
+        read: Callable[[Any], Any] = lambda source: source,
+    ) -> Iterator[Feed]:
         seed = self._config.tf_random_seed
         if mode != ModeKeys.PREDICT:  # a process predicts when its caller asks, without the others
             seed = strategy.seed(seed)
@@ -405,7 +428,7 @@ class Estimator:
                 config=self._config,
                 input_context=strategy.input_context,
             )
-        with contextlib.closing(Feed(source, strategy.device)) as feed:
+        with contextlib.closing(Feed(read(source), strategy.device)) as feed:
             yield feed
 
     def _seed(self) -> None:

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from torchest.errors import suggest
+from torchest.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -171,25 +172,25 @@ class _Creation:
 
     def __init__(self, device: torch.device, *, keeps_random_numbers: bool) -> None:
         self._device = device
-        self._factories = self._before = _random_state(device)
+        self._factories = self._before = random_state(device)
         self._keeps_random_numbers = keeps_random_numbers
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
     @contextlib.contextmanager
     def factory_running(self) -> Iterator[None]:
-        outside = _random_state(self._device)
-        _set_random_state(self._device, self._factories)
+        outside = random_state(self._device)
+        set_random_state(self._device, self._factories)
         try:
             yield
         finally:
-            self._factories = _random_state(self._device)
-            _set_random_state(self._device, outside)
+            self._factories = random_state(self._device)
+            set_random_state(self._device, outside)
 
     def watch(self, module: nn.Module) -> None:
         self._buffers.extend((buffer, buffer.clone()) for buffer in module.buffers())
 
     def undo_effects(self) -> None:
-        _set_random_state(
+        set_random_state(
             self._device, self._factories if self._keeps_random_numbers else self._before
         )
         with torch.no_grad():
@@ -207,17 +208,6 @@ def _move(module: nn.Module, device: torch.device) -> None:
     for (owner, own_name), *sharing in places.values():
         for part, name in sharing:
             setattr(part, name, getattr(owner, own_name))
-
-
-def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return torch.get_rng_state(), on_device
-
-
-def _set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1] is not None:
-        torch.cuda.set_rng_state(state[1], device)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.keys import ModeKeys
 from torchest.loop import run_steps
 from torchest.summary import SummaryWriter
+from torchest.termination import Termination
 from torchest.train_step import TrainStep
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torchest.hooks.checkpoint_saver import CheckpointSaverListener
     from torchest.run_config import RunConfig
     from torchest.running_model import RunningModel
+    from torchest.training_run import TrainingRun
 
 _log = logging.getLogger("torchest")
 
@@ -40,6 +42,7 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
     hooks: Sequence[SessionRunHook],
     listeners: Sequence[CheckpointSaverListener],
     last_step: int | None,
+    run: TrainingRun,
 ) -> None:
     """Trains a model that has been made and restored.
 
@@ -52,6 +55,7 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         hooks: The user's.
         listeners: Called around each checkpoint.
         last_step: The global step to end at; None ends with the input.
+        run: What this is a part of, or all of.
     """
     step = TrainStep(model, strategy, session)
     every_steps = config.log_step_count_steps
@@ -68,8 +72,14 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         spec = None
         count = None if last_step is None else last_step - session.global_step
         batches = strategy.batches(feed.batches(count), ModeKeys.TRAIN)
+        saves = any(isinstance(hook, CheckpointSaverHook) for hook in all_hooks)
+        run.begin(session, [*hooks, *listeners], is_saved=saves)
+        termination = opened.enter_context(Termination(session.request_stop))
         for spec in run_steps(batches, step, session, all_hooks, batches.stopped):  # noqa: B007
             pass
+    if termination.requested:
+        _log.warning("SIGTERM: training has ended after step %d.", session.global_step)
+        termination.end_process()
     if spec is not None:
         _log.info("Loss for final step: %s.", session.run("loss"))
 

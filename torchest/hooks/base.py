@@ -23,6 +23,8 @@ from torchest.keys import MetricKeys
 from torchest.step_values import GRADIENT_NORM, learning_rates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torchest.checkpoint import Contents
     from torchest.object_state import ObjectState
     from torchest.scope import Scope
@@ -69,6 +71,7 @@ class Session:
     Attributes:
         global_step: How many steps the model has been trained for.
         values: Values of the last step by name.
+        training_state: Gives what, besides the model, a training needs that goes on in another process.
         wanted: The names that hooks asked for before the step; what is costly is computed for these only.
     """
 
@@ -76,6 +79,7 @@ class Session:
         self.global_step = global_step
         self.values: Mapping[str, Any] = {}
         self.wanted: frozenset[str] = frozenset()
+        self.training_state: Callable[[], Mapping[str, Any]] | None = None
         self._scope = scope
         self._state = state
         self._stop_requested = False
@@ -109,7 +113,10 @@ class Session:
 
     def contents(self) -> Contents:
         """What a checkpoint of the running model holds."""
-        return self._state.contents()
+        contents = self._state.contents()
+        if self.training_state is None:
+            return contents
+        return contents.with_training(self.training_state())
 
     def should_stop(self) -> bool:
         """Whether a hook asked for the loop to end."""

@@ -205,14 +205,14 @@ def _shown(value: Any, other: Any) -> str:
 
 def _replaced(stage: Stage, change: Callable[[Stage], Stage]) -> Stage:
     """A copy of the stages, each as `change` gives it; called from the last one on."""
-    changed: Any = change(stage)
-    if isinstance(stage, Through):
-        changed = dataclasses.replace(changed, upstream=_replaced(stage.upstream, change))
-    return changed  # type: ignore[no-any-return]
+    changed = change(stage)
+    if isinstance(changed, Through):
+        changed = dataclasses.replace(changed, upstream=_replaced(changed.upstream, change))
+    return changed
 
 
 def _seed_setter(seeds: Iterator[list[int]]) -> Callable[[Stage], Stage]:
-    def change(stage: Any) -> Stage:
+    def change(stage: Any) -> Any:
         if not hasattr(stage, "entropy"):
             return stage
         return dataclasses.replace(stage, entropy=tuple(next(seeds)))
@@ -221,9 +221,9 @@ def _seed_setter(seeds: Iterator[list[int]]) -> Callable[[Stage], Stage]:
 
 
 def _length_setter(lengths: Iterator[int | None]) -> Callable[[Stage], Stage]:
-    def change(stage: Any) -> Stage:
+    def change(stage: Any) -> Any:
         if isinstance(stage, Repeat):
             return dataclasses.replace(stage, each=Counted(next(lengths)))
-        return stage  # type: ignore[no-any-return]
+        return stage
 
     return change

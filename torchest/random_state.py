@@ -1,0 +1,47 @@
+"""The state of torch's random numbers: on the CPU, and on the device that a model runs on."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state, by the kind of device."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
+    """Goes on from a state; what it does not have of the device stays as it is."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def set_random_state_of_rank(device: torch.device, state: Mapping[str, Tensor], rank: int) -> None:
+    """As `set_random_state` in the chief; other processes draw other numbers than it, the same ones each time."""
+    if rank == 0:
+        set_random_state(device, state)
+    else:
+        torch.manual_seed(zlib.crc32(state["cpu"].numpy().tobytes()) + rank)
+
+
+@contextlib.contextmanager
+def kept_random_state(device: torch.device) -> Iterator[None]:
+    """What is drawn inside is given back at the end."""
+    state = random_state(device)
+    try:
+        yield
+    finally:
+        set_random_state(device, state)

@@ -1,0 +1,135 @@
+"""A run of training, over all calls of `train` that it takes until one of them returns.
+
+A run that was interrupted, by a kill, an exception or SIGTERM, is gone on with by the next call: from the newest
+checkpoint, at its place in the input, with its random numbers, and with what hooks kept. After a run that returned the
+next call begins anew: from the newest checkpoint too, but with its input from the beginning, as in tf.estimator.
+
+The file `unfinished` in the model_dir tells the two apart. It names the run, and so do the checkpoints that it
+writes; it is there before the first of them, and is removed as the last thing before `train` returns. So there is no
+moment at which a kill could make rows be used twice, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from torchest import files
+from torchest.inputs.reading import Reading, reading_of
+from torchest.random_state import random_state, set_random_state_of_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torchest.checkpoint import Checkpoint
+    from torchest.distributed.strategy import Strategy
+    from torchest.hooks.base import Session
+
+_log = logging.getLogger("torchest")
+_FILE = "unfinished"
+
+
+class TrainingRun:
+    """The run that a call of `train` begins or goes on with.
+
+    Args:
+        model_dir: Where the checkpoints are.
+        checkpoint: The one that training starts from, if there is one.
+        strategy: Where the model runs.
+
+    Attributes:
+        goes_on: Whether an interrupted run goes on; if not, one begins.
+    """
+
+    def __init__(self, model_dir: str, checkpoint: Checkpoint | None, strategy: Strategy) -> None:
+        self._path = files.join(model_dir, _FILE)
+        self._strategy = strategy
+        known = strategy.broadcast(_name_in(self._path) if strategy.is_chief else None)
+        saved = None if checkpoint is None else checkpoint.training()
+        self.goes_on = saved is not None and saved["run"] == known
+        self._saved: dict[str, Any] | None = saved if self.goes_on else None
+        self._name = known if self.goes_on else uuid.uuid4().hex
+        self._start = 0 if checkpoint is None else checkpoint.global_step
+        self._reading: Reading
+        self._hooks: dict[str, Any] = {}
+        if self.goes_on:
+            _log.info("Going on with the training that was interrupted after step %d.", self._start)
+
+    def read(self, source: Any) -> Reading:
+        """Reads the input from where the run is.
+
+        Args:
+            source: What the input_fn returned.
+
+        Raises:
+            ValueError: It is not the input that the run has read so far.
+        """
+        position = None if self._saved is None else self._saved["input"]
+        try:
+            self._reading = reading_of(source, position)
+        except ValueError as error:
+            raise ValueError(
+                f"Training was interrupted after step {self._start}, and cannot go on where it was, as the input is "
+                f"another one: {error}. Give the input that it was; or delete {self._path!r} to read this one from "
+                "its beginning."
+            ) from None
+        return self._reading
+
+    def begin(self, session: Session, hooks: Sequence[Any], *, is_saved: bool) -> None:
+        """Gives hooks and random numbers their state back, right before the loop.
+
+        Args:
+            session: The running model; its checkpoints hold the state of the run from now on.
+            hooks: What may have a state: what has `state_dict` and `load_state_dict`.
+            is_saved: Whether checkpoints are written.
+        """
+        self._hooks = _by_name(hooks)
+        session.training_state = lambda: self._state(session)
+        if is_saved and self._strategy.is_chief and not self.goes_on:
+            files.make_directory(files.parent_and_name(self._path)[0])
+            files.write_text(self._path, json.dumps({"run": self._name}) + "\n")
+        if self._saved is None:
+            return
+        for name, hook in self._hooks.items():
+            if name in self._saved["hooks"]:
+                hook.load_state_dict(self._saved["hooks"][name])
+        strategy = self._strategy
+        set_random_state_of_rank(strategy.device, self._saved["random"], strategy.rank)
+
+    def end(self) -> None:
+        """The run has ended, and not by an exception."""
+        if self._strategy.is_chief:
+            files.remove_file(self._path)
+
+    def _state(self, session: Session) -> dict[str, Any]:
+        return {
+            "run": self._name,
+            "random": random_state(self._strategy.device),
+            "input": self._reading.position(session.global_step - self._start),
+            "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
+        }
+
+
+def _name_in(path: str) -> str | None:
+    """The run that the file names; None if there is no file."""
+    try:
+        name: str = json.loads(files.read_text(path))["run"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError):
+        _log.warning("%s is damaged: the input is read from its beginning.", path)
+        return None
+    return name
+
+
+def _by_name(hooks: Sequence[Any]) -> dict[str, Any]:
+    """Those that have a state, by the names of their classes; a second one is called `Name-1`."""
+    found: dict[str, Any] = {}
+    for hook in hooks:
+        if hasattr(hook, "state_dict") and hasattr(hook, "load_state_dict"):
+            name = type(hook).__name__
+            same = sum(other.partition("-")[0] == name for other in found)
+            found[f"{name}-{same}" if same else name] = hook
+    return found
