@@ -6,9 +6,6 @@ Compilations are counted where torch_xla counts them. `make test-accelerators` r
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest

@@ -25,10 +25,9 @@ def summed_numbers(numbers: Sequence[int]) -> list[int]:
 def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
     """Some whole numbers of each process, by rank; as many in each."""
     own = torch.tensor(numbers, dtype=torch.int64)
-    all_of_them = own.new_empty(dist.get_world_size() * len(own))
-    dist.all_gather_into_tensor(all_of_them, own)
-    found: list[list[int]] = all_of_them.reshape(-1, len(own)).tolist()
-    return found
+    found = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(found, own)
+    return [each.tolist() for each in found]
 
 
 def objects_of_all(value: Any) -> list[Any]:
@@ -62,15 +61,15 @@ def summed(tensor: Tensor) -> Tensor:
 
 
 def joined(own: Tensor, lengths: Sequence[int]) -> list[Tensor]:
-    """A vector of each process, by rank; each begins at a multiple of 8 numbers.
+    """A vector of each process, by rank.
 
     Args:
         own: That of this process.
         lengths: That of each process.
     """
-    longest = -(-max(lengths) // 8) * 8
+    longest = max(lengths)
     padded = own.new_zeros(longest)
     padded[: len(own)] = own
-    found = own.new_empty(len(lengths) * longest)
-    dist.all_gather_into_tensor(found, padded)
-    return [found[longest * rank : longest * rank + length] for rank, length in enumerate(lengths)]
+    found = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(found, padded)
+    return [each[:length] for each, length in zip(found, lengths, strict=True)]

@@ -32,17 +32,22 @@ class Exchange:
 
     def __init__(self, parameters: Iterable[Tensor], buffers: Iterable[Tensor]) -> None:
         self._parameters = list(parameters)
-        self._holders = row_gradients.holders(self._parameters)
+        self._holders: list[Tensor] = []
         self._buffers = _Buffers(buffers)
-        self._aside: list[tuple[Tensor, Tensor | None, list[RowGradient]]] = []
+        self._dense_aside: list[tuple[Tensor, Tensor]] = []
+        self._rows_aside: list[tuple[Tensor, list[RowGradient]]] = []
 
     def set_aside(self) -> None:
         """Puts away the gradients that are there: they are sums of all processes already."""
-        for tensor in {id(each): each for each in (*self._parameters, *self._holders)}.values():
-            rows = row_gradients.pending(tensor)
-            if tensor.grad is not None or rows:
-                self._aside.append((tensor, tensor.grad, list(rows)))
-                tensor.grad = None
+        self._holders = row_gradients.holders(self._parameters)
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                self._dense_aside.append((parameter, parameter.grad))
+                parameter.grad = None
+        for holder in self._holders:
+            rows = row_gradients.pending(holder)
+            if rows:
+                self._rows_aside.append((holder, list(rows)))
                 rows.clear()
 
     @torch.no_grad()
@@ -98,11 +103,13 @@ class Exchange:
             row_gradients.pending(self._holders[place]).extend(parts)
 
     def _take_back(self) -> None:
-        for tensor, gradient, rows in self._aside:
-            if gradient is not None:
-                tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
-            row_gradients.pending(tensor)[:0] = rows
-        self._aside.clear()
+        for parameter, gradient in self._dense_aside:
+            added = parameter.grad
+            parameter.grad = gradient if added is None else gradient + added
+        for holder, rows in self._rows_aside:
+            row_gradients.pending(holder)[:0] = rows
+        self._dense_aside.clear()
+        self._rows_aside.clear()
 
 
 class _Buffers:
@@ -165,7 +172,11 @@ def _give_sparse(parameter: Tensor) -> None:
     assert found is not None
     row_gradients.clear([parameter])
     parameter.grad = torch.sparse_coo_tensor(
-        found.rows.unsqueeze(0), found.values, parameter.shape, is_coalesced=True
+        found.rows.unsqueeze(0),
+        found.values,
+        parameter.shape,
+        is_coalesced=True,
+        check_invariants=False,
     )
 
 

@@ -1,0 +1,349 @@
+"""Trains small models, in one process or in several that torchrun started; the tests read what each process leaves.
+
+python distributed_program.py <directory> <case> ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import torchest
+from torchest import columns, inputs
+from torchest.distributed.strategy import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RANK = int(os.environ.get("RANK", "0"))
+STEPS = 20
+BATCH = 12  # rows of a step, in all processes
+
+
+class Keep(torchest.SessionRunHook):
+    """Keeps losses, and what this process holds when training ends: parameters, buffers and slots."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.tensors: dict[str, np.ndarray] = {}
+        self.global_step = -1
+
+    def before_run(self, run_context):
+        return torchest.SessionRunArgs("loss")
+
+    def after_run(self, run_context, run_values):
+        self.losses.append(float(run_values.results))
+
+    def end(self, session):
+        contents = session.contents()
+        tensors = {**contents.model, **contents.optimizer}
+        self.tensors = {name: tensor.numpy() for name, tensor in tensors.items()}
+        self.global_step = session.global_step
+
+
+def rows(count: int, seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
+    random = np.random.default_rng(seed)
+    words = random.choice(["red", "green", "blue", "violet"], count)
+    features = {
+        "amount": random.normal(size=count),
+        "word": words.tolist(),
+        "user": [f"user {number}" for number in random.integers(0, 30, count)],
+    }
+    labels = (random.random(count) < np.where(words == "red", 0.8, 0.3)).astype(np.int64)
+    return features, labels
+
+
+def sharded(data: Any, batch_size: int = BATCH) -> Callable[[Any], inputs.Dataset]:
+    def input_fn(input_context):
+        size = input_context.get_per_replica_batch_size(batch_size)
+        dataset = inputs.Dataset.from_tensor_slices(data)
+        pipelines, this_one = input_context.num_input_pipelines, input_context.input_pipeline_id
+        return dataset.shard(pipelines, this_one).batch(size)
+
+    return input_fn
+
+
+def feature_columns() -> tuple[Any, Any, Any, Any]:
+    word = columns.categorical_column_with_vocabulary_list("word", ["red", "green", "blue"])
+    user = columns.categorical_column_with_hash_bucket("user", 40)
+    crossed = columns.crossed_column(["word", "user"], 60)
+    return columns.numeric_column("amount"), word, user, crossed
+
+
+def linear(model_dir: str | None) -> torchest.Estimator:
+    return torchest.LinearClassifier(feature_columns(), model_dir)
+
+
+def dnn(model_dir: str | None) -> torchest.Estimator:
+    amount, word, user, crossed = feature_columns()
+    dense = [
+        amount,
+        columns.indicator_column(word),
+        columns.embedding_column(user, 4),
+        columns.embedding_column(crossed, 4),
+    ]
+    return torchest.DNNClassifier([8, 4], dense, model_dir)
+
+
+def own_layers() -> tuple[Any, Any]:
+    amount, _, user, _ = feature_columns()
+    layer = torchest.get_or_create(
+        "columns", lambda: columns.DenseFeatures([amount, columns.embedding_column(user, 3)])
+    )
+
+    def net() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1))
+
+    return layer, torchest.get_or_create("net", net)
+
+
+def two_optimizers(features, labels, mode):
+    """Adagrad of torchest for the columns; torch's Adam, which wants dense gradients, for the net."""
+    layer, net = own_layers()
+    loss = (net(layer(features)).squeeze(1) - labels).square().mean()
+    ada = torchest.get_or_create(
+        "ada", lambda: torchest.optimizers.Adagrad(layer.parameters(), lr=0.1)
+    )
+    adam = torchest.get_or_create("adam", lambda: torch.optim.Adam(net.parameters(), lr=0.01))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=[ada, adam])
+
+
+def two_backwards(features, labels, mode):
+    """A function that steps by the gradients of two losses, one of them of the columns' table alone."""
+    layer, net = own_layers()
+    loss = (net(layer(features)).squeeze(1) - labels).square().mean()
+    other = layer(features).square().mean()
+    every = [*layer.parameters(), *net.parameters()]
+    sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(every, lr=0.1, momentum=0.9))
+
+    def train_op():
+        sgd.zero_grad()
+        torchest.backward(loss)
+        torchest.backward(other * 0.5)
+        sgd.step()
+
+    return torchest.EstimatorSpec(mode, loss=loss + other * 0.5, train_op=train_op)
+
+
+def summed_loss(features, labels, mode):
+    layer, net = own_layers()
+    loss = (net(layer(features)).squeeze(1) - labels).square().sum()
+    every = [*layer.parameters(), *net.parameters()]
+    sgd = torchest.get_or_create("sgd", lambda: torchest.optimizers.SGD(every, lr=0.001))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd, loss_reduction="sum")
+
+
+def sparse_gradients(features, labels, mode):
+    """A table of torch's own with sparse gradients, beside a parameter that only some batches use."""
+
+    def make() -> torch.nn.Module:
+        return torch.nn.ModuleDict(
+            {
+                "table": torch.nn.EmbeddingBag(7, 1, mode="sum", sparse=True),
+                "seldom": torch.nn.Linear(1, 1),
+                "never": torch.nn.Linear(1, 1),
+            }
+        )
+
+    net = torchest.get_or_create("net", make)
+    amount = features["amount"]
+    output = net["table"]((amount.abs() * 10).long().remainder(7).unsqueeze(1)).squeeze(1)
+    chosen = (amount > 1.5).nonzero().squeeze(1)
+    if len(chosen):
+        output = output.index_add(0, chosen, net["seldom"](amount[chosen].unsqueeze(1)).squeeze(1))
+    loss = (output - labels).square().mean()
+    adagrad = torchest.get_or_create(
+        "adagrad", lambda: torch.optim.Adagrad(net.parameters(), lr=0.1)
+    )
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=adagrad)
+
+
+def statistics(features, labels, mode):
+    """A buffer that keeps a running mean, as batch normalisation does, and one that never changes."""
+
+    def make() -> torch.nn.Module:
+        net = torch.nn.Linear(1, 1)
+        net.register_buffer("mean", torch.zeros(()))
+        net.register_buffer("constant", torch.full((3,), 0.1))
+        return net
+
+    net = torchest.get_or_create("net", make)
+    amount = features["amount"].unsqueeze(1)
+    with torch.no_grad():
+        net.mean.mul_(0.9).add_(amount.mean(), alpha=0.1)
+    loss = (net(amount).squeeze(1) - labels).square().mean()
+    sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
+
+
+def custom(model_fn: Any) -> Callable[[str | None], torchest.Estimator]:
+    return lambda model_dir: torchest.Estimator(model_fn, model_dir)
+
+
+MODELS = {
+    "linear": linear,
+    "dnn": dnn,
+    "two_optimizers": custom(two_optimizers),
+    "two_backwards": custom(two_backwards),
+    "summed_loss": custom(summed_loss),
+    "sparse_gradients": custom(sparse_gradients),
+    "statistics": custom(statistics),
+}
+
+
+def keep(directory: Path, case: str, tensors: Any = None, **values: Any) -> None:
+    """Leaves values for the tests, by case and rank."""
+    np.savez(directory / f"{case}.{RANK}.npz", **(tensors or {}))
+    (directory / f"{case}.{RANK}.json").write_text(json.dumps(values))
+
+
+def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **limits: Any) -> None:
+    """Trains a model on the joined batches or on shards of them, and keeps all of its tensors."""
+    torch.manual_seed(5 + RANK)  # each process makes other weights: those of the chief must win
+    kept = Keep()
+    model = MODELS[case](str(directory / f"model_{case}"))
+    input_fn = input_fn or sharded(rows(STEPS * BATCH))
+    with written() as files:
+        model.train(input_fn, hooks=[kept, *hooks], **limits)
+    keep(
+        directory,
+        case,
+        tensors=kept.tensors,
+        losses=kept.losses,
+        step=kept.global_step,
+        files=files,
+    )
+
+
+@contextlib.contextmanager
+def written():
+    """A list of all files and directories that this process opens for writing, makes, renames or removes inside."""
+    found: list[str] = []
+    LISTENERS.append(found)
+    yield found
+    LISTENERS.remove(found)
+
+
+LISTENERS: list[list[str]] = []
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+def audit(event: str, arguments: tuple[Any, ...]) -> None:
+    changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link")
+    if changes or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
+        for listener in LISTENERS:
+            listener.append(str(arguments[0]))
+
+
+def equal_to_one_process(directory: Path) -> None:
+    for case in MODELS:
+        train(directory, case)
+
+
+def without_synchronisation(directory: Path) -> None:
+    from torchest.distributed.data_parallel import DataParallel
+
+    synchronised = DataParallel.backward
+    DataParallel.backward = Strategy.backward
+    for case in ("linear", "dnn"):
+        train(directory, case)
+    DataParallel.backward = synchronised
+
+
+def stop(directory: Path) -> None:
+    """The last process wants to stop after its third step."""
+
+    class Stop(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            if int(os.environ["WORLD_SIZE"]) - 1 == RANK and run_context.session.global_step == 3:
+                run_context.request_stop()
+
+    train(directory, "linear", hooks=[Stop()])
+
+
+def uneven(directory: Path) -> None:
+    """The processes have batches of other numbers and sizes; the third has none."""
+    lines: list[str] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    handler = Lines()
+    logging.getLogger("torchest").addHandler(handler)
+    logging.getLogger("torchest").setLevel(logging.INFO)
+    for case in ("dnn", "two_backwards", "statistics"):
+        train(directory, case, lambda: uneven_batches(RANK))
+    logging.getLogger("torchest").removeHandler(handler)
+    keep(directory, "log", lines=lines)
+
+
+def uneven_batches(rank: int) -> list[Any]:
+    counts, size = (10, 7, 0), (6, 4, 5)
+    features, labels = rows(100, seed=rank)
+    return [
+        (
+            {name: values[start : start + size[rank]] for name, values in features.items()},
+            labels[start : start + size[rank]],
+        )
+        for start in range(0, counts[rank] * size[rank], size[rank])
+    ]
+
+
+def evaluation(directory: Path) -> None:
+    """101 rows in each number of processes; two rows in all, so that a third process has none."""
+    model = torchest.LinearClassifier(feature_columns())
+    model.train(sharded(rows(STEPS * BATCH)), steps=STEPS)
+    for count in (101, 2):
+        metrics = model.evaluate(sharded(rows(count, seed=9), 30))
+        numbers = {name: value.item() for name, value in metrics.items()}
+        keep(directory, f"evaluated_{count}", metrics=numbers, model_dir=model.model_dir)
+    predicted = [float(row["logistic"][0]) for row in model.predict(sharded(rows(101, seed=9), 30))]
+    keep(directory, "predicted", predictions=predicted)
+
+
+def failure(directory: Path) -> None:
+    """The second process fails in its third step."""
+
+    class Fail(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            if RANK == 1 and run_context.session.global_step == 3:
+                raise RuntimeError("a failure of the second process")
+
+    train(directory, "linear", hooks=[Fail()])
+
+
+def death(directory: Path) -> None:
+    """The second process dies in its sixth step, but not when it was started again."""
+
+    class Die(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+            if RANK == 1 and first and run_context.session.global_step == 6:
+                os.kill(os.getpid(), 9)
+
+    model = torchest.LinearClassifier(
+        feature_columns(),
+        str(directory / "model_death"),
+        config=torchest.RunConfig(save_checkpoints_steps=5),
+    )
+    kept = Keep()
+    model.train(sharded(rows(STEPS * BATCH)), hooks=[kept, Die()], max_steps=10)
+    keep(directory, "death", steps=len(kept.losses), step=kept.global_step)
+
+
+if __name__ == "__main__":
+    sys.addaudithook(audit)
+    torch.set_default_dtype(torch.float64)
+    for name in sys.argv[2:]:
+        directory = Path(sys.argv[1]) / name
+        directory.mkdir(exist_ok=True, parents=True)
+        globals()[name](directory)

@@ -1,0 +1,248 @@
+"""Training in two and three processes that torchrun starts, compared with one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import distributed_program as program
+import numpy as np
+import pytest
+import torch
+
+from torchest import metrics
+from torchest.distributed import data_parallel
+from torchest.distributed.cluster import Cluster
+from torchest.distributed.data_parallel import DataParallel
+from torchest.distributed.input_context import InputContext
+
+CASES = sorted(program.MODELS)
+
+
+@dataclass
+class Run:
+    """What the processes of one torchrun have left."""
+
+    directory: Path
+    size: int
+    returncode: int
+    output: str
+
+    def values(self, group, case):
+        """The values that each process kept, by rank."""
+        return [
+            json.loads((self.directory / group / f"{case}.{rank}.json").read_text())
+            for rank in range(self.size)
+        ]
+
+    def tensors(self, group, case):
+        """The tensors that each process held at the end of training, by rank."""
+        return [load(self.directory / group / f"{case}.{rank}.npz") for rank in range(self.size)]
+
+
+def load(path):
+    with np.load(path) as loaded:
+        return dict(loaded)
+
+
+def torchrun(directory, size, *groups, restarts=0):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}",
+        f"--max-restarts={restarts}", program.__file__, str(directory), *groups,
+    ]  # fmt: skip
+    root = str(Path(program.__file__).parent.parent)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": root,
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=environment, check=False
+    )
+    return Run(directory, size, done.returncode, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    groups = ("equal_to_one_process", "without_synchronisation", "stop", "failure")
+    return torchrun(tmp_path_factory.mktemp("two"), 2, *groups)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("three")
+    return torchrun(directory, 3, "death", "uneven", "evaluation", restarts=1)
+
+
+@pytest.fixture
+def _float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def alone(tmp_path, _float64):
+    """Trains a model in this process, on the joined batches."""
+
+    def train(case, **options):
+        program.train(tmp_path, case, **options)
+        values = json.loads((tmp_path / f"{case}.0.json").read_text())
+        return load(tmp_path / f"{case}.0.npz"), values
+
+    return train
+
+
+def furthest(first, second):
+    assert first.keys() == second.keys()
+    return max(float(np.abs(first[name] - second[name]).max()) for name in first)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # of torch's own Adagrad
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_as_one_does_on_the_joined_batches(case, two, alone):
+    expected, values = alone(case)
+    assert expected["linear.bias" if case == "linear" else min(expected)].dtype == np.float64
+    chief, worker = two.tensors("equal_to_one_process", case)
+    assert furthest(chief, expected) < 1e-9
+    for kept in two.values("equal_to_one_process", case):
+        assert kept["step"] == values["step"] == program.STEPS
+        np.testing.assert_allclose(kept["losses"], values["losses"], rtol=0, atol=1e-9)
+    assert furthest(chief, worker) == 0, "the copies of the model have drifted apart"
+
+
+@pytest.mark.parametrize("case", ["linear", "dnn"])
+def test_without_synchronisation_they_do_not(case, two, alone):
+    expected, _ = alone(case)
+    chief, worker = two.tensors("without_synchronisation", case)
+    assert furthest(chief, expected) > 1e-3
+    assert furthest(chief, worker) > 1e-3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_the_chief_writes(case, two):
+    directory = str(two.directory)
+    chief, worker = two.values("equal_to_one_process", case)
+    assert [path for path in chief["files"] if "model.ckpt-20" in path]
+    assert [path for path in chief["files"] if "events.out.tfevents" in path]
+    assert not [path for path in worker["files"] if directory in path]
+
+
+def test_one_process_stops_all_at_the_same_step(two):
+    assert [kept["step"] for kept in two.values("stop", "linear")] == [3, 3]
+
+
+def test_a_failure_of_one_process_ends_all(two):
+    assert two.returncode != 0
+    failed = two.output.index("RuntimeError: a failure of the second process")
+    others = two.output.find("Connection closed by peer")
+    assert others == -1 or failed < others, "the failure itself is shown first"
+    assert not (two.directory / "failure" / "linear.0.json").exists()
+
+
+def joined(_):
+    """The batches of three processes as those of one."""
+    by_rank = [program.uneven_batches(rank) for rank in range(3)]
+    for step in range(10):
+        parts = [batches[step] for batches in by_rank if step < len(batches)]
+        features = {
+            name: np.concatenate([np.asarray(part[0][name]) for part in parts])
+            for name in parts[0][0]
+        }
+        yield features, np.concatenate([part[1] for part in parts])
+
+
+@pytest.mark.parametrize("case", ["dnn", "two_backwards", "statistics"])
+def test_processes_with_10_and_7_batches_and_none(case, three, alone):
+    assert three.returncode == 0, three.output
+    expected, values = alone(case, input_fn=lambda: joined(None))
+    for tensors, kept in zip(
+        three.tensors("uneven", case), three.values("uneven", case), strict=True
+    ):
+        assert kept["step"] == 10
+        assert furthest(tensors, expected) < 1e-9
+        np.testing.assert_allclose(kept["losses"], values["losses"], rtol=0, atol=1e-9)
+
+
+def test_what_happens_to_uneven_inputs_is_in_the_log(three):
+    chief, second, third = (kept["lines"] for kept in three.values("uneven", "log"))
+    assert any("goes on with batches without rows" in line for line in chief)
+    assert chief[0] == "Process 0 of 3 (chief), on cpu."
+    assert not any("has ended before" in line for line in chief)
+    assert second.count("The input of process 1 has ended before that of others.") == 3
+    assert third.count("The input of process 2 has ended before that of others.") == 3
+
+
+def test_a_constant_buffer_keeps_its_bits(three):
+    for tensors in three.tensors("uneven", "statistics"):
+        assert (tensors["net.constant"] == np.float64(0.1)).all()
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize("count", [101, 2])
+def test_evaluation_is_of_the_rows_of_all_processes(count, three):
+    """Two rows are too few for three processes: one has none."""
+    assert three.returncode == 0, three.output
+    kept = three.values("evaluation", f"evaluated_{count}")
+    assert kept[0] == kept[1] == kept[2]
+    model = program.linear(kept[0]["model_dir"])
+    expected = model.evaluate(program.sharded(program.rows(count, seed=9), 30))
+    found = kept[0]["metrics"]
+    assert found.keys() == expected.keys()
+    for name in expected.keys() - {"loss"}:  # that is a mean over batches, which are others
+        assert found[name] == pytest.approx(expected[name], abs=1e-6), name
+
+
+@pytest.mark.usefixtures("_float64")
+def test_each_process_predicts_for_its_rows(three):
+    predicted = [kept["predictions"] for kept in three.values("evaluation", "predicted")]
+    model = program.linear(three.values("evaluation", "evaluated_2")[0]["model_dir"])
+    expected = [
+        row["logistic"][0] for row in model.predict(program.sharded(program.rows(101, seed=9), 30))
+    ]
+    for rank in range(3):
+        np.testing.assert_allclose(predicted[rank], expected[rank::3], rtol=0, atol=1e-12)
+
+
+def test_all_go_on_from_the_last_checkpoint_when_one_has_died(three):
+    assert three.returncode == 0, three.output
+    assert three.values("death", "death") == [{"steps": 5, "step": 10}] * 3
+
+
+@pytest.fixture
+def strategy(monkeypatch):
+    """One of two processes, without the other."""
+    monkeypatch.setattr(data_parallel, "connect", lambda cluster: torch.device("cpu"))
+    return DataParallel(Cluster(rank=1, world_size=2))
+
+
+def test_processes_with_other_metrics_are_told(strategy, monkeypatch):
+    told = [{"a": metrics.mean(torch.ones(1))}, {"b": metrics.mean(torch.ones(1))}]
+    monkeypatch.setattr(data_parallel.collectives, "objects_of_all", lambda _: told)
+    with pytest.raises(
+        ValueError, match=r"Process 1 has the metrics \['b'\] and those before.*\['a'\]"
+    ):
+        strategy.merge(told[1])
+
+
+def test_processes_that_made_other_models_are_told(strategy, monkeypatch):
+    other = {"net.weight": ([1, 3], "torch.float32"), "net.bias": ([1], "torch.float32")}
+    monkeypatch.setattr(data_parallel.collectives, "objects_of_all", lambda own: [other, own])
+    with pytest.raises(
+        ValueError,
+        match=r"Process 1 and process 0 have made different models; .* net\.weight\. Make",
+    ):
+        strategy.share({"net": torch.nn.Linear(2, 1)})
+
+
+def test_what_begins_in_a_step_is_a_process_of_its_own(strategy):
+    assert strategy.now() is strategy
+    with strategy.alone():
+        assert strategy.now().is_chief
+        assert strategy.now().input_context == InputContext(1, 0, 1)
+    assert strategy.now().input_context == InputContext(2, 1, 2)

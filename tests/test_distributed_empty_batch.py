@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from torchest import columns
+from torchest.columns.features import Features
+from torchest.columns.ids import Ids
+from torchest.distributed.empty_batch import EmptyBatch, rows_in
+
+CPU = torch.device("cpu")
+GIVEN = {
+    "number": np.array([1.0, 2.0]),
+    "tensor": torch.zeros(2, 3),
+    "words": ["a", "b"],
+    "ragged": [["a"], ["b", "c"]],
+    "series": pd.Series([1, 2]),
+    "missing": pa.array([1, None]),
+    "list": [1, 2],
+}
+
+
+def test_every_kind_of_feature_loses_its_rows_and_nothing_else():
+    features, labels = EmptyBatch.of((Features(GIVEN), torch.zeros(2, 1))).on(CPU)
+    assert isinstance(features, Features)
+    assert list(features) == list(GIVEN)
+    assert features.batch_size == 0
+    assert labels.shape == (0, 1)
+    assert features["tensor"].shape == (0, 3)
+    assert features["number"].dtype == torch.float64
+    word = columns.categorical_column_with_hash_bucket("words", 5)
+    assert features.encoded(word).batch_size == 0
+    ragged = columns.categorical_column_with_hash_bucket("ragged", 5)
+    assert features.encoded(ragged).batch_size == 0
+
+
+def test_a_column_that_cannot_be_read_is_left_out():
+    features, _ = EmptyBatch.of((Features({"x": [1.0], "thing": object()}), None)).on(CPU)
+    assert list(features) == ["x"]
+
+
+def test_the_batch_stays_as_it_is():
+    given = Features(GIVEN)
+    EmptyBatch.of((given, None))
+    assert given.batch_size == 2
+    assert given.usage.keys == set()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (None, None),
+        ({"a": torch.ones(2), "b": (torch.ones(2, 4),)}, {"a": (0,), "b": ((0, 4),)}),
+        (np.array(["x", "y"]), (0,)),
+    ],
+)
+def test_labels_in_any_structure(labels, expected):
+    def shapes(value):
+        if isinstance(value, dict):
+            return {key: shapes(inner) for key, inner in value.items()}
+        if isinstance(value, tuple):
+            return tuple(shapes(inner) for inner in value)
+        return None if value is None else tuple(value.shape)
+
+    _, found = EmptyBatch.of((torch.ones(2), labels)).on(CPU)
+    assert shapes(found) == expected
+
+
+def test_labels_of_ids():
+    ids = Ids(torch.tensor([1, 2, 3]), torch.tensor([0, 1, 3]))
+    _, found = EmptyBatch.of((torch.ones(2), ids)).on(CPU)
+    assert (found.batch_size, len(found.values)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows"),
+    [
+        ((Features(GIVEN), None), 2),
+        ((torch.ones(3, 2), None), 3),
+        ((Features({}), torch.ones(4)), 4),
+        (((torch.ones(5), torch.ones(5)), None), 5),
+        ((Ids(torch.ones(2)), None), 2),
+        ((Features({}), None), 1),
+    ],
+)
+def test_the_number_of_rows(batch, rows):
+    assert rows_in(batch) == rows
