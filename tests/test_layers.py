@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RANKS = {
     0: (
-        "arguments arrays checksums errors files host_copies indexed_strings keys nested_state "
-        "random_state tensorflow_names version"
+        "arguments arrays checksums errors files golden host_copies indexed_strings keys "
+        "nested_state random_state tensorflow_names version"
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "

@@ -17,6 +17,10 @@ class DamagedCheckpointError(ValueError):
     """A file of a checkpoint is missing, or is not what was written."""
 
 
+class ExportError(RuntimeError):
+    """A model cannot be exported, or what was exported answers otherwise than Python."""
+
+
 class MissingFeatureError(ValueError, KeyError):
     """A batch does not have a feature that is asked for."""
 

@@ -27,6 +27,8 @@ from torchest.checkpoint import (
 )
 from torchest.distributed.choose import strategy_of_environment
 from torchest.evaluation import run_evaluation, write_evaluation
+from torchest.export.exporting import check_modes, checkpoint_of, export
+from torchest.export.package import DEFAULT_FORMATS, checked_formats
 from torchest.feed import Feed
 from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
@@ -46,7 +48,7 @@ from torchest.warm_start_settings import settings_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
 
@@ -293,6 +295,81 @@ class Estimator:
                     else:
                         yield batch
 
+    def export_saved_model(  # noqa: PLR0913 - the arguments that tf.estimator's method takes
+        self,
+        export_dir_base: str | os.PathLike[str],
+        serving_input_receiver_fn: Callable[[], Any],
+        assets_extra: Mapping[str, str | os.PathLike[str]] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        experimental_mode: str = ModeKeys.PREDICT,
+        *,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+    ) -> str:
+        """Exports the model for serving: raw features in, the same answers out.
+
+        A directory `<export_dir_base>/<unix seconds>` appears when all in it has been written, read again
+        and compared with Python: `model.onnx`, which takes raw features; `model.pt` (TorchScript) and on
+        request `model.pt2` (torch.export), which take encoded tensors; `model.safetensors`;
+        `signatures.json`, which describes inputs, outputs and signatures; `golden.json` with rows and
+        their answers; vocabulary files in `assets`. `torchest.export.load` reads it.
+
+        Args:
+            export_dir_base: Where the directory is made.
+            serving_input_receiver_fn: Makes what the model is given, such as
+                `torchest.export.build_parsing_serving_input_receiver_fn(spec)`.
+            assets_extra: Files to put into `assets.extra`: from their names there to their paths.
+            as_text: Has no effect: signatures are always text.
+            checkpoint_path: Which checkpoint to export. None: the newest.
+            experimental_mode: `ModeKeys.PREDICT`; for EVAL and TRAIN inputs and outputs are described only.
+            formats: Which files to write, of "onnx", "torchscript" and "pt2".
+
+        Returns:
+            The path of the directory.
+
+        Raises:
+            ValueError: There is no checkpoint, an argument is wrong, or a column cannot be exported.
+            ExportError: A file answers otherwise than Python. Nothing is left behind.
+        """
+        receivers = {experimental_mode: serving_input_receiver_fn}
+        return self._export(
+            export_dir_base, receivers, assets_extra, as_text, checkpoint_path, formats
+        )
+
+    def experimental_export_all_saved_models(
+        self,
+        export_dir_base: str | os.PathLike[str],
+        input_receiver_fn_map: Mapping[str, Callable[[], Any]],
+        assets_extra: Mapping[str, str | os.PathLike[str]] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+    ) -> str:
+        """Exports the model as `export_saved_model` does, with descriptions of its training and evaluation.
+
+        Args:
+            export_dir_base: Where the directory is made.
+            input_receiver_fn_map: By `ModeKeys`, what makes receivers; for EVAL and TRAIN see
+                `torchest.experimental.build_raw_supervised_input_receiver_fn`.
+            assets_extra: Files to put into `assets.extra`: from their names there to their paths.
+            as_text: Has no effect: signatures are always text.
+            checkpoint_path: Which checkpoint to export. None: the newest.
+
+        Returns:
+            The path of the directory.
+
+        Raises:
+            ValueError: As for `export_saved_model`.
+            ExportError: Likewise.
+        """
+        return self._export(
+            export_dir_base,
+            input_receiver_fn_map,
+            assets_extra,
+            as_text,
+            checkpoint_path,
+            DEFAULT_FORMATS,
+        )
+
     def eval_dir(self, name: str | None = None) -> str:
         """Where `evaluate(..., name=name)` writes its events."""
         return files.join(self.model_dir, "eval" if not name else f"eval_{name}")
@@ -319,6 +396,22 @@ class Estimator:
             ValueError: There is no checkpoint, or nothing of that name.
         """
         return self._newest().get_tensor(name)
+
+    def _export(
+        self,
+        base: str | os.PathLike[str],
+        receivers: Mapping[str, Callable[[], Any]],
+        assets_extra: Mapping[str, str | os.PathLike[str]] | None,
+        as_text: bool,
+        checkpoint_path: str | os.PathLike[str] | None,
+        formats: Sequence[str],
+    ) -> str:
+        check_modes(receivers)
+        chosen = checked_formats(formats)
+        if as_text:
+            _log.info("as_text has no meaning on PyTorch: signatures.json is text already.")
+        checkpoint = checkpoint_of(self.model_dir, checkpoint_path)
+        return export(self._model_fn, checkpoint, base, receivers, assets_extra, chosen)
 
     def _newest(self) -> Checkpoint:
         path = self.latest_checkpoint()
@@ -360,9 +453,9 @@ class Estimator:
                 strategy.share(model.scope.modules())
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.evaluation]
-            results = run_evaluation(model, feed, session, strategy, all_hooks, steps)
+            results, curves = run_evaluation(model, feed, session, strategy, all_hooks, steps)
         if strategy.is_chief:
-            write_evaluation(results, self.eval_dir(name), path)
+            write_evaluation(results, curves, self.eval_dir(name), path)
         return results
 
     def _evaluate_in_training(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from torchest.summary import SummaryWriter
 from torchest.train_step import values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torchest.distributed.strategy import Strategy
     from torchest.feed import Feed
@@ -35,7 +36,7 @@ def run_evaluation(
     strategy: Strategy,
     hooks: Sequence[SessionRunHook],
     steps: int | None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, metrics.AUC]]:
     """Evaluates a model that has been made and restored.
 
     Args:
@@ -47,7 +48,8 @@ def run_evaluation(
         steps: How many batches to evaluate on; None: all.
 
     Returns:
-        Metrics by name, sorted, as numpy scalars, and the global step last.
+        Metrics by name, sorted, as numpy scalars, and the global step last. And those among the metrics
+        that are areas under precision-recall curves, so that the curves can be shown.
     """
     merged: dict[str, Any] = {}
     done = 0
@@ -76,36 +78,47 @@ def run_evaluation(
     for _ in run_steps(batches, step, session, all_hooks, batches.stopped):
         pass
     merged = strategy.merge(merged)
-    results = {name: np.float32(metric.compute()) for name, metric in sorted(merged.items())}
-    results[MetricKeys.GLOBAL_STEP] = np.int64(session.global_step)
+    metrics_by_name = {
+        name: np.float32(metric.compute()) for name, metric in sorted(merged.items())
+    }
+    results = {**metrics_by_name, MetricKeys.GLOBAL_STEP: np.int64(session.global_step)}
     _log.info("Inference Time : %.5fs", time.monotonic() - began)
     _log.info("Finished evaluation at %s", time.strftime("%Y-%m-%d-%H:%M:%S"))
-    return results
+    curves = {
+        name: metric
+        for name, metric in merged.items()
+        if isinstance(metric, metrics.AUC) and metric.curve == "PR"
+    }
+    return results, curves
 
 
-def write_evaluation(results: dict[str, Any], directory: str, checkpoint: str | None) -> None:
+def write_evaluation(
+    results: Mapping[str, Any],
+    curves: Mapping[str, metrics.AUC],
+    directory: str,
+    checkpoint: str | None,
+) -> None:
     """Logs the metrics, writes them for TensorBoard, and records them.
 
     Args:
         results: What `run_evaluation` gave.
+        curves: What it gave too.
         directory: Where to.
         checkpoint: The path of the checkpoint that was evaluated, if there was one.
     """
     step = int(results[MetricKeys.GLOBAL_STEP])
     listed = ", ".join(f"{name} = {value!s}" for name, value in sorted(results.items()))
     _log.info("Saving dict for global step %d: %s", step, listed)
-    writer = SummaryWriter(directory)
-    try:
-        writer.scalars(
-            {name: float(results[name]) for name in results if name != MetricKeys.GLOBAL_STEP}, step
-        )
+    numbers = {name: float(results[name]) for name in results if name != MetricKeys.GLOBAL_STEP}
+    with contextlib.closing(SummaryWriter(directory)) as writer:
+        for name, value in numbers.items():
+            writer.add_scalar(name, value, step)
+        for name, curve in curves.items():
+            writer.add_curve(f"{name}/curve", curve, step)
         if checkpoint is not None:
             _log.info("Saving 'checkpoint_path' summary for global step %d: %s", step, checkpoint)
-            writer.text("checkpoint_path", checkpoint, step)
-    finally:
-        writer.close()
-    metrics = {name: results[name] for name in results if name != MetricKeys.GLOBAL_STEP}
-    record_evaluation(directory, step, checkpoint, metrics)
+            writer.add_text("checkpoint_path", checkpoint, step)
+    record_evaluation(directory, step, checkpoint, numbers)
 
 
 def _is_empty(features: Any) -> bool:

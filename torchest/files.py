@@ -119,6 +119,17 @@ def write_text(path: str, text: str) -> None:
         raise
 
 
+def append_bytes(path: str, data: bytes) -> None:
+    """Adds to the end of a file, which is made if it is not there. A kill may leave the addition half written."""
+    if is_remote(path):  # where a file is only written as a whole
+        system, inner = _system(path)
+        before = system.cat_file(inner) if system.exists(inner) else b""
+        system.pipe_file(inner, before + data)
+        return
+    with open(path, "ab") as file:
+        file.write(data)
+
+
 @contextlib.contextmanager
 def new_directory(path: str) -> Iterator[Path]:
     """Gives an empty directory on the disk to write files into, which become those of `path`.

@@ -131,9 +131,22 @@ class AUC(Metric):
 
     def compute(self) -> Tensor:
         """The area; 0 where there are no positives, and for ROC also where there are no negatives."""
-        above = self.statistics.flip(1).cumsum(1).flip(1)
+        above = self._above()
         area = self._roc(*above) if self.curve == "ROC" else self._precision_recall(*above)
         return _as_result(area)
+
+    def confusion(self) -> Tensor:
+        """The weights of true positives, false positives, true negatives and false negatives at each threshold.
+
+        Returns:
+            float64 [4, num_thresholds]: a prediction above the threshold counts as positive.
+        """
+        above = self._above()
+        return torch.cat([above, (above[:, :1] - above).flip(0)])
+
+    def _above(self) -> Tensor:
+        """The weights of positives and of negatives above each threshold."""
+        return self.statistics.flip(1).cumsum(1).flip(1)
 
     @staticmethod
     def _roc(true_positives: Tensor, false_positives: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def run_prediction(
         spec = model(batch[0], None, ModeKeys.PREDICT)
         session.values = values_of(spec)
         strategy.end_step()
-        return _numpy(_selected(spec.predictions, keys))
+        return to_numpy(_selected(spec.predictions, keys))
 
     batches = strategy.batches(feed.batches(), ModeKeys.PREDICT)
     return run_steps(batches, step, session, hooks, batches.stopped)
@@ -91,9 +91,10 @@ def _selected(predictions: Any, keys: Sequence[str] | str | None) -> Any:
     return {key: value for key, value in predictions.items() if key in wanted}
 
 
-def _numpy(predictions: Any) -> Any:
+def to_numpy(predictions: Any) -> Any:
+    """Predictions as numpy, in the same dicts; strings are object arrays of bytes."""
     if isinstance(predictions, Mapping):
-        return {key: _numpy(value) for key, value in predictions.items()}
+        return {key: to_numpy(value) for key, value in predictions.items()}
     if isinstance(predictions, Tensor):
         return predictions.detach().cpu().numpy()
     return predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)

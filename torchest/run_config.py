@@ -164,6 +164,11 @@ class RunConfig:
         """Means nothing here: always None."""
         return
 
+    def as_markdown(self) -> str:
+        """A table of all fields, for TensorBoard."""
+        rows = [f"| {name} | `{value!r}` |" for name, value in vars(self).items()]
+        return "\n".join(["| RunConfig | |", "|---|---|", *rows])
+
     def ignored(self) -> list[str]:
         """The names of fields that were set and mean nothing on PyTorch."""
         return [name for name in _MEANINGLESS if getattr(self, name) is not None]

@@ -1,35 +1,196 @@
-"""Event files that TensorBoard reads."""
+"""Event files that TensorBoard reads.
+
+    writer = SummaryWriter("model")
+    writer.add_scalar("loss", 0.5, global_step=100)
+    writer.close()
+
+The methods that share their names with those of `torch.utils.tensorboard.SummaryWriter` are called like them,
+so that hooks work with either writer.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest import files
+from torchest.inputs.crc32c import crc32c, masked
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from torchest.metrics import AUC
+
+_FLUSH_SECS = 20.0
+_BINS = 30
+_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_own_files: dict[tuple[int, str], str] = {}
+_lock = threading.Lock()
 
 
 class SummaryWriter:
-    """Writes event files into a directory; the first value opens the file.
+    """Writes events into a directory.
+
+    All writers that a process has for a directory, one after the other, go on with one file; so a thousand
+    runs do not leave a thousand files. Nothing is open between two writes: the directory may be removed at
+    any time, and is then made anew.
 
     Args:
-        directory: Where to; made if it is not there.
+        directory: Where to, a path or a URL; made if it is not there.
+        purge_step: If given, TensorBoard hides what earlier runs wrote for this step and later ones.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        from torch.utils.tensorboard import SummaryWriter as EventWriter
+    def __init__(self, directory: str | os.PathLike[str], purge_step: int | None = None) -> None:
+        self._directory = files.normal(directory)
+        self._events: list[bytes] = []
+        self._written_at = time.monotonic()
+        if purge_step is not None:
+            from tensorboard.compat.proto.event_pb2 import SessionLog
 
-        self._writer = EventWriter(str(directory))
+            self._add(purge_step, session_log=SessionLog(status=SessionLog.START))
 
-    def scalars(self, values: Mapping[str, float], global_step: int) -> None:
-        """Writes one number for each tag."""
-        for tag, value in values.items():
-            self._writer.add_scalar(tag, value, global_step)
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Writes a number."""
+        self._add_value(global_step, tag=tag, simple_value=float(scalar_value))
 
-    def text(self, tag: str, value: str, global_step: int) -> None:
-        """Writes a text."""
-        self._writer.add_text(tag, value, global_step)
+    def add_histogram(self, tag: str, values: Any, global_step: int) -> None:
+        """Writes how numbers are distributed, in 30 buckets of one width; those that are not finite are left out.
+
+        Args:
+            tag: What the histogram is called.
+            values: A tensor or array of any shape.
+            global_step: The step.
+        """
+        from tensorboard.compat.proto.summary_pb2 import HistogramProto
+
+        numbers = np.asarray(values, np.float64).ravel()
+        numbers = numbers[np.isfinite(numbers)]
+        if len(numbers) == 0:
+            return
+        counts, limits = np.histogram(numbers, _BINS)
+        histogram = HistogramProto(
+            min=numbers.min(),
+            max=numbers.max(),
+            num=len(numbers),
+            sum=numbers.sum(),
+            sum_squares=np.square(numbers).sum(),
+            # a bucket has its upper limit only: an empty first one gives the lower limit of the next
+            bucket_limit=limits.tolist(),
+            bucket=[0.0, *counts.tolist()],
+        )
+        self._add_value(global_step, tag=tag, histo=histogram)
+
+    def add_text(self, tag: str, text_string: str, global_step: int) -> None:
+        """Writes a text, which TensorBoard shows as markdown."""
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.plugins.text.metadata import create_summary_metadata
+
+        tensor = TensorProto(dtype="DT_STRING", string_val=[text_string.encode()])
+        tensor.tensor_shape.dim.add(size=1)
+        self._add_value(
+            global_step,
+            tag=f"{tag}/text_summary",
+            tensor=tensor,
+            metadata=create_summary_metadata(display_name="", description=""),
+        )
+
+    def add_curve(self, tag: str, metric: AUC, global_step: int) -> None:
+        """Writes the precision and the recall at each threshold of a metric.
+
+        Args:
+            tag: What the curve is called.
+            metric: An area under a curve.
+            global_step: The step.
+        """
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.plugins.pr_curve.metadata import create_summary_metadata
+
+        counts = metric.confusion().cpu().numpy()
+        true_positives, false_positives, _, false_negatives = counts
+        precision = _ratio(true_positives, true_positives + false_positives)
+        recall = _ratio(true_positives, true_positives + false_negatives)
+        rows = np.stack([*counts, precision, recall])
+        tensor = TensorProto(dtype="DT_FLOAT", float_val=rows.ravel().tolist())
+        for size in rows.shape:
+            tensor.tensor_shape.dim.add(size=size)
+        metadata = create_summary_metadata(
+            display_name="", description="", num_thresholds=rows.shape[1]
+        )
+        self._add_value(global_step, tag=tag, tensor=tensor, metadata=metadata)
+
+    def flush(self) -> None:
+        """Writes what is not written yet."""
+        self._written_at = time.monotonic()
+        if self._events:
+            events, self._events = self._events, []
+            _append(self._directory, events)
 
     def close(self) -> None:
-        """Writes what is buffered and closes the file."""
-        self._writer.close()
+        """Writes what is not written yet."""
+        self.flush()
+
+    def _add_value(self, global_step: int, **value: Any) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        self._add(global_step, summary=Summary(value=[Summary.Value(**value)]))
+
+    def _add(self, global_step: int, **content: Any) -> None:
+        self._events.append(_event(step=int(global_step), **content))
+        if time.monotonic() - self._written_at > _FLUSH_SECS:
+            self.flush()
+
+
+def _event(**content: Any) -> bytes:
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    serialized: bytes = Event(wall_time=time.time(), **content).SerializeToString()
+    return serialized
+
+
+def _append(directory: str, events: Sequence[bytes]) -> None:
+    """Adds events to this process's file; to a new one if that is gone, or others came after it.
+
+    TensorBoard reads the files of a directory in the order of their names, and does not go back.
+    """
+    with _lock:
+        files.make_directory(directory)
+        newest = max(
+            (name for name in files.names_in(directory) if ".tfevents." in name), default=""
+        )
+        own = _own_files.get((os.getpid(), directory), "")
+        if not own or own != newest:
+            own = (
+                f"events.out.tfevents.{_moment_after(newest)}.{socket.gethostname()}.{os.getpid()}"
+            )
+            _own_files[os.getpid(), directory] = own
+            events = [_event(file_version="brain.Event:2"), *events]
+        files.append_bytes(files.join(directory, own), _framed(events))
+
+
+def _moment_after(newest: str) -> str:
+    """The time for the name of a file, which is to come after that of another."""
+    parts = newest.split(".")
+    taken = int(parts[3]) + 1 if len(parts) > 3 and parts[3].isdigit() else 0
+    return f"{max(int(time.time()), taken):010d}"
+
+
+def _framed(records: Sequence[bytes]) -> bytes:
+    """Records in the format of TFRecord files."""
+    lengths = [_LENGTH.pack(len(record)) for record in records]
+    parts = [part for pair in zip(lengths, records, strict=True) for part in pair]
+    sizes = np.array([len(part) for part in parts], np.int64)
+    data = np.frombuffer(b"".join(parts), np.uint8)
+    sums = masked(crc32c(data, np.cumsum(sizes) - sizes, sizes)).tolist()
+    return b"".join(
+        part + _CHECKSUM.pack(checksum) for part, checksum in zip(parts, sums, strict=True)
+    )
+
+
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)

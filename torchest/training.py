@@ -121,7 +121,11 @@ def _telling(
     every_steps, save_steps = config.log_step_count_steps, config.save_summary_steps
     if every_steps or save_steps:
         assert config.model_dir is not None
-        writer = opened.enter_context(contextlib.closing(SummaryWriter(config.model_dir)))
+        # what a run wrote that was killed after its last checkpoint is written again
+        writer = opened.enter_context(
+            contextlib.closing(SummaryWriter(config.model_dir, purge_step=start + 1))
+        )
+        writer.add_text("config", config.as_markdown(), start)
         if every_steps:
             hooks.append(StepCounterHook(every_steps, summary_writer=writer))
         if save_steps:

@@ -53,7 +53,7 @@ class Ids:
     @property
     def batch_size(self) -> int:
         """The number of rows."""
-        return len(self.values) if self.offsets is None else len(self.offsets) - 1
+        return self.values.shape[0] if self.offsets is None else self.offsets.shape[0] - 1
 
     def padded(self) -> PaddedIds:
         """The same ids as a matrix: [batch, most ids of a row]."""
@@ -74,7 +74,7 @@ class Ids:
     def row_of_each(self) -> Tensor:
         """The row that each id belongs to, int64 in the shape of `values`."""
         if self.offsets is None:
-            return torch.arange(len(self.values), device=self.values.device)
+            return torch.arange(self.values.shape[0], device=self.values.device)
         rows = torch.arange(self.batch_size, device=self.values.device)
         return rows.repeat_interleave(self.offsets.diff(), output_size=len(self.values))
 

@@ -1,5 +1,13 @@
 """Public names of torchest.export."""
 
+from torchest.export.loading import ExportedModel, load
+from torchest.export.receivers import (
+    ServingInputReceiver,
+    SupervisedInputReceiver,
+    TensorServingInputReceiver,
+    build_parsing_serving_input_receiver_fn,
+    build_raw_serving_input_receiver_fn,
+)
 from torchest.export_outputs import (
     ClassificationOutput,
     EvalOutput,
@@ -12,6 +20,13 @@ __all__ = [
     "ClassificationOutput",
     "EvalOutput",
     "ExportOutput",
+    "ExportedModel",
     "PredictOutput",
     "RegressionOutput",
+    "ServingInputReceiver",
+    "SupervisedInputReceiver",
+    "TensorServingInputReceiver",
+    "build_parsing_serving_input_receiver_fn",
+    "build_raw_serving_input_receiver_fn",
+    "load",
 ]

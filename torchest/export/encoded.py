@@ -10,6 +10,7 @@ several ids          int64 [batch, n], filled up with −1; weights [batch, n]
 ids of a sequence    int64 [batch, steps], lengths int64 [batch]
 numbers of steps     float32 [batch, steps, width], lengths int64 [batch]
 a feature itself     as it is
+nothing              int64 [batch], zeros, of the first feature
 ==================== ============================================================
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from torchest import arrays
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.crossed import CrossedColumn
@@ -109,6 +111,26 @@ class Numbers(Encoded):
 
     def encoding(self, given: Sequence[Tensor]) -> Tensor:
         """The tensor itself."""
+        return given[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Encoded):
+    """A zero for each row: for a model that reads no feature, and answers by the number of rows."""
+
+    source: str
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """One."""
+        return (TensorSpec(self.name, torch.int64, (BATCH,)),)
+
+    def take(self, features: Features) -> list[Tensor]:
+        """Zeros."""
+        return [torch.zeros(arrays.length(features.raw(self.source)), dtype=torch.int64)]
+
+    def encoding(self, given: Sequence[Tensor]) -> Tensor:
+        """The zeros."""
         return given[0]
 
 
@@ -223,7 +245,7 @@ def encoded(
         if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn | IndicatorColumn):
             continue  # the model makes it of the ids of its categorical column
         found.append(_of_column(column, unique(column.name), raw))
-    return found
+    return found or [Rows(key, key) for key in raw]
 
 
 def is_single(column: FeatureColumn, raw: Mapping[str, RawFeature]) -> bool:

@@ -86,7 +86,8 @@ class Forward(nn.Module):
         answers = select(model(example, None, ModeKeys.PREDICT))
         usage = example.usage
         used = {key for column in usage.columns for key in column.feature_keys} | usage.keys
-        self.raw = {key: RawFeature.of(example, key) for key in example if key in used}
+        counted = used or set(itertools.islice(example, 1))  # a model of no feature counts rows
+        self.raw = {key: RawFeature.of(example, key) for key in example if key in counted}
         self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
         self.outputs = [_output(name, value) for name, value in answers.items()]
         self._keys = tuple(example)

@@ -23,7 +23,7 @@ from torchest.columns.crossed import CrossedColumn
 from torchest.columns.numeric import NumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
-from torchest.export.encoded import CategoricalIds, Encoded, Numbers, is_single
+from torchest.export.encoded import CategoricalIds, Encoded, Numbers, Rows, is_single
 from torchest.export.onnx_fingerprint import fingerprint_cat64
 from torchest.export.onnx_nodes import FLOAT, INT64, ML, STRING, UINT64, Value, dtype_of
 from torchest.export.onnx_words import Words
@@ -255,6 +255,12 @@ def _unknown(column: FeatureColumn) -> ValueError:
 def tensors(given: Encoded, graph: ColumnGraph) -> list[Value]:  # noqa: ARG001
     """The tensors that a model takes of a column or feature."""
     raise TypeError(type(given))
+
+
+@tensors.register(Rows)
+def _of_rows(given: Rows, graph: ColumnGraph) -> list[Value]:
+    count = graph.op("Shape", graph.inputs[given.source], end=1)
+    return [graph.op("Expand", graph.constant(np.array([0]), INT64), count)]
 
 
 @tensors.register(Numbers)

@@ -87,9 +87,10 @@ class Nodes:
         self, kind: str, *inputs: Value | None, outputs: int, domain: str = "", **attributes: Any
     ) -> list[Value]:
         """A node of several outputs, which it returns."""
-        node = ir.node(kind, inputs, attributes, domain=domain, num_outputs=outputs)
+        name = f"{self._prefix}{kind}_{len(self.list)}"
+        node = ir.node(kind, inputs, attributes, domain=domain, num_outputs=outputs, name=name)
         for value in node.outputs:
-            value.name = f"{self._prefix}{kind}_{len(self.list)}_{value.index()}"
+            value.name = f"{name}_{value.index()}"
         self.list.append(node)
         return list(node.outputs)
 

@@ -48,7 +48,7 @@ class RawFeature:
             MissingFeatureError: There is no such feature.
             TypeError: It holds neither numbers nor text.
         """
-        array = features.raw(key)
+        array: Any = features.raw(key)
         ragged = not values.is_matrix(features, key)
         textual = arrays.is_textual(array)
         if isinstance(array, Tensor | np.ndarray):
@@ -81,7 +81,7 @@ def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
 
 def _number(array: Any, key: str) -> torch.dtype:
     """The dtype that numbers have as a tensor, whether some of them are missing or not."""
-    kind = getattr(array, "type", None)
+    kind: Any = array.type if arrays.is_arrow(array) else None
     if kind is not None:
         import pyarrow.types as pt
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+import numpy as np
+
+from torchest.hooks.base import (
+    SessionRunArgs,
+    SessionRunContext,
+    SessionRunHook,
+    SessionRunValues,
+)
 from torchest.hooks.timer import SecondOrStepTimer
 from torchest.summary import SummaryWriter
 
@@ -80,11 +87,19 @@ class StepCounterHook(_WritingHook):
             rate = steps / elapsed
             _log.info("global_step/sec: %g", rate)
             if self._writer is not None:
-                self._writer.scalars({"global_step/sec": rate}, step)
+                self._writer.add_scalar("global_step/sec", rate, step)
 
 
 class SummarySaverHook(_WritingHook):
     """Writes values at the first step, and every so many steps or seconds after it.
+
+    A value of one number becomes a scalar, an array a histogram, a text a text:
+
+        torchest.SummarySaverHook(
+            save_steps=100,
+            output_dir=model.model_dir,
+            summary_op={"loss": "loss", "gradient_norm": "gradient_norm", "towns": "dnn.town.weight"},
+        )
 
     Args:
         save_steps: Steps between two summaries.
@@ -114,12 +129,21 @@ class SummarySaverHook(_WritingHook):
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._names = dict(summary_op or {"loss": "loss"})
 
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
+        """Asks for the values only where they are due."""
+        is_due = self._timer.should_trigger_for_step(run_context.session.global_step + 1)
+        return SessionRunArgs(self._names) if is_due else None
+
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Writes when it is due."""
-        session = run_context.session
-        if self._writer is not None and self._timer.should_trigger_for_step(session.global_step):
-            self._timer.update_last_triggered_step(session.global_step)
-            values = session.run(self._names)
-            self._writer.scalars(
-                {tag: float(value) for tag, value in values.items()}, session.global_step
-            )
+        """Writes."""
+        if run_values.results is None or self._writer is None:
+            return
+        step = run_context.session.global_step
+        self._timer.update_last_triggered_step(step)
+        for tag, value in run_values.results.items():
+            if isinstance(value, str):
+                self._writer.add_text(tag, value, step)
+            elif np.size(value) == 1:
+                self._writer.add_scalar(tag, np.asarray(value).item(), step)
+            else:
+                self._writer.add_histogram(tag, value, step)

@@ -1,0 +1,138 @@
+"""The directory of an export: `<base>/<unix seconds>`, which appears in one rename when all of it is on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchest.errors import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TEMPORARY = ".tmp-"
+EXTRA = "assets.extra"
+
+
+class NewDirectory:
+    """A directory that is being written.
+
+    Attributes:
+        path: Where to write now.
+        final: Where it lies at the end; known then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.final: str | None = None
+
+
+@contextlib.contextmanager
+def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
+    """Gives a temporary directory to write into, which gets a name of its own under `base`.
+
+    After an error nothing is left behind.
+
+    Args:
+        base: Where exports lie; made if it is not there.
+    """
+    parent = Path(base)
+    parent.mkdir(parents=True, exist_ok=True)
+    made = NewDirectory(parent / f"{TEMPORARY}export-{uuid.uuid4().hex[:12]}")
+    made.path.mkdir()
+    try:
+        yield made
+        for directory, _, files in os.walk(made.path):
+            for name in files:
+                _sync(os.path.join(directory, name))
+            _sync(directory)
+        made.final = str(_renamed(made.path, parent))
+        _sync(parent)
+    except BaseException:
+        shutil.rmtree(made.path, ignore_errors=True)
+        raise
+
+
+def exports_in(base: str | os.PathLike[str]) -> list[str]:
+    """The paths of the exports under a directory, oldest first; what torchest did not write is left out."""
+    parent = Path(base)
+    if not parent.is_dir():
+        return []
+    found = [
+        entry
+        for entry in parent.iterdir()
+        if entry.name.isdigit() and (entry / "signatures.json").is_file()
+    ]
+    return [str(entry) for entry in sorted(found, key=lambda entry: int(entry.name))]
+
+
+def remove_export(path: str) -> None:
+    """Removes an export; nobody sees it half removed under its name."""
+    target = Path(path)
+    doomed = target.with_name(f"{TEMPORARY}{target.name}-{uuid.uuid4().hex[:12]}")
+    target.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, directory: Path) -> None:
+    """Copies files of the user's into `assets.extra`.
+
+    Args:
+        assets_extra: The files by the names that they get, which may have folders.
+        directory: The export.
+    """
+    for name, source in (assets_extra or {}).items():
+        target = directory / EXTRA / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def check_extra(assets_extra: object) -> None:
+    """Raises ValueError unless there are files under names that stay inside of `assets.extra`."""
+    if assets_extra is None:
+        return
+    if not hasattr(assets_extra, "items"):
+        raise ValueError(
+            f"assets_extra is {assets_extra!r:.80}: give a dict from the name in assets.extra to the path of a file."
+        )
+    for name, source in assets_extra.items():
+        inside = os.path.normpath(os.path.join(EXTRA, name))
+        if os.path.isabs(name) or not inside.startswith(EXTRA + os.sep):
+            raise ValueError(
+                f"assets_extra has the name {name!r}: give a name inside of assets.extra, such as 'readme.txt'."
+            )
+        if not os.path.isfile(source):
+            folder = os.path.dirname(os.fspath(source)) or "."
+            near = os.listdir(folder) if os.path.isdir(folder) else []
+            raise ValueError(
+                f"assets_extra[{name!r}] is {os.fspath(source)!r}, which is no file."
+                f"{suggest(os.path.basename(source), near)}"
+            )
+
+
+def _renamed(temporary: Path, parent: Path) -> Path:
+    """Gives the directory the first free number from the time on."""
+    number = int(time.time())
+    while True:
+        target = parent / str(number)
+        if not target.exists():
+            try:
+                return temporary.rename(target)
+            except OSError as error:  # another process took the name between
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        number += 1
+
+
+def _sync(path: str | os.PathLike[str]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,170 @@
+"""The files of an exported model at work: `OnnxEngine`, `TorchScriptEngine`, `ProgramEngine`.
+
+An engine takes the features of a batch, conformed to the model's inputs, and gives the model's outputs as numpy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from torchest.columns.features import Features
+from torchest.export.column_json import Assets, column_of
+from torchest.export.encoded import encoded
+from torchest.export.inputs import dtype_of, feed
+from torchest.export.raw_features import RawFeature
+from torchest.export.torchscript import quiet
+from torchest.indexed_strings import IndexedStrings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from torchest.arrays import HostArray
+
+ONNX, TORCHSCRIPT, PROGRAM = "onnx", "torchscript", "pt2"
+FILES = {ONNX: "model.onnx", TORCHSCRIPT: "model.pt", PROGRAM: "model.pt2"}
+COLUMNS = "columns.json"
+
+Arrays = dict[str, "npt.NDArray[Any]"]
+
+
+class Engine(ABC):
+    """Runs one file of an exported model.
+
+    Args:
+        directory: The exported model.
+        manifest: What its signatures.json holds.
+    """
+
+    @abstractmethod
+    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None: ...
+
+    @abstractmethod
+    def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
+        """The outputs of a batch by name.
+
+        Args:
+            features: By key, in the form of the inputs.
+            outputs: The names of those that are wanted.
+        """
+
+
+class OnnxEngine(Engine):
+    """Runs model.onnx with onnxruntime."""
+
+    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            os.path.join(directory, FILES[ONNX]), options, ["CPUExecutionProvider"]
+        )
+        self._names = {each["feature"]: each["name"] for each in manifest["inputs"] if each["used"]}
+        self._text = {each["name"] for each in manifest["outputs"] if "strings" in each}
+
+    def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
+        """The outputs of a batch by name; see `Engine.run`."""
+        feeds = {name: feed(features[key]) for key, name in self._names.items()}
+        found = self._session.run(list(outputs), feeds)
+        return {
+            name: _as_bytes(value) if name in self._text else value
+            for name, value in zip(outputs, found, strict=True)
+        }
+
+
+class _Encoding(Engine):
+    """What engines share whose file takes encoded tensors."""
+
+    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
+        with open(os.path.join(directory, COLUMNS), encoding="utf-8") as file:
+            described = json.load(file)
+        assets = Assets(directory)
+        with quiet():
+            columns = [column_of(column, assets) for column in described["columns"]]
+        raw = {each["key"]: _raw(each) for each in described["features"]}
+        self._inputs = encoded(columns, described["keys"], raw)
+        self._outputs = {
+            each["name"]: (place, each.get("strings"))
+            for place, each in enumerate(manifest["outputs"])
+        }
+
+    def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
+        """The outputs of a batch by name; see `Engine.run`."""
+        batch = Features(features)
+        batch.expect([each.source for each in self._inputs if not isinstance(each.source, str)])
+        tensors = [tensor for each in self._inputs for tensor in each.take(batch)]
+        with torch.inference_mode():
+            found = self.forward(*tensors)
+        return {name: self._answer(name, found) for name in outputs}
+
+    @abstractmethod
+    def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Encoded tensors to outputs, in order."""
+
+    def _answer(self, name: str, found: Sequence[torch.Tensor]) -> npt.NDArray[Any]:
+        place, strings = self._outputs[name]
+        if strings is None:
+            return found[place].numpy()
+        return IndexedStrings(found[place], tuple(each.encode() for each in strings)).numpy()
+
+
+class TorchScriptEngine(_Encoding):
+    """Runs model.pt."""
+
+    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
+        super().__init__(directory, manifest)
+        path = os.path.join(directory, FILES[TORCHSCRIPT])
+        with quiet():
+            self._module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+
+    def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Encoded tensors to outputs, in order."""
+        found: Sequence[torch.Tensor] = self._module(*tensors)
+        return found
+
+
+class ProgramEngine(_Encoding):
+    """Runs model.pt2."""
+
+    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
+        super().__init__(directory, manifest)
+        self._module = torch.export.load(os.path.join(directory, FILES[PROGRAM])).module()
+
+    def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Encoded tensors to outputs, in order."""
+        found: Sequence[torch.Tensor] = self._module(*tensors)
+        return found
+
+
+ENGINES: dict[str, type[Engine]] = {
+    ONNX: OnnxEngine,
+    TORCHSCRIPT: TorchScriptEngine,
+    PROGRAM: ProgramEngine,
+}
+
+
+def _raw(described: Mapping[str, Any]) -> RawFeature:
+    dtype = described["dtype"]
+    return RawFeature(
+        described["key"],
+        dtype if dtype == "string" else dtype_of(dtype),
+        tuple(described["shape"]),
+        described["ragged"],
+    )
+
+
+def _as_bytes(strings: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Strings as predictions have them: an object array of bytes."""
+    distinct, places = np.unique(strings.astype(str), return_inverse=True)
+    encoded_once = np.empty(len(distinct), object)
+    encoded_once[:] = [str(each).encode() for each in distinct]
+    found: npt.NDArray[Any] = encoded_once[places.reshape(strings.shape)]
+    return found

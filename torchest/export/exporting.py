@@ -1,0 +1,164 @@
+"""Exporting what an estimator learned: the work of `Estimator.export_saved_model`."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.checkpoint import Checkpoint, held, newest_whole_checkpoint
+from torchest.columns.features import Features
+from torchest.errors import suggest
+from torchest.export.directory import check_extra
+from torchest.export.inputs import Input, dtype_text
+from torchest.export.package import prepare, write
+from torchest.export.receivers import (
+    ServingInputReceiver,
+    SupervisedInputReceiver,
+    TensorServingInputReceiver,
+)
+from torchest.export.rows import neutral_rows, spec_of
+from torchest.export_outputs import EvalOutput
+from torchest.keys import ModeKeys
+from torchest.running_model import RunningModel
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torchest.model_fn import ModelFn
+
+_log = logging.getLogger("torchest")
+_SUPERVISED = (ModeKeys.TRAIN, ModeKeys.EVAL)
+
+
+def checkpoint_of(model_dir: str, checkpoint_path: str | os.PathLike[str] | None) -> Checkpoint:
+    """The checkpoint to export.
+
+    Raises:
+        ValueError: There is none, or it is damaged.
+    """
+    if checkpoint_path is not None:
+        return Checkpoint(checkpoint_path).check()
+    found = newest_whole_checkpoint(model_dir)
+    if found is None:
+        raise ValueError(
+            f"{model_dir!r} has no checkpoint to export: call train first, or give checkpoint_path."
+        )
+    return found
+
+
+def export(
+    model_fn: ModelFn,
+    checkpoint: Checkpoint,
+    base: str | os.PathLike[str],
+    receiver_fns: Mapping[str, Callable[[], Any]],
+    assets_extra: Mapping[str, Any] | None,
+    formats: Sequence[str],
+) -> str:
+    """Exports a model.
+
+    Args:
+        model_fn: The model.
+        checkpoint: Its weights.
+        base: The directory that the export gets a directory in.
+        receiver_fns: By mode, the functions that make receivers. For TRAIN and EVAL, inputs and outputs are
+            described only.
+        assets_extra: Files of the user's, by name.
+        formats: Which files to write for PREDICT.
+
+    Returns:
+        The path of the directory.
+
+    Raises:
+        ValueError: An argument is wrong, or the model reads what cannot be exported.
+        ExportError: A file answers otherwise than Python.
+    """
+    check_extra(assets_extra)
+    receivers = {mode: _received(mode, receiver_fns[mode]) for mode in receiver_fns}
+    origin: dict[str, Any] = {"global_step": checkpoint.global_step}
+    with held(checkpoint.path):
+        exported = None
+        if ModeKeys.PREDICT in receivers:
+            model = RunningModel(model_fn, torch.device("cpu"), training=False)
+            exported = prepare(model, receivers[ModeKeys.PREDICT], checkpoint)
+        for mode in _SUPERVISED:
+            if mode in receivers:
+                origin[mode] = _described(mode, model_fn, receivers[mode], checkpoint)
+        path = write(base, exported, formats, assets_extra, origin)
+    _log.info("Exported step %d to: %s", checkpoint.global_step, path)
+    return path
+
+
+def check_modes(receiver_fns: Any) -> None:
+    """Raises ValueError unless there are functions by mode."""
+    if not hasattr(receiver_fns, "items") or not receiver_fns:
+        raise ValueError(
+            f"input_receiver_fn_map is {receiver_fns!r:.80}: give a dict from ModeKeys.PREDICT, EVAL or TRAIN to a "
+            "function that makes a receiver."
+        )
+    modes = (ModeKeys.PREDICT, *_SUPERVISED)
+    for mode in receiver_fns:
+        if mode not in modes:
+            raise ValueError(
+                f"The mode {mode!r} is none that can be exported.{suggest(str(mode), modes)}"
+            )
+
+
+def _received(mode: str, receiver_fn: Any) -> Any:
+    """What a receiver function makes, which must be of the kind that the mode needs."""
+    if not callable(receiver_fn):
+        raise TypeError(
+            f"serving_input_receiver_fn is {receiver_fn!r:.80}: give a function, such as "
+            "torchest.export.build_parsing_serving_input_receiver_fn(spec) makes."
+        )
+    receiver = receiver_fn()
+    if mode in _SUPERVISED:
+        wanted: tuple[type, ...] = (SupervisedInputReceiver,)
+        maker = "torchest.experimental.build_raw_supervised_input_receiver_fn(features, labels)"
+    else:
+        wanted = (ServingInputReceiver, TensorServingInputReceiver)
+        maker = "torchest.export.build_raw_serving_input_receiver_fn(features)"
+    if not isinstance(receiver, wanted):
+        raise TypeError(
+            f"The receiver function for {mode!r} returned a {type(receiver).__name__}, not a {wanted[0].__name__}: use "
+            f"{maker}."
+        )
+    return receiver
+
+
+def _described(
+    mode: str, model_fn: ModelFn, receiver: SupervisedInputReceiver, checkpoint: Checkpoint
+) -> dict[str, Any]:
+    """Inputs and outputs of a model in training or evaluation, as JSON values."""
+    model = RunningModel(model_fn, torch.device("cpu"), training=mode == ModeKeys.TRAIN)
+    features, labels = _rows(receiver.features), _rows(receiver.labels)
+    batch = Features(features) if isinstance(features, dict) else features
+    model.create(batch, labels, mode, checkpoint)
+    spec = model(batch, labels, mode)
+    metrics = {name: torch.tensor(0.0) for name in spec.eval_metric_ops or {}} or None
+    output = EvalOutput(spec.loss, spec.predictions or None, metrics)
+    return {
+        "inputs": [
+            Input(name, name, spec_of(value, name)).to_json()
+            for name, value in receiver.receiver_tensors.items()
+        ],
+        "outputs": [
+            {
+                "name": name,
+                "dtype": dtype_text(value.dtype) if hasattr(value, "dtype") else "string",
+                "shape": [None, *value.shape[1:]] if len(value.shape) else [],
+            }
+            for name, value in output.named().items()
+        ],
+    }
+
+
+def _rows(given: Any) -> Any:
+    """Two rows of what a receiver describes by key, or of the single thing that it describes."""
+    named = given if isinstance(given, dict) else {"": given}
+    specs = {key: spec_of(value, key) for key, value in named.items()}
+    neutral = neutral_rows(specs, 2)
+    rows = {key: neutral[key] if value is specs[key] else value for key, value in named.items()}
+    return rows if isinstance(given, dict) else rows[""]

@@ -1,0 +1,181 @@
+"""`load`: an exported model, asked by its signatures.
+
+model = torchest.export.load("exports/1790000000")
+model.signatures["predict"](age=[22.0, 38.0])["probabilities"]
+model.signatures["serving_default"](inputs=[record.SerializeToString()])   # a parsing export
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from torchest.errors import suggest
+from torchest.export.engines import ENGINES, FILES, ONNX
+from torchest.export.inputs import Input, conform_all
+from torchest.golden import MANIFEST
+from torchest.inputs.example_parsing import parse_example
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from torchest.export.engines import Engine
+
+
+def load(directory: str | os.PathLike[str], engine: str | None = None) -> ExportedModel:
+    """Loads an exported model.
+
+    Args:
+        directory: What `Estimator.export_saved_model` returned.
+        engine: Which file is to answer: "onnx" (by onnxruntime), "torchscript" or "pt2" (by torch). None:
+            the first of them that is there and can be run.
+
+    Raises:
+        ValueError: It is no exported model, or does not have that file.
+        ModuleNotFoundError: onnxruntime is asked for and is not installed.
+    """
+    return ExportedModel(os.fspath(directory), engine)
+
+
+class ExportedModel:
+    """An exported model.
+
+    Attributes:
+        directory: Where it lies.
+        engine: Which file answers: "onnx", "torchscript" or "pt2".
+        inputs: What clients send.
+        signatures: The signatures by name; each is called with inputs by name.
+        description: What its signatures.json says.
+    """
+
+    def __init__(self, directory: str, engine: str | None) -> None:
+        self.directory = directory
+        self.description = _read_manifest(directory)
+        if "signatures" not in self.description:
+            raise ValueError(
+                f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."
+            )
+        self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
+        self.engine = _checked_engine(directory, engine)
+        running = ENGINES[self.engine](directory, self.description)
+        self.signatures = {
+            name: Signature(name, described, self, running)
+            for name, described in self.description["signatures"].items()
+        }
+
+    def __repr__(self) -> str:
+        return f"ExportedModel({self.directory!r}, engine={self.engine!r}, signatures={sorted(self.signatures)})"
+
+
+class Signature:
+    """A signature of an exported model: a function of inputs by name.
+
+    Attributes:
+        name: Its name.
+        method: "classification", "regression" or "predict".
+        inputs: The names of what it takes.
+        outputs: The names of what it answers.
+    """
+
+    def __init__(
+        self, name: str, described: Mapping[str, Any], model: ExportedModel, engine: Engine
+    ) -> None:
+        self.name = name
+        self.method: str = described["method"]
+        self.inputs = list(described["inputs"])
+        self.outputs = list(described["outputs"])
+        self._of_model: dict[str, str] = dict(described["outputs"])
+        self._examples = None if model.description["examples"] is None else self.inputs[0]
+        self._features = model.inputs
+        self._engine = engine
+
+    def __call__(self, *given: Any, **named: Any) -> dict[str, npt.NDArray[Any]]:
+        """Answers a batch.
+
+        Args:
+            given: The input, if the signature takes a single one.
+            named: The inputs by name: a list, array or tensor with one element or row for each example.
+                Serialized examples are a list of bytes. Where a signature takes those, features by their
+                names are answered, too. Features that have a default or are lists can be left out.
+
+        Returns:
+            The outputs by name, as numpy; strings are object arrays of bytes.
+
+        Raises:
+            TypeError: An input has values of another kind.
+            ValueError: An input is unknown, missing or of another shape, or a record is malformed.
+        """
+        named |= self._single(given)
+        if self._examples is not None and self._examples in named:
+            named = self._parsed(named)
+        features = conform_all(self._features, named)
+        wanted = list(dict.fromkeys(self._of_model.values()))
+        found = self._engine.run(features, wanted)
+        return {key: found[name] for key, name in self._of_model.items()}
+
+    def __repr__(self) -> str:
+        return f"Signature({self.name!r}: {', '.join(self.inputs)} -> {', '.join(self.outputs)})"
+
+    def _single(self, given: tuple[Any, ...]) -> dict[str, Any]:
+        if not given:
+            return {}
+        if len(given) > 1 or len(self.inputs) != 1:
+            raise TypeError(
+                f"Signature {self.name!r} takes {', '.join(self.inputs)}: give inputs by name, such as "
+                f"{self.inputs[0]}=[...]."
+            )
+        return {self.inputs[0]: given[0]}
+
+    def _parsed(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        """The features of serialized examples, by their names."""
+        if len(named) > 1:
+            others = ", ".join(repr(name) for name in named if name != self._examples)
+            raise ValueError(
+                f"Signature {self.name!r} got {self._examples!r} and {others}: give examples or features, not "
+                "both."
+            )
+        records = next(iter(named.values()))
+        by_key = parse_example(records, {each.key: each.spec for each in self._features})
+        return {each.name: by_key[each.key] for each in self._features}
+
+
+def _read_manifest(directory: str) -> dict[str, Any]:
+    try:
+        with open(os.path.join(directory, MANIFEST), encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"{directory!r} is no exported model: it has no {MANIFEST}. Give what export_saved_model returned."
+        ) from None
+    return found
+
+
+def _checked_engine(directory: str, engine: str | None) -> str:
+    there = [name for name, file in FILES.items() if os.path.exists(os.path.join(directory, file))]
+    if engine is None:
+        usable = [
+            name
+            for name in there
+            if name != ONNX or importlib.util.find_spec("onnxruntime") is not None
+        ]
+        if usable:
+            return usable[0]
+        raise ModuleNotFoundError(
+            f"{directory!r} has model.onnx only, and onnxruntime is not installed: pip install onnxruntime."
+        )
+    if engine not in FILES:
+        raise ValueError(f"engine is {engine!r}.{suggest(engine, FILES)}")
+    if engine not in there:
+        raise ValueError(
+            f"{directory!r} has no {FILES[engine]}: export with formats=({engine!r}, ...).{suggest(engine, there)}"
+        )
+    if engine == ONNX and importlib.util.find_spec("onnxruntime") is None:
+        raise ModuleNotFoundError(
+            "engine='onnx' needs onnxruntime, which is not installed: pip install onnxruntime, or use "
+            "engine='torchscript'."
+        )
+    return engine

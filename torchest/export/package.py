@@ -1,0 +1,382 @@
+"""Writing an exported model: its files, what describes them, and the comparison of all with Python."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, cast
+
+import safetensors.torch
+import torch
+
+from torchest import arrays
+from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
+from torchest.columns.features import Features
+from torchest.errors import ExportError, suggest
+from torchest.export import torchscript
+from torchest.export.column_json import Assets, describe_column, digest
+from torchest.export.directory import copy_extra, new_directory
+from torchest.export.engines import COLUMNS, ENGINES, FILES, ONNX, PROGRAM, TORCHSCRIPT
+from torchest.export.forward import Forward
+from torchest.export.inputs import Input, conform_all, dtype_text, feed
+from torchest.export.receivers import (
+    SINGLE_FEATURE,
+    TensorServingInputReceiver,
+    input_names,
+    parses_examples,
+)
+from torchest.export.rows import golden_rows, neutral_rows, spec_of
+from torchest.export.signatures import name_outputs
+from torchest.export_outputs import CLASSIFICATION, REGRESSION
+from torchest.golden import GOLDEN, MANIFEST, array_to_json, difference
+from torchest.keys import ModeKeys
+from torchest.prediction import to_numpy
+from torchest.version import __version__
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from torchest.arrays import HostArray
+    from torchest.checkpoint import Checkpoint
+    from torchest.columns.base import FeatureColumn
+    from torchest.export.forward import Output
+    from torchest.export.receivers import ServingInputReceiver
+    from torchest.running_model import RunningModel
+    from torchest.spec import EstimatorSpec
+
+FORMAT_VERSION = 1
+DEFAULT_FORMATS = (ONNX, TORCHSCRIPT)
+_ROWS = 12
+_BATCHES = (0, 1, 2, 7, _ROWS)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model that is ready to be written.
+
+    Attributes:
+        forward: The model over encoded tensors.
+        inputs: What clients send.
+        examples: What clients call serialized examples; None if they send features only.
+        signatures: As JSON has them.
+        golden: Features of some rows, by key.
+        answers: The outputs of Python for these, by name.
+        weights: Parameters and buffers by name.
+    """
+
+    forward: Forward
+    inputs: list[Input]
+    examples: str | None
+    signatures: dict[str, Any]
+    golden: dict[str, HostArray]
+    answers: dict[str, Any]
+    weights: dict[str, torch.Tensor]
+
+    @property
+    def columns(self) -> list[FeatureColumn]:
+        """The columns that the model reads."""
+        return [each.source for each in self.forward.inputs if not isinstance(each.source, str)]
+
+
+def checked_formats(formats: Any) -> tuple[str, ...]:
+    """The formats to write.
+
+    Raises:
+        ValueError: There are none, or one is unknown.
+    """
+    given = (formats,) if isinstance(formats, str) else tuple(formats)
+    for each in given:
+        if each not in FILES:
+            raise ValueError(f"formats has {each!r}.{suggest(str(each), FILES)}")
+    if not given:
+        raise ValueError(f"formats is {formats!r}: give at least one.{suggest('', FILES)}")
+    return tuple(dict.fromkeys(given))
+
+
+def prepare(
+    model: RunningModel,
+    receiver: ServingInputReceiver | TensorServingInputReceiver,
+    checkpoint: Checkpoint,
+) -> Exported:
+    """Tries a model on neutral rows and on golden ones.
+
+    Args:
+        model: A model that is not for training, on the CPU.
+        receiver: What it is given.
+        checkpoint: What its weights are restored from.
+
+    Raises:
+        ValueError: The model reads a feature that the receiver does not have, or something in it cannot
+            be exported.
+    """
+    single = isinstance(receiver, TensorServingInputReceiver)
+    served: Any = _OfSingleFeature(model) if single else model
+    given = {SINGLE_FEATURE: receiver.features} if single else receiver.features
+    specs = {key: spec_of(value, key) for key, value in given.items()}
+    named = input_names(receiver)
+    inputs = [Input(named[key], key, spec) for key, spec in specs.items()]
+    first = _example(inputs, given) or neutral_rows(specs, 2)
+    served.create(Features(first), None, ModeKeys.PREDICT, checkpoint)
+
+    signatures: dict[str, Any] = {}
+
+    def select(spec: Any) -> Mapping[str, Any]:
+        outputs, found = name_outputs(spec.export_outputs)
+        signatures.update(found)
+        return outputs
+
+    forward = Forward(served, first, select)
+    used = [Input(each.name, each.key, each.spec, each.key in forward.raw) for each in inputs]
+    columns = [each.source for each in forward.inputs if not isinstance(each.source, str)]
+    golden = _joined(_example(inputs, given), golden_rows(specs, columns, _ROWS))
+    answers = select(served(Features(golden), None, ModeKeys.PREDICT))
+    examples = next(iter(receiver.receiver_tensors)) if parses_examples(receiver) else None
+    return Exported(
+        forward,
+        used,
+        examples,
+        {name: _signature(found, used, examples) for name, found in signatures.items()},
+        golden,
+        {name: to_numpy(value) for name, value in answers.items()},
+        dict(model.state.contents().model),
+    )
+
+
+def write(
+    base: str | os.PathLike[str],
+    exported: Exported | None,
+    formats: Sequence[str],
+    assets_extra: Mapping[str, Any] | None,
+    origin: Mapping[str, Any],
+) -> str:
+    """Writes an exported model, reads each of its files again, and compares their answers with Python's.
+
+    Args:
+        base: The directory that the export gets a directory in.
+        exported: What to write; None: the description alone.
+        formats: Which files.
+        assets_extra: Files of the user's, by name.
+        origin: What else signatures.json says.
+
+    Returns:
+        The path of the directory.
+
+    Raises:
+        ExportError: A file cannot be written, or answers otherwise than Python.
+    """
+    with new_directory(base) as made:
+        manifest = {"format_version": FORMAT_VERSION, **origin, "versions": _versions()}
+        copy_extra(assets_extra, made.path)
+        if exported is not None:
+            manifest |= _write_model(exported, formats, made.path)
+        _write_json(made.path / MANIFEST, manifest)
+        if exported is not None:
+            for each in formats:
+                verify(exported, each, made.path, manifest)
+    assert made.final is not None
+    return made.final
+
+
+def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Compares the answers of a file with those of Python, on batches of several sizes.
+
+    Raises:
+        ExportError: They differ.
+    """
+    engine = ENGINES[which](str(directory), manifest)
+    for count in _BATCHES:
+        features = {key: value[:count] for key, value in exported.golden.items()}
+        found = engine.run(features, list(exported.answers))
+        for name, answer in exported.answers.items():
+            differs = difference(answer[:count], found[name])
+            if differs is not None:
+                raise ExportError(
+                    f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} "
+                    f"{differs}. Nothing was written; leave {which!r} out of formats to export without it."
+                )
+
+
+def _write_model(exported: Exported, formats: Sequence[str], directory: Path) -> dict[str, Any]:
+    """Writes the files of a model, and says what is to be said of it in signatures.json."""
+    forward = exported.forward
+    assets = Assets()
+    described = {
+        "columns": [describe_column(column, assets) for column in exported.columns],
+        "keys": [each.source for each in forward.inputs if isinstance(each.source, str)],
+        "features": [
+            {**asdict(raw), "dtype": dtype_text(raw.dtype)} for raw in forward.raw.values()
+        ],
+    }
+    for each in formats:
+        _WRITERS[each](exported, str(directory / FILES[each]))
+    if set(formats) - {ONNX}:
+        _write_json(directory / COLUMNS, described)
+        _write_normalizers(exported, assets, directory)
+    for name, path in assets.files.items():
+        (directory / "assets").mkdir(exist_ok=True)
+        shutil.copyfile(path, directory / "assets" / name)
+    safetensors.torch.save_file(exported.weights, directory / "model.safetensors")
+    _write_json(directory / GOLDEN, _golden(exported))
+    return {
+        "inputs": [each.to_json() for each in exported.inputs],
+        "examples": exported.examples,
+        "outputs": [_output(each) for each in forward.outputs],
+        "signatures": exported.signatures,
+        "tensors": [
+            {"name": each.name, "dtype": dtype_text(each.dtype), "shape": _shape(each.shape)}
+            for each in forward.tensors
+        ],
+        "columns": [
+            {"name": column.name, "type": type(column).__name__, "sha256": digest(column)}
+            for column in exported.columns
+        ],
+        "files": {FILES[each]: each for each in formats},
+    }
+
+
+def _write_torchscript(exported: Exported, path: str) -> None:
+    torchscript.tell_of_deprecation()
+    example = tuple(exported.forward.encode(exported.golden))
+    torchscript.save(torchscript.traced(exported.forward, example), path)
+
+
+def _write_program(exported: Exported, path: str) -> None:
+    program = exported.forward.program()
+    for name, tensor in program.state_dict.items():  # parameters may share storage
+        program.state_dict[name] = torch.nn.Parameter(tensor.detach().clone(), tensor.requires_grad)
+    torch.export.save(program, path)
+
+
+def _write_onnx(exported: Exported, path: str) -> None:
+    from torchest.export.onnx_model import onnx_model, save
+
+    model = onnx_model(exported.forward)
+    names = {each.key: each.name for each in exported.inputs}
+    for value in model.graph.inputs:
+        value.name = names[str(value.name)]
+    save(model, path)
+
+
+_WRITERS: dict[str, Callable[[Exported, str], None]] = {
+    ONNX: _write_onnx,
+    TORCHSCRIPT: _write_torchscript,
+    PROGRAM: _write_program,
+}
+
+
+def _write_normalizers(exported: Exported, assets: Assets, directory: Path) -> None:
+    """Writes each normalizer_fn as TorchScript, for who encodes rows without the user's code."""
+    if not assets.functions:
+        return
+    (directory / "normalizers").mkdir()
+    for name, function in assets.functions.items():
+        width = next(
+            cast("Any", each).width
+            for column in exported.columns
+            for each in (column, getattr(column, "source_column", column))
+            if getattr(each, "normalizer_fn", None) is function
+        )
+        example = torch.arange(1.0, 2.0 * width + 1).reshape(2, width)
+        try:
+            torchscript.save(
+                torchscript.traced(function, (example,)), str(directory / "normalizers" / name)
+            )
+        except Exception as error:
+            raise ExportError(
+                f"The normalizer_fn of column {name.removesuffix('.pt')!r} cannot be traced ({error}): use operations "
+                "of torch on the whole tensor, or leave 'torchscript' and 'pt2' out of formats."
+            ) from error
+
+
+def _signature(signature: Any, inputs: Sequence[Input], examples: str | None) -> dict[str, Any]:
+    """A signature as JSON has it: its method, and its names of the model's inputs and outputs."""
+    if examples is None:
+        named = {each.name: each.name for each in inputs}
+    elif signature.method in (CLASSIFICATION, REGRESSION):
+        named = {"inputs": examples}
+    else:
+        named = {examples: examples}
+    return {"method": signature.method, "inputs": named, "outputs": signature.outputs}
+
+
+def _golden(exported: Exported) -> dict[str, Any]:
+    """The golden rows: what clients send, what the model takes of it, and what Python answers."""
+    forward = exported.forward
+    encoded = zip(forward.tensors, forward.encode(exported.golden), strict=True)
+    return {
+        "rows": len(next(iter(exported.answers.values()))),
+        "inputs": {
+            each.name: array_to_json(feed(exported.golden[each.key])) for each in exported.inputs
+        },
+        "encoded": {tensor.name: array_to_json(value.numpy()) for tensor, value in encoded},
+        "outputs": {name: array_to_json(answer) for name, answer in exported.answers.items()},
+    }
+
+
+def _output(output: Output) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": output.name,
+        "dtype": dtype_text(output.dtype) if output.strings is None else "string",
+        "shape": _shape(output.shape),
+    }
+    if output.strings is not None:
+        described["strings"] = [each.decode() for each in output.strings]
+    return described
+
+
+def _shape(shape: Sequence[int | str]) -> list[int | None]:
+    return [None if isinstance(size, str) else int(size) for size in shape]
+
+
+def _example(inputs: Sequence[Input], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows that the user gave as examples, where every feature is given so."""
+    if any(isinstance(value, FixedLenFeature | VarLenFeature) for value in given.values()):
+        return {}
+    features = conform_all(inputs, {each.name: given[each.key] for each in inputs})
+    return features if arrays.check_lengths(features) else {}
+
+
+def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: arrays.concatenate([first[key], value]) if first else value
+        for key, value in second.items()
+    }
+
+
+class _OfSingleFeature:
+    """A model whose model_fn takes a tensor, as one that takes a dict of it."""
+
+    def __init__(self, model: RunningModel) -> None:
+        self._model = model
+        self.scope = model.scope
+
+    def create(self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None) -> Any:
+        return self._model.create(features[SINGLE_FEATURE], labels, mode, checkpoint)
+
+    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
+        return self._model(features[SINGLE_FEATURE], labels, mode)
+
+    def trace(self, features: Any) -> EstimatorSpec:
+        return self._model.trace(features[SINGLE_FEATURE])
+
+
+def _versions() -> dict[str, str]:
+    versions = {
+        "torchest": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    for package in ("onnx", "onnxruntime"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

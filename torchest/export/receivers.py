@@ -1,0 +1,272 @@
+"""What an exported model is given: `ServingInputReceiver`, and the functions that make one.
+
+What are placeholders in TensorFlow are specs here, `torchest.columns.FixedLenFeature` or `VarLenFeature`; or
+example arrays, whose dtype and shape count.
+
+>>> import torch
+>>> from torchest.columns.feature_specs import FixedLenFeature
+>>> receiver = build_raw_serving_input_receiver_fn({"age": FixedLenFeature((1,), torch.float32)})()
+>>> receiver.receiver_tensors
+{'age': FixedLenFeature(shape=(1,), dtype=torch.float32, default_value=None)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torchest import arrays
+from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
+
+if TYPE_CHECKING:
+    from torchest.columns.feature_specs import FeatureSpec
+
+SINGLE_FEATURE = "feature"
+SINGLE_LABEL = "label"
+EXAMPLES = "examples"
+
+
+@dataclass(frozen=True, eq=False)
+class ServingInputReceiver:
+    """What a model that is served is given.
+
+    Args:
+        features: The features that model_fn gets, by key: specs, or example arrays [batch, ...] as an
+            input_fn gives them.
+        receiver_tensors: What a client sends, by name: the same objects, perhaps under other names; or a
+            single spec of bytes for serialized `tf.Example` records, which are parsed by the specs that
+            `features` then are.
+        receiver_tensors_alternatives: Accepted and not used: every exported model takes raw features too.
+
+    Raises:
+        ValueError: Something is missing, or neither a spec nor an array; or a feature is none of the
+            receiver tensors.
+    """
+
+    features: Any
+    receiver_tensors: Any
+    receiver_tensors_alternatives: Any = None
+
+    def __post_init__(self) -> None:
+        features = _named(self.features, "features", SINGLE_FEATURE)
+        object.__setattr__(self, "features", features)
+        _check_receiver(self, features)
+
+
+@dataclass(frozen=True, eq=False)
+class TensorServingInputReceiver:
+    """What a model is given whose model_fn takes a single tensor for features.
+
+    Args:
+        features: The spec of the tensor, or an example of it.
+        receiver_tensors: What a client sends, by name; see `ServingInputReceiver`.
+        receiver_tensors_alternatives: Accepted and not used.
+
+    Raises:
+        ValueError: As for `ServingInputReceiver`; or `features` is a dict.
+    """
+
+    features: Any
+    receiver_tensors: Any
+    receiver_tensors_alternatives: Any = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.features, Mapping):
+            raise ValueError(
+                "features is a dict: a TensorServingInputReceiver is for a single tensor. Use ServingInputReceiver."
+            )
+        _check_receiver(self, _named(self.features, "features", SINGLE_FEATURE))
+
+
+@dataclass(frozen=True, eq=False)
+class SupervisedInputReceiver:
+    """What a model is given that is described for training or evaluation.
+
+    Args:
+        features: The features by key, or a single one: specs or example arrays.
+        labels: The labels: likewise.
+        receiver_tensors: Both, by name.
+
+    Raises:
+        ValueError: Something is missing, or neither a spec nor an array.
+    """
+
+    features: Any
+    labels: Any
+    receiver_tensors: Any
+
+    def __post_init__(self) -> None:
+        for field, single in (("features", SINGLE_FEATURE), ("labels", SINGLE_LABEL)):
+            _named(getattr(self, field), field, single)
+        tensors = _named(self.receiver_tensors, "receiver_tensors", "input")
+        object.__setattr__(self, "receiver_tensors", tensors)
+
+
+def build_raw_serving_input_receiver_fn(
+    features: Mapping[str, Any], default_batch_size: int | None = None
+) -> Callable[[], ServingInputReceiver]:
+    """A receiver of raw features, each by its key.
+
+    Args:
+        features: By key a spec (`FixedLenFeature`, `VarLenFeature`), or an example of the feature as an
+            input_fn gives it: [batch, ...] numbers, strings or lists.
+        default_batch_size: Has no effect: an exported model answers any number of rows.
+
+    Returns:
+        A function for `Estimator.export_saved_model`.
+
+    Raises:
+        ValueError: `features` is no dict of these, or the batch size is below 1.
+    """
+    features = _checked_features(features)
+    _check_batch_size(default_batch_size)
+
+    def serving_input_receiver_fn() -> ServingInputReceiver:
+        return ServingInputReceiver(features, dict(features))
+
+    return serving_input_receiver_fn
+
+
+def build_parsing_serving_input_receiver_fn(
+    feature_spec: Mapping[str, FeatureSpec], default_batch_size: int | None = None
+) -> Callable[[], ServingInputReceiver]:
+    """A receiver of serialized `tf.Example` records, called "examples".
+
+    Args:
+        feature_spec: How each feature is stored, by key; see `torchest.columns.make_parse_example_spec`.
+        default_batch_size: Has no effect: an exported model answers any number of rows.
+
+    Returns:
+        A function for `Estimator.export_saved_model`.
+
+    Raises:
+        ValueError: `feature_spec` is no dict of specs, or the batch size is below 1.
+    """
+    specs = _checked_features(feature_spec)
+    for key, spec in specs.items():
+        if not isinstance(spec, FixedLenFeature | VarLenFeature):
+            raise ValueError(
+                f"feature_spec[{key!r}] is a {type(spec).__name__}: give a FixedLenFeature or a VarLenFeature, such as "
+                "make_parse_example_spec(columns) makes."
+            )
+    _check_batch_size(default_batch_size)
+
+    def serving_input_receiver_fn() -> ServingInputReceiver:
+        return ServingInputReceiver(specs, {EXAMPLES: FixedLenFeature((), bytes)})
+
+    return serving_input_receiver_fn
+
+
+def build_raw_supervised_input_receiver_fn(
+    features: Any, labels: Any, default_batch_size: int | None = None
+) -> Callable[[], SupervisedInputReceiver]:
+    """A receiver of raw features and labels.
+
+    Args:
+        features: By key, or a single one: specs or examples; see `build_raw_serving_input_receiver_fn`.
+        labels: Likewise; a single one is called "label".
+        default_batch_size: Has no effect.
+
+    Returns:
+        A function for `Estimator.experimental_export_all_saved_models`.
+
+    Raises:
+        ValueError: Features and labels have a key in common, or something is neither a spec nor an array.
+    """
+    named = _named(features, "features", SINGLE_FEATURE)
+    named_labels = _named(labels, "labels", SINGLE_LABEL)
+    _check_batch_size(default_batch_size)
+    common = sorted(named.keys() & named_labels.keys())
+    if common:
+        raise ValueError(
+            f"features and labels both have {', '.join(map(repr, common))}: give them different keys."
+        )
+
+    def supervised_input_receiver_fn() -> SupervisedInputReceiver:
+        return SupervisedInputReceiver(features, labels, {**named, **named_labels})
+
+    return supervised_input_receiver_fn
+
+
+def parses_examples(receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
+    """Whether clients send serialized examples, which are parsed into the features."""
+    sent = list(receiver.receiver_tensors.values())
+    return len(sent) == 1 and _is_serialized(sent[0]) and not _is_among(sent[0], receiver)
+
+
+def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> dict[str, str]:
+    """What clients call each feature, by its key."""
+    features = _named(receiver.features, "features", SINGLE_FEATURE)
+    if parses_examples(receiver):
+        return {key: key for key in features}
+    names = {id(value): name for name, value in receiver.receiver_tensors.items()}
+    return {
+        key: key if receiver.receiver_tensors.get(key) is value else names[id(value)]
+        for key, value in features.items()
+    }
+
+
+def _check_receiver(
+    receiver: ServingInputReceiver | TensorServingInputReceiver, features: dict[str, Any]
+) -> None:
+    tensors = _named(receiver.receiver_tensors, "receiver_tensors", "input")
+    object.__setattr__(receiver, "receiver_tensors", tensors)
+    if parses_examples(receiver):
+        return
+    sent = set(map(id, tensors.values()))
+    for key, value in features.items():
+        if id(value) not in sent:
+            raise ValueError(
+                f"features[{key!r}] is none of the receiver_tensors ({', '.join(map(repr, tensors))}): what a client "
+                "sends must be the features. Compute features from others by a normalizer_fn of a column, or "
+                "in model_fn; or let serialized examples be the only receiver tensor."
+            )
+
+
+def _is_serialized(spec: Any) -> bool:
+    return isinstance(spec, FixedLenFeature) and spec.dtype is bytes and spec.shape == ()
+
+
+def _is_among(spec: Any, receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
+    features = receiver.features
+    among = features.values() if isinstance(features, Mapping) else [features]
+    return any(each is spec for each in among)
+
+
+def _checked_features(features: Any) -> dict[str, Any]:
+    if not isinstance(features, Mapping) or not features:
+        raise ValueError(
+            f"features is {features!r:.80}: give a dict of specs or example arrays by key, such as "
+            "{'age': FixedLenFeature((1,), torch.float32)}."
+        )
+    return _named(features, "features", SINGLE_FEATURE)
+
+
+def _named(given: Any, what: str, single: str) -> dict[str, Any]:
+    if given is None or (isinstance(given, Mapping) and not given):
+        raise ValueError(f"{what} is {given!r}: give specs or example arrays by name.")
+    named = dict(given) if isinstance(given, Mapping) else {single: given}
+    for name, value in named.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{what} has the key {name!r}: keys must be strings.")
+        _check_value(f"{what}[{name!r}]" if isinstance(given, Mapping) else what, value)
+    return named
+
+
+def _check_value(what: str, value: Any) -> None:
+    if isinstance(value, FixedLenFeature | VarLenFeature):
+        return
+    try:
+        arrays.length(arrays.to_host(value, what))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{what} is {value!r:.80}: give a FixedLenFeature or a VarLenFeature, or an array with one row per example."
+        ) from error
+
+
+def _check_batch_size(value: int | None) -> None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(
+            f"default_batch_size is {value!r}: give a whole number of at least 1, or None."
+        )

@@ -1,0 +1,200 @@
+"""Rows of raw features that an export tries a model on: neutral ones, and golden ones made for its columns.
+
+>>> import torch
+>>> from torchest.columns.feature_specs import VarLenFeature
+>>> golden_rows({"n": VarLenFeature(torch.int64)}, [], 3)["n"].to_pylist()
+[[1], [0, 1], [2, 0, 1]]
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from torchest import arrays
+from torchest.columns import checks
+from torchest.columns.bucketized import BucketizedColumn
+from torchest.columns.categorical import (
+    IdentityCategoricalColumn,
+    KeyedCategoricalColumn,
+    VocabularyListCategoricalColumn,
+)
+from torchest.columns.crossed import CrossedColumn
+from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
+from torchest.columns.sequence import SequenceCategoricalColumn
+from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
+from torchest.columns.weighted import WeightedCategoricalColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.columns.feature_specs import FeatureSpec
+
+NUMBERS = (1, 0, 2, -1.5, 0.25, 40)
+WEIGHTS = (1.0, 0.5, 2.0)
+WORDS = ("a", "unseen", "日本", "Zürich \U0001f600", "x" * 70, "17")
+INTEGERS = (1, 0, 2)
+
+
+def spec_of(value: Any, key: str) -> FeatureSpec:
+    """The spec of a feature, which may be given by an example."""
+    if isinstance(value, FixedLenFeature | VarLenFeature):
+        return value
+    array: Any = arrays.to_host(value, key)
+    if arrays.is_textual(array):
+        dtype: Any = str
+    else:
+        flat = array.flatten() if hasattr(array, "flatten") and arrays.is_arrow(array) else array
+        dtype = arrays.to_tensor(flat, key).dtype
+    if arrays.is_ragged(array):
+        return VarLenFeature(dtype)
+    if arrays.is_arrow(array):
+        import pyarrow.types as pt
+
+        sized = pt.is_fixed_size_list(array.type)
+        return FixedLenFeature((array.type.list_size,) if sized else (), dtype)
+    return FixedLenFeature(tuple(array.shape[1:]), dtype)
+
+
+def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]:
+    """Rows of zeros, empty strings and empty lists.
+
+    Args:
+        specs: Of the features, by key.
+        count: How many rows.
+    """
+    return {
+        key: _column(spec, [("",)] if _is_text(spec) else [(0,)], count)
+        for key, spec in specs.items()
+    }
+
+
+def golden_rows(
+    specs: Mapping[str, FeatureSpec], columns: Iterable[FeatureColumn], count: int
+) -> dict[str, Any]:
+    """Rows in which columns find known and unknown words, ids, boundaries and lists of several lengths.
+
+    Args:
+        specs: Of the features, by key.
+        columns: Those that a model reads.
+        count: How many rows.
+    """
+    wanted: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for column in columns:
+        for key, values in _values(column).items():
+            wanted[key].append(values)
+    return {key: _column(spec, wanted.get(key, []), count) for key, spec in specs.items()}
+
+
+@functools.singledispatch
+def _values(column: Any) -> dict[str, tuple[Any, ...]]:  # noqa: ARG001
+    """Values that are worth a trial, by the keys of a column; the first fits every column."""
+    return {}
+
+
+@_values.register(BucketizedColumn)
+def _(column: BucketizedColumn) -> dict[str, tuple[Any, ...]]:
+    boundaries = column.boundaries[:3] + column.boundaries[-1:]
+    near = itertools.chain.from_iterable(
+        (value, math.nextafter(value, math.inf)) for value in boundaries
+    )
+    return {column.source_column.key: tuple(near)}
+
+
+@_values.register(IdentityCategoricalColumn)
+def _(column: IdentityCategoricalColumn) -> dict[str, tuple[Any, ...]]:
+    last = column.num_buckets - 1
+    return {column.key: (0, last, last // 2)}
+
+
+@_values.register(VocabularyListCategoricalColumn)
+def _(column: VocabularyListCategoricalColumn) -> dict[str, tuple[Any, ...]]:
+    known = column.vocabulary_list[:3] + column.vocabulary_list[-1:]
+    return {column.key: (*known, *(WORDS[1:3] if column.dtype == checks.STRING else (987654321,)))}
+
+
+@_values.register(VocabularyFileCategoricalColumn)
+def _(column: VocabularyFileCategoricalColumn) -> dict[str, tuple[Any, ...]]:
+    with open(column.vocabulary_file, encoding="utf-8") as file:
+        known = tuple(line.rstrip("\r\n") for line in itertools.islice(file, 3))
+    if column.dtype != checks.STRING:
+        return {column.key: (*map(int, known), 987654321)}
+    return {column.key: (*known, *WORDS[1:3])}
+
+
+@_values.register(KeyedCategoricalColumn)
+def _(column: KeyedCategoricalColumn) -> dict[str, tuple[Any, ...]]:
+    is_text = getattr(column, "dtype", checks.STRING) == checks.STRING
+    return {column.key: WORDS if is_text else (17, 0, 2**53 + 1)}
+
+
+@_values.register(WeightedCategoricalColumn)
+def _(column: WeightedCategoricalColumn) -> dict[str, tuple[Any, ...]]:
+    return {**_values(column.categorical_column), column.weight_feature_key: WEIGHTS}
+
+
+@_values.register(SequenceCategoricalColumn)
+def _(column: SequenceCategoricalColumn) -> dict[str, tuple[Any, ...]]:
+    return _values(column.categorical_column)
+
+
+@_values.register(CrossedColumn)
+def _(column: CrossedColumn) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, tuple[Any, ...]] = {}
+    for key in column.keys:
+        if not isinstance(key, str):
+            found |= _values(key)
+    return found
+
+
+def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], count: int) -> Any:
+    """A feature of `count` rows, in the form that `parse_example` gives it."""
+    values = _cast(spec, wanted)
+    lengths = (
+        [1 + row % 3 for row in range(count)]
+        if isinstance(spec, VarLenFeature)
+        else [spec.size] * count
+    )
+    endless = itertools.cycle(values)
+    flat = [next(endless) for _ in range(sum(lengths))]
+    if isinstance(spec, FixedLenFeature) and not _is_text(spec):
+        return torch.tensor(flat, dtype=spec.dtype).reshape(count, *spec.shape)
+    return _arrow(spec, flat, lengths)
+
+
+def _arrow(spec: FeatureSpec, flat: list[Any], lengths: list[int]) -> Any:
+    import pyarrow as pa
+
+    types = {str: pa.large_string(), bytes: pa.large_binary()}
+    values: Any = pa.array(flat, types.get(spec.dtype) or str(spec.dtype).removeprefix("torch."))
+    if isinstance(spec, VarLenFeature):
+        lists: Any = pa.LargeListArray
+        return lists.from_arrays(pa.array(np.cumsum([0, *lengths])), values)
+    sized: Any = pa.FixedSizeListArray
+    for dimension in reversed(spec.shape):
+        values = sized.from_arrays(values, dimension)
+    return values
+
+
+def _cast(spec: FeatureSpec, wanted: list[tuple[Any, ...]]) -> list[Any]:
+    """Values of the spec's dtype that all columns of a feature can take."""
+    if _is_text(spec):
+        found = dict.fromkeys(itertools.chain.from_iterable(wanted or [WORDS]))
+        text = [value.decode() if isinstance(value, bytes) else str(value) for value in found]
+        return [value.encode() for value in text] if spec.dtype is bytes else list(text)
+    if not spec.dtype.is_floating_point:
+        # what one column knows another may refuse, such as an id out of its range
+        least = min(wanted, key=max, default=INTEGERS)
+        return [int(value) for value in least]
+    return [float(value) for value in itertools.chain.from_iterable(wanted or [NUMBERS])]
+
+
+def _is_text(spec: FeatureSpec) -> bool:
+    return spec.dtype in (str, bytes)

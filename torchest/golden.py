@@ -1,0 +1,121 @@
+"""Golden rows of an exported model: compared with onnxruntime and numpy alone.
+
+problems = verify("exports/1790000000")     # [] if every answer is as it was at the export
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+MANIFEST = "signatures.json"
+GOLDEN = "golden.json"
+MODEL = "model.onnx"
+TOLERANCE = 1e-5
+_SPECIAL = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
+
+
+def array_to_json(array: npt.NDArray[Any]) -> dict[str, Any]:
+    """An array as JSON values: numbers, or strings; what JSON has no number for is a string."""
+    array = np.asarray(array)
+    values: list[Any] = array.reshape(-1).tolist()
+    if array.dtype.kind in "OSU":
+        text = [each.decode() if isinstance(each, bytes) else each for each in values]
+        return {"dtype": "string", "shape": list(array.shape), "values": text}
+    if array.dtype.kind == "f":
+        values = [each if np.isfinite(each) else str(each) for each in values]
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": values}
+
+
+def array_of_json(described: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """The array that was described; strings are objects."""
+    values, dtype = described["values"], described["dtype"]
+    if dtype == "string":
+        strings = np.empty(len(values), object)
+        strings[:] = values
+        shaped: npt.NDArray[Any] = strings.reshape(described["shape"])
+        return shaped
+    if np.dtype(dtype).kind == "f":
+        values = [_SPECIAL.get(each, each) for each in values]
+    found: npt.NDArray[Any] = np.array(values, dtype).reshape(described["shape"])
+    return found
+
+
+def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> str | None:
+    """How an answer differs, in words; None if floats are within 1e-5 and all else is equal."""
+    if expected.shape != found.shape:
+        return f"has shape {list(found.shape)} instead of {list(expected.shape)}"
+    if expected.dtype.kind in "OSU":
+        equal = _text(expected) == _text(found)
+    elif expected.dtype != found.dtype:
+        return f"has dtype {found.dtype} instead of {expected.dtype}"
+    elif expected.dtype.kind == "f":
+        equal = np.isclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    else:
+        equal = expected == found
+    if equal.all():
+        return None
+    row = tuple(int(place) for place in np.argwhere(~equal)[0])
+    return f"is {found[row]!r} instead of {expected[row]!r} in row {row[0] if row else 0}"
+
+
+def verify(directory: str | os.PathLike[str]) -> list[str]:
+    """Runs the golden rows of an exported model, all at once and one by one.
+
+    Args:
+        directory: The exported model; it needs a `model.onnx`.
+
+    Returns:
+        What differs from the answers that Python gave at the export, in words; nothing if all is well.
+
+    Raises:
+        ValueError: It is no exported model, or has no model.onnx.
+    """
+    manifest, golden = _read(directory, MANIFEST), _read(directory, GOLDEN)
+    if not os.path.exists(os.path.join(directory, MODEL)):
+        raise ValueError(
+            f"{os.fspath(directory)!r} has no {MODEL}: export it with formats=('onnx', ...)."
+        )
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        os.path.join(directory, MODEL), providers=["CPUExecutionProvider"]
+    )
+    used = [each["name"] for each in manifest["inputs"] if each["used"]]
+    feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
+    answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
+    problems = []
+    for part in [slice(None), *(slice(row, row + 1) for row in range(golden["rows"]))]:
+        given = {name: value[part] for name, value in feeds.items()}
+        found = session.run(list(answers), given)
+        for (name, answer), value in zip(answers.items(), found, strict=True):
+            differs = difference(answer[part], value)
+            if differs is not None:
+                where = "all rows" if part == slice(None) else f"row {part.start} alone"
+                problems.append(f"output {name!r}, {where}: {differs}")
+    return problems
+
+
+def _read(directory: str | os.PathLike[str], name: str) -> Any:
+    try:
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            return json.load(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"{os.fspath(directory)!r} is no exported model: it has no {name}. Give a directory such as "
+            "'exports/1790000000' that export_saved_model wrote."
+        ) from None
+
+
+def _text(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    flat = [each.decode() if isinstance(each, bytes) else str(each) for each in array.reshape(-1)]
+    found: npt.NDArray[Any] = np.array(flat, dtype=object).reshape(array.shape)
+    return found
