@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
+from torchest.non_finite import first_non_finite
 from torchest.optimizers import row_gradients
 from torchest.optimizers.base import RowOptimizer
 from torchest.step_values import GRADIENT_NORM, LEARNING_RATE, gradient_norm, learning_rates
@@ -69,6 +70,7 @@ class TrainStep:
         """Trains on one batch of (features, labels)."""
         spec = self._model(*batch, ModeKeys.TRAIN)
         assert spec.loss is not None  # the spec checks it
+        self._session.origin_of_nan = self._origin_of_nan(spec.loss, batch)
         self._reduction = spec.loss_reduction
         row_gradients.clear(self._parameters)
         self._noted = self._rates()
@@ -97,6 +99,12 @@ class TrainStep:
         if GRADIENT_NORM in self._session.wanted:
             self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
         return loss
+
+    def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
+        """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
+        if loss.device.type != "cpu" or not loss.isnan():
+            return ""
+        return first_non_finite(self._model, batch, ModeKeys.TRAIN)
 
     def _rates(self) -> dict[str, Any]:
         """Learning rates, where a hook asks for one: schedules move them on with the step."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from torchest import files
 from torchest.checkpoint import write_checkpoint
-from torchest.hooks.checkpoint_saver import CheckpointSaverHook
-from torchest.hooks.nan_loss import NanTensorHook, NoCheckpointOfNan
+from torchest.hooks.nan_loss import NanTensorHook, SaverOfNumbers
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
-from torchest.keys import ModeKeys
+from torchest.keys import MetricKeys, ModeKeys
 from torchest.loop import run_steps
 from torchest.summary import SummaryWriter
 from torchest.termination import Termination
@@ -59,12 +58,13 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
     """
     step = TrainStep(model, strategy, session)
     every_steps = config.log_step_count_steps
-    nan = NanTensorHook(every_steps=every_steps or 100)
+    session.is_chief, session.last_step = strategy.is_chief, last_step
+    nan = _nan_hook(hooks, every_steps or 100)
     with contextlib.ExitStack() as opened:
         all_hooks: list[SessionRunHook] = [nan]
         if strategy.is_chief:
-            all_hooks += _saving(config, [NoCheckpointOfNan(nan), *listeners])
-        all_hooks += hooks
+            all_hooks += _saving(config, nan, listeners)
+        all_hooks += [hook for hook in hooks if hook is not nan]
         if strategy.is_chief:
             all_hooks += _telling(config, opened, last_step, session.global_step)
         if last_step is not None:
@@ -84,8 +84,16 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         _log.info("Loss for final step: %s.", session.run("loss"))
 
 
+def _nan_hook(hooks: Sequence[SessionRunHook], every_steps: int) -> NanTensorHook:
+    """The user's hook that watches the loss, or one that raises."""
+    for hook in hooks:
+        if isinstance(hook, NanTensorHook) and hook.name == MetricKeys.LOSS:
+            return hook
+    return NanTensorHook(every_steps=every_steps)
+
+
 def _saving(
-    config: RunConfig, listeners: Sequence[CheckpointSaverListener]
+    config: RunConfig, nan: NanTensorHook, listeners: Sequence[CheckpointSaverListener]
 ) -> list[SessionRunHook]:
     if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
         return []
@@ -103,8 +111,9 @@ def _saving(
         )
 
     return [
-        CheckpointSaverHook(
-            directory,
+        SaverOfNumbers(
+            nan,
+            checkpoint_dir=directory,
             save_secs=config.save_checkpoints_secs,
             save_steps=config.save_checkpoints_steps,
             saver=save,

@@ -73,6 +73,9 @@ class Session:
         values: Values of the last step by name.
         training_state: Gives what, besides the model, a training needs that goes on in another process.
         wanted: The names that hooks asked for before the step; what is costly is computed for these only.
+        origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
+        is_chief: Whether this process writes.
+        last_step: The global step that ends the run; None if the input does.
     """
 
     def __init__(self, scope: Scope, state: ObjectState, global_step: int) -> None:
@@ -80,6 +83,9 @@ class Session:
         self.values: Mapping[str, Any] = {}
         self.wanted: frozenset[str] = frozenset()
         self.training_state: Callable[[], Mapping[str, Any]] | None = None
+        self.origin_of_nan = ""
+        self.is_chief = True
+        self.last_step: int | None = None
         self._scope = scope
         self._state = state
         self._stop_requested = False
@@ -101,7 +107,7 @@ class Session:
         """As `run`, with another number as the global step: the one that a step started at."""
         names = set(names_in(fetches))
         found = {
-            name: np.int64(global_step) if name == MetricKeys.GLOBAL_STEP else self._find(name)
+            name: np.int64(global_step) if name == MetricKeys.GLOBAL_STEP else self.value(name)
             for name in names
         }
         return fetched(fetches, found.__getitem__)
@@ -126,7 +132,8 @@ class Session:
         """Ends the loop after the current step."""
         self._stop_requested = True
 
-    def _find(self, name: str) -> Any:
+    def value(self, name: str) -> Any:
+        """One of the values that `run` gives, as it is: a tensor on its device, a metric, or a number."""
         if name in self.values:
             return self.values[name]
         values = {**learning_rates(self._scope.optimizers()), **self.values}

@@ -75,23 +75,23 @@ class CheckpointSaverHook(SessionRunHook):
 
     def after_create_session(self, session: Session, coord: None) -> None:
         """Saves the step that training starts at."""
-        self._save(session)
+        self.save(session)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Saves when it is due."""
         session = run_context.session
-        if self._timer.should_trigger_for_step(session.global_step) and self._save(session):
+        if self._timer.should_trigger_for_step(session.global_step) and self.save(session):
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
         """Saves the last step, unless that has just been done."""
         if self._timer.last_triggered_step() != session.global_step:
-            self._save(session)
+            self.save(session)
         for listener in self._listeners:
             listener.end(session, session.global_step)
 
-    def _save(self, session: Session) -> bool:
-        """Saves; returns whether a listener wants training to end."""
+    def save(self, session: Session) -> bool:
+        """Saves now; returns whether a listener wants training to end."""
         step = session.global_step
         self._timer.update_last_triggered_step(step)
         _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)

@@ -1,13 +1,13 @@
-"""Notices a loss that has become NaN."""
+"""Notices a loss, or another value, that has become NaN."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchest.errors import NanLossDuringTrainingError
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
-from torchest.hooks.checkpoint_saver import CheckpointSaverListener
+from torchest.hooks.checkpoint_saver import CheckpointSaverHook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,13 +20,20 @@ _log = logging.getLogger("torchest")
 class NanTensorHook(SessionRunHook):
     """Ends training when a value is NaN.
 
-    On the CPU every step is looked at. On other devices, where looking means waiting, values are remembered
-    and looked at after at most `every_steps` steps, and before any checkpoint is written.
+    Every training has such a hook for its loss, which raises; one that is given for the loss takes its
+    place. No checkpoint is written of what came of a NaN, so that the next `train` goes on from before it.
+
+    On the CPU every step is looked at, and the error says where the NaN comes from. On other devices, where
+    looking means waiting, NaN is remembered on the device and found after at most `every_steps` steps, and
+    before any checkpoint is written.
 
     Args:
         loss_tensor: The name of the value.
         fail_on_nan_loss: Whether to raise; if not, training ends with a warning.
         every_steps: How often to look on devices other than the CPU.
+
+    Attributes:
+        has_found: Whether there was a NaN.
 
     Raises:
         NanLossDuringTrainingError: During training.
@@ -35,17 +42,27 @@ class NanTensorHook(SessionRunHook):
     def __init__(
         self, loss_tensor: str = "loss", fail_on_nan_loss: bool = True, *, every_steps: int = 100
     ) -> None:
-        self._name = loss_tensor
+        self.has_found = False
+        self.name = loss_tensor
         self._fail = fail_on_nan_loss
         self._every_steps = every_steps
-        self._unseen: list[Tensor] = []
+        self._is_nan: Tensor | None = None
+        self._unseen = 0
+        self._step = 0
+        self._origin = ""
+
+    def begin(self) -> None:
+        """Forgets what was found in an earlier run."""
+        self.has_found, self._is_nan, self._unseen = False, None, 0
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Looks, or remembers."""
-        value: Tensor = run_context.session.values[self._name].detach()
-        self._unseen.append(value)
-        is_time = value.device.type == "cpu" or len(self._unseen) >= self._every_steps
-        if is_time and self.found():
+        session = run_context.session
+        self._step, self._origin = session.global_step, session.origin_of_nan
+        is_nan = session.value(self.name).detach().isnan().any()
+        self._is_nan = is_nan if self._is_nan is None else self._is_nan | is_nan
+        self._unseen += 1
+        if (is_nan.device.type == "cpu" or self._unseen >= self._every_steps) and self.found():
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
@@ -53,23 +70,44 @@ class NanTensorHook(SessionRunHook):
         self.found()
 
     def found(self) -> bool:
-        """Whether there was a NaN since the last look; raises if that is to end training."""
-        values, self._unseen = self._unseen, []
-        found = any(bool(value.cpu().isnan().any()) for value in values)
-        if found and self._fail:
-            _log.error("Model diverged with loss = NaN.")
-            raise NanLossDuringTrainingError
-        if found:
-            _log.warning("Model diverged with loss = NaN.")
-        return found
+        """Whether there was a NaN, in this step or before; raises if that is to end training."""
+        if self._is_nan is None:
+            return self.has_found
+        is_new, steps = bool(self._is_nan), self._unseen
+        self._is_nan, self._unseen = None, 0
+        if not is_new:
+            return self.has_found
+        self.has_found = True
+        where = (
+            f"step {self._step}"
+            if steps == 1
+            else f"steps {self._step - steps + 1} to {self._step}"
+        )
+        origin = f": {self._origin}" if self._origin else ""
+        told = f"{self.name} = NaN. It was found in {where}{origin}; no checkpoint is written of it."
+        if self._fail:
+            _log.error("Model diverged with %s", told)
+            raise NanLossDuringTrainingError(
+                f"NaN loss during training. {self.name} is NaN in {where}{origin}. The next train goes on from the "
+                "newest checkpoint, which is from before; to end training without an error, give "
+                f"hooks=[torchest.NanTensorHook({self.name!r}, fail_on_nan_loss=False)]."
+            )
+        _log.warning("Model diverged with %s", told)
+        return True
 
 
-class NoCheckpointOfNan(CheckpointSaverListener):
-    """Lets a `NanTensorHook` look before a checkpoint is written."""
+class SaverOfNumbers(CheckpointSaverHook):
+    """Saves as its base does, but nothing that came of a NaN.
 
-    def __init__(self, hook: NanTensorHook) -> None:
-        self._hook = hook
+    Args:
+        nan: Looks for NaN; it looks before every checkpoint.
+        **arguments: Those of `CheckpointSaverHook`.
+    """
 
-    def before_save(self, session: Session, global_step_value: int) -> None:
-        """Looks."""
-        self._hook.found()
+    def __init__(self, nan: NanTensorHook, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._nan = nan
+
+    def save(self, session: Session) -> bool:
+        """Saves, unless there was a NaN."""
+        return False if self._nan.found() else super().save(session)

@@ -1,0 +1,91 @@
+"""Where a loss that is NaN comes from: a feature, the labels, a parameter, or a layer."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.columns.features import Features
+
+if TYPE_CHECKING:
+    from torchest.running_model import RunningModel
+
+
+def first_non_finite(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
+    """What the first non-finite number on the way to the loss is in: a clause for an error message.
+
+    Args:
+        model: The model with the weights that it had before the step. It runs on the batch once more.
+        batch: Features and labels.
+        mode: A `ModeKeys`.
+    """
+    features, labels = batch
+    modules = model.scope.modules()
+    ways = (
+        _in_values("the feature", features),
+        _in_columns(features),
+        _in_values("the label", labels),
+        _in_parameters(modules),
+    )
+    for found in itertools.chain(*ways):
+        return found
+    with _watching(modules) as seen, torch.no_grad(), contextlib.suppress(Exception):
+        model(features, labels, mode)
+    if seen:
+        return f"the output of the layer {seen[0]!r} is the first that is not finite"
+    return (
+        "features, labels, parameters and the outputs of all layers are finite, so that it arises behind them, such "
+        "as in the logarithm of a 0, or in the loss"
+    )
+
+
+def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
+    """The numbers of a batch that are not finite."""
+    if isinstance(values, Mapping):
+        for key in values:
+            yield from _in_values(what, values[key], f"{name}.{key}" if name else str(key))
+    elif isinstance(values, (tuple, list)):
+        for place, item in enumerate(values):
+            yield from _in_values(what, item, f"{name}[{place}]")
+    elif isinstance(values, Tensor) and values.is_floating_point():
+        wrong = (~values.isfinite()).nonzero()
+        if len(wrong):
+            at = tuple(wrong[0].tolist())
+            named = f"{what} {name!r}" if name else what
+            yield f"{named} has {values[at].item():g} in row {at[0] if at else 0} of the batch"
+
+
+def _in_columns(features: Any) -> Iterator[str]:
+    if isinstance(features, Features):
+        used = {member for column in features.usage.columns for member in column.members}
+        for column in sorted(used, key=lambda column: column.name):
+            yield from _in_values("the column", features.encoded(column), column.name)
+
+
+def _in_parameters(modules: Mapping[str, nn.Module]) -> Iterator[str]:
+    for made, module in modules.items():
+        for within, parameter in module.named_parameters():
+            if not parameter.isfinite().all():
+                yield f"the parameter {f'{made}.{within}'!r} is not finite any more, since an earlier step"
+
+
+@contextlib.contextmanager
+def _watching(modules: Mapping[str, nn.Module]) -> Iterator[list[str]]:
+    """Notes the names of layers with outputs that are not finite, in the order in which they ran."""
+    seen: list[str] = []
+    with contextlib.ExitStack() as stack:
+        for made, module in modules.items():
+            for within, part in module.named_modules():
+                name = f"{made}.{within}" if within else made
+
+                def note(_: Any, __: Any, output: Any, name: str = name) -> None:
+                    if next(_in_values("", output), None):
+                        seen.append(name)
+
+                stack.callback(part.register_forward_hook(note).remove)
+        yield seen
