@@ -24,6 +24,7 @@ from torchest.errors import (
 )
 from torchest.estimator import Estimator
 from torchest.export.exporter import Exporter
+from torchest.export.exporters import BestExporter, FinalExporter, LatestExporter
 from torchest.extenders import add_metrics
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
@@ -64,6 +65,7 @@ __all__ = [
     "BaselineClassifier",
     "BaselineEstimator",
     "BaselineRegressor",
+    "BestExporter",
     "BinaryClassHead",
     "CheckpointMismatchError",
     "CheckpointSaverHook",
@@ -80,9 +82,11 @@ __all__ = [
     "EvalSpec",
     "Exporter",
     "FeedFnHook",
+    "FinalExporter",
     "FinalOpsHook",
     "GlobalStepWaiterHook",
     "Head",
+    "LatestExporter",
     "LinearClassifier",
     "LinearEstimator",
     "LinearRegressor",
