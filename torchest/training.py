@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torchest import files
 from torchest.checkpoint import write_checkpoint
+from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.hooks.nan_loss import NanTensorHook, SaverOfNumbers
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.stop_at_step import StopAtStepHook
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from torchest.distributed.strategy import Strategy
     from torchest.feed import Feed
     from torchest.hooks.base import Session, SessionRunHook
-    from torchest.hooks.checkpoint_saver import CheckpointSaverListener
     from torchest.run_config import RunConfig
     from torchest.running_model import RunningModel
     from torchest.training_run import TrainingRun

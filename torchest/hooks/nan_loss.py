@@ -84,7 +84,9 @@ class NanTensorHook(SessionRunHook):
             else f"steps {self._step - steps + 1} to {self._step}"
         )
         origin = f": {self._origin}" if self._origin else ""
-        told = f"{self.name} = NaN. It was found in {where}{origin}; no checkpoint is written of it."
+        told = (
+            f"{self.name} = NaN. It was found in {where}{origin}; no checkpoint is written of it."
+        )
         if self._fail:
             _log.error("Model diverged with %s", told)
             raise NanLossDuringTrainingError(
