@@ -15,10 +15,11 @@ from torchest.checkpoint import Checkpoint
 from torchest.keys import MetricKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torchest.estimator import Estimator
     from torchest.export.exporter import Exporter
+    from torchest.hooks.base import SessionRunHook
     from torchest.run_specs import EvalSpec
 
 _log = logging.getLogger("torchest")
@@ -58,10 +59,15 @@ class Evaluator:
         self._last_start: float | None = None
         self._memory = _Memory(files.join(estimator.eval_dir(eval_spec.name), _MEMORY))
 
-    def at(self, checkpoint: str) -> None:
-        """Evaluates a checkpoint, if `throttle_secs` have passed since the start of the last evaluation."""
+    def at(self, checkpoint: str, hooks: Sequence[SessionRunHook] = ()) -> None:
+        """Evaluates a checkpoint, if `throttle_secs` have passed since the start of the last evaluation.
+
+        Args:
+            checkpoint: Its path.
+            hooks: Called during the evaluation, besides those of the `EvalSpec`.
+        """
         if not self.seconds_to_wait():
-            self._evaluate(checkpoint, is_last=False)
+            self._evaluate(checkpoint, hooks, is_last=False)
             return
         assert self._last_start is not None
         _log.info(
@@ -78,9 +84,9 @@ class Evaluator:
 
     def finish(self, checkpoint: str) -> None:
         """Evaluates the last checkpoint of training, and exports it."""
-        self._evaluate(checkpoint, is_last=True)
+        self._evaluate(checkpoint, (), is_last=True)
 
-    def _evaluate(self, path: str, *, is_last: bool) -> None:
+    def _evaluate(self, path: str, hooks: Sequence[SessionRunHook], *, is_last: bool) -> None:
         identity, step = _identity(path), Checkpoint(path).global_step
         is_last = is_last or (self._max_steps is not None and step >= self._max_steps)
         if self._memory.checkpoint == identity:
@@ -90,7 +96,7 @@ class Evaluator:
             self.result = self._estimator.evaluate(
                 self._spec.input_fn,
                 steps=self._spec.steps,
-                hooks=self._spec.hooks,
+                hooks=[*self._spec.hooks, *hooks],
                 checkpoint_path=path,
                 name=self._spec.name,
             )
@@ -106,7 +112,7 @@ class Evaluator:
         )  # fmt: skip
 
     def _export(self, path: str, *, is_last: bool) -> None:
-        result = self._memory.metrics if self.result is None else self.result
+        result = dict(self._memory.metrics)
         waiting = self._waiting(is_last=is_last)
         for exporter in waiting:
             exported = exporter.export(
@@ -118,7 +124,7 @@ class Evaluator:
             )
             self._memory.asked(exporter.name, is_last=is_last, exported=exported is not None)
             if self.exports is None:
-                self.result, self.exports = dict(result), [None] * len(self._spec.exporters)
+                self.result, self.exports = result, [None] * len(self._spec.exporters)
             self.exports[self._spec.exporters.index(exporter)] = exported
 
     def _waiting(self, *, is_last: bool) -> list[Exporter]:
@@ -145,14 +151,12 @@ class _Memory:
         self._asked: dict[str, dict[str, bool]] = {}
         try:
             known = json.loads(files.read_text(path))
-            self.checkpoint = known["checkpoint"]
-            self.metrics = {
-                name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)
-                for name, value in known["metrics"].items()
-            }
-            self._asked = known["exporters"]
+            metrics, asked = _numpy(known["metrics"]), dict(known["exporters"])
+            self.checkpoint, self.metrics, self._asked = known["checkpoint"], metrics, asked
         except FileNotFoundError:
             pass
+        except (ValueError, TypeError, KeyError, AttributeError):
+            _log.warning("%s is not readable: what was evaluated before is forgotten.", path)
 
     def evaluated(self, checkpoint: str, metrics: Mapping[str, Any]) -> None:
         self.checkpoint, self.metrics, self._asked = checkpoint, metrics, {}
@@ -176,6 +180,14 @@ class _Memory:
             "exporters": self._asked,
         }
         files.write_text(self._path, json.dumps(known, indent=1) + "\n")
+
+
+def _numpy(metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Metrics as `Estimator.evaluate` gives them."""
+    return {
+        name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)
+        for name, value in metrics.items()
+    }
 
 
 def _identity(checkpoint: str) -> str:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from torchest.errors import with_article
 from torchest.estimator import Estimator
 from torchest.evaluator import Evaluator
+from torchest.hooks.base import SessionRunHook
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
 from torchest.run_specs import EvalSpec, TrainSpec
 
 if TYPE_CHECKING:
-    from torchest.hooks.base import Session
+    from torchest.hooks.base import Session, SessionRunContext, SessionRunValues
 
 _log = logging.getLogger("torchest")
 
@@ -68,13 +69,34 @@ class _AfterCheckpoints(CheckpointSaverListener):
         self._estimator = estimator
         self._evaluator = evaluator
 
-    def after_save(self, session: Session, global_step_value: int) -> None:  # noqa: ARG002
+    def after_save(self, session: Session, global_step_value: int) -> None:
         if global_step_value == 0:
             _log.info("The checkpoint of step 0 is not evaluated: nothing has been trained.")
             return
         path = self._estimator.latest_checkpoint()
         assert path is not None  # it has just been saved
-        self._evaluator.at(path)
+        if session.should_stop():
+            _log.info("%s is not evaluated yet: training is about to end.", path)
+            return
+        try:
+            self._evaluator.at(path, [_EndWithTraining(session)])
+        except _TrainingEnds:
+            _log.info("The evaluation of %s was broken off: training is about to end.", path)
+
+
+class _TrainingEnds(Exception):  # noqa: N818 - not an error
+    """Somebody wants training to end while a checkpoint is evaluated: SIGTERM came."""
+
+
+class _EndWithTraining(SessionRunHook):
+    """Breaks an evaluation off, so that training can end in time; another process makes up for it."""
+
+    def __init__(self, training: Session) -> None:
+        self._training = training
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:  # noqa: ARG002
+        if self._training.should_stop():
+            raise _TrainingEnds
 
 
 def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
