@@ -29,11 +29,11 @@ from torchest.distributed.choose import strategy_of_environment
 from torchest.evaluation import run_evaluation, write_evaluation
 from torchest.export.exporting import check_modes, checkpoint_of, export
 from torchest.export.package import DEFAULT_FORMATS, checked_formats
-from torchest.feed import Feed
+from torchest.feed import Feed, training_paused
 from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
-from torchest.inputs.source import call_input_fn
+from torchest.inputs.source import call_input_fn, check_end
 from torchest.keys import ModeKeys
 from torchest.model_fn import ModelFn
 from torchest.prediction import examples, run_prediction
@@ -198,7 +198,7 @@ class Estimator:
             own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
             chief_hooks = own.training_chief if self._strategy.is_chief else ()
-            with self._strategy.alone():
+            with self._strategy.alone(), feed.of_training():
                 run_training(
                     model,
                     feed,
@@ -444,8 +444,9 @@ class Estimator:
         path = None if checkpoint is None else checkpoint.path
         with (
             held(path),
+            training_paused(),
             kept_random_state(strategy.device),  # an iterator of a DataLoader draws
-            self._feed(input_fn, ModeKeys.EVAL, strategy) as feed,
+            self._feed(input_fn, ModeKeys.EVAL, strategy, _with_end(steps)) as feed,
         ):
             first = _checked_first(strategy.first(feed.first()), ModeKeys.EVAL)
             own = model.create(*first, ModeKeys.EVAL, checkpoint)
@@ -527,6 +528,17 @@ class Estimator:
     def _seed(self) -> None:
         if self._config.tf_random_seed is not None:
             torch.manual_seed(self._config.tf_random_seed)
+
+
+def _with_end(steps: int | None) -> Callable[[Any], Any]:
+    """Refuses an input that never ends, if all of it is to be read."""
+
+    def checked(source: Any) -> Any:
+        if steps is None:
+            check_end(source, "evaluate: steps")
+        return source
+
+    return checked
 
 
 def _checked_first(first: tuple[Any, Any] | None, mode: str) -> tuple[Any, Any]:

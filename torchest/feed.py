@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import random
+import threading
 from collections.abc import Generator, Iterator, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from torchest import arrays
 from torchest.columns.features import Features
@@ -20,6 +26,28 @@ if TYPE_CHECKING:
     from torchest.columns.features import Usage
 
 _AHEAD = 2
+_of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
+
+
+@contextlib.contextmanager
+def training_paused() -> Iterator[None]:
+    """Inside, a training that this is called from, by a hook or a listener, is as it was before.
+
+    Its input is not read ahead meanwhile, and the random numbers of numpy and of Python that are drawn
+    inside are given back; so the rows of training do not depend on what runs inside. (A user's generator
+    may draw from them; so may torch's DataLoader, whose random numbers are given back elsewhere.)
+    """
+    feed = _of_training.get()
+    if feed is None:
+        yield
+        return
+    with feed._source_in_use:
+        of_numpy, of_python = np.random.get_state(), random.getstate()
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)
+            random.setstate(of_python)
 
 
 class Feed:
@@ -36,6 +64,16 @@ class Feed:
         self._source = source.batches() if isinstance(source, Reading) else source_batches(source)
         self._first: tuple[Any, Any] | None = None
         self._ahead: Iterator[tuple[Any, Any]] | None = None
+        self._source_in_use = threading.RLock()
+
+    @contextlib.contextmanager
+    def of_training(self) -> Iterator[None]:
+        """Lets `training_paused` find this feed."""
+        token = _of_training.set(self)
+        try:
+            yield
+        finally:
+            _of_training.reset(token)
 
     def first(self) -> tuple[Any, Any] | None:
         """The first batch, which `batches` gives again; None if there is none."""
@@ -58,7 +96,8 @@ class Feed:
         used = first[0].usage.copy() if isinstance(first[0], Features) else None
         others = itertools.islice(self._source, None if count is None else count - 1)
         self._ahead = in_background(
-            (self._on_device(features, labels, used) for features, labels in others), _AHEAD
+            (self._on_device(features, labels, used) for features, labels in self._read(others)),
+            _AHEAD,
         )
         for number, batch in enumerate(self._ahead, 2):
             yield batch
@@ -74,6 +113,14 @@ class Feed:
         for running in (self._ahead, self._source):
             if isinstance(running, Generator):
                 running.close()
+
+    def _read(self, batches: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+        while True:
+            with self._source_in_use:
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _on_device(self, features: Any, labels: Any, used: Usage | None) -> tuple[Any, Any]:
         if isinstance(features, Mapping):

@@ -15,6 +15,9 @@ from torchest.estimator import Estimator
 from torchest.evaluator import Evaluator
 from torchest.hooks.base import SessionRunHook
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
+from torchest.inputs.seeds import default_seed
+from torchest.inputs.source import CheckedInput
+from torchest.keys import ModeKeys
 from torchest.run_specs import EvalSpec, TrainSpec
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ def train_and_evaluate(
         ValueError: The estimator saves no checkpoints.
     """
     _check(estimator, train_spec, eval_spec)
-    evaluator = Evaluator(estimator, eval_spec, train_spec.max_steps)
+    evaluator = Evaluator(estimator, _with_end(eval_spec, estimator), train_spec.max_steps)
     estimator.train(
         train_spec.input_fn,
         hooks=train_spec.hooks,
@@ -60,6 +63,23 @@ def train_and_evaluate(
         return evaluator.result, evaluator.exports
 
     return estimator._strategy.in_chief(finish)
+
+
+def _with_end(eval_spec: EvalSpec, estimator: Estimator) -> EvalSpec:
+    """The spec, when it is seen that what it evaluates on ends, before anything is trained."""
+    config = estimator.config
+    if eval_spec.steps is not None or not config.is_chief:
+        return eval_spec
+    with default_seed(config.tf_random_seed):
+        checked = CheckedInput(
+            eval_spec.input_fn,
+            "EvalSpec: steps",
+            mode=ModeKeys.EVAL,
+            params=estimator.params,
+            config=config,
+            input_context=None,
+        )
+    return eval_spec._replace(input_fn=checked)
 
 
 class _AfterCheckpoints(CheckpointSaverListener):

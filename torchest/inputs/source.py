@@ -42,14 +42,33 @@ def call_input_fn(input_fn: Any, **offered: Any) -> Any:
         TypeError: It is not callable, needs other arguments, or returned None.
         ValueError: It returned an iterator that it has returned before.
     """
-    if not callable(input_fn):
-        raise TypeError(_not_callable(input_fn))
-    source = input_fn(**_arguments(input_fn, offered))
-    if source is None:
-        raise TypeError(f"{_named(input_fn)} returned None; return {_EXPECTED}.")
+    source = _result_of(input_fn, offered)
     if isinstance(source, Iterator):
         _refuse_second_use(input_fn, source)
     return source
+
+
+class CheckedInput:
+    """An input_fn that is called at once, to see that what it gives ends; its first call then gives that.
+
+    Args:
+        input_fn: The user's.
+        steps: The argument that does not limit the number of batches, as the user wrote it.
+        offered: The arguments of the call that is made at once.
+
+    Raises:
+        ValueError: What it gives never ends.
+    """
+
+    def __init__(self, input_fn: Any, steps: str, **offered: Any) -> None:
+        self._input_fn = input_fn
+        self._made = _result_of(input_fn, offered)
+        check_end(self._made, steps)
+
+    def __call__(self, **offered: Any) -> Any:
+        """What the input_fn returned at once, and then what it returns now."""
+        made, self._made = self._made, None
+        return _result_of(self._input_fn, offered) if made is None else made
 
 
 def batches(source: Any) -> Iterator[tuple[Any, Any]]:
@@ -77,6 +96,24 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
     return _each(source)
 
 
+def check_end(source: Any, steps: str) -> None:
+    """Refuses a source that is known never to end.
+
+    Args:
+        source: What an input_fn returned.
+        steps: The argument that limits the number of batches, and does not, as the user wrote it.
+
+    Raises:
+        ValueError: It never ends.
+    """
+    if is_endless(source):
+        what = "a Dataset that repeats" if isinstance(source, Dataset) else "one batch, repeated"
+        raise ValueError(
+            f"{steps}=None reads the input to its end, and it never ends: the input_fn gives {what} without end. "
+            "Give a number of steps, or a Dataset that ends."
+        )
+
+
 def is_endless(source: Any) -> bool:
     """Whether the batches of the source are known never to end."""
     if isinstance(source, Dataset):
@@ -89,6 +126,15 @@ def is_one_batch(source: Any) -> bool:
     if isinstance(source, tuple):
         return len(source) == 2 and _is_features(source[0])
     return _is_features(source)
+
+
+def _result_of(input_fn: Any, offered: dict[str, Any]) -> Any:
+    if not callable(input_fn):
+        raise TypeError(_not_callable(input_fn))
+    source = input_fn(**_arguments(input_fn, offered))
+    if source is None:
+        raise TypeError(f"{_named(input_fn)} returned None; return {_EXPECTED}.")
+    return source
 
 
 def _has_no_rows(features: Any) -> bool:
