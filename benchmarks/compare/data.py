@@ -1,0 +1,53 @@
+"""Rows like those of click logs, the same on every side: 13 numbers and 26 strings with Zipf values, and labels.
+
+Needs numpy alone, as TensorFlow's environment has nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+NUMBERS = [f"I{number}" for number in range(1, 14)]
+STRINGS = [f"C{number}" for number in range(1, 27)]
+ROWS = 409_600  # in memory; they are gone through again and again
+_WORDS = 100_000  # that a column has
+
+
+def make_rows(count: int = ROWS, seed: int = 0) -> tuple[dict[str, np.ndarray[Any, Any]], Any]:
+    """Features by key, each [count], and labels int64 [count]."""
+    random = np.random.default_rng(seed)
+    features: dict[str, Any] = {}
+    score = np.zeros(count)
+    for place, key in enumerate(STRINGS):
+        words = _hexadecimal(random, _WORDS)
+        effects = random.normal(0, 0.3, _WORDS)
+        ranks = _zipf(random, 1.05 + 0.05 * (place % 4), count)
+        features[key] = words[ranks]
+        score += effects[ranks]
+    for key in NUMBERS:
+        features[key] = random.random(count, np.float32)
+    clicked = random.random(count) < 1 / (1 + np.exp(1.2 - score))
+    return features, clicked.astype(np.int64)
+
+
+def make_batches(rows: int, count: int | None = None) -> list[tuple[dict[str, Any], Any]]:
+    """The rows in batches of `rows`; all of them, or `count` batches."""
+    features, labels = make_rows(ROWS if count is None else rows * count)
+    return [
+        ({key: column[start : start + rows] for key, column in features.items()}, labels[start : start + rows])
+        for start in range(0, len(labels) - rows + 1, rows)
+    ]  # fmt: skip
+
+
+def _hexadecimal(random: np.random.Generator, count: int) -> np.ndarray[Any, Any]:
+    """Strings of eight hexadecimal digits."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    return digits[random.integers(0, 16, (count, 8))].view("S8").reshape(-1)
+
+
+def _zipf(random: np.random.Generator, exponent: float, count: int) -> np.ndarray[Any, Any]:
+    """Ranks below _WORDS with probabilities rank^−exponent."""
+    cumulative = np.cumsum(np.arange(1, _WORDS + 1, dtype=np.float64) ** -exponent)
+    return np.searchsorted(cumulative, random.random(count) * cumulative[-1])

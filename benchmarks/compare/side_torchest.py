@@ -1,0 +1,159 @@
+"""torchest's side of the comparison."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+import torchest
+from benchmarks.compare.data import NUMBERS, STRINGS, make_batches, make_rows
+from benchmarks.compare.worker import (
+    Requests,
+    Stopwatch,
+    measure_calls,
+    measure_rows,
+    say,
+    task_and_seconds,
+)
+from torchest import feature_column as fc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+
+def make_estimator(task: dict[str, Any]) -> Any:
+    """The estimator of a task."""
+    numeric = [fc.numeric_column(key) for key in NUMBERS]
+    hashed = [fc.categorical_column_with_hash_bucket(key, task["buckets"]) for key in STRINGS]
+    embedded = [fc.embedding_column(column, 16) for column in hashed]
+    more = {"precision": task["precision"]} if task["precision"] != "float32" else {}
+    config = torchest.RunConfig(
+        tempfile.mkdtemp(),
+        tf_random_seed=1,
+        save_checkpoints_secs=None,
+        save_checkpoints_steps=None if task["what"] in ("train", "first step") else 1_000_000,
+        keep_checkpoint_max=1,
+        **more,
+    )
+    if task["model"] == "linear":
+        return torchest.LinearClassifier(numeric + hashed, config=config)
+    if task["model"] == "dnn":
+        return torchest.DNNClassifier([256, 128, 64], numeric + embedded, config=config)
+    return torchest.DNNLinearCombinedClassifier(
+        linear_feature_columns=hashed,
+        dnn_feature_columns=numeric + embedded,
+        dnn_hidden_units=[256, 128, 64],
+        config=config,
+    )
+
+
+def input_of(task: dict[str, Any]) -> Callable[[], Any]:
+    """The endless input of a task."""
+    rows, source = task["rows"], task["source"]
+    if source == "batches":
+        batches = make_batches(rows)
+        return lambda: itertools.cycle(batches)
+    features, labels = make_rows()
+    if source == "numpy":
+        inputs = torchest.inputs.numpy_input_fn
+        return inputs(features, labels, batch_size=rows, num_epochs=None, shuffle=False)
+    import pandas as pd
+
+    table = pd.DataFrame({key: _readable(column) for key, column in features.items()})
+    if source == "pandas":
+        inputs = torchest.inputs.pandas_input_fn
+        return inputs(
+            table,
+            pd.Series(labels, index=table.index),
+            batch_size=rows,
+            num_epochs=None,
+            shuffle=False,
+        )
+    table["label"] = labels
+    path = tempfile.mkdtemp() + "/rows.parquet"
+    table.to_parquet(path)
+    return lambda: torchest.inputs.make_parquet_dataset(
+        path, rows, label_name="label", num_epochs=None, shuffle=False
+    )
+
+
+def _readable(column: np.ndarray[Any, Any]) -> Any:
+    return column.astype("U") if column.dtype.kind == "S" else column
+
+
+class Measure(torchest.SessionRunHook):
+    """Measures steps."""
+
+    def __init__(self, task: dict[str, Any], seconds: float) -> None:
+        self._stopwatch = Stopwatch(task["rows"], seconds)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """A step has run."""
+        if not self._stopwatch.tick():
+            run_context.request_stop()
+
+
+class FirstStep(torchest.SessionRunHook):
+    """Ends the process after the first step."""
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """The first step has run."""
+        say({"first_step": time.time()})
+        run_context.request_stop()
+
+
+class SaveTimes(torchest.CheckpointSaverListener):
+    """How long checkpoints take."""
+
+    def before_save(self, session: Any, global_step_value: int) -> None:
+        """The clock starts."""
+        self._start = time.perf_counter()
+
+    def after_save(self, session: Any, global_step_value: int) -> None:
+        """The clock stops."""
+        self.last = time.perf_counter() - self._start
+
+
+def main() -> None:
+    """Runs one task."""
+    task, seconds = task_and_seconds()
+    estimator = make_estimator(task)
+    what, rows = task["what"], task["rows"]
+    if what == "first step":
+        few = make_batches(rows, 3)
+        estimator.train(lambda: iter(few), hooks=[FirstStep()])
+        return
+    if what == "checkpoint":
+        save_times(estimator, make_batches(rows, 2))
+        return
+    if what == "train":
+        estimator.train(input_of(task), hooks=[Measure(task, seconds)])
+        return
+    few = make_batches(rows, max(2, 8192 // rows))
+    estimator.train(lambda: iter(few))
+    if what == "evaluate":
+        estimator.evaluate(input_of(task), hooks=[Measure(task, seconds)])
+    elif what == "predict one":
+        measure_calls(lambda: list(estimator.predict(lambda: iter(few[:1]))), 100, 0)
+    else:
+        one_by_one = what == "predict dicts"
+        found = estimator.predict(input_of(task), yield_single_examples=one_by_one)
+        measure_rows(found, 1 if one_by_one else rows, seconds)
+
+
+def save_times(estimator: Any, batches: list[Any]) -> None:
+    """Answers requests with the time that a checkpoint takes."""
+    requests, listener = Requests(), SaveTimes()
+    estimator.train(lambda: iter(batches), steps=1)
+    while requests.wait():
+        estimator.train(lambda: iter(batches), steps=1, saving_listeners=[listener])
+        say({"value": listener.last})
+    requests.end()
+
+
+if __name__ == "__main__":
+    main()
