@@ -61,10 +61,14 @@ def rows(count: int, seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
     return features, labels
 
 
-def sharded(data: Any, batch_size: int = BATCH) -> Callable[[Any], inputs.Dataset]:
+def sharded(
+    data: Any, batch_size: int = BATCH, *, shuffle: bool = False
+) -> Callable[[Any], inputs.Dataset]:
     def input_fn(input_context):
         size = input_context.get_per_replica_batch_size(batch_size)
         dataset = inputs.Dataset.from_tensor_slices(data)
+        if shuffle:
+            dataset = dataset.shuffle(100, seed=3)
         pipelines, this_one = input_context.num_input_pipelines, input_context.input_pipeline_id
         return dataset.shard(pipelines, this_one).batch(size)
 
@@ -336,8 +340,9 @@ def death(directory: Path) -> None:
         config=torchest.RunConfig(save_checkpoints_steps=5),
     )
     kept = Keep()
-    model.train(sharded(rows(STEPS * BATCH)), hooks=[kept, Die()], max_steps=10)
-    keep(directory, "death", steps=len(kept.losses), step=kept.global_step)
+    shuffled = sharded(rows(STEPS * BATCH), shuffle=True)
+    model.train(shuffled, hooks=[kept, Die()], max_steps=10)
+    keep(directory, "death", kept.tensors, steps=len(kept.losses), step=kept.global_step)
 
 
 if __name__ == "__main__":

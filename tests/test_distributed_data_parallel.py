@@ -19,6 +19,7 @@ from torchest.distributed import data_parallel
 from torchest.distributed.cluster import Cluster
 from torchest.distributed.data_parallel import DataParallel
 from torchest.distributed.input_context import InputContext
+from torchest.inputs.dataset import Dataset
 
 CASES = sorted(program.MODELS)
 
@@ -209,9 +210,13 @@ def test_each_process_predicts_for_its_rows(three):
         np.testing.assert_allclose(predicted[rank], expected[rank::3], rtol=0, atol=1e-12)
 
 
-def test_all_go_on_from_the_last_checkpoint_when_one_has_died(three):
+def test_all_go_on_as_if_nothing_had_happened_when_one_has_died(three, alone):
     assert three.returncode == 0, three.output
     assert three.values("death", "death") == [{"steps": 5, "step": 10}] * 3
+    data = program.rows(program.STEPS * program.BATCH)
+    expected, _ = alone("linear", input_fn=program.sharded(data, shuffle=True), max_steps=10)
+    for tensors in three.tensors("death", "death"):
+        assert furthest(tensors, expected) < 1e-9
 
 
 @pytest.fixture
@@ -246,3 +251,14 @@ def test_what_begins_in_a_step_is_a_process_of_its_own(strategy):
         assert strategy.now().is_chief
         assert strategy.now().input_context == InputContext(1, 0, 1)
     assert strategy.now().input_context == InputContext(2, 1, 2)
+
+
+def test_input_that_all_read_whole_is_warned_of_once(strategy, caplog):
+    whole = Dataset.from_tensor_slices([1, 2]).batch(1)
+    strategy.check_input(lambda: whole, whole)
+    assert not caplog.records, "the chief tells"
+    strategy.rank = 0
+    strategy.check_input(lambda: whole, whole)
+    strategy.check_input(lambda: whole, whole)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "Each of the 2 processes seems to read the whole input" in caplog.text

@@ -522,6 +522,8 @@ class Estimator:
                 config=self._config,
                 input_context=strategy.input_context,
             )
+        if mode != ModeKeys.PREDICT:
+            strategy.check_input(input_fn, source)
         with contextlib.closing(Feed(read(source), strategy.device)) as feed:
             yield feed
 

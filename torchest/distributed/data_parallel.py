@@ -21,6 +21,7 @@ from torchest.distributed.empty_batch import EmptyBatch, rows_in
 from torchest.distributed.exchange import Exchange
 from torchest.distributed.process_group import connect
 from torchest.distributed.strategy import Batch, Batches, Strategy
+from torchest.distributed.whole_input import seems_whole
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import Metric
@@ -51,6 +52,7 @@ class DataParallel(Strategy):
         self._empty: EmptyBatch | None = None
         self._exchange: Exchange
         self._alone = 0
+        self._has_warned = False
         self._on_its_own = Strategy()
         self._on_its_own.device = self.device
         _log.info(
@@ -88,6 +90,22 @@ class DataParallel(Strategy):
     def seed(self, seed: int | None) -> int | None:
         """The chief's seed, or one that it draws, so that all processes shuffle alike."""
         return self.broadcast(secrets.randbits(63) if seed is None else seed)
+
+    def check_input(self, input_fn: Any, source: Any) -> None:
+        """Warns once of input that all processes read whole.
+
+        Args:
+            input_fn: The user's.
+            source: What it returned.
+        """
+        if self.is_chief and not self._has_warned and seems_whole(input_fn, source):
+            self._has_warned = True
+            _log.warning(
+                "Each of the %d processes seems to read the whole input, so that a step has every row %d times. Let "
+                "the input_fn take input_context, and read its part by dataset.shard(input_context."
+                "num_input_pipelines, input_context.input_pipeline_id).",
+                self.world_size, self.world_size,
+            )  # fmt: skip
 
     def first(self, batch: Batch | None) -> Batch | None:
         """A batch to make the model from; without rows where a process has none.

@@ -89,6 +89,14 @@ class Strategy:
     def barrier(self) -> None:
         """Waits until all processes are here."""
 
+    def check_input(self, input_fn: Any, source: Any) -> None:
+        """Warns of input that all processes read whole.
+
+        Args:
+            input_fn: The user's.
+            source: What it returned.
+        """
+
     def first(self, batch: Batch | None) -> Batch | None:
         """A batch to make the model from, where any process has one; it may have no rows.
 

@@ -1,0 +1,43 @@
+"""Notices input that every process reads whole, where each should read a part of its own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data.distributed import DistributedSampler
+
+from torchest.inputs.dataset import Dataset
+from torchest.inputs.source import is_one_batch
+from torchest.inputs.stages import Shard, Stage, Through
+
+
+def seems_whole(input_fn: Any, source: Any) -> bool:
+    """Whether nothing tells that the input of a process is a part of its own.
+
+    Args:
+        input_fn: One that asks for `input_context` knows which part to give.
+        source: What it returned.
+    """
+    if _asks_for_context(input_fn):
+        return False
+    if isinstance(source, Dataset):
+        return not _is_sharded(source._stage)
+    if isinstance(source, DataLoader):
+        is_iterable = isinstance(source.dataset, IterableDataset)
+        return not is_iterable and not isinstance(source.sampler, DistributedSampler)
+    return is_one_batch(source)
+
+
+def _asks_for_context(input_fn: Any) -> bool:
+    try:
+        return "input_context" in inspect.signature(input_fn).parameters
+    except ValueError:  # some built-in functions have no signature
+        return False
+
+
+def _is_sharded(stage: Stage) -> bool:
+    if isinstance(stage, Shard):
+        return True
+    return isinstance(stage, Through) and _is_sharded(stage.upstream)
