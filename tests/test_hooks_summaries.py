@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -12,7 +13,11 @@ from torch.utils import tensorboard
 
 import torchest
 from torchest import columns
+from torchest.hooks.base import Session
+from torchest.loop import run_steps
+from torchest.object_state import ObjectState
 from torchest.optimizers import Adagrad
+from torchest.scope import Scope
 from torchest.summary import SummaryWriter
 
 SILENT = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None)
@@ -154,3 +159,55 @@ def test_where_to_write_is_needed_once():
         torchest.SummarySaverHook(1)
     with pytest.raises(ValueError, match="cannot both be given"):
         torchest.SummarySaverHook(1, output_dir="x", summary_writer=SummaryWriter("y"))
+
+
+def test_the_line_of_progress_says_how_fast_it_is_and_how_long_it_takes(caplog, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("torchest.loop.time.perf_counter", lambda: now[0])
+    scope = Scope(torch.device("cpu"), training=True)
+    session = Session(scope, ObjectState(scope), 0)
+    session.last_step = 12
+
+    def batches():
+        while True:
+            now[0] += 0.2  # of the 0.5 seconds that a step takes
+            yield None
+
+    def step(batch):
+        now[0] += 0.3
+        session.global_step += 1
+        session.examples += 8
+
+    hook = torchest.StepCounterHook(every_n_steps=4)
+    hook._timer = torchest.SecondOrStepTimer(every_steps=4, clock=lambda: now[0])
+    with caplog.at_level("INFO", "torchest"):
+        list(run_steps(batches(), step, session, [hook, torchest.StopAtStepHook(10)]))
+    assert caplog.messages == [
+        "global_step/sec: 2 (16 examples/sec, 40% of the time waiting for input, 0:00:04 to go)",
+        "global_step/sec: 2 (16 examples/sec, 40% of the time waiting for input, 0:00:02 to go)",
+    ]
+
+
+def test_training_tells_how_fast_it_is(tmp_path, caplog):
+    with caplog.at_level("INFO", "torchest"):
+        estimator(tmp_path, log_step_count_steps=2).train(input_fn, steps=5)
+    (line, _) = [message for message in caplog.messages if "global_step/sec" in message]
+    assert re.fullmatch(
+        r"global_step/sec: [\d.e+]+ \(\d+ examples/sec, \d+% of the time waiting for input, 0:00:00 to go\)",
+        line,
+    )
+
+
+def test_a_process_that_is_not_the_chief_writes_nothing(tmp_path):
+    class Worker(torchest.SessionRunHook):
+        def after_create_session(self, session, coord):
+            session.is_chief = False
+
+    hooks = [
+        Worker(),
+        torchest.SummarySaverHook(1, output_dir=tmp_path / "events"),
+        torchest.ProfilerHook(1, output_dir=tmp_path / "traces"),
+    ]
+    estimator(tmp_path / "model").train(input_fn, hooks, steps=3)
+    assert not (tmp_path / "events").exists()
+    assert not list((tmp_path / "traces").iterdir())

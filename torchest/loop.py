@@ -14,6 +14,7 @@ for hook in hooks: hook.end(session)         # or on_error(exception), after an 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torchest.hooks.base import SessionRunArgs, SessionRunContext, SessionRunValues
@@ -59,10 +60,12 @@ def run_steps(
             session.wanted = frozenset(
                 name for wish in wishes if wish is not None for name in names_in(wish)
             )
+            began = time.perf_counter()
             try:
                 batch = next(batches)
             except StopIteration:
                 break
+            session.seconds_in_input += time.perf_counter() - began
             step_before = session.global_step
             output = step(batch)
             for hook, wish in zip(hooks, wishes, strict=True):

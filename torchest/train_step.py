@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from torchest.columns.features import Features
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.non_finite import first_non_finite
@@ -13,8 +16,6 @@ from torchest.optimizers.base import RowOptimizer
 from torchest.step_values import GRADIENT_NORM, LEARNING_RATE, gradient_norm, learning_rates
 
 if TYPE_CHECKING:
-    import torch
-
     from torchest.distributed.strategy import Strategy
     from torchest.hooks.base import Session
     from torchest.running_model import RunningModel
@@ -80,6 +81,7 @@ class TrainStep:
         else:
             loss = self._optimize(spec.loss, spec.train_op)
         self._session.global_step += 1
+        self._session.examples += _rows(batch[0])
         self._session.values = {**self._noted, **values_of(spec), "loss": loss}
         self._strategy.end_step()
         return spec
@@ -134,3 +136,10 @@ def values_of(spec: EstimatorSpec) -> dict[str, Any]:
     named = predictions if isinstance(predictions, dict) else {"predictions": predictions}
     values = {**named, **(spec.eval_metric_ops or {}), "loss": spec.loss}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _rows(features: Any) -> int:
+    """How many examples a batch has, where its features say so."""
+    if isinstance(features, Features):
+        return features.batch_size
+    return len(features) if isinstance(features, torch.Tensor) and features.ndim else 0

@@ -76,6 +76,8 @@ class Session:
         origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
         is_chief: Whether this process writes.
         last_step: The global step that ends the run; None if the input does.
+        seconds_in_input: How long the run has waited for batches.
+        examples: How many examples this process has trained on in the run.
     """
 
     def __init__(self, scope: Scope, state: ObjectState, global_step: int) -> None:
@@ -86,6 +88,8 @@ class Session:
         self.origin_of_nan = ""
         self.is_chief = True
         self.last_step: int | None = None
+        self.seconds_in_input = 0.0
+        self.examples = 0
         self._scope = scope
         self._state = state
         self._stop_requested = False

@@ -21,8 +21,8 @@ class ProfilerHook(SessionRunHook):
     """Traces a step every so many steps or seconds with `torch.profiler`.
 
     The trace of step 300 is the file `timeline-300.pt.trace.json`, which chrome://tracing,
-    https://ui.perfetto.dev and TensorBoard's PyTorch plugin show. The hooks that come after this one in
-    the list are traced too.
+    https://ui.perfetto.dev and TensorBoard's PyTorch plugin show. Where several processes train, the chief
+    is traced.
 
     Args:
         save_steps: Steps between two traces, counted from the step that training starts at.
@@ -56,7 +56,8 @@ class ProfilerHook(SessionRunHook):
 
     def before_run(self, run_context: SessionRunContext) -> None:
         """Begins to trace, when it is due."""
-        if self._timer.should_trigger_for_step(run_context.session.global_step + 1):
+        session = run_context.session
+        if session.is_chief and self._timer.should_trigger_for_step(session.global_step + 1):
             from torch.profiler import profile
 
             self._running = profile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,9 @@ class _WritingHook(SessionRunHook):
         self._output_dir = output_dir
         self._writer = summary_writer
 
-    def begin(self) -> None:
-        """Opens the writer."""
-        if self._output_dir is not None:
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Opens the writer, in the chief only."""
+        if self._output_dir is not None and session.is_chief:
             self._writer = SummaryWriter(self._output_dir)
 
     def end(self, session: Session) -> None:
@@ -56,6 +57,9 @@ class _WritingHook(SessionRunHook):
 
 class StepCounterHook(_WritingHook):
     """Logs steps per second, and writes them as `global_step/sec`.
+
+    The line also has the examples per second of this process, the share of time that was spent waiting for
+    input, and how long the training will take if its last step is known.
 
     Args:
         every_n_steps: Steps between two measurements.
@@ -76,18 +80,38 @@ class StepCounterHook(_WritingHook):
     ) -> None:
         super().__init__(output_dir, summary_writer)
         self._timer = SecondOrStepTimer(every_n_secs, every_n_steps)
+        self._before = (0, 0.0)  # examples, and seconds of waiting for input
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Starts counting anew."""
+        super().after_create_session(session, coord)
+        self._timer.reset()
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Measures when it is due."""
-        step = run_context.session.global_step
-        if not self._timer.should_trigger_for_step(step):
+        session = run_context.session
+        if not self._timer.should_trigger_for_step(session.global_step):
             return
-        elapsed, steps = self._timer.update_last_triggered_step(step)
+        elapsed, steps = self._timer.update_last_triggered_step(session.global_step)
         if elapsed and steps:
             rate = steps / elapsed
-            _log.info("global_step/sec: %g", rate)
+            _log.info("global_step/sec: %g%s", rate, self._details(session, elapsed, rate))
             if self._writer is not None:
-                self._writer.add_scalar("global_step/sec", rate, step)
+                self._writer.add_scalar("global_step/sec", rate, session.global_step)
+        self._before = (session.examples, session.seconds_in_input)
+
+    def _details(self, session: Session, elapsed: float, rate: float) -> str:
+        """Examples per second, the share of time that was spent waiting for input, and how long it will take."""
+        examples, waited = self._before
+        parts = [
+            f"{(session.seconds_in_input - waited) / elapsed:.0%} of the time waiting for input"
+        ]
+        if session.examples:
+            parts.insert(0, f"{(session.examples - examples) / elapsed:.0f} examples/sec")
+        if session.last_step is not None:
+            seconds = round((session.last_step - session.global_step) / rate)
+            parts.append(f"{datetime.timedelta(seconds=seconds)} to go")
+        return f" ({', '.join(parts)})"
 
 
 class SummarySaverHook(_WritingHook):
