@@ -155,6 +155,34 @@ class Estimator:
     ) -> Estimator:
         """Trains the model, from the newest checkpoint if there is one.
 
+        This is the order of the calls; `hooks` stands for those given here and those of model_fn::
+
+            make the model from the first batch, and restore the newest checkpoint
+            for listener in saving_listeners: listener.begin()
+            for hook in hooks: hook.begin()
+            save()
+            for hook in hooks: hook.after_create_session(session, None)
+            until a hook has called request_stop, or the last step is done:
+                for hook in hooks: hook.before_run(run_context)     # returns SessionRunArgs, or None
+                the next batch; if there is none, the loop ends here
+                model_fn(features, labels, TRAIN, ...), gradients, optimizers
+                global_step += 1
+                if a checkpoint is due: save()
+                for hook in hooks: hook.after_run(run_context, run_values)
+            save(), unless the last step has just been saved
+            for listener in saving_listeners: listener.end(session, global_step)
+            for hook in hooks: hook.end(session)
+
+            save():
+                for listener in saving_listeners: listener.before_save(session, global_step)
+                write the checkpoint
+                for listener in saving_listeners: listener.after_save(session, global_step)
+                if one of them returned True: request_stop()        # but not at the first save
+
+        After an exception, in a hook or elsewhere, there is neither a save nor an `end`, but
+        `hook.on_error(exception)` for every hook. Checkpoints are written, and listeners called, by the chief
+        only.
+
         Args:
             input_fn: Gives the training data: a `torchest.inputs.Dataset`, a DataLoader, or any iterable
                 of `(features, labels)` batches. A tuple of features and labels is one batch, repeated.
