@@ -105,3 +105,25 @@ def test_vectors_are_zero_where_there_is_no_id():
 def test_no_rows():
     assert table("mean")(ids()).shape == (0, 2)
     assert table().vectors(torch.empty(0, dtype=torch.int64)).shape == (0, 2)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(st.integers(0, 3), st.sampled_from([-1.0, 0.0, 0.5, 2.0])), max_size=4),
+        min_size=1,
+    ),
+    combiner=st.sampled_from(["sum", "mean", "sqrtn"]),
+    weighted=st.booleans(),
+)
+def test_a_matrix_of_ids_gives_the_same_and_touches_the_same_rows(rows, combiner, weighted):
+    flat = [weight for row in rows for _, weight in row]
+    given_ids = ids(*([i for i, _ in row] for row in rows), weights=flat if weighted else None)
+    lists, matrix = table(combiner), table(combiner)
+    of_lists, of_matrix = lists(given_ids), matrix(given_ids.padded(8))
+    torch.testing.assert_close(of_matrix, of_lists)
+    of_lists.square().sum().backward()
+    of_matrix.square().sum().backward()
+    expected, found = summed(lists.weight), summed(matrix.weight)
+    assert found.rows.tolist() == expected.rows.tolist()
+    torch.testing.assert_close(found.values, expected.values)

@@ -18,7 +18,7 @@ from torchest.distributed import XLAStrategy
 
 IS_THERE = importlib.util.find_spec("torch_xla") is not None
 DEVICE = XLAStrategy() if IS_THERE else None  # before the first backward pass of the process
-needs_xla = [
+pytestmark = [
     pytest.mark.xla,
     pytest.mark.skipif(not IS_THERE, reason="needs torch_xla: make test-accelerators"),
 ]
@@ -124,13 +124,183 @@ def assert_same_variables(one, other):
 
 
 @pytest.mark.parametrize("make", [linear, deep, custom])
-class TestEstimators:
-    pytestmark = needs_xla
+def test_twenty_steps_are_compiled_three_times_and_give_the_cpus_weights(make, tmp_path):
+    cpu = on_cpu(make, tmp_path).train(input_fn)
+    with Counted() as counted:
+        xla = on_xla(make, tmp_path).train(input_fn)
+    assert_same_variables(cpu, xla)
+    assert counted.compilations <= 3
+    assert counted.executions == 20
+    assert counted.left_to_cpu == set()
 
-    def test_twenty_steps_are_compiled_three_times_and_give_the_cpus_weights(self, make, tmp_path):
-        cpu = on_cpu(make, tmp_path).train(input_fn)
+
+@pytest.mark.parametrize("make", [linear, deep])
+def test_evaluation_and_prediction_give_the_cpus_numbers(make, tmp_path):
+    cpu, xla = on_cpu(make, tmp_path).train(input_fn), on_xla(make, tmp_path).train(input_fn)
+    expected = cpu.evaluate(input_fn)
+    with Counted() as counted:
+        results = xla.evaluate(input_fn)
+    assert results == pytest.approx(expected, abs=1e-5)
+    assert counted.compilations <= 4  # the first batch, merging, in two ways, and the last batch
+    assert counted.left_to_cpu == set()
+    for found, row in zip(xla.predict(input_fn), cpu.predict(input_fn), strict=True):
+        assert found.keys() == row.keys()
+        assert found["classes"].tolist() == row["classes"].tolist()
+        np.testing.assert_allclose(found["logits"], row["logits"], rtol=0, atol=1e-5)
+
+
+def test_training_goes_on_from_a_checkpoint_without_compiling_anything_anew(tmp_path):
+    cpu = on_cpu(linear, tmp_path).train(input_fn).train(input_fn)
+    xla = on_xla(linear, tmp_path).train(input_fn)
+    with Counted() as counted:
+        xla.train(input_fn)
+    assert_same_variables(cpu, xla)
+    assert counted.compilations == 0
+
+
+def test_a_checkpoint_of_the_device_is_evaluated_on_the_cpu(tmp_path):
+    xla = on_xla(deep, tmp_path).train(input_fn)
+    same = deep(tmp_path / "xla", torchest.RunConfig())
+    assert same.evaluate(input_fn) == pytest.approx(xla.evaluate(input_fn), abs=1e-5)
+
+
+def shared_model_fn(features, labels, mode):
+    """Layers of one shape, two of which share their weight."""
+
+    def make():
+        layers = nn.Sequential(*(nn.Linear(1, 1) for _ in range(3)))
+        layers[2].weight = layers[0].weight
+        return layers
+
+    net = torchest.get_or_create("net", make)
+    loss = (net(features["age"].unsqueeze(1)).squeeze(1) - labels).square().mean()
+    sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
+
+
+def sharing(model_dir, config):
+    return torchest.Estimator(shared_model_fn, model_dir, config)
+
+
+def test_parameters_stay_shared_and_others_of_one_shape_apart(tmp_path):
+    cpu, xla = (where(sharing, tmp_path).train(input_fn) for where in (on_cpu, on_xla))
+    assert_same_variables(cpu, xla)
+    assert "net.2.weight" not in xla.get_variable_names()
+    assert xla.get_variable_value("net.0.weight") != xla.get_variable_value("net.1.weight")
+
+
+class Losses(torchest.SessionRunHook):
+    def __init__(self):
+        self.seen = []
+
+    def before_run(self, run_context):
+        return torchest.SessionRunArgs("loss")
+
+    def after_run(self, run_context, run_values):
+        self.seen.append(run_values.results)
+
+
+def test_a_hook_that_reads_the_loss_of_every_step_makes_nothing_run_apart(tmp_path):
+    losses = {}
+    for where in (on_cpu, on_xla):
+        hook = Losses()
         with Counted() as counted:
-            xla = on_xla(make, tmp_path).train(input_fn)
-        assert_same_variables(cpu, xla)
-        assert counted.compilations <= 3
-        assert counted.left_to_cpu == set()
+            where(custom, tmp_path).train(input_fn, hooks=[hook])
+        losses[where] = hook.seen
+    assert losses[on_xla] == pytest.approx(losses[on_cpu], abs=1e-5)
+    assert counted.executions == 20
+
+
+def test_a_loss_that_becomes_nan_ends_training(tmp_path):
+    def nan_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: nn.Linear(1, 1))
+        loss = (net(features["age"].unsqueeze(1)) * float("nan")).mean()
+        sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+        return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
+
+    with pytest.raises(torchest.NanLossDuringTrainingError):
+        on_xla(lambda *given: torchest.Estimator(nan_fn, *given), tmp_path).train(input_fn)
+
+
+TAGS = columns.categorical_column_with_hash_bucket("tags", 50)
+WEIGHTED = columns.weighted_categorical_column(
+    columns.categorical_column_with_identity("shops", 20), "weights"
+)
+
+
+def lists_input_fn():
+    random = np.random.default_rng(7)
+    for step in range(6):
+        lengths = random.integers(0, 5 + 2 * step, size=16)  # up to 14 in the last batch
+        shops = [random.integers(0, 20, size=length).tolist() for length in lengths]
+        features = {
+            "tags": [[f"tag {number}" for number in row] for row in shops],
+            "shops": shops,
+            "weights": [random.normal(size=len(row)).tolist() for row in shops],
+        }
+        yield features, random.integers(0, 2, size=16)
+
+
+def of_lists(model_dir, config):
+    dense = [
+        columns.embedding_column(TAGS, 4, combiner="sqrtn"),
+        columns.embedding_column(WEIGHTED, 4),
+        columns.indicator_column(TAGS),
+    ]
+    return torchest.DNNLinearCombinedClassifier(
+        model_dir, [TAGS, WEIGHTED], "Ftrl", dense, "Adagrad", [6], config=config
+    )
+
+
+def test_lists_of_ids_are_compiled_once_for_a_power_of_two(tmp_path):
+    cpu = on_cpu(of_lists, tmp_path).train(lists_input_fn)
+    with Counted() as counted:
+        xla = on_xla(of_lists, tmp_path).train(lists_input_fn)
+    assert_same_variables(cpu, xla)
+    assert counted.compilations <= 3  # the first step, up to 8 ids, up to 16 ids
+    assert counted.left_to_cpu == set()
+
+
+def sequence_model_fn(features, labels, mode):
+    watched = columns.sequence_categorical_column_with_identity("watched", 9)
+    seconds = columns.sequence_numeric_column("seconds")
+    layer = torchest.get_or_create(
+        "layer",
+        lambda: columns.SequenceFeatures([columns.embedding_column(watched, 3), seconds]),
+    )
+    steps, lengths = layer(features)
+    there = torch.arange(steps.shape[1], device=steps.device) < lengths.unsqueeze(1)
+    loss = ((steps.sum(2) * there).sum(1) - labels).square().mean()
+    adagrad = torchest.get_or_create(
+        "adagrad", lambda: torchest.optimizers.Adagrad(layer.parameters(), lr=0.1)
+    )
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=adagrad)
+
+
+def sequence_input_fn():
+    rows = [[1, 2, 3], [4], [], [5, 6]]
+    for step in range(5):
+        watched = rows[step % 3 :] + rows[: step % 3]
+        seconds = [[0.1 * number for number in row] for row in watched]
+        yield {"watched": watched, "seconds": seconds}, torch.ones(4)
+
+
+def of_sequences(model_dir, config):
+    return torchest.Estimator(sequence_model_fn, model_dir, config)
+
+
+def test_sequences_are_compiled_once_for_a_power_of_two(tmp_path):
+    cpu = on_cpu(of_sequences, tmp_path).train(sequence_input_fn)
+    with Counted() as counted:
+        xla = on_xla(of_sequences, tmp_path).train(sequence_input_fn)
+    assert_same_variables(cpu, xla)
+    assert counted.compilations <= 2
+    assert counted.left_to_cpu == set()
+
+
+def test_sequences_of_differing_lengths_are_an_error(tmp_path):
+    def unequal_input_fn():
+        yield {"watched": [[1, 2], [3]], "seconds": [[0.5], [0.5]]}, torch.ones(2)
+
+    with pytest.raises(ValueError, match="sequences of differing lengths, 1 and 2 in row 0"):
+        on_xla(of_sequences, tmp_path).train(unequal_input_fn)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from torchest.columns.cells import Cells, Int64s
     from torchest.columns.features import Features
-    from torchest.columns.ids import Ids
+    from torchest.columns.ids import Ids, PaddedIds
     from torchest.columns.joint import JointIds
-    from torchest.columns.steps import Steps
+    from torchest.columns.steps import PaddedSteps, Steps
     from torchest.optimizers.row_gradients import RowOrder
 
-Encoding: TypeAlias = "Tensor | Ids | Steps | JointIds | RowOrder"
+Encoding: TypeAlias = "Tensor | Ids | PaddedIds | Steps | PaddedSteps | JointIds | RowOrder"
 
 
 class FeatureColumn(ABC):

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from torchest import arrays
+from torchest.columns.few_shapes import in_few_shapes
 from torchest.columns.ids import Ids
 from torchest.columns.steps import Steps
 from torchest.columns.strings import hash_together, text_of_rows
@@ -247,8 +248,7 @@ class Features(MutableMapping[str, Any]):
         if self._host is None:
             self._host = Features(self._given)
             self._host._raw, self._host._texts = self._raw, self._texts
-        encoding: Encoding = self._host.encoded(column)
-        return encoding
+        return in_few_shapes(self._host.encoded(column))
 
     def _forget(self, key: str) -> None:
         self._host = None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from torchest.host_copies import to_device
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,14 +57,19 @@ class Ids:
         """The number of rows."""
         return self.values.shape[0] if self.offsets is None else self.offsets.shape[0] - 1
 
-    def padded(self) -> PaddedIds:
-        """The same ids as a matrix: [batch, most ids of a row]."""
+    def padded(self, width: int | None = None) -> PaddedIds:
+        """The same ids as a matrix.
+
+        Args:
+            width: How many ids a row has room for; None: as many as the longest has.
+        """
         if self.offsets is None:
             weights = None if self.weights is None else self.weights.unsqueeze(1)
             return PaddedIds(self.values.unsqueeze(1), weights)
         lengths = self.offsets.diff()
-        longest = int(lengths.max()) if len(lengths) else 0
-        there = torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
+        if width is None:
+            width = int(lengths.max()) if len(lengths) else 0
+        there = torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
         values = self.values.new_full(there.shape, -1)
         values[there] = self.values
         if self.weights is None:
@@ -118,3 +125,19 @@ class PaddedIds:
     values: Tensor
     weights: Tensor | None = None
     lengths: Tensor | None = None
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PaddedIds:
+        """The same ids on a device."""
+        return PaddedIds(
+            self.values.to(device, non_blocking=non_blocking),
+            None if self.weights is None else self.weights.to(device, non_blocking=non_blocking),
+            None if self.lengths is None else to_device(self.lengths, torch.device(device)),
+        )
+
+    def pin_memory(self) -> PaddedIds:
+        """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return PaddedIds(
+            self.values.pin_memory(),
+            None if self.weights is None else self.weights.pin_memory(),
+            None if self.lengths is None else self.lengths.pin_memory(),
+        )

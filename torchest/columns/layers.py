@@ -20,6 +20,7 @@ from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumeric
 from torchest.columns.steps import PaddedSteps, Steps
 from torchest.columns.table import Table, table_name, table_of
 from torchest.columns.table_groups import TableGroups
+from torchest.host_copies import on_host
 
 if TYPE_CHECKING:
     from torchest.columns.table import AnyEmbedding
@@ -316,9 +317,11 @@ class SequenceFeatures(Parts):
         steps = [self._steps(column, batch) for column in self._columns]
         first = steps[0].lengths
         for column, other in zip(self._columns, steps, strict=True):
+            lengths = on_host(first), on_host(other.lengths)
             # in a model that is traced nothing can depend on values
-            if isinstance(other, Steps) and not torch.equal(first, other.lengths):
-                raise _unequal_lengths(self._columns[0], first, column, other.lengths)
+            is_traced = isinstance(other, PaddedSteps) and lengths[1] is other.lengths
+            if not is_traced and not torch.equal(*lengths):
+                raise _unequal_lengths(self._columns[0], lengths[0], column, lengths[1])
         padded = [
             part.padded(_padding(column)) for column, part in zip(self._columns, steps, strict=True)
         ]

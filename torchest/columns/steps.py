@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torchest.host_copies import to_device
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -30,14 +32,16 @@ class Steps:
         """The number of steps of each row, int64 [batch]."""
         return self.offsets.diff()
 
-    def padded(self, fill: float) -> Tensor:
+    def padded(self, fill: float, longest: int | None = None) -> Tensor:
         """The rows one above the other, float32 [batch, most steps, width].
 
         Args:
             fill: What stands behind the last step of a shorter row.
+            longest: How many steps there is room for; None: as many as the longest row has.
         """
         lengths = self.lengths
-        longest = int(lengths.max()) if len(lengths) else 0
+        if longest is None:
+            longest = int(lengths.max()) if len(lengths) else 0
         step = torch.arange(longest, device=lengths.device)
         padded = self.values.new_full((len(lengths), longest, self.values.shape[1]), fill)
         padded[step < lengths.unsqueeze(1)] = self.values
@@ -66,6 +70,15 @@ class PaddedSteps:
 
     values: Tensor
     lengths: Tensor
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PaddedSteps:
+        """The same steps on a device."""
+        values = self.values.to(device, non_blocking=non_blocking)
+        return PaddedSteps(values, to_device(self.lengths, torch.device(device)))
+
+    def pin_memory(self) -> PaddedSteps:
+        """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return PaddedSteps(self.values.pin_memory(), self.lengths.pin_memory())
 
     def padded(self, fill: float) -> Tensor:
         """The steps with `fill` behind the last one of each row."""

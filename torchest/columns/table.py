@@ -89,12 +89,15 @@ class Table(nn.Module):
         return vectors * factor.unsqueeze(1)
 
     def _padded(self, ids: Tensor, weights: Tensor | None) -> Tensor:
-        """As `_bags`, for an exported model: in operations whose shapes do not depend on the values."""
+        """As `_bags`, in operations whose shapes do not depend on the values: for exported models, and XLA."""
+        if weights is not None and self.combiner != "sum":
+            ids = torch.where(weights > 0, ids, -1)
         factor = (ids >= 0).to(self.weight.dtype)  # [batch, n]
         if weights is not None:
             factor = factor * weights.to(factor.dtype)
-            factor = factor if self.combiner == "sum" else factor.clamp_min(0)
-        summed = (self._look_up(ids.clamp_min(0)) * factor.unsqueeze(2)).sum(1)
+        is_trained = torch.is_grad_enabled() and self.weight.requires_grad
+        looked_up = _without_gaps(ids) if is_trained else ids.clamp_min(0)
+        summed = (self._look_up(looked_up) * factor.unsqueeze(2)).sum(1)
         if self.combiner == "sum":
             return summed
         scale = factor.sum(1) if self.combiner == "mean" else factor.square().sum(1).sqrt()
@@ -145,6 +148,14 @@ def _with_touched(ids: Tensor, counts: Tensor) -> Tensor:
     if len(ids) == 0:
         return ids.new_zeros(min(1, len(counts)))
     return torch.cat([ids, torch.where((counts == 0).any(), torch.zeros_like(ids[:1]), ids[:1])])
+
+
+def _without_gaps(ids: Tensor) -> Tensor:
+    """Padded ids with 0 in the places of none if a row is empty, else with one that is there; see `_with_touched`."""
+    if ids.numel() == 0:
+        return ids
+    there = ids >= 0
+    return torch.where(there, ids, torch.where(there.any(1).all(), ids.max(), 0))
 
 
 def table_name(column: AnyEmbedding) -> str:

@@ -1,0 +1,45 @@
+"""Lists of any length in matrices of few widths."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchest.columns.few_shapes import in_few_shapes
+from torchest.columns.ids import Ids, PaddedIds
+from torchest.columns.steps import PaddedSteps, Steps
+
+
+def offsets(*lengths: int) -> torch.Tensor:
+    return torch.tensor([0, *lengths]).cumsum(0)
+
+
+@pytest.mark.parametrize(
+    ("longest", "width"), [(0, 8), (1, 8), (8, 8), (9, 16), (16, 16), (17, 32)]
+)
+def test_the_width_is_a_power_of_two_of_at_least_eight(longest, width):
+    found = in_few_shapes(Ids(torch.arange(longest), offsets(0, longest)))
+    assert isinstance(found, PaddedIds)
+    assert found.values.tolist() == [
+        [-1] * width,
+        [*range(longest), *[-1] * (width - longest)],
+    ]
+    assert found.lengths.tolist() == [0, longest]
+
+
+def test_weights_are_padded_with_0():
+    found = in_few_shapes(Ids(torch.tensor([4, 5]), offsets(2), torch.tensor([0.5, 2.0])))
+    assert found.weights.tolist() == [[0.5, 2.0, 0, 0, 0, 0, 0, 0]]
+
+
+def test_steps_are_padded_to_the_same_width_as_ids():
+    found = in_few_shapes(Steps(torch.ones(3, 2), offsets(1, 2)))
+    assert isinstance(found, PaddedSteps)
+    assert found.values.shape == (2, 8, 2)
+    assert found.padded(-1.0)[0].tolist() == [[1, 1], *[[-1, -1]] * 7]
+
+
+def test_what_has_one_shape_stays_as_it_is():
+    one_each, numbers = Ids(torch.tensor([3, -1])), torch.ones(2, 1)
+    assert in_few_shapes(one_each) is one_each
+    assert in_few_shapes(numbers) is numbers
