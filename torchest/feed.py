@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from torchest import arrays
 from torchest.columns.features import Features
@@ -21,8 +22,6 @@ from torchest.inputs.reading import Reading
 from torchest.inputs.source import batches as source_batches
 
 if TYPE_CHECKING:
-    import torch
-
     from torchest.columns.features import Usage
 
 _AHEAD = 2
@@ -62,6 +61,8 @@ class Feed:
         self._device = device
         self._reading = source if isinstance(source, Reading) else None
         self._source = source.batches() if isinstance(source, Reading) else source_batches(source)
+        # torch_xla 2.9 mixes up tensors that come from another thread while a step is compiled
+        self._device_ahead = torch.device("cpu") if device.type == "xla" else device
         self._first: tuple[Any, Any] | None = None
         self._ahead: Iterator[tuple[Any, Any]] | None = None
         self._source_in_use = threading.RLock()
@@ -79,7 +80,7 @@ class Feed:
         """The first batch, which `batches` gives again; None if there is none."""
         if self._first is None:
             for features, labels in self._source:
-                self._first = self._on_device(features, labels, None)
+                self._first = _on(self._device, features, labels)
                 break
         return self._first
 
@@ -96,9 +97,10 @@ class Feed:
         used = first[0].usage.copy() if isinstance(first[0], Features) else None
         others = itertools.islice(self._source, None if count is None else count - 1)
         self._ahead = in_background(
-            (self._on_device(features, labels, used) for features, labels in self._read(others)),
-            _AHEAD,
+            (self._ready(features, labels, used) for features, labels in self._read(others)), _AHEAD
         )
+        if self._device_ahead != self._device:
+            self._ahead = self._moved(self._ahead)
         for number, batch in enumerate(self._ahead, 2):
             yield batch
             self._forget(number)
@@ -122,25 +124,40 @@ class Feed:
                 return
             yield batch
 
-    def _on_device(self, features: Any, labels: Any, used: Usage | None) -> tuple[Any, Any]:
-        if isinstance(features, Mapping):
-            ready = Features(features, device=self._device)
-            if used is not None:
-                ready.prepare(used)
-            return ready, self._move("labels", labels)
-        return self._move("features", features), self._move("labels", labels)
+    def _ready(self, features: Any, labels: Any, used: Usage | None) -> tuple[Any, Any]:
+        batch = _on(self._device_ahead, features, labels)
+        if used is not None and isinstance(batch[0], Features):
+            batch[0].prepare(used)
+        return batch
 
-    def _move(self, name: str, value: Any) -> Any:
-        """Numbers as tensors on the device, strings and ragged lists as they are, in the same structure."""
-        if value is None:
-            return None
-        if isinstance(value, Ids):
-            return value.to(self._device, non_blocking=True)
-        if isinstance(value, Mapping):
-            return {key: self._move(key, inner) for key, inner in value.items()}
-        if isinstance(value, tuple):
-            return tuple(self._move(name, inner) for inner in value)
-        array = arrays.to_host(value, name)
-        if arrays.is_textual(array) or arrays.is_ragged(array):
-            return array
-        return to_device(arrays.to_tensor(array, name), self._device)
+    def _moved(self, ahead: Generator[tuple[Any, Any], None, None]) -> Iterator[tuple[Any, Any]]:
+        with contextlib.closing(ahead):
+            for batch in ahead:
+                yield _on(self._device, *batch)
+
+
+def _on(device: torch.device, features: Any, labels: Any) -> tuple[Any, Any]:
+    placed: Any
+    if isinstance(features, Features):
+        placed = features.to(device)
+    elif isinstance(features, Mapping):
+        placed = Features(features, device=device)
+    else:
+        placed = _move("features", features, device)
+    return placed, _move("labels", labels, device)
+
+
+def _move(name: str, value: Any, device: torch.device) -> Any:
+    """Numbers as tensors on the device, strings and ragged lists as they are, in the same structure."""
+    if value is None:
+        return None
+    if isinstance(value, Ids):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {key: _move(key, inner, device) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_move(name, inner, device) for inner in value)
+    array = arrays.to_host(value, name)
+    if arrays.is_textual(array) or arrays.is_ragged(array):
+        return array
+    return to_device(arrays.to_tensor(array, name), device)

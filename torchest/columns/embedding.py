@@ -69,7 +69,7 @@ class EmbeddingColumn(FeatureColumn):
 
     def encode(self, features: Features) -> Ids:
         """The ids whose vectors are looked up."""
-        ids: Ids = features.encoded(self.categorical_column)
+        ids: Ids = features.on_host(self.categorical_column)
         return ids
 
 
@@ -120,7 +120,7 @@ class SharedEmbeddingColumn(FeatureColumn):
 
     def encode(self, features: Features) -> Ids:
         """The ids whose vectors are looked up."""
-        ids: Ids = features.encoded(self.categorical_column)
+        ids: Ids = features.on_host(self.categorical_column)
         return ids
 
 

@@ -22,8 +22,6 @@ from torch import Tensor
 
 from torchest import arrays
 from torchest.columns.few_shapes import in_few_shapes
-from torchest.columns.ids import Ids
-from torchest.columns.steps import Steps
 from torchest.columns.strings import hash_together, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
 
@@ -81,7 +79,6 @@ class Features(MutableMapping[str, Any]):
         self._encoded: dict[FeatureColumn, Encoding] = {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
-        self._host: Features | None = None
 
     @classmethod
     def of(cls, features: Mapping[str, Any]) -> Features:
@@ -178,7 +175,7 @@ class Features(MutableMapping[str, Any]):
         if found is None:
             for member in column.members:
                 self._check_there(member)
-            found = self._hosted[column] = self._encode(column)
+            found = self._hosted[column] = column.encode(self)
         return found
 
     def prepare(self, usage: Usage) -> None:
@@ -241,17 +238,7 @@ class Features(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"Features({', '.join(map(repr, self._given))}; device={str(self.device)!r})"
 
-    def _encode(self, column: FeatureColumn) -> Encoding:
-        if self.device.type != "xla":
-            return column.encode(self)
-        # XLA takes operations from one thread only, and this may be the background: none are left to the device
-        if self._host is None:
-            self._host = Features(self._given)
-            self._host._raw, self._host._texts = self._raw, self._texts
-        return in_few_shapes(self._host.encoded(column))
-
     def _forget(self, key: str) -> None:
-        self._host = None
         self._raw.pop(key, None)
         self._texts.pop(key, None)
         self._values.pop(key, None)
@@ -280,9 +267,10 @@ class Features(MutableMapping[str, Any]):
             )
 
     def _placed(self, value: Encoding) -> Encoding:
-        here = (value.values if isinstance(value, Ids | Steps) else value).device
-        if here == self.device:
+        if self.device.type == "xla":
+            value = in_few_shapes(value)
+        if value.device == self.device:
             return value
-        if self.device.type == "cuda" and here.type == "cpu":
+        if self.device.type == "cuda" and value.device.type == "cpu":
             value = value.pin_memory()
         return value.to(self.device, non_blocking=True)

@@ -53,6 +53,11 @@ class Ids:
         )
 
     @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.values.device
+
+    @property
     def batch_size(self) -> int:
         """The number of rows."""
         return self.values.shape[0] if self.offsets is None else self.offsets.shape[0] - 1
@@ -125,6 +130,11 @@ class PaddedIds:
     values: Tensor
     weights: Tensor | None = None
     lengths: Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.values.device
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PaddedIds:
         """The same ids on a device."""

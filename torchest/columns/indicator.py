@@ -50,7 +50,7 @@ class IndicatorColumn(DenseColumn):
                 f"{self.subject} is of sequences: give it to SequenceFeatures, or make it of a categorical "
                 "column that is not a sequence column."
             )
-        ids: Ids | PaddedIds = features.encoded(self.categorical_column)
+        ids: Ids | PaddedIds = features.on_host(self.categorical_column)
         return multi_hot(ids, self.width)
 
 

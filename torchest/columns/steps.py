@@ -23,6 +23,11 @@ class Steps:
     offsets: Tensor
 
     @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.values.device
+
+    @property
     def batch_size(self) -> int:
         """The number of rows."""
         return len(self.offsets) - 1
@@ -70,6 +75,11 @@ class PaddedSteps:
 
     values: Tensor
     lengths: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.values.device
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PaddedSteps:
         """The same steps on a device."""

@@ -215,6 +215,10 @@ class _TracedFeatures(Features):
             return super().encoded(column)
         return column.encode(self)
 
+    def on_host(self, column: FeatureColumn) -> Any:
+        """The same: there is no host."""
+        return self.encoded(column)
+
     def __getitem__(self, key: str) -> Any:
         return self._encodings[key] if key in self._encodings else super().__getitem__(key)
 
