@@ -113,7 +113,7 @@ class Forward(nn.Module):
 
     def encode(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The tensors that the module takes of a batch of raw features."""
-        batch = Features(dict(features))
+        batch = Features.of(features)
         batch.expect([given.source for given in self.inputs if not isinstance(given.source, str)])
         return [tensor for given in self.inputs for tensor in given.take(batch)]
 

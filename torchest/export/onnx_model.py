@@ -46,7 +46,7 @@ def onnx_model(forward: Forward) -> ir.Model:
     """
     _check_names(forward)
     columns = ColumnGraph(forward.raw)
-    given = _encoded(forward.inputs, columns)
+    given = encoded_values(forward.inputs, columns)
     columns.finish()
     traced = inlined(of_program(forward.program()), given, "model.", forward.original_names)
     answers = Nodes("answers.")
@@ -81,7 +81,7 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
     ir.save(model, path, external_data=beside)
 
 
-def _encoded(inputs: list[Encoded], graph: ColumnGraph) -> list[Value]:
+def encoded_values(inputs: list[Encoded], graph: ColumnGraph) -> list[Value]:
     """The tensors that the module takes, in order."""
     sequences = [given for given in inputs if isinstance(given, SequenceIds | SequenceNumbers)]
     made: dict[Encoded, list[Value]] = dict(

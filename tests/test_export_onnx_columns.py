@@ -1,0 +1,344 @@
+"""The nodes of every column make of raw features what the column makes of them in Python."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pyarrow as pa
+import pytest
+import torch
+
+import torchest
+from torchest import columns as fc
+from torchest.columns.base import CategoricalColumn
+from torchest.columns.features import Features
+from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.export.encoded import CategoricalIds, Numbers, encoded
+from torchest.export.forward import Forward
+from torchest.export.onnx_graph import ColumnGraph
+from torchest.export.onnx_model import encoded_values, onnx_model
+from torchest.export.onnx_nodes import IR_VERSION, OPSETS
+from torchest.export.raw_features import RawFeature
+
+sys.path.insert(0, str(Path(__file__).parent / "catalogue"))
+import test_all_columns as catalogue
+
+
+class InOnnx:
+    """Columns as a model of ONNX."""
+
+    def __init__(self, columns: list[Any], example: dict[str, Any]) -> None:
+        features = Features(example)
+        keys = dict.fromkeys(key for column in columns for key in column.feature_keys)
+        self.raw = {key: RawFeature.of(features, key) for key in keys}
+        self.inputs = encoded(columns, [], self.raw)
+        self.tensors = [tensor for given in self.inputs for tensor in given.tensors]
+        graph = ColumnGraph(self.raw)
+        values = [graph.op("Identity", value) for value in encoded_values(self.inputs, graph)]
+        refused = graph.refused()
+        graph.finish()
+        if refused is not None:
+            values.append(graph.op("Identity", refused))
+        whole = ir.Graph(
+            list(graph.inputs.values()),
+            values,
+            nodes=graph.list,
+            initializers=graph.initializers,
+            opset_imports=OPSETS,
+            name="columns",
+        )
+        whole.sort()
+        self.names = [value.name for value in values]
+        model = ir.Model(whole, ir_version=IR_VERSION)
+        self.session = session(model)
+
+    def __call__(self, features: dict[str, Any]) -> list[np.ndarray]:
+        return self.session.run(self.names, feed(features, self.raw))
+
+    def expected(self, features: dict[str, Any]) -> list[np.ndarray]:
+        batch = Features(features)
+        return [tensor.numpy() for given in self.inputs for tensor in given.take(batch)]
+
+
+def session(model: ir.Model) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
+
+
+def feed(features: dict[str, Any], raw: dict[str, RawFeature]) -> dict[str, np.ndarray]:
+    """Features as onnxruntime takes them: lists filled up to matrices."""
+    return {key: _filled_up(features[key], feature) for key, feature in raw.items()}
+
+
+def _filled_up(value: Any, feature: RawFeature) -> np.ndarray:
+    fill = "" if feature.is_text else float("nan") if feature.dtype.is_floating_point else -1
+    dtype = object if feature.is_text else torch.empty(0, dtype=feature.dtype).numpy().dtype
+    if not feature.ragged:
+        return np.asarray(value, dtype)
+    rows = value.to_pylist() if isinstance(value, pa.Array) else list(value)
+    matrix = np.full((len(rows), max(map(len, rows), default=0)), fill, dtype)
+    for place, row in enumerate(rows):
+        matrix[place, : len(row)] = row
+    return matrix
+
+
+def ids_by_row(ids: np.ndarray) -> list[list[int]]:
+    return [[id_ for id_ in np.atleast_1d(row).tolist() if id_ >= 0] for row in ids]
+
+
+# A list that ends with an empty string cannot be told from one that was filled up; where this matters,
+# in a key of a cross, the catalogue's row with ["z", ""] is left out.
+ROWS = {name: list(range(8)) for name in catalogue.CASES}
+ROWS["cross of several values"].remove(4)
+
+
+def used_of(column: Any) -> Any:
+    """The column whose encoding a model reads: an embedding reads that of its ids."""
+    return (
+        column
+        if isinstance(column, CategoricalColumn)
+        else getattr(column, "categorical_column", column)
+    )
+
+
+@pytest.mark.parametrize("name", catalogue.CASES)
+def test_every_column_is_encoded_as_in_python(name):
+    column = used_of(catalogue.CASES[name].make())
+    in_onnx = InOnnx([column], catalogue.batch(ROWS[name]))
+    for count in (0, 1, 2, 8):
+        features = catalogue.batch(ROWS[name][:count])
+        found = in_onnx(features)
+        assert_equal(in_onnx, found, in_onnx.expected(features))
+        assert not np.any(found[len(in_onnx.tensors) :])  # no row is refused
+
+
+def assert_equal(in_onnx: InOnnx, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    if not isinstance(in_onnx.inputs[0], CategoricalIds):
+        for value, wanted in zip(found, expected, strict=False):
+            np.testing.assert_allclose(value, wanted, rtol=1e-6)
+        return
+    assert by_row(found) == by_row(expected)
+
+
+def by_row(given: list[np.ndarray]) -> list[Any]:
+    """The ids of each row, with their weights if they have any."""
+    ids = given[0]
+    weighted = len(given) > 1 and given[1].dtype == np.float32
+    weights = given[1] if weighted else np.ones(ids.shape)
+    return [
+        [
+            (id_, weight)
+            for id_, weight in zip(np.atleast_1d(row), np.atleast_1d(of_row), strict=True)
+            if id_ >= 0
+        ]
+        for row, of_row in zip(ids, weights, strict=True)
+    ]
+
+
+def test_all_columns_at_once():
+    """Hashes of all columns are made together, and shared."""
+    columns = {used_of(case.make()) for case in catalogue.CASES.values()}
+    rows = ROWS["cross of several values"]
+    in_onnx = InOnnx(list(columns), catalogue.batch(rows))
+    for part in ([], [0], rows):
+        features = catalogue.batch(part)
+        found = in_onnx(features)
+        expected = in_onnx.expected(features)
+        at = 0
+        for given in in_onnx.inputs:
+            size = len(given.tensors)
+            ours, theirs = found[at : at + size], expected[at : at + size]
+            at += size
+            if isinstance(given, CategoricalIds):
+                assert by_row(ours) == by_row(theirs), given.name
+            elif isinstance(given, Numbers):
+                np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-6)
+            else:  # sequences of all columns are filled up to the longest of them
+                assert ours[1].tolist() == theirs[1].tolist(), given.name
+                np.testing.assert_array_equal(ours[0][:, : theirs[0].shape[1]], theirs[0])
+
+
+LAYERS = {
+    "dense": (DenseFeatures, catalogue.DENSE),
+    "linear": (LinearFeatures, [name for name in catalogue.LINEAR if name != "cross of several values"]),
+    "sequence": (
+        SequenceFeatures,
+        ["sequence numeric", "indicator of a sequence", "embedding of a sequence"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_model_of_all_columns_answers_as_in_python(name):
+    kind, names = LAYERS[name]
+
+    def model_fn(features, labels, mode):
+        layer = torchest.get_or_create("layer", lambda: catalogue.layer_of(kind, names))
+        output = layer(features)
+        answers = (
+            {"output": output[0], "lengths": output[1]}
+            if name == "sequence"
+            else {"output": output}
+        )
+        if mode == torchest.ModeKeys.PREDICT:
+            return torchest.EstimatorSpec(mode, predictions=answers)
+        loss = answers["output"].square().sum()
+        optimizer = torchest.get_or_create("sgd", lambda: torch.optim.SGD(layer.parameters(), 1e-4))
+        return torchest.EstimatorSpec(mode, loss=loss, train_op=optimizer)
+
+    whole = catalogue.batch(list(range(8)))
+    estimator = torchest.Estimator(model_fn).train(lambda: (whole, None), steps=2)
+    forward = forward_of(estimator, catalogue.batch([0, 1]))
+    ran = session(onnx_model(forward))
+    for count in (0, 1, 2, 8):
+        features = catalogue.batch(list(range(count)))
+        (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)  # noqa: B023
+        found = ran.run(list(expected), feed(features, forward.raw))
+        for value, wanted in zip(found, expected.values(), strict=True):
+            np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
+
+
+def forward_of(estimator: torchest.Estimator, features: dict[str, Any]) -> Forward:
+    next(estimator.predict(lambda: [features], yield_single_examples=False))
+    model, _ = estimator._warm_model._kept
+    return Forward(model, features)
+
+
+def test_weighted_embeddings():
+    """Weights that are not positive count in sums only."""
+    ids = fc.weighted_categorical_column(fc.categorical_column_with_identity("ids", 5), "weights")
+    ways = {
+        f"{combiner} {max_norm}": fc.embedding_column(ids, 3, combiner, max_norm=max_norm)
+        for combiner in ("sum", "mean", "sqrtn")
+        for max_norm in (None, 0.5)
+    }
+
+    def model_fn(features, labels, mode):
+        answers = {
+            way: torchest.get_or_create(way, lambda column=column: DenseFeatures([column]))(
+                features
+            )
+            for way, column in ways.items()
+        }
+        return torchest.EstimatorSpec(mode, predictions=answers)
+
+    features = {
+        "ids": pa.array([[0, 1, 4], [], [2], [3, 3], [1, 0]], pa.list_(pa.int64())),
+        "weights": pa.array(
+            [[1.0, -2.0, 0.5], [], [0.0], [2.0, 1.0], [-1.0, -1.0]], pa.list_(pa.float32())
+        ),
+    }
+    estimator = torchest.Estimator(model_fn)
+    forward = forward_of(estimator, features)
+    (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
+    found = session(onnx_model(forward)).run(list(ways), feed(features, forward.raw))
+    for way, value in zip(ways, found, strict=True):
+        np.testing.assert_allclose(value, expected[way], rtol=1e-5, atol=1e-7, err_msg=way)
+
+
+# ---- what Python refuses
+
+REFUSED = {
+    "an id out of range": (lambda: fc.categorical_column_with_identity("x", 3), np.array([1, 7, -2, -1]), [1, 2]),
+    "a missing number": (lambda: fc.numeric_column("x"), np.array([1, np.nan, np.inf, 2], np.float32), [1]),
+    "a fraction for an id": (
+        lambda: fc.categorical_column_with_hash_bucket("x", 3, torch.int64),
+        np.array([1.0, 0.5, np.nan, 2.0**25], np.float32), [1, 3],
+    ),
+    "a missing number to be put into a bucket": (
+        lambda: fc.bucketized_column(fc.numeric_column("x"), [1.0]), np.array([1, np.nan, 0, 2], np.float32), [1]
+    ),
+    "a missing number within a sequence": (
+        lambda: fc.sequence_numeric_column("x"),
+        pa.array([[1.0], [float("nan"), 2.0], [3.0, float("nan")], []], pa.list_(pa.float32())), [1],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_rows_that_python_refuses_are_marked_and_the_others_are_as_in_python(name):
+    make, values, refused = REFUSED[name]
+    column = make()
+    features = {"x": values}
+    good = [row for row in range(4) if row not in refused]
+    good_features = {"x": values.take(good)}
+    in_onnx = InOnnx([column], good_features)
+    found = in_onnx(features)
+    assert np.flatnonzero(found[-1]).tolist() == refused
+    with pytest.raises(ValueError, match="'x"):
+        in_onnx.expected(features)
+    expected = in_onnx.expected(good_features)
+    for value, wanted in zip(found, expected, strict=False):
+        np.testing.assert_array_equal(
+            value[good][:, : wanted.shape[1]] if wanted.ndim > 1 else value[good], wanted
+        )
+
+
+def test_an_answer_of_a_refused_row_is_nothing_and_the_others_stay():
+    estimator = torchest.LinearClassifier(
+        [fc.numeric_column("x"), fc.categorical_column_with_identity("id", 3)],
+        label_vocabulary=["no", "yes"],
+    )
+    features = {"x": np.array([1.0, 2.0], np.float32), "id": np.array([0, 1])}
+    estimator.train(lambda: (features, ["no", "yes"]), steps=2)
+    forward = forward_of(estimator, features)
+    ran = session(onnx_model(forward))
+    names = [output.name for output in ran.get_outputs()]
+    wrong = {"x": np.array([1.0, np.nan, 2.0], np.float32), "id": np.array([3, 0, 1])}
+    found = dict(zip(names, ran.run(None, wrong), strict=True))
+    (expected,) = ran.run(["logits"], {key: value[2:] for key, value in wrong.items()})
+    assert np.isnan(found["logits"][:2]).all()
+    assert found["logits"][2] == expected
+    assert found["class_ids"].tolist()[:2] == [[-1], [-1]]
+    assert found["classes"].tolist() == [[""], [""], ["yes"]]
+    assert np.isnan(found["probabilities"][:2]).all()
+
+
+# ---- what cannot be exported
+
+
+def test_a_column_of_the_users_own_is_named():
+    class Own(fc.numeric_column("x").__class__.__mro__[1]):  # type: ignore[misc]
+        name = "mine"
+        feature_keys = ("x",)
+        width = 1
+
+        def __eq__(self, other):
+            return self is other
+
+        def __hash__(self):
+            return 1
+
+        def encode(self, features):
+            return features["x"].reshape(-1, 1)
+
+    with pytest.raises(
+        ValueError, match=r"Column 'mine' \(Own\) has no form in ONNX: export to other"
+    ):
+        InOnnx([Own()], {"x": np.array([1.0, 2.0])})
+
+
+def test_lists_of_integers_as_numbers_of_steps_are_named():
+    column = fc.sequence_numeric_column("x")
+    with pytest.raises(ValueError, match="Column 'x' reads lists of integers"):
+        InOnnx([column], {"x": [[1], [2, 3]]})
+
+
+def test_text_that_model_fn_reads_itself_is_named():
+    with pytest.raises(ValueError, match="model_fn reads the feature 'x' itself, which is text"):
+        encoded([], ["x"], {"x": RawFeature("x", "string")})
+
+
+def test_a_function_of_numbers_that_cannot_be_traced_is_named():
+    column = fc.numeric_column("x", normalizer_fn=lambda x: x / 2 if float(x.sum()) > 1 else x)
+    with pytest.raises(
+        ValueError, match="normalizer_fn of a column cannot be traced for an export, of one of 'x'"
+    ):
+        InOnnx([column], {"x": np.array([1.0, 2.0])})
