@@ -74,6 +74,10 @@ DEVIATIONS = {
         extra=("every_steps",),
         defaults={"loss_tensor": "loss"},
     ),
+    "tf.estimator.RunConfig": Deviation(
+        "gradients are clipped and accumulated in one place, whatever the model",
+        extra=("clip_norm", "accumulate_steps"),
+    ),
     "tf.estimator.SecondOrStepTimer": Deviation(
         "a clock can be given, so that tests need not wait", extra=("clock",)
     ),

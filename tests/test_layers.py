@@ -16,12 +16,12 @@ RANKS = {
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "
-        "export_outputs inputs losses metrics optimizers spec summary torch_metrics "
+        "export_outputs inputs losses metrics optimizers scaffold spec summary torch_metrics "
         "vocabulary_move warm_start_settings"
     ),
     2: "columns.layers columns.table columns.table_groups heads models",
     3: "feed model_fn object_state run_config scope warm_slots warm_start",
-    4: "hooks.base hooks.fetches hooks.timer loop non_finite prediction running_model step_values "
+    4: "accumulation hooks.base hooks.fetches hooks.timer loop non_finite prediction running_model step_values "
     "termination train_step training_run",
     5: "evaluation export hooks run_specs training warm_model",
     6: "estimator",

@@ -54,6 +54,7 @@ from torchest.keys import ModeKeys
 from torchest.module_estimator import model_to_estimator
 from torchest.run_config import RunConfig
 from torchest.run_specs import EvalSpec, TrainSpec
+from torchest.scaffold import Scaffold
 from torchest.scope import get_or_create
 from torchest.spec import EstimatorSpec
 from torchest.train_evaluate import train_and_evaluate
@@ -102,6 +103,7 @@ __all__ = [
     "ProfilerHook",
     "RegressionHead",
     "RunConfig",
+    "Scaffold",
     "SecondOrStepTimer",
     "SessionRunArgs",
     "SessionRunContext",

@@ -212,7 +212,8 @@ class Estimator:
             )
             return self
         self._tell_of_warm_start(checkpoint)
-        run = TrainingRun(self.model_dir, checkpoint, self._strategy)
+        each = self._config.accumulate_steps
+        run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
         self._seed()
         with self._feed(input_fn, ModeKeys.TRAIN, self._strategy, run.read) as feed:
             model = self._new_model(self._strategy, training=True)

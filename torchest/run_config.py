@@ -50,6 +50,12 @@ class RunConfig:
         experimental_max_worker_delay_secs: Means nothing here; accepted and logged.
         session_creation_timeout_secs: Means nothing here; accepted.
         checkpoint_save_graph_def: Means nothing here; accepted.
+        clip_norm: How long the gradient of all parameters of a step's optimizers may be; a longer one is
+            made as long, as by `torch.nn.utils.clip_grad_norm_`, after gradients were accumulated and those
+            of all processes added up. None: as long as it is.
+        accumulate_steps: How many batches a step has: their gradients are added up, each divided by
+            this number, before the optimizers take one step, which is one global step. The last step of
+            an input may have fewer batches.
 
     Raises:
         ValueError: An argument is out of its range, or both ways of saving are given.
@@ -77,6 +83,8 @@ class RunConfig:
     experimental_max_worker_delay_secs: Any = None
     session_creation_timeout_secs: int = 7200
     checkpoint_save_graph_def: bool = True
+    clip_norm: float | None = None
+    accumulate_steps: int = 1
 
     def __post_init__(self) -> None:
         if self.model_dir is not None:
@@ -90,6 +98,18 @@ class RunConfig:
             "keep_checkpoint_every_n_hours",
             self.keep_checkpoint_every_n_hours > 0,
             "a number of hours above 0",
+        )
+        self._check(
+            "clip_norm",
+            self.clip_norm is None or (_is_number(self.clip_norm) and self.clip_norm > 0),
+            "a number above 0, or None",
+        )
+        self._check(
+            "accumulate_steps",
+            isinstance(self.accumulate_steps, int)
+            and _is_number(self.accumulate_steps)
+            and self.accumulate_steps >= 1,
+            "a whole number of at least 1",
         )
         for name in ("train_distribute", "eval_distribute"):
             self._check(
@@ -199,3 +219,7 @@ class RunConfig:
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             raise ValueError(f"RunConfig: {name}={getattr(self, name)!r} must be {expected}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from torchest.hooks.base import SessionRunHook, all_of
+from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.keys import ModeKeys
 from torchest.object_state import ObjectState
 from torchest.scope import Scope
@@ -85,6 +85,13 @@ class RunningModel:
                 on_device = [self._device] if self._device.type == "cuda" else []
                 with torch.random.fork_rng(on_device, enabled=not self._training):
                     warm_start(self.scope, self._warm_start, before)
+            if (
+                checkpoint is None
+                and spec.scaffold is not None
+                and spec.scaffold.init_fn is not None
+            ):
+                with torch.no_grad():
+                    spec.scaffold.init_fn(spec.scaffold, Session(self.scope, self.state, 0))
             self._created[mode] = ModelHooks(
                 all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
                 all_of(SessionRunHook, "training_hooks", spec.training_hooks),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from torchest.errors import suggest
 from torchest.random_state import random_state, set_random_state
@@ -133,6 +134,21 @@ class Scope:
             for name, made in self.objects.items()
             if isinstance(made, torch.optim.Optimizer)
         }
+
+    def schedulers(self) -> dict[str, LRScheduler]:
+        """The learning-rate schedulers among the objects.
+
+        Raises:
+            TypeError: One follows a metric.
+        """
+        found = {n: made for n, made in self.objects.items() if isinstance(made, LRScheduler)}
+        for name, scheduler in found.items():
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise TypeError(
+                    f"get_or_create({name!r}) made a ReduceLROnPlateau, which follows a metric, and a training step "
+                    "has none of an evaluation: use a scheduler that follows the number of steps."
+                )
+        return found
 
     def parameter_names(self) -> dict[int, str]:
         """The name of each parameter, by the parameter's `id`."""

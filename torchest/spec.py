@@ -12,6 +12,7 @@ from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
+from torchest.scaffold import Scaffold
 from torchest.torch_metrics import TorchMetric, is_torch_metric
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class _Fields(NamedTuple):
     export_outputs: dict[str, Any] | None
     training_chief_hooks: tuple[Any, ...]
     training_hooks: tuple[Any, ...]
-    scaffold: Any
+    scaffold: Scaffold | None
     evaluation_hooks: tuple[Any, ...]
     prediction_hooks: tuple[Any, ...]
     loss_reduction: str
@@ -54,7 +55,7 @@ class EstimatorSpec(_Fields):
             None: the predictions.
         training_chief_hooks: Hooks for training, on the chief only.
         training_hooks: Hooks for training.
-        scaffold: Has no meaning on PyTorch.
+        scaffold: What to do once with a new model.
         evaluation_hooks: Hooks for evaluation.
         prediction_hooks: Hooks for prediction.
         loss_reduction: How the losses of examples became `loss`, a `torchest.losses.Reduction`: by default
@@ -81,7 +82,7 @@ class EstimatorSpec(_Fields):
         export_outputs: Mapping[str, Any] | None = None,
         training_chief_hooks: Iterable[Any] | None = None,
         training_hooks: Iterable[Any] | None = None,
-        scaffold: Any = None,
+        scaffold: Scaffold | None = None,
         evaluation_hooks: Iterable[Any] | None = None,
         prediction_hooks: Iterable[Any] | None = None,
         *,
@@ -102,7 +103,7 @@ class EstimatorSpec(_Fields):
             export_outputs=_checked_export_outputs(export_outputs, predictions, mode),
             training_chief_hooks=tuple(training_chief_hooks or ()),
             training_hooks=tuple(training_hooks or ()),
-            scaffold=scaffold,
+            scaffold=_checked_scaffold(scaffold),
             evaluation_hooks=tuple(evaluation_hooks or ()),
             prediction_hooks=tuple(prediction_hooks or ()),
             loss_reduction=_checked_reduction(loss_reduction),
@@ -186,6 +187,15 @@ def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) ->
     if mode == ModeKeys.PREDICT:
         return checked_export_outputs(export_outputs, predictions)
     return None if export_outputs is None else dict(export_outputs)
+
+
+def _checked_scaffold(scaffold: Any) -> Scaffold | None:
+    if not isinstance(scaffold, Scaffold | None):
+        raise TypeError(
+            f"EstimatorSpec: scaffold is a {type(scaffold).__name__} and must be a torchest.Scaffold, such as "
+            "Scaffold(init_fn=...), or None."
+        )
+    return scaffold
 
 
 def _checked_metrics(metrics: Any) -> dict[str, Any]:

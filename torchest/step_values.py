@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.utils import get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from torchest.optimizers import row_gradients
 
@@ -64,6 +65,26 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
             dense.append(_entries(parameter.grad))
     rows = [row_gradients.summed(holder) for holder in row_gradients.holders(distinct)]
     return get_total_norm([*dense, *(_once(part) for part in rows if part is not None)])
+
+
+def clip_gradients(parameters: Iterable[Tensor], clip_norm: float, norm: Tensor) -> None:
+    """Makes a gradient that is longer than `clip_norm` as long, in the same direction.
+
+    As `torch.nn.utils.clip_grad_norm_` does, but for gradients of rows too.
+
+    Args:
+        parameters: Whose gradients are one.
+        clip_norm: How long it may be.
+        norm: How long it is: `gradient_norm(parameters)`.
+    """
+    distinct = list({id(parameter): parameter for parameter in parameters}.values())
+    clip_grads_with_norm_(distinct, clip_norm, norm)
+    factor = (clip_norm / (norm + 1e-6)).clamp(max=1.0)  # torch's
+    for holder in row_gradients.holders(distinct):
+        parts = row_gradients.pending(holder)
+        parts[:] = [
+            dataclasses.replace(part, values=part.values * factor.to(part.values)) for part in parts
+        ]
 
 
 def _once(summed: RowGradient) -> Tensor:

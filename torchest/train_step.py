@@ -13,9 +13,17 @@ from torchest.losses import Reduction
 from torchest.non_finite import first_non_finite
 from torchest.optimizers import row_gradients
 from torchest.optimizers.base import RowOptimizer
-from torchest.step_values import GRADIENT_NORM, LEARNING_RATE, gradient_norm, learning_rates
+from torchest.step_values import (
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    clip_gradients,
+    gradient_norm,
+    learning_rates,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from torchest.distributed.strategy import Strategy
     from torchest.hooks.base import Session
     from torchest.running_model import RunningModel
@@ -47,44 +55,70 @@ def backward(loss: torch.Tensor) -> None:
 
 
 class TrainStep:
-    """Runs one step on each batch that it is called with.
+    """Runs one step on the batches that it is called with: one, unless gradients are accumulated.
 
     Args:
         model: The model.
         strategy: Where it runs.
         session: Is told the values of each step, and counts the steps.
+        clip_norm: How long the gradient may be; see `RunConfig`.
     """
 
-    def __init__(self, model: RunningModel, strategy: Strategy, session: Session) -> None:
+    def __init__(
+        self,
+        model: RunningModel,
+        strategy: Strategy,
+        session: Session,
+        clip_norm: float | None = None,
+    ) -> None:
         self._model = model
         self._strategy = strategy
         self._session = session
+        self._clip_norm = clip_norm
         self._reduction = Reduction.AUTO
         self._noted: dict[str, Any] = {}  # values of the step that are gone when it is over
+        self._schedulers = list(model.scope.schedulers().values())
         self._parameters = [
             parameter
             for module in model.scope.modules().values()
             for parameter in module.parameters()
         ]
 
-    def __call__(self, batch: tuple[Any, Any]) -> EstimatorSpec:
-        """Trains on one batch of (features, labels)."""
-        spec = self._model(*batch, ModeKeys.TRAIN)
-        assert spec.loss is not None  # the spec checks it
-        self._session.origin_of_nan = self._origin_of_nan(spec.loss, batch)
-        self._reduction = spec.loss_reduction
+    def __call__(self, batches: Sequence[tuple[Any, Any]]) -> EstimatorSpec:
+        """Trains on batches of (features, labels), at least one, whose losses count alike."""
         row_gradients.clear(self._parameters)
         self._noted = self._rates()
-        if callable(spec.train_op):
-            self._call(spec.train_op)
-            loss = self._strategy.total(spec.loss, spec.loss_reduction)
+        spec = self._run(batches[0])
+        optimizers = _optimizers(spec.train_op)
+        if optimizers is None:
+            loss = self._call(spec, len(batches))
         else:
-            loss = self._optimize(spec.loss, spec.train_op)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            loss = self._share(spec, len(batches))
+            for batch in batches[1:]:
+                spec = self._run(batch)
+                loss = loss + self._share(spec, len(batches))
+            self._optimize(optimizers)
+        for scheduler in self._schedulers:
+            scheduler.step()
         self._session.global_step += 1
-        self._session.examples += _rows(batch[0])
         self._session.values = {**self._noted, **values_of(spec), "loss": loss}
         self._strategy.end_step()
         return spec
+
+    def _run(self, batch: tuple[Any, Any]) -> EstimatorSpec:
+        spec = self._model(*batch, ModeKeys.TRAIN)
+        assert spec.loss is not None  # the spec checks it
+        self._session.origin_of_nan = self._origin_of_nan(spec.loss, batch)
+        self._session.examples += _rows(batch[0])
+        self._reduction = spec.loss_reduction
+        return spec
+
+    def _share(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
+        """Computes the gradients of one of so many batches of a step, and its share in their loss."""
+        assert spec.loss is not None  # the spec checks it
+        return self.backward(spec.loss if batches == 1 else spec.loss / batches)
 
     def backward(self, loss: torch.Tensor) -> torch.Tensor:
         """Computes gradients; those of optimizers that do not know rows become dense.
@@ -95,9 +129,8 @@ class TrainStep:
         loss = self._strategy.backward(loss, self._reduction)
         for optimizer in self._model.scope.optimizers().values():
             if not isinstance(optimizer, RowOptimizer):
-                for group in optimizer.param_groups:
-                    for parameter in group["params"]:
-                        row_gradients.densify(parameter)
+                for parameter in _parameters_of([optimizer]):
+                    row_gradients.densify(parameter)
         if GRADIENT_NORM in self._session.wanted:
             self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
         return loss
@@ -113,21 +146,43 @@ class TrainStep:
         is_wanted = any(name.endswith(LEARNING_RATE) for name in self._session.wanted)
         return dict(learning_rates(self._model.scope.optimizers())) if is_wanted else {}
 
-    def _optimize(self, loss: torch.Tensor, train_op: Any) -> torch.Tensor:
-        optimizers = train_op if isinstance(train_op, (list, tuple)) else [train_op]
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss = self.backward(loss)
+    def _optimize(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        if self._clip_norm is not None or GRADIENT_NORM in self._session.wanted:
+            parameters = list(_parameters_of(optimizers))
+            norm = self._noted[GRADIENT_NORM] = gradient_norm(parameters)
+            if self._clip_norm is not None:
+                clip_gradients(parameters, self._clip_norm, norm)
         for optimizer in optimizers:
             optimizer.step()
-        return loss
 
-    def _call(self, train_op: Any) -> None:
+    def _call(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
+        """Lets a function do the step, and gives the loss of the batches of all processes."""
+        if self._clip_norm is not None or batches > 1:
+            name = "clip_norm" if self._clip_norm is not None else "accumulate_steps"
+            raise ValueError(
+                f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "
+                "a function, which has to do this itself."
+            )
+        assert spec.loss is not None  # the spec checks it
         token = _running.set(self)
         try:
-            train_op()
+            spec.train_op()
         finally:
             _running.reset(token)
+        return self._strategy.total(spec.loss, spec.loss_reduction)
+
+
+def _parameters_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[torch.Tensor]:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            yield from group["params"]
+
+
+def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
+    """The optimizers of a step; None for a function that does the step itself."""
+    if isinstance(train_op, (list, tuple)):
+        return train_op
+    return None if callable(train_op) else [train_op]
 
 
 def values_of(spec: EstimatorSpec) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from torchest import files
+from torchest.accumulation import Groups
 from torchest.checkpoint import write_checkpoint
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.hooks.nan_loss import NanTensorHook, SaverOfNumbers
@@ -56,7 +57,7 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         last_step: The global step to end at; None ends with the input.
         run: What this is a part of, or all of.
     """
-    step = TrainStep(model, strategy, session)
+    step = TrainStep(model, strategy, session, config.clip_norm)
     every_steps = config.log_step_count_steps
     session.is_chief, session.last_step = strategy.is_chief, last_step
     nan = _nan_hook(hooks, every_steps or 100)
@@ -70,8 +71,9 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         if last_step is not None:
             all_hooks.append(StopAtStepHook(last_step=last_step))
         spec = None
-        count = None if last_step is None else last_step - session.global_step
-        batches = strategy.batches(feed.batches(count), ModeKeys.TRAIN)
+        each = config.accumulate_steps
+        count = None if last_step is None else each * (last_step - session.global_step)
+        batches = Groups(strategy.batches(feed.batches(count), ModeKeys.TRAIN), each)
         saves = any(isinstance(hook, CheckpointSaverHook) for hook in all_hooks)
         run.begin(session, [*hooks, *listeners], is_saved=saves)
         termination = opened.enter_context(Termination(session.request_stop))

@@ -38,14 +38,22 @@ class TrainingRun:
         model_dir: Where the checkpoints are.
         checkpoint: The one that training starts from, if there is one.
         strategy: Where the model runs.
+        batches_per_step: How many batches of its input a step uses.
 
     Attributes:
         goes_on: Whether an interrupted run goes on; if not, one begins.
     """
 
-    def __init__(self, model_dir: str, checkpoint: Checkpoint | None, strategy: Strategy) -> None:
+    def __init__(
+        self,
+        model_dir: str,
+        checkpoint: Checkpoint | None,
+        strategy: Strategy,
+        batches_per_step: int = 1,
+    ) -> None:
         self._path = files.join(model_dir, _FILE)
         self._strategy = strategy
+        self._batches_per_step = batches_per_step
         known = strategy.broadcast(_name_in(self._path) if strategy.is_chief else None)
         saved = None if checkpoint is None else checkpoint.training()
         self.goes_on = saved is not None and saved["run"] == known
@@ -104,10 +112,11 @@ class TrainingRun:
             files.remove_file(self._path)
 
     def _state(self, session: Session) -> dict[str, Any]:
+        batches = self._batches_per_step * (session.global_step - self._start)
         return {
             "run": self._name,
             "random": random_state(self._strategy.device),
-            "input": self._reading.position(session.global_step - self._start),
+            "input": self._reading.position(batches),
             "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
         }
 
