@@ -120,7 +120,9 @@ def test_interrupted_and_resumed_it_is_the_same_bit_for_bit(options, interrupted
             if global_step_value == interrupted_after:
                 raise KeyboardInterrupt
 
-    config = torchest.RunConfig(tf_random_seed=7, save_checkpoints_steps=interrupted_after, **options)
+    config = torchest.RunConfig(
+        tf_random_seed=7, save_checkpoints_steps=interrupted_after, **options
+    )
     model = torchest.Estimator(model_fn, tmp_path, config)
     with pytest.raises(KeyboardInterrupt):
         model.train(input_fn, max_steps=10, saving_listeners=[Interrupt()])

@@ -52,6 +52,7 @@ def backward(loss: torch.Tensor) -> None:
             "EstimatorSpec(train_op=...). Elsewhere, call loss.backward()."
         ) from None
     step.backward(loss)
+    step.note_gradient_norm()
 
 
 class TrainStep:
@@ -131,9 +132,12 @@ class TrainStep:
             if not isinstance(optimizer, RowOptimizer):
                 for parameter in _parameters_of([optimizer]):
                     row_gradients.densify(parameter)
+        return loss
+
+    def note_gradient_norm(self) -> None:
+        """Computes how long the gradient of all parameters is, where a hook asks for it."""
         if GRADIENT_NORM in self._session.wanted:
             self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
-        return loss
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
         """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
