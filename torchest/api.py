@@ -41,6 +41,7 @@ from torchest.hooks.base import (
     SessionRunValues,
 )
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
+from torchest.hooks.embedding_projector import EmbeddingProjectorHook
 from torchest.hooks.feed_fn import FeedFnHook
 from torchest.hooks.final_ops import FinalOpsHook
 from torchest.hooks.global_step_waiter import GlobalStepWaiterHook
@@ -78,6 +79,7 @@ __all__ = [
     "DNNLinearCombinedRegressor",
     "DNNRegressor",
     "DamagedCheckpointError",
+    "EmbeddingProjectorHook",
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",

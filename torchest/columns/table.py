@@ -16,6 +16,7 @@ from torchest.optimizers.row_gradients import look_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torchest.columns.base import CategoricalColumn
     from torchest.columns.embedding import SharedEmbeddingColumnCreator
     from torchest.columns.ids import Ids
 
@@ -37,6 +38,9 @@ class Table(nn.Module):
         max_norm: If given, a longer vector counts as one of this length, in the same direction. The
             table itself keeps it as it is.
 
+    Attributes:
+        categorical_column: The column of an embedding, whose ids the rows belong to.
+
     Shape:
         - weight: [rows, dimension]
         - input: `Ids` of a batch, or `PaddedIds`
@@ -55,6 +59,7 @@ class Table(nn.Module):
         self.weight = nn.Parameter(torch.empty(rows, dimension))
         self.combiner = combiner
         self.max_norm = max_norm
+        self.categorical_column: CategoricalColumn | None = None
         with torch.no_grad():
             initializer(self.weight)
 
@@ -184,6 +189,7 @@ def table_of(column: AnyEmbedding) -> Table:
         settings.initializer,
         column.max_norm,
     )
+    table.categorical_column = column.categorical_column
     if settings.ckpt_to_load_from is not None:
         assert settings.tensor_name_in_ckpt is not None
         _load(table, settings.ckpt_to_load_from, settings.tensor_name_in_ckpt, column.subject)
