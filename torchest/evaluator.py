@@ -12,7 +12,9 @@ import numpy as np
 
 from torchest import files
 from torchest.checkpoint import Checkpoint
+from torchest.feed import training_paused
 from torchest.keys import MetricKeys
+from torchest.random_state import kept_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,20 +91,21 @@ class Evaluator:
     def _evaluate(self, path: str, hooks: Sequence[SessionRunHook], *, is_last: bool) -> None:
         identity, step = _identity(path), Checkpoint(path).global_step
         is_last = is_last or (self._max_steps is not None and step >= self._max_steps)
-        if self._memory.checkpoint == identity:
-            self._tell_that_known(path, is_last=is_last)
-        else:
-            self._last_start = self._clock()
-            self.result = self._estimator.evaluate(
-                self._spec.input_fn,
-                steps=self._spec.steps,
-                hooks=[*self._spec.hooks, *hooks],
-                checkpoint_path=path,
-                name=self._spec.name,
-            )
-            self.exports = [None] * len(self._spec.exporters)
-            self._memory.evaluated(identity, self.result)
-        self._export(path, is_last=is_last)
+        with training_paused(), kept_random_state(self._estimator._strategy.device):
+            if self._memory.checkpoint == identity:
+                self._tell_that_known(path, is_last=is_last)
+            else:
+                self._last_start = self._clock()
+                self.result = self._estimator.evaluate(
+                    self._spec.input_fn,
+                    steps=self._spec.steps,
+                    hooks=[*self._spec.hooks, *hooks],
+                    checkpoint_path=path,
+                    name=self._spec.name,
+                )
+                self.exports = [None] * len(self._spec.exporters)
+                self._memory.evaluated(identity, self.result)
+            self._export(path, is_last=is_last)
 
     def _tell_that_known(self, path: str, *, is_last: bool) -> None:
         waiting = [exporter.name for exporter in self._waiting(is_last=is_last)]

@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 from torchest.errors import with_article
 from torchest.estimator import Estimator
 from torchest.evaluator import Evaluator
+from torchest.evaluator_task import (
+    EVALUATOR,
+    TRAINER,
+    evaluate_beside_training,
+    role_of_environment,
+)
 from torchest.hooks.base import SessionRunHook
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
 from torchest.inputs.source import CheckedInput
 from torchest.keys import ModeKeys
 from torchest.run_specs import EvalSpec, TrainSpec
+from torchest.training_run import run_with_more
 
 if TYPE_CHECKING:
     from torchest.hooks.base import Session, SessionRunContext, SessionRunValues
@@ -32,7 +39,11 @@ def train_and_evaluate(
     """Trains, and evaluates after checkpoints; the last checkpoint is always evaluated and exported.
 
     Training is one run over one iterator: evaluations in between change neither the order of its rows nor
-    its random numbers.
+    its random numbers. A run that was killed is gone on with by the next call, and what it had not evaluated or
+    exported yet is made up for. No evaluation is skipped without a line in the log that says why.
+
+    Where the environment variable TF_CONFIG has a cluster, the process whose task is "evaluator" evaluates and
+    exports, and the others train only; see `torchest.evaluator_task`.
 
     Args:
         estimator: What to train. Its `RunConfig` says how often checkpoints are saved.
@@ -41,28 +52,45 @@ def train_and_evaluate(
 
     Returns:
         The metrics of the last evaluation, and a list of what each exporter gave for it. Both are None if
-        there was nothing left to do.
+        there was nothing left to do, or if another process evaluates.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: The estimator saves no checkpoints.
+        ValueError: The estimator saves no checkpoints, the evaluation input never ends and its steps are None, or
+            TF_CONFIG is not understood.
     """
     _check(estimator, train_spec, eval_spec)
-    evaluator = Evaluator(estimator, _with_end(eval_spec, estimator), train_spec.max_steps)
+    role = role_of_environment()
+    eval_spec = eval_spec if role == TRAINER else _with_end(eval_spec, estimator)
+    if role == EVALUATOR:
+        evaluator = evaluate_beside_training(estimator, eval_spec, train_spec.max_steps)
+        return evaluator.result, evaluator.exports
+    if role == TRAINER:
+        _log.info("TF_CONFIG describes a cluster: this process trains, an evaluator evaluates.")
+        _train(estimator, train_spec, [])
+        return None, None
+    evaluator = Evaluator(estimator, eval_spec, train_spec.max_steps)
+    with run_with_more(estimator.model_dir, is_chief=estimator.config.is_chief):
+        _train(estimator, train_spec, [_AfterCheckpoints(estimator, evaluator)])
+        last = estimator.latest_checkpoint()
+        assert last is not None  # training saves one when it begins
+
+        def finish() -> tuple[dict[str, Any] | None, list[Any] | None]:
+            evaluator.finish(last)
+            return evaluator.result, evaluator.exports
+
+        return estimator._strategy.in_chief(finish)
+
+
+def _train(
+    estimator: Estimator, train_spec: TrainSpec, listeners: list[CheckpointSaverListener]
+) -> None:
     estimator.train(
         train_spec.input_fn,
         hooks=train_spec.hooks,
         max_steps=train_spec.max_steps,
-        saving_listeners=[*train_spec.saving_listeners, _AfterCheckpoints(estimator, evaluator)],
+        saving_listeners=[*train_spec.saving_listeners, *listeners],
     )
-    last = estimator.latest_checkpoint()
-    assert last is not None  # training saves one when it begins
-
-    def finish() -> tuple[dict[str, Any] | None, list[Any] | None]:
-        evaluator.finish(last)
-        return evaluator.result, evaluator.exports
-
-    return estimator._strategy.in_chief(finish)
 
 
 def _with_end(eval_spec: EvalSpec, estimator: Estimator) -> EvalSpec:

@@ -11,9 +11,11 @@ moment at which a kill could make rows be used twice, or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import uuid
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
@@ -21,7 +23,7 @@ from torchest.inputs.reading import Reading, reading_of
 from torchest.random_state import random_state, set_random_state_of_rank
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torchest.checkpoint import Checkpoint
     from torchest.distributed.strategy import Strategy
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("torchest")
 _FILE = "unfinished"
+_more_to_come: ContextVar[bool] = ContextVar("torchest_more_to_come", default=False)
 
 
 class TrainingRun:
@@ -108,7 +111,7 @@ class TrainingRun:
 
     def end(self) -> None:
         """The run has ended, and not by an exception."""
-        if self._strategy.is_chief:
+        if self._strategy.is_chief and not _more_to_come.get():
             files.remove_file(self._path)
 
     def _state(self, session: Session) -> dict[str, Any]:
@@ -119,6 +122,28 @@ class TrainingRun:
             "input": self._reading.position(batches),
             "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
         }
+
+
+def is_unfinished(model_dir: str) -> bool:
+    """Whether a run is going on there, or was interrupted and waits for its restart."""
+    return _name_in(files.join(files.normal(model_dir), _FILE)) is not None
+
+
+@contextlib.contextmanager
+def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
+    """A run that begins inside has ended when what else is done inside has ended too.
+
+    Args:
+        model_dir: Where the run's checkpoints are.
+        is_chief: Whether this process writes there.
+    """
+    token = _more_to_come.set(True)
+    try:
+        yield
+    finally:
+        _more_to_come.reset(token)
+    if is_chief:
+        files.remove_file(files.join(files.normal(model_dir), _FILE))
 
 
 def _name_in(path: str) -> str | None:
