@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from torchest.errors import NanLossDuringTrainingError
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook
@@ -24,8 +26,8 @@ class NanTensorHook(SessionRunHook):
     place. No checkpoint is written of what came of a NaN, so that the next `train` goes on from before it.
 
     On the CPU every step is looked at, and the error says where the NaN comes from. On other devices, where
-    looking means waiting, NaN is remembered on the device and found after at most `every_steps` steps, and
-    before any checkpoint is written.
+    looking means waiting, values are remembered and looked at after at most `every_steps` steps, and before
+    any checkpoint is written.
 
     Args:
         loss_tensor: The name of the value.
@@ -46,23 +48,26 @@ class NanTensorHook(SessionRunHook):
         self.name = loss_tensor
         self._fail = fail_on_nan_loss
         self._every_steps = every_steps
-        self._is_nan: Tensor | None = None
-        self._unseen = 0
+        self._unseen: list[Tensor] = []
         self._step = 0
         self._origin = ""
 
     def begin(self) -> None:
         """Forgets what was found in an earlier run."""
-        self.has_found, self._is_nan, self._unseen = False, None, 0
+        self.has_found, self._unseen = False, []
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Looks, or remembers."""
         session = run_context.session
         self._step, self._origin = session.global_step, session.origin_of_nan
-        is_nan = session.value(self.name).detach().isnan().any()
-        self._is_nan = is_nan if self._is_nan is None else self._is_nan | is_nan
-        self._unseen += 1
-        if (is_nan.device.type == "cpu" or self._unseen >= self._every_steps) and self.found():
+        value = session.value(self.name).detach()
+        if value.ndim > 0:
+            value = torch.where(value.isnan().any(), torch.nan, 0.0)
+        self._unseen.append(
+            value
+        )  # a number as it is: XLA would compile what is made of it with the next step
+        is_time = value.device.type == "cpu" or len(self._unseen) >= self._every_steps
+        if is_time and self.found():
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
@@ -71,11 +76,9 @@ class NanTensorHook(SessionRunHook):
 
     def found(self) -> bool:
         """Whether there was a NaN, in this step or before; raises if that is to end training."""
-        if self._is_nan is None:
-            return self.has_found
-        is_new, steps = bool(self._is_nan), self._unseen
-        self._is_nan, self._unseen = None, 0
-        if not is_new:
+        values, self._unseen = self._unseen, []
+        steps = len(values)
+        if not any(bool(value.cpu().isnan()) for value in values):
             return self.has_found
         self.has_found = True
         where = (
