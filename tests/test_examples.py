@@ -67,3 +67,10 @@ def test_census_reads_the_table_with_and_without_a_line_of_names(tmp_path, heade
     read = census.read_table(path)
     assert len(read) == 20
     assert read["age"].tolist() == table["age"].tolist()
+
+
+def test_warm_start_knows_the_towns_of_last_year(tmp_path):
+    found = load("warm_start").run(tmp_path, steps=200)
+    assert found["warm, not trained"] > found["cold, not trained"] + 0.15
+    assert found["warm, 20 steps"] > found["cold, 20 steps"]
+    assert found["warm, 20 steps"] > 0.85

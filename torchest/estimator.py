@@ -511,8 +511,8 @@ class Estimator:
         model, checkpoint, is_new = self._warm_model.at(checkpoint_path)
         if checkpoint is None and is_new:
             _log.warning(
-                "Could not find trained model in model_dir: %s, running initialization to %s.",
-                self.model_dir, what,
+                "Could not find trained model in model_dir: %s, running %s to %s.",
+                self.model_dir, "initialization" if self._warm_start is None else "a warm start", what,
             )  # fmt: skip
             self._seed()
         return model, checkpoint
