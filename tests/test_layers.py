@@ -25,7 +25,10 @@ RANKS = {
     "termination train_step training_run",
     5: "evaluation export hooks run_specs training warm_model",
     6: "estimator",
-    7: "canned evaluator evaluator_task experimental extenders module_estimator train_evaluate",
+    7: (
+        "__main__ canned command_line evaluator evaluator_task experimental extenders "
+        "module_estimator train_evaluate"
+    ),
 }
 FACADE = 8
 FACADES = ("torchest", "torchest.api", "torchest.feature_column")

@@ -101,7 +101,7 @@ class Input:
         return self.conform(rows.tolist()) if count else self.conform(_nothing(self.spec))
 
     def _fixed_numbers(self, array: HostArray, spec: FixedLenFeature) -> Tensor:
-        given = arrays.to_tensor(array, self.name)
+        given = arrays.to_tensor(_without_nulls(array, spec), self.name)
         if given.is_floating_point() and not spec.dtype.is_floating_point and given.numel():
             raise TypeError(
                 f"Input {self.name!r} has values of dtype {dtype_name(given.dtype)}, and takes "
@@ -258,6 +258,14 @@ def dtype_of(text: str) -> Any:
 
 def _kind(spec: FeatureSpec) -> str:
     return "text" if spec.dtype in (str, bytes) else f"numbers of dtype {dtype_name(spec.dtype)}"
+
+
+def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
+    """An Arrow array of single values with the default in the place of what is missing."""
+    if not arrays.is_arrow(array) or not array.null_count or spec.size != 1:
+        return array
+    default = np.asarray(spec.default_value, object).reshape(-1)[0]
+    return array if default is None else array.fill_null(default)
 
 
 def _nothing(spec: FixedLenFeature) -> Any:

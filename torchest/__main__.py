@@ -1,0 +1,5 @@
+"""`python -m torchest`: see `torchest.command_line`."""
+
+from torchest.command_line import main
+
+main()

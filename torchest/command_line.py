@@ -1,0 +1,219 @@
+"""The command `torchest`: shows, checks and asks exported models, and shows what a training directory holds.
+
+    torchest show exports/1790000000
+    torchest show models/titanic
+    torchest verify exports/1790000000
+    torchest predict exports/1790000000 --input passengers.csv --output answers.csv
+
+`show` of an exported model and `verify` need numpy and onnxruntime only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from torchest.golden import MANIFEST, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command, and exits with 1 if it found something wrong, with 2 if it was used wrongly."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        problems: int = given.run(given)
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+        parser.exit(2, f"torchest {given.command}: {error}\n")
+    except BrokenPipeError:
+        problems = 0
+    parser.exit(1 if problems else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("torchest", description="Exported models and what they came from.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    show = commands.add_parser("show", help="the signatures of an exported model, or a training directory")
+    show.add_argument("directory", help="an exported model, or a model_dir")
+    show.set_defaults(run=_show)
+
+    check = commands.add_parser("verify", help="runs the golden rows of an exported model with onnxruntime")
+    check.add_argument("directory", help="an exported model")
+    check.set_defaults(run=_verify)
+
+    ask = commands.add_parser("predict", help="answers the rows of a table")
+    ask.add_argument("directory", help="an exported model")
+    ask.add_argument("--input", required=True, help="a file: .csv, .jsonl or .parquet")
+    ask.add_argument("--output", required=True, help="a file to write: .csv, .jsonl or .parquet")
+    ask.add_argument("--signature", default="predict", help="which signature; default: predict")
+    ask.add_argument("--engine", help="onnx, torchscript or pt2; default: the first that there is")
+    ask.add_argument("--batch_size", type=int, default=4096, help="rows at a time; default: 4096")
+    ask.set_defaults(run=_predict)
+    return parser
+
+
+def _verify(given: argparse.Namespace) -> int:
+    problems = verify(given.directory)
+    for problem in problems:
+        print(problem)  # noqa: T201
+    answer = f"{len(problems)} answers differ" if problems else "all golden rows are answered as at the export"
+    print(f"{given.directory}: {answer}")  # noqa: T201
+    return len(problems)
+
+
+def _show(given: argparse.Namespace) -> int:
+    if os.path.exists(os.path.join(given.directory, MANIFEST)):
+        lines = _of_export(given.directory)
+    elif os.path.exists(os.path.join(given.directory, "checkpoint")):
+        lines = _of_training(given.directory)
+    else:
+        raise ValueError(
+            f"{given.directory!r} is neither an exported model (no {MANIFEST}) nor a training directory (no checkpoint)."
+        )
+    for line in lines:
+        print(line)  # noqa: T201
+    return 0
+
+
+def _of_export(directory: str) -> Iterable[str]:
+    """What there is to say of an exported model, in lines."""
+    with open(os.path.join(directory, MANIFEST), encoding="utf-8") as file:
+        manifest = json.load(file)
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    yield f"{directory}: step {manifest['global_step']}, written with {versions}"
+    if "files" in manifest:
+        sizes = (
+            f"{name} ({os.path.getsize(os.path.join(directory, name)):,} bytes)"
+            for name in manifest["files"]
+        )
+        yield f"files: {', '.join(sizes)}"
+        outputs = {each["name"]: each for each in manifest["outputs"]}
+        yield ""
+        yield from _table(
+            ("input", "dtype", "shape", "if it is missing", "used"),
+            [
+                (
+                    each["name"],
+                    each["dtype"],
+                    _shape(each["shape"]),
+                    _missing(each["missing"]),
+                    "yes" if each["used"] else "no",
+                )
+                for each in manifest["inputs"]
+            ],
+        )
+        yield ""
+        yield from _table(
+            ("signature", "method", "takes", "output", "dtype", "shape"),
+            [
+                (
+                    name if not place else "",
+                    signature["method"] if not place else "",
+                    _takes(signature, manifest) if not place else "",
+                    key,
+                    outputs[output]["dtype"],
+                    _shape(outputs[output]["shape"]),
+                )
+                for name, signature in sorted(manifest["signatures"].items())
+                for place, (key, output) in enumerate(signature["outputs"].items())
+            ],
+        )
+    for mode in ("train", "eval"):
+        if mode in manifest:
+            yield ""
+            rows = [
+                (mode, kind, each["name"], each["dtype"], _shape(each["shape"]))
+                for kind in ("inputs", "outputs")
+                for each in manifest[mode][kind]
+            ]
+            yield from _table(("mode", "", "name", "dtype", "shape"), rows)
+
+
+def _of_training(directory: str) -> Iterable[str]:
+    """What there is to say of a training directory, in lines."""
+    from torchest.checkpoint import Checkpoint, latest_checkpoint
+    from torchest.checkpoint_index import read_index
+    from torchest.evaluation_record import read_evaluations
+
+    newest = latest_checkpoint(directory)
+    if newest is None:
+        raise ValueError(f"{directory!r} has no checkpoint yet.")
+    checkpoint = Checkpoint(newest)
+    yield f"{directory}: step {checkpoint.global_step}"
+    yield f"checkpoints: {', '.join(read_index(directory).times)}"
+    tensors = checkpoint.model()
+    total = sum(tensor.numel() for tensor in tensors.values())
+    yield ""
+    yield from _table(
+        (f"parameter ({total:,} numbers)", "dtype", "shape"),
+        [
+            (name, str(tensor.dtype).removeprefix("torch."), str(list(tensor.shape)))
+            for name, tensor in tensors.items()
+        ],
+    )
+    for name in sorted(os.listdir(directory)):
+        if name == "eval" or name.startswith("eval_"):
+            evaluations = read_evaluations(os.path.join(directory, name))
+            if evaluations:
+                yield ""
+                yield from _table_of_metrics(name, evaluations)
+
+
+def _table_of_metrics(name: str, evaluations: Mapping[int, Mapping[str, float]]) -> Iterable[str]:
+    """The last ten evaluations, a line for each metric."""
+    steps = list(evaluations)[-10:]
+    metrics = sorted({metric for step in steps for metric in evaluations[step]})
+    return _table(
+        (name, *(f"step {step}" for step in steps)),
+        [
+            (metric, *(f"{evaluations[step].get(metric, float('nan')):.6g}" for step in steps))
+            for metric in metrics
+        ],
+    )
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from torchest.errors import suggest
+    from torchest.export.loading import load
+    from torchest.export.tables import format_of, read_batches, write_batches
+
+    if given.batch_size < 1:
+        raise ValueError(f"--batch_size {given.batch_size} must be at least 1.")
+    format_of(given.output)
+    model = load(given.directory, given.engine)
+    if given.signature not in model.signatures:
+        raise ValueError(
+            f"There is no signature {given.signature!r}.{suggest(given.signature, model.signatures)}"
+        )
+    signature = model.signatures[given.signature]
+    batches = read_batches(given.input, model.inputs, given.batch_size)
+    count = write_batches(given.output, (signature(**batch) for batch in batches))
+    print(f"{given.output}: {count} rows, answered by {model.engine}")  # noqa: T201
+    return 0
+
+
+def _takes(signature: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    if manifest["examples"] is None:
+        return "features"
+    return f"{next(iter(signature['inputs']))} (serialized), or features"
+
+
+def _missing(rule: Mapping[str, Any]) -> str:
+    return f"default {rule['value']}" if rule["rule"] == "default" else str(rule["rule"])
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, ["-" * width for width in widths], *rows):
+        yield "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()

@@ -1,0 +1,179 @@
+"""Tables of features and of answers: CSV, JSON lines and Parquet, in batches."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.errors import suggest
+from torchest.export.inputs import dtype_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from torchest.export.inputs import Input
+
+_FORMATS = (".csv", ".jsonl", ".parquet")
+
+
+def format_of(path: str) -> str:
+    """The ending of a file, which tells its format.
+
+    Raises:
+        ValueError: It is none of those there are.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in _FORMATS:
+        raise ValueError(f"{path!r} must end with one of {', '.join(_FORMATS)}.")
+    return ending
+
+
+def read_batches(
+    path: str, inputs: Sequence[Input], batch_size: int
+) -> Iterator[dict[str, Any]]:
+    """The columns of a table that are inputs, as Arrow arrays by name, in batches.
+
+    Args:
+        path: The table. Other columns are left out; a cell of a list in CSV is a single value.
+        inputs: What there is to read.
+        batch_size: How many rows a batch has at most.
+
+    Raises:
+        ValueError: The ending is unknown, or no column is an input.
+    """
+    import pyarrow as pa
+
+    tables = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}[format_of(path)]
+    wanted = {each.name for each in inputs}
+    for table in tables(path, inputs):
+        kept = [name for name in table.column_names if name in wanted]
+        if not kept:
+            raise ValueError(
+                f"{path!r} has no column that is an input; it has {', '.join(map(repr, table.column_names))}."
+                f"{suggest(table.column_names[0], wanted)}"
+            )
+        batch: pa.RecordBatch
+        for batch in table.select(kept).combine_chunks().to_batches(max_chunksize=batch_size):
+            yield {name: batch.column(name) for name in kept}
+
+
+def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) -> int:
+    """Writes answers, and gives the number of rows; the file appears when it is whole.
+
+    Args:
+        path: The table to write; its ending tells the format.
+        batches: Arrays [batch, ...] by name. In CSV, an array of several values a row is a column for each,
+            `name_0`, `name_1` and so on; otherwise it is a column of lists.
+    """
+    ending = format_of(path)
+    temporary = os.path.join(
+        os.path.dirname(path), f".tmp-{os.path.basename(path)}-{uuid.uuid4().hex[:8]}"
+    )
+    count = 0
+    try:
+        with contextlib.ExitStack() as opened:
+            writer: Any = None
+            for answers in batches:
+                table = _table(answers, flat=ending == ".csv")
+                if writer is None:
+                    writer = opened.enter_context(_writer(temporary, ending, table.schema))
+                writer.write_table(table)
+                count += len(table)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    return count
+
+
+def _csv(path: str, inputs: Sequence[Input]) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    types = {each.name: pa.string() if each.is_text else _type(each) for each in inputs}
+    convert = csv.ConvertOptions(column_types=types, strings_can_be_null=False)
+    with csv.open_csv(path, convert_options=convert) as reader:
+        for batch in reader:
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
+
+
+def _json_lines(path: str, inputs: Sequence[Input]) -> Iterator[Any]:  # noqa: ARG001
+    from pyarrow import json as arrow_json
+
+    yield arrow_json.read_json(path)
+
+
+def _parquet(path: str, inputs: Sequence[Input]) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    wanted = {each.name for each in inputs}
+    with parquet.ParquetFile(path) as file:
+        names = [name for name in file.schema_arrow.names if name in wanted]
+        for batch in file.iter_batches(columns=names or None):
+            yield pa.Table.from_batches([batch])
+
+
+def _type(each: Input) -> Any:
+    import pyarrow as pa
+
+    return getattr(pa, dtype_text(each.spec.dtype))()
+
+
+def _table(answers: Mapping[str, npt.NDArray[Any]], *, flat: bool) -> Any:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for name, answer in answers.items():
+        rows = answer.reshape(len(answer), -1)
+        if rows.shape[1] == 1:
+            columns[name] = _array(rows[:, 0])
+        elif flat:
+            columns |= {f"{name}_{at}": _array(rows[:, at]) for at in range(rows.shape[1])}
+        else:
+            sized: Any = pa.FixedSizeListArray
+            columns[name] = sized.from_arrays(_array(rows.reshape(-1)), rows.shape[1])
+    return pa.table(columns)
+
+
+def _array(values: npt.NDArray[Any]) -> Any:
+    import pyarrow as pa
+
+    if values.dtype == object:
+        return pa.array(values, pa.binary()).cast(pa.string())
+    return pa.array(np.ascontiguousarray(values))
+
+
+@contextlib.contextmanager
+def _writer(path: str, ending: str, schema: Any) -> Iterator[Any]:
+    if ending == ".csv":
+        from pyarrow import csv
+
+        with csv.CSVWriter(path, schema) as writer:
+            yield writer
+    elif ending == ".parquet":
+        from pyarrow import parquet
+
+        with parquet.ParquetWriter(path, schema) as writer:
+            yield writer
+    else:
+        with open(path, "w", encoding="utf-8") as file:
+            yield _JsonLines(file)
+
+
+class _JsonLines:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write_table(self, table: Any) -> None:
+        for row in table.to_pylist():
+            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
