@@ -27,7 +27,7 @@ ROWS = 6
 FEATURES: dict[str, list[Any]] = {
     "age": [22.0, 38.0, -1.5, 0.0, 1.5, 3.5],
     "town": [["Basel"], ["Cork"], ["Zürich"], [], ["Delft", "Basel"], ["日本"]],
-    "group": [["x"], ["y"], ["x", "z"], [""], [], ["y"]],
+    "group": [["x"], ["y"], ["x", "z"], ["w"], [], ["y"]],
 }
 LABELS: dict[str, Any] = {
     "two": [1, 0, 1, 1, 0, 0],
