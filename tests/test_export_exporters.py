@@ -79,7 +79,7 @@ def test_nan_of_a_metric_that_is_not_compared_does_not_matter(tmp_path):
 
 
 def test_a_metric_that_is_not_there_is_named_with_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match="reads the metric 'loss'.*There are: 'accuracy', 'auc'"):
+    with pytest.raises(ValueError, match=r"reads the metric 'loss'.*There are: 'accuracy', 'auc'"):
         evaluate(best(), tmp_path, {"accuracy": 1.0, "auc": 0.5})
 
 
@@ -148,7 +148,7 @@ def test_a_crash_during_an_export_leaves_no_folder(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: torchest.BestExporter(), "serving_input_receiver_fn is None: give a function"),
+        (torchest.BestExporter, "serving_input_receiver_fn is None: give a function"),
         (lambda: torchest.LatestExporter("", receiver), "name='' must be a string"),
         (lambda: torchest.FinalExporter(3, receiver), "name=3 must be a string"),
         (lambda: torchest.LatestExporter("a", receiver, exports_to_keep=0), "exports_to_keep=0 must"),

@@ -35,14 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("torchest", description="Exported models and what they came from.")
+    parser = argparse.ArgumentParser(
+        "torchest", description="Exported models and what they came from."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    show = commands.add_parser("show", help="the signatures of an exported model, or a training directory")
+    show = commands.add_parser(
+        "show", help="the signatures of an exported model, or a training directory"
+    )
     show.add_argument("directory", help="an exported model, or a model_dir")
     show.set_defaults(run=_show)
 
-    check = commands.add_parser("verify", help="runs the golden rows of an exported model with onnxruntime")
+    check = commands.add_parser(
+        "verify", help="runs the golden rows of an exported model with onnxruntime"
+    )
     check.add_argument("directory", help="an exported model")
     check.set_defaults(run=_verify)
 
@@ -61,7 +67,11 @@ def _verify(given: argparse.Namespace) -> int:
     problems = verify(given.directory)
     for problem in problems:
         print(problem)  # noqa: T201
-    answer = f"{len(problems)} answers differ" if problems else "all golden rows are answered as at the export"
+    answer = (
+        f"{len(problems)} answers differ"
+        if problems
+        else "all golden rows are answered as at the export"
+    )
     print(f"{given.directory}: {answer}")  # noqa: T201
     return len(problems)
 
@@ -73,7 +83,7 @@ def _show(given: argparse.Namespace) -> int:
         lines = _of_training(given.directory)
     else:
         raise ValueError(
-            f"{given.directory!r} is neither an exported model (no {MANIFEST}) nor a training directory (no checkpoint)."
+            f"{given.directory!r} is neither an exported model (no {MANIFEST}) nor a model_dir (no checkpoint)."
         )
     for line in lines:
         print(line)  # noqa: T201
@@ -214,6 +224,4 @@ def _shape(shape: Sequence[int | None]) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, ["-" * width for width in widths], *rows):
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -40,7 +40,9 @@ LABELS: dict[str, Any] = {
 }
 
 AGE = call("numeric_column", key="age")
-TOWN = call("categorical_column_with_vocabulary_list", key="town", vocabulary_list=TOWNS, num_oov_buckets=1)
+TOWN = call(
+    "categorical_column_with_vocabulary_list", key="town", vocabulary_list=TOWNS, num_oov_buckets=1
+)
 GROUP = call("categorical_column_with_hash_bucket", key="group", hash_bucket_size=5)
 CROSS = call("crossed_column", keys=["town", "group"], hash_bucket_size=7)
 WIDE = [AGE, TOWN, GROUP, CROSS]
@@ -113,7 +115,9 @@ def train(estimator: Any, arguments: dict[str, Any], label: Any) -> None:
 
     def input_fn() -> Any:
         data = tf.data.Dataset.from_tensors((serialized(), labels_of(label)))
-        return data.map(lambda records, labels: (tf.io.parse_example(records, spec), labels)).repeat(3)
+        return data.map(
+            lambda records, labels: (tf.io.parse_example(records, spec), labels)
+        ).repeat(3)
 
     estimator.train(input_fn)
 
@@ -124,7 +128,9 @@ def raw_receiver(spec: dict[str, Any]) -> Any:
         "town": tf.constant([["", ""]]),
         "group": tf.constant([["", ""]]),
     }
-    return tf.estimator.export.build_raw_serving_input_receiver_fn({key: features[key] for key in spec})
+    return tf.estimator.export.build_raw_serving_input_receiver_fn(
+        {key: features[key] for key in spec}
+    )
 
 
 def described(infos: Any) -> dict[str, Any]:
@@ -166,7 +172,8 @@ def run(name: str, kind: str, arguments: dict[str, Any], label: Any) -> dict[str
     loaded = tf.saved_model.load(parsing)
     answers = {
         signature: {
-            key: array(value.numpy()) for key, value in sorted(ask(tf.constant(serialized())).items())
+            key: array(value.numpy())
+            for key, value in sorted(ask(tf.constant(serialized())).items())
         }
         for signature, ask in sorted(loaded.signatures.items())
     }

@@ -35,9 +35,7 @@ def format_of(path: str) -> str:
     return ending
 
 
-def read_batches(
-    path: str, inputs: Sequence[Input], batch_size: int
-) -> Iterator[dict[str, Any]]:
+def read_batches(path: str, inputs: Sequence[Input], batch_size: int) -> Iterator[dict[str, Any]]:
     """The columns of a table that are inputs, as Arrow arrays by name, in batches.
 
     Args:
@@ -48,8 +46,6 @@ def read_batches(
     Raises:
         ValueError: The ending is unknown, or no column is an input.
     """
-    import pyarrow as pa
-
     tables = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}[format_of(path)]
     wanted = {each.name for each in inputs}
     for table in tables(path, inputs):
@@ -59,7 +55,6 @@ def read_batches(
                 f"{path!r} has no column that is an input; it has {', '.join(map(repr, table.column_names))}."
                 f"{suggest(table.column_names[0], wanted)}"
             )
-        batch: pa.RecordBatch
         for batch in table.select(kept).combine_chunks().to_batches(max_chunksize=batch_size):
             yield {name: batch.column(name) for name in kept}
 
