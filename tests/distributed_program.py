@@ -314,6 +314,24 @@ def evaluation(directory: Path) -> None:
     keep(directory, "predicted", predictions=predicted)
 
 
+def alternation(directory: Path) -> None:
+    """Evaluations after the checkpoints of step 5 and 10."""
+    model = torchest.LinearClassifier(
+        feature_columns(),
+        str(directory / "model"),
+        config=torchest.RunConfig(save_checkpoints_steps=5),
+    )
+    with written() as files:
+        metrics, exports = torchest.train_and_evaluate(
+            model,
+            torchest.TrainSpec(sharded(rows(STEPS * BATCH)), max_steps=10),
+            torchest.EvalSpec(sharded(rows(101, seed=9), 30), steps=None, throttle_secs=0),
+        )
+    numbers = {name: value.item() for name, value in metrics.items()}
+    own = [path for path in files if str(directory) in path]
+    keep(directory, "alternation", metrics=numbers, exports=exports, files=own)
+
+
 def failure(directory: Path) -> None:
     """The second process fails in its third step."""
 

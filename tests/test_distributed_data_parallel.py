@@ -77,7 +77,7 @@ def two(tmp_path_factory):
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
     directory = tmp_path_factory.mktemp("three")
-    return torchrun(directory, 3, "death", "uneven", "evaluation", restarts=1)
+    return torchrun(directory, 3, "death", "uneven", "evaluation", "alternation", restarts=1)
 
 
 @pytest.fixture
@@ -173,7 +173,6 @@ def test_processes_with_10_and_7_batches_and_none(case, three, alone):
 def test_what_happens_to_uneven_inputs_is_in_the_log(three):
     chief, second, third = (kept["lines"] for kept in three.values("uneven", "log"))
     assert any("goes on with batches without rows" in line for line in chief)
-    assert chief[0] == "Process 0 of 3 (chief), on cpu."
     assert not any("has ended before" in line for line in chief)
     assert second.count("The input of process 1 has ended before that of others.") == 3
     assert third.count("The input of process 2 has ended before that of others.") == 3
@@ -197,6 +196,19 @@ def test_evaluation_is_of_the_rows_of_all_processes(count, three):
     assert found.keys() == expected.keys()
     for name in expected.keys() - {"loss"}:  # that is a mean over batches, which are others
         assert found[name] == pytest.approx(expected[name], abs=1e-6), name
+
+
+@pytest.mark.usefixtures("_float64")
+def test_the_chief_evaluates_during_training_on_all_rows(three):
+    assert three.returncode == 0, three.output
+    kept = three.values("alternation", "alternation")
+    assert kept[0]["metrics"] == kept[1]["metrics"] == kept[2]["metrics"]
+    assert kept[0]["metrics"]["global_step"] == 10
+    model = program.linear(str(three.directory / "alternation" / "model"))
+    expected = model.evaluate(program.sharded(program.rows(101, seed=9), 30))
+    for name in expected:
+        assert kept[0]["metrics"][name] == pytest.approx(expected[name], abs=1e-6), name
+    assert [bool(of_one["files"]) for of_one in kept] == [True, False, False]
 
 
 @pytest.mark.usefixtures("_float64")

@@ -105,7 +105,7 @@ class Estimator:
     ) -> None:
         self._warm_start = settings_of(warm_start_from)
         self._may_warm_start = True
-        own_strategy = strategy_of_environment()
+        own_strategy = strategy_of_environment().now()
         self._config = _with_model_dir(config, model_dir, own_strategy)
         self._params = _copied(params)
         self._user_model_fn = model_fn
@@ -439,8 +439,12 @@ class Estimator:
         chosen = checked_formats(formats)
         if as_text:
             _log.info("as_text has no meaning on PyTorch: signatures.json is text already.")
-        checkpoint = checkpoint_of(self.model_dir, checkpoint_path)
-        return export(self._model_fn, checkpoint, base, receivers, assets_extra, chosen)
+
+        def write() -> str:
+            checkpoint = checkpoint_of(self.model_dir, checkpoint_path)
+            return export(self._model_fn, checkpoint, base, receivers, assets_extra, chosen)
+
+        return self._strategy.now().in_chief(write)
 
     def _newest(self) -> Checkpoint:
         path = self.latest_checkpoint()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from torchest.distributed.input_context import InputContext
 from torchest.errors import with_article
 from torchest.estimator import Estimator
 from torchest.evaluator import Evaluator
@@ -79,7 +80,7 @@ def train_and_evaluate(
             evaluator.finish(last)
             return evaluator.result, evaluator.exports
 
-        return estimator._strategy.in_chief(finish)
+        return estimator._strategy.now().in_chief(finish)
 
 
 def _train(
@@ -105,7 +106,7 @@ def _with_end(eval_spec: EvalSpec, estimator: Estimator) -> EvalSpec:
             mode=ModeKeys.EVAL,
             params=estimator.params,
             config=config,
-            input_context=None,
+            input_context=InputContext(),
         )
     return eval_spec._replace(input_fn=checked)
 

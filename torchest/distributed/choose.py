@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+
 from torchest.distributed.cluster import Cluster
 from torchest.distributed.strategy import Strategy
 
 
 def strategy_of_environment() -> Strategy:
-    """`DataParallel` for one of several processes that torchrun started, else one process alone."""
+    """`DataParallel`, the same for all, in one of several processes that torchrun started; else one process alone."""
     cluster = Cluster.of_environment()
-    if not cluster.is_distributed:
-        return Strategy()
+    return _data_parallel(cluster) if cluster.is_distributed else Strategy()
+
+
+@functools.cache
+def _data_parallel(cluster: Cluster) -> Strategy:
     from torchest.distributed.data_parallel import DataParallel
 
     return DataParallel(cluster)
