@@ -82,11 +82,11 @@ def feature_columns() -> tuple[Any, Any, Any, Any]:
     return columns.numeric_column("amount"), word, user, crossed
 
 
-def linear(model_dir: str | None) -> torchest.Estimator:
-    return torchest.LinearClassifier(feature_columns(), model_dir)
+def linear(model_dir: str | None, config: Any = None) -> torchest.Estimator:
+    return torchest.LinearClassifier(feature_columns(), model_dir, config=config)
 
 
-def dnn(model_dir: str | None) -> torchest.Estimator:
+def dnn(model_dir: str | None, config: Any) -> torchest.Estimator:
     amount, word, user, crossed = feature_columns()
     dense = [
         amount,
@@ -94,7 +94,7 @@ def dnn(model_dir: str | None) -> torchest.Estimator:
         columns.embedding_column(user, 4),
         columns.embedding_column(crossed, 4),
     ]
-    return torchest.DNNClassifier([8, 4], dense, model_dir)
+    return torchest.DNNClassifier([8, 4], dense, model_dir, config=config)
 
 
 def own_layers() -> tuple[Any, Any]:
@@ -188,13 +188,14 @@ def statistics(features, labels, mode):
     return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
 
 
-def custom(model_fn: Any) -> Callable[[str | None], torchest.Estimator]:
-    return lambda model_dir: torchest.Estimator(model_fn, model_dir)
+def custom(model_fn: Any) -> Callable[[str | None, Any], torchest.Estimator]:
+    return lambda model_dir, config: torchest.Estimator(model_fn, model_dir, config)
 
 
 MODELS = {
     "linear": linear,
     "dnn": dnn,
+    "accumulated": custom(two_optimizers),
     "two_optimizers": custom(two_optimizers),
     "two_backwards": custom(two_backwards),
     "summed_loss": custom(summed_loss),
@@ -213,7 +214,8 @@ def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **l
     """Trains a model on the joined batches or on shards of them, and keeps all of its tensors."""
     torch.manual_seed(5 + RANK)  # each process makes other weights: those of the chief must win
     kept = Keep()
-    model = MODELS[case](str(directory / f"model_{case}"))
+    config = torchest.RunConfig(accumulate_steps=3 if case == "accumulated" else 1)
+    model = MODELS[case](str(directory / f"model_{case}"), config)
     input_fn = input_fn or sharded(rows(STEPS * BATCH))
     with written() as files:
         model.train(input_fn, hooks=[kept, *hooks], **limits)
@@ -284,7 +286,7 @@ def uneven(directory: Path) -> None:
     handler = Lines()
     logging.getLogger("torchest").addHandler(handler)
     logging.getLogger("torchest").setLevel(logging.INFO)
-    for case in ("dnn", "two_backwards", "statistics"):
+    for case in ("dnn", "two_backwards", "statistics", "accumulated"):
         train(directory, case, lambda: uneven_batches(RANK))
     logging.getLogger("torchest").removeHandler(handler)
     keep(directory, "log", lines=lines)
@@ -304,7 +306,7 @@ def uneven_batches(rank: int) -> list[Any]:
 
 def evaluation(directory: Path) -> None:
     """101 rows in each number of processes; two rows in all, so that a third process has none."""
-    model = torchest.LinearClassifier(feature_columns())
+    model = linear(None)
     model.train(sharded(rows(STEPS * BATCH)), steps=STEPS)
     for count in (101, 2):
         metrics = model.evaluate(sharded(rows(count, seed=9), 30))
@@ -316,11 +318,8 @@ def evaluation(directory: Path) -> None:
 
 def alternation(directory: Path) -> None:
     """Evaluations after the checkpoints of step 5 and 10."""
-    model = torchest.LinearClassifier(
-        feature_columns(),
-        str(directory / "model"),
-        config=torchest.RunConfig(save_checkpoints_steps=5),
-    )
+    config = torchest.RunConfig(save_checkpoints_steps=5)
+    model = linear(str(directory / "model"), config)
     with written() as files:
         metrics, exports = torchest.train_and_evaluate(
             model,
@@ -352,11 +351,8 @@ def death(directory: Path) -> None:
             if RANK == 1 and first and run_context.session.global_step == 6:
                 os.kill(os.getpid(), 9)
 
-    model = torchest.LinearClassifier(
-        feature_columns(),
-        str(directory / "model_death"),
-        config=torchest.RunConfig(save_checkpoints_steps=5),
-    )
+    config = torchest.RunConfig(save_checkpoints_steps=5)
+    model = linear(str(directory / "model_death"), config)
     kept = Keep()
     shuffled = sharded(rows(STEPS * BATCH), shuffle=True)
     model.train(shuffled, hooks=[kept, Die()], max_steps=10)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest.columns.features import Features
+from torchest.distributed.empty_batch import rows_in
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.non_finite import first_non_finite
@@ -109,6 +110,7 @@ class TrainStep:
         return spec
 
     def _run(self, batch: tuple[Any, Any]) -> EstimatorSpec:
+        self._strategy.begin_batch()
         spec = self._model(*batch, ModeKeys.TRAIN)
         assert spec.loss is not None  # the spec checks it
         self._session.origin_of_nan = self._origin_of_nan(spec.loss, batch)
@@ -141,7 +143,7 @@ class TrainStep:
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
         """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
-        if loss.device.type != "cpu" or not loss.isnan():
+        if loss.device.type != "cpu" or not loss.isnan() or rows_in(batch) == 0:
             return ""
         return first_non_finite(self._model, batch, ModeKeys.TRAIN)
 

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import logging
 import secrets
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -49,6 +50,7 @@ class DataParallel(Strategy):
         self.rank = cluster.rank
         self.world_size = cluster.world_size
         self._examples = self._examples_of_all = 0
+        self._agreed: deque[tuple[int, int]] = deque()
         self._empty: EmptyBatch | None = None
         self._exchange: Exchange
         self._alone = 0
@@ -140,6 +142,7 @@ class DataParallel(Strategy):
             ValueError: The processes have made different models.
         """
         self.share(modules)
+        self._agreed.clear()
         self._exchange = Exchange(_parameters(modules).values(), _buffers(modules).values())
         if self.is_chief:
             _log.info(
@@ -156,14 +159,20 @@ class DataParallel(Strategy):
         """Whether training ends before the next step: no process has a batch, or one wants to stop."""
         own = 0 if batch is None else rows_in(batch)
         told = [own, int(batch is not None), int(wish)]
-        self._examples_of_all, with_batch, wishes = collectives.summed_numbers(told)
-        self._examples = own
-        return wishes > 0 or with_batch == 0
+        of_all, with_batch, wishes = collectives.summed_numbers(told)
+        if wishes or not with_batch:
+            return True
+        self._agreed.append((own, of_all))
+        return False
 
     def empty_batch(self) -> Batch:
         """A batch without rows."""
         assert self._empty is not None
         return self._empty.on(self.device)
+
+    def begin_batch(self) -> None:
+        """The forward pass of the next of the batches that were agreed on begins."""
+        self._examples, self._examples_of_all = self._agreed.popleft()
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Computes the gradients of the loss of the batches of all processes, and that loss."""

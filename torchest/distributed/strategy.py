@@ -131,6 +131,9 @@ class Strategy:
         del mode
         return Batches(batches)
 
+    def begin_batch(self) -> None:
+        """The forward pass of the next of the batches begins; a step may have several."""
+
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Computes the gradients of the loss of the batches of all processes.
 
