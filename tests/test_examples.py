@@ -74,3 +74,10 @@ def test_warm_start_knows_the_towns_of_last_year(tmp_path):
     assert found["warm, not trained"] > found["cold, not trained"] + 0.15
     assert found["warm, 20 steps"] > found["cold, 20 steps"]
     assert found["warm, 20 steps"] > 0.85
+
+
+def test_early_stopping_ends_training_and_a_second_run_at_once(tmp_path):
+    early_stopping = load("early_stopping")
+    metrics = early_stopping.run(str(tmp_path), max_steps=2000)
+    assert 100 < metrics["global_step"] < 2000
+    assert early_stopping.run(str(tmp_path), max_steps=2000) is None  # nothing was left to do

@@ -94,6 +94,18 @@ def test_patience_goes_on_after_a_restart_and_without_event_files(tmp_path):
     assert last_step(again) == 8  # best at step 2, which the first run saw
 
 
+def test_a_training_that_was_stopped_is_not_gone_on_with_when_it_is_started_again(tmp_path):
+    def run():
+        model = estimator(tmp_path, save_checkpoints_steps=2)
+        hook = experimental.stop_if_no_decrease_hook(model, "loss", 4, **EACH_STEP)
+        train = torchest.TrainSpec(input_fn, max_steps=50, hooks=[hook])
+        torchest.train_and_evaluate(model, train, torchest.EvalSpec(input_fn, throttle_secs=0))
+        return model
+
+    run()
+    assert last_step(run()) == 6
+
+
 def test_evaluations_of_later_steps_do_not_count(tmp_path):
     model = evaluated(tmp_path, [(20, 0.9)])
     hook = experimental.stop_if_higher_hook(model, "loss", 0.5, **EACH_STEP)

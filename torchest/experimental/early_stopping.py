@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from torchest.hooks.base import Session
+
     Directory = str | os.PathLike[str]
     Metrics = dict[int, dict[str, float]]
 
@@ -83,7 +85,7 @@ def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fu
         threshold: What an evaluation has to exceed.
         eval_dir: The directory of the evaluations to look at; None: `estimator.eval_dir()`.
         min_steps: Evaluations of earlier steps do not count.
-        run_every_secs: Seconds between two looks, of which the first is after the first step; None if
+        run_every_secs: Seconds between two looks, of which the first is before the first step; None if
             `run_every_steps` is given.
         run_every_steps: Steps between two looks.
 
@@ -139,7 +141,7 @@ def stop_if_no_increase_hook(  # noqa: PLR0913
             training.
         eval_dir: The directory of the evaluations to look at; None: `estimator.eval_dir()`.
         min_steps: Evaluations of earlier steps do not count.
-        run_every_secs: Seconds between two looks, of which the first is after the first step; None if
+        run_every_secs: Seconds between two looks, of which the first is before the first step; None if
             `run_every_steps` is given.
         run_every_steps: Steps between two looks.
 
@@ -221,7 +223,7 @@ class _StopHook(SessionRunHook):
         self._timer = SecondOrStepTimer(run_every_secs, run_every_steps)
 
     def begin(self) -> None:
-        """The first look is after the first step."""
+        """Asks after the first step at the latest."""
         self._timer.reset()
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
@@ -229,9 +231,20 @@ class _StopHook(SessionRunHook):
         step = run_context.session.global_step
         if self._timer.should_trigger_for_step(step):
             self._timer.update_last_triggered_step(step)
-            if self._should_stop(step):
-                _log.info("Requesting early stopping at global step %d.", step)
-                run_context.request_stop()
+            self._look(run_context.session)
+
+    def _look(self, session: Session) -> None:
+        if self._should_stop(session.global_step):
+            _log.info("Requesting early stopping at global step %d.", session.global_step)
+            session.request_stop()
+
+
+class _StopOfEvaluationsHook(_StopHook):
+    """Looks before the first step too: a training that was stopped is not gone on with when it is started again."""
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Looks at the evaluations that there are."""
+        self._look(session)
 
 
 class _Evaluations:
@@ -266,7 +279,7 @@ class _Evaluations:
                 _log.info("Metric %r %s.", self._name, reason)
             return reason is not None
 
-        return _StopHook(
+        return _StopOfEvaluationsHook(
             self._function, self._estimator, should_stop, run_every_secs, run_every_steps
         )
 
