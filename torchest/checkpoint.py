@@ -22,6 +22,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -183,7 +184,7 @@ class Checkpoint:
         Raises:
             KeyError: There is none of that name.
         """
-        tensor: Tensor = self._holder(name).get_tensor(name)
+        tensor: Tensor = self._holders[name].get_tensor(name)
         return tensor
 
     def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
@@ -208,7 +209,7 @@ class Checkpoint:
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each parameter, buffer and optimizer slot by name, without reading them."""
-        return {name: self._holder(name).get_slice(name).get_shape() for name in self.names()}
+        return {name: self._holders[name].get_slice(name).get_shape() for name in self.names()}
 
     def get_variable_to_dtype_map(self) -> dict[str, Any]:
         """The torch dtype of each parameter, buffer and optimizer slot by name."""
@@ -228,11 +229,11 @@ class Checkpoint:
                     state[position] = {**own, **saved["numbers"].get(prefix, {})}
         return {"state": state, "param_groups": groups}
 
-    def _holder(self, name: str) -> Any:
-        for file in (_MODEL, _OPTIMIZER):
-            if name in self._files[file].keys():  # noqa: SIM118 - not a dict
-                return self._files[file]
-        raise KeyError(name)
+    @cached_property
+    def _holders(self) -> dict[str, Any]:
+        """The file of each parameter, buffer and optimizer slot."""
+        opened = [self._files[_OPTIMIZER], self._files[_MODEL]]
+        return {name: file for file in opened for name in file.keys()}  # noqa: SIM118 - not a dict
 
     def _tensors(self, file: str) -> dict[str, Tensor]:
         tensors = self._files[file]
