@@ -1,0 +1,147 @@
+"""The training that `benchmarks.faults` injures: all that a step can depend on, in a few rows.
+
+Strings in tables with their own optimizer, dropout, batch statistics, moments, a schedule, and shuffled rows that go over
+the ends of epochs. The model keeps the rows of each of its steps among its buffers, so that a checkpoint says which
+rows its weights come from.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import torchest
+from torchest import columns, inputs
+from torchest.checkpoint import Checkpoint, latest_checkpoint
+
+ROWS, BATCH, EPOCHS = 50, 8, 8
+STEPS = ROWS * EPOCHS // BATCH
+TOWN = columns.categorical_column_with_hash_bucket("town", 40)
+
+
+class History(nn.Module):
+    """The rows of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.full((STEPS, BATCH), -1))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def add(self, rows: torch.Tensor) -> None:
+        self.rows[self.step] = rows
+        self.step += 1
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.town = columns.DenseFeatures([columns.embedding_column(TOWN, 4)])
+        self.hidden = nn.Sequential(
+            nn.Linear(5, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 1)
+        )
+
+    def forward(self, features: Any) -> torch.Tensor:
+        x = features["row"].float()[:, None] / ROWS
+        return self.hidden(torch.cat([self.town(features), x], dim=1))
+
+
+def model_fn(features: Any, labels: Any, mode: str) -> torchest.EstimatorSpec:
+    history = torchest.get_or_create("history", History)
+    net = torchest.get_or_create("net", Net)
+    loss = (net(features) - labels.float()[:, None]).square().mean()
+    if mode != torchest.ModeKeys.TRAIN:
+        return torchest.EstimatorSpec(mode, loss=loss)
+    history.add(features["row"])
+    tables = list(net.town.parameters())
+    ftrl = torchest.get_or_create("ftrl", lambda: torchest.optimizers.Ftrl(tables, 0.05))
+    adam = torchest.get_or_create("adam", lambda: torch.optim.Adam(net.hidden.parameters(), 0.01))
+    schedule = torchest.get_or_create(
+        "schedule", lambda: torch.optim.lr_scheduler.StepLR(adam, 10, 0.8)
+    )
+
+    def train_op() -> None:
+        ftrl.zero_grad()
+        adam.zero_grad()
+        torchest.backward(loss)
+        ftrl.step()
+        adam.step()
+        schedule.step()
+
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+
+def rows() -> inputs.Dataset:
+    row = np.arange(ROWS)
+    town = np.array([f"town {number % 13}" for number in row])
+    return inputs.Dataset.from_tensor_slices(({"row": row, "town": town}, row % 7))
+
+
+def train_input_fn() -> inputs.Dataset:
+    return rows().shuffle(20).repeat(EPOCHS).batch(BATCH).prefetch(2)
+
+
+def train(model_dir: str, *, evaluate: bool = True) -> None:
+    """Trains to the end; goes on where an earlier call was interrupted."""
+    torch.set_num_threads(1)
+    config = torchest.RunConfig(
+        tf_random_seed=5,
+        save_checkpoints_steps=3,
+        keep_checkpoint_max=2,
+        save_summary_steps=None,
+        log_step_count_steps=None,
+    )
+    estimator = torchest.Estimator(model_fn, model_dir, config)
+    if not evaluate:
+        estimator.train(train_input_fn, max_steps=STEPS)
+        return
+    torchest.train_and_evaluate(
+        estimator,
+        torchest.TrainSpec(train_input_fn, max_steps=STEPS),
+        torchest.EvalSpec(lambda: rows().batch(25), steps=None, throttle_secs=0),
+    )
+
+
+def result_of(model_dir: str) -> dict[str, Any]:
+    """All that the last checkpoint holds, and the last evaluation."""
+    read = Checkpoint(latest_checkpoint(model_dir) or model_dir).check()
+    training = read.training()
+    assert training is not None
+    evaluations = Path(model_dir, "eval", "evaluations.json")
+    return {
+        "step": read.global_step,
+        "model": read.model(),
+        "optimizer": read.optimizer(),
+        "random": {"cpu": training["random"]["cpu"]},
+        "state": {key: read.state[key] for key in ("optimizers", "others")},
+        "input": {key: training["input"][key] for key in ("batches", "seeds", "iteration")},
+        "evaluation": json.loads(evaluations.read_text())["evaluations"][str(STEPS)]["metrics"]
+        if evaluations.exists()
+        else None,
+    }
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The names of what is not the same, bit for bit."""
+    found = []
+    for part, mine in one.items():
+        theirs = other[part]
+        if not isinstance(mine, dict):
+            found += [] if mine == theirs else [part]
+            continue
+        for name in mine.keys() | theirs.keys():
+            a, b = mine.get(name), theirs.get(name)
+            same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+            found += [] if same else [f"{part}: {name}"]
+    return found
+
+
+def rows_per_epoch(result: dict[str, Any]) -> tuple[int, int]:
+    """How many rows the steps behind a checkpoint did not use, and used too often, over all epochs."""
+    used = result["model"]["history.rows"].flatten().reshape(EPOCHS, ROWS)
+    counts = torch.stack([torch.bincount(epoch, minlength=ROWS) for epoch in used])
+    return int((counts == 0).sum()), int((counts - 1).clamp(min=0).sum())
