@@ -1,8 +1,8 @@
 """The training that `benchmarks.faults` injures: all that a step can depend on, in a few rows.
 
-Strings in tables with their own optimizer, dropout, batch statistics, moments, a schedule, and shuffled rows that go over
-the ends of epochs. The model keeps the rows of each of its steps among its buffers, so that a checkpoint says which
-rows its weights come from.
+Strings in tables with their own optimizer, dropout, batch statistics, moments, a schedule, and shuffled rows that
+go over the ends of epochs. The model keeps the rows of each of its steps among its buffers, so that a checkpoint
+says which rows its weights come from.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torchest
 from torchest import columns, inputs
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 
-ROWS, BATCH, EPOCHS = 50, 8, 8
+ROWS, BATCH, EPOCHS = 50, 8, 16
 STEPS = ROWS * EPOCHS // BATCH
 TOWN = columns.categorical_column_with_hash_bucket("town", 40)
 
@@ -33,11 +33,14 @@ class History(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def add(self, rows: torch.Tensor) -> None:
+        """A step uses these rows."""
         self.rows[self.step] = rows
         self.step += 1
 
 
 class Net(nn.Module):
+    """A table and two layers."""
+
     def __init__(self) -> None:
         super().__init__()
         self.town = columns.DenseFeatures([columns.embedding_column(TOWN, 4)])
@@ -46,11 +49,13 @@ class Net(nn.Module):
         )
 
     def forward(self, features: Any) -> torch.Tensor:
+        """One output per row, [batch, 1]."""
         x = features["row"].float()[:, None] / ROWS
         return self.hidden(torch.cat([self.town(features), x], dim=1))
 
 
 def model_fn(features: Any, labels: Any, mode: str) -> torchest.EstimatorSpec:
+    """Regression, with two optimizers and a schedule."""
     history = torchest.get_or_create("history", History)
     net = torchest.get_or_create("net", Net)
     loss = (net(features) - labels.float()[:, None]).square().mean()
@@ -76,12 +81,14 @@ def model_fn(features: Any, labels: Any, mode: str) -> torchest.EstimatorSpec:
 
 
 def rows() -> inputs.Dataset:
+    """All rows, once."""
     row = np.arange(ROWS)
     town = np.array([f"town {number % 13}" for number in row])
     return inputs.Dataset.from_tensor_slices(({"row": row, "town": town}, row % 7))
 
 
 def train_input_fn() -> inputs.Dataset:
+    """Shuffled batches."""
     return rows().shuffle(20).repeat(EPOCHS).batch(BATCH).prefetch(2)
 
 

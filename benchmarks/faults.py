@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from torchest.checkpoint import Checkpoint, Contents, latest_checkpoint, write_c
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PRELOAD = ["benchmarks.faults", "torch.utils.data", "torch._dynamo"]
+_PRELOAD = ["benchmarks.fault_training", "torch.utils.data", "torch._dynamo"]
 _WRITES = {"os.mkdir", "os.rename"}  # besides open for writing
 
 
@@ -46,6 +47,7 @@ class Report:
         self.failures: list[str] = []
 
     def add(self, name: str, number: int = 1) -> None:
+        """Counts."""
         self.counts[name] = self.counts.get(name, 0) + number
 
     def compare(self, result: dict[str, Any], expected: dict[str, Any], what: str) -> None:
@@ -59,6 +61,7 @@ class Report:
             self.failures.append(f"{what}: {lost} lost, {repeated} repeated, {different}")
 
     def show(self, title: str) -> None:
+        """Prints the counts, and a line for each failure."""
         listed = ", ".join(f"{number} {name}" for name, number in self.counts.items())
         print(f"{title}: {listed}", *self.failures, sep="\n  ", flush=True)
 
@@ -70,11 +73,17 @@ def processes() -> Any:
     return context
 
 
-def undisturbed() -> dict[str, Any]:
-    """The end of a training that nobody disturbs."""
+def undisturbed() -> tuple[dict[str, Any], float]:
+    """The end of a training that nobody disturbs, and the seconds that it takes."""
+    run_in_a_process(_nothing)  # starts the process that the others fork from
     with tempfile.TemporaryDirectory() as model_dir:
+        began = time.monotonic()
         run_in_a_process(fault_training.train, model_dir)
-        return result_of(model_dir)
+        return result_of(model_dir), time.monotonic() - began
+
+
+def _nothing() -> None:
+    pass
 
 
 def run_in_a_process(function: Callable[..., Any], *arguments: Any) -> int:
@@ -86,13 +95,13 @@ def run_in_a_process(function: Callable[..., Any], *arguments: Any) -> int:
     return code
 
 
-def kills(number: int, seed: int, longest: float = 0.6) -> Report:
-    """Kills training at random moments, `longest` seconds after the start of its process at the latest."""
+def kills(number: int, seed: int) -> Report:
+    """Kills training at random moments, the latest of which lies before its end."""
     report, moments = Report(), random.Random(seed)
-    expected = undisturbed()
+    expected, seconds = undisturbed()
     while report.counts.get("kills", 0) < number:
         with tempfile.TemporaryDirectory() as model_dir:
-            _train_to_the_end(model_dir, report, moments, longest)
+            _train_to_the_end(model_dir, report, moments, 0.5 * seconds)
             report.add("trainings")
             report.compare(result_of(model_dir), expected, f"training {report.counts['trainings']}")
     return report
@@ -117,39 +126,41 @@ def _train_to_the_end(
             raise RuntimeError(f"Training failed with exit code {process.exitcode}.")
 
 
-def full_disks(seed: int, number: int = 40) -> Report:
-    """Lets each write of a save fail, and files end at any size; training then goes on as if nothing had been."""
-    report, sizes = Report(), random.Random(seed)
-    expected = undisturbed()
-    with tempfile.TemporaryDirectory() as model_dir:
-        for operation in itertools.count():
-            if not _injure(_train_without_space, model_dir, operation, report):
-                break
-        report.compare(result_of(model_dir), expected, "full disk at each write")
-    with tempfile.TemporaryDirectory() as model_dir:
-        run_in_a_process(_train_and_stop, model_dir)
-        largest = max(file.stat().st_size for file in Path(model_dir).glob("model.ckpt-*/*"))
-        for _ in range(number):
-            _injure(_train_with_limit, model_dir, sizes.randrange(largest), report)
-        run_in_a_process(fault_training.train, model_dir)
-        report.compare(result_of(model_dir), expected, "files that end at any size")
+def full_disks(seed: int, writes: int = 24, sizes: int = 12) -> Report:
+    """Lets each write of a save fail, and lets files end at any size; then there is space again.
+
+    Args:
+        seed: For the sizes.
+        writes: How many writes fail, one after the other: those of at least two saves.
+        sizes: How many sizes are tried.
+    """
+    report, chance = Report(), random.Random(seed)
+    expected, _ = undisturbed()
+    with tempfile.TemporaryDirectory() as stopped:
+        run_in_a_process(_train_and_stop, stopped, 9)
+        largest = max(file.stat().st_size for file in Path(stopped).glob("model.ckpt-*/*"))
+        faults = [(_train_without_space, write) for write in range(writes)]
+        faults += [(_train_with_limit, chance.randrange(largest)) for _ in range(sizes)]
+        for train, fault in faults:
+            with tempfile.TemporaryDirectory() as directory:
+                model_dir = shutil.copytree(stopped, os.path.join(directory, "model"))
+                _injure(train, model_dir, fault, report)
+                run_in_a_process(fault_training.train, model_dir)
+                report.compare(result_of(model_dir), expected, f"{train.__name__} {fault}")
     return report
 
 
-def _injure(train: Callable[..., None], model_dir: str, fault: int, report: Report) -> bool:
-    """Trains with a fault; whether it came to it. The newest checkpoint must stay whole, with nothing beside it."""
+def _injure(train: Callable[..., None], model_dir: str, fault: int, report: Report) -> None:
+    """Trains with a fault: the newest checkpoint must stay whole, with nothing beside it."""
     code = run_in_a_process(train, model_dir, fault)
-    newest = latest_checkpoint(model_dir)
-    if newest is not None:
-        Checkpoint(newest).check()
-    left = [name for name in os.listdir(model_dir) if name.startswith(".")]
-    report.add("leftovers", len(left))
-    if code == 0:
-        return False
     if code != os.EX_IOERR:
-        raise RuntimeError(f"Training failed with exit code {code}, and not for want of space.")
+        report.failures.append(f"{train.__name__} {fault} ended with {code}")
+        return
     report.add("errors for want of space")
-    return True
+    newest = Checkpoint(latest_checkpoint(model_dir) or "").check()
+    if newest.global_step < 6:
+        report.failures.append(f"Step {newest.global_step} is left of 6.")
+    report.add("leftovers", len([name for name in os.listdir(model_dir) if name[0] == "."]))
 
 
 @contextlib.contextmanager
@@ -192,10 +203,10 @@ def _train_and_stop(model_dir: str, after: int = 10) -> None:
     fault_training.train(model_dir)
 
 
-def damage(seed: int, number: int = 30) -> Report:
+def damage(seed: int, number: int = 40) -> Report:
     """Cuts files of the newest checkpoint off, or turns a bit over: training goes on from the one before."""
     report, chance = Report(), random.Random(seed)
-    expected = undisturbed()
+    expected, _ = undisturbed()
     for trial in range(number):
         with tempfile.TemporaryDirectory() as model_dir:
             run_in_a_process(_train_and_stop, model_dir, 9 + 3 * (trial % 5))
@@ -212,7 +223,9 @@ def damage(seed: int, number: int = 30) -> Report:
             if run_in_a_process(fault_training.train, model_dir):
                 report.failures.append(f"{file.name} damaged: training failed")
                 continue
-            report.add("damaged checkpoints set aside", len(list(Path(model_dir).glob("damaged-*"))))
+            report.add(
+                "damaged checkpoints set aside", len(list(Path(model_dir).glob("damaged-*")))
+            )
             report.compare(result_of(model_dir), expected, f"{file.name} damaged")
     return report
 

@@ -83,7 +83,7 @@ def names_in(directory: str) -> list[str]:
 
 def make_directory(path: str) -> None:
     """Makes a directory and those that it lies in, where they are not there."""
-    if not is_remote(path):
+    if not is_remote(path) and not os.path.isdir(path):
         os.makedirs(path, exist_ok=True)
 
 
