@@ -173,8 +173,8 @@ class Features(MutableMapping[str, Any]):
         """
         found = self._hosted.get(column)
         if found is None:
-            for member in column.members:
-                self._check_there(member)
+            if column.members == (column,):  # others ask for their members one by one
+                self.check_there(column)
             found = self._hosted[column] = column.encode(self)
         return found
 
@@ -185,7 +185,7 @@ class Features(MutableMapping[str, Any]):
             usage: What that batch was used for. What this batch cannot give stays undone, so that
                 the error comes up where the model asks for it.
         """
-        self.expect(usage.columns)
+        self.expect(column for column in usage.columns if column.members == (column,))
         for column in usage.columns:
             if all(key in self._given for key in column.feature_keys):
                 self.encoded(column)
@@ -248,7 +248,8 @@ class Features(MutableMapping[str, Any]):
         if self._first is not None and self._first[0] == key:
             self._first = None
 
-    def _check_there(self, column: FeatureColumn) -> None:
+    def check_there(self, column: FeatureColumn) -> None:
+        """Raises MissingFeatureError if a feature that the column reads is not there."""
         for key in column.feature_keys:
             if key not in self._given:
                 raise MissingFeatureError(

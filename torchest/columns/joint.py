@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.together import hashed_together, numbers_together
 from torchest.optimizers.row_gradients import RowOrder
 
 if TYPE_CHECKING:
@@ -95,22 +96,23 @@ class JointColumn(_Joint):
 
     def encode(self, features: Features) -> JointIds:
         """The rows of a batch, on the host."""
-        features.expect(self.columns)
-        encoded: list[Ids] = [features.on_host(column) for column in self.columns]
-        places = tuple(
-            place
-            for place, ids in enumerate(encoded)
-            if ids.offsets is None and ids.weights is None
-        )
+        found = hashed_together(self.columns, features)
+        rest = [column for column in self.columns if column not in found]
+        features.expect(rest)
+        for column in rest:
+            ids: Ids = features.on_host(column)
+            if ids.offsets is None and ids.weights is None:
+                found[column] = ids.values.numpy()
+        places = tuple(place for place, column in enumerate(self.columns) if column in found)
         if not places:
             return JointIds(torch.empty(0, 0, dtype=torch.int64), None, ())
-        ids = np.stack([encoded[place].values.numpy() for place in places])  # [n, batch]
+        rows = np.stack([found[self.columns[place]] for place in places], 1)  # [batch, n]
         there = None
-        if ids.min(initial=0) < 0:
-            there = torch.from_numpy(np.ascontiguousarray((ids >= 0).T))
-            np.maximum(ids, 0, out=ids)
-        ids += np.array(self.starts)[list(places), None]
-        return JointIds(torch.from_numpy(np.ascontiguousarray(ids.T)), there, places)
+        if rows.min(initial=0) < 0:
+            there = torch.from_numpy(rows >= 0)
+            np.maximum(rows, 0, out=rows)
+        rows += np.array(self.starts)[list(places)]
+        return JointIds(torch.from_numpy(rows), there, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,4 +150,7 @@ class JointDenseColumn(_Joint):
 
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width of all]."""
+        together = numbers_together(self.columns, features)
+        if together is not None:
+            return torch.from_numpy(together)
         return torch.cat([features.on_host(column) for column in self.columns], 1)

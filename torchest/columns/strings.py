@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ArrowArray: TypeAlias = Any
 
 _DICTIONARIES_KEPT = 8
-_PLAIN = ("string", "large_string", "binary", "large_binary")
+PLAIN = ("string", "large_string", "binary", "large_binary")
 _SHORT = 4096  # strings; hashing so many takes longer than the calls that it is made of
 _LOWEST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 
@@ -114,7 +114,7 @@ def text_of_rows(array: Any) -> Text | None:
         plain = array.dtype.kind == "S" and (array.ndim == 1 or array.shape[1:] == (1,))
         array = array.reshape(-1) if plain else array
     else:
-        plain = is_arrow(array) and str(array.type) in _PLAIN
+        plain = is_arrow(array) and str(array.type) in PLAIN
     if not plain:
         return None
     text = Text.of(array)
