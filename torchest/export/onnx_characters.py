@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.export.onnx_nodes import INT64, MICROSOFT, UINT32, UINT64, Nodes, Value
+from torchest.export.onnx_nodes import BOOL, INT32, INT64, MICROSOFT, UINT32, UINT64, Nodes, Value
 from torchest.export.onnx_words import Words
 
 if TYPE_CHECKING:
@@ -62,58 +62,73 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
         mark=0,
         mincharnum=1,
         pad_value="",
-    )
+    )  # [n, length of the longest]
     hashes = _murmur(nodes, characters, 0)
-    there = nodes.negation(nodes.equal(hashes, 0, UINT32))  # the hash of the empty string is 0
-    counts = nodes.op("ReduceSum", nodes.cast(there, INT64), nodes.constant([1]), keepdims=0)
-    places = nodes.op("NonZero", nodes.flat(there))
-    places = nodes.op("Squeeze", places, nodes.constant([0]))
-    hashes = nodes.op("Gather", nodes.flat(hashes), places)
-    table_hashes, table_bytes = _ascii_table()
     slots = nodes.cast(((Words(nodes, hashes, UINT32) * _FACTOR) >> _SHIFT).value, INT64)
-    found = nodes.op("Gather", nodes.constant(table_hashes, UINT32), slots)
-    others = nodes.negation(nodes.op("Equal", found, hashes))
-    data = nodes.op("Gather", nodes.constant(table_bytes, UINT64), slots)
-    starts = nodes.op("CumSum", counts, nodes.constant(0), exclusive=1)
+    found = Words(nodes, nodes.op("Gather", nodes.constant(_ascii_table(), UINT64), slots))
+    # also what is no character, of the hash 0
+    is_ascii = nodes.op("Equal", nodes.cast((found >> 8).value, UINT32), hashes)
+    flags = nodes.op("ReduceMin", nodes.cast(nodes.flat(is_ascii), INT32), keepdims=0)
 
-    then, otherwise = nodes.branch(), nodes.branch()
-    wide = _with_others(then, Bytes(data, starts, counts), others, characters, places)
-    plain = [otherwise.op("Identity", value) for value in (data, starts, counts)]
-    count = nodes.op("ReduceSum", nodes.cast(others, INT64), keepdims=0)
-    found_all = nodes.choose(
-        nodes.op("Greater", count, nodes.constant(0)),
-        (then, [wide.data, wide.starts, wide.lengths]),
-        (otherwise, plain),
+    plain, other = nodes.branch(), nodes.branch()
+    of_plain = _of_ascii(plain, (found.within(plain) & 0xFF).value, hashes)
+    of_other = _of_all(other, characters, hashes, found.within(other), is_ascii)
+    made = nodes.choose(
+        nodes.equal(flags, 1, INT32),
+        (plain, [of_plain.data, of_plain.starts, of_plain.lengths]),
+        (other, [of_other.data, of_other.starts, of_other.lengths]),
     )
-    return Bytes(*found_all)
+    return Bytes(*made)
 
 
-def _with_others(
-    nodes: Nodes, ascii_bytes: Bytes, others: Value, characters: Value, places: Value
-) -> Bytes:
+def _of_ascii(nodes: Nodes, data: Value, hashes: Value) -> Bytes:
+    """The bytes of strings of ASCII: a matrix, filled up with zeros, is a buffer as it is."""
+    rows, width = (
+        nodes.op("Squeeze", nodes.op("Shape", data, start=axis, end=axis + 1)) for axis in (0, 1)
+    )
+    places = nodes.op("Range", nodes.constant(0), rows, nodes.constant(1))
+    starts = nodes.op("Mul", places, width)
+    return Bytes(nodes.flat(data), starts, _counts(nodes, hashes))
+
+
+def _counts(nodes: Nodes, hashes: Value) -> Value:
+    """How many characters each string has."""
+    there = nodes.cast(nodes.cast(hashes, BOOL), INT64)  # the hash of nothing is 0
+    return nodes.op("ReduceSum", there, nodes.constant([1]), keepdims=0)
+
+
+def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_ascii: Value) -> Bytes:
     """The bytes of strings among whose characters are others than ASCII."""
-    rows = nodes.op("Squeeze", nodes.op("NonZero", others), nodes.constant([0]))
+    places = _where(nodes, nodes.flat(nodes.cast(hashes, BOOL)))
+    others = nodes.negation(nodes.op("Gather", nodes.flat(is_ascii), places))
+    rows = _where(nodes, others)
     strings = nodes.op("Gather", nodes.flat(characters), nodes.op("Gather", places, rows))
     words, widths = _characters(nodes, strings)
+    of_table = Words(nodes, nodes.op("Gather", nodes.flat(found.value), places))
     ones = nodes.op("Expand", nodes.constant(1), nodes.op("Shape", places))
     width = nodes.op("ScatterElements", ones, rows, widths)
     ends = nodes.op("CumSum", width, nodes.constant(0))
     begins = nodes.op("Sub", ends, width)
     total = nodes.op("ReduceSum", width, nodes.constant([0]), keepdims=1)
     data = nodes.op("Expand", nodes.constant(0, UINT64), total)
-    data = nodes.op("ScatterElements", data, begins, ascii_bytes.data)
+    data = nodes.op("ScatterElements", data, begins, (of_table & 0xFF).value)
     begin = nodes.op("Gather", begins, rows)
     for place in range(4):
-        has = nodes.op("Greater", widths, nodes.constant(place))
-        index = nodes.op("Squeeze", nodes.op("NonZero", has), nodes.constant([0]))
+        index = _where(nodes, nodes.op("Greater", widths, nodes.constant(place)))
         byte = (Words(nodes, nodes.op("Gather", words, index), UINT32) >> 8 * place) & 0xFF
         at = nodes.op("Add", nodes.op("Gather", begin, index), nodes.constant(place))
         data = nodes.op("ScatterElements", data, at, nodes.cast(byte.value, UINT64))
     # where strings begin, counted in characters, becomes a count of bytes
-    all_begins = nodes.op("Concat", begins, total, axis=0)
-    starts = nodes.op("Gather", all_begins, ascii_bytes.starts)
-    after = nodes.op("Add", ascii_bytes.starts, ascii_bytes.lengths)
-    return Bytes(data, starts, nodes.op("Sub", nodes.op("Gather", all_begins, after), starts))
+    counts = _counts(nodes, hashes)
+    after = nodes.op("CumSum", counts, nodes.constant(0))
+    in_bytes = nodes.op("Concat", begins, total, axis=0)
+    starts = nodes.op("Gather", in_bytes, nodes.op("Sub", after, counts))
+    return Bytes(data, starts, nodes.op("Sub", nodes.op("Gather", in_bytes, after), starts))
+
+
+def _where(nodes: Nodes, condition: Value) -> Value:
+    """The places where a condition [n] holds."""
+    return nodes.op("Squeeze", nodes.op("NonZero", condition), nodes.constant([0]))
 
 
 def _characters(nodes: Nodes, strings: Value) -> tuple[Value, Value]:
@@ -157,14 +172,14 @@ def _inverse(odd: int) -> int:
     return pow(odd, -1, 1 << 32)
 
 
-def _ascii_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
-    """By its place, the hash of an ASCII character, and its byte."""
+def _ascii_table() -> npt.NDArray[np.uint64]:
+    """By its place, the hash of an ASCII character above its byte."""
     codes = np.arange(128, dtype=np.uint32)
     hashes = _hashes_of_one_byte(codes)
     slots = (hashes * np.uint32(_FACTOR)) >> np.uint32(_SHIFT)
-    table_hashes, table_bytes = np.zeros(1024, np.uint32), np.zeros(1024, np.uint64)
-    table_hashes[slots], table_bytes[slots] = hashes, codes
-    return table_hashes, table_bytes
+    table = np.zeros(1024, np.uint64)
+    table[slots] = hashes.astype(np.uint64) << np.uint64(8) | codes
+    return table
 
 
 def _hashes_of_one_byte(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

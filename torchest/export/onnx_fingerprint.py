@@ -11,8 +11,19 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from torchest.export.onnx_characters import Bytes, utf8
-from torchest.export.onnx_nodes import INT64, STRING, UINT64, Nodes, Value
+from torchest.export.onnx_nodes import (
+    BOOL,
+    INT32,
+    INT64,
+    MICROSOFT,
+    STRING,
+    UINT64,
+    Nodes,
+    Value,
+)
 from torchest.export.onnx_words import Words
 
 if TYPE_CHECKING:
@@ -22,6 +33,7 @@ K0 = 0xC3A5C85C97CB3127
 K1 = 0xB492B66FBE98F273
 K2 = 0x9AE16A3B2F90404F
 CAT_MULTIPLIER = 0xC6A4A7935BD1E995
+_LENGTHS = (33, 129, 513)
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 
@@ -34,10 +46,49 @@ def fingerprints(nodes: Nodes, texts: Sequence[Value]) -> list[Value]:
     sizes = [nodes.op("Shape", text) for text in flat]
     # One string more, which is not empty, spares all the special cases of no strings.
     together = nodes.op("Concat", *flat, nodes.constant(["a"], STRING), axis=0)
-    hashed = _fingerprints(nodes, utf8(nodes, together))
+    hashed = _of_groups(nodes, together)
     ends = nodes.op("Concat", *sizes, nodes.constant([1]), axis=0)
     parts = nodes.ops("Split", hashed, ends, outputs=len(texts) + 1, axis=0)
     return [nodes.in_shape_of(part, text) for part, text in zip(parts, texts, strict=False)]
+
+
+def _of_groups(nodes: Nodes, text: Value) -> Value:
+    """The fingerprints of strings, those of similar lengths together.
+
+    Splitting strings into characters fills up all to the length of the longest; so a single long string must
+    not be among many short ones.
+    """
+    group = nodes.op("Mul", nodes.op("Shape", text), nodes.constant(0))
+    for length in _LENGTHS:
+        long = nodes.op(
+            "Tokenizer",
+            text,
+            domain=MICROSOFT,
+            tokenexp=f"(?s).{{{length},}}",
+            mark=0,
+            mincharnum=length,  # shorter strings are not searched
+            pad_value="",
+        )  # [n, 1] with "" for shorter strings, or [n, 0]
+        hashes = nodes.op("MurmurHash3", long, domain=MICROSOFT, seed=0, positive=1)
+        found = nodes.cast(nodes.cast(hashes, BOOL), INT64)
+        counted = nodes.op("ReduceSum", found, nodes.constant([1]), keepdims=0)
+        group = nodes.op("Add", group, counted)
+    all_groups = nodes.constant(np.arange(len(_LENGTHS) + 1)[:, None])
+    sizes = nodes.cast(nodes.op("Equal", group, all_groups), INT32)
+    sizes = nodes.op("ReduceMax", sizes, nodes.constant([1]), keepdims=0)
+    present = nodes.op("Squeeze", nodes.op("NonZero", sizes), nodes.constant([0]))
+
+    def of_group(body: Nodes, step: Value, state: list[Value]) -> list[Value]:
+        wanted = body.op("Gather", present, step)
+        rows = body.op("NonZero", body.op("Equal", group, wanted))
+        rows = body.op("Squeeze", rows, body.constant([0]))
+        hashed = _fingerprints(body, utf8(body, body.op("Gather", text, rows)))
+        return [body.op("ScatterElements", state[0], rows, hashed)]
+
+    times = nodes.op("Squeeze", nodes.op("Shape", present))
+    nothing = nodes.op("Expand", nodes.constant(0, UINT64), nodes.op("Shape", text))
+    (hashed,) = nodes.loop(times, [nothing], of_group)
+    return hashed
 
 
 def fingerprint_cat64(first: Words, second: Words) -> Words:

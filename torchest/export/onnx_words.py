@@ -58,6 +58,10 @@ class Words:
     def __rshift__(self, bits: Operand) -> Words:
         return self._with("BitShift", bits, direction="RIGHT")
 
+    def within(self, part: Nodes) -> Words:
+        """The same numbers for the nodes of a part of the graph."""
+        return Words(part, self.value, self.dtype)
+
     def rotated(self, bits: int) -> Words:
         """Rotated to the right."""
         whole = int(self.dtype.itemsize * 8)
