@@ -6,6 +6,8 @@ Compilations are counted where torch_xla counts them. `make test-accelerators` r
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,10 +20,13 @@ from torchest.distributed import XLAStrategy
 
 IS_THERE = importlib.util.find_spec("torch_xla") is not None
 DEVICE = XLAStrategy() if IS_THERE else None  # before the first backward pass of the process
-pytestmark = [
-    pytest.mark.xla,
-    pytest.mark.skipif(not IS_THERE, reason="needs torch_xla: make test-accelerators"),
-]
+
+
+def needs_xla(test):
+    reason = "needs torch_xla: make test-accelerators"
+    return pytest.mark.xla(pytest.mark.skipif(not IS_THERE, reason=reason)(test))
+
+
 ROWS, BATCH = 630, 32  # 20 steps; the last batch has 22 rows
 AGE = columns.numeric_column("age")
 CLASS = columns.categorical_column_with_vocabulary_list("class", ["first", "second", "third"])
@@ -123,6 +128,7 @@ def assert_same_variables(one, other):
         )
 
 
+@needs_xla
 @pytest.mark.parametrize("make", [linear, deep, custom])
 def test_twenty_steps_are_compiled_three_times_and_give_the_cpus_weights(make, tmp_path):
     cpu = on_cpu(make, tmp_path).train(input_fn)
@@ -134,6 +140,7 @@ def test_twenty_steps_are_compiled_three_times_and_give_the_cpus_weights(make, t
     assert counted.left_to_cpu == set()
 
 
+@needs_xla
 @pytest.mark.parametrize("make", [linear, deep])
 def test_evaluation_and_prediction_give_the_cpus_numbers(make, tmp_path):
     cpu, xla = on_cpu(make, tmp_path).train(input_fn), on_xla(make, tmp_path).train(input_fn)
@@ -149,6 +156,7 @@ def test_evaluation_and_prediction_give_the_cpus_numbers(make, tmp_path):
         np.testing.assert_allclose(found["logits"], row["logits"], rtol=0, atol=1e-5)
 
 
+@needs_xla
 def test_training_goes_on_from_a_checkpoint_without_compiling_anything_anew(tmp_path):
     cpu = on_cpu(linear, tmp_path).train(input_fn).train(input_fn)
     xla = on_xla(linear, tmp_path).train(input_fn)
@@ -158,6 +166,7 @@ def test_training_goes_on_from_a_checkpoint_without_compiling_anything_anew(tmp_
     assert counted.compilations == 0
 
 
+@needs_xla
 def test_a_checkpoint_of_the_device_is_evaluated_on_the_cpu(tmp_path):
     xla = on_xla(deep, tmp_path).train(input_fn)
     same = deep(tmp_path / "xla", torchest.RunConfig())
@@ -182,6 +191,7 @@ def sharing(model_dir, config):
     return torchest.Estimator(shared_model_fn, model_dir, config)
 
 
+@needs_xla
 def test_parameters_stay_shared_and_others_of_one_shape_apart(tmp_path):
     cpu, xla = (where(sharing, tmp_path).train(input_fn) for where in (on_cpu, on_xla))
     assert_same_variables(cpu, xla)
@@ -200,6 +210,7 @@ class Losses(torchest.SessionRunHook):
         self.seen.append(run_values.results)
 
 
+@needs_xla
 def test_a_hook_that_reads_the_loss_of_every_step_makes_nothing_run_apart(tmp_path):
     losses = {}
     for where in (on_cpu, on_xla):
@@ -211,6 +222,7 @@ def test_a_hook_that_reads_the_loss_of_every_step_makes_nothing_run_apart(tmp_pa
     assert counted.executions == 20
 
 
+@needs_xla
 def test_a_loss_that_becomes_nan_ends_training(tmp_path):
     def nan_fn(features, labels, mode):
         net = torchest.get_or_create("net", lambda: nn.Linear(1, 1))
@@ -252,6 +264,7 @@ def of_lists(model_dir, config):
     )
 
 
+@needs_xla
 def test_lists_of_ids_are_compiled_once_for_a_power_of_two(tmp_path):
     cpu = on_cpu(of_lists, tmp_path).train(lists_input_fn)
     with Counted() as counted:
@@ -289,6 +302,7 @@ def of_sequences(model_dir, config):
     return torchest.Estimator(sequence_model_fn, model_dir, config)
 
 
+@needs_xla
 def test_sequences_are_compiled_once_for_a_power_of_two(tmp_path):
     cpu = on_cpu(of_sequences, tmp_path).train(sequence_input_fn)
     with Counted() as counted:
@@ -298,9 +312,74 @@ def test_sequences_are_compiled_once_for_a_power_of_two(tmp_path):
     assert counted.left_to_cpu == set()
 
 
+@needs_xla
 def test_sequences_of_differing_lengths_are_an_error(tmp_path):
     def unequal_input_fn():
         yield {"watched": [[1, 2], [3]], "seconds": [[0.5], [0.5]]}, torch.ones(2)
 
     with pytest.raises(ValueError, match="sequences of differing lengths, 1 and 2 in row 0"):
         on_xla(of_sequences, tmp_path).train(unequal_input_fn)
+
+
+def with_dropout(model_dir, config):
+    config = config.replace(save_checkpoints_steps=5)
+    return torchest.DNNClassifier([8], [AGE], model_dir, config=config, dropout=0.5)
+
+
+class Interrupt(torchest.SessionRunHook):
+    def after_run(self, run_context, run_values):
+        if run_context.session.global_step == 8:
+            raise KeyboardInterrupt
+
+
+@needs_xla
+def test_interrupted_training_goes_on_bit_for_bit(tmp_path):
+    whole = on_xla(with_dropout, tmp_path / "whole").train(input_fn)
+    with pytest.raises(KeyboardInterrupt):
+        on_xla(with_dropout, tmp_path / "parts").train(input_fn, hooks=[Interrupt()])
+    torch.rand(1)
+    parts = on_xla(with_dropout, tmp_path / "parts").train(input_fn)
+    for name in whole.get_variable_names():
+        assert np.array_equal(parts.get_variable_value(name), whole.get_variable_value(name)), name
+
+
+@needs_xla
+def test_evaluation_beside_training(tmp_path):
+    results = {}
+    for where in (on_cpu, on_xla):
+        made = where(linear, tmp_path)
+        config = made.config.replace(save_checkpoints_steps=8)
+        estimator = linear(None, config)
+        train = torchest.TrainSpec(input_fn, max_steps=20)
+        evaluation = torchest.EvalSpec(input_fn, steps=None, throttle_secs=0)
+        results[where], _ = torchest.train_and_evaluate(estimator, train, evaluation)
+    assert results[on_xla] == pytest.approx(results[on_cpu], abs=1e-5)
+
+
+def test_a_package_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        ImportError, match=r"needs the package torch_xla.*pip install 'torchest\[xla\]'"
+    ):
+        XLAStrategy()
+
+
+@needs_xla
+def test_only_a_strategy_that_is_made_imports_it():
+    program = (
+        "import sys, torchest; torchest.DNNClassifier, torchest.distributed.XLAStrategy; "
+        "assert 'torch_xla' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@needs_xla
+def test_a_device_that_comes_too_late_for_gradients_is_an_error():
+    program = (
+        "import torch, torchest; torch.ones(1, requires_grad=True).sum().backward(); "
+        "torchest.distributed.XLAStrategy()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert "Make it at the start of the program." in done.stderr

@@ -19,6 +19,8 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "xla":
+        state["xla"] = _xla_state()
     return state
 
 
@@ -27,6 +29,8 @@ def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+    if device.type == "xla" and "xla" in state:
+        _set_xla_state(state["xla"])
 
 
 def set_random_state_of_rank(device: torch.device, state: Mapping[str, Tensor], rank: int) -> None:
@@ -45,3 +49,17 @@ def kept_random_state(device: torch.device) -> Iterator[None]:
         yield
     finally:
         set_random_state(device, state)
+
+
+def _xla_state() -> Tensor:
+    """The seed of the next step, as bytes."""
+    import torch_xla.core.xla_model as xla
+
+    seed: int = xla.get_rng_state()
+    return torch.tensor(list(seed.to_bytes(8, "little")), dtype=torch.uint8)
+
+
+def _set_xla_state(state: Tensor) -> None:
+    import torch_xla.core.xla_model as xla
+
+    xla.set_rng_state(int.from_bytes(bytes(state.tolist()), "little"))

@@ -32,8 +32,10 @@ class XLAStrategy(Strategy):
     environment variable PJRT_DEVICE says which kind of device is meant: "TPU", or "CPU" to try programs out.
 
     A training run compiles its first step, which makes the optimizers' slots, its second, and one more for a
-    last batch that is shorter. A column of lists of ids gives each batch a shape of its own, for which
-    the step is compiled anew unless it came before.
+    last batch that is shorter. Lists of ids and sequences are padded to widths that are powers of two, each of
+    which is compiled once; a model sees sequences of that many steps, and their lengths.
+
+    torch.nn.BatchNorm keeps the variance of the batch there, and not the estimate for a population.
 
     Raises:
         ImportError: The package torch_xla is not installed.
