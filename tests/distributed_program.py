@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -344,19 +345,27 @@ def failure(directory: Path) -> None:
 
 def death(directory: Path) -> None:
     """The second process dies in its sixth step, but not when it was started again."""
+    interrupted(directory, "death", signal.SIGKILL)
 
-    class Die(torchest.SessionRunHook):
+
+def termination(directory: Path) -> None:
+    """The second process alone is told to end in its sixth step, but not when it was started again."""
+    interrupted(directory, "termination", signal.SIGTERM)
+
+
+def interrupted(directory: Path, case: str, number: signal.Signals) -> None:
+    class Interrupt(torchest.SessionRunHook):
         def after_run(self, run_context, run_values):
             first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
             if RANK == 1 and first and run_context.session.global_step == 6:
-                os.kill(os.getpid(), 9)
+                os.kill(os.getpid(), number)
 
     config = torchest.RunConfig(save_checkpoints_steps=5)
-    model = linear(str(directory / "model_death"), config)
+    model = linear(str(directory / "model"), config)
     kept = Keep()
     shuffled = sharded(rows(STEPS * BATCH), shuffle=True)
-    model.train(shuffled, hooks=[kept, Die()], max_steps=10)
-    keep(directory, "death", kept.tensors, steps=len(kept.losses), step=kept.global_step)
+    model.train(shuffled, hooks=[kept, Interrupt()], max_steps=10)
+    keep(directory, case, kept.tensors, steps=len(kept.losses), step=kept.global_step)
 
 
 if __name__ == "__main__":

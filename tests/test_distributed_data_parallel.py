@@ -70,8 +70,8 @@ def torchrun(directory, size, *groups, restarts=0):
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    groups = ("equal_to_one_process", "without_synchronisation", "stop", "failure")
-    return torchrun(tmp_path_factory.mktemp("two"), 2, *groups)
+    groups = ("termination", "equal_to_one_process", "without_synchronisation", "stop", "failure")
+    return torchrun(tmp_path_factory.mktemp("two"), 2, *groups, restarts=1)
 
 
 @pytest.fixture(scope="module")
@@ -224,12 +224,19 @@ def test_each_process_predicts_for_its_rows(three):
         np.testing.assert_allclose(predicted[rank], expected[rank::3], rtol=0, atol=1e-12)
 
 
-def test_all_go_on_as_if_nothing_had_happened_when_one_has_died(three, alone):
-    assert three.returncode == 0, three.output
-    assert three.values("death", "death") == [{"steps": 5, "step": 10}] * 3
+@pytest.mark.parametrize(
+    ("case", "of", "steps"),
+    [
+        ("death", "three", 5),  # from the checkpoint of step 5
+        ("termination", "two", 4),  # from that of step 6, which all of them ended with
+    ],
+)
+def test_all_go_on_as_if_nothing_had_happened(case, of, steps, request, alone):
+    run = request.getfixturevalue(of)
+    assert run.values(case, case) == [{"steps": steps, "step": 10}] * run.size, run.output
     data = program.rows(program.STEPS * program.BATCH)
     expected, _ = alone("linear", input_fn=program.sharded(data, shuffle=True), max_steps=10)
-    for tensors in three.tensors("death", "death"):
+    for tensors in run.tensors(case, case):
         assert furthest(tensors, expected) < 1e-9
 
 

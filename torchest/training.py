@@ -79,7 +79,7 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         termination = opened.enter_context(Termination(session.request_stop))
         for spec in run_steps(batches, step, session, all_hooks, batches.stopped):  # noqa: B007
             pass
-    if termination.requested:
+    if strategy.any_of(termination.requested):  # what ends one process ends all
         _log.warning("SIGTERM: training has ended after step %d.", session.global_step)
         termination.end_process()
     if spec is not None:

@@ -86,6 +86,10 @@ class Strategy:
         """What the chief gave, in all processes."""
         return value
 
+    def any_of(self, flag: bool) -> bool:
+        """Whether the flag of any process is set."""
+        return flag
+
     def barrier(self) -> None:
         """Waits until all processes are here."""
 
