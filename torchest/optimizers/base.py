@@ -24,6 +24,11 @@ LearningRate = float | Callable[[int], float]
 _SMALL = 1 << 16  # elements; updating so many takes no longer than the calls that it is made of
 
 
+def _undecorated(method: Any) -> Any:
+    """A method as it was before torch made its compiler leave it alone; the first call imports the compiler."""
+    return getattr(method, "__wrapped__", method)
+
+
 class RowOptimizer(torch.optim.Optimizer):
     """An optimizer that updates parameters from dense gradients and from gradients of rows.
 
@@ -43,6 +48,11 @@ class RowOptimizer(torch.optim.Optimizer):
 
     takes_row_gradients = True
 
+    # importing torch's compiler takes a second, which is most of the time from import to the first step
+    add_param_group = _undecorated(torch.optim.Optimizer.add_param_group)
+    state_dict = _undecorated(torch.optim.Optimizer.state_dict)
+    load_state_dict = _undecorated(torch.optim.Optimizer.load_state_dict)
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self._require(
             lambda lr: callable(lr) or lr >= 0,
@@ -50,7 +60,11 @@ class RowOptimizer(torch.optim.Optimizer):
             defaults["lr"],
             "at least 0, or a function of the step",
         )
+        self._kept_holders: dict[int, row_gradients.Holders] = {}
         super().__init__(params, defaults)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_kept_holders": {}}
 
     @abstractmethod
     def _initial_slots(self, options: Options) -> dict[str, float]:
@@ -92,7 +106,7 @@ class RowOptimizer(torch.optim.Optimizer):
                 result = closure()
         for group in self.param_groups:
             dense: list[Tensor] = []
-            for holder in row_gradients.holders(group["params"]):
+            for holder in self._holders(group):
                 for whole, members in self._units(holder):
                     self._step_unit(whole, members, group, dense)
             self._step_dense(dense, group)
@@ -106,7 +120,16 @@ class RowOptimizer(torch.optim.Optimizer):
                     parameter.grad = None
                 elif parameter.grad is not None:
                     parameter.grad.detach_().zero_()
-            row_gradients.clear(group["params"])
+            for holder in self._holders(group):
+                row_gradients.pending(holder).clear()
+
+    def _holders(self, group: Options) -> list[Tensor]:
+        """What the row gradients of a group hang on."""
+        parameters = group["params"]
+        kept = self._kept_holders.get(id(parameters))
+        if kept is None or not kept.are_of(parameters):
+            kept = self._kept_holders[id(parameters)] = row_gradients.Holders(parameters)
+        return kept.now()
 
     def slots(self, parameter: Tensor, group: Options) -> Slots:
         """The slots of a parameter by name; those that are not there yet are made.

@@ -11,6 +11,8 @@ of them.
 
 from __future__ import annotations
 
+import operator
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchest.optimizers.shared_storage import storage_of
+from torchest.optimizers.shared_storage import SharedStorage, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
-
-    from torchest.optimizers.shared_storage import SharedStorage
 
 _ATTRIBUTE = "_torchest_row_gradients"
 
@@ -152,6 +152,40 @@ def holders(parameters: Iterable[Tensor]) -> list[Tensor]:
     return list(found.values())
 
 
+class Holders:
+    """The holders of the same parameters step by step, which are looked for only where something has changed.
+
+    Args:
+        parameters: The parameters.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._parameters = list(parameters)
+        self._storages_made = -1
+        self._holders: list[Tensor] = []
+        self._storages: list[weakref.ref[SharedStorage]] = []
+
+    def are_of(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether these are the parameters."""
+        return len(parameters) == len(self._parameters) and all(
+            map(operator.is_, parameters, self._parameters)
+        )
+
+    def now(self) -> list[Tensor]:
+        """See `holders`."""
+        if self._storages_made != SharedStorage.made or not all(map(_holds, self._storages)):
+            self._storages_made = SharedStorage.made
+            self._holders = holders(self._parameters)
+            found = {storage_of(parameter) for parameter in self._parameters}
+            self._storages = [weakref.ref(storage) for storage in found if storage is not None]
+        return self._holders
+
+
+def _holds(storage: weakref.ref[SharedStorage]) -> bool:
+    found = storage()
+    return found is not None and found.holds()
+
+
 def reaches_all(shared: SharedStorage) -> bool:
     """Whether a look-up in the whole of a storage is pending, not only look-ups in some of its parameters."""
     return len(_own(shared.tensor)) > 0
@@ -202,6 +236,8 @@ def _own(tensor: Tensor) -> list[RowGradient]:
 
 def _raise(shared: SharedStorage) -> None:
     """Moves the row gradients of members to the tensor that they share."""
+    if not any(map(_own, shared.members)):
+        return
     for member, start in zip(shared.members, shared.starts, strict=True):
         parts = _own(member)
         if parts:

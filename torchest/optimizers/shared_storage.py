@@ -35,9 +35,13 @@ class SharedStorage:
         tensor: [rows of all, width]. Row gradients of look-ups in it hang on it.
         members: The parameters.
         starts: The row of the tensor at which each of them begins.
+        made: How many storages there have been in this process.
     """
 
+    made = 0
+
     def __init__(self, members: Sequence[Tensor]) -> None:
+        SharedStorage.made += 1
         lengths = [len(member) for member in members]
         first = members[0]
         with torch.inference_mode(False), torch.no_grad():
