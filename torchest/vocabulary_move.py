@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,6 @@ def _words(vocabulary: Any, size: int | None, where: str) -> list[bytes]:
         raise ValueError(f"{where} has {len(words)} tokens, fewer than its size of {size}.")
     words = words[:size]
     if len(set(words)) < len(words):
-        twice = next(word for word in words if words.count(word) > 1)
+        ((twice, _),) = Counter(words).most_common(1)
         raise ValueError(f"{where} has {twice.decode(errors='replace')!r} more than once.")
     return words
