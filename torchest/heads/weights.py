@@ -72,6 +72,7 @@ def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tenso
         raise MissingFeatureError(
             f"weight_column {weight_column!r} is not among the features.{suggest(weight_column, features)}"
         )
+    _check_not_used(features, weight_column)
     value = features[weight_column]
     if not isinstance(value, Tensor):
         raise ValueError(
@@ -79,3 +80,15 @@ def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tenso
             "with one number per example."
         )
     return weight_column, value, arrays.to_tensor(features.raw(weight_column), weight_column)
+
+
+def _check_not_used(features: Features, key: str) -> None:
+    """Raises if a column that the model uses reads the weights: nearly always that is an oversight."""
+    for used in features.usage.columns:
+        for column in used.members:
+            if key in column.feature_keys:
+                raise ValueError(
+                    f"weight_column {key!r} is also read by the feature column {column.name!r}, so that the model sees "
+                    f"how much each example counts. Leave that column out; or, if it is meant, say so by "
+                    f"weight_column=columns.numeric_column({key!r})."
+                )
