@@ -110,3 +110,8 @@ def test_nothing_is_pickled(path):
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             assert "pickle" not in ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_needs_remote_procedure_calls(path):
+    assert "distributed.rpc" not in path.read_text(encoding="utf-8")
