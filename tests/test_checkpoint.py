@@ -1,12 +1,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+import uuid
 
+import fsspec
 import pytest
 import safetensors.torch
 import torch
 
-from torchest.checkpoint import Checkpoint, Contents, latest_checkpoint, write_checkpoint
+from torchest import files
+from torchest.checkpoint import (
+    Checkpoint,
+    Contents,
+    in_use,
+    latest_checkpoint,
+    newest_whole_checkpoint,
+    set_damaged_aside,
+    write_checkpoint,
+)
 from torchest.checksums import write_checksums
 from torchest.errors import DamagedCheckpointError
 
@@ -171,3 +185,219 @@ def test_damaged_tensors_are_told(tmp_path, file, keeps):
         tensors.write_bytes(tensors.read_bytes()[:keeps])
     with pytest.raises(DamagedCheckpointError, match=rf"is damaged: its {file}\.safetensors"):
         Checkpoint(path)
+
+
+@pytest.fixture(params=["disk", "object store"])
+def model_dir(request, tmp_path):
+    return str(tmp_path) if request.param == "disk" else f"memory://{uuid.uuid4().hex}/model"
+
+
+def steps_in(directory):
+    names = [name for name in files.names_in(directory) if name.startswith("model.ckpt-")]
+    return sorted(int(name.partition("-")[2]) for name in names)
+
+
+def test_checkpoints_on_object_stores_are_as_on_disks(model_dir):
+    for step in range(4):
+        path = write_checkpoint(model_dir, step, lambda step=step: contents(float(step)), keep=2)
+    assert latest_checkpoint(model_dir) == path == files.join(model_dir, "model.ckpt-3")
+    assert steps_in(model_dir) == [2, 3]
+    read = newest_whole_checkpoint(model_dir)
+    assert read.global_step == 3
+    torch.testing.assert_close(read.model()["net.weight"], torch.full((2, 3), 3.0))
+
+
+def test_on_an_object_store_a_checkpoint_counts_when_it_is_listed(monkeypatch):
+    model_dir = f"memory://{uuid.uuid4().hex}/model"
+    write_checkpoint(model_dir, 1, contents, keep=5)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torchest.checkpoint.write_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_checkpoint(model_dir, 2, contents, keep=5)
+    assert steps_in(model_dir) == [1, 2]
+    assert latest_checkpoint(model_dir) == files.join(model_dir, "model.ckpt-1")
+    write_checkpoint(model_dir, 2, lambda: contents(2.0), keep=5)
+    assert newest_whole_checkpoint(model_dir).model()["net.weight"][0, 0] == 2.0
+
+
+class TestDamage:
+    FILES = ("checksums.json", "model.safetensors", "optimizer.safetensors", "state.json")
+
+    @staticmethod
+    def file(model_dir, step, name):
+        system, inner = fsspec.core.url_to_fs(files.join(model_dir, f"model.ckpt-{step}", name))
+        return system, inner
+
+    def damage(self, model_dir, step, name, change):
+        system, inner = self.file(model_dir, step, name)
+        changed = change(bytearray(system.cat_file(inner)))
+        system.rm_file(inner) if changed is None else system.pipe_file(inner, bytes(changed))
+
+    @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 1.0])
+    def test_one_bit_in_any_file_is_noticed(self, tmp_path, name, part, caplog):
+        for step in (1, 2):
+            write_checkpoint(tmp_path, step, contents, keep=5)
+
+        def turn_a_bit(content):
+            content[int(part * (len(content) - 1))] ^= 0x10
+            return content
+
+        self.damage(str(tmp_path), 2, name, turn_a_bit)
+        assert newest_whole_checkpoint(tmp_path).global_step == 1
+        assert f"{tmp_path / 'model.ckpt-2'!s}' is damaged: its " in caplog.text
+        assert f"Going on from the checkpoint before it: {tmp_path / 'model.ckpt-1'}" in caplog.text
+
+    @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.parametrize("part", [None, 0.0, 0.5, 0.99])
+    def test_a_file_that_is_cut_off_or_missing_is_noticed(self, model_dir, name, part):
+        for step in (1, 2):
+            write_checkpoint(model_dir, step, contents, keep=5)
+
+        def cut(content):
+            return None if part is None else content[: int(part * len(content))]
+
+        self.damage(model_dir, 2, name, cut)
+        assert newest_whole_checkpoint(model_dir).global_step == 1
+
+    def test_training_goes_on_before_the_damage_and_sets_it_aside(self, model_dir):
+        for step in (1, 2, 3):
+            write_checkpoint(model_dir, step, contents, keep=5)
+        for step in (2, 3):
+            self.damage(model_dir, step, "state.json", lambda content: content[:-1])
+        whole = newest_whole_checkpoint(model_dir)
+        set_damaged_aside(whole)
+        assert latest_checkpoint(model_dir) == whole.path
+        write_checkpoint(model_dir, 2, lambda: contents(5.0), keep=5)
+        read = newest_whole_checkpoint(model_dir)
+        assert (read.global_step, read.model()["net.weight"][0, 0]) == (2, 5.0)
+        if not files.is_remote(model_dir):
+            assert "damaged-model.ckpt-3" in files.names_in(model_dir)
+
+    def test_if_all_are_damaged_training_does_not_begin_anew(self, tmp_path):
+        write_checkpoint(tmp_path, 1, contents, keep=5)
+        self.damage(str(tmp_path), 1, "model.safetensors", lambda content: content[:-1])
+        with pytest.raises(DamagedCheckpointError, match=r"model\.ckpt-1' is damaged"):
+            newest_whole_checkpoint(tmp_path)
+
+    def test_large_files_are_checked_part_by_part(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("torchest.checksums._PART", 64)
+        for step in (1, 2):
+            write_checkpoint(tmp_path, step, contents, keep=5)
+        state = json.loads((tmp_path / "model.ckpt-2" / "checksums.json").read_text())
+        size, sums = state["model.safetensors"]
+        assert len(sums) == -(-size // 64) > 1
+        assert newest_whole_checkpoint(tmp_path).global_step == 2
+        tensors = tmp_path / "model.ckpt-2" / "model.safetensors"
+        tensors.write_bytes(tensors.read_bytes()[:-1] + b"\x01")
+        assert newest_whole_checkpoint(tmp_path).global_step == 1
+
+
+class TestRetention:
+    HOUR = 3600.0
+
+    def save_at(self, monkeypatch, directory, hours, keep, every):
+        for step, hour in enumerate(hours):
+            monkeypatch.setattr(time, "time", lambda hour=hour: 1e9 + hour * self.HOUR)
+            write_checkpoint(directory, step, contents, keep=keep, keep_every_n_hours=every)
+
+    def test_one_for_every_so_many_hours_stays_for_ever(self, model_dir, monkeypatch):
+        # every half hour; at least 2 hours between those that stay, counted from the first
+        hours = [step / 2 for step in range(14)]
+        self.save_at(monkeypatch, model_dir, hours, keep=2, every=2.0)
+        assert steps_in(model_dir) == [4, 8, 12, 13]
+
+    def test_none_stays_for_ever_by_default(self, model_dir, monkeypatch):
+        self.save_at(monkeypatch, model_dir, range(9), keep=3, every=10_000)
+        assert steps_in(model_dir) == [6, 7, 8]
+
+    def test_one_that_stays_is_no_newer_checkpoint(self, tmp_path, monkeypatch):
+        self.save_at(monkeypatch, tmp_path, range(5), keep=1, every=1.0)
+        assert steps_in(str(tmp_path)) == [1, 2, 3, 4]
+        assert latest_checkpoint(tmp_path) == str(tmp_path / "model.ckpt-4")
+
+    def test_one_in_use_is_not_removed_until_it_is_free(self, tmp_path):
+        write_checkpoint(tmp_path, 0, contents, keep=1)
+        with in_use(tmp_path / "model.ckpt-0"):
+            for step in (1, 2):
+                write_checkpoint(tmp_path, step, contents, keep=1)
+            assert steps_in(str(tmp_path)) == [0, 2]
+        write_checkpoint(tmp_path, 3, contents, keep=1)
+        assert steps_in(str(tmp_path)) == [3]
+        assert json.loads((tmp_path / "checkpoint").read_text())["all_model_checkpoint_paths"] == [
+            "model.ckpt-3"
+        ]
+
+    def test_one_in_use_by_another_process_is_not_removed(self, tmp_path):
+        write_checkpoint(tmp_path, 0, contents, keep=1)
+        script = (
+            "import fcntl, sys, time\n"
+            "file = open(sys.argv[1])\n"
+            "fcntl.flock(file, fcntl.LOCK_SH)\n"
+            "print('reading', flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        command = [sys.executable, "-c", script, str(tmp_path / "model.ckpt-0" / "state.json")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+            assert reader.stdout.readline() == b"reading\n"
+            write_checkpoint(tmp_path, 1, contents, keep=1)
+            assert steps_in(str(tmp_path)) == [0, 1]
+            reader.kill()
+        write_checkpoint(tmp_path, 2, contents, keep=1)
+        assert steps_in(str(tmp_path)) == [2]
+
+    def test_what_was_opened_can_be_read_when_it_is_gone(self, model_dir):
+        read = Checkpoint(write_checkpoint(model_dir, 0, contents, keep=1))
+        write_checkpoint(model_dir, 1, lambda: contents(2.0), keep=1)
+        assert steps_in(model_dir) == [1]
+        torch.testing.assert_close(read.model()["net.weight"], torch.ones(2, 3))
+        torch.testing.assert_close(read.tensor("adam.net.weight.exp_avg"), torch.zeros(2, 3))
+
+    def test_saving_over_a_checkpoint_leaves_tensors_that_were_read_from_it(self, tmp_path):
+        write_checkpoint(tmp_path, 1, contents, keep=5)
+        path = write_checkpoint(tmp_path, 2, contents, keep=5)
+        read = Checkpoint(path)
+        weight = read.model()["net.weight"]
+        mapped = safetensors.torch.load_file(f"{path}/model.safetensors")["net.weight"]
+        index = json.loads((tmp_path / "checkpoint").read_text())
+        index["model_checkpoint_path"] = "model.ckpt-1"
+        (tmp_path / "checkpoint").write_text(json.dumps(index))
+        write_checkpoint(tmp_path, 2, lambda: contents(7.0), keep=5)
+        for tensor in (weight, mapped, read.model()["net.weight"]):
+            torch.testing.assert_close(tensor, torch.ones(2, 3))
+        assert Checkpoint(path).model()["net.weight"][0, 0] == 7.0
+
+    def test_one_that_vanishes_while_it_is_opened_is_followed_by_the_newest(
+        self, tmp_path, monkeypatch
+    ):
+        write_checkpoint(tmp_path, 0, contents, keep=1)
+        original = files.reading
+
+        def slow(file):
+            monkeypatch.setattr(files, "reading", original)
+            write_checkpoint(tmp_path, 1, contents, keep=1)
+            return original(file)
+
+        monkeypatch.setattr(files, "reading", slow)
+        assert newest_whole_checkpoint(tmp_path).global_step == 1
+
+
+def test_what_only_training_needs_comes_back_in_its_structure(tmp_path):
+    state = {"random": {"cpu": torch.arange(3, dtype=torch.uint8)}, "input": [1, (None, "a", 0.5)]}
+    path = write_checkpoint(tmp_path, 1, lambda: contents().with_training(state), keep=5)
+    read = Checkpoint(path)
+    found = read.training()
+    assert torch.equal(found["random"]["cpu"], state["random"]["cpu"])
+    assert found["input"] == state["input"]
+    assert read.names() == ["adam.net.weight.exp_avg", "net.weight"]
+    assert Checkpoint(write_checkpoint(tmp_path, 2, contents, keep=5)).training() is None
+
+
+def test_state_that_json_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="holds a set, which a checkpoint cannot keep"):
+        write_checkpoint(tmp_path, 1, lambda: contents().with_training({"a": {1}}), keep=5)
+    assert names_in(tmp_path) == []
