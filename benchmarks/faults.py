@@ -35,7 +35,7 @@ from torchest.checkpoint import Checkpoint, Contents, latest_checkpoint, write_c
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PRELOAD = ["benchmarks.fault_training", "torch.utils.data", "torch._dynamo"]
+_PRELOAD = ["torchest.api", "benchmarks.fault_training", "torch.utils.data", "torch._dynamo"]
 _WRITES = {"os.mkdir", "os.rename"}  # besides open for writing
 
 

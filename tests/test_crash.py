@@ -28,7 +28,7 @@ _LARGE = 20_000
 def processes():
     """Processes that fork from one that has imported torch, so that a trial takes a moment."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torchest", "torch.utils.data", "torch._dynamo"])
+    context.set_forkserver_preload(["torchest.api", "torch.utils.data", "torch._dynamo"])
     return context
 
 
