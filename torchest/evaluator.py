@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest import files
-from torchest.checkpoint import Checkpoint
+from torchest.checkpoint import Checkpoint, held
 from torchest.feed import training_paused
 from torchest.keys import MetricKeys
 from torchest.random_state import kept_random_state
@@ -91,7 +91,8 @@ class Evaluator:
     def _evaluate(self, path: str, hooks: Sequence[SessionRunHook], *, is_last: bool) -> None:
         identity, step = _identity(path), Checkpoint(path).global_step
         is_last = is_last or (self._max_steps is not None and step >= self._max_steps)
-        with training_paused(), kept_random_state(self._estimator._strategy.device):
+        device = self._estimator._strategy.device
+        with held(path), training_paused(), kept_random_state(device):
             if self._memory.checkpoint == identity:
                 self._tell_that_known(path, is_last=is_last)
             else:
