@@ -27,6 +27,7 @@ from torchest.checkpoint import (
 )
 from torchest.distributed.choose import strategy_of_environment
 from torchest.evaluation import run_evaluation, write_evaluation
+from torchest.execution import Execution
 from torchest.export.exporting import check_modes, checkpoint_of, export
 from torchest.export.package import DEFAULT_FORMATS, checked_formats
 from torchest.feed import Feed, training_paused
@@ -503,7 +504,9 @@ class Estimator:
         """Evaluates a model that is being trained, with its own objects; the chief does it alone."""
         if not self._strategy.is_chief:
             return
-        model = RunningModel(self._model_fn, self._strategy.device, training=False)
+        model = RunningModel(
+            self._model_fn, self._strategy.device, training=False, execution=self._execution
+        )
         model.scope.objects.update(session.objects)
         with evaluating(model.scope.modules().values()):
             self._evaluate(model, None, session.global_step, input_fn, steps, hooks, name)
@@ -521,9 +524,17 @@ class Estimator:
             self._seed()
         return model, checkpoint
 
+    @property
+    def _execution(self) -> Execution:
+        return Execution(self._config.precision, self._config.compile)
+
     def _new_model(self, strategy: Strategy, *, training: bool) -> RunningModel:
         return RunningModel(
-            self._model_fn, strategy.device, training=training, warm_start=self._warm_start
+            self._model_fn,
+            strategy.device,
+            training=training,
+            warm_start=self._warm_start,
+            execution=self._execution,
         )
 
     def _tell_of_warm_start(self, checkpoint: Checkpoint | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,8 @@ def examples(batch: Any) -> Iterator[Any]:
             f"Predictions must all have one row per example; they have these numbers of rows: {listed}. "
             "predict(..., yield_single_examples=False) gives them as they are."
         )
-    for row in zip(*batch.values(), strict=True):
-        yield dict(zip(batch, row, strict=True))
+    rows = zip(*batch.values(), strict=True)
+    yield from map(dict, map(zip, itertools.repeat(tuple(batch)), rows))
 
 
 def _selected(predictions: Any, keys: Sequence[str] | str | None) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from torchest import files
 from torchest.distributed.cluster import Cluster
 from torchest.distributed.strategy import Strategy
+from torchest.execution import FLOAT32, PRECISIONS
 
 
 class _UseDefault:
@@ -56,6 +57,10 @@ class RunConfig:
         accumulate_steps: How many batches a step has: their gradients are added up, each divided by
             this number, before the optimizers take one step, which is one global step. The last step of
             an input may have fewer batches.
+        precision: Of matrix products and what else bears it: "float32", or "bf16" (`torch.autocast`).
+            Weights, tables, gradients of rows, losses and metrics are float32 in both.
+        compile: Whether modules made with `get_or_create` are compiled by `torch.compile`, which needs a
+            C++ compiler on a CPU. The first steps take long then.
 
     Raises:
         ValueError: An argument is out of its range, or both ways of saving are given.
@@ -85,6 +90,8 @@ class RunConfig:
     checkpoint_save_graph_def: bool = True
     clip_norm: float | None = None
     accumulate_steps: int = 1
+    precision: str = FLOAT32
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.model_dir is not None:
@@ -111,6 +118,8 @@ class RunConfig:
             and self.accumulate_steps >= 1,
             "a whole number of at least 1",
         )
+        self._check("precision", self.precision in PRECISIONS, " or ".join(map(repr, PRECISIONS)))
+        self._check("compile", isinstance(self.compile, bool), "True or False")
         for name in ("train_distribute", "eval_distribute"):
             self._check(
                 name,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from torchest.execution import Execution
 from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.keys import ModeKeys
 from torchest.object_state import ObjectState
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torchest.warm_start_settings import WarmStartSettings
 
 _log = logging.getLogger("torchest")
+_PLAIN = Execution()
 
 
 class ModelHooks(NamedTuple):
@@ -43,6 +45,7 @@ class RunningModel:
         device: Where the model runs.
         training: Whether the model is for training.
         warm_start: Where it takes its first weights from, if it is not restored.
+        execution: How it is computed.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class RunningModel:
         *,
         training: bool,
         warm_start: WarmStartSettings | None = None,
+        execution: Execution = _PLAIN,
     ) -> None:
         self.scope = Scope(device, training=training)
         self.state = ObjectState(self.scope)
@@ -59,6 +63,7 @@ class RunningModel:
         self._device = device
         self._training = training
         self._warm_start = warm_start
+        self._execution = execution
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
 
@@ -78,6 +83,8 @@ class RunningModel:
             with self.scope.creating():
                 spec = self._run(features, labels, mode, grad=self._training)
             _log.info("Done calling model_fn.")
+            modules = self.scope.modules()
+            self._execution.prepare(modules[name] for name in modules if name not in before)
             self.state.remember_options()
             if checkpoint is not None:
                 self.state.restore(checkpoint, training=self._training)
@@ -109,9 +116,14 @@ class RunningModel:
             return self._run(features, labels, mode, grad=False)
 
     def trace(self, features: Any) -> EstimatorSpec:
-        """Runs model_fn for predictions in a way that the tracers of torch can follow."""
-        return self._run(features, None, ModeKeys.PREDICT, grad=False)
+        """Runs model_fn for predictions, in float32, in a way that the tracers of torch can follow."""
+        with self.scope.active(), torch.set_grad_enabled(False):
+            return self._model_fn(features, None, ModeKeys.PREDICT)
 
     def _run(self, features: Any, labels: Any, mode: str, *, grad: bool) -> EstimatorSpec:
-        with self.scope.active(), torch.set_grad_enabled(grad):
+        with (
+            self.scope.active(),
+            torch.set_grad_enabled(grad),
+            self._execution.autocast(self._device),
+        ):
             return self._model_fn(features, labels, mode)
