@@ -9,10 +9,13 @@ from torchest.experimental.early_stopping import (
     stop_if_no_increase_hook,
 )
 from torchest.experimental.in_memory_evaluator import InMemoryEvaluatorHook
+from torchest.experimental.rnn import RNNClassifier, RNNEstimator
 from torchest.export.receivers import build_raw_supervised_input_receiver_fn
 
 __all__ = [
     "InMemoryEvaluatorHook",
+    "RNNClassifier",
+    "RNNEstimator",
     "build_raw_supervised_input_receiver_fn",
     "make_early_stopping_hook",
     "make_stop_at_checkpoint_step_hook",

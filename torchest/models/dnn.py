@@ -51,14 +51,14 @@ class DNNModel(nn.Module):
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        widths = _checked_widths(hidden_units)
+        widths = checked_widths(hidden_units, "hidden_units")
         _check_dropout(dropout)
         _check_activation(activation_fn)
         self.embeddings = DenseFeatures(feature_columns)
         inputs = [self.embeddings.width, *widths]
-        self.hidden = nn.ModuleList(map(_linear, inputs, widths))
+        self.hidden = nn.ModuleList(map(linear, inputs, widths))
         self.batch_norm = nn.ModuleList(_BatchNorm(width) for width in widths if batch_norm)
-        self.logits = _linear(inputs[-1], units)
+        self.logits = linear(inputs[-1], units)
         # a module may have parameters, which two models must not share
         self.activation_fn = copy.deepcopy(activation_fn)
         self._dropout = dropout or 0.0
@@ -106,19 +106,25 @@ class _BatchNorm(nn.Module):
         return (values - mean) * scale + self.bias
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts as TensorFlow's dense layers do."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
 
-def _checked_widths(hidden_units: Sequence[int]) -> list[int]:
-    is_list = isinstance(hidden_units, Iterable) and not isinstance(hidden_units, str)
-    widths = list(hidden_units) if is_list else []
+def checked_widths(given: Sequence[int], argument: str) -> list[int]:
+    """The widths of layers that the user gave as this argument.
+
+    Raises:
+        ValueError: They are no list of whole numbers above 0.
+    """
+    is_list = isinstance(given, Iterable) and not isinstance(given, str)
+    widths = list(given) if is_list else []
     if not widths or not all(map(_is_width, widths)):
         raise ValueError(
-            f"hidden_units={hidden_units!r} must be the widths of the hidden layers, each above 0, such as [128, 64]."
+            f"{argument}={given!r} must be the widths of the hidden layers, each above 0, such as [128, 64]."
         )
     return [int(width) for width in widths]
 

@@ -1,0 +1,161 @@
+"""Estimators of sequences, besides the numbers that they share with TensorFlow."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import torchest
+from torchest import columns, experimental
+from torchest.models.rnn import RNNModel
+
+WATCHED = columns.sequence_categorical_column_with_identity("watched", 9)
+COLUMNS = [columns.embedding_column(WATCHED, 4)]
+ROWS = [[3, 5, 1], [2], [], [8, 8]]
+
+
+def classifier(model_dir=None, **arguments):
+    given = {"units": [5], "cell_type": "gru", **arguments}
+    return experimental.RNNClassifier(COLUMNS, model_dir=model_dir, **given)
+
+
+def logits(model, rows):
+    return np.stack([row["logits"] for row in model.predict(lambda: [{"watched": rows}])])
+
+
+def test_padding_does_not_change_a_row(tmp_path):
+    model = classifier(tmp_path).train(lambda: [({"watched": ROWS}, [1, 0, 1, 0])])
+    together = logits(model, ROWS)
+    alone = np.concatenate([logits(model, [row]) for row in ROWS])
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+    longer = logits(model, [*ROWS, [1] * 40])[:4]
+    np.testing.assert_allclose(together, longer, rtol=1e-5, atol=1e-6)
+
+
+def test_a_row_without_steps_has_the_logits_of_a_state_of_zeros(tmp_path):
+    model = classifier(tmp_path).train(lambda: [({"watched": ROWS}, [1, 0, 1, 0])])
+    bias = model.get_variable_value("rnn.logits.bias")
+    np.testing.assert_allclose(logits(model, [[], []]), [bias, bias], rtol=1e-6)
+
+
+@pytest.mark.parametrize("cell_type", ["simple_rnn", "lstm", "gru"])
+def test_it_learns_what_only_the_order_tells(cell_type):
+    """Whether 1 comes before 2: the sum of embeddings would not know."""
+    random = np.random.default_rng(0)
+    rows = [list(random.permutation([1, 2, 3, 4, 5])) for _ in range(200)]
+    labels = np.array([row.index(1) < row.index(2) for row in rows], np.int64)
+    model = classifier(
+        cell_type=cell_type,
+        units=[16],
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.03),
+        config=torchest.RunConfig(tf_random_seed=1),
+    )
+    model.train(lambda: ({"watched": rows}, labels), steps=150)
+    assert model.evaluate(lambda: [({"watched": rows}, labels)])["accuracy"] > 0.95
+
+
+def test_a_layer_of_ones_own(tmp_path):
+    model = classifier(
+        tmp_path,
+        units=None,
+        cell_type="simple_rnn",
+        rnn_cell_fn=lambda inputs: nn.LSTM(inputs, 3, num_layers=2, batch_first=True),
+    ).train(lambda: [({"watched": ROWS}, [1, 0, 1, 0])])
+    assert "rnn.layers.0.weight_hh_l1" in model.get_variable_names()
+    assert logits(model, ROWS).shape == (4, 1)
+
+
+STEP_LABELS = [[1, 0, 1], [0], [], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [STEP_LABELS, np.array([[1, 0, 1], [0, 9, 9], [9, 9, 9], [1, 1, 9]])],
+    ids=["lists", "matrix"],
+)
+def test_labels_of_each_step_as_lists_or_as_a_matrix(labels, tmp_path):
+    config = torchest.RunConfig(tf_random_seed=2)
+    model = classifier(tmp_path, return_sequences=True, config=config)
+    found = model.evaluate(lambda: [({"watched": ROWS}, labels)])
+    rows = list(model.predict(lambda: [{"watched": ROWS}]))
+    assert [row["sequence_mask"].sum() for row in rows] == [3, 1, 0, 2]
+    right = [
+        row["class_ids"][: len(steps), 0] == steps
+        for row, steps in zip(rows, STEP_LABELS, strict=True)
+    ]
+    assert found["accuracy"] == pytest.approx(np.concatenate(right).mean(), abs=1e-6)
+
+
+def test_labels_that_are_words(tmp_path):
+    model = classifier(tmp_path, return_sequences=True, label_vocabulary=["no", "yes"])
+    labels = [["yes", "no", "no"], ["yes"], [], ["no", "no"]]
+    model.train(lambda: [({"watched": ROWS}, labels)])
+    row = next(model.predict(lambda: [{"watched": ROWS}]))
+    assert row["classes"].shape == (3, 1)
+
+
+def test_a_label_for_each_step_is_needed():
+    model = classifier(return_sequences=True)
+    message = "labels: row 3 of a batch has 1 of them, and 2 steps: with return_sequences every step needs one"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model.train(lambda: [({"watched": ROWS}, [[1, 0, 1], [0], [], [1]])])
+
+
+WRONG = {
+    "no units": (
+        {"units": None},
+        "units is None: give the width of each recurrent layer, or rnn_cell_fn.",
+    ),
+    "units that are none": (
+        {"units": [4, 0]},
+        "units=[4, 0] must be the widths of the hidden layers, each above 0, such as [128, 64].",
+    ),
+    "a misspelt cell type": (
+        {"cell_type": "lsmt"},
+        "cell_type='lsmt' is no type of cell. Did you mean 'lstm'?",
+    ),
+    "units and a layer": (
+        {"rnn_cell_fn": lambda inputs: nn.GRU(inputs, 2)},
+        "rnn_cell_fn makes the layer itself: leave units and cell_type out.",
+    ),
+    "weights that are a column": (
+        {"return_sequences": True, "weight_column": columns.numeric_column("w")},
+        "weight_column 'w' is a column: with return_sequences give the key of a feature with a weight for each",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        classifier(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (5, "rnn_cell_fn=5 must be a function of the number of inputs."),
+        (lambda inputs: nn.Linear(inputs, 2), "rnn_cell_fn made a Linear: it must make a recurrent"),
+    ],
+)  # fmt: skip
+def test_layers_that_are_none(make, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        RNNModel(COLUMNS, rnn_cell_fn=make)
+
+
+def test_columns_of_sequences_are_needed():
+    town = columns.categorical_column_with_identity("town", 3)
+    with pytest.raises(ValueError, match="'town_embedding' .* has no steps: give only"):
+        experimental.RNNClassifier([columns.embedding_column(town, 2)], units=[2])
+
+
+def test_one_head_for_each_step():
+    head = torchest.MultiHead(
+        [torchest.RegressionHead(name="a"), torchest.RegressionHead(name="b")]
+    )
+    with pytest.raises(ValueError, match="head is a MultiHead, which return_sequences cannot have"):
+        experimental.RNNEstimator(head, COLUMNS, units=[2], return_sequences=True)

@@ -1,0 +1,151 @@
+"""The recurrent model: columns of sequences, recurrent layers, logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.columns.layers import DenseFeatures, SequenceFeatures
+from torchest.errors import suggest
+from torchest.models.dnn import checked_widths, linear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from torchest.columns.base import FeatureColumn
+
+    MakeLayer = Callable[[int], nn.Module]
+
+_LAYERS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {
+    "simple_rnn": nn.RNN,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}
+
+
+class RNNModel(nn.Module):
+    """Sequences through recurrent layers to logits.
+
+    Input kernels start Glorot-uniform, recurrent ones orthogonal, biases at 0 but for those of the forget gates of
+    an LSTM, which start at 1. A simple cell and an LSTM have one bias, as in TensorFlow: torch's second,
+    `bias_hh_l0`, stays 0.
+
+    Args:
+        sequence_feature_columns: Columns of sequences.
+        context_feature_columns: Dense columns, whose values every step has besides its own.
+        units: The width of each recurrent layer.
+        cell_type: "simple_rnn" (tanh), "lstm" or "gru".
+        rnn_cell_fn: Instead of `units` and `cell_type`: makes a recurrent layer, such as
+            `lambda inputs: nn.LSTM(inputs, 8, batch_first=True)`. It must not look ahead.
+        outputs: The width of the output.
+        return_sequences: Whether there is an output for each step; if not, for the last step of a row.
+
+    Shape:
+        - output: logits [batch, outputs] or [batch, time, outputs], and a mask [batch, time] of the steps that
+          are there. Behind its last step a row repeats the logits of that step; a row without steps
+          has those of a state of zeros.
+
+    Raises:
+        ValueError: An argument is wrong.
+        TypeError: `rnn_cell_fn` is no function, or made something that is no module.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        sequence_feature_columns: Iterable[FeatureColumn],
+        context_feature_columns: Iterable[FeatureColumn] | None = None,
+        units: Sequence[int] | None = None,
+        cell_type: str = "simple_rnn",
+        rnn_cell_fn: MakeLayer | None = None,
+        outputs: int = 1,
+        return_sequences: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sequence = SequenceFeatures(sequence_feature_columns)
+        self.context = DenseFeatures(context_feature_columns) if context_feature_columns else None
+        width = self.sequence.width + (self.context.width if self.context else 0)
+        self.layers, width = _layers(width, units, cell_type, rnn_cell_fn)
+        self.logits = linear(width, outputs)
+        self._return_sequences = return_sequences
+
+    def forward(self, features: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Features by key to logits and mask."""
+        values, lengths = self.sequence(features)
+        steps = values.shape[1]
+        if self.context is not None:
+            context = self.context(features).unsqueeze(1).expand(-1, steps, -1)
+            values = torch.cat([values, context], 2)
+        values = self._through_layers(values.to(self.logits.weight.dtype))
+        last = (lengths - 1).clamp_min(0)
+        step = torch.arange(steps, device=lengths.device)
+        mask = step < lengths.unsqueeze(1)
+        at = torch.minimum(step, last.unsqueeze(1)) if self._return_sequences else last.unsqueeze(1)
+        values = values.gather(1, at.unsqueeze(2).expand(-1, -1, values.shape[2]))
+        values = values * (lengths > 0).to(values.dtype).reshape(-1, 1, 1)
+        logits: Tensor = self.logits(values if self._return_sequences else values.squeeze(1))
+        return logits, mask
+
+    def gradients(self) -> list[list[nn.Parameter]]:
+        """The parameters by what TensorFlow has one gradient for: the two biases of a GRU are one there."""
+        pairs = [
+            [layer.bias_ih_l0, layer.bias_hh_l0]
+            for layer in self.layers
+            if isinstance(layer, nn.GRU)
+        ]
+        paired = {id(parameter) for pair in pairs for parameter in pair}
+        return pairs + [[each] for each in self.parameters() if id(each) not in paired]
+
+    def _through_layers(self, values: Tensor) -> Tensor:
+        """[batch, time, width] to [batch, at least one step, units of the last layer]."""
+        if values.shape[1] == 0:  # no row has a step, and layers need one
+            values = values.new_zeros(len(values), 1, values.shape[2])
+        if len(values) == 0:  # layers need a row, too
+            return values.new_zeros(0, values.shape[1], self.logits.in_features)
+        for layer in self.layers:
+            values, _ = layer(values)
+        return values
+
+
+def _layers(
+    width: int, units: Sequence[int] | None, cell_type: str, make: MakeLayer | None
+) -> tuple[nn.ModuleList, int]:
+    """The recurrent layers, and the width of what they give."""
+    if make is not None:
+        if units is not None or cell_type != "simple_rnn":
+            raise ValueError("rnn_cell_fn makes the layer itself: leave units and cell_type out.")
+        if not callable(make):
+            raise TypeError(f"rnn_cell_fn={make!r} must be a function of the number of inputs.")
+        layer: Any = make(width)
+        if not isinstance(layer, nn.Module) or not hasattr(layer, "hidden_size"):
+            raise TypeError(
+                f"rnn_cell_fn made a {type(layer).__name__}: it must make a recurrent module with the attribute "
+                "hidden_size, such as torch.nn.LSTM(inputs, 8, batch_first=True)."
+            )
+        return nn.ModuleList([layer]), layer.hidden_size
+    if cell_type not in _LAYERS:
+        raise ValueError(
+            f"cell_type={cell_type!r} is no type of cell.{suggest(str(cell_type), _LAYERS)}"
+        )
+    if units is None:
+        raise ValueError("units is None: give the width of each recurrent layer, or rnn_cell_fn.")
+    widths = checked_widths(units, "units")
+    layers = [
+        _initialized(_LAYERS[cell_type](inputs, outputs, batch_first=True))
+        for inputs, outputs in zip([width, *widths], widths, strict=False)
+    ]
+    return nn.ModuleList(layers), widths[-1]
+
+
+def _initialized(layer: nn.RNN | nn.LSTM | nn.GRU) -> nn.Module:
+    nn.init.xavier_uniform_(layer.weight_ih_l0)
+    nn.init.orthogonal_(layer.weight_hh_l0)
+    nn.init.zeros_(layer.bias_ih_l0)
+    nn.init.zeros_(layer.bias_hh_l0)
+    if isinstance(layer, nn.LSTM):
+        with torch.no_grad():
+            layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = 1.0
+    if not isinstance(layer, nn.GRU):
+        layer.bias_hh_l0.requires_grad_(False)
+    return layer
