@@ -53,6 +53,7 @@ class Deviation:
 
 TAKES_MODE = Deviation("takes the mode, as the abstract Head of tf.estimator does", extra=("mode",))
 
+SIMPLE_CELLS = Deviation("says what the default is", defaults={"cell_type": "simple_rnn"})
 DEVIATIONS = {
     "tf.estimator.BinaryClassHead.update_metrics": TAKES_MODE,
     "tf.estimator.MultiClassHead.update_metrics": TAKES_MODE,
@@ -89,6 +90,8 @@ DEVIATIONS = {
         "called like the end of every other hook, with the session",
         defaults={"session": REQUIRED},
     ),
+    "tf.estimator.experimental.RNNClassifier": SIMPLE_CELLS,
+    "tf.estimator.experimental.RNNEstimator": SIMPLE_CELLS,
     "tf.estimator.WarmStartSettings": Deviation(
         "slots come along or start anew, whatever the form of vars_to_warm_start",
         extra=("copy_slots",),

@@ -149,7 +149,7 @@ def test_layers_that_are_none(make, message):
 
 def test_columns_of_sequences_are_needed():
     town = columns.categorical_column_with_identity("town", 3)
-    with pytest.raises(ValueError, match="'town_embedding' .* has no steps: give only"):
+    with pytest.raises(ValueError, match=r"'town_embedding' .* has no steps: give only"):
         experimental.RNNClassifier([columns.embedding_column(town, 2)], units=[2])
 
 

@@ -118,7 +118,8 @@ def _layers(
         if not callable(make):
             raise TypeError(f"rnn_cell_fn={make!r} must be a function of the number of inputs.")
         layer: Any = make(width)
-        if not isinstance(layer, nn.Module) or not hasattr(layer, "hidden_size"):
+        is_module = isinstance(layer, nn.Module)
+        if not is_module or not hasattr(layer, "hidden_size"):
             raise TypeError(
                 f"rnn_cell_fn made a {type(layer).__name__}: it must make a recurrent module with the attribute "
                 "hidden_size, such as torch.nn.LSTM(inputs, 8, batch_first=True)."
@@ -138,14 +139,16 @@ def _layers(
     return nn.ModuleList(layers), widths[-1]
 
 
-def _initialized(layer: nn.RNN | nn.LSTM | nn.GRU) -> nn.Module:
+def _initialized(layer: Any) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight_ih_l0)
     nn.init.orthogonal_(layer.weight_hh_l0)
     nn.init.zeros_(layer.bias_ih_l0)
     nn.init.zeros_(layer.bias_hh_l0)
-    if isinstance(layer, nn.LSTM):
+    kind = type(layer)
+    if kind is nn.LSTM:
         with torch.no_grad():
             layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = 1.0
-    if not isinstance(layer, nn.GRU):
+    if kind is not nn.GRU:
         layer.bias_hh_l0.requires_grad_(False)
-    return layer
+    made: nn.Module = layer
+    return made
