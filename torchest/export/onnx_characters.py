@@ -68,13 +68,14 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
     found = Words(nodes, nodes.op("Gather", nodes.constant(_ascii_table(), UINT64), slots))
     # also what is no character, of the hash 0
     is_ascii = nodes.op("Equal", nodes.cast((found >> 8).value, UINT32), hashes)
-    flags = nodes.op("ReduceMin", nodes.cast(nodes.flat(is_ascii), INT32), keepdims=0)
+    ascii_count = nodes.op("ReduceSum", nodes.cast(nodes.flat(is_ascii), INT32), keepdims=0)
+    is_plain = nodes.op("Equal", nodes.cast(ascii_count, INT64), nodes.op("Size", is_ascii))
 
     plain, other = nodes.branch(), nodes.branch()
     of_plain = _of_ascii(plain, (found.within(plain) & 0xFF).value, hashes)
     of_other = _of_all(other, characters, hashes, found.within(other), is_ascii)
     made = nodes.choose(
-        nodes.equal(flags, 1, INT32),
+        is_plain,
         (plain, [of_plain.data, of_plain.starts, of_plain.lengths]),
         (other, [of_other.data, of_other.starts, of_other.lengths]),
     )

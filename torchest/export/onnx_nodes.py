@@ -135,15 +135,31 @@ class Nodes:
             state: The values before.
             step: Makes new values with nodes of a part, of the number of steps before and the values.
         """
-        body = self.branch()
-        index = body.input(f"{body._prefix}index", INT64, ())
-        going = body.input(f"{body._prefix}going", BOOL, ())
+        body, index, going = self._body()
         before = [
             body.input(f"{body._prefix}{place}", UINT64, (None,)) for place in range(len(state))
         ]
         after = step(body, index, before)
         graph = _graph(body, [body.op("Identity", going), *after])
         return self.ops("Loop", times, None, *state, outputs=len(state), body=graph)
+
+    def stacked(self, times: Value, make: Callable[[Nodes, Value], Value]) -> Value:
+        """What is made in each of a number of steps, one above the other.
+
+        Args:
+            times: The number.
+            make: Makes a value, always of the same shape, with nodes of a part, of the number of steps before.
+        """
+        body, index, going = self._body()
+        made = make(body, index)
+        graph = _graph(body, [body.op("Identity", going), made])
+        return self.op("Loop", times, None, body=graph)
+
+    def _body(self) -> tuple[Nodes, Value, Value]:
+        """A part for a loop, with the number of its step, and whether it goes on."""
+        body = self.branch()
+        index = body.input(f"{body._prefix}index", INT64, ())
+        return body, index, body.input(f"{body._prefix}going", BOOL, ())
 
     # ---- what is used again and again
 
