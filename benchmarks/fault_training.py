@@ -8,6 +8,7 @@ says which rows its weights come from.
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def train_input_fn() -> inputs.Dataset:
 def train(model_dir: str, *, evaluate: bool = True) -> None:
     """Trains to the end; goes on where an earlier call was interrupted."""
     torch.set_num_threads(1)
+    logging.getLogger("torchest").setLevel(logging.ERROR)
     config = torchest.RunConfig(
         tf_random_seed=5,
         save_checkpoints_steps=3,

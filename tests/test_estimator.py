@@ -140,6 +140,9 @@ class TestTraining:
         with caplog.at_level(logging.INFO, "torchest"):
             assert estimator.train(toy_input_fn, max_steps=5) is estimator
         assert "Skipping training since max_steps has already saved." in caplog.text
+        assert f"No steps made: {tmp_path} is at step 5, max_steps=5." in caplog.text
+        assert estimator.steps_made == 0
+        assert estimator.train(toy_input_fn, steps=2).steps_made == 2
         assert "Calling model_fn." not in caplog.text
 
     def test_the_end_of_the_input_ends_training(self, tmp_path):

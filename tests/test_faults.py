@@ -1,4 +1,4 @@
-"""A short form of the campaign of faults, `python -m benchmarks.faults`: what is injured ends bit for bit as what is not."""
+"""A short form of `python -m benchmarks.faults`: what is injured ends bit for bit as what is not."""
 
 from __future__ import annotations
 

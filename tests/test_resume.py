@@ -218,6 +218,16 @@ def test_a_kill_between_the_last_checkpoint_and_the_return_repeats_nothing(
     assert list(train(tmp_path, steps=1).rows) == [STEPS]
 
 
+def test_a_kill_after_the_last_step_is_over_when_the_training_was_called_again(
+    tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("torchest.training_run.TrainingRun.end", lambda self: None)
+        first = train(tmp_path, max_steps=3)
+    assert train(tmp_path, max_steps=3).rows == {}
+    assert train(tmp_path, max_steps=4).rows[3] == first.rows[0]
+
+
 def test_an_interrupted_training_stays_one_when_its_mark_is_not_lost(tmp_path):
     train(tmp_path, interrupt_at=3)
     mark = json.loads((tmp_path / "unfinished").read_text())

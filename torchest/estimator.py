@@ -110,6 +110,7 @@ class Estimator:
         self._config = _with_model_dir(config, model_dir, own_strategy)
         self._params = _copied(params)
         self._user_model_fn = model_fn
+        self._steps_made = 0
         self._model_fn = ModelFn(model_fn, self._params, self._config)
         self._strategy = self._config.train_distribute or own_strategy
         self._eval_strategy = self._config.eval_distribute or own_strategy
@@ -155,6 +156,14 @@ class Estimator:
         saving_listeners: Sequence[CheckpointSaverListener] | None = None,
     ) -> Estimator:
         """Trains the model, from the newest checkpoint if there is one.
+
+        A training that was interrupted, by a kill, an exception or SIGTERM, is gone on with by the next call,
+        in this process or another: at its place in the input, with its random numbers, and with what hooks keep
+        (see `SessionRunHook`), as if nothing had happened. Give such a training `max_steps`, as `steps` counts
+        from the checkpoint. A `torchest.inputs.Dataset` knows its place, and so does a DataLoader that has
+        `state_dict` and `load_state_dict`; any other iterable begins anew, with a warning. After a training
+        that returned, the next one begins its input anew. On SIGTERM the step that runs is finished and saved,
+        and the process ends by the signal.
 
         This is the order of the calls; `hooks` stands for those given here and those of model_fn::
 
@@ -206,15 +215,17 @@ class Estimator:
         checkpoint = self._checkpoint_to_go_on_from()
         start = 0 if checkpoint is None else checkpoint.global_step
         last_step = max_steps if steps is None else start + steps
+        each = self._config.accumulate_steps
+        run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
+        self._steps_made = 0
         if last_step is not None and start >= last_step:
             _log.info("Skipping training since max_steps has already saved.")
             _log.info(
                 "No steps made: %s is at step %d, max_steps=%d.", self.model_dir, start, last_step
             )
+            run.end()
             return self
         self._tell_of_warm_start(checkpoint)
-        each = self._config.accumulate_steps
-        run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
         self._seed()
         with self._feed(input_fn, ModeKeys.TRAIN, self._strategy, run.read) as feed:
             model = self._new_model(self._strategy, training=True)
@@ -228,11 +239,12 @@ class Estimator:
             own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
             chief_hooks = own.training_chief if self._strategy.is_chief else ()
+            session = Session(model.scope, model.state, start)
             with self._strategy.alone(), feed.of_training():
                 run_training(
                     model,
                     feed,
-                    Session(model.scope, model.state, start),
+                    session,
                     self._strategy,
                     self._config,
                     [*hooks, *chief_hooks, *own.training],
@@ -240,6 +252,7 @@ class Estimator:
                     last_step,
                     run,
                 )
+        self._steps_made = session.global_step - start
         run.end()
         self._strategy.barrier()  # the last checkpoint is there for all
         return self
@@ -403,6 +416,11 @@ class Estimator:
     def eval_dir(self, name: str | None = None) -> str:
         """Where `evaluate(..., name=name)` writes its events."""
         return files.join(self.model_dir, "eval" if not name else f"eval_{name}")
+
+    @property
+    def steps_made(self) -> int:
+        """How many steps the last `train` of this object made; 0 if `max_steps` had been reached before."""
+        return self._steps_made
 
     def latest_checkpoint(self) -> str | None:
         """The path of the newest checkpoint, or None."""

@@ -65,8 +65,6 @@ class TrainingRun:
         self._start = 0 if checkpoint is None else checkpoint.global_step
         self._reading: Reading
         self._hooks: dict[str, Any] = {}
-        if self.goes_on:
-            _log.info("Going on with the training that was interrupted after step %d.", self._start)
 
     def read(self, source: Any) -> Reading:
         """Reads the input from where the run is.
@@ -77,6 +75,8 @@ class TrainingRun:
         Raises:
             ValueError: It is not the input that the run has read so far.
         """
+        if self.goes_on:
+            _log.info("Going on with the training that was interrupted after step %d.", self._start)
         position = None if self._saved is None else self._saved["input"]
         try:
             self._reading = reading_of(source, position)

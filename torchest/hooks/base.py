@@ -187,7 +187,12 @@ class SessionRunContext:
 
 
 class SessionRunHook:
-    """Base of all hooks; every method does nothing."""
+    """Base of all hooks; every method does nothing.
+
+    A hook, or a listener of checkpoints, that has `state_dict` and `load_state_dict` is in every checkpoint with what
+    the one returns (tensors, numbers, strings, lists and dicts), as of before `after_run` of the step. If training is
+    interrupted and goes on, the other gets it back before the loop begins.
+    """
 
     def begin(self) -> None:
         """The model has been made; nothing has run."""
