@@ -164,3 +164,23 @@ def test_sums_of_fixed_shape_repeat_the_whole_sum(ids, dimension):
     expected = torch.zeros(7, dimension, dtype=torch.float64).index_add(0, rows, values)
     assert found.rows.tolist() == sorted(ids)
     assert torch.equal(found.values, expected[found.rows])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dimension", [1, 3])
+def test_rows_are_written(dtype, dimension):
+    weight = table(5, dimension, dtype)
+    expected = weight.detach().clone()
+    expected[[4, 1]] = torch.full((2, dimension), -1.0, dtype=dtype)
+    with torch.no_grad():
+        row_gradients.write(weight, torch.tensor([4, 1]), torch.full_like(expected[:2], -1))
+    assert torch.equal(weight, expected)
+
+
+def test_writing_rows_tells_autograd():
+    weight = table()
+    loss = weight.square().sum()
+    with torch.no_grad():
+        row_gradients.write(weight, torch.tensor([0]), torch.zeros(1, 2))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

@@ -85,10 +85,11 @@ class TrainStep:
             for module in model.scope.modules().values()
             for parameter in module.parameters()
         ]
+        self._holders = row_gradients.Holders(self._parameters)
 
     def __call__(self, batches: Sequence[tuple[Any, Any]]) -> EstimatorSpec:
         """Trains on batches of (features, labels), at least one, whose losses count alike."""
-        row_gradients.clear(self._parameters)
+        self._holders.clear()
         self._noted = self._rates()
         spec = self._run(batches[0])
         optimizers = _optimizers(spec.train_op)

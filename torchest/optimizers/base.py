@@ -106,7 +106,7 @@ class RowOptimizer(torch.optim.Optimizer):
                 result = closure()
         for group in self.param_groups:
             dense: list[Tensor] = []
-            for holder in self._holders(group):
+            for holder in self._holders(group).now():
                 for whole, members in self._units(holder):
                     self._step_unit(whole, members, group, dense)
             self._step_dense(dense, group)
@@ -120,16 +120,15 @@ class RowOptimizer(torch.optim.Optimizer):
                     parameter.grad = None
                 elif parameter.grad is not None:
                     parameter.grad.detach_().zero_()
-            for holder in self._holders(group):
-                row_gradients.pending(holder).clear()
+            self._holders(group).clear()
 
-    def _holders(self, group: Options) -> list[Tensor]:
+    def _holders(self, group: Options) -> row_gradients.Holders:
         """What the row gradients of a group hang on."""
         parameters = group["params"]
         kept = self._kept_holders.get(id(parameters))
         if kept is None or not kept.are_of(parameters):
             kept = self._kept_holders[id(parameters)] = row_gradients.Holders(parameters)
-        return kept.now()
+        return kept
 
     def slots(self, parameter: Tensor, group: Options) -> Slots:
         """The slots of a parameter by name; those that are not there yet are made.
@@ -224,9 +223,9 @@ class RowOptimizer(torch.optim.Optimizer):
         slots_of_rows = {name: slot.index_select(0, rows) for name, slot in slots.items()}
         self._age(slots, options)
         self._update(weight, gradient.values, slots_of_rows, lr, options)
-        parameter.index_copy_(0, rows, weight)
+        row_gradients.write(parameter, rows, weight)
         for name, slot in slots_of_rows.items():
-            slots[name].index_copy_(0, rows, slot)
+            row_gradients.write(slots[name], rows, slot)
 
     def _require(self, holds: Callable[[Any], bool], name: str, value: Any, expected: str) -> None:
         try:
