@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ACCELERATORS ?= .venv-accelerators
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench demo test test-accelerators lint clean
+.PHONY: bench demo faults test test-accelerators lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -21,6 +21,10 @@ test-accelerators: $(ACCELERATORS)/.installed
 # With TF_PYTHON=<the Python of an environment with TensorFlow> also in comparison to TensorFlow.
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/encoding.py
+
+# Kills, full disks, damaged files: about ten minutes.
+faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
