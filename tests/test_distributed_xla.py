@@ -364,6 +364,13 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
         XLAStrategy()
 
 
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="in one process, and torchrun started 2"):
+        XLAStrategy()
+
+
 @needs_xla
 def test_only_a_strategy_that_is_made_imports_it():
     program = (

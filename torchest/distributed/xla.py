@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchest.distributed.cluster import Cluster
 from torchest.distributed.strategy import Strategy
 from torchest.metrics import Metric
 
@@ -39,11 +40,18 @@ class XLAStrategy(Strategy):
 
     Raises:
         ImportError: The package torch_xla is not installed.
+        ValueError: torchrun started several processes.
         RuntimeError: Something was trained on another device in this process before.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        processes = Cluster.of_environment().world_size
+        if processes > 1:
+            raise ValueError(
+                f"XLAStrategy trains in one process, and torchrun started {processes}, each of which would train the "
+                "whole model: start the program without torchrun, or leave train_distribute and eval_distribute out."
+            )
         if importlib.util.find_spec("torch_xla") is None:
             raise ImportError(
                 "XLAStrategy needs the package torch_xla, which is not installed: torch_xla 2.9 wants torch 2.9, so "
