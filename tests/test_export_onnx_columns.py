@@ -338,7 +338,5 @@ def test_text_that_model_fn_reads_itself_is_named():
 
 def test_a_function_of_numbers_that_cannot_be_traced_is_named():
     column = fc.numeric_column("x", normalizer_fn=lambda x: x / 2 if float(x.sum()) > 1 else x)
-    with pytest.raises(
-        ValueError, match="normalizer_fn of a column cannot be traced for an export, of one of 'x'"
-    ):
+    with pytest.raises(ValueError, match="normalizer_fn of 'x': The model cannot be traced"):
         InOnnx([column], {"x": np.array([1.0, 2.0])})

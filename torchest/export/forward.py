@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.features import Features
-from torchest.export.encoded import BATCH, Encoded, TensorSpec, encoded
+from torchest.export.encoded import Encoded, TensorSpec, encoded
 from torchest.export.raw_features import RawFeature
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
@@ -89,9 +89,10 @@ class Forward(nn.Module):
         counted = used or set(itertools.islice(example, 1))  # a model of no feature counts rows
         self.raw = {key: RawFeature.of(example, key) for key in example if key in counted}
         self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
-        self.outputs = [_output(name, value) for name, value in answers.items()]
         self._keys = tuple(example)
         self._example = self.encode(example)
+        self._answers = tuple(answers)
+        self.outputs = self._described(answers)
         parts = nn.ModuleList(model.scope.modules().values()).modules()
         self._tensors = nn.ModuleList(_Tensors(part) for part in parts)
 
@@ -121,11 +122,32 @@ class Forward(nn.Module):
         """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
         features = _TracedFeatures(self._keys, self._encodings(tensors))
         answers = self._select(self._model.trace(features))
-        return tuple(_tensor(answers[output.name]) for output in self.outputs)
+        return tuple(_tensor(answers[name]) for name in self._answers)
 
     def program(self) -> torch.export.ExportedProgram:
         """The module as a graph that takes any number of rows, also none."""
         return export_program(self, self._example, self.tensors)
+
+    def _described(self, answers: Mapping[str, Any]) -> list[Output]:
+        """What the module gives; a dimension that differs between batches of different sizes has a name."""
+        sizes = _sizes(self.tensors), _sizes(self.tensors, 2 + len(self.tensors))
+        with torch.no_grad():
+            one, other = (self(*_with_sizes(self._example, self.tensors, each)) for each in sizes)
+        names = {size: name for name, size in sizes[0].items()}
+        return [
+            Output(
+                name,
+                tensor.dtype,
+                tuple(
+                    size if size == second else names.get(size, f"{place} of {name}")
+                    for place, (size, second) in enumerate(
+                        zip(tensor.shape, again.shape, strict=True)
+                    )
+                ),
+                value.vocabulary if isinstance(value, IndexedStrings) else None,
+            )
+            for (name, value), tensor, again in zip(answers.items(), one, other, strict=True)
+        ]
 
     def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[FeatureColumn | str, Any]:
         remaining = iter(tensors)
@@ -144,15 +166,14 @@ def export_program(
         module: Takes the tensors.
         example: The tensors of some batch.
         tensors: What they are.
+
+    Raises:
+        ValueError: It cannot be traced.
     """
-    names = sorted({size for tensor in tensors for size in tensor.shape if isinstance(size, str)})
-    # sizes 0 and 1 would be taken for special cases, and equal ones for the same
-    sizes = {name: 2 + number for number, name in enumerate(names)}
-    dimensions = {name: torch.export.Dim(f"d{number}") for number, name in enumerate(names)}
-    resized = tuple(
-        _resized(given, [size if isinstance(size, int) else sizes[size] for size in tensor.shape])
-        for given, tensor in zip(example, tensors, strict=True)
-    )
+    dimensions = {
+        name: torch.export.Dim(name if name.isidentifier() else f"dimension_{number}")
+        for number, name in enumerate(_names(tensors))
+    }
     dynamic = tuple(
         {
             place: dimensions[size]
@@ -161,8 +182,35 @@ def export_program(
         }
         for tensor in tensors
     )
-    with torch.no_grad():
-        return torch.export.export(module, resized, dynamic_shapes=(dynamic,), strict=False)
+    resized = tuple(_with_sizes(example, tensors, _sizes(tensors)))
+    try:
+        with torch.no_grad():
+            return torch.export.export(module, resized, dynamic_shapes=(dynamic,), strict=False)
+    except Exception as error:
+        raise ValueError(
+            f"The model cannot be traced for an export ({str(error).strip().partition(chr(10))[0]}). What model_fn and "
+            "normalizer_fn compute may depend on values only through operations of torch, and on the number of rows "
+            "only through shapes: write x.shape[0] and not len(x), torch.where and not if."
+        ) from error
+
+
+def _names(tensors: list[TensorSpec]) -> list[str]:
+    return sorted({size for tensor in tensors for size in tensor.shape if isinstance(size, str)})
+
+
+def _sizes(tensors: list[TensorSpec], least: int = 2) -> dict[str, int]:
+    """A size for each named dimension: 0 and 1 would be taken for special cases, and equal ones for the same."""
+    return {name: least + number for number, name in enumerate(_names(tensors))}
+
+
+def _with_sizes(
+    example: list[Tensor], tensors: list[TensorSpec], sizes: dict[str, int]
+) -> list[Tensor]:
+    """Tensors whose named dimensions have the given sizes."""
+    return [
+        _resized(given, [size if isinstance(size, int) else sizes[size] for size in tensor.shape])
+        for given, tensor in zip(example, tensors, strict=True)
+    ]
 
 
 def _resized(given: Tensor, shape: list[int]) -> Tensor:
@@ -221,12 +269,6 @@ class _TracedFeatures(Features):
 
     def __getitem__(self, key: str) -> Any:
         return self._encodings[key] if key in self._encodings else super().__getitem__(key)
-
-
-def _output(name: str, value: Any) -> Output:
-    strings = value.vocabulary if isinstance(value, IndexedStrings) else None
-    tensor = _tensor(value)
-    return Output(name, tensor.dtype, (BATCH, *tensor.shape[1:]), strings)
 
 
 def _tensor(value: Any) -> Tensor:

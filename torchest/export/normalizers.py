@@ -54,13 +54,6 @@ class Normalizers(nn.Module):
         example = [torch.ones(2, spec.shape[1], dtype=spec.dtype) for spec in specs]  # type: ignore[arg-type]
         try:
             return export_program(self, example, specs)
-        except Exception as error:
+        except ValueError as error:
             names = ", ".join(repr(column.name) for column in self._columns)
-            raise ValueError(
-                f"The normalizer_fn of a column cannot be traced for an export, of one of {names}: it must consist of "
-                f"operations of torch, with nothing in Python that depends on values ({_first_line(error)})."
-            ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+            raise ValueError(f"normalizer_fn of {names}: {error}") from error

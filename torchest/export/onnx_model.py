@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from torchest.export.encoded import SequenceIds, SequenceNumbers
+from torchest.export.encoded import BATCH, SequenceIds, SequenceNumbers
 from torchest.export.onnx_columns import tensors
 from torchest.export.onnx_graph import ColumnGraph
 from torchest.export.onnx_nodes import INT64, IR_VERSION, OPSETS, STRING, Nodes, Value, dtype_of
@@ -106,7 +106,7 @@ def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -
     if output.strings is not None:
         dtype = STRING
         value = nodes.op("Gather", nodes.constant(output.strings, STRING), value)
-    if refused is not None:
+    if refused is not None and output.shape[:1] == (BATCH,):
         axes = nodes.constant(np.arange(1, len(output.shape)), INT64)
         wrong = nodes.op("Unsqueeze", refused, axes) if len(output.shape) > 1 else refused
         value = nodes.where(wrong, nodes.constant(_nothing(dtype), dtype), value)
