@@ -89,13 +89,10 @@ class RNNModel(nn.Module):
 
     def gradients(self) -> list[list[nn.Parameter]]:
         """The parameters by what TensorFlow has one gradient for: the two biases of a GRU are one there."""
-        pairs = [
-            [layer.bias_ih_l0, layer.bias_hh_l0]
-            for layer in self.layers
-            if isinstance(layer, nn.GRU)
-        ]
+        layers: Any = self.layers
+        pairs = [[each.bias_ih_l0, each.bias_hh_l0] for each in layers if type(each) is nn.GRU]
         paired = {id(parameter) for pair in pairs for parameter in pair}
-        return pairs + [[each] for each in self.parameters() if id(each) not in paired]
+        return [*pairs, *([each] for each in self.parameters() if id(each) not in paired)]
 
     def _through_layers(self, values: Tensor) -> Tensor:
         """[batch, time, width] to [batch, at least one step, units of the last layer]."""
