@@ -90,7 +90,9 @@ class RNNModel(nn.Module):
     def gradients(self) -> list[list[nn.Parameter]]:
         """The parameters by what TensorFlow has one gradient for: the two biases of a GRU are one there."""
         layers: Any = self.layers
-        pairs = [[each.bias_ih_l0, each.bias_hh_l0] for each in layers if type(each) is nn.GRU]
+        pairs: list[list[Any]] = [
+            [each.bias_ih_l0, each.bias_hh_l0] for each in layers if type(each) is nn.GRU
+        ]
         paired = {id(parameter) for pair in pairs for parameter in pair}
         return [*pairs, *([each] for each in self.parameters() if id(each) not in paired)]
 
