@@ -20,6 +20,7 @@ from torchest.checkpoints import (
 from torchest.errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
+    ExportError,
     NanLossDuringTrainingError,
 )
 from torchest.estimator import Estimator
@@ -83,6 +84,7 @@ __all__ = [
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",
+    "ExportError",
     "Exporter",
     "FeedFnHook",
     "FinalExporter",

@@ -73,7 +73,7 @@ class Input:
             ValueError: They have another shape.
         """
         array = arrays.to_host(value, self.name)
-        if arrays.is_textual(array) != self.is_text and arrays.length(array):
+        if arrays.is_textual(array) != self.is_text and _has_values(array):
             found = "text" if arrays.is_textual(array) else "numbers"
             raise TypeError(
                 f"Input {self.name!r} has {found}, and takes {_kind(self.spec)}: give {_kind(self.spec)}."
@@ -258,6 +258,17 @@ def dtype_of(text: str) -> Any:
 
 def _kind(spec: FeatureSpec) -> str:
     return "text" if spec.dtype in (str, bytes) else f"numbers of dtype {dtype_name(spec.dtype)}"
+
+
+def _has_values(array: Any) -> bool:
+    """Whether there is anything in an array, or in the lists that it holds."""
+    if not arrays.is_arrow(array):
+        return 0 not in array.shape
+    import pyarrow.types as pt
+
+    while pt.is_nested(array.type):
+        array = array.flatten()
+    return bool(array.null_count < len(array))
 
 
 def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
