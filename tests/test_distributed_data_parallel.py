@@ -50,7 +50,7 @@ def load(path):
         return dict(loaded)
 
 
-def torchrun(directory, size, *groups, restarts=0):
+def torchrun(directory, size, *groups, restarts=0, devices=""):
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}",
         f"--max-restarts={restarts}", program.__file__, str(directory), *groups,
@@ -60,7 +60,7 @@ def torchrun(directory, size, *groups, restarts=0):
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": root,
-        "CUDA_VISIBLE_DEVICES": "",
+        "CUDA_VISIBLE_DEVICES": devices,
     }
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, env=environment, check=False
