@@ -62,14 +62,10 @@ def rows(count: int, seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
     return features, labels
 
 
-def sharded(
-    data: Any, batch_size: int = BATCH, *, shuffle: bool = False
-) -> Callable[[Any], inputs.Dataset]:
+def sharded(data: Any, batch_size: int = BATCH) -> Callable[[Any], inputs.Dataset]:
     def input_fn(input_context):
         size = input_context.get_per_replica_batch_size(batch_size)
         dataset = inputs.Dataset.from_tensor_slices(data)
-        if shuffle:
-            dataset = dataset.shuffle(100, seed=3)
         pipelines, this_one = input_context.num_input_pipelines, input_context.input_pipeline_id
         return dataset.shard(pipelines, this_one).batch(size)
 
@@ -354,18 +350,24 @@ def termination(directory: Path) -> None:
 
 
 def interrupted(directory: Path, case: str, number: signal.Signals) -> None:
+    """Each process has rows of its own, in another number, as when it reads files of its own."""
+
     class Interrupt(torchest.SessionRunHook):
         def after_run(self, run_context, run_values):
             first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
             if RANK == 1 and first and run_context.session.global_step == 6:
                 os.kill(os.getpid(), number)
 
-    config = torchest.RunConfig(save_checkpoints_steps=5)
-    model = linear(str(directory / "model"), config)
-    kept = Keep()
-    shuffled = sharded(rows(STEPS * BATCH), shuffle=True)
-    model.train(shuffled, hooks=[kept, Interrupt()], max_steps=10)
-    keep(directory, case, kept.tensors, steps=len(kept.losses), step=kept.global_step)
+    def input_fn():
+        dataset = inputs.Dataset.from_tensor_slices(rows(20 + RANK, seed=RANK))
+        return dataset.repeat().shuffle(15).batch(4)
+
+    for hooks in ([Interrupt()], []):
+        name = case if hooks else f"{case}_left_alone"
+        config = torchest.RunConfig(save_checkpoints_steps=5, tf_random_seed=3)
+        kept = Keep()
+        linear(str(directory / name), config).train(input_fn, hooks=[kept, *hooks], max_steps=10)
+        keep(directory, name, kept.tensors, steps=len(kept.losses), step=kept.global_step)
 
 
 if __name__ == "__main__":

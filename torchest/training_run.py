@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
-from torchest.inputs.reading import Reading, reading_of
+from torchest.inputs.reading import Position, Reading, moved_on, reading_of
 from torchest.random_state import random_state, set_random_state_of_rank
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class TrainingRun:
         self._name = known if self.goes_on else uuid.uuid4().hex
         self._start = 0 if checkpoint is None else checkpoint.global_step
         self._reading: Reading
+        self._beginnings: list[Position] = []
         self._hooks: dict[str, Any] = {}
 
     def read(self, source: Any) -> Reading:
@@ -77,9 +78,8 @@ class TrainingRun:
         """
         if self.goes_on:
             _log.info("Going on with the training that was interrupted after step %d.", self._start)
-        position = None if self._saved is None else self._saved["input"]
         try:
-            self._reading = reading_of(source, position)
+            self._reading = reading_of(source, self._saved_position())
         except ValueError as error:
             raise ValueError(
                 f"Training was interrupted after step {self._start}, and cannot go on where it was, as the input is "
@@ -98,6 +98,7 @@ class TrainingRun:
         """
         self._hooks = _by_name(hooks)
         session.training_state = lambda: self._state(session)
+        self._beginnings = self._strategy.gather(self._reading.position(0))
         if is_saved and self._strategy.is_chief and not self.goes_on:
             files.make_directory(files.parent_and_name(self._path)[0])
             files.write_text(self._path, json.dumps({"run": self._name}) + "\n")
@@ -114,12 +115,23 @@ class TrainingRun:
         if self._strategy.is_chief and not _more_to_come.get():
             files.remove_file(self._path)
 
+    def _saved_position(self) -> Position | None:
+        """Where this process is to go on; where there are others than before, what the chief says."""
+        if self._saved is None:
+            return None
+        others: list[Position | None] = self._saved.get("input_of_others", [])
+        chiefs: Position = self._saved["input"]
+        if self._strategy.is_chief or len(others) + 1 != self._strategy.world_size:
+            return chiefs
+        return others[self._strategy.rank - 1] or chiefs
+
     def _state(self, session: Session) -> dict[str, Any]:
         batches = self._batches_per_step * (session.global_step - self._start)
         return {
             "run": self._name,
             "random": random_state(self._strategy.device),
             "input": self._reading.position(batches),
+            "input_of_others": [moved_on(each, batches) for each in self._beginnings[1:]],
             "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
         }
 

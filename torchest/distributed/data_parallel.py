@@ -85,6 +85,10 @@ class DataParallel(Strategy):
         """What the chief gave, in all processes."""
         return collectives.object_of(0, value)
 
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all processes, by rank."""
+        return collectives.objects_of_all(value)
+
     def any_of(self, flag: bool) -> bool:
         """Whether the flag of any process is set."""
         return collectives.summed_numbers([int(flag)]) != [0]

@@ -86,6 +86,10 @@ class Strategy:
         """What the chief gave, in all processes."""
         return value
 
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all processes, by rank."""
+        return [value]
+
     def any_of(self, flag: bool) -> bool:
         """Whether the flag of any process is set."""
         return flag

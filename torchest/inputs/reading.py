@@ -72,6 +72,16 @@ def reading_of(source: Any, position: Mapping[str, Any] | None) -> Reading:
     return kind(source, position)
 
 
+def moved_on(position: Position, count: int) -> Position | None:
+    """The position so many batches later, where a position is a number of batches; else None.
+
+    What other processes than the one that saves have read is known by numbers only.
+    """
+    if "batches" not in position:
+        return None
+    return {**position, "batches": position["batches"] + count}
+
+
 class _Dataset(Reading):
     """A `Dataset`: what it gives is a function of its seeds and of the number of the iteration."""
 
