@@ -97,6 +97,11 @@ class _Dataset(Reading):
             self._iteration, self._first = position["iteration"], position["batches"]
             stage = _replaced(stage, _seed_setter(iter(position["seeds"])))
             stage = _replaced(stage, _length_setter(iter(position["lengths"])))
+            if any(isinstance(each, Generated) for each in _chain(stage)):
+                _log.warning(
+                    "Training goes on within the elements of a generator (Dataset.from_generator): it is called anew, "
+                    "and its first elements are left out. That is right if it gives the same elements as before."
+                )
         self._stage = stage
         self._type = type(source).__name__
 
