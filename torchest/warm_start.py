@@ -81,7 +81,7 @@ def _targets(scope: Scope, known: Collection[str]) -> dict[str, Tensor]:
 
 def _opened(path: str) -> Checkpoint:
     try:
-        return Checkpoint(latest_checkpoint(path) or path)
+        return Checkpoint(latest_checkpoint(path) or path).check()
     except DamagedCheckpointError:
         raise
     except ValueError:

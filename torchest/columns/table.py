@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.ids import PaddedIds
-from torchest.errors import suggest
+from torchest.errors import DamagedCheckpointError, suggest
 from torchest.optimizers.row_gradients import look_up
 
 if TYPE_CHECKING:
@@ -200,7 +200,9 @@ def table_of(column: AnyEmbedding) -> Table:
 def _load(table: Table, path: str, name: str, subject: str) -> None:
     """Fills a table with a tensor of a checkpoint, or of the newest one in a directory."""
     try:
-        checkpoint = Checkpoint(latest_checkpoint(path) or path)
+        checkpoint = Checkpoint(latest_checkpoint(path) or path).check()
+    except DamagedCheckpointError:
+        raise
     except ValueError as error:
         raise ValueError(
             f"{subject}: ckpt_to_load_from={path!r} has no checkpoint: give a model_dir, or one of its "
