@@ -283,3 +283,15 @@ def test_input_that_all_read_whole_is_warned_of_once(strategy, caplog):
     strategy.check_input(lambda: whole, whole)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "Each of the 2 processes seems to read the whole input" in caplog.text
+
+
+def test_a_function_that_computes_gradients_by_itself_is_warned_of_once(
+    strategy, monkeypatch, caplog
+):
+    monkeypatch.setattr(data_parallel.collectives, "summed_numbers", lambda told: told)
+    monkeypatch.setattr(data_parallel.collectives, "summed", lambda tensor: tensor)
+    for _ in range(2):
+        assert not strategy.agree(({"x": torch.ones(2)}, None), wish=False)
+        strategy.begin_batch()
+        assert strategy.total(torch.tensor(3.0), "auto") == 3
+    assert caplog.text.count("did not call torchest.backward(loss)") == 1

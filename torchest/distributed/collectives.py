@@ -68,6 +68,8 @@ def joined(own: Tensor, lengths: Sequence[int]) -> list[Tensor]:
         lengths: That of each process.
     """
     longest = max(lengths)
+    if longest == 0:
+        return [own for _ in lengths]
     padded = own.new_zeros(longest)
     padded[: len(own)] = own
     found = [torch.empty_like(padded) for _ in lengths]

@@ -54,7 +54,8 @@ class DataParallel(Strategy):
         self._empty: EmptyBatch | None = None
         self._exchange: Exchange
         self._alone = 0
-        self._has_warned = False
+        self._has_warned_of_input = self._has_warned_of_backward = False
+        self._has_gradients = False
         self._on_its_own = Strategy()
         self._on_its_own.device = self.device
         _log.info(
@@ -108,8 +109,8 @@ class DataParallel(Strategy):
             input_fn: The user's.
             source: What it returned.
         """
-        if self.is_chief and not self._has_warned and seems_whole(input_fn, source):
-            self._has_warned = True
+        if self.is_chief and not self._has_warned_of_input and seems_whole(input_fn, source):
+            self._has_warned_of_input = True
             _log.warning(
                 "Each of the %d processes seems to read the whole input, so that a step has every row %d times. Let "
                 "the input_fn take input_context, and read its part by dataset.shard(input_context."
@@ -181,16 +182,24 @@ class DataParallel(Strategy):
     def begin_batch(self) -> None:
         """The forward pass of the next of the batches that were agreed on begins."""
         self._examples, self._examples_of_all = self._agreed.popleft()
+        self._has_gradients = False
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Computes the gradients of the loss of the batches of all processes, and that loss."""
+        self._has_gradients = True
         weighted = loss * self._weight(reduction)
         self._exchange.set_aside()
         weighted.backward()  # type: ignore[no-untyped-call]
         return self._exchange.add_up(weighted, self._share())
 
     def total(self, loss: Tensor, reduction: str) -> Tensor:
-        """The loss of the batches of all processes."""
+        """The loss of the batches of all processes, in a step that a function did."""
+        if not self._has_gradients and not self._has_warned_of_backward:
+            self._has_warned_of_backward = True
+            _log.warning(
+                "The function given as train_op did not call torchest.backward(loss): gradients that it computes "
+                "otherwise are those of one process, and the copies of the model drift apart."
+            )
         own = loss.detach() * self._weight(reduction)
         return collectives.summed(own if self._examples else torch.zeros_like(own))
 
