@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,15 @@ def test_early_stopping_ends_training_and_a_second_run_at_once(tmp_path):
     metrics = early_stopping.run(str(tmp_path), max_steps=2000)
     assert 100 < metrics["global_step"] < 2000
     assert early_stopping.run(str(tmp_path), max_steps=2000) is None  # nothing was left to do
+
+
+def test_the_best_model_is_kept_over_three_restarts(tmp_path):
+    out = run("best_exporter", "--model_dir", str(tmp_path), "--steps", "40").stdout
+    assert out.count("restart") == 3
+    found = re.findall(r"step +(\d+): loss ([\d.]+) *(exported)?", out)
+    best = float("inf")
+    for _, loss, exported in found:
+        assert bool(exported) == (float(loss) < best), out
+        best = min(best, float(loss))
+    assert len({step for step, _, _ in found}) == 8
+    assert f"loss {best:.4f}\n" in out[out.index("best:") :]
