@@ -107,3 +107,15 @@ def test_the_line_can_be_formatted(caplog):
 def test_a_period_is_needed():
     with pytest.raises(ValueError, match="give exactly one of the two"):
         LoggingTensorHook(["loss"])
+
+
+@pytest.mark.parametrize(
+    ("tensors", "every", "message"),
+    [
+        ("loss", 1, r"tensors='loss' must be a list of names, such as \['loss'\]"),
+        (["loss"], 0, "every_n_iter=0 must"),
+    ],
+)
+def test_wrong_arguments(tensors, every, message):
+    with pytest.raises((TypeError, ValueError), match=f"LoggingTensorHook: {message}"):
+        LoggingTensorHook(tensors, every_n_iter=every)

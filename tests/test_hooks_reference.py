@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+import torch
 from reference_hooks import (
     REFERENCE,
     Hook,
@@ -16,6 +17,7 @@ from reference_hooks import (
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import torchest
+from torchest import inputs
 
 CALLS = {entry["run"]: entry["calls"] for entry in REFERENCE["calls"]}
 
@@ -36,6 +38,20 @@ def evaluate(model, calls):
     model.evaluate(input_fn, steps=2, hooks=[Hook("A", calls), Hook("B", calls)])
 
 
+def predict(model, calls):
+    model.train(input_fn, steps=3)
+    list(model.predict(lambda: input_fn(2), hooks=[Hook("A", calls), Hook("B", calls)]))
+
+
+def own_saver(model, calls):
+    saver = torchest.CheckpointSaverHook(
+        model.model_dir, save_steps=3, listeners=[Listener("own", calls)]
+    )
+    hooks = [Hook("A", calls), saver, Hook("B", calls)]
+    listeners = [Listener("L", calls), Listener("M", calls)]
+    model.train(input_fn, hooks, steps=4, saving_listeners=listeners)
+
+
 RUNS = {
     "train(steps=3), saving every 2 steps": lambda m, calls: train(m, calls, steps=3),
     "train, an input of 2 batches": lambda m, calls: train(m, calls, rows=2),
@@ -45,6 +61,8 @@ RUNS = {
     "A fails in its second after_run": lambda m, calls: train(m, calls, hook={"fail": 2}),
     "train(steps=2) from step 3": from_step_3,
     "evaluate(steps=2) at step 3": evaluate,
+    "predict of 2 batches at step 3": predict,
+    "train(steps=4) with a CheckpointSaverHook of the user's between A and B": own_saver,
 }
 
 
@@ -131,3 +149,36 @@ def test_training_stops_at_tensorflows_steps(tmp_path, expected):
     assert run(tmp_path / "alone", 7) == expected["first"]
     run(tmp_path / "both", 4)
     assert run(tmp_path / "both", 7) == expected["second"]
+
+
+def test_listeners_that_would_never_be_called_are_an_error(tmp_path):
+    model = estimator(tmp_path, save_checkpoints_steps=None, save_checkpoints_secs=None)
+    with pytest.raises(ValueError, match=r"saving_listeners=.* would never be called"):
+        model.train(input_fn, steps=1, saving_listeners=[Listener("L", [])])
+
+
+def test_the_users_saver_saves_nothing_of_a_nan(tmp_path):
+    calls = []
+    model = estimator(tmp_path)
+    saver = torchest.CheckpointSaverHook(model.model_dir, save_steps=1)
+    labels = torch.tensor([10.0, 11.0, float("nan"), 13.0])
+
+    def nan_input_fn():
+        return inputs.Dataset.from_tensor_slices(({"x": labels}, labels)).batch(1)
+
+    with pytest.raises(torchest.NanLossDuringTrainingError):
+        model.train(nan_input_fn, [saver], saving_listeners=[Listener("L", calls)])
+    assert [call for call in calls if "after_save" in call] == [
+        f"L.after_save {step}" for step in (0, 1, 2)
+    ]
+
+
+def test_a_saver_may_be_used_again_with_other_listeners(tmp_path):
+    calls = []
+    model = estimator(tmp_path)
+    saver = torchest.CheckpointSaverHook(model.model_dir, save_steps=2)
+    model.train(input_fn, [saver], steps=2, saving_listeners=[Listener("L", calls)])
+    model.train(input_fn, [saver], steps=2, saving_listeners=[Listener("M", calls)])
+    assert [call for call in calls if "after_save" in call] == [
+        "L.after_save 0", "L.after_save 2", "M.after_save 2", "M.after_save 4"
+    ]  # fmt: skip

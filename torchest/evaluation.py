@@ -74,6 +74,7 @@ def run_evaluation(
     _log.info("Starting evaluation at %s", time.strftime("%Y-%m-%dT%H:%M:%S"))
     began = time.monotonic()
     all_hooks = [*hooks, ProgressBarHook("evaluating", steps)]
+    session.is_chief = strategy.is_chief
     batches = strategy.batches(feed.batches(steps), ModeKeys.EVAL)
     for _ in run_steps(batches, step, session, all_hooks, batches.stopped):
         pass

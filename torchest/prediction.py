@@ -51,6 +51,7 @@ def run_prediction(
         strategy.end_step()
         return to_numpy(_selected(spec.predictions, keys))
 
+    session.is_chief = strategy.is_chief
     batches = strategy.batches(feed.batches(), ModeKeys.PREDICT)
     return run_steps(batches, step, session, hooks, batches.stopped)
 

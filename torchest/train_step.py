@@ -91,6 +91,7 @@ class TrainStep:
         """Trains on batches of (features, labels), at least one, whose losses count alike."""
         self._holders.clear()
         self._noted = self._rates()
+        self._session.origin_of_nan = ""
         spec = self._run(batches[0])
         optimizers = _optimizers(spec.train_op)
         if optimizers is None:
@@ -114,7 +115,7 @@ class TrainStep:
         self._strategy.begin_batch()
         spec = self._model(*batch, ModeKeys.TRAIN)
         assert spec.loss is not None  # the spec checks it
-        self._session.origin_of_nan = self._origin_of_nan(spec.loss, batch)
+        self._session.origin_of_nan += self._origin_of_nan(spec.loss, batch)
         self._session.examples += _rows(batch[0])
         self._reduction = spec.loss_reduction
         return spec
@@ -145,6 +146,8 @@ class TrainStep:
     def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
         """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
         if loss.device.type != "cpu" or not loss.isnan() or rows_in(batch) == 0:
+            return ""
+        if self._session.origin_of_nan:  # of an earlier batch of the step
             return ""
         return first_non_finite(self._model, batch, ModeKeys.TRAIN)
 

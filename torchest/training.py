@@ -10,7 +10,7 @@ from torchest import files
 from torchest.accumulation import Groups
 from torchest.checkpoint import write_checkpoint
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
-from torchest.hooks.nan_loss import NanTensorHook, SaverOfNumbers
+from torchest.hooks.nan_loss import NanTensorHook
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
@@ -61,10 +61,10 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
     every_steps = config.log_step_count_steps
     session.is_chief, session.last_step = strategy.is_chief, last_step
     nan = _nan_hook(hooks, every_steps or 100)
+    session.is_sound = lambda: not nan.found()
     with contextlib.ExitStack() as opened:
         all_hooks: list[SessionRunHook] = [nan]
-        if strategy.is_chief:
-            all_hooks += _saving(config, nan, listeners)
+        all_hooks += _saving(config, hooks, listeners if strategy.is_chief else ())
         all_hooks += [hook for hook in hooks if hook is not nan]
         if strategy.is_chief:
             all_hooks += _telling(config, opened, last_step, session.global_step)
@@ -95,12 +95,24 @@ def _nan_hook(hooks: Sequence[SessionRunHook], every_steps: int) -> NanTensorHoo
 
 
 def _saving(
-    config: RunConfig, nan: NanTensorHook, listeners: Sequence[CheckpointSaverListener]
+    config: RunConfig,
+    hooks: Sequence[SessionRunHook],
+    listeners: Sequence[CheckpointSaverListener],
 ) -> list[SessionRunHook]:
-    if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
-        return []
+    """The hook that saves, unless the user has given one, or wants no checkpoints."""
     directory = config.model_dir
     assert directory is not None
+    given = [hook for hook in hooks if isinstance(hook, CheckpointSaverHook)]
+    if given:
+        given[0].listen(listeners)
+        return []
+    if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
+        if listeners:
+            raise ValueError(
+                f"saving_listeners={list(listeners)!r} would never be called, as the config switches checkpoints off: "
+                "give RunConfig(save_checkpoints_steps=...) or RunConfig(save_checkpoints_secs=...)."
+            )
+        return []
     files.remove_leftovers(directory)
 
     def save(session: Session) -> str:
@@ -113,9 +125,8 @@ def _saving(
         )
 
     return [
-        SaverOfNumbers(
-            nan,
-            checkpoint_dir=directory,
+        CheckpointSaverHook(
+            directory,
             save_secs=config.save_checkpoints_secs,
             save_steps=config.save_checkpoints_steps,
             saver=save,

@@ -11,6 +11,9 @@ step that it is told; `after_run` shows the step that a hook fetched, which is t
 step 4 to step 11: "hook", its "arguments", and "first" and "second", the global steps of what it wrote
 (for LoggingTensorHook the values of the fetched global step that it logged).
 
+TensorFlow promises nothing about whether a fetched global step is read before or after the step. Nearly always it is
+the one before; where a run of this script shows another one, run it again.
+
 "stops" are decisions of early stopping: "function" with "arguments" is asked after each evaluation whether
 training is to stop. "evaluations" are the global steps and values, and "stops" the answers.
 
@@ -36,6 +39,8 @@ ROWS = 100
 
 def model_fn(features: Any, labels: Any, mode: str) -> Any:
     weight = v1.get_variable("weight", initializer=1.0)
+    if mode == tf.estimator.ModeKeys.PREDICT:
+        return tf.estimator.EstimatorSpec(mode, predictions=weight * features["x"])
     loss = tf.reduce_sum(weight * labels)
     step = v1.train.get_or_create_global_step()
     train_op = v1.train.GradientDescentOptimizer(0.0).minimize(loss, global_step=step)
@@ -50,8 +55,10 @@ def input_fn(rows: int = ROWS) -> Any:
 
 
 def estimator(directory: str, **config: Any) -> Any:
+    # with several threads a fetched global step is often the one after the step
+    one_thread = v1.ConfigProto(inter_op_parallelism_threads=1, intra_op_parallelism_threads=1)
     return tf.estimator.Estimator(
-        model_fn, directory, tf.estimator.RunConfig(tf_random_seed=1, **config)
+        model_fn, directory, tf.estimator.RunConfig(session_config=one_thread, **config)
     )
 
 
@@ -167,6 +174,21 @@ def calls() -> list[dict[str, Any]]:
         model.evaluate(input_fn, steps=2, hooks=hooks(noted))
 
     run("evaluate(steps=2) at step 3", evaluate)
+
+    def predict(noted: list[str], model: Any) -> None:
+        model.train(input_fn, steps=3)
+        list(model.predict(lambda: input_fn(2), hooks=hooks(noted)))
+
+    run("predict of 2 batches at step 3", predict)
+
+    def own_saver(noted: list[str], model: Any) -> None:
+        saver = tf.estimator.CheckpointSaverHook(
+            model.model_dir, save_steps=3, listeners=[Listener("own", noted)]
+        )
+        a, b = hooks(noted)
+        model.train(input_fn, [a, saver, b], steps=4, saving_listeners=listeners(noted))
+
+    run("train(steps=4) with a CheckpointSaverHook of the user's between A and B", own_saver)
     return found
 
 

@@ -75,6 +75,7 @@ class Session:
         wanted: The names that hooks asked for before the step; what is costly is computed for these only.
         origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
         is_chief: Whether this process writes.
+        is_sound: Says whether the model is worth a checkpoint.
         last_step: The global step that ends the run; None if the input does.
         seconds_in_input: How long the run has waited for batches.
         examples: How many examples this process has trained on in the run.
@@ -87,6 +88,7 @@ class Session:
         self.training_state: Callable[[], Mapping[str, Any]] | None = None
         self.origin_of_nan = ""
         self.is_chief = True
+        self.is_sound: Callable[[], bool] = lambda: True
         self.last_step: int | None = None
         self.seconds_in_input = 0.0
         self.examples = 0

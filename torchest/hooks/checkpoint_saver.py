@@ -37,6 +37,9 @@ class CheckpointSaverListener:
 class CheckpointSaverHook(SessionRunHook):
     """Saves at the first step, every so many steps or seconds, and at the end.
 
+    Every training has such a hook, as its `RunConfig` says. One that is given in `hooks` takes its place, and
+    calls the `saving_listeners` of `train` after its own. Only the chief saves.
+
     Args:
         checkpoint_dir: Where to.
         save_secs: Seconds between two checkpoints.
@@ -66,11 +69,17 @@ class CheckpointSaverHook(SessionRunHook):
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._saver = saver or self._keep_five
         self._listeners = list(listeners or ())
+        self._of_run: Sequence[CheckpointSaverListener] = ()
         _log.info("Create CheckpointSaverHook.")
+
+    def listen(self, listeners: Sequence[CheckpointSaverListener]) -> None:
+        """Sets which listeners are called besides its own."""
+        self._of_run = listeners
 
     def begin(self) -> None:
         """Tells the listeners."""
-        for listener in self._listeners:
+        self._timer.reset()
+        for listener in self._all_listeners():
             listener.begin()
 
     def after_create_session(self, session: Session, coord: None) -> None:
@@ -87,23 +96,32 @@ class CheckpointSaverHook(SessionRunHook):
         """Saves the last step, unless that has just been done."""
         if self._timer.last_triggered_step() != session.global_step:
             self.save(session)
-        for listener in self._listeners:
+        for listener in self._all_listeners():
             listener.end(session, session.global_step)
 
     def save(self, session: Session) -> bool:
-        """Saves now; returns whether a listener wants training to end."""
+        """Saves now, if this is the chief and the model is sound.
+
+        Returns:
+            Whether a listener wants training to end.
+        """
+        if not (session.is_chief and session.is_sound()):
+            return False
         step = session.global_step
         self._timer.update_last_triggered_step(step)
         _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)
-        for listener in self._listeners:
+        for listener in self._all_listeners():
             listener.before_save(session, step)
         _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self._directory)
         self._saver(session)
         _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
-        wishes = [listener.after_save(session, step) for listener in self._listeners]
+        wishes = [listener.after_save(session, step) for listener in self._all_listeners()]
         if any(wishes):
             _log.info("A checkpoint listener asked for the end of training at step %d.", step)
         return any(wishes)
+
+    def _all_listeners(self) -> list[CheckpointSaverListener]:
+        return [*self._listeners, *self._of_run]
 
     def _keep_five(self, session: Session) -> str:
         return write_checkpoint(self._directory, session.global_step, session.contents, keep=5)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from torchest.errors import NanLossDuringTrainingError
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
-from torchest.hooks.checkpoint_saver import CheckpointSaverHook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,20 +98,3 @@ class NanTensorHook(SessionRunHook):
             )
         _log.warning("Model diverged with %s", told)
         return True
-
-
-class SaverOfNumbers(CheckpointSaverHook):
-    """Saves as its base does, but nothing that came of a NaN.
-
-    Args:
-        nan: Looks for NaN; it looks before every checkpoint.
-        **arguments: Those of `CheckpointSaverHook`.
-    """
-
-    def __init__(self, nan: NanTensorHook, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._nan = nan
-
-    def save(self, session: Session) -> bool:
-        """Saves, unless there was a NaN."""
-        return False if self._nan.found() else super().save(session)

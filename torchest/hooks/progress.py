@@ -34,7 +34,8 @@ class LoggingTensorHook(SessionRunHook):
         formatter: Makes the line from a dict of values; the default writes "name = value, ...".
 
     Raises:
-        ValueError: Both or neither of the periods are given, and not `at_end`.
+        ValueError: Both or neither of the periods are given, and not `at_end`; or `every_n_iter` is below 1.
+        TypeError: `tensors` is a single name.
     """
 
     def __init__(
@@ -45,6 +46,12 @@ class LoggingTensorHook(SessionRunHook):
         at_end: bool = False,
         formatter: Callable[[dict[str, Any]], str] | None = None,
     ) -> None:
+        if isinstance(tensors, str):
+            raise TypeError(
+                f"LoggingTensorHook: tensors={tensors!r} must be a list of names, such as [{tensors!r}]."
+            )
+        if every_n_iter is not None and every_n_iter < 1:
+            raise ValueError(f"LoggingTensorHook: every_n_iter={every_n_iter} must be at least 1.")
         if not (at_end and every_n_iter is None and every_n_secs is None):
             self._timer: SecondOrStepTimer | None = SecondOrStepTimer(every_n_secs, every_n_iter)
         else:
