@@ -195,6 +195,7 @@ class TestTheRole:
             ('{"task": {"type": "evaluator", "index": 0}}', EVALUATOR),
             (f'{{"cluster": {CLUSTER}, "task": {{"type": "evaluator"}}}}', EVALUATOR),
             (f'{{"cluster": {CLUSTER}, "task": {{"type": "chief", "index": 0}}}}', TRAINER),
+            ('{"cluster": {"master": ["a:1"]}, "task": {"type": "master", "index": 0}}', BOTH),
         ],
     )
     def test_is_what_tf_config_says(self, monkeypatch, text, expected):

@@ -36,13 +36,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger("torchest")
 _POLL_SECS = 1.0
 _TELL_SECS = 600.0
-_TRAINING_TASKS = ("chief", "master", "worker")
+_MASTER = "master"
+_TRAINING_TASKS = ("chief", _MASTER, "worker")
 
 EVALUATOR, TRAINER, BOTH = "evaluator", "trainer", "both"
 
 
 def role_of_environment() -> str:
-    """What this process does in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH without a TF_CONFIG.
+    """What this process does in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
+
+    BOTH without a TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without an evaluator.
 
     Raises:
         ValueError: TF_CONFIG is not what it should be, or names several processes that train, which torchrun
@@ -65,7 +68,7 @@ def role_of_environment() -> str:
             f"TF_CONFIG names {training} processes that train together, and this one was not started by torchrun: "
             "start them by torchrun, and leave only the chief and the evaluator in TF_CONFIG."
         )
-    return TRAINER if training else BOTH
+    return TRAINER if training and kind != _MASTER else BOTH
 
 
 def evaluate_beside_training(
