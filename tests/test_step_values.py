@@ -131,6 +131,28 @@ def test_hooks_fetch_the_gradient_norm_of_a_step_on_tables(tmp_path, optimizer):
     assert hook.results[0] == pytest.approx(math.hypot(bias, a, b), rel=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", [torchest.optimizers.SGD, torch.optim.SGD])
+def test_the_gradient_norm_is_how_far_plain_descent_moves(tmp_path, optimizer):
+    rows = {"a": ["x", "y", "x", "z"], "b": ["u", "u", "v", "u"], "n": [1.0, 2.0, -1.0, 0.5]}
+    words = columns.categorical_column_with_vocabulary_list
+    given = [
+        columns.embedding_column(words("a", ["x", "y", "z"]), 4),
+        columns.embedding_column(words("b", ["u", "v"]), 4),  # a table of the same width
+        columns.numeric_column("n"),
+    ]
+    hook = Fetch("gradient_norm")
+    model = torchest.DNNRegressor(
+        [3], given, tmp_path, optimizer=lambda p: optimizer(p, lr=1.0), config=QUIET
+    )
+    model.train(lambda: (rows, [1.0, 2.0, 3.0, 4.0]), hooks=[hook], steps=1)
+    before, after = (
+        torchest.checkpoint.Checkpoint(str(tmp_path / f"model.ckpt-{step}")).model()
+        for step in (0, 1)
+    )
+    moved = torch.cat([(before[name] - after[name]).flatten() for name in before])
+    assert hook.results[0] == pytest.approx(float(moved.norm()), rel=1e-5)
+
+
 def test_the_gradient_norm_is_computed_only_where_a_hook_asks_for_it(tmp_path, monkeypatch):
     computed = []
 

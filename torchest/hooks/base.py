@@ -157,7 +157,8 @@ class Session:
                 f"{GRADIENT_NORM!r} is computed only in training, in steps for which a hook's before_run returned "
                 f"SessionRunArgs({GRADIENT_NORM!r})."
             )
-        known = [MetricKeys.GLOBAL_STEP, GRADIENT_NORM, *values, *tensors]
+        known = [MetricKeys.GLOBAL_STEP, *values, *tensors]
+        known += [GRADIENT_NORM] if self._scope.optimizers() else []
         raise ValueError(f"A hook asks for {name!r}, which the step has not.{suggest(name, known)}")
 
 
