@@ -70,6 +70,9 @@ DEVIATIONS = {
         "several processes need to know whether a loss is a mean or a sum",
         extra=("loss_reduction",),
     ),
+    "tf.estimator.Estimator.export_saved_model": Deviation(
+        "the formats of the exported model are a choice", extra=("formats",)
+    ),
     "tf.estimator.NanTensorHook": Deviation(
         "the loss of a step has the name loss; how often it is read from the device is a choice",
         extra=("every_steps",),
