@@ -83,7 +83,7 @@ def linear(model_dir: str | None, config: Any = None) -> torchest.Estimator:
     return torchest.LinearClassifier(feature_columns(), model_dir, config=config)
 
 
-def dnn(model_dir: str | None, config: Any) -> torchest.Estimator:
+def dnn(model_dir: str | None, config: Any, dropout: float | None = None) -> torchest.Estimator:
     amount, word, user, crossed = feature_columns()
     dense = [
         amount,
@@ -91,7 +91,7 @@ def dnn(model_dir: str | None, config: Any) -> torchest.Estimator:
         columns.embedding_column(user, 4),
         columns.embedding_column(crossed, 4),
     ]
-    return torchest.DNNClassifier([8, 4], dense, model_dir, config=config)
+    return torchest.DNNClassifier([8, 4], dense, model_dir, dropout=dropout, config=config)
 
 
 def own_layers() -> tuple[Any, Any]:
@@ -350,7 +350,7 @@ def termination(directory: Path) -> None:
 
 
 def interrupted(directory: Path, case: str, number: signal.Signals) -> None:
-    """Each process has rows of its own, in another number, as when it reads files of its own."""
+    """Each process has rows of its own, in another number, as when it reads files of its own, and dropout."""
 
     class Interrupt(torchest.SessionRunHook):
         def after_run(self, run_context, run_values):
@@ -366,7 +366,8 @@ def interrupted(directory: Path, case: str, number: signal.Signals) -> None:
         name = case if hooks else f"{case}_left_alone"
         config = torchest.RunConfig(save_checkpoints_steps=5, tf_random_seed=3)
         kept = Keep()
-        linear(str(directory / name), config).train(input_fn, hooks=[kept, *hooks], max_steps=10)
+        model = dnn(str(directory / name), config, dropout=0.3)
+        model.train(input_fn, hooks=[kept, *hooks], max_steps=10)
         keep(directory, name, kept.tensors, steps=len(kept.losses), step=kept.global_step)
 
 

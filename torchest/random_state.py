@@ -6,6 +6,7 @@ import contextlib
 import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
         _set_xla_state(state["xla"])
 
 
-def set_random_state_of_rank(device: torch.device, state: Mapping[str, Tensor], rank: int) -> None:
-    """As `set_random_state` in the chief; other processes draw other numbers than it, the same ones each time."""
-    if rank == 0:
-        set_random_state(device, state)
-    else:
-        torch.manual_seed(zlib.crc32(state["cpu"].numpy().tobytes()) + rank)
+def seed_from(state: Mapping[str, Tensor]) -> int:
+    """A number that tells a state from others."""
+    return zlib.crc32(state["cpu"].numpy().tobytes())
+
+
+def seed_step(seed: int, rank: int, step: int) -> None:
+    """Lets a process draw random numbers that are a function of these, and that are like no others."""
+    mixed = np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)
+    torch.manual_seed(int(mixed[0]) >> 1)
 
 
 @contextlib.contextmanager

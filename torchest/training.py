@@ -12,6 +12,7 @@ from torchest.checkpoint import write_checkpoint
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.hooks.nan_loss import NanTensorHook
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
+from torchest.hooks.random_numbers import SeededSteps
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.keys import MetricKeys, ModeKeys
@@ -68,6 +69,8 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         all_hooks += [hook for hook in hooks if hook is not nan]
         if strategy.is_chief:
             all_hooks += _telling(config, opened, last_step, session.global_step)
+        else:
+            all_hooks.append(SeededSteps(lambda: run.seed_of_others, strategy.rank))
         if last_step is not None:
             all_hooks.append(StopAtStepHook(last_step=last_step))
         spec = None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.inputs.reading import Position, Reading, moved_on, reading_of
-from torchest.random_state import random_state, set_random_state_of_rank
+from torchest.random_state import random_state, seed_from, set_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +45,8 @@ class TrainingRun:
 
     Attributes:
         goes_on: Whether an interrupted run goes on; if not, one begins.
+        seed_of_others: What the random numbers of processes other than the chief depend on; known from
+            `begin` on.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class TrainingRun:
         self._reading: Reading
         self._beginnings: list[Position] = []
         self._hooks: dict[str, Any] = {}
+        self.seed_of_others = 0
 
     def read(self, source: Any) -> Reading:
         """Reads the input from where the run is.
@@ -99,6 +102,9 @@ class TrainingRun:
         self._hooks = _by_name(hooks)
         session.training_state = lambda: self._state(session)
         self._beginnings = self._strategy.gather(self._reading.position(0))
+        self.seed_of_others = self._strategy.broadcast(
+            seed_from(random_state(self._strategy.device))
+        )
         if is_saved and self._strategy.is_chief and not self.goes_on:
             files.make_directory(files.parent_and_name(self._path)[0])
             files.write_text(self._path, json.dumps({"run": self._name}) + "\n")
@@ -107,8 +113,9 @@ class TrainingRun:
         for name, hook in self._hooks.items():
             if name in self._saved["hooks"]:
                 hook.load_state_dict(self._saved["hooks"][name])
-        strategy = self._strategy
-        set_random_state_of_rank(strategy.device, self._saved["random"], strategy.rank)
+        self.seed_of_others = self._saved["seed_of_others"]
+        if self._strategy.is_chief:
+            set_random_state(self._strategy.device, self._saved["random"])
 
     def end(self) -> None:
         """The run has ended, and not by an exception."""
@@ -130,6 +137,7 @@ class TrainingRun:
         return {
             "run": self._name,
             "random": random_state(self._strategy.device),
+            "seed_of_others": self.seed_of_others,
             "input": self._reading.position(batches),
             "input_of_others": [moved_on(each, batches) for each in self._beginnings[1:]],
             "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
