@@ -11,6 +11,7 @@ Calling it runs the user's model_fn in PREDICT mode, and so does tracing it.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torchest.columns.features import Features
 from torchest.export.encoded import Encoded, TensorSpec, encoded
 from torchest.export.raw_features import RawFeature
+from torchest.export.recurrent import WholeLayers
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
 
@@ -95,6 +97,7 @@ class Forward(nn.Module):
         self.outputs = self._described(answers)
         parts = nn.ModuleList(model.scope.modules().values()).modules()
         self._tensors = nn.ModuleList(_Tensors(part) for part in parts)
+        self._whole_layers = WholeLayers([part._parameters for part in self._tensors])
 
     @property
     def tensors(self) -> list[TensorSpec]:
@@ -121,7 +124,8 @@ class Forward(nn.Module):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
         features = _TracedFeatures(self._keys, self._encodings(tensors))
-        answers = self._select(self._model.trace(features))
+        with self._whole_layers if torch.compiler.is_exporting() else contextlib.nullcontext():
+            answers = self._select(self._model.trace(features))
         return tuple(_tensor(answers[name]) for name in self._answers)
 
     def program(self) -> torch.export.ExportedProgram:

@@ -20,7 +20,19 @@ import onnx_ir as ir
 from torchest.export.encoded import BATCH, SequenceIds, SequenceNumbers
 from torchest.export.onnx_columns import tensors
 from torchest.export.onnx_graph import ColumnGraph
-from torchest.export.onnx_nodes import INT64, IR_VERSION, OPSETS, STRING, Nodes, Value, dtype_of
+from torchest.export.onnx_nodes import (
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT32,
+    INT64,
+    IR_VERSION,
+    OPSETS,
+    STRING,
+    Nodes,
+    Value,
+    dtype_of,
+)
 from torchest.export.onnx_sequences import sequence_tensors
 from torchest.export.onnx_traced import inlined, of_program
 from torchest.version import __version__
@@ -109,7 +121,7 @@ def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -
     if refused is not None and output.shape[:1] == (BATCH,):
         axes = nodes.constant(np.arange(1, len(output.shape)), INT64)
         wrong = nodes.op("Unsqueeze", refused, axes) if len(output.shape) > 1 else refused
-        value = nodes.where(wrong, nodes.constant(_nothing(dtype), dtype), value)
+        value = _nothing_where(nodes, wrong, value, dtype)
     answer = nodes.op("Identity", value)
     answer.name = output.name
     answer.type = ir.TensorType(dtype)
@@ -117,9 +129,15 @@ def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -
     return answer
 
 
-def _nothing(dtype: ir.DataType) -> object:
+def _nothing_where(nodes: Nodes, wrong: Value, value: Value, dtype: ir.DataType) -> Value:
+    """NaN, −1, "" or False where a row is refused. Where knows few dtypes: others are widened for it."""
+    if dtype == BOOL:
+        return nodes.op("And", value, nodes.negation(wrong))
     if dtype == STRING:
-        return ""
-    if dtype.is_floating_point():
-        return np.nan
-    return -1 if dtype.is_signed() else 0
+        return nodes.where(wrong, nodes.constant("", STRING), value)
+    wide = DOUBLE if dtype.is_floating_point() else INT64
+    nothing = np.nan if dtype.is_floating_point() else -1 if dtype.is_signed() else 0
+    if dtype in (FLOAT, DOUBLE, INT32, INT64):
+        return nodes.where(wrong, nodes.constant(nothing, dtype), value)
+    found = nodes.where(wrong, nodes.constant(nothing, wide), nodes.cast(value, wide))
+    return nodes.cast(found, dtype)

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import torch
 
 from torchest.export.onnx_nodes import OPSETS, Value
+from torchest.export.onnx_recurrent import recurrent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,13 @@ class Traced:
 def of_program(program: torch.export.ExportedProgram) -> ir.Model:
     """The ONNX model that torch makes of a program."""
     with _quiet():
-        made = torch.onnx.export(program, dynamo=True, opset_version=OPSETS[""], verbose=False)
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSETS[""],
+            verbose=False,
+            custom_translation_table={torch.ops.torchest.recurrent.default: recurrent},
+        )
     assert made is not None
     model: ir.Model = made.model
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torchest.columns.layers import DenseFeatures, SequenceFeatures
@@ -98,10 +99,16 @@ class RNNModel(nn.Module):
 
     def _through_layers(self, values: Tensor) -> Tensor:
         """[batch, time, width] to [batch, at least one step, units of the last layer]."""
+        if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+            # Nothing can depend on sizes then: a step and a row more do not change the others.
+            return self._layered(F.pad(values, (0, 0, 0, 1, 0, 1)))[: values.shape[0]]
         if values.shape[1] == 0:  # no row has a step, and layers need one
             values = values.new_zeros(len(values), 1, values.shape[2])
         if len(values) == 0:  # layers need a row, too
             return values.new_zeros(0, values.shape[1], self.logits.in_features)
+        return self._layered(values)
+
+    def _layered(self, values: Tensor) -> Tensor:
         for layer in self.layers:
             values, _ = layer(values)
         return values

@@ -1,0 +1,114 @@
+"""Recurrent layers of exported models go through sequences of any length, also of none."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import test_export_onnx_columns as of_columns
+import torch
+from torch import nn
+
+import torchest
+from torchest import columns as fc
+from torchest.export.forward import Forward
+from torchest.export.onnx_model import onnx_model
+from torchest.models.rnn import RNNModel
+
+FEATURES = {"seen": [[1, 2, 3], [], [4], [5, 6]], "x": np.array([1.0, 2.0, 3.0, 4.0], np.float32)}
+BATCHES = {
+    "all": [0, 1, 2, 3], "one": [0], "an empty row": [1], "empty rows": [1, 1], "no rows": [],
+    "empty at both ends": [1, 0, 1, 3, 1], "longer than the example": [3, 2, 0, 0, 0, 0, 1],
+}  # fmt: skip
+
+
+def take(rows: list[int]) -> dict[str, Any]:
+    lists = [FEATURES["seen"][row] for row in rows]
+    return {
+        "seen": lists if rows else np.zeros((0, 0), np.int64),
+        "x": FEATURES["x"][rows],
+    }
+
+
+class OwnNet(nn.Module):
+    """Layers of torch as users have them: several, in both directions, with last states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, num_layers=2, bidirectional=True, batch_first=True)
+        self.gru = nn.GRU(6, 2, bias=False)
+        self.rnn = nn.RNN(4, 3, nonlinearity="relu", batch_first=True)
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        steps = torch.nn.functional.pad(steps, (0, 0, 1, 0))  # layers of torch need a step
+        values, (hidden, cells) = self.lstm(steps)
+        others, _ = self.gru(values.transpose(0, 1))
+        _, last = self.rnn(steps)
+        return torch.cat(
+            [values.sum(1), hidden.sum(0), cells.sum(0), others.sum(0), last.sum(0)], 1
+        )
+
+
+def model_fn(features, labels, mode):
+    seen = fc.embedding_column(fc.sequence_categorical_column_with_identity("seen", 9), 4)
+    context = fc.numeric_column("x")
+
+    def model(cell: str, whole: bool) -> RNNModel:
+        return RNNModel([seen], [context], [5, 3], cell, outputs=2, return_sequences=whole)
+
+    answers = {}
+    for cell, whole in (("simple_rnn", True), ("lstm", False), ("gru", True)):
+        made = torchest.get_or_create(cell, lambda cell=cell, whole=whole: model(cell, whole))
+        answers[cell], mask = made(features)
+        answers["mask"] = mask
+    layer = torchest.get_or_create("steps", lambda: fc.SequenceFeatures([seen]))
+    net = torchest.get_or_create("net", OwnNet)
+    answers["own"] = net(layer(features)[0]) * (features["x"].unsqueeze(1) > 0)
+    return torchest.EstimatorSpec(mode, predictions=answers)
+
+
+class Exported(NamedTuple):
+    estimator: torchest.Estimator
+    forward: Forward
+    kinds: list[str]
+    session: Any
+    program: Any
+
+
+@pytest.fixture(scope="module")
+def exported():
+    torch.manual_seed(0)
+    estimator = torchest.Estimator(model_fn)
+    forward = of_columns.forward_of(estimator, take([0, 3]))
+    model = onnx_model(forward)
+    kinds = [node.op_type for node in model.graph]
+    return Exported(
+        estimator, forward, kinds, of_columns.session(model), forward.program().module()
+    )
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_answers_are_those_of_python(exported, name):
+    estimator, forward, _, session, program = exported
+    features = take(BATCHES[name])
+    in_python = forward.encode(features)
+    expected = dict(zip([each.name for each in forward.outputs], forward(*in_python), strict=True))
+    given = of_columns.feed({**features, "seen": list(features["seen"])}, forward.raw)
+    found = session.run(list(expected), given)
+    for value, traced, (key, wanted) in zip(
+        found, program(*in_python), expected.items(), strict=True
+    ):
+        np.testing.assert_allclose(value, wanted.detach(), rtol=1e-5, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(traced.detach(), wanted.detach(), rtol=1e-5, atol=1e-6)
+    if name == "all":
+        (predicted,) = estimator.predict(lambda: [features], yield_single_examples=False)
+        for value, wanted in zip(found, predicted.values(), strict=True):
+            np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_are_loops_in_the_graph(exported):
+    # two layers of each recurrent model, one or two of the net of its own
+    assert {kind: exported.kinds.count(kind) for kind in ("LSTM", "GRU", "RNN")} == {
+        "LSTM": 4, "GRU": 3, "RNN": 3
+    }  # fmt: skip

@@ -1,0 +1,100 @@
+"""Recurrent layers as the operators that ONNX has for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onnxscript import opset18
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+op: Any = opset18  # its types know no values that are put together
+
+_INT32 = 6
+
+# The order in which ONNX has the gates of torch.
+_GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn_tanh": (0,), "rnn_relu": (0,)}
+
+
+def recurrent(  # noqa: PLR0913 - the arguments of the operator
+    cell: str,
+    values: Any,
+    states: Sequence[Any],
+    weights: Sequence[Any],
+    biases: bool,
+    layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Any, Any, Any]:
+    """The nodes of `torchest.export.recurrent.recurrent`.
+
+    onnxruntime ends the process where there is no row or no step. So layers get one more of each: a row that is
+    cut off again, and a step that is behind the end of all sequences.
+    """
+    directions = 2 if bidirectional else 1
+    each = 4 if biases else 2
+    output = op.Transpose(values, perm=[1, 0, 2]) if batch_first else values  # [time, batch, width]
+    steps, rows = op.Shape(output, start=0, end=1), op.Shape(output, start=1, end=2)
+    lengths = op.Expand(op.Cast(steps, to=_INT32), op.Add(rows, _ints(1)))
+    output = op.Pad(output, _ints(0, 0, 0, 1, 1, 0))
+    states = [op.Pad(state, _ints(0, 0, 0, 0, 1, 0)) for state in states]
+    last: list[list[Any]] = [[], []]
+    for layer in range(layers):
+        first = layer * directions
+        places = _ints(first), _ints(first + directions), _ints(0)
+        start = [op.Slice(state, *places) for state in states]
+        of_layer = weights[first * each : (first + directions) * each]
+        inputs, hidden, *bias = (
+            op.Concat(
+                *(op.Unsqueeze(_reordered(part, cell), _ints(0)) for part in of_layer[kind::each]),
+                axis=0,
+            )
+            for kind in range(each)
+        )
+        both = op.Concat(*bias, axis=1) if biases else None
+        form = {
+            "hidden_size": int(of_layer[1].shape[1]),
+            "direction": "bidirectional" if bidirectional else "forward",
+        }
+        made = _layer(cell, [output, inputs, hidden, both, lengths, *start], form)
+        for kept, state in zip(last, made[1:], strict=False):
+            kept.append(op.Slice(state, _ints(0), rows, _ints(1)))
+        # [time, directions, batch, units] to [time, batch, directions · units]
+        output = op.Transpose(made[0], perm=[0, 2, 1, 3])
+        output = op.Reshape(output, _ints(0, 0, -1))
+    output = op.Slice(output, _ints(0, 0), op.Concat(steps, rows, axis=0), _ints(0, 1))
+    output = op.Transpose(output, perm=[1, 0, 2]) if batch_first else output
+    state = op.Concat(*last[0], axis=0)
+    return output, state, op.Concat(*last[1], axis=0) if last[1] else state
+
+
+def _layer(cell: str, given: list[Any], form: dict[str, Any]) -> Sequence[Any]:
+    """One layer: the outputs of all steps, and the last states."""
+    made: Any
+    if cell == "lstm":
+        made = op.LSTM(*given, **form)
+    elif cell == "gru":
+        made = op.GRU(*given, linear_before_reset=1, **form)
+    else:
+        directions = 2 if form["direction"] == "bidirectional" else 1
+        activation = "Tanh" if cell == "rnn_tanh" else "Relu"
+        made = op.RNN(*given, activations=[activation] * directions, **form)
+    layers: Sequence[Any] = made
+    return layers
+
+
+def _reordered(weight: Any, cell: str) -> Any:
+    """The rows of a weight or bias in the order of ONNX's gates."""
+    gates = _GATES[cell]
+    if len(gates) == 1:
+        return weight
+    units = int(weight.shape[0]) // len(gates)
+    parts = [
+        op.Slice(weight, _ints(gate * units), _ints((gate + 1) * units), _ints(0)) for gate in gates
+    ]
+    return op.Concat(*parts, axis=0)
+
+
+def _ints(*numbers: int) -> Any:
+    return op.Constant(value_ints=list(numbers))
