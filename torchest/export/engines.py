@@ -18,6 +18,7 @@ from torchest.export.column_json import Assets, column_of
 from torchest.export.encoded import encoded
 from torchest.export.inputs import dtype_of, feed
 from torchest.export.raw_features import RawFeature
+from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
 from torchest.indexed_strings import IndexedStrings
 
@@ -136,6 +137,7 @@ class ProgramEngine(_Encoding):
 
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         super().__init__(directory, manifest)
+        register_operators()
         self._module = torch.export.load(os.path.join(directory, FILES[PROGRAM])).module()
 
     def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:

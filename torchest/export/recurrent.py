@@ -62,6 +62,11 @@ def _(  # noqa: PLR0913
     return output, torch.empty_like(states[0]), torch.empty_like(states[-1])
 
 
+def register_operators() -> None:
+    """Makes the operator known to torch, without which a program that has it cannot be read."""
+    assert hasattr(torch.ops.torchest, "recurrent")
+
+
 class WholeLayers(TorchFunctionMode):
     """Within it, recurrent layers are single operators.
 
