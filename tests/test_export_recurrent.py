@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,9 +12,11 @@ from torch import nn
 
 import torchest
 from torchest import columns as fc
-from torchest.export.forward import Forward
 from torchest.export.onnx_model import onnx_model
 from torchest.models.rnn import RNNModel
+
+if TYPE_CHECKING:
+    from torchest.export.forward import Forward
 
 FEATURES = {"seen": [[1, 2, 3], [], [4], [5, 6]], "x": np.array([1.0, 2.0, 3.0, 4.0], np.float32)}
 BATCHES = {
