@@ -167,7 +167,8 @@ def start_from(case, variables, model_dir, scratch_dir):
         if name in model:
             assert model[name].shape == value.shape, name
             model[name] = torch.tensor(value)
-    contents = Contents(model=model, optimizer=start.optimizer(), state=start.state)
+    state = {key: value for key, value in start.state.items() if key != "training"}
+    contents = Contents(model=model, optimizer=start.optimizer(), state=state)
     write_checkpoint(model_dir, 0, lambda: contents, keep=None)
 
 

@@ -35,7 +35,8 @@ def of_weights(case, model_dir, scratch):
     model = start.model()
     assert ours.keys() == model.keys()
     model = {name: torch.tensor(value) for name, value in ours.items()}
-    contents = Contents(model=model, optimizer=start.optimizer(), state=start.state)
+    state = {key: value for key, value in start.state.items() if key != "training"}
+    contents = Contents(model=model, optimizer=start.optimizer(), state=state)
     write_checkpoint(model_dir, 1, lambda: contents, keep=None)
     return estimator(case, model_dir)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torchest import files
 from torchest.accumulation import Groups
 from torchest.checkpoint import write_checkpoint
+from torchest.errors import NanLossDuringTrainingError
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.hooks.nan_loss import NanTensorHook
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
@@ -80,8 +81,12 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         saves = any(isinstance(hook, CheckpointSaverHook) for hook in all_hooks)
         run.begin(session, [*hooks, *listeners], is_saved=saves)
         termination = opened.enter_context(Termination(session.request_stop))
-        for spec in run_steps(batches, step, session, all_hooks, batches.stopped):  # noqa: B007
-            pass
+        try:
+            for spec in run_steps(batches, step, session, all_hooks, batches.stopped):  # noqa: B007
+                pass
+        except NanLossDuringTrainingError:
+            run.end()  # at the same place in the same input it would happen again
+            raise
     if strategy.any_of(termination.requested):  # what ends one process ends all
         _log.warning("SIGTERM: training has ended after step %d.", session.global_step)
         termination.end_process()

@@ -2,7 +2,8 @@
 
 A run that was interrupted, by a kill, an exception or SIGTERM, is gone on with by the next call: from the newest
 checkpoint, at its place in the input, with its random numbers, and with what hooks kept. After a run that returned the
-next call begins anew: from the newest checkpoint too, but with its input from the beginning, as in tf.estimator.
+next call begins anew: from the newest checkpoint too, but with its input from the beginning, as in tf.estimator. So it
+does after a loss of NaN, which the same input would lead to again.
 
 The file `unfinished` in the model_dir tells the two apart. It names the run, and so do the checkpoints that it
 writes; it is there before the first of them, and is removed as the last thing before `train` returns. So there is no
