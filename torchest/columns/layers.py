@@ -210,6 +210,10 @@ class DenseFeatures(Parts):
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, width]."""
+        return torch.cat(self.blocks(features), 1)
+
+    def blocks(self, features: Mapping[str, Any]) -> list[Tensor]:
+        """The output in pieces, [batch, n] each, as they are had: what reads it need not wait for one copy more."""
         batch = Features.of(features)
         together = self._together(batch)
         rest = [column for place, column in enumerate(self._columns) if place not in together]
@@ -225,7 +229,7 @@ class DenseFeatures(Parts):
                 blocks[-1] = _Block(block.source, last.start, block.end)
             else:
                 blocks.append(block)
-        return torch.cat([block.values() for block in blocks], 1)
+        return [block.values() for block in blocks]
 
     def _together(self, batch: Features) -> dict[int, _Block]:
         """Where the values of the columns are that could be had together, by the column's place."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
 
+_MOST_BLOCKS = 3
+
 
 class DNNModel(nn.Module):
     """Dense columns through hidden layers to logits.
@@ -65,9 +67,9 @@ class DNNModel(nn.Module):
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
-        values: Tensor = self.embeddings(features).to(self.logits.weight.dtype)
+        values = self._first(features)
         for number, layer in enumerate(self.hidden):
-            values = layer(values)
+            values = layer(values) if number else values
             if self.activation_fn is not None:
                 values = self.activation_fn(values)
             values = F.dropout(values, self._dropout, self.training)
@@ -75,6 +77,29 @@ class DNNModel(nn.Module):
                 values = self.batch_norm[number](values)
         logits: Tensor = self.logits(values)
         return logits
+
+    def _first(self, features: Mapping[str, Any]) -> Tensor:
+        """The first hidden layer, without activation.
+
+        Where the columns come in two pieces or so, as embeddings of one width and numbers do, the layer is a sum of
+        products, which saves a copy of all of them forwards and another one backwards.
+        """
+        layer, dtype = self.hidden[0], self.logits.weight.dtype
+        if _has_hooks(layer) or _has_hooks(self.embeddings) or type(layer) is not nn.Linear:
+            outputs: Tensor = layer(self.embeddings(features).to(dtype))
+            return outputs
+        blocks = [block.to(dtype) for block in self.embeddings.blocks(features)]
+        if len(blocks) > _MOST_BLOCKS:
+            return F.linear(torch.cat(blocks, 1), layer.weight, layer.bias)
+        weights = torch.split(layer.weight, [block.shape[1] for block in blocks], 1)
+        outputs = F.linear(blocks[0], weights[0], layer.bias)
+        for block, weight in zip(blocks[1:], weights[1:], strict=True):
+            outputs = torch.addmm(outputs, block, weight.t())
+        return outputs
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 class _BatchNorm(nn.Module):

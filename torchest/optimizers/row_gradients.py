@@ -241,7 +241,9 @@ def _own(tensor: Tensor) -> list[RowGradient]:
 
 def _raise(shared: SharedStorage) -> None:
     """Moves the row gradients of members to the tensor that they share."""
-    if not any(map(_own, shared.members)):
+    if shared.pending_of_members is None:
+        shared.pending_of_members = [_own(member) for member in shared.members]
+    if not any(shared.pending_of_members):
         return
     for member, start in zip(shared.members, shared.starts, strict=True):
         parts = _own(member)

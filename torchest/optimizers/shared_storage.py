@@ -35,6 +35,7 @@ class SharedStorage:
         tensor: [rows of all, width]. Row gradients of look-ups in it hang on it.
         members: The parameters.
         starts: The row of the tensor at which each of them begins.
+        pending_of_members: What row gradients keep of them, once they were asked for it.
         made: How many storages there have been in this process.
     """
 
@@ -51,6 +52,7 @@ class SharedStorage:
         self.tensor = tensor.requires_grad_(first.requires_grad)
         self.members = tuple(members)
         self.starts = tuple(itertools.accumulate(lengths[:-1], initial=0))
+        self.pending_of_members: list[list[Any]] | None = None
         self._addresses = tuple(map(Tensor.data_ptr, members))
         for shared in (self.tensor, *members):
             setattr(shared, _LINK, _Link(self))
