@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from torchest.execution import Execution
+from torchest.freed_memory import keep_freed_memory
 from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.keys import ModeKeys
 from torchest.object_state import ObjectState
@@ -57,6 +58,8 @@ class RunningModel:
         warm_start: WarmStartSettings | None = None,
         execution: Execution = _PLAIN,
     ) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
         self.scope = Scope(device, training=training)
         self.state = ObjectState(self.scope)
         self._model_fn = model_fn
