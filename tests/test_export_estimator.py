@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import uuid
 import warnings
 
 import numpy as np
@@ -177,6 +178,19 @@ def test_the_checkpoint_is_not_removed_while_it_is_exported(tmp_path, model, mon
     )  # fmt: skip
     model.export_saved_model(tmp_path, parsing(X), formats="torchscript")
     assert held == [model.latest_checkpoint()]
+
+
+def test_an_export_on_an_object_store(model):
+    base = f"memory://{uuid.uuid4().hex}/exports"
+    paths = [
+        model.export_saved_model(
+            base, parsing(X), formats="torchscript", assets_extra={"a/b.py": __file__}
+        )
+        for _ in range(2)
+    ]
+    assert exports_in(base) == paths
+    found = torchest.export.load(paths[0]).signatures["predict"](x=[1.5, 3.5])
+    assert found["class_ids"].tolist() == [[1], [0]]
 
 
 # ---- raw features

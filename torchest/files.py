@@ -142,7 +142,7 @@ def new_directory(path: str) -> Iterator[Path]:
     if is_remote(path):
         with tempfile.TemporaryDirectory() as local:
             yield Path(local)
-            _upload(local, path)
+            upload(local, path)
         return
     temporary = _temporary_name(path)
     os.mkdir(temporary)
@@ -169,8 +169,10 @@ def on_disk(path: str) -> Iterator[str]:
         return
     system, inner = _system(path)
     with tempfile.TemporaryDirectory() as local:
-        for entry in system.ls(inner, detail=False):
-            system.get_file(entry, os.path.join(local, entry.rpartition("/")[2]))
+        for entry in system.find(inner):
+            target = os.path.join(local, *entry.split(f"{inner.strip('/')}/", 1)[1].split("/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            system.get_file(entry, target)
         yield local
 
 
@@ -282,11 +284,15 @@ def _system(path: str) -> tuple[Any, str]:
     return system, inner
 
 
-def _upload(local: str, path: str) -> None:
+def upload(local: str, path: str) -> None:
+    """Writes the files of a directory on the disk to a URL: those in folders first, then the others by name."""
     system, inner = _system(path)
     try:
-        for name in sorted(os.listdir(local)):
-            system.put_file(os.path.join(local, name), f"{inner}/{name}")
+        for folder, _, names in os.walk(local, topdown=False):
+            within = os.path.relpath(folder, local).replace(os.sep, "/")
+            for name in sorted(names):
+                target = name if within == "." else f"{within}/{name}"
+                system.put_file(os.path.join(folder, name), f"{inner}/{target}")
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to see
             system.rm(inner, recursive=True)

@@ -1,17 +1,24 @@
-"""The directory of an export: `<base>/<unix seconds>`, which appears in one rename when all of it is on the disk."""
+"""The directory of an export: `<base>/<unix seconds>`, which appears in one rename when all of it is on the disk.
+
+On an object store, which has no rename, `signatures.json` is written last, and makes the export.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchest import files
 from torchest.errors import suggest
+from torchest.golden import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,14 +49,25 @@ def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
     Args:
         base: Where exports lie; made if it is not there.
     """
-    parent = Path(base)
+    place = files.normal(base)
+    if files.is_remote(place):
+        with tempfile.TemporaryDirectory() as local:
+            made = NewDirectory(Path(local))
+            yield made
+            taken = set(files.names_in(place))
+            numbers = itertools.count(int(time.time()))
+            name = next(str(number) for number in numbers if str(number) not in taken)
+            made.final = files.join(place, name)
+            files.upload(local, made.final)
+        return
+    parent = Path(place)
     parent.mkdir(parents=True, exist_ok=True)
     made = NewDirectory(parent / f"{TEMPORARY}export-{uuid.uuid4().hex[:12]}")
     made.path.mkdir()
     try:
         yield made
-        for directory, _, files in os.walk(made.path):
-            for name in files:
+        for directory, _, names in os.walk(made.path):
+            for name in names:
                 _sync(os.path.join(directory, name))
             _sync(directory)
         made.final = str(_renamed(made.path, parent))
@@ -61,23 +79,13 @@ def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
 
 def exports_in(base: str | os.PathLike[str]) -> list[str]:
     """The paths of the exports under a directory, oldest first; what torchest did not write is left out."""
-    parent = Path(base)
-    if not parent.is_dir():
-        return []
+    place = files.normal(base)
     found = [
-        entry
-        for entry in parent.iterdir()
-        if entry.name.isdigit() and (entry / "signatures.json").is_file()
+        name
+        for name in files.names_in(place)
+        if name.isdigit() and MANIFEST in files.names_in(files.join(place, name))
     ]
-    return [str(entry) for entry in sorted(found, key=lambda entry: int(entry.name))]
-
-
-def remove_export(path: str) -> None:
-    """Removes an export; nobody sees it half removed under its name."""
-    target = Path(path)
-    doomed = target.with_name(f"{TEMPORARY}{target.name}-{uuid.uuid4().hex[:12]}")
-    target.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    return [files.join(place, name) for name in sorted(found, key=int)]
 
 
 def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, directory: Path) -> None:

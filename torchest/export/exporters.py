@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.errors import suggest
-from torchest.export.directory import exports_in, remove_export
+from torchest.export.directory import exports_in
 from torchest.export.exporter import Exporter
 from torchest.keys import MetricKeys
 
@@ -84,7 +84,7 @@ class _ExportingExporter(Exporter):
         older = [each for each in exports_in(export_path) if each != path]
         for each in [] if self._keep is None else older[: len(older) + 1 - self._keep]:
             _log.info("Removing an older export: %s", each)
-            remove_export(each)
+            files.remove_directory(each)
         return path
 
 

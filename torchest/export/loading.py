@@ -12,6 +12,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from torchest import files
 from torchest.errors import suggest
 from torchest.export.engines import ENGINES, FILES, ONNX
 from torchest.export.inputs import Input, conform_all
@@ -30,7 +31,7 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
     """Loads an exported model.
 
     Args:
-        directory: What `Estimator.export_saved_model` returned.
+        directory: What `Estimator.export_saved_model` returned; a path, or a URL that fsspec understands.
         engine: Which file is to answer: "onnx" (by onnxruntime), "torchscript" or "pt2" (by torch). None:
             the first of them that is there and can be run.
 
@@ -38,7 +39,7 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
         ValueError: It is no exported model, or does not have that file.
         ModuleNotFoundError: onnxruntime is asked for and is not installed.
     """
-    return ExportedModel(os.fspath(directory), engine)
+    return ExportedModel(files.normal(directory), engine)
 
 
 class ExportedModel:
@@ -54,14 +55,15 @@ class ExportedModel:
 
     def __init__(self, directory: str, engine: str | None) -> None:
         self.directory = directory
-        self.description = _read_manifest(directory)
-        if "signatures" not in self.description:
-            raise ValueError(
-                f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."
-            )
-        self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
-        self.engine = _checked_engine(directory, engine)
-        running = ENGINES[self.engine](directory, self.description)
+        with files.on_disk(directory) as local:
+            self.description = _read_manifest(local, directory)
+            if "signatures" not in self.description:
+                raise ValueError(
+                    f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."
+                )
+            self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
+            self.engine = _checked_engine(local, engine)
+            running = ENGINES[self.engine](local, self.description)
         self.signatures = {
             name: Signature(name, described, self, running)
             for name, described in self.description["signatures"].items()
@@ -143,9 +145,9 @@ class Signature:
         return {each.name: by_key[each.key] for each in self._features}
 
 
-def _read_manifest(directory: str) -> dict[str, Any]:
+def _read_manifest(local: str, directory: str) -> dict[str, Any]:
     try:
-        with open(os.path.join(directory, MANIFEST), encoding="utf-8") as file:
+        with open(os.path.join(local, MANIFEST), encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
