@@ -9,16 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+FIRST, OWN_MODEL, SERVING = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PROGRAMS = {"own model": OWN_MODEL, "the first and serving": FIRST + SERVING}
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_of_the_readme_runs(program, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
     assert list((tmp_path / "models").glob("*/checkpoint"))
-
-
-def test_there_are_programs():
-    assert len(PROGRAMS) == 2
