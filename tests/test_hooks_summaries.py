@@ -92,6 +92,14 @@ def test_summaries_in_an_evaluation(tmp_path):
     assert [value for _, value in scalars(tmp_path / "events", "mean")] == [10.0]
 
 
+def test_a_hook_may_be_used_again_for_another_model(tmp_path):
+    hook = torchest.SummarySaverHook(2, output_dir=tmp_path / "events", summary_op={"l": "loss"})
+    estimator(tmp_path / "a").train(input_fn, [hook], steps=9)
+    estimator(tmp_path / "b").train(input_fn, [hook], steps=3)
+    steps = [step for step, _ in scalars(tmp_path / "events", "l")]
+    assert steps == [1, 3, 5, 7, 9, 1, 3]
+
+
 def test_what_was_measured_is_written_also_after_an_error(tmp_path):
     class Fail(torchest.SessionRunHook):
         def after_run(self, run_context, run_values):

@@ -153,6 +153,11 @@ class SummarySaverHook(_WritingHook):
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._names = dict(summary_op or {"loss": "loss"})
 
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Starts counting anew."""
+        super().after_create_session(session, coord)
+        self._timer.reset()
+
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
         """Asks for the values only where they are due."""
         is_due = self._timer.should_trigger_for_step(run_context.session.global_step + 1)
