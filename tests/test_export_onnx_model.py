@@ -189,3 +189,32 @@ def test_the_file_needs_only_what_is_built_into_onnxruntime(tmp_path):
     assert not kinds & {"StringNormalizer", "StringToHashBucketFast"}
     assert "ai.onnx 18" in {each.key: each.value for each in model.metadata_props}["operators"]
     assert {each.name for each in model.graph.input} == set(features)
+
+
+def test_tensors_that_do_not_fit_into_a_file_lie_beside_it_and_move_with_the_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("torchest.export.onnx_model._LARGEST_FILE", 1000)
+    features = rows(20)
+    estimator = deep(columns(tmp_path))
+    estimator.train(lambda: (features, labels(features)), steps=1)
+    first = tmp_path / "first"
+    first.mkdir()
+    exported(estimator, features, first / "model.onnx")
+    assert (first / "model.onnx.data").stat().st_size > 1000
+    moved = first.rename(tmp_path / "moved")
+    (found,) = process.run(moved / "model.onnx", [features])
+    (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
+    assert_same(found, expected)
+
+
+def test_a_feature_that_is_called_as_an_answer_is_named():
+    estimator = torchest.LinearClassifier([fc.numeric_column("logits")])
+    features = {"logits": np.array([1.0, 2.0], np.float32)}
+    estimator.train(lambda: (features, [0, 1]), steps=1)
+    next(estimator.predict(lambda: [features]))
+    forward = Forward(estimator._warm_model._kept[0], features)
+    with pytest.raises(
+        ValueError, match="The feature 'logits' is called as one of the model's answers"
+    ):
+        onnx_model(forward)
