@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,12 @@ class ProgramEngine(_Encoding):
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         super().__init__(directory, manifest)
         register_operators()
-        self._module = torch.export.load(os.path.join(directory, FILES[PROGRAM])).module()
+        with (
+            warnings.catch_warnings()
+        ):  # torch 2.9 maps the file, and warns that it must not be written
+            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+            program = torch.export.load(os.path.join(directory, FILES[PROGRAM]))
+        self._module = program.module()
 
     def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
         """Encoded tensors to outputs, in order."""

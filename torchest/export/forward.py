@@ -12,6 +12,8 @@ Calling it runs the user's model_fn in PREDICT mode, and so does tracing it.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torchest.columns.base import FeatureColumn
     from torchest.running_model import RunningModel
@@ -188,14 +190,33 @@ def export_program(
     )
     resized = tuple(_with_sizes(example, tensors, _sizes(tensors)))
     try:
-        with torch.no_grad():
-            return torch.export.export(module, resized, dynamic_shapes=(dynamic,), strict=False)
+        with torch.no_grad(), _named_arguments(module, len(resized)):
+            return torch.export.export(module, resized, dynamic_shapes=dynamic, strict=False)
     except Exception as error:
         raise ValueError(
             f"The model cannot be traced for an export ({str(error).strip().partition(chr(10))[0]}). What model_fn and "
             "normalizer_fn compute may depend on values only through operations of torch, and on the number of rows "
             "only through shapes: write x.shape[0] and not len(x), torch.where and not if."
         ) from error
+
+
+@contextlib.contextmanager
+def _named_arguments(module: nn.Module, count: int) -> Iterator[None]:
+    """Gives the arguments `*tensors` of a module names, which torch 2.9 needs to write checks of their shapes."""
+    forward = module.forward
+
+    @functools.wraps(forward)
+    def named(*tensors: Tensor) -> Any:
+        return forward(*tensors)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(f"tensors_{number}", kind) for number in range(count)]
+    named.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    module.forward = named
+    try:
+        yield
+    finally:
+        del module.forward
 
 
 def _names(tensors: list[TensorSpec]) -> list[str]:
