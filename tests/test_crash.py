@@ -63,15 +63,14 @@ def train_and_die(model_dir, at_operation):
     count = itertools.count()
 
     def watch(event, arguments):
-        if (
-            event in _FILE_OPERATIONS
-            and model_dir in str(arguments)
-            and next(count) == at_operation
-        ):
+        only_reads = event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if event not in _FILE_OPERATIONS or only_reads or model_dir not in str(arguments):
+            return
+        if next(count) == at_operation:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
-    train(model_dir, 3)
+    train(model_dir, 2)
 
 
 def train_for_ever(model_dir):
@@ -114,8 +113,8 @@ def test_a_kill_at_every_file_operation_of_a_save(tmp_path, processes):
         kills += 1
         before, step = step, step_that_loads(model_dir)
         assert step >= before
-    assert kills >= 25
-    assert step_that_loads(model_dir) >= 3
+    assert kills >= 25, kills
+    assert step_that_loads(model_dir) >= 2
     left = sorted(os.listdir(model_dir))
     assert [name for name in left if name.startswith(".")] == []
 
@@ -124,7 +123,7 @@ def test_a_kill_at_a_random_moment(tmp_path, processes):
     model_dir = str(tmp_path)
     moments = random.Random(0)
     step = -1
-    for _ in range(30):
+    for _ in range(12):
         process = processes.Process(target=train_for_ever, args=(model_dir,))
         process.start()
         wait_for_a_checkpoint_after(step, model_dir)
@@ -134,6 +133,6 @@ def test_a_kill_at_a_random_moment(tmp_path, processes):
         assert process.exitcode == -signal.SIGKILL
         before, step = step, step_that_loads(model_dir)
         assert step >= before
-    assert step >= 30
+    assert step >= 12
     train(model_dir, 1)
     assert step_that_loads(model_dir) == step + 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from torchest import inputs
-from torchest.inputs.file_identity import identity
+from torchest.inputs.file_identity import identities, identity
 from torchest.inputs.reading import reading_of
 
 
@@ -111,3 +111,17 @@ def test_a_file_is_told_by_its_content_not_by_its_place_or_time(tmp_path, size):
         assert identity(str(path)) != identity(str(other))
     other.write_bytes(content.tobytes() + b"1")
     assert identity(str(path)) != identity(str(other))
+
+
+def test_many_files_are_told_all_in_one(tmp_path):
+    paths = [str(tmp_path / f"{number:03}") for number in range(150)]
+    for path in paths:
+        with open(path, "w") as file:
+            file.write(path)
+    before = identities(paths)
+    assert before == identities(paths)
+    assert before[0][:2] == ["150 files", sum(map(len, paths))]
+    with open(paths[77], "w") as file:
+        file.write(paths[78])
+    assert identities(paths) != before
+    assert [name for name, *_ in identities(paths[:100])] == [f"{n:03}" for n in range(100)]

@@ -11,7 +11,7 @@ from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Rows
 from torchest.inputs.dataset import Dataset
-from torchest.inputs.file_identity import identity
+from torchest.inputs.file_identity import identities
 from torchest.inputs.stages import Epoch, Stage
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class FileRows(Stage):
 
     def description(self) -> dict[str, Any]:
         """The label, and what tells the files from others."""
-        return {**super().description(), "files": [identity(path) for path in self.files]}
+        return {**super().description(), "files": identities(self.files)}
 
     def in_order(self, epoch: Epoch) -> list[str]:
         """The files in the order of an epoch."""
