@@ -16,6 +16,7 @@ import torch
 from torchest import arrays
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
+from torchest.copy_stream import CopyStream, tensors_of
 from torchest.host_copies import to_device
 from torchest.inputs.background import in_background
 from torchest.inputs.reading import Reading
@@ -23,6 +24,7 @@ from torchest.inputs.source import batches as source_batches
 
 if TYPE_CHECKING:
     from torchest.columns.features import Usage
+    from torchest.copy_stream import Copied
 
 _AHEAD = 2
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
@@ -96,9 +98,7 @@ class Feed:
         self._forget(1)
         used = first[0].usage.copy() if isinstance(first[0], Features) else None
         others = itertools.islice(self._source, None if count is None else count - 1)
-        self._ahead = in_background(
-            (self._ready(features, labels, used) for features, labels in self._read(others)), _AHEAD
-        )
+        self._ahead = self._made_ahead(others, used)
         if self._device_ahead != self._device:
             self._ahead = self._moved(self._ahead)
         for number, batch in enumerate(self._ahead, 2):
@@ -123,6 +123,32 @@ class Feed:
             if batch is None:
                 return
             yield batch
+
+    def _made_ahead(
+        self, batches: Iterator[tuple[Any, Any]], used: Usage | None
+    ) -> Generator[tuple[Any, Any], None, None]:
+        if self._device.type != "cuda":
+            return in_background(
+                (self._ready(*batch, used) for batch in self._read(batches)), _AHEAD
+            )
+        return self._copied_ahead(batches, used)
+
+    def _copied_ahead(
+        self, batches: Iterator[tuple[Any, Any]], used: Usage | None
+    ) -> Generator[tuple[Any, Any], None, None]:
+        stream = CopyStream(self._device)
+
+        def copies() -> Iterator[tuple[Any, Copied]]:
+            for given in self._read(batches):
+                with stream.copying() as copied:
+                    batch = self._ready(*given, used)
+                yield batch, copied
+
+        with contextlib.closing(in_background(copies(), _AHEAD)) as ahead:
+            for (features, labels), copied in ahead:
+                placed = features.placed() if isinstance(features, Features) else features
+                copied.use(tensors_of((placed, labels)))
+                yield features, labels
 
     def _ready(self, features: Any, labels: Any, used: Usage | None) -> tuple[Any, Any]:
         batch = _on(self._device_ahead, features, labels)

@@ -27,6 +27,8 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
         tensor: On the host. The tensor itself is returned if `device` is there too.
         device: Where to.
     """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()  # from there a copy is asynchronous
     moved = tensor.to(device, non_blocking=True)
     if moved is not tensor:
         setattr(moved, _ATTRIBUTE, (tensor, moved._version))

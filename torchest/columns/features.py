@@ -193,6 +193,10 @@ class Features(MutableMapping[str, Any]):
             if key in self._given:
                 self[key]
 
+    def placed(self) -> list[Any]:
+        """What was made of the batch so far, on the device: tensors and encodings."""
+        return [*self._values.values(), *self._encoded.values()]
+
     def to(self, device: torch.device | str) -> Features:
         """The same batch on a device, with all that was made of it so far."""
         moved = Features(self._given, device)
