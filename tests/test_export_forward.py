@@ -79,6 +79,30 @@ def test_it_answers_as_model_fn_and_so_does_its_program_with_any_number_of_rows(
                 torch.testing.assert_close(value.detach(), spec.predictions[name].detach())
 
 
+def test_sequences_of_several_layers_have_as_many_steps_as_the_longest():
+    def two(features, labels, mode):
+        answers = {}
+        for key in ("a", "b"):
+            made = torchest.get_or_create(
+                key,
+                lambda key=key: fc.SequenceFeatures(
+                    [fc.sequence_numeric_column(key, default_value=7.0)]
+                ),
+            )
+            steps, lengths = made(features)
+            answers[key] = (
+                steps.squeeze(2) * (torch.arange(steps.shape[1]) < lengths[:, None])
+            ).sum(1)
+        return torchest.EstimatorSpec(mode, predictions=answers)
+
+    features = {"a": [[1.0], [2.0, 3.0]], "b": [[4.0, 5.0, 6.0], []]}
+    forward = forward_of(two, features)
+    tensors = forward.encode(features)
+    assert [tuple(tensor.shape) for tensor in tensors] == [(2, 3, 1), (2,), (2, 3, 1), (2,)]
+    for answers in (forward(*tensors), forward.program().module()(*tensors)):
+        assert [each.tolist() for each in answers] == [[1.0, 5.0], [15.0, 0.0]]
+
+
 def test_parameters_are_called_as_in_checkpoints():
     assert set(forward_of(model_fn).original_names.values()) == {
         "dense.name.weight", "dense.tags.weight", "steps.seen.weight"

@@ -15,7 +15,7 @@ import torch
 
 import torchest
 from torchest import columns as fc
-from torchest.columns.base import CategoricalColumn
+from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.features import Features
 from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.export.encoded import CategoricalIds, Numbers, encoded
@@ -62,7 +62,7 @@ class InOnnx:
 
     def expected(self, features: dict[str, Any]) -> list[np.ndarray]:
         batch = Features(features)
-        return [tensor.numpy() for given in self.inputs for tensor in given.take(batch)]
+        return [tensor.detach().numpy() for given in self.inputs for tensor in given.take(batch)]
 
 
 def session(model: ir.Model) -> onnxruntime.InferenceSession:
@@ -163,6 +163,135 @@ def test_all_columns_at_once():
             else:  # sequences of all columns are filled up to the longest of them
                 assert ours[1].tolist() == theirs[1].tolist(), given.name
                 np.testing.assert_array_equal(ours[0][:, : theirs[0].shape[1]], theirs[0])
+
+
+def lists(kind: Any, seed: int = 0, rows: int = 30) -> Any:
+    random = np.random.default_rng(seed)
+    cells = {
+        str: ["x", "y", "zz", "Köln", "unknown", "w" * 70],
+        int: [0, 1, 2, 7, 2**53 + 1, -5],
+        float: [0.5, -1.0, 2.0, 0.0],
+    }
+    counts = np.random.default_rng(1).integers(0, 4, rows)  # the same of all features
+    type_ = {str: pa.string(), int: pa.int64(), float: pa.float32()}[kind]
+    return pa.array(
+        [random.choice(cells[kind], count).tolist() for count in counts], pa.list_(type_)
+    )
+
+
+def words(key: str = "x", **more: Any) -> FeatureColumn:
+    return fc.categorical_column_with_vocabulary_list(key, ["x", "y", "Köln"], **more)
+
+
+def identity(key: str = "x", size: int = 8) -> FeatureColumn:
+    return fc.categorical_column_with_identity(key, size, default_value=0)
+
+
+MATRIX = np.array([["x", ""], ["", "y"], ["Köln", "x"]], object)
+FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "a matrix of strings": (words, {"x": MATRIX}),
+    "a column of strings": (words, {"x": MATRIX[:, :1]}),
+    "a matrix of strings in a cross": (
+        lambda: fc.crossed_column(["x", "y"], 50), {"x": MATRIX, "y": np.array([1, -1, 7])}
+    ),
+    "a column of integers in a cross": (
+        lambda: fc.crossed_column(["x", identity("y")], 50),
+        {"x": np.array([[1], [-1], [2**53 + 1]]), "y": np.array([1, -1, 9])},
+    ),
+    "lists in a cross": (
+        lambda: fc.crossed_column(["a", "b", words("c")], 1000),
+        {"a": lists(str), "b": lists(int, 2), "c": lists(str, 3)},
+    ),
+    "lists and single values in a cross": (
+        lambda: fc.crossed_column([words("c"), "a", "b"], 1000, hash_key=-3),
+        {"a": np.arange(30) - 3, "b": lists(int, 2), "c": np.array(["x", "", "?"] * 10, object)},
+    ),
+    "a vector of buckets in a cross": (
+        lambda: fc.crossed_column(
+            [fc.bucketized_column(fc.numeric_column("x", 2), [0.0, 1.0]), "y"], 1000
+        ),
+        {"x": np.array([[0.0, 2.0], [-1.0, 1.0]], np.float32), "y": np.array(["a", "b"])},
+    ),
+    "a cross of one value each, some missing": (
+        lambda: fc.crossed_column([words(), identity("y")], 100),
+        {"x": np.array(["x", "", "?", "y"], object), "y": np.array([-1, 3, 4, 100])},
+    ),
+    "weighted lists": (
+        lambda: fc.weighted_categorical_column(identity(), "w"), {"x": lists(int), "w": lists(float, 5)}
+    ),
+    "one weighted value": (
+        lambda: fc.weighted_categorical_column(words(), "w"),
+        {"x": np.array(["x", "", "y"], object), "w": np.array([0.5, np.nan, -1.0], np.float32)},
+    ),
+    "a weighted matrix with a column of weights": (
+        lambda: fc.weighted_categorical_column(words(), "w"),
+        {"x": MATRIX[:, :1], "w": np.array([[1.0], [2.0], [0.0]])},
+    ),
+    "unknown words of lists in buckets": (lambda: words(num_oov_buckets=7), {"x": lists(str)}),
+    "integers as words": (
+        lambda: fc.categorical_column_with_vocabulary_list("x", ["7", "0", "-5"], default_value=2),
+        {"x": lists(int)},
+    ),
+    "integers as text to be hashed": (
+        lambda: fc.categorical_column_with_hash_bucket("x", 1000),
+        {"x": np.array([0, -1, -2, 2**63 - 1, -(2**63), 2**53 + 1])},
+    ),
+    "integers of 8 bits": (identity, {"x": np.array([1, 7, -1, -128], np.int8)}),
+    "unsigned integers": (identity, {"x": np.array([1, 7, 255], np.uint8)}),
+    "booleans": (identity, {"x": np.array([True, False])}),
+    "floats that are whole": (identity, {"x": np.array([1.0, np.nan, 7.0], np.float64)}),
+    "words that are bytes": (
+        lambda: fc.categorical_column_with_vocabulary_list("x", [b"x", b"\xff", b"y"]),
+        {"x": np.array(["y", "x", "z"], object)},
+    ),
+    "a vocabulary with the empty string": (
+        lambda: fc.categorical_column_with_vocabulary_list("x", ["", "x"]),
+        {"x": np.array(["", "x"], object)},
+    ),
+    "integers as numbers": (lambda: fc.numeric_column("x"), {"x": np.array([1, 2**40, -3])}),
+    "numbers of two dimensions": (
+        lambda: fc.numeric_column("x", (2, 2), normalizer_fn=lambda x: x.transpose(1, 2) * 2),
+        {"x": np.arange(12.0).reshape(3, 2, 2)},
+    ),
+    "numbers of two dimensions, flat": (
+        lambda: fc.numeric_column("x", (2, 2), default_value=[[1.0, 2.0], [3.0, 4.0]]),
+        {"x": np.array([[np.nan, 1, 2, np.nan], [1, 2, 3, 4]], np.float32)},
+    ),
+    "a module as normalizer_fn": (
+        lambda: fc.numeric_column("x", 2, normalizer_fn=torch.nn.LayerNorm(2)),
+        {"x": np.array([[1.0, 2.0], [5.0, -3.0]], np.float32)},
+    ),
+    "buckets of a normalized number that is not one": (
+        lambda: fc.bucketized_column(fc.numeric_column("x", normalizer_fn=torch.log), [0.0, 1.0]),
+        {"x": np.array([1.0, -1.0, 2.718282, 0.0, 100.0], np.float32)},
+    ),
+    "steps of two numbers, normalized": (
+        lambda: fc.sequence_numeric_column("x", 2, default_value=9.0, normalizer_fn=lambda x: x + 1),
+        {"x": lists(float)},
+    ),
+    "steps in a matrix": (
+        lambda: fc.sequence_numeric_column("x"),
+        {"x": np.array([[1.0, 2.0, np.nan], [np.nan] * 3, [1.0, 2.0, 3.0]], np.float32)},
+    ),
+    "ids of steps with holes": (
+        lambda: fc.sequence_categorical_column_with_hash_bucket("x", 50),
+        {"x": np.array([["a", "", "b", ""], ["", "", "", ""], ["", "", "", "c"]], object)},
+    ),
+    "one step a row": (
+        lambda: fc.sequence_categorical_column_with_identity("x", 9), {"x": np.array([3, -1, 4])}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_of_features_is_encoded_as_in_python(name):
+    make, features = FORMS[name]
+    in_onnx = InOnnx([make()], features)
+    for rows in (slice(0, 0), slice(0, 1), slice(None)):
+        part = {key: value[rows] for key, value in features.items()}
+        found = in_onnx(part)
+        assert_equal(in_onnx, found, in_onnx.expected(part))
+        assert not np.any(found[len(in_onnx.tensors) :])
 
 
 LAYERS = {

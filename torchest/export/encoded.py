@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchest import arrays
@@ -198,9 +199,11 @@ class SequenceNumbers(Encoded):
 
     Attributes:
         width: How many numbers a step has.
+        fill: What shorter rows are filled up with.
     """
 
     width: int
+    fill: float
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -211,9 +214,9 @@ class SequenceNumbers(Encoded):
         )
 
     def take(self, features: Features) -> list[Tensor]:
-        """Steps filled up with zeros, and how many each row has."""
+        """Steps filled up with the column's default, and how many each row has."""
         steps: Steps = features.encoded(self.source)  # type: ignore[arg-type]
-        return [steps.padded(0.0), steps.lengths]
+        return [steps.padded(self.fill), steps.lengths]
 
     def encoding(self, given: Sequence[Tensor]) -> PaddedSteps:
         """Steps in a matrix."""
@@ -245,6 +248,20 @@ def encoded(
     for column in sorted(read, key=lambda column: (column.name, type(column).__name__)):
         found.append(_of_column(column, unique(column.name), raw))
     return found or [Rows(key, key) for key in raw]
+
+
+def tensors_of(inputs: Iterable[Encoded], features: Features) -> list[Tensor]:
+    """The tensors that a model takes of a batch of raw features; sequences have as many steps as the longest."""
+    listed = list(inputs)
+    taken = [given.take(features) for given in listed]
+    sequences = [isinstance(given, SequenceIds | SequenceNumbers) for given in listed]
+    steps = [parts[0].shape[1] for parts, is_one in zip(taken, sequences, strict=True) if is_one]
+    for given, parts, is_one in zip(listed, taken, sequences, strict=True):
+        if is_one:
+            fill = given.fill if isinstance(given, SequenceNumbers) else -1
+            more = [0, 0] * (parts[0].ndim - 2) + [0, max(steps) - parts[0].shape[1]]
+            parts[0] = F.pad(parts[0], more, value=fill)
+    return [part for parts in taken for part in parts]
 
 
 def is_single(column: FeatureColumn, raw: Mapping[str, RawFeature]) -> bool:
@@ -284,7 +301,7 @@ def _of_column(column: FeatureColumn, name: str, raw: Mapping[str, RawFeature]) 
     if isinstance(column, DenseColumn):
         return Numbers(column, name, torch.float32, (column.width,))
     if isinstance(column, SequenceNumericColumn):
-        return SequenceNumbers(column, name, column.width)
+        return SequenceNumbers(column, name, column.width, column.default_value)
     if isinstance(column, SequenceCategoricalColumn):
         return SequenceIds(column, name)
     if isinstance(column, CategoricalColumn):

@@ -16,7 +16,7 @@ import torch
 
 from torchest.columns.features import Features
 from torchest.export.column_json import Assets, column_of
-from torchest.export.encoded import encoded
+from torchest.export.encoded import encoded, tensors_of
 from torchest.export.inputs import dtype_of, feed
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import register_operators
@@ -102,7 +102,7 @@ class _Encoding(Engine):
         """The outputs of a batch by name; see `Engine.run`."""
         batch = Features(features)
         batch.expect([each.source for each in self._inputs if not isinstance(each.source, str)])
-        tensors = [tensor for each in self._inputs for tensor in each.take(batch)]
+        tensors = tensors_of(self._inputs, batch)
         with torch.inference_mode():
             found = self.forward(*tensors)
         return {name: self._answer(name, found) for name in outputs}

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.features import Features
-from torchest.export.encoded import Encoded, TensorSpec, encoded
+from torchest.export.encoded import Encoded, TensorSpec, encoded, tensors_of
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import WholeLayers
 from torchest.indexed_strings import IndexedStrings
@@ -121,7 +121,7 @@ class Forward(nn.Module):
         """The tensors that the module takes of a batch of raw features."""
         batch = Features.of(features)
         batch.expect([given.source for given in self.inputs if not isinstance(given.source, str)])
-        return [tensor for given in self.inputs for tensor in given.take(batch)]
+        return tensors_of(self.inputs, batch)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
