@@ -101,7 +101,7 @@ def input_of(task: dict[str, Any]) -> tuple[Callable[[], Any], list[Any]]:
 
     table = pd.DataFrame(
         {
-            key: column.astype("U").astype(object) if key in STRINGS else column
+            key: pd.Series(column.astype("U").tolist(), dtype=object) if key in STRINGS else column
             for key, column in features.items()
         }
     )
