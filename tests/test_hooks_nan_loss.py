@@ -156,3 +156,12 @@ def test_infinity_is_no_error(tmp_path):
         input_fn([1.0, 2.0], [float("inf"), 0.0]), [Start(positive)]
     )
     assert checkpoints(tmp_path) == [0, 1]
+
+
+def test_a_search_that_fails_does_not_hide_the_nan(tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("torchest.non_finite._in_values", fails)
+    message = error_of(tmp_path, input_fn([NAN, 2.0]))
+    assert message.startswith("NaN loss during training. loss is NaN in step 1. The next train")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from torchest.columns.features import Features
 if TYPE_CHECKING:
     from torchest.running_model import RunningModel
 
+_log = logging.getLogger("torchest")
+
 
 def first_non_finite(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
     """What the first non-finite number on the way to the loss is in: a clause for an error message.
@@ -23,7 +26,18 @@ def first_non_finite(model: RunningModel, batch: tuple[Any, Any], mode: str) -> 
         model: The model with the weights that it had before the step. It runs on the batch once more.
         batch: Features and labels.
         mode: A `ModeKeys`.
+
+    Returns:
+        Nothing, as a text, if the search itself fails: the NaN is the error to see.
     """
+    try:
+        return _search(model, batch, mode)
+    except Exception:
+        _log.debug("The search for the origin of a NaN failed.", exc_info=True)
+        return ""
+
+
+def _search(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
     features, labels = batch
     modules = model.scope.modules()
     ways = (
