@@ -208,6 +208,33 @@ def test_tensors_that_do_not_fit_into_a_file_lie_beside_it_and_move_with_the_fol
     assert_same(found, expected)
 
 
+def test_features_of_any_names(tmp_path):
+    keys = [
+        "type",
+        "keys",
+        "training",
+        "a.b",
+        "日本",
+        "two words",
+        "linear.bias",
+        "name",
+        "",
+        "x/weights",
+    ]
+    features = {key: np.array(["a", "b", "", "c"], object) for key in keys}
+    features["linear"] = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
+    used = [fc.categorical_column_with_vocabulary_list(key, ["a", "b"]) for key in keys if key]
+    estimator = torchest.LinearClassifier([*used, fc.numeric_column("linear")])
+    estimator.train(lambda: (features, [0, 1, 0, 1]), steps=2)
+    path = exported(estimator, features, tmp_path / "model.onnx")
+    names = {each.name for each in onnx.load(path).graph.initializer}
+    assert "linear.linear.weight" in names
+    assert "linear.bias" not in names  # a feature is called so
+    (found,) = process.run(path, [features])
+    (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
+    assert_same(found, expected)
+
+
 def test_a_feature_that_is_called_as_an_answer_is_named():
     estimator = torchest.LinearClassifier([fc.numeric_column("logits")])
     features = {"logits": np.array([1.0, 2.0], np.float32)}

@@ -60,7 +60,7 @@ def onnx_model(forward: Forward) -> ir.Model:
     columns = ColumnGraph(forward.raw)
     given = encoded_values(forward.inputs, columns)
     columns.finish()
-    traced = inlined(of_program(forward.program()), given, "model.", forward.original_names)
+    traced = inlined(of_program(forward.program()), given, "model.", _parameter_names(forward))
     answers = Nodes("answers.")
     outputs = [
         _answer(answers, output, value, columns.refused())
@@ -101,6 +101,12 @@ def encoded_values(inputs: list[Encoded], graph: ColumnGraph) -> list[Value]:
     )
     made |= {given: tensors(given, graph) for given in inputs if given not in made}
     return [value for given in inputs for value in made[given]]
+
+
+def _parameter_names(forward: Forward) -> dict[str, str]:
+    """What parameters are called in checkpoints, but for those that a feature or an answer is called as."""
+    taken = {*forward.raw, *(output.name for output in forward.outputs)}
+    return {given: name for given, name in forward.original_names.items() if name not in taken}
 
 
 def _check_names(forward: Forward) -> None:
