@@ -312,6 +312,27 @@ def test_sequences_are_compiled_once_for_a_power_of_two(tmp_path):
     assert counted.left_to_cpu == set()
 
 
+def recurrent(model_dir, config):
+    watched = columns.sequence_categorical_column_with_identity("watched", 9)
+    return torchest.experimental.RNNClassifier(
+        [columns.embedding_column(watched, 3)],
+        [4],
+        cell_type="gru",
+        model_dir=model_dir,
+        config=config,
+    )
+
+
+@needs_xla
+def test_a_recurrent_estimator_gives_the_cpus_weights(tmp_path):
+    def labelled_input_fn():
+        return ((features, torch.tensor([1, 0, 0, 1])) for features, _ in sequence_input_fn())
+
+    cpu = on_cpu(recurrent, tmp_path).train(labelled_input_fn)
+    xla = on_xla(recurrent, tmp_path).train(labelled_input_fn)
+    assert_same_variables(cpu, xla)
+
+
 @needs_xla
 def test_sequences_of_differing_lengths_are_an_error(tmp_path):
     def unequal_input_fn():

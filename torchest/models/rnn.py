@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place of torch.nn.GRU
 
 from torchest.columns.layers import DenseFeatures, SequenceFeatures
 from torchest.errors import suggest
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
     MakeLayer = Callable[[int], nn.Module]
 
-_LAYERS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {
+_LAYERS: dict[str, type[nn.RNN | nn.LSTM | GRU]] = {
     "simple_rnn": nn.RNN,
     "lstm": nn.LSTM,
-    "gru": nn.GRU,
+    "gru": GRU,
 }
 
 
@@ -92,7 +93,7 @@ class RNNModel(nn.Module):
         """The parameters by what TensorFlow has one gradient for: the two biases of a GRU are one there."""
         layers: Any = self.layers
         pairs: list[list[Any]] = [
-            [each.bias_ih_l0, each.bias_hh_l0] for each in layers if type(each) is nn.GRU
+            [each.bias_ih_l0, each.bias_hh_l0] for each in layers if type(each) is GRU
         ]
         paired = {id(parameter) for pair in pairs for parameter in pair}
         return [*pairs, *([each] for each in self.parameters() if id(each) not in paired)]
@@ -154,7 +155,7 @@ def _initialized(layer: Any) -> nn.Module:
     if kind is nn.LSTM:
         with torch.no_grad():
             layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = 1.0
-    if kind is not nn.GRU:
+    if kind is not GRU:
         layer.bias_hh_l0.requires_grad_(False)
     made: nn.Module = layer
     return made
