@@ -12,7 +12,7 @@ from torch import nn
 from torchest import columns
 from torchest.columns.features import Features
 from torchest.optimizers import SGD, Adagrad, Adam, Ftrl, RMSProp, row_gradients
-from torchest.optimizers.shared_storage import storage_of
+from torchest.optimizers.shared_storage import new_empty, storage_of
 
 KEYS = ("a", "b", "c")
 BATCHES = [
@@ -281,3 +281,14 @@ def test_the_parameters_of_a_model_that_is_gone_do_not_keep_its_storage():
     parameter = next(model.parameters())
     del model
     assert storage_of(parameter) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("rows", [3, 300_000])
+def test_new_memory_begins_at_a_cache_line(dtype, rows):
+    made = new_empty(torch.empty(0, dtype=dtype), [rows, 16])
+    assert made.shape == (rows, 16)
+    assert made.dtype == dtype
+    assert made.is_contiguous()
+    assert made.data_ptr() % 64 == 0
+    assert made.fill_(2).double().mean() == 2

@@ -12,6 +12,7 @@ from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.ids import PaddedIds
 from torchest.errors import DamagedCheckpointError, suggest
 from torchest.optimizers.row_gradients import look_up
+from torchest.optimizers.shared_storage import new_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ class Table(nn.Module):
         max_norm: float | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, dimension))
+        self.weight = nn.Parameter(new_empty(torch.empty(0), [rows, dimension]))
         self.combiner = combiner
         self.max_norm = max_norm
         self.categorical_column: CategoricalColumn | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from torchest.optimizers import row_gradients
-from torchest.optimizers.shared_storage import can_share, join, joined, storage_of
+from torchest.optimizers.shared_storage import can_share, join, joined, new_empty, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,9 +206,9 @@ class RowOptimizer(torch.optim.Optimizer):
             parts = [state.get(name) for state in states]  # None: the first update, or a new option
             whole = parts[0] if len(parts) == 1 else joined(parts)
             if whole is None and len(parts) == 1:
-                whole = states[0][name] = torch.full_like(members[0], value)
+                whole = states[0][name] = _filled(members[0], members[0].shape, value)
             elif whole is None:
-                whole = members[0].new_full(shape, value)
+                whole = _filled(members[0], shape, value)
                 for state, part in zip(states, join(parts, members, whole), strict=True):
                     state[name] = part
             found[name] = whole if len(parts) == 1 else whole.view(shape)
@@ -234,6 +234,12 @@ class RowOptimizer(torch.optim.Optimizer):
         except TypeError:  # not a number
             pass
         raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")
+
+
+def _filled(parameter: Tensor, shape: torch.Size, value: float) -> Tensor:
+    if parameter.device.type == "cpu" and parameter.is_contiguous():
+        return new_empty(parameter, shape).fill_(value)
+    return torch.full_like(parameter, value).view(shape)
 
 
 def _dense_gradient(parameter: Tensor) -> Tensor:

@@ -11,16 +11,20 @@ them other data (`module.to`, say) takes it out of the storage; `holds` tells.
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_LARGE = 1 << 22  # bytes
+_CACHE_LINE = 64
 _LINK = "_torchest_shared_storage"
 _requires_grad = attrgetter("requires_grad")
 
@@ -46,7 +50,7 @@ class SharedStorage:
         lengths = [len(member) for member in members]
         first = members[0]
         with torch.inference_mode(False), torch.no_grad():
-            tensor = first.new_empty(sum(lengths), *first.shape[1:])
+            tensor = new_empty(first, [sum(lengths), *first.shape[1:]])
             for member, part in zip(members, torch.split(tensor, lengths), strict=True):
                 member.data = part.copy_(member)  # the old data goes before the next is copied
         self.tensor = tensor.requires_grad_(first.requires_grad)
@@ -113,6 +117,21 @@ def join(parts: Sequence[Tensor | None], like: Sequence[Tensor], whole: Tensor) 
         if part is not None:
             view.copy_(part)
     return views
+
+
+def new_empty(like: Tensor, shape: Sequence[int]) -> Tensor:
+    """An uninitialised tensor of the dtype and on the device of another one.
+
+    Large ones on the CPU lie in huge pages where the system has them (numpy asks for them, torch does not):
+    rows here and there in a table of hundreds of megabytes are then found twice as fast.
+    """
+    count = math.prod(shape) * like.itemsize
+    if like.device.type != "cpu" or count < _LARGE:
+        return like.new_empty(shape)
+    memory = np.empty(count + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    aligned = torch.from_numpy(memory[start : start + count])
+    return aligned.view(like.dtype).view(*shape)
 
 
 class _Link:
