@@ -120,7 +120,7 @@ class Input:
             raise ValueError(
                 f"Input {self.name!r} has {wrong} strings in a row, and takes {spec.size} (shape {list(spec.shape)})."
             )
-        if lengths is None and spec.size != 1:
+        if lengths is None and spec.size != 1 and count:
             self._check_shape((count,), spec)
         sized: Any = pa.FixedSizeListArray
         for dimension in reversed(spec.shape):
@@ -172,7 +172,7 @@ class Input:
 
     def _check_shape(self, shape: tuple[int, ...], spec: FixedLenFeature) -> None:
         inner = shape[1:]
-        if inner != spec.shape and {*inner, *spec.shape} - {1}:
+        if shape[0] and inner != spec.shape and {*inner, *spec.shape} - {1}:
             raise ValueError(
                 f"Input {self.name!r} has shape {list(shape)}, and takes {['batch', *spec.shape]}."
             )

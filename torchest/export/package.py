@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import platform
 import shutil
 from dataclasses import asdict, dataclass
@@ -39,7 +40,7 @@ from torchest.version import __version__
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torchest.arrays import HostArray
@@ -256,11 +257,26 @@ def _write_program(exported: Exported, path: str) -> None:
 def _write_onnx(exported: Exported, path: str) -> None:
     from torchest.export.onnx_model import onnx_model, save
 
-    model = onnx_model(exported.forward)
+    with _quiet_loggers():
+        model = onnx_model(exported.forward)
     names = {each.key: each.name for each in exported.inputs}
     for value in model.graph.inputs:
         value.name = names[str(value.name)]
     save(model, path)
+
+
+@contextlib.contextmanager
+def _quiet_loggers() -> Iterator[None]:
+    """Keeps to themselves what the converters to ONNX say of each node that they leave as it is."""
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 _WRITERS: dict[str, Callable[[Exported, str], None]] = {

@@ -64,14 +64,14 @@ def spec_of(value: Any, key: str) -> FeatureSpec:
 
 
 def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]:
-    """Rows of zeros, empty strings and empty lists.
+    """Rows of zeros and of one word, in lists of one to three.
 
     Args:
         specs: Of the features, by key.
         count: How many rows.
     """
     return {
-        key: _column(spec, [("",)] if _is_text(spec) else [(0,)], count)
+        key: _column(spec, [("a",)] if _is_text(spec) else [(0,)], count)
         for key, spec in specs.items()
     }
 
