@@ -316,7 +316,7 @@ def recurrent(model_dir, config):
     watched = columns.sequence_categorical_column_with_identity("watched", 9)
     return torchest.experimental.RNNClassifier(
         [columns.embedding_column(watched, 3)],
-        [4],
+        units=[4],
         cell_type="gru",
         model_dir=model_dir,
         config=config,
