@@ -3,14 +3,13 @@
 >>> import torch
 >>> from torchest.columns.feature_specs import VarLenFeature
 >>> golden_rows({"n": VarLenFeature(torch.int64)}, [], 3)["n"].to_pylist()
-[[1], [0, 1], [2, 0, 1]]
+[[1], [0, 2], [1, 0, 2]]
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +102,7 @@ def _values(column: Any) -> dict[str, tuple[Any, ...]]:  # noqa: ARG001
 def _(column: BucketizedColumn) -> dict[str, tuple[Any, ...]]:
     boundaries = column.boundaries[:3] + column.boundaries[-1:]
     near = itertools.chain.from_iterable(
-        (value, math.nextafter(value, math.inf)) for value in boundaries
+        (value, float(np.nextafter(np.float32(value), np.float32(np.inf)))) for value in boundaries
     )
     return {column.source_column.key: tuple(near)}
 

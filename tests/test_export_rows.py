@@ -1,0 +1,55 @@
+"""Rows that an export tries a model on."""
+
+from __future__ import annotations
+
+import torch
+
+from torchest import columns
+from torchest.columns import FixedLenFeature, VarLenFeature
+from torchest.export.rows import golden_rows, neutral_rows
+
+SPECS = {
+    "age": FixedLenFeature((2,), torch.float32),
+    "word": VarLenFeature(str),
+    "day": FixedLenFeature((), torch.int64),
+    "weight": VarLenFeature(torch.float32),
+}
+
+
+def test_neutral_rows_suit_every_column():
+    rows = neutral_rows(SPECS, 3)
+    assert rows["age"].tolist() == [[0.0, 0.0]] * 3
+    assert rows["word"].to_pylist() == [["a"], ["a", "a"], ["a", "a", "a"]]
+    assert rows["day"].tolist() == [0, 0, 0]
+    assert all(len(neutral_rows({"x": spec}, 0)["x"]) == 0 for spec in SPECS.values())
+
+
+def test_golden_rows_have_known_and_unknown_words_boundaries_and_ids_in_range():
+    word = columns.categorical_column_with_vocabulary_list("word", ["x", "y"])
+    day = columns.categorical_column_with_identity("day", 7)
+    age = columns.bucketized_column(columns.numeric_column("age", shape=2), [18.0, 65.0])
+    rows = golden_rows(SPECS, [columns.weighted_categorical_column(word, "weight"), day, age], 12)
+    words = [each for row in rows["word"].to_pylist() for each in row]
+    assert {"x", "y", "unseen"} <= set(words)
+    assert set(rows["day"].tolist()) == {0, 3, 6}
+    ages = set(rows["age"].reshape(-1).tolist())
+    assert {18.0, 65.0} <= ages
+    assert any(18.0 < age < 18.01 for age in ages)
+    lengths = [len(row) for row in rows["word"].to_pylist()]
+    assert lengths == [len(row) for row in rows["weight"].to_pylist()]
+    assert set(lengths) == {1, 2, 3}
+
+
+def test_ids_suit_the_narrowest_column_of_a_feature():
+    narrow = columns.categorical_column_with_identity("day", 3)
+    wide = columns.categorical_column_with_identity("day", 1000)
+    hashed = columns.categorical_column_with_hash_bucket("day", 10, dtype=torch.int64)
+    rows = golden_rows(SPECS, [wide, narrow, hashed], 12)
+    assert set(rows["day"].tolist()) == {0, 1, 2}
+
+
+def test_rows_are_always_the_same():
+    word = columns.categorical_column_with_hash_bucket("word", 10)
+    one, other = (golden_rows(SPECS, [word], 12) for _ in range(2))
+    assert one["word"].equals(other["word"])
+    assert torch.equal(one["age"], other["age"])
