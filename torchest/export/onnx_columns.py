@@ -52,7 +52,7 @@ def _numbers(column: FeatureColumn, graph: ColumnGraph) -> Value:  # noqa: ARG00
 @_numbers.register(NumericColumn)
 def _numeric(column: NumericColumn, graph: ColumnGraph) -> Value:
     given, dtype = graph.inputs[column.key], dtype_of(graph.raw[column.key].dtype)
-    given = graph.op("Reshape", given, graph.constant([-1, column.width]))
+    given = graph.op("Reshape", given, graph.constant([0, column.width]))  # 0: as many rows
     if column.normalizer_fn is None:
         return _filled(column, graph, graph.cast(given, FLOAT), dtype.is_floating_point())
     seen = dtype_of(column.seen_dtype)

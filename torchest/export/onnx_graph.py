@@ -12,6 +12,7 @@ from torchest.export.normalizers import Normalizers
 from torchest.export.onnx_fingerprint import fingerprints
 from torchest.export.onnx_nodes import (
     BOOL,
+    DOUBLE,
     FLOAT,
     INT64,
     ML,
@@ -50,6 +51,7 @@ class ColumnGraph(Nodes):
         self._refused: list[Value] = []
         self._hashed: dict[Value, Value] = {}
         self._texts: dict[str, Value] = {}
+        self._integers: dict[str, Value] = {}
         self._empty: dict[Value, Value] = {}
         for feature in raw.values():
             rest = [f"values of {feature.key}" if size is None else size for size in feature.shape]
@@ -87,6 +89,11 @@ class ColumnGraph(Nodes):
 
     def integers_of(self, key: str) -> Value:
         """A feature as int64. Of floats, NaN becomes −1, and a row with a fraction is refused."""
+        if key not in self._integers:
+            self._integers[key] = self._as_integers(key)
+        return self._integers[key]
+
+    def _as_integers(self, key: str) -> Value:
         given, dtype = self.values_of(key), dtype_of(self.raw[key].dtype)
         if dtype == INT64:
             return given
@@ -94,9 +101,7 @@ class ColumnGraph(Nodes):
             return self.cast(given, INT64)
         missing = self.op("IsNaN", given)
         filled = self.where(missing, self.constant(-1, dtype), given)
-        exact = 2.0 ** (
-            24 if dtype != ir.DataType.DOUBLE else 53
-        )  # beyond it, integers are rounded
+        exact = 2.0**53 if dtype == DOUBLE else 2.0**24  # beyond it, integers are rounded
         whole = self.op("Equal", filled, self.op("Floor", filled))
         fits = self.op("LessOrEqual", self.op("Abs", filled), self.constant(exact, dtype))
         good = self.op("And", whole, fits)
