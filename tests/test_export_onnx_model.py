@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from torchest.export.onnx_model import onnx_model, save
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import onnx_ir as ir
 
 SIZES = (0, 1, 2, 7, 1000)
 WORDS = ["Zürich", "Köln", "東京", "São Paulo", "x", "two words", "🚀", "A" * 80]
@@ -143,13 +146,26 @@ def custom(made: dict[str, Any]) -> torchest.Estimator:
     return torchest.Estimator(model_fn)
 
 
-def exported(estimator: torchest.Estimator, features: dict[str, Any], path: Path) -> Path:
-    """The file of a trained estimator, made with a batch of two rows."""
+def in_onnx(estimator: torchest.Estimator, features: dict[str, Any]) -> ir.Model:
+    """The model of a trained estimator, made with a batch of two rows."""
     two = {key: value[:2] for key, value in features.items()}
     next(estimator.predict(lambda: [two]))
     model, _ = estimator._warm_model._kept
-    save(onnx_model(Forward(model, two)), path)
-    return path
+    return onnx_model(Forward(model, two))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A function that gives a trained estimator of a kind, and the same in ONNX."""
+    features = rows(1000)
+
+    @functools.cache
+    def of(kind: Any) -> tuple[torchest.Estimator, ir.Model]:
+        estimator = kind(columns(tmp_path_factory.mktemp("words")))
+        estimator.train(lambda: (features, labels(features)), steps=3)
+        return estimator, in_onnx(estimator, features)
+
+    return of
 
 
 def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -165,42 +181,40 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 
 
 @pytest.mark.parametrize("kind", [linear, deep, custom])
-def test_a_file_answers_as_predict_in_batches_of_any_size(kind, tmp_path):
+def test_a_file_answers_as_predict_in_batches_of_any_size(kind, trained, tmp_path):
     features = rows(1000)
-    estimator = kind(columns(tmp_path))
-    estimator.train(lambda: (features, labels(features)), steps=3)
-    path = exported(estimator, features, tmp_path / "model.onnx")
+    estimator, model = trained(kind)
+    save(model, tmp_path / "model.onnx")
     batches = [{key: value[:size] for key, value in features.items()} for size in SIZES]
-    answers = process.run(path, batches)
+    answers = process.run(tmp_path / "model.onnx", batches)
     for batch, found in zip(batches, answers, strict=True):
         (expected,) = estimator.predict(lambda batch=batch: [batch], yield_single_examples=False)
         assert_same(found, expected)
 
 
-def test_the_file_needs_only_what_is_built_into_onnxruntime(tmp_path):
-    features = rows(20)
-    estimator = linear(columns(tmp_path))
-    estimator.train(lambda: (features, labels(features)), steps=1)
-    model = onnx.load(exported(estimator, features, tmp_path / "model.onnx"))
+def test_the_file_needs_only_what_is_built_into_onnxruntime(trained, tmp_path):
+    save(trained(linear)[1], tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
     assert {each.domain: each.version for each in model.opset_import} == {
         "": 18, "ai.onnx.ml": 2, "com.microsoft": 1
     }  # fmt: skip
-    kinds = {node.op_type for node in model.graph.node}
-    assert not kinds & {"StringNormalizer", "StringToHashBucketFast"}
+    content = (tmp_path / "model.onnx").read_bytes()
+    assert b"LabelEncoder" in content
+    assert b"StringNormalizer" not in content
+    assert b"StringToHashBucketFast" not in content
     assert "ai.onnx 18" in {each.key: each.value for each in model.metadata_props}["operators"]
-    assert {each.name for each in model.graph.input} == set(features)
+    assert {each.name for each in model.graph.input} == set(rows(1))
 
 
 def test_tensors_that_do_not_fit_into_a_file_lie_beside_it_and_move_with_the_folder(
-    tmp_path, monkeypatch
+    trained, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("torchest.export.onnx_model._LARGEST_FILE", 1000)
     features = rows(20)
-    estimator = deep(columns(tmp_path))
-    estimator.train(lambda: (features, labels(features)), steps=1)
+    estimator, model = trained(deep)
     first = tmp_path / "first"
     first.mkdir()
-    exported(estimator, features, first / "model.onnx")
+    save(model, first / "model.onnx")
     assert (first / "model.onnx.data").stat().st_size > 1000
     moved = first.rename(tmp_path / "moved")
     (found,) = process.run(moved / "model.onnx", [features])
@@ -226,7 +240,8 @@ def test_features_of_any_names(tmp_path):
     used = [fc.categorical_column_with_vocabulary_list(key, ["a", "b"]) for key in keys if key]
     estimator = torchest.LinearClassifier([*used, fc.numeric_column("linear")])
     estimator.train(lambda: (features, [0, 1, 0, 1]), steps=2)
-    path = exported(estimator, features, tmp_path / "model.onnx")
+    path = tmp_path / "model.onnx"
+    save(in_onnx(estimator, features), path)
     names = {each.name for each in onnx.load(path).graph.initializer}
     assert "linear.linear.weight" in names
     assert "linear.bias" not in names  # a feature is called so
