@@ -20,7 +20,7 @@ RANKS = {
         "vocabulary_move warm_start_settings"
     ),
     2: "columns.layers columns.table columns.table_groups heads models",
-    3: "execution feed model_fn object_state run_config scope warm_slots warm_start",
+    3: "execution feed model_fn model_check object_state run_config scope warm_slots warm_start",
     4: "accumulation hooks.base hooks.fetches hooks.timer loop non_finite prediction running_model step_values "
     "termination train_step training_run",
     5: "evaluation export hooks run_specs training warm_model",

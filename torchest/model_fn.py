@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from torchest.keys import ModeKeys
 from torchest.spec import EstimatorSpec
 
 if TYPE_CHECKING:
@@ -65,11 +66,43 @@ class ModelFn:
                 "features alone."
             )
         available = {**self._given, "features": features, "labels": labels, "mode": mode}
-        spec = self._function(
-            **{name: available[name] for name in _ARGUMENTS if name in self._taken}
-        )
-        if not isinstance(spec, EstimatorSpec):
-            raise TypeError(
-                f"model_fn returned a {type(spec).__name__}, not a torchest.EstimatorSpec."
+        try:
+            spec = self._function(
+                **{name: available[name] for name in _ARGUMENTS if name in self._taken}
             )
+        except (AttributeError, TypeError) as error:
+            if labels is None and "labels" in self._taken and "NoneType" in str(error):
+                raise TypeError(_without_labels(mode, error)) from error
+            raise
+        self._check(spec, mode)
         return spec
+
+    def _check(self, spec: Any, mode: str) -> None:
+        if not isinstance(spec, EstimatorSpec):
+            found = "None" if spec is None else f"a {type(spec).__name__}"
+            raise TypeError(f"model_fn returned {found}, not a torchest.EstimatorSpec.")
+        if spec.mode != mode:
+            raise ValueError(
+                f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
+                "the mode that model_fn got."
+            )
+        config = self._given["config"]
+        if callable(spec.train_op) and (config.clip_norm is not None or config.accumulate_steps > 1):
+            name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
+            raise ValueError(
+                f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "
+                "a function, which has to do this itself."
+            )
+
+
+def _without_labels(mode: str, error: Exception) -> str:
+    """What to say of an error in a model_fn that got no labels, and seems to use them."""
+    if mode == ModeKeys.PREDICT:
+        return (
+            f"model_fn failed in PREDICT, where labels are None: {error}. Return the EstimatorSpec with predictions "
+            "before labels are used."
+        )
+    return (
+        f"model_fn failed, and the input_fn gives no labels: {error}. Let the input_fn give (features, labels), or "
+        "model_fn do without labels."
+    )

@@ -12,6 +12,7 @@ from torchest.execution import Execution
 from torchest.freed_memory import keep_freed_memory
 from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.keys import ModeKeys
+from torchest.model_check import check_training
 from torchest.object_state import ObjectState
 from torchest.scope import Scope
 from torchest.warm_start import warm_start
@@ -85,6 +86,9 @@ class RunningModel:
             before = set(self.scope.objects)
             with self.scope.creating():
                 spec = self._run(features, labels, mode, grad=self._training)
+            if mode == ModeKeys.TRAIN:
+                check_training(spec, self.scope)
+            hooks = _hooks_of(spec)
             _log.info("Done calling model_fn.")
             modules = self.scope.modules()
             self._execution.prepare(modules[name] for name in modules if name not in before)
@@ -102,13 +106,8 @@ class RunningModel:
             ):
                 with torch.no_grad():
                     spec.scaffold.init_fn(spec.scaffold, Session(self.scope, self.state, 0))
-            self._created[mode] = ModelHooks(
-                all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
-                all_of(SessionRunHook, "training_hooks", spec.training_hooks),
-                all_of(SessionRunHook, "evaluation_hooks", spec.evaluation_hooks),
-                all_of(SessionRunHook, "prediction_hooks", spec.prediction_hooks),
-            )
-            return self._created[mode]
+            self._created[mode] = hooks
+            return hooks
 
     def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
         """Runs model_fn on one batch."""
@@ -130,3 +129,12 @@ class RunningModel:
             self._execution.autocast(self._device),
         ):
             return self._model_fn(features, labels, mode)
+
+
+def _hooks_of(spec: EstimatorSpec) -> ModelHooks:
+    return ModelHooks(
+        all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
+        all_of(SessionRunHook, "training_hooks", spec.training_hooks),
+        all_of(SessionRunHook, "evaluation_hooks", spec.evaluation_hooks),
+        all_of(SessionRunHook, "prediction_hooks", spec.prediction_hooks),
+    )

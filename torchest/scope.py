@@ -12,6 +12,7 @@ whatever else it did, to buffers and to random state, is undone.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,7 +49,8 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
 
     Raises:
         RuntimeError: Called outside a model_fn, or for a new name after the first batch.
-        ValueError: Tensors in checkpoints could not be told from those of another name.
+        ValueError: Tensors in checkpoints could not be told from those of another name; or the name was used
+            with another factory before, in the first call of model_fn.
         TypeError: `factory` cannot be called, or what it made cannot be kept in a checkpoint.
     """
     try:
@@ -98,6 +100,8 @@ class Scope:
 
     def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
         """See the function of this name."""
+        if self._creation is not None:
+            self._creation.check_factory(name, factory)
         if name in self.objects:
             existing: T = self.objects[name]
             return existing
@@ -191,6 +195,7 @@ class _Creation:
         self._factories = self._before = random_state(device)
         self._keeps_random_numbers = keeps_random_numbers
         self._buffers: list[tuple[Tensor, Tensor]] = []
+        self._origins: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def factory_running(self) -> Iterator[None]:
@@ -202,6 +207,15 @@ class _Creation:
             self._factories = random_state(self._device)
             set_random_state(self._device, outside)
 
+    def check_factory(self, name: str, factory: Any) -> None:
+        """Sees to it that a name is not used for two things by mistake."""
+        origin = _origin(factory)
+        if self._origins.setdefault(name, origin) is not origin:
+            raise ValueError(
+                f"get_or_create({name!r}) was called with two factories, and would give what the first one makes "
+                "for both: use another name for the second. To share an object, call get_or_create once."
+            )
+
     def watch(self, module: nn.Module) -> None:
         self._buffers.extend((buffer, buffer.clone()) for buffer in module.buffers())
 
@@ -212,6 +226,13 @@ class _Creation:
         with torch.no_grad():
             for buffer, before in self._buffers:
                 buffer.copy_(before)
+
+
+def _origin(factory: Any) -> Any:
+    """What tells a factory from another one; a lambda is the same one on each call."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return getattr(factory, "__code__", factory if isinstance(factory, type) else type(factory))
 
 
 def _move(module: nn.Module, device: torch.device) -> None:

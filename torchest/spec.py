@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torchest.scaffold import Scaffold
 from torchest.torch_metrics import TorchMetric, is_torch_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], Any]
 
@@ -101,11 +101,11 @@ class EstimatorSpec(_Fields):
             train_op=_checked_train_op(train_op, mode),
             eval_metric_ops=_checked_metrics(eval_metric_ops),
             export_outputs=_checked_export_outputs(export_outputs, predictions, mode),
-            training_chief_hooks=tuple(training_chief_hooks or ()),
-            training_hooks=tuple(training_hooks or ()),
+            training_chief_hooks=_checked_hooks("training_chief_hooks", training_chief_hooks),
+            training_hooks=_checked_hooks("training_hooks", training_hooks),
             scaffold=_checked_scaffold(scaffold),
-            evaluation_hooks=tuple(evaluation_hooks or ()),
-            prediction_hooks=tuple(prediction_hooks or ()),
+            evaluation_hooks=_checked_hooks("evaluation_hooks", evaluation_hooks),
+            prediction_hooks=_checked_hooks("prediction_hooks", prediction_hooks),
             loss_reduction=_checked_reduction(loss_reduction),
         )
 
@@ -168,7 +168,7 @@ def _checked_train_op(train_op: Any, mode: str) -> Any:
         return None
     if isinstance(train_op, torch.optim.Optimizer):
         return train_op
-    if callable(train_op) and not isinstance(train_op, type):
+    if callable(train_op) and not isinstance(train_op, (type, torch.nn.Module)):
         return train_op
     if isinstance(train_op, (list, tuple)):
         others = [each for each in train_op if not isinstance(each, torch.optim.Optimizer)]
@@ -176,8 +176,7 @@ def _checked_train_op(train_op: Any, mode: str) -> Any:
             return list(train_op)
         found = f"a list with a {type(others[0]).__name__}" if others else "an empty list"
     else:
-        is_class = isinstance(train_op, type)
-        found = f"the class {train_op.__name__}" if is_class else f"a {type(train_op).__name__}"
+        found = _a(train_op)
     raise TypeError(
         f"EstimatorSpec: train_op must be a torch.optim.Optimizer, a list of them, or a function; it is {found}."
     )
@@ -186,7 +185,28 @@ def _checked_train_op(train_op: Any, mode: str) -> Any:
 def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) -> Any:
     if mode == ModeKeys.PREDICT:
         return checked_export_outputs(export_outputs, predictions)
+    if not isinstance(export_outputs, Mapping | None):
+        raise TypeError(
+            f"EstimatorSpec: export_outputs must be a dict by the names of signatures, not {_a(export_outputs)}."
+        )
     return None if export_outputs is None else dict(export_outputs)
+
+
+def _checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
+    if hooks is None:
+        return ()
+    if isinstance(hooks, str) or not isinstance(hooks, Iterable):
+        raise TypeError(
+            f"EstimatorSpec: {name} must be a list of hooks, not {_a(hooks)}. Write [hook]."
+        )
+    return tuple(hooks)
+
+
+def _a(value: Any) -> str:
+    """What something is, in a message."""
+    if value is None:
+        return "None"
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def _checked_scaffold(scaffold: Any) -> Scaffold | None:

@@ -95,7 +95,7 @@ class TrainStep:
         spec = self._run(batches[0])
         optimizers = _optimizers(spec.train_op)
         if optimizers is None:
-            loss = self._call(spec, len(batches))
+            loss = self._call(spec)
         else:
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
@@ -165,14 +165,8 @@ class TrainStep:
         for optimizer in optimizers:
             optimizer.step()
 
-    def _call(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
+    def _call(self, spec: EstimatorSpec) -> torch.Tensor:
         """Lets a function do the step, and gives the loss of the batches of all processes."""
-        if self._clip_norm is not None or batches > 1:
-            name = "clip_norm" if self._clip_norm is not None else "accumulate_steps"
-            raise ValueError(
-                f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "
-                "a function, which has to do this itself."
-            )
         assert spec.loss is not None  # the spec checks it
         token = _running.set(self)
         try:
