@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import torchest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -94,3 +96,29 @@ def test_the_best_model_is_kept_over_three_restarts(tmp_path):
         best = min(best, float(loss))
     assert len({step for step, _, _ in found}) == 8
     assert f"loss {best:.4f}\n" in out[out.index("best:") :]
+
+
+def test_deep_fm_learns_what_a_linear_model_cannot(tmp_path):
+    deep_fm = load("deep_fm")
+    found = deep_fm.run(deep_fm.make_table(4000, seed=1), steps=350, model_dir=str(tmp_path))
+    assert found["linear"]["auc"] < 0.6
+    assert found["DeepFM"]["auc"] > 0.85
+    assert torchest.load_checkpoint(tmp_path).global_step == 350
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_deep_fm_reads_the_adult_table(tmp_path, header):
+    deep_fm = load("deep_fm")
+    table = deep_fm.make_table(20, seed=1).assign(fnlwgt=1)
+    table[deep_fm.NAMES].to_csv(tmp_path / "adult.data", index=False, header=header)
+    read = deep_fm.read_table(tmp_path / "adult.data")
+    assert read["education"].tolist() == table["education"].tolist()
+    assert "fnlwgt" not in read
+
+
+def test_two_towers_find_what_users_choose(tmp_path):
+    found = load("two_tower").run(steps=150, model_dir=str(tmp_path))
+    assert found["recall@10, random"] == 0.025
+    assert found["recall@10"] > 0.2
+    names = {name for name, _ in torchest.list_variables(tmp_path)}
+    assert {"users.3.weight", "items.3.weight"} <= names

@@ -87,7 +87,9 @@ class ModelFn:
                 "the mode that model_fn got."
             )
         config = self._given["config"]
-        if callable(spec.train_op) and (config.clip_norm is not None or config.accumulate_steps > 1):
+        if callable(spec.train_op) and (
+            config.clip_norm is not None or config.accumulate_steps > 1
+        ):
             name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
             raise ValueError(
                 f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "

@@ -100,7 +100,7 @@ class Scope:
 
     def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
         """See the function of this name."""
-        if self._creation is not None:
+        if self._creation is not None and self._creation.is_here():
             self._creation.check_factory(name, factory)
         if name in self.objects:
             existing: T = self.objects[name]
@@ -196,6 +196,7 @@ class _Creation:
         self._keeps_random_numbers = keeps_random_numbers
         self._buffers: list[tuple[Tensor, Tensor]] = []
         self._origins: dict[str, Any] = {}
+        self._thread = threading.get_ident()
 
     @contextlib.contextmanager
     def factory_running(self) -> Iterator[None]:
@@ -206,6 +207,10 @@ class _Creation:
         finally:
             self._factories = random_state(self._device)
             set_random_state(self._device, outside)
+
+    def is_here(self) -> bool:
+        """Whether it is this thread that makes the model; others may be using it for another mode."""
+        return threading.get_ident() == self._thread
 
     def check_factory(self, name: str, factory: Any) -> None:
         """Sees to it that a name is not used for two things by mistake."""

@@ -9,6 +9,7 @@ from torchest.experimental.early_stopping import (
     stop_if_no_increase_hook,
 )
 from torchest.experimental.in_memory_evaluator import InMemoryEvaluatorHook
+from torchest.experimental.logit_fn import call_logit_fn
 from torchest.experimental.rnn import RNNClassifier, RNNEstimator
 from torchest.export.receivers import build_raw_supervised_input_receiver_fn
 
@@ -17,6 +18,7 @@ __all__ = [
     "RNNClassifier",
     "RNNEstimator",
     "build_raw_supervised_input_receiver_fn",
+    "call_logit_fn",
     "make_early_stopping_hook",
     "make_stop_at_checkpoint_step_hook",
     "stop_if_higher_hook",

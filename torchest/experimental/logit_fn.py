@@ -1,0 +1,62 @@
+"""Calling a function that makes logits with those arguments that it takes.
+
+>>> import torch
+>>> def logit_fn(features, params):
+...     return features["x"] * params["factor"]
+>>> call_logit_fn(logit_fn, {"x": torch.ones(1, 1)}, "train", {"factor": 2.0}, None)
+tensor([[2.]])
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def call_logit_fn(
+    logit_fn: Callable[..., Tensor | Mapping[str, Tensor]],
+    features: Any,
+    mode: str,
+    params: Any,
+    config: Any,
+) -> Tensor | Mapping[str, Tensor]:
+    """Calls `logit_fn` with `features`, and with those of `mode`, `params` and `config` that it names.
+
+    Args:
+        logit_fn: Takes `features`, and any of `mode`, `params`, `config`; arguments with defaults may follow.
+        features: Given as `features`.
+        mode: A `ModeKeys`, given as `mode`.
+        params: Given as `params`.
+        config: Given as `config`.
+
+    Returns:
+        What it returned: logits, or a dict of logits by name, as several heads take them.
+
+    Raises:
+        TypeError: `logit_fn` cannot be called with these arguments.
+        ValueError: It returned something else.
+    """
+    if not callable(logit_fn):
+        raise TypeError(
+            f"logit_fn={logit_fn!r} must be a function of (features, mode, params, config)."
+        )
+    signature = inspect.signature(logit_fn)
+    given = {"mode": mode, "params": params, "config": config}
+    given = {"features": features} | {n: v for n, v in given.items() if n in signature.parameters}
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise TypeError(
+            f"logit_fn{signature} cannot be called: {error}. It must take 'features', and may take 'mode', 'params' "
+            "and 'config'."
+        ) from None
+    logits = logit_fn(**given)
+    values = list(logits.values()) if isinstance(logits, Mapping) else [logits]
+    if not all(isinstance(value, Tensor) for value in values):
+        raise ValueError(
+            f"logit_fn must return a tensor, or a dict of tensors by name; it returned {logits!r}."
+        )
+    return logits
