@@ -20,7 +20,7 @@ def call(logit_fn):
 def arguments_of(names):
     """What a function with these arguments is called with."""
     seen = {}
-    fn = eval(f"lambda {names}: (seen.update(locals_of(locals())), LOGITS)[1]", {  # noqa: S307
+    fn = eval(f"lambda {names}: (seen.update(locals_of(locals())), LOGITS)[1]", {
         "seen": seen, "LOGITS": LOGITS, "locals_of": dict,
     })  # fmt: skip
     assert call(fn) is LOGITS

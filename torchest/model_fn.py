@@ -38,7 +38,8 @@ class ModelFn:
                 f"model_fn={function!r} must be a function of (features, labels, mode, params, config)."
             )
         self._function = function
-        self._given = {"params": params, "config": config}
+        self._params = params
+        self._config = config
         taken = inspect.signature(function).parameters
         unknown = sorted(
             name
@@ -65,7 +66,13 @@ class ModelFn:
                 "The input_fn gives labels, but model_fn takes no 'labels'. Add the argument, or let the input_fn give "
                 "features alone."
             )
-        available = {**self._given, "features": features, "labels": labels, "mode": mode}
+        available = {
+            "features": features,
+            "labels": labels,
+            "mode": mode,
+            "params": self._params,
+            "config": self._config,
+        }
         try:
             spec = self._function(
                 **{name: available[name] for name in _ARGUMENTS if name in self._taken}
@@ -80,13 +87,14 @@ class ModelFn:
     def _check(self, spec: Any, mode: str) -> None:
         if not isinstance(spec, EstimatorSpec):
             found = "None" if spec is None else f"a {type(spec).__name__}"
+            found = f"the class {spec.__name__}" if isinstance(spec, type) else found
             raise TypeError(f"model_fn returned {found}, not a torchest.EstimatorSpec.")
         if spec.mode != mode:
             raise ValueError(
                 f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
                 "the mode that model_fn got."
             )
-        config = self._given["config"]
+        config = self._config
         if callable(spec.train_op) and (
             config.clip_norm is not None or config.accumulate_steps > 1
         ):

@@ -187,7 +187,7 @@ def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) ->
         return checked_export_outputs(export_outputs, predictions)
     if not isinstance(export_outputs, Mapping | None):
         raise TypeError(
-            f"EstimatorSpec: export_outputs must be a dict by the names of signatures, not {_a(export_outputs)}."
+            f"EstimatorSpec: export_outputs must be a dict of export outputs by name, not {_a(export_outputs)}."
         )
     return None if export_outputs is None else dict(export_outputs)
 
