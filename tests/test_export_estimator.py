@@ -105,6 +105,12 @@ def test_signatures_json_describes_inputs_outputs_columns_and_versions(exported)
     assert described["examples"] == "examples"
     assert {"name": "class_ids", "dtype": "int64", "shape": [None, 1]} in described["outputs"]
     assert {"torchest", "torch", "onnx", "onnxruntime", "python"} <= described["versions"].keys()
+    import onnx
+
+    model = onnx.load(os.path.join(exported, "model.onnx"))
+    assert described["onnx"]["ir_version"] == model.ir_version
+    operators = {each.domain or "ai.onnx": each.version for each in model.opset_import}
+    assert operators.items() <= described["onnx"]["operators"].items()
     ((column),) = described["columns"]
     assert column["name"] == "x"
     assert len(column["sha256"]) == 64

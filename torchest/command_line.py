@@ -103,6 +103,8 @@ def _of_export(directory: str) -> Iterable[str]:
         )
         yield f"files: {', '.join(sizes)}"
         outputs = {each["name"]: each for each in manifest["outputs"]}
+        for domain, version in manifest.get("onnx", {}).get("operators", {}).items():
+            yield f"operators of model.onnx: {domain} {version}"
         yield ""
         yield from _table(
             ("input", "dtype", "shape", "if it is missing", "used"),

@@ -238,6 +238,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
             for column in exported.columns
         ],
         "files": {FILES[each]: each for each in formats},
+        **({"onnx": _onnx_versions()} if ONNX in formats else {}),
     }
 
 
@@ -263,6 +264,14 @@ def _write_onnx(exported: Exported, path: str) -> None:
     for value in model.graph.inputs:
         value.name = names[str(value.name)]
     save(model, path)
+
+
+def _onnx_versions() -> dict[str, Any]:
+    """What a runtime must know to read model.onnx; all of it is built into onnxruntime."""
+    from torchest.export.onnx_nodes import IR_VERSION, OPSETS
+
+    operators = {domain or "ai.onnx": version for domain, version in OPSETS.items()}
+    return {"ir_version": IR_VERSION, "operators": operators}
 
 
 @contextlib.contextmanager
