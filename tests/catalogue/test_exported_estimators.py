@@ -99,13 +99,12 @@ def test_a_recurrent_model_answers_sequences_of_all_lengths(formats, tmp_path):
     spec = columns.make_parse_example_spec([word, number, AGE])
     receiver_fn = torchest.export.build_parsing_serving_input_receiver_fn(spec)
     path = model.export_saved_model(tmp_path / "base", receiver_fn, formats=formats)
+    engines = [torchest.export.load(path, engine).signatures["predict"] for engine in formats]
     for lengths in ([0, 2, 5], [3, 0, 1], [1, 4, 0], [7]):  # empty rows first, in the middle, last
         features = sequences(lengths)
         (expected,) = model.predict(lambda: iter([features]), yield_single_examples=False)  # noqa: B023
-        for engine in formats:
-            assert_same(
-                torchest.export.load(path, engine).signatures["predict"](**features), expected
-            )
+        for predict in engines:
+            assert_same(predict(**features), expected)
 
 
 def answers_as_in_python(model, images, tmp_path):
