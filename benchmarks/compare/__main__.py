@@ -50,7 +50,13 @@ def main() -> None:
         results += run(task, sides, rounds, seconds, arguments.verbose)
     print_table(results)
     if arguments.json:
-        about = {"commit": _commit(), "machine": platform.processor(), "cpus": os.cpu_count()}
+        threads = {name: os.environ[name] for name in os.environ if name.startswith("OMP_")}
+        about = {
+            "commit": _commit(),
+            "machine": platform.platform(),
+            "cpus": os.cpu_count(),
+            **threads,
+        }
         kept = {**about, "results": [dataclasses.asdict(result) for result in results]}
         Path(arguments.json).write_text(json.dumps(kept, indent=1), encoding="utf-8")
     if arguments.plot:
