@@ -311,6 +311,17 @@ def test_a_column_that_cannot_be_exported_is_named_and_nothing_is_left(tmp_path)
     assert exports_in(tmp_path / "base") == []
 
 
+def test_an_export_draws_no_random_numbers_of_the_caller(tmp_path):
+    town = columns.categorical_column_with_hash_bucket("town", 9)
+    model = torchest.DNNClassifier(
+        [3], [columns.embedding_column(town, 2)], model_dir=str(tmp_path / "model"), config=QUIET
+    )
+    model.train(lambda: ({"town": ["a", "b"]}, [0, 1]), steps=1)
+    before = torch.get_rng_state()
+    model.export_saved_model(tmp_path / "base", parsing(town))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_two_exports_in_a_second_have_names_of_their_own(model, tmp_path):
     paths = [
         model.export_saved_model(tmp_path, parsing(X), formats="torchscript") for _ in range(2)

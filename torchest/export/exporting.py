@@ -21,6 +21,7 @@ from torchest.export.receivers import (
 from torchest.export.rows import neutral_rows, spec_of
 from torchest.export_outputs import EvalOutput
 from torchest.keys import ModeKeys
+from torchest.random_state import kept_random_state
 from torchest.running_model import RunningModel
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def export(
     check_extra(assets_extra)
     receivers = {mode: _received(mode, receiver_fns[mode]) for mode in receiver_fns}
     origin: dict[str, Any] = {"global_step": checkpoint.global_step}
-    with held(checkpoint.path):
+    with held(checkpoint.path), kept_random_state(torch.device("cpu")):
         exported = None
         if ModeKeys.PREDICT in receivers:
             model = RunningModel(model_fn, torch.device("cpu"), training=False)
