@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -138,3 +141,18 @@ class TestWaiting:
 
 def found_at():
     return [(3, 3.0), (9, 9.0), (20, 20.0)]
+
+
+def test_safetensors_alone_reads_the_weights(trained):
+    _, path, objects = trained
+    program = """
+import sys
+from safetensors.torch import load_file
+tensors = load_file(sys.argv[1] + "/model.safetensors")
+assert "torchest" not in sys.modules
+print({name: tensor.tolist() for name, tensor in tensors.items() if name.startswith("head.")})
+"""
+    command = [sys.executable, "-c", program, str(path)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    expected = {f"head.{name}": v.tolist() for name, v in objects["head"].state_dict().items()}
+    assert ast.literal_eval(out) == expected

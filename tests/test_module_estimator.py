@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import copy
+import dataclasses
 import re
 
 import numpy as np
@@ -277,5 +279,108 @@ def test_an_output_that_is_no_tensor():
         def forward(self, x):
             return str(x)
 
-    with pytest.raises(TypeError, match="The module gave a str: it must give a tensor"):
+    with pytest.raises(
+        TypeError, match="The module gave a str: it must give a tensor, or a dict, dataclass"
+    ):
         list(estimator(Text()).predict(lambda: [X]))
+
+
+class Encoder(nn.Module):
+    """Called as those of transformers are: by keywords, with a dict of outputs, some of which are not there."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.classifier = nn.Linear(4, 2)
+
+    def forward(self, input_ids, attention_mask=None, labels=None):
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        pooled = (self.embed(input_ids) * mask.unsqueeze(2)).sum(1)
+        logits = self.classifier(pooled)
+        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
+        return collections.OrderedDict(loss=loss, logits=logits, hidden_states=(pooled,))
+
+
+@dataclasses.dataclass
+class Output:
+    logits: torch.Tensor
+    loss: torch.Tensor | None = None
+
+
+class EncoderOfDataclasses(Encoder):
+    def forward(self, **inputs):
+        return Output(super().forward(**inputs)["logits"])
+
+
+class Images(nn.Module):
+    """As those of timm are: blocks, features without the head on request, and a drop rate."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU())
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(4, 2)
+
+    def forward_features(self, x):
+        return self.stem(x)
+
+    def forward(self, x):
+        return self.head(self.global_pool(self.forward_features(x)).flatten(1))
+
+
+GOOD, BAD = torch.tensor([[1, 2, 3], [3, 2, 0]]), torch.tensor([[5, 6, 0], [7, 6, 5]])
+IDS = torch.cat([GOOD, BAD] * 4)
+FEELING = torch.tensor([1, 1, 0, 0] * 4)
+
+
+class TestModulesOfOthers:
+    @pytest.mark.parametrize("kind", [Encoder, EncoderOfDataclasses])
+    def test_keywords_and_outputs_by_name(self, kind):
+        torch.manual_seed(1)
+        model = torchest.model_to_estimator(
+            kind(),
+            lambda parameters: torch.optim.Adam(parameters, lr=0.1),
+            lambda output, labels: nn.functional.cross_entropy(logits_of(output), labels),
+            {"accuracy": lambda o, labels: metrics.accuracy(labels, logits_of(o).argmax(1))},
+        )
+        features = {"input_ids": IDS, "attention_mask": (IDS > 0).long()}
+        model.train(lambda: (features, FEELING), steps=20)
+        found = model.evaluate(lambda: [(features, FEELING)])
+        assert found["accuracy"] == 1
+        row = next(model.predict(lambda: features))
+        assert {name: value.shape for name, value in row.items()} == {"logits": (2,)}
+        assert row["logits"].argmax() == 1
+
+    def test_a_loss_that_the_module_computes(self):
+        features = {"input_ids": IDS, "labels": FEELING}
+        module = Encoder()
+        expected = module(**features)["loss"].item()
+        model = torchest.model_to_estimator(module, "SGD", lambda output, labels: output["loss"])
+        assert model.evaluate(lambda: [features])["loss"] == pytest.approx(expected)
+
+    def test_named_tuples(self):
+        Found = collections.namedtuple("Found", ["values", "indices"])
+
+        class Two(nn.Module):
+            def forward(self, x):
+                return Found(*torch.max(x, 1))
+
+        row = next(estimator(Two()).predict(lambda: [X]))
+        assert row["indices"] == X[0].argmax()
+
+    def test_images(self):
+        torch.manual_seed(1)
+        labels = torch.tensor([0, 1] * 8)
+        images = labels[:, None, None, None] + 0.1 * torch.randn(16, 3, 8, 8)
+        model = torchest.model_to_estimator(
+            Images(),
+            lambda parameters: torch.optim.Adam(parameters, lr=0.1),
+            nn.CrossEntropyLoss(),
+            {"accuracy": lambda output, labels: metrics.accuracy(labels, output.argmax(1))},
+        )
+        model.train(lambda: ({"x": images}, labels), steps=20)
+        assert model.evaluate(lambda: [({"image": images}, labels)])["accuracy"] == 1
+
+
+def logits_of(output):
+    return output.logits if isinstance(output, Output) else output["logits"]

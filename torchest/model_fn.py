@@ -78,7 +78,8 @@ class ModelFn:
                 **{name: available[name] for name in _ARGUMENTS if name in self._taken}
             )
         except (AttributeError, TypeError) as error:
-            if labels is None and "labels" in self._taken and "NoneType" in str(error):
+            is_used = labels is None and "labels" in self._taken and "NoneType" in str(error)
+            if is_used and not str(error).startswith("EstimatorSpec"):
                 raise TypeError(_without_labels(mode, error)) from error
             raise
         self._check(spec, mode)

@@ -13,6 +13,7 @@ model.train(input_fn, steps=100)
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import logging
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ from torchest.torch_metrics import is_torch_metric
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torchest.optimizers.resolve import MakeOptimizer
     from torchest.run_config import RunConfig
@@ -77,7 +78,8 @@ def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its es
         custom_objects: Not needed, as the module is there; must be None or empty.
 
     Returns:
-        An estimator. Its predictions are the module's output: by name if it is a dict, else as "output".
+        An estimator. Its predictions are the module's output: as "output" if that is a tensor, and else the tensors
+        in it: of a dict, a dataclass or a named tuple by their names, of a tuple as "output_0" and so on.
 
     Raises:
         TypeError: An argument is of another type than said above.
@@ -221,13 +223,26 @@ def _in_dtype(labels: Any, output: Any) -> Any:
 def _predictions(output: Any) -> Any:
     if isinstance(output, Tensor):
         return {"output": output}
+    found = {name: value for name, value in _parts(output) if isinstance(value, Tensor)}
+    if not found:
+        raise TypeError(
+            f"The module gave a {type(output).__name__}: it must give a tensor, or a dict, dataclass or tuple of "
+            "tensors."
+        )
+    return found
+
+
+def _parts(output: Any) -> Iterable[tuple[str, Any]]:
+    """What an output has, by name; what is no tensor, such as the states that are only given on request, too."""
     if isinstance(output, Mapping):
-        return {name: value for name, value in output.items() if isinstance(value, Tensor)}
+        return output.items()
+    if dataclasses.is_dataclass(output):
+        return [(each.name, getattr(output, each.name)) for each in dataclasses.fields(output)]
+    if hasattr(output, "_fields"):  # a named tuple
+        return zip(output._fields, output, strict=True)
     if isinstance(output, (tuple, list)):
-        return {f"output_{place}": value for place, value in enumerate(output)}
-    raise TypeError(
-        f"The module gave a {type(output).__name__}: it must give a tensor, or a dict or tuple of tensors."
-    )
+        return [(f"output_{place}", value) for place, value in enumerate(output)]
+    return []
 
 
 def _checked_metrics(metrics: Mapping[str, Any] | None) -> dict[str, Callable[[Any, Any], Any]]:
