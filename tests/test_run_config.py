@@ -44,7 +44,9 @@ def test_a_copy_saved_by_steps_is_not_saved_by_seconds():
         ({"log_step_count_steps": "10"}, "log_step_count_steps='10' must be a number above 0"),
         ({"model_dir": 5}, "model_dir=5 must be the path of a directory"),
         ({"tf_random_seed": 1.5}, r"tf_random_seed=1\.5 must be a whole number"),
+        ({"keep_checkpoint_max": 2.5}, r"keep_checkpoint_max=2\.5 must be a whole number"),
         ({"keep_checkpoint_every_n_hours": 0}, "keep_checkpoint_every_n_hours=0 must be"),
+        ({"keep_checkpoint_every_n_hours": None}, "keep_checkpoint_every_n_hours=None must be"),
     ],
 )
 def test_wrong_arguments_are_named(given, message):

@@ -15,6 +15,7 @@ from torchest import columns as fc
 from torchest import inputs
 from torchest.checkpoint import Checkpoint, Contents, write_checkpoint
 from torchest.running_model import RunningModel
+from torchest.training_run import is_unfinished
 
 QUIET = {"save_summary_steps": None, "log_step_count_steps": None}
 X = torch.arange(8.0)[:, None]
@@ -64,6 +65,13 @@ def run(model, max_steps=10, train_input_fn=repeated, listeners=None, train_hook
 
 
 class TestWhenIsEvaluated:
+    def test_after_the_checkpoints_of_a_saver_of_the_users(self, tmp_path):
+        config = torchest.RunConfig(save_checkpoints_steps=None, **QUIET)
+        model = torchest.LinearRegressor([fc.numeric_column("x")], tmp_path, config=config)
+        saver = torchest.CheckpointSaverHook(f"{tmp_path}/", save_steps=6)
+        _, calls = run(model, train_hooks=[saver])
+        assert calls == [(6, False), (10, True)]
+
     def test_after_every_checkpoint_but_the_first(self, tmp_path):
         (metrics, exports), calls = run(linear(tmp_path))
         assert calls == [(4, False), (8, False), (10, True)]
@@ -215,6 +223,17 @@ class TestTrainingDoesNotNoticeEvaluation:
             results.append((seen, {key: value.tolist() for key, value in weights.items()}))
         assert results[0] == results[1]
 
+    def test_a_training_of_another_model_inside_is_a_run_of_its_own(self, tmp_path):
+        teacher = linear(tmp_path / "teacher")
+
+        class Teach(torchest.CheckpointSaverListener):
+            def after_save(self, session, global_step_value):
+                teacher.train(rows)
+
+        run(linear(tmp_path / "pupil"), max_steps=4, listeners=[Teach()])
+        assert not is_unfinished(teacher.model_dir)
+        assert teacher.latest_checkpoint().endswith("model.ckpt-8")  # twice the whole input
+
     def test_the_training_input_is_made_once(self, tmp_path):
         made = []
 
@@ -332,6 +351,13 @@ class TestWrongUse:
         model = torchest.LinearRegressor([fc.numeric_column("x")], tmp_path, config=config)
         with pytest.raises(ValueError, match="evaluates checkpoints, and the estimator's config"):
             run(model)
+
+    def test_a_saver_that_saves_elsewhere(self, tmp_path):
+        saver = torchest.CheckpointSaverHook(tmp_path / "elsewhere", save_steps=2)
+        with pytest.raises(
+            ValueError, match=r"CheckpointSaverHook that saves to .*elsewhere' instead"
+        ):
+            run(linear(tmp_path / "model"), train_hooks=[saver])
 
     def test_two_exporters_of_one_name(self):
         with pytest.raises(ValueError, match="exporters has two of the name 'a'"):

@@ -46,6 +46,17 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
     return "://" in os.fspath(path)
 
 
+def same(path: str, other: str) -> bool:
+    """Whether two paths are spellings of one.
+
+    >>> same("models/a", "./models/a/"), same("gs://bucket/a", "gs://bucket/b")
+    (True, False)
+    """
+    if is_remote(path) or is_remote(other):
+        return path == other
+    return os.path.abspath(path) == os.path.abspath(other)
+
+
 def join(directory: str, *names: str) -> str:
     """The path of something in a directory.
 

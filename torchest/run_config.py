@@ -102,8 +102,14 @@ class RunConfig:
         for name in ("save_summary_steps", "keep_checkpoint_max"):
             self._check(name, self._is_none_or(name, at_least=0), "a number of at least 0, or None")
         self._check(
+            "keep_checkpoint_max",
+            isinstance(self.keep_checkpoint_max, numbers.Integral | None),
+            "a whole number, or None",
+        )
+        hours = self.keep_checkpoint_every_n_hours
+        self._check(
             "keep_checkpoint_every_n_hours",
-            self.keep_checkpoint_every_n_hours > 0,
+            _is_number(hours) and hours > 0,
             "a number of hours above 0",
         )
         self._check(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from torchest import files
 from torchest.distributed.input_context import InputContext
 from torchest.errors import with_article
 from torchest.estimator import Estimator
@@ -21,7 +22,7 @@ from torchest.evaluator_task import (
     role_of_environment,
 )
 from torchest.hooks.base import SessionRunHook
-from torchest.hooks.checkpoint_saver import CheckpointSaverListener
+from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
 from torchest.inputs.source import CheckedInput
 from torchest.keys import ModeKeys
@@ -57,8 +58,8 @@ def train_and_evaluate(
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: The estimator saves no checkpoints, the evaluation input never ends and its steps are None, or
-            TF_CONFIG is not understood.
+        ValueError: Training saves no checkpoints in the model_dir, the evaluation input never ends and its steps
+            are None, or TF_CONFIG is not understood.
     """
     _check(estimator, train_spec, eval_spec)
     role = role_of_environment()
@@ -160,7 +161,17 @@ def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
                 f"torchest.{kind.__name__}."
             )
     config = estimator.config
-    if config.save_checkpoints_steps is None and config.save_checkpoints_secs is None:
+    saver = next((h for h in train_spec.hooks if isinstance(h, CheckpointSaverHook)), None)
+    if saver is not None and not files.same(saver.directory, estimator.model_dir):
+        raise ValueError(
+            f"train_and_evaluate evaluates the checkpoints in {estimator.model_dir!r}, and TrainSpec: hooks has a "
+            f"CheckpointSaverHook that saves to {saver.directory!r} instead. Let it save to the model_dir, or leave "
+            "it out."
+        )
+    saves_itself = (
+        config.save_checkpoints_steps is not None or config.save_checkpoints_secs is not None
+    )
+    if saver is None and not saves_itself:
         raise ValueError(
             "train_and_evaluate evaluates checkpoints, and the estimator's config switches them off: give "
             "RunConfig(save_checkpoints_steps=...) or RunConfig(save_checkpoints_secs=...)."

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("torchest")
 _FILE = "unfinished"
-_more_to_come: ContextVar[bool] = ContextVar("torchest_more_to_come", default=False)
+_more_to_come: ContextVar[str | None] = ContextVar("torchest_more_to_come", default=None)
 
 
 class TrainingRun:
@@ -120,7 +120,7 @@ class TrainingRun:
 
     def end(self) -> None:
         """The run has ended, and not by an exception."""
-        if self._strategy.is_chief and not _more_to_come.get():
+        if self._strategy.is_chief and _more_to_come.get() != self._path:
             files.remove_file(self._path)
 
     def _saved_position(self) -> Position | None:
@@ -152,19 +152,20 @@ def is_unfinished(model_dir: str) -> bool:
 
 @contextlib.contextmanager
 def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
-    """A run that begins inside has ended when what else is done inside has ended too.
+    """A run of this model that begins inside has ended when what else is done inside has ended too.
 
     Args:
         model_dir: Where the run's checkpoints are.
         is_chief: Whether this process writes there.
     """
-    token = _more_to_come.set(True)
+    path = files.join(files.normal(model_dir), _FILE)
+    token = _more_to_come.set(path)
     try:
         yield
     finally:
         _more_to_come.reset(token)
     if is_chief:
-        files.remove_file(files.join(files.normal(model_dir), _FILE))
+        files.remove_file(path)
 
 
 def _name_in(path: str) -> str | None:

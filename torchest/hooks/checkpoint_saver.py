@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from torchest import files
 from torchest.checkpoint import write_checkpoint
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.hooks.timer import SecondOrStepTimer
@@ -50,6 +51,9 @@ class CheckpointSaverHook(SessionRunHook):
         listeners: Are called before and after each checkpoint.
         save_graph_def: Means nothing here.
 
+    Attributes:
+        directory: Where to.
+
     Raises:
         ValueError: Both or neither of `save_secs` and `save_steps` are given.
     """
@@ -65,7 +69,7 @@ class CheckpointSaverHook(SessionRunHook):
         listeners: Sequence[CheckpointSaverListener] | None = None,
         save_graph_def: bool = True,
     ) -> None:
-        self._directory = checkpoint_dir
+        self.directory = files.normal(checkpoint_dir)
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._saver = saver or self._keep_five
         self._listeners = list(listeners or ())
@@ -112,7 +116,7 @@ class CheckpointSaverHook(SessionRunHook):
         _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)
         for listener in self._all_listeners():
             listener.before_save(session, step)
-        _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self._directory)
+        _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self.directory)
         self._saver(session)
         _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
         wishes = [listener.after_save(session, step) for listener in self._all_listeners()]
@@ -124,4 +128,4 @@ class CheckpointSaverHook(SessionRunHook):
         return [*self._listeners, *self._of_run]
 
     def _keep_five(self, session: Session) -> str:
-        return write_checkpoint(self._directory, session.global_step, session.contents, keep=5)
+        return write_checkpoint(self.directory, session.global_step, session.contents, keep=5)
