@@ -237,9 +237,11 @@ class RowOptimizer(torch.optim.Optimizer):
 
 
 def _filled(parameter: Tensor, shape: torch.Size, value: float) -> Tensor:
-    if parameter.device.type == "cpu" and parameter.is_contiguous():
-        return new_empty(parameter, shape).fill_(value)
-    return torch.full_like(parameter, value).view(shape)
+    if shape == parameter.shape and (
+        parameter.device.type != "cpu" or not parameter.is_contiguous()
+    ):
+        return torch.full_like(parameter, value)
+    return new_empty(parameter, shape).fill_(value)
 
 
 def _dense_gradient(parameter: Tensor) -> Tensor:
