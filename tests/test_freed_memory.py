@@ -38,9 +38,8 @@ def test_steps_do_not_ask_the_system_for_the_same_memory_again():
         )
         return int(result.stdout)
 
-    without = faults("")
-    assert without > 10_000
-    assert faults("keep_freed_memory()") < without / 100
+    # without the call it is mostly some hundred thousand, but that depends on what lies above in the heap
+    assert faults("keep_freed_memory()") < 1000
 
 
 def test_an_allocator_that_the_user_set_up_is_left_alone(monkeypatch):
