@@ -213,46 +213,19 @@ class Estimator:
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
         checkpoint = self._checkpoint_to_go_on_from()
-        start = 0 if checkpoint is None else checkpoint.global_step
-        last_step = max_steps if steps is None else start + steps
         each = self._config.accumulate_steps
         run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
+        last_step = max_steps if steps is None else run.start + steps
         self._steps_made = 0
-        if last_step is not None and start >= last_step:
+        if last_step is None or run.start < last_step:
+            self._tell_of_warm_start(checkpoint)
+            self._steps_made = self._train(run, checkpoint, last_step, input_fn, hooks, listeners)
+        else:
             _log.info("Skipping training since max_steps has already saved.")
             _log.info(
-                "No steps made: %s is at step %d, max_steps=%d.", self.model_dir, start, last_step
-            )
-            run.end()
-            return self
-        self._tell_of_warm_start(checkpoint)
-        self._seed()
-        with self._feed(input_fn, ModeKeys.TRAIN, self._strategy, run.read) as feed:
-            model = self._new_model(self._strategy, training=True)
-            first = self._strategy.first(feed.first())
-            if first is None and run.goes_on:
-                _log.info(
-                    "No steps made: the training that was interrupted had used all of its input."
-                )
-                run.end()
-                return self
-            own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
-            self._strategy.start(model.scope.modules())
-            chief_hooks = own.training_chief if self._strategy.is_chief else ()
-            session = Session(model.scope, model.state, start)
-            with self._strategy.alone(), feed.of_training():
-                run_training(
-                    model,
-                    feed,
-                    session,
-                    self._strategy,
-                    self._config,
-                    [*hooks, *chief_hooks, *own.training],
-                    listeners,
-                    last_step,
-                    run,
-                )
-        self._steps_made = session.global_step - start
+                "No steps made: %s is at step %d, max_steps=%d.",
+                self.model_dir, run.start, last_step,
+            )  # fmt: skip
         run.end()
         self._strategy.barrier()  # the last checkpoint is there for all
         return self
@@ -481,6 +454,43 @@ class Estimator:
             set_damaged_aside(found)
         self._strategy.broadcast(None if found is None else found.path)
         return found
+
+    def _train(
+        self,
+        run: TrainingRun,
+        checkpoint: Checkpoint | None,
+        last_step: int | None,
+        input_fn: Callable[..., Any],
+        hooks: Sequence[SessionRunHook],
+        listeners: Sequence[CheckpointSaverListener],
+    ) -> int:
+        """Makes the model from the first batch and trains it; returns how many steps that took."""
+        self._seed()
+        with self._feed(input_fn, ModeKeys.TRAIN, self._strategy, run.read) as feed:
+            model = self._new_model(self._strategy, training=True)
+            first = self._strategy.first(feed.first())
+            if first is None and run.goes_on:
+                _log.info(
+                    "No steps made: the training that was interrupted had used all of its input."
+                )
+                return 0
+            own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
+            self._strategy.start(model.scope.modules())
+            chief_hooks = own.training_chief if self._strategy.is_chief else ()
+            session = Session(model.scope, model.state, run.start)
+            with self._strategy.alone(), feed.of_training():
+                run_training(
+                    model,
+                    feed,
+                    session,
+                    self._strategy,
+                    self._config,
+                    [*hooks, *chief_hooks, *own.training],
+                    listeners,
+                    last_step,
+                    run,
+                )
+        return session.global_step - run.start
 
     def _evaluate(  # noqa: PLR0913 - all that an evaluation is made of
         self,

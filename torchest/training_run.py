@@ -45,6 +45,7 @@ class TrainingRun:
         batches_per_step: How many batches of its input a step uses.
 
     Attributes:
+        start: The global step that it goes on from, or begins at.
         goes_on: Whether an interrupted run goes on; if not, one begins.
         seed_of_others: What the random numbers of processes other than the chief depend on; known from
             `begin` on.
@@ -65,7 +66,7 @@ class TrainingRun:
         self.goes_on = saved is not None and saved["run"] == known
         self._saved: dict[str, Any] | None = saved if self.goes_on else None
         self._name = known if self.goes_on else uuid.uuid4().hex
-        self._start = 0 if checkpoint is None else checkpoint.global_step
+        self.start = 0 if checkpoint is None else checkpoint.global_step
         self._reading: Reading
         self._beginnings: list[Position] = []
         self._hooks: dict[str, Any] = {}
@@ -81,12 +82,12 @@ class TrainingRun:
             ValueError: It is not the input that the run has read so far.
         """
         if self.goes_on:
-            _log.info("Going on with the training that was interrupted after step %d.", self._start)
+            _log.info("Going on with the training that was interrupted after step %d.", self.start)
         try:
             self._reading = reading_of(source, self._saved_position())
         except ValueError as error:
             raise ValueError(
-                f"Training was interrupted after step {self._start}, and cannot go on where it was, as the input is "
+                f"Training was interrupted after step {self.start}, and cannot go on where it was, as the input is "
                 f"another one: {error}. Give the input that it was; or delete {self._path!r} to read this one from "
                 "its beginning."
             ) from None
@@ -134,7 +135,7 @@ class TrainingRun:
         return others[self._strategy.rank - 1] or chiefs
 
     def _state(self, session: Session) -> dict[str, Any]:
-        batches = self._batches_per_step * (session.global_step - self._start)
+        batches = self._batches_per_step * (session.global_step - self.start)
         return {
             "run": self._name,
             "random": random_state(self._strategy.device),

@@ -38,7 +38,8 @@ class SessionRunArgs(NamedTuple):
     Attributes:
         fetches: The name of a value, or lists, tuples and dicts of names. There are "loss", "global_step"
             (before the step), the keys of predictions and of metrics (of this batch; in an evaluation
-            of all batches so far); in training also
+            of all batches so far; in a step of several batches of the last one, while "loss" is that of
+            all); in training also
             "learning_rate" (of this step; `<optimizer>.learning_rate` where there are several
             optimizers) and "gradient_norm" (over all parameters; before any clipping); and the names
             of parameters as in `Estimator.get_variable_names()` (after the step).
