@@ -1,4 +1,4 @@
-"""The programs in README.md run as they stand there."""
+"""The programs in README.md and docs/custom_models.md run as they stand there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST, OWN_MODEL, SERVING = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-PROGRAMS = {"own model": OWN_MODEL, "the first and serving": FIRST + SERVING}
+GUIDE = (ROOT / "docs" / "custom_models.md").read_text(encoding="utf-8")
+PROGRAMS = {
+    "own model": OWN_MODEL,
+    "the first and serving": FIRST + SERVING,
+    "custom models": "".join(re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)),
+}
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_of_the_readme_runs(program, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
+    exec(compile(program, "program", "exec"), {"__name__": "__main__"})
     assert list((tmp_path / "models").glob("*/checkpoint"))
