@@ -122,6 +122,26 @@ WRONG = {
         {"rnn_cell_fn": lambda inputs: nn.GRU(inputs, 2)},
         "rnn_cell_fn makes the layer itself: leave units and cell_type out.",
     ),
+    "a mask by the name of a feature": (
+        {"return_sequences": True, "sequence_mask": COLUMNS[0].feature_keys[0]},
+        f"sequence_mask={COLUMNS[0].feature_keys[0]!r} is the key of a feature of sequence_feature_columns: use another",
+    ),
+    "a layer that takes steps first": (
+        {
+            "units": None,
+            "cell_type": "simple_rnn",
+            "rnn_cell_fn": lambda inputs: nn.LSTM(inputs, 2),
+        },
+        "rnn_cell_fn made an LSTM without batch_first=True: it would mix up rows and steps.",
+    ),
+    "a layer that looks ahead": (
+        {
+            "units": None,
+            "cell_type": "simple_rnn",
+            "rnn_cell_fn": lambda inputs: nn.RNN(inputs, 2, batch_first=True, bidirectional=True),
+        },
+        "rnn_cell_fn made an RNN with bidirectional=True, which reads what is behind the end of a row.",
+    ),
     "weights that are a column": (
         {"return_sequences": True, "weight_column": columns.numeric_column("w")},
         "weight_column 'w' is a column: with return_sequences give the key of a feature with a weight for each",
@@ -140,6 +160,7 @@ def test_wrong_arguments(arguments, message):
     [
         (5, "rnn_cell_fn=5 must be a function of the number of inputs."),
         (lambda inputs: nn.Linear(inputs, 2), "rnn_cell_fn made a Linear: it must make a recurrent"),
+        (lambda inputs: nn.GRUCell(inputs, 2), "rnn_cell_fn made a GRUCell: it must make a recurrent"),
     ],
 )  # fmt: skip
 def test_layers_that_are_none(make, message):
@@ -159,3 +180,10 @@ def test_one_head_for_each_step():
     )
     with pytest.raises(ValueError, match="head is a MultiHead, which return_sequences cannot have"):
         experimental.RNNEstimator(head, COLUMNS, units=[2], return_sequences=True)
+
+
+def test_a_mask_by_the_name_of_a_prediction():
+    message = "sequence_mask='logits' is the name of another prediction: use another name."
+    model = classifier(return_sequences=True, sequence_mask="logits")
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        next(model.predict(lambda: FEATURES))

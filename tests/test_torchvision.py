@@ -41,9 +41,8 @@ def images(rows, size, seed):
     labels = torch.randint(0, 2, (rows,), generator=generator)
     stripes = ((torch.arange(size) // 8) % 2).float() * 2 - 1
     upright = stripes.expand(3, size, size)
-    both = torch.stack([upright, upright.transpose(1, 2)])
     noise = torch.randn(rows, 3, size, size, generator=generator)
-    return both[labels] + 0.2 * noise, labels
+    return torch.stack([upright, upright.transpose(1, 2)])[labels] + 0.5 * noise, labels
 
 
 def batches(pair):
@@ -91,14 +90,14 @@ def test_mobilenet_v2_learns_with_its_top_alone(tmp_path):
     with torch.no_grad():
         module.train()(images(BATCH, 160, seed=7)[0])
     before = copy.deepcopy(module.state_dict())
-    model = estimator(module, tmp_path, lr=0.05)
+    model = estimator(module, tmp_path, lr=0.03)
     training, others = images(4 * BATCH, 160, seed=1), images(2 * BATCH, 160, seed=2)
     at_first = model.evaluate(batches(others))
     for _ in range(3):
         model.train(batches(training))
     found = model.evaluate(batches(others))
-    assert found["loss"] < 0.7 * at_first["loss"]
-    assert found["accuracy"] > 0.8
+    assert found["loss"] < 0.8 * at_first["loss"]
+    assert found["accuracy"] > 0.75
     after = torchest.load_checkpoint(tmp_path).module("model")
     is_top = {name: name.startswith("output.") for name in before}
     assert sum(is_top.values()) == 2

@@ -108,12 +108,13 @@ class ModelFn:
 
 def _without_labels(mode: str, error: Exception) -> str:
     """What to say of an error in a model_fn that got no labels, and seems to use them."""
+    said = str(error).removesuffix(".")
     if mode == ModeKeys.PREDICT:
         return (
-            f"model_fn failed in PREDICT, where labels are None: {error}. Return the EstimatorSpec with predictions "
+            f"model_fn failed in PREDICT, where labels are None: {said}. Return the EstimatorSpec with predictions "
             "before labels are used."
         )
     return (
-        f"model_fn failed, and the input_fn gives no labels: {error}. Let the input_fn give (features, labels), or "
+        f"model_fn failed, and the input_fn gives no labels: {said}. Let the input_fn give (features, labels), or "
         "model_fn do without labels."
     )

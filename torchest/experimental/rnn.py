@@ -81,6 +81,10 @@ class RNNEstimator(Estimator):
     ) -> None:
         head, mask = _of_steps(head, return_sequences)
         columns = in_order(sequence_feature_columns, "sequence_feature_columns")
+        if any(mask in column.feature_keys for column in columns):
+            raise ValueError(
+                f"sequence_mask={mask!r} is the key of a feature of sequence_feature_columns: use another name."
+            )
         context = (
             in_order(context_feature_columns, "context_feature_columns")
             if context_feature_columns

@@ -101,6 +101,10 @@ class SequentialHead(Head):
     ) -> Any:
         """The EstimatorSpec of a batch, with the mask among its predictions; see `Head`."""
         spec = super().create_estimator_spec(features, mode, logits, *rest, **named)
+        if self.mask in spec.predictions:
+            raise ValueError(
+                f"sequence_mask={self.mask!r} is the name of another prediction: use another name."
+            )
         predictions = {**spec.predictions, self.mask: features[self.mask]}
         outputs = None if spec.export_outputs is None else self.export_outputs(predictions)
         return spec._replace(predictions=predictions, export_outputs=outputs)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place of torch.nn.GRU
 
 from torchest.columns.layers import DenseFeatures, SequenceFeatures
-from torchest.errors import suggest
+from torchest.errors import suggest, with_article
 from torchest.models.dnn import checked_widths, linear
 
 if TYPE_CHECKING:
@@ -126,12 +126,12 @@ def _layers(
             raise TypeError(f"rnn_cell_fn={make!r} must be a function of the number of inputs.")
         layer: Any = make(width)
         is_module = isinstance(layer, nn.Module)
-        if not is_module or not hasattr(layer, "hidden_size"):
+        if not is_module or isinstance(layer, nn.RNNCellBase) or not hasattr(layer, "hidden_size"):
             raise TypeError(
-                f"rnn_cell_fn made a {type(layer).__name__}: it must make a recurrent module with the attribute "
+                f"rnn_cell_fn made {with_article(type(layer).__name__)}: it must make a recurrent module with the attribute "
                 "hidden_size, such as torch.nn.LSTM(inputs, 8, batch_first=True)."
             )
-        return nn.ModuleList([layer]), layer.hidden_size
+        return nn.ModuleList([layer]), _checked_width(layer)
     if cell_type not in _LAYERS:
         raise ValueError(
             f"cell_type={cell_type!r} is no type of cell.{suggest(str(cell_type), _LAYERS)}"
@@ -144,6 +144,24 @@ def _layers(
         for inputs, outputs in zip([width, *widths], widths, strict=False)
     ]
     return nn.ModuleList(layers), widths[-1]
+
+
+def _checked_width(layer: Any) -> int:
+    """The width of what a user's layer gives."""
+    if isinstance(layer, nn.RNNBase):
+        wrong = (
+            None
+            if layer.batch_first
+            else "without batch_first=True: it would mix up rows and steps"
+        )
+        if layer.bidirectional:
+            wrong = "with bidirectional=True, which reads what is behind the end of a row"
+        if wrong:
+            raise ValueError(f"rnn_cell_fn made {with_article(type(layer).__name__)} {wrong}.")
+        if layer.proj_size:
+            return layer.proj_size
+    width: int = layer.hidden_size
+    return width
 
 
 def _initialized(layer: Any) -> nn.Module:
