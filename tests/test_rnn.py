@@ -124,7 +124,7 @@ WRONG = {
     ),
     "a mask by the name of a feature": (
         {"return_sequences": True, "sequence_mask": COLUMNS[0].feature_keys[0]},
-        f"sequence_mask={COLUMNS[0].feature_keys[0]!r} is the key of a feature of sequence_feature_columns: use another",
+        f"sequence_mask={COLUMNS[0].feature_keys[0]!r} is the key of a feature of",
     ),
     "a layer that takes steps first": (
         {
@@ -132,7 +132,7 @@ WRONG = {
             "cell_type": "simple_rnn",
             "rnn_cell_fn": lambda inputs: nn.LSTM(inputs, 2),
         },
-        "rnn_cell_fn made an LSTM without batch_first=True: it would mix up rows and steps.",
+        "rnn_cell_fn made LSTM(batch_first=False), which mixes up rows and steps: give True.",
     ),
     "a layer that looks ahead": (
         {
@@ -140,7 +140,7 @@ WRONG = {
             "cell_type": "simple_rnn",
             "rnn_cell_fn": lambda inputs: nn.RNN(inputs, 2, batch_first=True, bidirectional=True),
         },
-        "rnn_cell_fn made an RNN with bidirectional=True, which reads what is behind the end of a row.",
+        "rnn_cell_fn made RNN(bidirectional=True), which reads what is behind the end of a row: give False.",
     ),
     "weights that are a column": (
         {"return_sequences": True, "weight_column": columns.numeric_column("w")},
@@ -186,4 +186,4 @@ def test_a_mask_by_the_name_of_a_prediction():
     message = "sequence_mask='logits' is the name of another prediction: use another name."
     model = classifier(return_sequences=True, sequence_mask="logits")
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        next(model.predict(lambda: FEATURES))
+        next(model.predict(lambda: {"watched": ROWS}))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place of torch.nn.GRU
 
 from torchest.columns.layers import DenseFeatures, SequenceFeatures
-from torchest.errors import suggest, with_article
+from torchest.errors import suggest
 from torchest.models.dnn import checked_widths, linear
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _layers(
         is_module = isinstance(layer, nn.Module)
         if not is_module or isinstance(layer, nn.RNNCellBase) or not hasattr(layer, "hidden_size"):
             raise TypeError(
-                f"rnn_cell_fn made {with_article(type(layer).__name__)}: it must make a recurrent module with the attribute "
+                f"rnn_cell_fn made a {type(layer).__name__}: it must make a recurrent module with the attribute "
                 "hidden_size, such as torch.nn.LSTM(inputs, 8, batch_first=True)."
             )
         return nn.ModuleList([layer]), _checked_width(layer)
@@ -149,17 +149,18 @@ def _layers(
 def _checked_width(layer: Any) -> int:
     """The width of what a user's layer gives."""
     if isinstance(layer, nn.RNNBase):
-        wrong = (
-            None
-            if layer.batch_first
-            else "without batch_first=True: it would mix up rows and steps"
-        )
+        name = f"rnn_cell_fn made {type(layer).__name__}"
+        if not layer.batch_first:
+            raise ValueError(
+                f"{name}(batch_first=False), which mixes up rows and steps: give True."
+            )
         if layer.bidirectional:
-            wrong = "with bidirectional=True, which reads what is behind the end of a row"
-        if wrong:
-            raise ValueError(f"rnn_cell_fn made {with_article(type(layer).__name__)} {wrong}.")
+            raise ValueError(
+                f"{name}(bidirectional=True), which reads what is behind the end of a row: give False."
+            )
         if layer.proj_size:
-            return layer.proj_size
+            projected: int = layer.proj_size
+            return projected
     width: int = layer.hidden_size
     return width
 
