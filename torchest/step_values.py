@@ -30,9 +30,13 @@ def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str,
 
     Returns:
         `<optimizer>.learning_rate` of each; where there is only one optimizer, `learning_rate` too. An
-        optimizer with several groups of parameters has the rate of the first.
+        optimizer with several groups of parameters has the rate of the first. One without a rate is left out.
     """
-    rates = {f"{name}.{LEARNING_RATE}": _learning_rate(each) for name, each in optimizers.items()}
+    rates = {
+        f"{name}.{LEARNING_RATE}": _learning_rate(each)
+        for name, each in optimizers.items()
+        if "lr" in each.param_groups[0]
+    }
     if len(rates) == 1:
         rates[LEARNING_RATE] = next(iter(rates.values()))
     return rates

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchest.optimizers.base import RowOptimizer
+from torchest.optimizers.dual_ascent import DualAscent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,11 @@ def give_slots(scope: Scope, checkpoint: Checkpoint, plan: Mapping[str, Taken]) 
     names = scope.parameter_names()
     saved = _Slots(checkpoint)
     for optimizer in scope.optimizers().values():
+        if isinstance(optimizer, DualAscent):
+            _log.info(
+                "Warm start: dual variables start anew: they are of the examples of that training."
+            )
+            continue
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 name = names.get(id(parameter), "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torchest.canned.parts import check_model, classifier_head, single_model_fn
 from torchest.columns.layers import in_order
 from torchest.estimator import Estimator
+from torchest.experimental.sdca import LinearSDCA, check_sdca, sdca_model_fn
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
@@ -32,8 +33,9 @@ class LinearEstimator(Estimator):
         head: What the logits mean.
         feature_columns: Dense and categorical columns.
         model_dir: Where checkpoints and events go.
-        optimizer: The name of an optimizer of torchest, at learning rate 0.2; a `torch.optim` class; or a
-            function that makes an optimizer from parameters. None: Ftrl at min(0.2, 1 / √number of columns).
+        optimizer: The name of an optimizer of torchest, at learning rate 0.2; a `torch.optim` class; a
+            function that makes an optimizer from parameters; or an `experimental.LinearSDCA`. None: Ftrl at
+            min(0.2, 1 / √number of columns).
         config: How to run.
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
@@ -63,7 +65,11 @@ class LinearEstimator(Estimator):
         rate = _LEARNING_RATE
         if optimizer is None:
             optimizer, rate = "Ftrl", min(rate, len(columns) ** -0.5)
-        model_fn = single_model_fn("linear", make_model, head, resolve(optimizer, rate))
+        if isinstance(optimizer, LinearSDCA):
+            check_sdca(head, columns, sparse_combiner)
+            model_fn = sdca_model_fn("linear", make_model, head, optimizer)
+        else:
+            model_fn = single_model_fn("linear", make_model, head, resolve(optimizer, rate))
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 

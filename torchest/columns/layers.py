@@ -76,6 +76,11 @@ class LinearFeatures(Parts):
             tuple(column for column in self._columns if isinstance(column, DenseColumn))
         )
 
+    @property
+    def columns(self) -> tuple[FeatureColumn, ...]:
+        """The columns in the order of their names, as they are encoded."""
+        return tuple(self._columns)
+
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)

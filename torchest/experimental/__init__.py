@@ -11,10 +11,12 @@ from torchest.experimental.early_stopping import (
 from torchest.experimental.in_memory_evaluator import InMemoryEvaluatorHook
 from torchest.experimental.logit_fn import call_logit_fn
 from torchest.experimental.rnn import RNNClassifier, RNNEstimator
+from torchest.experimental.sdca import LinearSDCA
 from torchest.export.receivers import build_raw_supervised_input_receiver_fn
 
 __all__ = [
     "InMemoryEvaluatorHook",
+    "LinearSDCA",
     "RNNClassifier",
     "RNNEstimator",
     "build_raw_supervised_input_receiver_fn",
