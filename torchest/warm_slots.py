@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from torchest.optimizers.base import RowOptimizer
-from torchest.optimizers.dual_ascent import DualAscent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +31,7 @@ def give_slots(scope: Scope, checkpoint: Checkpoint, plan: Mapping[str, Taken]) 
     names = scope.parameter_names()
     saved = _Slots(checkpoint)
     for optimizer in scope.optimizers().values():
-        if isinstance(optimizer, DualAscent):
+        if getattr(optimizer, "slots_are_of_examples", False):  # DualAscent
             _log.info(
                 "Warm start: dual variables start anew: they are of the examples of that training."
             )

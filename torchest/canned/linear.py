@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from torchest.canned.parts import check_model, classifier_head, single_model_fn
 from torchest.columns.layers import in_order
 from torchest.estimator import Estimator
-from torchest.experimental.sdca import LinearSDCA, check_sdca, sdca_model_fn
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
@@ -65,9 +64,8 @@ class LinearEstimator(Estimator):
         rate = _LEARNING_RATE
         if optimizer is None:
             optimizer, rate = "Ftrl", min(rate, len(columns) ** -0.5)
-        if isinstance(optimizer, LinearSDCA):
-            check_sdca(head, columns, sparse_combiner)
-            model_fn = sdca_model_fn("linear", make_model, head, optimizer)
+        if hasattr(optimizer, "linear_model_fn"):  # LinearSDCA, which not every program imports
+            model_fn = optimizer.linear_model_fn("linear", make_model, head, sparse_combiner)
         else:
             model_fn = single_model_fn("linear", make_model, head, resolve(optimizer, rate))
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)

@@ -101,7 +101,9 @@ class LinearSDCA:
         adaptive: bool = False,
     ) -> None:
         if not isinstance(example_id_column, str) or not example_id_column:
-            raise ValueError(X)
+            raise ValueError(
+                f"example_id_column={example_id_column!r} must be the key of a feature with the examples' ids."
+            )
         if not isinstance(adaptive, bool):
             raise ValueError(f"adaptive={adaptive!r} must be True or False.")
         whole_number("num_loss_partitions", num_loss_partitions, at_least=1)
@@ -122,9 +124,52 @@ class LinearSDCA:
             f"symmetric_l2_regularization={self.l2})"
         )
 
+    def linear_model_fn(
+        self,
+        name: str,
+        make_model: Callable[[], LinearModel],
+        head: Head,
+        sparse_combiner: str,
+    ) -> ModelFn:
+        """A model_fn of a linear model that dual ascent trains; linear estimators ask for it.
 
-def check_sdca(head: Head, columns: Iterable[FeatureColumn], sparse_combiner: str) -> None:
-    """Raises ValueError where LinearSDCA cannot train a linear model with this head, or of these columns."""
+        Args:
+            name: What the model is called in checkpoints.
+            make_model: Makes it.
+            head: What the logits mean.
+            sparse_combiner: How the ids of a categorical column combine.
+
+        Raises:
+            ValueError: LinearSDCA cannot train such a model.
+        """
+        with torch.device("meta"):
+            _check(head, make_model().columns, sparse_combiner)
+        loss = _LOSSES[type(head)]()
+        assert isinstance(head, SingleHead)  # as all of those
+
+        def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
+            model = get_or_create(name, make_model)
+            if mode != ModeKeys.TRAIN:
+                return head.create_estimator_spec(features, mode, model(features), labels)
+            optimizer = get_or_create(
+                "optimizer", lambda: DualAscent(model.parameters(), loss, self.l1, self.l2)
+            )
+            batch = Features.of(features)
+            _check_place(batch.device)
+            batch.joins = False  # each column by itself is what the dual problem takes
+            with torch.no_grad():
+                logits = model(batch)
+            scored = head._scored(labels, logits, batch)
+            step = partial(_step, self.example_id_column, model, optimizer, batch, scored)
+            return head.create_estimator_spec(
+                batch, mode, logits, labels, train_op_fn=lambda loss: partial(step, loss)
+            )
+
+        return model_fn
+
+
+def _check(head: Head, columns: Iterable[FeatureColumn], sparse_combiner: str) -> None:
+    """Raises ValueError where a linear model with this head, of these columns, cannot be trained."""
     known = ", ".join(each.__name__ for each in _LOSSES)
     if type(head) not in _LOSSES:
         more = " (n_classes=2)" if head.logits_dimension > 1 else ""
@@ -154,42 +199,8 @@ def check_sdca(head: Head, columns: Iterable[FeatureColumn], sparse_combiner: st
             )
 
 
-def sdca_model_fn(
-    name: str, make_model: Callable[[], LinearModel], head: Head, sdca: LinearSDCA
-) -> ModelFn:
-    """A model_fn of a linear model that dual ascent trains.
-
-    Args:
-        name: What the model is called in checkpoints.
-        make_model: Makes it.
-        head: One that `check_sdca` accepts.
-        sdca: How to train.
-    """
-    loss = _LOSSES[type(head)]()
-    assert isinstance(head, SingleHead)  # as all of those
-
-    def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
-        model = get_or_create(name, make_model)
-        if mode != ModeKeys.TRAIN:
-            return head.create_estimator_spec(features, mode, model(features), labels)
-        optimizer = get_or_create(
-            "optimizer", lambda: DualAscent(model.parameters(), loss, sdca.l1, sdca.l2)
-        )
-        batch = Features.of(features)
-        _check_place(batch.device)
-        batch.joins = False  # each column by itself is what the dual problem takes
-        with torch.no_grad():
-            logits = model(batch)
-        step = partial(_step, sdca, model, optimizer, batch, head._scored(labels, logits, batch))
-        return head.create_estimator_spec(
-            batch, mode, logits, labels, train_op_fn=lambda loss: partial(step, loss)
-        )
-
-    return model_fn
-
-
 def _step(
-    sdca: LinearSDCA,
+    example_id_column: str,
     model: LinearModel,
     optimizer: DualAscent,
     features: Features,
@@ -204,7 +215,7 @@ def _step(
     if scored.weights is not None:
         weights = scored.weights.to(torch.float64).reshape(-1).expand_as(numbers)
     optimizer.ascend(
-        _features(model, features), _examples(features, sdca.example_id_column), numbers, weights
+        _features(model, features), _examples(features, example_id_column), numbers, weights
     )
 
 

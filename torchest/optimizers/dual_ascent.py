@@ -167,7 +167,12 @@ class DualAscent(torch.optim.Optimizer):
         loss: The loss of an example.
         l1: μ, at least 0.
         l2: λ, above 0.
+
+    Attributes:
+        slots_are_of_examples: So that they mean nothing to a model that is trained on others.
     """
+
+    slots_are_of_examples = True
 
     def __init__(
         self, parameters: Iterable[nn.Parameter], loss: Loss, l1: float, l2: float
