@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
+from typing import NamedTuple
 
 import fsspec
 import pytest
@@ -23,6 +24,11 @@ from torchest.checkpoint import (
 )
 from torchest.checksums import write_checksums
 from torchest.errors import DamagedCheckpointError
+
+
+class Best(NamedTuple):
+    step: int
+    value: torch.Tensor
 
 
 def contents(value=1.0):
@@ -397,7 +403,14 @@ def test_what_only_training_needs_comes_back_in_its_structure(tmp_path):
     assert Checkpoint(write_checkpoint(tmp_path, 2, contents, keep=5)).training() is None
 
 
-def test_state_that_json_cannot_hold_is_refused(tmp_path):
-    with pytest.raises(TypeError, match="holds a set, which a checkpoint cannot keep"):
-        write_checkpoint(tmp_path, 1, lambda: contents().with_training({"a": {1}}), keep=5)
+def test_a_named_tuple_in_a_state_is_read_as_a_tuple(tmp_path):
+    state = {"best": Best(3, torch.tensor(0.5))}
+    path = write_checkpoint(tmp_path, 1, lambda: contents().with_training(state), keep=5)
+    assert Checkpoint(path).training() == {"best": (3, torch.tensor(0.5))}
+
+
+def test_state_that_json_cannot_hold_is_refused_with_its_place(tmp_path):
+    state = {"hooks": {"Patience": {"best": [0, {1}]}}}
+    with pytest.raises(TypeError, match=r"a set at 'training\.hooks\.Patience\.best\.1', which a"):
+        write_checkpoint(tmp_path, 1, lambda: contents().with_training(state), keep=5)
     assert names_in(tmp_path) == []

@@ -78,7 +78,7 @@ class Contents:
         return dataclasses.replace(
             self,
             training=tensors_in(state, "training"),
-            state={**self.state, "training": without_tensors(state)},
+            state={**self.state, "training": without_tensors(state, "training")},
         )
 
 

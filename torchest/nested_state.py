@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from torchest.errors import with_article
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,8 +33,12 @@ def tensors_in(state: Any, path: str) -> dict[str, Tensor]:
     }
 
 
-def without_tensors(state: Any) -> Any:
+def without_tensors(state: Any, path: str) -> Any:
     """The same as JSON values, a mark in the place of each tensor.
+
+    Args:
+        state: Nested dicts, lists and tuples.
+        path: Where it stands, for the error.
 
     Raises:
         TypeError: There is something else than tensors, numbers, strings, lists, tuples and dicts.
@@ -40,16 +46,18 @@ def without_tensors(state: Any) -> Any:
     if isinstance(state, Tensor):
         return _TENSOR
     if isinstance(state, Mapping):
-        return {"mapping": [[key, without_tensors(value)] for key, value in state.items()]}
+        items = state.items()
+        return {"mapping": [[key, without_tensors(v, f"{path}.{key}")] for key, v in items]}
     if isinstance(state, (list, tuple)):
-        return {type(state).__name__: [without_tensors(value) for value in state]}
+        kind = "tuple" if isinstance(state, tuple) else "list"
+        return {kind: [without_tensors(v, f"{path}.{i}") for i, v in enumerate(state)]}
     if isinstance(state, np.generic):
         return state.item()
     if state is None or isinstance(state, (bool, int, float, str)):
         return state
     raise TypeError(
-        f"A state_dict holds a {type(state).__name__}, which a checkpoint cannot keep: use tensors, "
-        "numbers, strings, lists and dicts."
+        f"A state_dict holds {with_article(type(state).__name__)} at {path!r}, which a checkpoint cannot keep: use "
+        "tensors, numbers, strings, lists and dicts."
     )
 
 

@@ -62,7 +62,7 @@ class ObjectState:
                 ],
             }
         others = {
-            name: without_tensors(made.state_dict())
+            name: without_tensors(made.state_dict(), name)
             for name, made in self._scope.objects.items()
             if not isinstance(made, (nn.Module, torch.optim.Optimizer))
         }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from torchest.errors import with_article
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,7 +30,7 @@ def names_in(fetches: Any) -> Iterator[str]:
             yield from names_in(item)
     else:
         raise TypeError(
-            f"A hook fetches a {type(fetches).__name__}: give the name of a value, such as 'loss' or a key of the "
+            f"A hook fetches {with_article(type(fetches).__name__)}: give the name of a value, such as 'loss' or a key of the "
             "predictions; values themselves are of one batch only."
         )
 
