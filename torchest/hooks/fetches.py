@@ -30,8 +30,8 @@ def names_in(fetches: Any) -> Iterator[str]:
             yield from names_in(item)
     else:
         raise TypeError(
-            f"A hook fetches {with_article(type(fetches).__name__)}: give the name of a value, such as 'loss' or a key of the "
-            "predictions; values themselves are of one batch only."
+            f"A hook fetches {with_article(type(fetches).__name__)}: give the name of a value, such as 'loss' or a key "
+            "of the predictions; values themselves are of one batch only."
         )
 
 
