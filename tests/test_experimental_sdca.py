@@ -199,6 +199,34 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     assert "optimizer.linear.bias.duals" in once.get_variable_names()
 
 
+class Failing(torchest.SessionRunHook):
+    """Fails after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def after_run(self, run_context, run_values):
+        self.left -= 1
+        if self.left == 0:
+            raise RuntimeError("on purpose")
+
+
+def test_training_that_failed_goes_on_bit_for_bit(tmp_path):
+    data = examples("regressor")
+    config = torchest.RunConfig(save_checkpoints_steps=3)
+    whole = make("regressor", tmp_path / "whole", config=config)
+    parts = make("regressor", tmp_path / "parts", config=config)
+
+    whole.train(rows(data, 7, seed=1), max_steps=9)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        parts.train(rows(data, 7, seed=1), hooks=[Failing(5)], max_steps=9)
+    parts = make("regressor", tmp_path / "parts", config=config)
+    parts.train(rows(data, 7, seed=1), max_steps=9)
+
+    for name in whole.get_variable_names():
+        assert (whole.get_variable_value(name) == parts.get_variable_value(name)).all(), name
+
+
 def test_other_penalties_with_an_old_model_dir_are_used(tmp_path):
     features, labels = data = examples("regressor")
     theirs = Ridge(alpha=7.0, fit_intercept=False).fit(design(features), labels)
