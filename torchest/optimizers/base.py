@@ -219,8 +219,8 @@ class RowOptimizer(torch.optim.Optimizer):
     ) -> None:
         """Updates the rows of a gradient, in which each row occurs once."""
         rows = gradient.rows
-        weight = parameter.index_select(0, rows)
-        slots_of_rows = {name: slot.index_select(0, rows) for name, slot in slots.items()}
+        weight = row_gradients.read(parameter, rows)
+        slots_of_rows = {name: row_gradients.read(slot, rows) for name, slot in slots.items()}
         self._age(slots, options)
         self._update(weight, gradient.values, slots_of_rows, lr, options)
         row_gradients.write(parameter, rows, weight)
