@@ -192,7 +192,7 @@ def custom(model_fn: Any) -> Callable[[str | None, Any], torchest.Estimator]:
 MODELS = {
     "linear": linear,
     "dnn": dnn,
-    "accumulated": custom(two_optimizers),
+    "accumulated_and_clipped": custom(two_optimizers),
     "two_optimizers": custom(two_optimizers),
     "two_backwards": custom(two_backwards),
     "summed_loss": custom(summed_loss),
@@ -211,7 +211,8 @@ def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **l
     """Trains a model on the joined batches or on shards of them, and keeps all of its tensors."""
     torch.manual_seed(5 + RANK)  # each process makes other weights: those of the chief must win
     kept = Keep()
-    config = torchest.RunConfig(accumulate_steps=3 if case == "accumulated" else 1)
+    options = {"accumulate_steps": 3, "clip_norm": 0.01} if "accumulated" in case else {}
+    config = torchest.RunConfig(**options)
     model = MODELS[case](str(directory / f"model_{case}"), config)
     input_fn = input_fn or sharded(rows(STEPS * BATCH))
     with written() as files:
@@ -283,7 +284,7 @@ def uneven(directory: Path) -> None:
     handler = Lines()
     logging.getLogger("torchest").addHandler(handler)
     logging.getLogger("torchest").setLevel(logging.INFO)
-    for case in ("dnn", "two_backwards", "statistics", "accumulated"):
+    for case in ("dnn", "two_backwards", "statistics", "accumulated_and_clipped"):
         train(directory, case, lambda: uneven_batches(RANK))
     logging.getLogger("torchest").removeHandler(handler)
     keep(directory, "log", lines=lines)

@@ -112,7 +112,7 @@ def test_two_processes_train_as_one_does_on_the_joined_batches(case, two, alone)
     chief, worker = two.tensors("equal_to_one_process", case)
     assert furthest(chief, expected) < 1e-9
     for kept in two.values("equal_to_one_process", case):
-        steps = 7 if case == "accumulated" else program.STEPS
+        steps = 7 if case == "accumulated_and_clipped" else program.STEPS
         assert kept["step"] == values["step"] == steps
         np.testing.assert_allclose(kept["losses"], values["losses"], rtol=0, atol=1e-9)
     assert furthest(chief, worker) == 0, "the copies of the model have drifted apart"
@@ -160,14 +160,14 @@ def joined(_):
         yield features, np.concatenate([part[1] for part in parts])
 
 
-@pytest.mark.parametrize("case", ["dnn", "two_backwards", "statistics", "accumulated"])
+@pytest.mark.parametrize("case", ["dnn", "two_backwards", "statistics", "accumulated_and_clipped"])
 def test_processes_with_10_and_7_batches_and_none(case, three, alone):
     assert three.returncode == 0, three.output
     expected, values = alone(case, input_fn=lambda: joined(None))
     for tensors, kept in zip(
         three.tensors("uneven", case), three.values("uneven", case), strict=True
     ):
-        assert kept["step"] == values["step"] == (4 if case == "accumulated" else 10)
+        assert kept["step"] == values["step"] == (4 if case == "accumulated_and_clipped" else 10)
         assert furthest(tensors, expected) < 1e-9
         np.testing.assert_allclose(kept["losses"], values["losses"], rtol=0, atol=1e-9)
 
