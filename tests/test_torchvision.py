@@ -138,3 +138,18 @@ def test_resnet_18_is_a_bare_loop_bit_for_bit_after_a_restart_too(tmp_path):
     with torch.no_grad():
         expected = by_hand.eval()(training[0][:BATCH])
     np.testing.assert_array_equal(batch["output"], expected)
+
+
+def test_mobilenet_v2_is_exported_and_answers_as_in_python(tmp_path):
+    torch.manual_seed(3)
+    module = OnTop(vision().models.mobilenet_v2(weights=None).features, 1280)
+    model = estimator(module, tmp_path / "model", lr=1e-3).train(batches(images(BATCH, 64, seed=4)))
+    others = images(7, 64, seed=5)
+    expected = [row["output"] for row in model.predict(batches(others))]
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn({"image": others[0][:2]})
+    path = model.export_saved_model(tmp_path / "exports", receiver_fn)
+    for engine in ("onnx", "torchscript"):
+        served = torchest.export.load(path, engine)
+        for rows in (7, 1):
+            found = served.signatures["serving_default"](image=others[0][:rows])
+            np.testing.assert_allclose(found["output"], expected[:rows], rtol=1e-4, atol=1e-5)
