@@ -37,6 +37,22 @@ def test_missing_numbers_of_a_column_are_the_default():
     assert AGE.conform(pa.array([1.0, None])).tolist() == [[1.0], [30.0]]
 
 
+def test_nothing_but_missing_numbers_is_the_default():
+    assert AGE.conform([None, None]).tolist() == [[30.0], [30.0]]
+
+
+def test_missing_values_of_lists_are_those_of_padding():
+    large = 2**53 + 1
+    given = pa.array([[large, None], None, [None]])
+    for each in (given, [[large, None], None, [None]]):
+        found = feed(NUMBERS.conform(each))
+        assert found.dtype == np.int64
+        assert found.tolist() == [[large, -1], [-1, -1], [-1, -1]]
+    assert feed(NUMBERS.conform([None])).tolist() == [[-1]]
+    weights = feed(WEIGHTS.conform(pa.array([[1.0, None]])))
+    np.testing.assert_array_equal(weights, np.array([[1.0, np.nan]], np.float32))
+
+
 def test_large_ids_do_not_pass_through_floats():
     large = 2**53 + 1
     for given in ([large], np.array([large]), pa.array([large])):

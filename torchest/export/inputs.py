@@ -276,7 +276,13 @@ def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
     if not arrays.is_arrow(array) or not array.null_count or spec.size != 1:
         return array
     default = np.asarray(spec.default_value, object).reshape(-1)[0]
-    return array if default is None else array.fill_null(default)
+    if default is None:
+        return array
+    import pyarrow as pa
+
+    if pa.types.is_null(array.type):  # nothing but missing values, whose dtype nobody knows
+        array = array.cast(getattr(pa, dtype_text(spec.dtype))())
+    return array.fill_null(default)
 
 
 def _nothing(spec: FixedLenFeature) -> Any:
@@ -293,12 +299,21 @@ def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
         flat = array.flatten() if nested else array
         if pa.types.is_floating(flat.type) and pa.types.is_integer(kind):
             raise TypeError(f"Input {name!r} has floating values, and takes {kind}: give integers.")
-        return flat.cast(kind), _list_lengths(array) if nested else None
+        return _filled(flat.cast(kind)), _list_lengths(array) if nested else None
     given = arrays.to_tensor(array, name)
     if given.is_floating_point() and not dtype.is_floating_point and given.numel():
         raise TypeError(f"Input {name!r} has floating values, and takes {kind}: give integers.")
     lengths = None if given.ndim == 1 else np.full(len(given), given[:1].numel())
     return pa.array(given.to(dtype).reshape(-1).numpy()), lengths
+
+
+def _filled(numbers: Any) -> Any:
+    """Numbers of lists, with what stands for missing ones in their place."""
+    import pyarrow as pa
+
+    if not numbers.null_count or pa.types.is_boolean(numbers.type):
+        return numbers
+    return numbers.fill_null(float("nan") if pa.types.is_floating(numbers.type) else -1)
 
 
 def _list_lengths(array: Any) -> Any:
