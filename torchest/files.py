@@ -246,7 +246,8 @@ def reading(file: str) -> Iterator[None]:
 def nobody_reads(file: str) -> Iterator[bool]:
     """Whether nobody is `reading` the file; if so, nobody begins to while this lasts."""
     try:
-        with _locked(file, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB if fcntl else 0):
+        flags = os.O_RDONLY if os.path.isdir(file) else os.O_RDWR
+        with _locked(file, flags, fcntl.LOCK_EX | fcntl.LOCK_NB if fcntl else 0):
             yield True
     except BlockingIOError:
         yield False

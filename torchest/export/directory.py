@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TEMPORARY = ".tmp-"
 EXTRA = "assets.extra"
+_LEFT = 3600.0  # seconds
 
 
 class NewDirectory:
@@ -44,7 +45,7 @@ class NewDirectory:
 def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
     """Gives a temporary directory to write into, which gets a name of its own under `base`.
 
-    After an error nothing is left behind.
+    After an error nothing is left behind; what a killed process left is removed by a later export.
 
     Args:
         base: Where exports lie; made if it is not there.
@@ -62,10 +63,12 @@ def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
         return
     parent = Path(place)
     parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(parent)
     made = NewDirectory(parent / f"{TEMPORARY}export-{uuid.uuid4().hex[:12]}")
     made.path.mkdir()
     try:
-        yield made
+        with files.reading(str(made.path)):  # so that nobody takes it for a leftover
+            yield made
         for directory, _, names in os.walk(made.path):
             for name in names:
                 _sync(os.path.join(directory, name))
@@ -110,6 +113,10 @@ def check_extra(assets_extra: object) -> None:
             f"assets_extra is {assets_extra!r:.80}: give a dict from the name in assets.extra to the path of a file."
         )
     for name, source in assets_extra.items():
+        if not isinstance(name, str) or not isinstance(source, str | os.PathLike):
+            raise ValueError(
+                f"assets_extra has {name!r}: {source!r:.80}; give a name in assets.extra and the path of a file."
+            )
         inside = os.path.normpath(os.path.join(EXTRA, name))
         if os.path.isabs(name) or not inside.startswith(EXTRA + os.sep):
             raise ValueError(
@@ -136,6 +143,16 @@ def _renamed(temporary: Path, parent: Path) -> Path:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
         number += 1
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Removes what killed exports left, an hour after they last wrote: a directory that no process holds."""
+    for path in parent.glob(f"{TEMPORARY}export-*"):
+        with contextlib.suppress(OSError):  # another process removes it, too
+            if time.time() - path.stat().st_mtime > _LEFT:
+                with files.nobody_reads(str(path)) as free:
+                    if free:
+                        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(path: str | os.PathLike[str]) -> None:
