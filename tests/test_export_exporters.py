@@ -83,6 +83,12 @@ def test_a_metric_that_is_not_there_is_named_with_those_there_are(tmp_path):
         evaluate(best(), tmp_path, {"accuracy": 1.0, "auc": 0.5})
 
 
+def test_a_metric_that_the_kept_best_result_lacks_is_told_apart(tmp_path):
+    evaluate(best(compare_fn=lambda **_: True), tmp_path, {"accuracy": 1.0})
+    with pytest.raises(ValueError, match=r"'loss', which the best result so far, in best\.json"):
+        evaluate(best(), tmp_path, {"loss": 1.0})
+
+
 def test_any_comparison(tmp_path):
     def larger(best_eval_result, current_eval_result):
         return current_eval_result["auc"] > best_eval_result.get("auc", 0.0)

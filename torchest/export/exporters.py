@@ -218,8 +218,9 @@ class BestExporter(_ExportingExporter):
         return path
 
     def _is_better(self, best: Mapping[str, float] | None, current: Mapping[str, float]) -> bool:
-        watched = _Watched(self.name, current)
-        against = watched if best is None else _Watched(self.name, best)
+        watched = _Watched(self.name, current, "the evaluation")
+        kept = f"the best result so far, in {_BEST} beside the exports,"
+        against = watched if best is None else _Watched(self.name, best, kept)
         better = bool(self._compare(best_eval_result=against, current_eval_result=watched))
         unknown = sorted(key for key in watched.read if math.isnan(current[key]))
         if unknown:
@@ -237,15 +238,16 @@ class BestExporter(_ExportingExporter):
 class _Watched(dict[str, float]):
     """Metrics that note which of them are read."""
 
-    def __init__(self, exporter: str, metrics: Mapping[str, float]) -> None:
+    def __init__(self, exporter: str, metrics: Mapping[str, float], where: str) -> None:
         super().__init__(metrics)
         self.read: set[str] = set()
         self._exporter = exporter
+        self._where = where
 
     def __getitem__(self, key: str) -> float:
         if key not in self:
             raise ValueError(
-                f"Exporter {self._exporter!r}: compare_fn reads the metric {key!r}, which the evaluation does not have."
+                f"Exporter {self._exporter!r}: compare_fn reads the metric {key!r}, which {self._where} does not have."
                 f"{suggest(key, self)}"
             )
         self.read.add(key)
