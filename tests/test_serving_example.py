@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import socket
 import subprocess
@@ -62,6 +63,14 @@ def url(model):
         server.wait(10)
 
 
+@pytest.fixture(scope="module")
+def server():
+    spec = importlib.util.spec_from_file_location("serving_server", SERVING / "server.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
 def get(url):
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
@@ -98,8 +107,17 @@ def test_what_the_model_takes_is_told(url):
     [
         ({"age": 3.0, "class": "First"}, "'embark_town' is missing in instance 0"),
         ({"age": 3.0, "class": "First", "embark_town": "x", "sex": "y"}, "no input 'sex'"),
-        ({"age": "old", "class": "First", "embark_town": "x"}, "could not convert string to float"),
+        (
+            {"age": "old", "class": "First", "embark_town": "x"},
+            "Input 'age' is 'old': it takes float32",
+        ),
         ({"age": 3.0, "class": 1, "embark_town": "x"}, "'class' must be text"),
+        (
+            {"age": [3.0, 4.0], "class": "First", "embark_town": "x"},
+            "'age' has 2 values in instance 0",
+        ),
+        ({"age": None, "class": "First", "embark_town": "x"}, "'age' is missing in instance 0"),
+        ({"age": {"years": 3}, "class": "First", "embark_town": "x"}, "it takes float32"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong(model, url, instance, message):
@@ -108,6 +126,35 @@ def test_a_wrong_request_is_told_what_is_wrong(model, url, instance, message):
     with error.value:
         assert error.value.code == 400
         assert message in json.load(error.value)["detail"]
+
+
+def test_an_answer_that_is_no_number_is_null(model, url):
+    passenger = {"age": float("inf"), "class": "First", "embark_town": "x"}
+    (found,) = model[2].ask(url, [passenger])
+    assert found["logits"] == [None]
+    assert found["probabilities"] in ([0.0, 1.0], [1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "expected"),
+    [
+        ("string", "abc", ["abc"]),
+        ("string", ["a", "b"], ["a", "b"]),
+        ("int64", 3, [3]),
+        ("int64", [], []),
+    ],
+)
+def test_single_values_are_lists_of_one(server, dtype, value, expected):
+    given = {"name": "a", "dtype": dtype, "shape": [None, None], "lists": True, "missing": {}}
+    assert server.column(given, [{"a": value}]).tolist() == [expected]
+
+
+def test_ids_with_fractions_and_other_kinds_are_refused(server):
+    given = {"name": "id", "dtype": "int64", "shape": [None], "lists": False, "missing": {}}
+    assert server.column(given, [{"id": 2**53 + 1}, {"id": 3}]).tolist() == [2**53 + 1, 3]
+    for wrong in (1.5, "3", 2**63, 2**70):
+        with pytest.raises(ValueError, match=r"Input 'id' is .*: it takes int64"):
+            server.column(given, [{"id": wrong}])
 
 
 def test_no_passengers_have_no_answers(model, url):

@@ -54,31 +54,60 @@ class Model:
     def answer(self, instances: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The predictions of instances, in their order."""
         found = self.session.run(list(self.outputs.values()), self.columns(instances))
-        by_key = dict(zip(self.outputs, (array.tolist() for array in found), strict=True))
+        by_key = dict(zip(self.outputs, map(values, found), strict=True))
         return [dict(zip(by_key, row, strict=True)) for row in zip(*by_key.values(), strict=True)]
+
+
+def values(answers: np.ndarray) -> list[Any]:
+    """Answers as JSON has them: NaN, which it has no number for, is null."""
+    if answers.dtype.kind == "f" and not np.isfinite(answers).all():
+        answers = np.where(np.isfinite(answers), answers.astype(object), None)
+    rows: list[Any] = answers.tolist()
+    return rows
 
 
 def column(given: dict[str, Any], instances: list[dict[str, Any]]) -> np.ndarray:
     """One feature of instances: [batch, *shape], or a matrix of lists that are filled up."""
     name, dtype = given["name"], given["dtype"]
-    kind = object if dtype == "string" else dtype
     missing = given["missing"].get("value") if not given["lists"] else []
     values = [instance.get(name, missing) for instance in instances]
     if None in values:
         raise ValueError(f"Input {name!r} is missing in instance {values.index(None)}.")
     if not given["lists"]:
-        rows = [np.asarray(value, dtype=kind) for value in values]
         shape = tuple(given["shape"][1:])
-        if dtype == "string" and any(
-            not isinstance(cell, str) for row in rows for cell in row.flat
-        ):
-            raise ValueError(f"Input {name!r} must be text.")
+        rows = [cells(name, dtype, value) for value in values]
+        size = int(np.prod(shape))
+        for number, row in enumerate(rows):
+            if row.size != size:
+                raise ValueError(
+                    f"Input {name!r} has {row.size} values in instance {number}, and takes {size}."
+                )
         return np.stack([row.reshape(shape) for row in rows])
-    longest = max(map(len, values))
-    filled = np.full((len(values), longest), FILL.get(dtype, -1), dtype=kind)
-    for row, value in enumerate(values):
-        filled[row, : len(value)] = value
+    lists = [cells(name, dtype, value) for value in values]
+    longest = max(each.size for each in lists)
+    filled = np.full((len(lists), longest), FILL.get(dtype, -1), dtype=lists[0].dtype)
+    for row, each in enumerate(lists):
+        filled[row, : each.size] = each
     return filled
+
+
+def cells(name: str, dtype: str, value: Any) -> np.ndarray:
+    """The values of one instance, [n]; a single one counts as a list of one."""
+    if dtype == "string":
+        found = np.asarray(value, dtype=object).reshape(-1)
+        if not all(isinstance(cell, str) for cell in found):
+            raise ValueError(f"Input {name!r} must be text.")
+        return found
+    try:
+        found = np.asarray(value).reshape(-1) if np.size(value) else np.zeros(0, dtype)
+        whole = found.dtype.kind in "biu" or dtype.startswith("float")
+        if found.dtype.kind not in "biuf" or not whole:
+            raise ValueError(f"not a number of dtype {dtype}")
+        if not dtype.startswith("float") and (found != found.astype(dtype)).any():
+            raise ValueError(f"beyond {dtype}")
+        return found.astype(dtype)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"Input {name!r} is {value!r:.80}: it takes {dtype}.") from error
 
 
 class Batcher:
