@@ -125,6 +125,25 @@ def test_verify_finds_another_model(exported, tmp_path, capsys):
     assert "2 answers differ" in out
 
 
+@pytest.mark.parametrize("name", ["signatures.json", "golden.json", "model.onnx"])
+def test_a_damaged_file_is_named(exported, tmp_path, capsys, name):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(exported, damaged)
+    os.truncate(damaged / name, 50)
+    code, _, err = run(capsys, "verify", damaged)
+    assert code == 2
+    assert f"{name}' is damaged" in err
+
+
+def test_nobody_reads_what_is_shown(exported):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-W", "error", "-m", "torchest", "show", exported]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 ROWS = {"age": [1.5, 22.0, 30.0], "town": ["Basel", "日本", ""], "other": [1, 2, 3]}
 
 
@@ -174,6 +193,7 @@ def test_predict_answers_the_rows_of_a_table(model, exported, tmp_path, capsys, 
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--signature", "predct"], "mean 'predict'"),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--engine", "pt2"], "has no model.pt2"),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--batch_size", "0"], "must be at least 1"),
+        (["predict", "{model}", "--input", "{header}", "--output", "{empty}/b.csv"], "There are no rows to answer"),
         (["vrify", "{model}"], "invalid choice: 'vrify'"),
     ],
 )  # fmt: skip
@@ -182,9 +202,11 @@ def test_wrong_use(exported, tmp_path, capsys, arguments, message):
 
     table = tmp_path / "table.csv"
     table.write_text("agee,x\n1,2\n")
+    header = tmp_path / "header.csv"
+    header.write_text("age,town\n")
     empty = tmp_path / "empty"
     empty.mkdir()
-    names = {"empty": empty, "model": exported, "csv": table}
+    names = {"empty": empty, "model": exported, "csv": table, "header": header}
     code, _, err = run(capsys, *(argument.format(**names) for argument in arguments))
     assert code == 2
     assert re.search(message, err), err

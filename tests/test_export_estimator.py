@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -19,7 +20,7 @@ import torchest
 from torchest import columns
 from torchest.columns import FixedLenFeature
 from torchest.export import package, torchscript
-from torchest.export.directory import exports_in
+from torchest.export.directory import exports_in, new_directory
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None, tf_random_seed=3)
 ALL_SEVEN = [
@@ -291,6 +292,41 @@ def test_a_full_disk_leaves_nothing_behind(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_export_left_is_removed_by_a_later_one(tmp_path):
+    program = (
+        "import os, signal, sys; from torchest.export.directory import new_directory\n"
+        "with new_directory(sys.argv[1]): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=False)
+    (left,) = tmp_path.iterdir()
+    with new_directory(tmp_path) as made:
+        assert left.exists()  # too young: who made it may not hold it yet
+        for each in (left, made.path):
+            os.utime(each, (0, 0))
+        with new_directory(tmp_path):
+            assert not left.exists()
+            assert made.path.exists()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("signatures.json", "{", r"signatures\.json' is damaged"),
+        ("signatures.json", '{"format_version": 99}', "has the format version 99, and this"),
+        ("columns.json", "[]", r"columns\.json' is damaged \(it holds a list"),
+        ("model.onnx", "", r"model\.onnx' is damaged"),
+        ("model.pt", "", r"model\.pt' is damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(exported, tmp_path, name, change, message):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(exported, damaged)
+    (damaged / name).write_text(change)
+    with pytest.raises(ValueError, match=message):
+        torchest.export.load(damaged, "onnx" if name == "model.onnx" else "torchscript")
+
+
 def test_a_column_that_cannot_be_exported_is_named_and_nothing_is_left(tmp_path):
     def model_fn(features, labels, mode):
         net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 1))
@@ -433,6 +469,12 @@ WRONG = {
             base / "b", raw(age=FixedLenFeature((), torch.float32))
         ),
         "reads the feature 'x', which is not there.*'age'",
+    ),
+    "extra file without a path": (
+        lambda model, base: model.export_saved_model(
+            base / "b", parsing(X), assets_extra={"x": None}
+        ),
+        "assets_extra has 'x': None; give a name in assets.extra and the path",
     ),
     "extra file outside": (
         lambda model, base: model.export_saved_model(

@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
-from torchest.golden import MANIFEST, verify
+from torchest.golden import MANIFEST, read_json, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,10 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         problems: int = given.run(given)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any further, as with `torchest show DIR | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        problems = 0
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         parser.exit(2, f"torchest {given.command}: {error}\n")
-    except BrokenPipeError:
-        problems = 0
     parser.exit(1 if problems else 0)
 
 
@@ -92,8 +95,7 @@ def _show(given: argparse.Namespace) -> int:
 
 def _of_export(directory: str) -> Iterable[str]:
     """What there is to say of an exported model, in lines."""
-    with open(os.path.join(directory, MANIFEST), encoding="utf-8") as file:
-        manifest = json.load(file)
+    manifest = read_json(directory, MANIFEST)
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     yield f"{directory}: step {manifest['global_step']}, written with {versions}"
     if "files" in manifest:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MANIFEST = "signatures.json"
 GOLDEN = "golden.json"
 MODEL = "model.onnx"
+FORMAT_VERSION = 1
 TOLERANCE = 1e-5
 _SPECIAL = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
@@ -77,18 +78,21 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
         What differs from the answers that Python gave at the export, in words; nothing if all is well.
 
     Raises:
-        ValueError: It is no exported model, or has no model.onnx.
+        ValueError: It is no exported model, is damaged, or has no model.onnx.
     """
-    manifest, golden = _read(directory, MANIFEST), _read(directory, GOLDEN)
+    manifest, golden = read_json(directory, MANIFEST), read_json(directory, GOLDEN)
     if not os.path.exists(os.path.join(directory, MODEL)):
         raise ValueError(
             f"{os.fspath(directory)!r} has no {MODEL}: export it with formats=('onnx', ...)."
         )
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        os.path.join(directory, MODEL), providers=["CPUExecutionProvider"]
-    )
+    try:
+        session = onnxruntime.InferenceSession(
+            os.path.join(directory, MODEL), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions have no other base
+        raise ValueError(damage(directory, MODEL, error)) from error
     used = [each["name"] for each in manifest["inputs"] if each["used"]]
     feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
     answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
@@ -104,15 +108,39 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
     return problems
 
 
-def _read(directory: str | os.PathLike[str], name: str) -> Any:
+def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    """What a JSON file of an exported model holds.
+
+    Raises:
+        ValueError: It is not there, is damaged, or was written by a newer version.
+    """
     try:
         with open(os.path.join(directory, name), encoding="utf-8") as file:
-            return json.load(file)
+            found = json.load(file)
+    except ValueError as error:
+        raise ValueError(damage(directory, name, error)) from error
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{os.fspath(directory)!r} is no exported model: it has no {name}. Give a directory such as "
             "'exports/1790000000' that export_saved_model wrote."
         ) from None
+    if not isinstance(found, dict):
+        raise ValueError(damage(directory, name, f"it holds a {type(found).__name__}"))
+    version = found.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{os.fspath(directory)!r} has the format version {version!r}, and this torchest reads version "
+            f"{FORMAT_VERSION}: use the torchest that wrote it, or a newer one."
+        )
+    return found
+
+
+def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
+    """What to say of a file that cannot be read."""
+    return (
+        f"{os.path.join(os.fspath(directory), name)!r} is damaged ({reason}): export the model again, or copy the "
+        "directory once more."
+    )
 
 
 def _text(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -8,15 +8,14 @@ model.signatures["serving_default"](inputs=[record.SerializeToString()])   # a p
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.errors import suggest
-from torchest.export.engines import ENGINES, FILES, ONNX
+from torchest.export.engines import COLUMNS, ENGINES, FILES, ONNX
 from torchest.export.inputs import Input, conform_all
-from torchest.golden import MANIFEST
+from torchest.golden import MANIFEST, damage, read_json
 from torchest.inputs.example_parsing import parse_example
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
             the first of them that is there and can be run.
 
     Raises:
-        ValueError: It is no exported model, or does not have that file.
+        ValueError: It is no exported model, is damaged, or does not have that file.
         ModuleNotFoundError: onnxruntime is asked for and is not installed.
     """
     return ExportedModel(files.normal(directory), engine)
@@ -63,7 +62,7 @@ class ExportedModel:
                 )
             self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
             self.engine = _checked_engine(local, engine)
-            running = ENGINES[self.engine](local, self.description)
+            running = _running(self.engine, local, self.description, directory)
         self.signatures = {
             name: Signature(name, described, self, running)
             for name, described in self.description["signatures"].items()
@@ -146,14 +145,22 @@ class Signature:
 
 
 def _read_manifest(local: str, directory: str) -> dict[str, Any]:
-    try:
-        with open(os.path.join(local, MANIFEST), encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.path.exists(os.path.join(local, MANIFEST)):
         raise ValueError(
             f"{directory!r} is no exported model: it has no {MANIFEST}. Give what export_saved_model returned."
-        ) from None
-    return found
+        )
+    return read_json(local, MANIFEST)
+
+
+def _running(engine: str, local: str, description: dict[str, Any], directory: str) -> Engine:
+    if engine != ONNX:
+        read_json(local, COLUMNS)
+    try:
+        return ENGINES[engine](local, description)
+    except (ValueError, ModuleNotFoundError):  # says itself what is wrong
+        raise
+    except Exception as error:  # onnxruntime and torch have exceptions of many kinds
+        raise ValueError(damage(directory, FILES[engine], error)) from error
 
 
 def _checked_engine(directory: str, engine: str | None) -> str:
@@ -169,8 +176,8 @@ def _checked_engine(directory: str, engine: str | None) -> str:
         raise ModuleNotFoundError(
             f"{directory!r} has model.onnx only, and onnxruntime is not installed: pip install onnxruntime."
         )
-    if engine not in FILES:
-        raise ValueError(f"engine is {engine!r}.{suggest(engine, FILES)}")
+    if not isinstance(engine, str) or engine not in FILES:
+        raise ValueError(f"engine is {engine!r}.{suggest(str(engine), FILES)}")
     if engine not in there:
         raise ValueError(
             f"{directory!r} has no {FILES[engine]}: export with formats=({engine!r}, ...).{suggest(engine, there)}"

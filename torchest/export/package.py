@@ -33,7 +33,7 @@ from torchest.export.receivers import (
 from torchest.export.rows import golden_rows, neutral_rows, spec_of
 from torchest.export.signatures import name_outputs
 from torchest.export_outputs import CLASSIFICATION, REGRESSION
-from torchest.golden import GOLDEN, MANIFEST, array_to_json, difference
+from torchest.golden import FORMAT_VERSION, GOLDEN, MANIFEST, array_to_json, difference
 from torchest.keys import ModeKeys
 from torchest.prediction import to_numpy
 from torchest.version import __version__
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from torchest.running_model import RunningModel
     from torchest.spec import EstimatorSpec
 
-FORMAT_VERSION = 1
 DEFAULT_FORMATS = (ONNX, TORCHSCRIPT)
 _ROWS = 12
 _BATCHES = (0, 1, 2, 7, _ROWS)

@@ -66,6 +66,9 @@ def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) 
         path: The table to write; its ending tells the format.
         batches: Arrays [batch, ...] by name. In CSV, an array of several values a row is a column for each,
             `name_0`, `name_1` and so on; otherwise it is a column of lists.
+
+    Raises:
+        ValueError: The ending is unknown, or there are no rows.
     """
     ending = format_of(path)
     temporary = os.path.join(
@@ -81,6 +84,8 @@ def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) 
                     writer = opened.enter_context(_writer(temporary, ending, table.schema))
                 writer.write_table(table)
                 count += len(table)
+        if not count:
+            raise ValueError("There are no rows to answer, so nothing is written.")
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
