@@ -44,5 +44,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(ACCELERATORS)/.installed: pyproject.toml constraints-accelerators.txt
 	$(PYTHON) -m venv $(ACCELERATORS)
 	$(ACCELERATORS)/bin/pip install --quiet --upgrade pip
-	$(ACCELERATORS)/bin/pip install --quiet --constraint constraints-accelerators.txt --editable '.[xla,vision]' pytest
+	$(ACCELERATORS)/bin/pip install --quiet --constraint constraints-accelerators.txt --editable '.[serving,vision,xla]' pytest
 	touch $@
