@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ACCELERATORS ?= .venv-accelerators
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench demo faults test test-accelerators lint clean
+.PHONY: bench demo faults parity test test-accelerators lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -25,6 +25,10 @@ bench: $(INSTALLED)
 # Kills, full disks, damaged files: about ten minutes.
 faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
+
+# Exports of every estimator with every head answer 20,000 fuzzed rows as Python does: some minutes.
+parity: $(INSTALLED)
+	$(BIN)/python -m pytest -s -m '' tests/catalogue/test_export_parity.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

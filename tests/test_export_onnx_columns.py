@@ -202,6 +202,13 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
         lambda: fc.crossed_column(["a", "b", words("c")], 1000),
         {"a": lists(str), "b": lists(int, 2), "c": lists(str, 3)},
     ),
+    "lists in a cross whose values before the last are empty": (
+        lambda: fc.crossed_column(["a", "b"], 1000),
+        {
+            "a": pa.array([["", "x"], ["y", "", "x"], []], pa.list_(pa.string())),
+            "b": pa.array([[-1, 3], [5], [-1, -1, 0]], pa.list_(pa.int64())),
+        },
+    ),
     "lists and single values in a cross": (
         lambda: fc.crossed_column([words("c"), "a", "b"], 1000, hash_key=-3),
         {"a": np.arange(30) - 3, "b": lists(int, 2), "c": np.array(["x", "", "?"] * 10, object)},

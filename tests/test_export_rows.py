@@ -48,6 +48,12 @@ def test_ids_suit_the_narrowest_column_of_a_feature():
     assert set(rows["day"].tolist()) == {0, 1, 2}
 
 
+def test_lists_end_with_a_known_value_so_that_sequences_of_all_columns_are_equally_long():
+    word = columns.sequence_categorical_column_with_vocabulary_list("word", ["x", "y"])
+    rows = golden_rows(SPECS, [word], 12)
+    assert {row[-1] for row in rows["word"].to_pylist()} == {"x"}
+
+
 def test_rows_are_always_the_same():
     word = columns.categorical_column_with_hash_bucket("word", 10)
     one, other = (golden_rows(SPECS, [word], 12) for _ in range(2))

@@ -200,9 +200,28 @@ def _part_of_cross(key: Key, graph: ColumnGraph) -> tuple[Value, Value]:
     else:
         integers = graph.integers_of(key)
         value, empty = graph.cast(integers, UINT64), graph.equal(integers, -1)
-    if graph.raw[key].ragged:
-        return value, graph.negation(empty)
+    if graph.raw[key].ragged:  # what is empty before the last value is one, too
+        return value, before(up_to_last(graph.negation(empty), graph), value, graph)
     return value, graph.either(empty, graph.negation(empty))
+
+
+def before(counts: Value, matrix: Value, graph: ColumnGraph) -> Value:
+    """Which places of a matrix [batch, n] are among the first so many of their row."""
+    size = graph.op("Squeeze", graph.op("Shape", matrix, start=1, end=2), graph.constant([0]))
+    places = graph.op("Range", graph.constant(0), size, graph.constant(1))
+    return graph.op("Less", places, graph.op("Unsqueeze", counts, graph.constant([1])))
+
+
+def up_to_last(there: Value, graph: ColumnGraph) -> Value:
+    """How many places each row has up to the last that is there, int64 [batch]."""
+    size = graph.op("Squeeze", graph.op("Shape", there, start=1, end=2), graph.constant([0]))
+    numbers = graph.op(
+        "Range", graph.constant(1), graph.op("Add", size, graph.constant(1)), graph.constant(1)
+    )
+    counted = graph.cast(there, INT64)
+    ends = graph.op("Mul", numbers, counted)
+    none = graph.op("Pad", ends, graph.constant([0, 1, 0, 0]))  # of no places there is no maximum
+    return graph.op("ReduceMax", none, graph.constant([1]), keepdims=0)
 
 
 def _as_matrices(part: tuple[Value, Value], key: Key, graph: ColumnGraph) -> tuple[Value, Value]:

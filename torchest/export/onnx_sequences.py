@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from torchest.columns.cells import MISSING
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.export.encoded import SequenceIds, SequenceNumbers
-from torchest.export.onnx_columns import ids
-from torchest.export.onnx_nodes import FLOAT, INT64, Value, dtype_of
+from torchest.export.onnx_columns import before, ids, up_to_last
+from torchest.export.onnx_nodes import FLOAT, Value, dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def _of_ids(column: SequenceCategoricalColumn, graph: ColumnGraph) -> Sequences:
     found = ids(column.categorical_column, graph)
     if all(graph.raw[key].is_single for key in column.feature_keys):
         found = graph.op("Unsqueeze", found, graph.constant([1]))
-    lengths = _up_to_last(graph.negation(graph.equal(found, MISSING)), graph)
+    lengths = up_to_last(graph.negation(graph.equal(found, MISSING)), graph)
     shown = graph.op("Max", found, graph.constant(-1))
     return Sequences(lengths, lambda steps: _fitted(shown, steps, graph.constant(-1), graph))
 
@@ -64,8 +64,8 @@ def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
     seen = dtype_of(column.of_one_step.seen_dtype)
     given = graph.cast(graph.op("Flatten", graph.inputs[column.key], axis=1), seen)
     there = graph.negation(graph.op("IsNaN", given))
-    counts = _up_to_last(there, graph)
-    within = _before(counts, given, graph)
+    counts = up_to_last(there, graph)
+    within = before(counts, given, graph)
     graph.refuse(graph.op("And", within, graph.negation(there)))
     default = graph.constant(column.default_value, seen)
     filled = graph.where(graph.op("And", within, there), given, default)
@@ -82,7 +82,7 @@ def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
         by_step = graph.op("Reshape", flat, graph.constant([-1, column.width]))
         normalized = graph.in_shape_of(graph.normalized(column.of_one_step, by_step), flat)
         padding = graph.constant(column.default_value, FLOAT)
-        numbers = graph.where(_before(counts, flat, graph), normalized, padding)
+        numbers = graph.where(before(counts, flat, graph), normalized, padding)
         return graph.op("Reshape", numbers, shape, allowzero=1)
 
     return Sequences(lengths, cut)
@@ -95,25 +95,6 @@ def _check_padding(column: SequenceNumericColumn, graph: ColumnGraph) -> None:
             f"Column {column.name!r} reads lists of integers, which cannot be filled up to a matrix in ONNX, as no "
             "integer is missing: export with a batch in which they are floats."
         )
-
-
-def _before(counts: Value, matrix: Value, graph: ColumnGraph) -> Value:
-    """Which places of a matrix [batch, n] are among the first so many of their row."""
-    size = graph.op("Squeeze", graph.op("Shape", matrix, start=1, end=2), graph.constant([0]))
-    places = graph.op("Range", graph.constant(0), size, graph.constant(1))
-    return graph.op("Less", places, graph.op("Unsqueeze", counts, graph.constant([1])))
-
-
-def _up_to_last(there: Value, graph: ColumnGraph) -> Value:
-    """How many places each row has up to the last that is there, int64 [batch]."""
-    size = graph.op("Squeeze", graph.op("Shape", there, start=1, end=2), graph.constant([0]))
-    numbers = graph.op(
-        "Range", graph.constant(1), graph.op("Add", size, graph.constant(1)), graph.constant(1)
-    )
-    counted = graph.cast(there, INT64)
-    ends = graph.op("Mul", numbers, counted)
-    none = graph.op("Pad", ends, graph.constant([0, 1, 0, 0]))  # of no places there is no maximum
-    return graph.op("ReduceMax", none, graph.constant([1]), keepdims=0)
 
 
 def _fitted(matrix: Value, size: Value, fill: Value, graph: ColumnGraph) -> Value:
