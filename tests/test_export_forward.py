@@ -103,6 +103,22 @@ def test_sequences_of_several_layers_have_as_many_steps_as_the_longest():
         assert [each.tolist() for each in answers] == [[1.0, 5.0], [15.0, 0.0]]
 
 
+def test_the_example_may_have_long_sequences():
+    def last(features, labels, mode):
+        made = torchest.get_or_create(
+            "steps", lambda: fc.SequenceFeatures([fc.sequence_numeric_column("a")])
+        )
+        steps, lengths = made(features)
+        answer = steps.gather(1, (lengths - 1).clamp_min(0).reshape(-1, 1, 1))
+        return torchest.EstimatorSpec(mode, predictions={"last": answer.reshape(-1)})
+
+    features = {"a": [[1.0] * 20 + [5.0], [2.0, 3.0]]}
+    forward = forward_of(last, features)
+    tensors = forward.encode(features)
+    for answers in (forward(*tensors), forward.program().module()(*tensors)):
+        assert answers[0].tolist() == [5.0, 3.0]
+
+
 def test_parameters_are_called_as_in_checkpoints():
     assert set(forward_of(model_fn).original_names.values()) == {
         "dense.name.weight", "dense.tags.weight", "steps.seen.weight"

@@ -66,9 +66,6 @@ class Rows:
             age[self._refused()] = np.nan
             vector[self._refused(), 2] = np.nan
             hour[self._refused()] = random.choice([24, -2, 2**53 + 1])
-            for row in np.flatnonzero(self._refused()):
-                seen[row] = [1, 9]
-                steps[row], amounts[row], lengths[row] = [1.0, 2.0], [1.0, 1.0], 2
         self._features: dict[str, Any] = {
             "age": age,
             "height": self._numbers(HEIGHTS, random.normal(40, 20, count)),

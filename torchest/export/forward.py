@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.features import Features
-from torchest.export.encoded import Encoded, TensorSpec, encoded, tensors_of
+from torchest.export.encoded import STEPS, Encoded, TensorSpec, encoded, tensors_of
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import WholeLayers
 from torchest.indexed_strings import IndexedStrings
@@ -136,7 +136,8 @@ class Forward(nn.Module):
 
     def _described(self, answers: Mapping[str, Any]) -> list[Output]:
         """What the module gives; a dimension that differs between batches of different sizes has a name."""
-        sizes = _sizes(self.tensors), _sizes(self.tensors, 2 + len(self.tensors))
+        least = _least(self._example, self.tensors)
+        sizes = _sizes(self.tensors, least), _sizes(self.tensors, least + len(self.tensors))
         with torch.no_grad():
             one, other = (self(*_with_sizes(self._example, self.tensors, each)) for each in sizes)
         names = {size: name for name, size in sizes[0].items()}
@@ -188,7 +189,7 @@ def export_program(
         }
         for tensor in tensors
     )
-    resized = tuple(_with_sizes(example, tensors, _sizes(tensors)))
+    resized = tuple(_with_sizes(example, tensors, _sizes(tensors, _least(example, tensors))))
     try:
         with torch.no_grad(), _named_arguments(module, len(resized)):
             return torch.export.export(module, resized, dynamic_shapes=dynamic, strict=False)
@@ -223,8 +224,18 @@ def _names(tensors: list[TensorSpec]) -> list[str]:
     return sorted({size for tensor in tensors for size in tensor.shape if isinstance(size, str)})
 
 
-def _sizes(tensors: list[TensorSpec], least: int = 2) -> dict[str, int]:
-    """A size for each named dimension: 0 and 1 would be taken for special cases, and equal ones for the same."""
+def _least(example: list[Tensor], tensors: list[TensorSpec]) -> int:
+    """0 and 1 would be taken for special cases, and no length may go beyond the steps that there are."""
+    steps = [
+        given.shape[tensor.shape.index(STEPS)]
+        for given, tensor in zip(example, tensors, strict=True)
+        if STEPS in tensor.shape
+    ]
+    return max([2, *steps])
+
+
+def _sizes(tensors: list[TensorSpec], least: int) -> dict[str, int]:
+    """A size for each named dimension: equal ones would be taken for the same."""
     return {name: least + number for number, name in enumerate(_names(tensors))}
 
 
