@@ -117,11 +117,13 @@ class Feed:
                 running.close()
 
     def _read(self, batches: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-        while True:
+        for number in itertools.count():
             with self._source_in_use:
                 batch = next(batches, None)
             if batch is None:
                 return
+            if number == 0:
+                _wait_politely()
             yield batch
 
     def _made_ahead(
@@ -187,3 +189,15 @@ def _move(name: str, value: Any, device: torch.device) -> Any:
     if arrays.is_textual(array) or arrays.is_ragged(array):
         return array
     return to_device(arrays.to_tensor(array, name), device)
+
+
+def _wait_politely() -> None:
+    """Has torch's threads sleep rather than wait busily; called by the thread that makes batches, when it begins.
+
+    The OpenMP library of torch waits busily for the other threads of a computation, as long as the process has no
+    more OpenMP threads than there are cores. It does not count the thread that makes batches, and so a core is
+    held that this one needs: steps take several times as long. One computation in this thread gives it threads of its
+    own, and then there are more than cores. (OMP_WAIT_POLICY=PASSIVE does the same, before torch is imported.)
+    """
+    if torch.get_num_threads() > 1:
+        torch.zeros(1 << 17).add_(1)
