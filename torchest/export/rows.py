@@ -3,7 +3,7 @@
 >>> import torch
 >>> from torchest.columns.feature_specs import VarLenFeature
 >>> golden_rows({"n": VarLenFeature(torch.int64)}, [], 3)["n"].to_pylist()
-[[1], [0, 2], [1, 0, 2]]
+[[1], [0, 1], [1, 0, 1]]
 """
 
 from __future__ import annotations
