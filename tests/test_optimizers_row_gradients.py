@@ -124,10 +124,11 @@ def test_summed_rows_equal_the_dense_gradient(look_ups, dimension):
     table_rows=st.sampled_from([2**40, 2**62]),
 )
 def test_rows_are_sorted_with_equal_ones_in_their_order(rows, table_rows):
-    in_order, order = row_gradients._sorted(torch.tensor(rows), table_rows)
-    expected = sorted(range(len(rows)), key=rows.__getitem__)
-    assert order.tolist() == expected
-    assert in_order.tolist() == sorted(rows)
+    order = row_gradients.RowOrder.of(torch.tensor(rows), table_rows)
+    places = sorted(range(len(rows)), key=rows.__getitem__)
+    assert order.places.tolist() == places
+    assert order.rows.tolist() == sorted(set(rows))
+    assert order.starts.tolist() == [sorted(rows).index(row) for row in sorted(set(rows))]
 
 
 def test_a_large_table_is_not_traversed():

@@ -54,6 +54,8 @@ def to_host(value: Any, name: str = "value") -> HostArray:
             dates or lists of these.
         ValueError: The value has no rows dimension (rank 0).
     """
+    if type(value) is np.ndarray and value.ndim and value.dtype.kind in _NUMPY_KINDS:
+        return value  # as most are
     result: HostArray = _normal_form(value, name)
     return result
 

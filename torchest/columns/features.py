@@ -112,7 +112,8 @@ class Features(MutableMapping[str, Any]):
             MissingFeatureError: There is no such feature.
             ValueError: It has another number of rows than the others.
         """
-        if key not in self._raw:
+        array = self._raw.get(key)
+        if array is None:
             if key not in self._given:
                 raise MissingFeatureError(
                     f"There is no feature {key!r}.{suggest(key, self._given)}"
@@ -120,7 +121,7 @@ class Features(MutableMapping[str, Any]):
             array = arrays.to_host(self._given[key], key)
             self._check_length(key, array)
             self._raw[key] = array
-        return self._raw[key]
+        return array
 
     def text(self, key: str) -> Text | None:
         """A feature of one string in each row, as all its columns hash it; None if it is another."""

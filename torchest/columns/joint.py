@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
-from torchest.columns.together import hashed_together, numbers_together
+from torchest.columns.together import hashed_alone, hashed_together, numbers_together
 from torchest.optimizers.row_gradients import RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
     from torchest.columns.ids import Ids
 
 
@@ -96,23 +97,50 @@ class JointColumn(_Joint):
 
     def encode(self, features: Features) -> JointIds:
         """The rows of a batch, on the host."""
-        found = hashed_together(self.columns, features)
-        rest = [column for column in self.columns if column not in found]
-        features.expect(rest)
-        for column in rest:
-            ids: Ids = features.on_host(column)
-            if ids.offsets is None and ids.weights is None:
-                found[column] = ids.values.numpy()
-        places = tuple(place for place, column in enumerate(self.columns) if column in found)
+        places, rows = self._ids(features)
         if not places:
             return JointIds(torch.empty(0, 0, dtype=torch.int64), None, ())
-        rows = np.stack([found[self.columns[place]] for place in places], 1)  # [batch, n]
         there = None
         if rows.min(initial=0) < 0:
             there = torch.from_numpy(rows >= 0)
             np.maximum(rows, 0, out=rows)
-        rows += np.array(self.starts)[list(places)]
+        rows += self._starts[list(places)]
         return JointIds(torch.from_numpy(rows), there, places)
+
+    def _ids(self, features: Features) -> tuple[tuple[int, ...], Int64s]:
+        """The ids of the columns with at most one for each example, int64 [batch, n], and which these columns are."""
+        alone = self._hashed
+        found = [
+            (tuple(alone[number] for number in numbers), ids)
+            for numbers, ids in hashed_together(self._hashed_columns, features)
+        ]
+        done = {place for places, _ in found for place in places}
+        rest = [place for place in range(len(self.columns)) if place not in done]
+        features.expect(self.columns[place] for place in rest)
+        for place in rest:
+            ids: Ids = features.on_host(self.columns[place])
+            if ids.offsets is None and ids.weights is None:
+                found.append(((place,), ids.values.numpy()[:, None]))
+        if len(found) == 1:
+            return found[0]
+        places = [place for those, _ in found for place in those]
+        if not places:
+            return (), np.empty((0, 0), np.int64)
+        order = np.argsort(places)
+        together = np.concatenate([ids for _, ids in found], 1)
+        return tuple(places[number] for number in order), together[:, order]
+
+    @cached_property
+    def _hashed(self) -> list[int]:
+        return hashed_alone(self.columns)
+
+    @cached_property
+    def _hashed_columns(self) -> list[Any]:
+        return [self.columns[place] for place in self._hashed]
+
+    @cached_property
+    def _starts(self) -> Int64s:
+        return np.array(self.starts)
 
 
 @dataclass(frozen=True, eq=False)

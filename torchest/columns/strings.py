@@ -196,13 +196,16 @@ def _of_numpy(values: npt.NDArray[Any]) -> Text:
             values = np.char.encode(values, "utf-8")
         else:
             values = points.astype(np.uint8).view(f"S{max(values.itemsize // 4, 1)}")
+    from torchest.kernels import farmhash
+
     width = values.itemsize
-    values = np.ascontiguousarray(values)
-    return Text(
-        values.view(np.uint8) if width else np.empty(0, np.uint8),
-        np.arange(0, len(values) * width, width) if width else np.zeros(len(values), np.int64),
-        np.char.str_len(values).astype(np.int64),
-    )
+    if not width:
+        nothing = np.zeros(len(values), np.int64)
+        return Text(np.empty(0, np.uint8), nothing, nothing)
+    data = np.ascontiguousarray(values).view(np.uint8)
+    lengths = np.empty(len(values), np.int64)
+    farmhash.lengths_without_padding(data, width, lengths)
+    return Text(data, np.arange(0, len(values) * width, width), lengths)
 
 
 def _of_arrow(values: ArrowArray) -> Text:

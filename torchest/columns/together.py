@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy.typing as npt
 from torchest.arrays import is_arrow
 from torchest.columns import checks
 from torchest.columns.categorical import HashedCategoricalColumn
-from torchest.columns.fingerprint import Int64s, bucket_of
 from torchest.columns.numeric import NumericColumn
 from torchest.columns.strings import PLAIN, Text
 
@@ -19,44 +19,53 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
     from torchest.columns.features import Features
+    from torchest.columns.fingerprint import Int64s
+
+
+def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
+    """The places of the hashed columns of strings that no other of the columns hashes too."""
+    used = Counter(key for column in columns for key in column.feature_keys)
+    return [
+        place
+        for place, column in enumerate(columns)
+        if isinstance(column, HashedCategoricalColumn)
+        and column.dtype == checks.STRING
+        and used[column.key] == 1
+    ]
 
 
 def hashed_together(
-    columns: Sequence[CategoricalColumn], features: Features
-) -> dict[FeatureColumn, Int64s]:
+    columns: Sequence[HashedCategoricalColumn], features: Features
+) -> list[tuple[list[int], Int64s]]:
     """The ids of hashed columns of one string in each row, −1 for an empty or missing one.
 
     Args:
-        columns: Categorical columns of any kind.
+        columns: Those of `hashed_alone`.
         features: The batch.
 
     Returns:
-        Ids int64 [batch] by column; without the columns that are of another kind, whose strings other
-        columns hash too, or whose features are in an array of a kind of its own.
+        Numbers of columns, ascending, with their ids int64 [batch, how many]; without the columns whose features
+        are in an array of a kind of its own.
 
     Raises:
         MissingFeatureError: A feature is not there.
         ValueError: A feature has another number of rows than the others.
     """
-    hashed = [
-        column
-        for column in columns
-        if isinstance(column, HashedCategoricalColumn) and column.dtype == checks.STRING
+    alike: dict[object, list[tuple[int, Any]]] = {}
+    for number, column in enumerate(columns):
+        features.check_there(column)
+        array = features.raw(column.key)
+        kind = _kind(array)
+        if kind is not None:
+            alike.setdefault(kind, []).append((number, array))
+    return [
+        (
+            [number for number, _ in group],
+            _ids([columns[number] for number, _ in group], [array for _, array in group]),
+        )
+        for group in alike.values()
+        if len(group) > 1
     ]
-    used = [key for column in columns for key in column.feature_keys]
-    alike: dict[object, list[tuple[HashedCategoricalColumn, Any]]] = {}
-    for column in hashed:
-        if used.count(column.key) == 1:
-            features.check_there(column)
-            array = features.raw(column.key)
-            kind = _kind(array)
-            if kind is not None:
-                alike.setdefault(kind, []).append((column, array))
-    found: dict[FeatureColumn, Int64s] = {}
-    for group in alike.values():
-        if len(group) > 1:
-            found.update(_ids([column for column, _ in group], [array for _, array in group]))
-    return found
 
 
 def _kind(array: Any) -> object:
@@ -66,28 +75,19 @@ def _kind(array: Any) -> object:
     return str(array.type) if is_arrow(array) and str(array.type) in PLAIN else None
 
 
-def _ids(
-    columns: Sequence[HashedCategoricalColumn], arrays: list[Any]
-) -> dict[FeatureColumn, Int64s]:
+def _ids(columns: Sequence[HashedCategoricalColumn], arrays: list[Any]) -> Int64s:
+    from torchest.kernels import farmhash
+
     if isinstance(arrays[0], np.ndarray):
         text = Text.of(np.concatenate(arrays))
     else:
         import pyarrow as pa
 
         text = Text.of(pa.concat_arrays(arrays))
-    shape = (len(columns), -1) if len(text) else (len(columns), 0)
-    fingerprints = text.fingerprints().reshape(shape)
-    empty = (text.lengths == 0).reshape(shape)
-    ids = np.empty(fingerprints.shape, np.int64)
-    for buckets in {column.hash_bucket_size for column in columns}:
-        places = [i for i, column in enumerate(columns) if column.hash_bucket_size == buckets]
-        if len(places) == len(columns):
-            ids = bucket_of(fingerprints, buckets)
-        else:
-            ids[places] = bucket_of(fingerprints[places], buckets)
-    if empty.any():
-        ids[empty] = -1
-    return dict(zip(columns, ids, strict=True))
+    ids = np.empty((len(arrays[0]), len(columns)), np.int64)
+    counts = np.array([column.hash_bucket_size for column in columns])
+    farmhash.buckets(text.data, text.starts, text.lengths, counts, ids)
+    return ids
 
 
 def numbers_together(
@@ -116,8 +116,6 @@ def numbers_together(
         if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "biuf":
             return None
         arrays.append(array)
-    numbers = np.empty((features.batch_size, len(arrays)), np.float32)
     with np.errstate(over="ignore"):  # what is too large for float32 is infinite
-        for place, array in enumerate(arrays):
-            numbers[:, place] = array
+        numbers = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
     return None if np.isnan(numbers).any() else numbers

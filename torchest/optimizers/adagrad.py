@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
+from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,3 +48,9 @@ class Adagrad(RowOptimizer):
     ) -> None:
         accumulator = slots["accumulator"].addcmul_(gradient, gradient)
         weight.addcdiv_(gradient, accumulator.sqrt().add_(options["epsilon"]), value=-lr)
+
+    def _loops(self, lr: float, options: Options) -> Loops:
+        from torchest.kernels import updates
+
+        numbers = (lr, options["epsilon"])
+        return Loops(updates.adagrad_of_rows, updates.adagrad_of_vectors, numbers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
@@ -21,7 +22,38 @@ if TYPE_CHECKING:
 Slots = dict[str, Tensor]
 Options = Mapping[str, Any]
 LearningRate = float | Callable[[int], float]
-_SMALL = 1 << 16  # elements; updating so many takes no longer than the calls that it is made of
+_SMALL = 1 << 18  # elements; updating so many takes hardly longer than the calls that it is made of
+
+
+class Loops(NamedTuple):
+    """A formula as compiled loops; see `torchest.kernels.updates`.
+
+    Attributes:
+        of_rows: Updates rows of a table.
+        of_vectors: Updates vectors that lie here and there in memory.
+        numbers: What both take besides.
+    """
+
+    of_rows: Callable[..., None]
+    of_vectors: Callable[..., None]
+    numbers: tuple[float, ...]
+
+
+class _GroupInStep:
+    """The options of a group of parameters in one step."""
+
+    def __init__(self, group: Mapping[str, Any]) -> None:
+        self._group = group
+        self._options: dict[int, Options] = {}
+
+    def options(self, step: int) -> Options:
+        """Those for parameters whose step of this number it is."""
+        found = self._options.get(step)
+        if found is None:
+            lr = self._group["lr"]
+            lr = lr(step - 1) if callable(lr) else lr
+            found = self._options[step] = {**self._group, "step": step, "lr": lr}
+        return found
 
 
 def _undecorated(method: Any) -> Any:
@@ -84,6 +116,9 @@ class RowOptimizer(torch.optim.Optimizer):
             options: The options of the parameter's group, and `step`, which is 1 in the first step.
         """
 
+    def _loops(self, lr: float, options: Options) -> Loops | None:
+        """The formula as compiled loops for the CPU; None if it has none with these options."""
+
     def _age(self, slots: Slots, options: Options) -> None:
         """What happens in place to the slots of all rows that a batch did not use; nothing by default.
 
@@ -105,11 +140,12 @@ class RowOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 result = closure()
         for group in self.param_groups:
+            given = _GroupInStep(group)
             dense: list[Tensor] = []
             for holder in self._holders(group).now():
                 for whole, members in self._units(holder):
-                    self._step_unit(whole, members, group, dense)
-            self._step_dense(dense, group)
+                    self._step_unit(whole, members, given, dense)
+            self._step_dense(dense, given)
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -152,32 +188,35 @@ class RowOptimizer(torch.optim.Optimizer):
         return [(holder, members)]
 
     def _step_unit(
-        self, whole: Tensor, members: Sequence[Tensor], group: Options, dense: list[Tensor]
+        self, whole: Tensor, members: Sequence[Tensor], group: _GroupInStep, dense: list[Tensor]
     ) -> None:
         """Counts the step, and updates from gradients of rows. A parameter with a dense one goes on the list."""
+        step = 0
         for member in members:
             state = self.state[member]
-            state["step"] = state.get("step", 0) + 1
+            step = state["step"] = state.get("step", 0) + 1
         if whole.grad is not None:
             row_gradients.densify(whole)
             dense.append(whole)
             return
         rows = row_gradients.summed(whole)
         if rows is not None:
-            options = self._options(group, members[0])
+            options = group.options(step)
             slots = self._slots(members, whole.shape, options)
             self._update_rows(whole, rows, slots, options["lr"], options)
 
-    def _step_dense(self, parameters: Iterable[Tensor], group: Options) -> None:
-        """Updates parameters from dense gradients; small ones together, as one vector."""
+    def _step_dense(self, parameters: Sequence[Tensor], group: _GroupInStep) -> None:
+        """Updates parameters from dense gradients; small ones together."""
         together: dict[Any, list[Tensor]] = {}
         for parameter in parameters:
             is_small = parameter.numel() <= _SMALL and can_share(parameter)
             alike = (self.state[parameter]["step"], parameter.dtype, parameter.device)
             together.setdefault(alike if is_small else id(parameter), []).append(parameter)
         for members in together.values():
-            options = self._options(group, members[0])
+            options = group.options(self.state[members[0]]["step"])
             gradients = [_dense_gradient(member) for member in members]
+            if self._loop_over_vectors(members, gradients, options):
+                continue
             if len(members) == 1:
                 slots = self._slots(members, members[0].shape, options)
                 self._update(members[0], gradients[0], slots, options["lr"], options)
@@ -189,11 +228,28 @@ class RowOptimizer(torch.optim.Optimizer):
             views = _unflatten_dense_tensors(weights, members)  # type: ignore[no-untyped-call]
             torch._foreach_copy_(members, views)
 
-    def _options(self, group: Options, parameter: Tensor) -> Options:
-        """The options for a parameter in this step."""
-        step = self.state[parameter]["step"]
-        lr = group["lr"](step - 1) if callable(group["lr"]) else group["lr"]
-        return {**group, "step": step, "lr": lr}
+    def _loop_over_vectors(
+        self, members: Sequence[Tensor], gradients: Sequence[Tensor], options: Options
+    ) -> bool:
+        """Updates small parameters, wherever they are, by a compiled loop; False if there is none for them."""
+        if members[0].numel() > _SMALL or members[0].device.type != "cpu":
+            return False
+        loops = self._loops(options["lr"], options)
+        number = row_gradients.number_type(members[0].dtype)
+        if loops is None or number is None:
+            return False
+        updated = [
+            (gradient, member, *self._slots([member], member.shape, options).values())
+            for member, gradient in zip(members, gradients, strict=True)
+        ]
+        tensors = [tensor for of_one in updated for tensor in of_one]
+        if not all(map(Tensor.is_contiguous, tensors)) or _dtypes(tensors) != {members[0].dtype}:
+            return False
+        addresses = np.array(list(map(Tensor.data_ptr, tensors))).reshape(len(updated), -1)
+        sizes = np.array(list(map(Tensor.numel, members)))
+        loops.of_vectors(addresses, sizes, *map(number, loops.numbers))
+        torch.autograd.graph.increment_version(tensors)
+        return True
 
     def _slots(self, members: Sequence[Tensor], shape: torch.Size, options: Options) -> Slots:
         """The slots of parameters that are updated as one tensor of this shape; made where they are not there.
@@ -219,6 +275,12 @@ class RowOptimizer(torch.optim.Optimizer):
     ) -> None:
         """Updates the rows of a gradient, in which each row occurs once."""
         rows = gradient.rows
+        arrays = row_gradients.arrays_of(gradient.values, parameter, *slots.values())
+        loops = None if arrays is None else self._loops(lr, options)
+        if arrays is not None and loops is not None:
+            loops.of_rows(rows.numpy(), *arrays, *map(arrays[0].dtype.type, loops.numbers))
+            torch.autograd.graph.increment_version([parameter, *slots.values()])
+            return
         weight = row_gradients.read(parameter, rows)
         slots_of_rows = {name: row_gradients.read(slot, rows) for name, slot in slots.items()}
         self._age(slots, options)
@@ -248,3 +310,7 @@ def _dense_gradient(parameter: Tensor) -> Tensor:
     gradient = parameter.grad
     assert gradient is not None
     return gradient.to_dense() if gradient.is_sparse else gradient
+
+
+def _dtypes(tensors: Iterable[Tensor]) -> set[torch.dtype]:
+    return {tensor.dtype for tensor in tensors}

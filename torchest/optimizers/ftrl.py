@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
+from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +84,7 @@ class Ftrl(RowOptimizer):
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
     ) -> None:
-        self._require(lambda lr: lr > 0, "lr", lr, f"above 0, also in step {options['step']}")
+        self._check_rate(lr, options)
         accumulator, linear = slots["accumulator"], slots["linear"]
         power, l1 = -options["learning_rate_power"], options["l1_regularization_strength"]
         before = _to_power(accumulator, power)
@@ -100,6 +100,23 @@ class Ftrl(RowOptimizer):
         torch.clamp(linear, -l1, l1, out=weight).sub_(linear).mul_(lr).div_(curvature)
         if options["initial_accumulator_value"] == 0:
             weight.masked_fill_(linear.abs() <= l1, 0.0)  # 0 / 0 where there was no gradient yet
+
+    def _loops(self, lr: float, options: Options) -> Loops | None:
+        if options["learning_rate_power"] != -0.5:
+            return None
+        from torchest.kernels import updates
+
+        self._check_rate(lr, options)
+        numbers = (
+            lr,
+            options["l1_regularization_strength"],
+            2 * options["l2_shrinkage_regularization_strength"],
+            2 * lr * options["l2_regularization_strength"] + options["beta"],
+        )
+        return Loops(updates.ftrl_of_rows, updates.ftrl_of_vectors, numbers)
+
+    def _check_rate(self, lr: float, options: Options) -> None:
+        self._require(lambda lr: lr > 0, "lr", lr, f"above 0, also in step {options['step']}")
 
 
 def _to_power(accumulator: Tensor, power: float) -> Tensor:

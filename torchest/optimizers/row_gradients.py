@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ATTRIBUTE = "_torchest_row_gradients"
+_NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,10 @@ class RowOrder:
     @classmethod
     def of(cls, rows: Tensor, table_rows: int) -> RowOrder:
         """The order for looked up rows [m], numbers below `table_rows`."""
-        in_order, places = _sorted(rows, table_rows)
-        if (
-            rows.device.type == "cpu"
-        ):  # by numpy: in a background thread, torch would start more threads
-            starts = torch.from_numpy(_starts(in_order.numpy()))
-            return cls(torch.from_numpy(in_order.numpy()[starts.numpy()]), places, starts)
+        bits = (len(rows) - 1).bit_length()
+        if rows.device.type == "cpu" and (table_rows - 1).bit_length() + bits <= 63:
+            return cls(*map(torch.from_numpy, _grouped(rows.numpy(), bits)))
+        in_order, places = torch.sort(rows, stable=True)
         is_first = torch.ones_like(in_order, dtype=torch.bool)
         torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
         starts = is_first.nonzero().squeeze(1)
@@ -65,11 +67,18 @@ class RowOrder:
         """The sum of the values of each row: [m, dimension] to [n, dimension], always in the same order."""
         if len(values) == 0:
             return values
-        if values.device.type == "cpu" and values.shape[1] == 1 and values.itemsize >= 4:
-            # as fast on one thread: waking others for so little costs more than it brings
-            numbers = values.detach().view(-1).numpy()[self.places.numpy()]
-            return torch.from_numpy(np.add.reduceat(numbers, self.starts.numpy())).unsqueeze(1)
+        if values.shape[1] == 1:  # for so little, waking more threads costs more than it brings
+            numbers = arrays_of(values)
+            if numbers is not None:
+                return self._sums_on_host(*numbers)
         return F.embedding_bag(self.places, values, self.starts, mode="sum")
+
+    def _sums_on_host(self, values: npt.NDArray[Any]) -> Tensor:
+        from torchest.kernels import rows
+
+        sums = np.empty((len(self.starts), values.shape[1]), values.dtype)
+        rows.add_up(values, self.places.numpy(), self.starts.numpy(), sums)
+        return torch.from_numpy(sums)
 
     @property
     def device(self) -> torch.device:
@@ -290,17 +299,37 @@ def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
     return RowGradient(in_order, sums[place])
 
 
-def _sorted(rows: Tensor, table_rows: int) -> tuple[Tensor, Tensor]:
-    """Row numbers in ascending order, and where each was; equal ones stay in their order."""
-    bits = (len(rows) - 1).bit_length()
-    if rows.device.type != "cpu" or (table_rows - 1).bit_length() + bits > 63:
-        return torch.sort(rows, stable=True)
-    # a row number and its place in one number: sorting numbers alone is several times as fast
-    places = np.arange(len(rows), dtype=np.int64)
-    keys = (rows.numpy() << bits) | places
+def _grouped(
+    rows: npt.NDArray[np.int64], bits: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The distinct rows, the places of each, and where those begin; see `RowOrder`.
+
+    A row number and its place, of so many bits, are one number: sorting numbers alone is several times as fast.
+    """
+    from torchest.kernels import rows as kernels
+
+    keys = np.empty(len(rows), np.int64)
+    kernels.number(rows, bits, keys)
     keys.sort()
-    order = np.bitwise_and(keys, (1 << bits) - 1, out=places)
-    return torch.from_numpy(keys >> bits), torch.from_numpy(order)
+    distinct, places, starts = np.empty((3, len(rows)), np.int64)
+    count = kernels.group(keys, bits, distinct, places, starts)
+    return distinct[:count], places, starts[:count]
+
+
+def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
+    """Tensors as the arrays that compiled loops take, in the same memory; None if they are no such tensors."""
+    dtype = tensors[0].dtype
+    if number_type(dtype) is None:
+        return None
+    for tensor in tensors:
+        if tensor.device.type != "cpu" or tensor.dtype != dtype or not tensor.is_contiguous():
+            return None
+    return [tensor.detach().numpy() for tensor in tensors]
+
+
+def number_type(dtype: torch.dtype) -> type[np.floating[Any]] | None:
+    """The type of numbers that compiled loops calculate with for tensors of this dtype; None if there are no such loops."""
+    return _NUMBER_TYPES.get(dtype)
 
 
 def read(table: Tensor, rows: Tensor) -> Tensor:
@@ -337,13 +366,6 @@ def _in_pieces(table: Tensor) -> npt.NDArray[np.void]:
     numbers = table.detach().view(torch.uint8).numpy()
     pieces: npt.NDArray[np.void] = numbers.view(f"V{numbers.shape[1]}").reshape(-1)
     return pieces
-
-
-def _starts(in_order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where in an ascending array each number begins."""
-    is_first = np.ones(len(in_order), np.bool_)
-    np.not_equal(in_order[1:], in_order[:-1], out=is_first[1:])
-    return np.flatnonzero(is_first)
 
 
 def densify(parameter: Tensor) -> None:

@@ -1,0 +1,202 @@
+"""FarmHash Fingerprint64 of byte strings in one buffer.
+
+The algorithm is Geoff Pike's FarmHash (https://github.com/google/farmhash, ``farmhashna``), whose fingerprints are
+frozen: they are the same on every machine and in every release. It has one path for each class of lengths.
+
+All arithmetic is of uint64, which wraps around. The functions pass addresses on, not arrays, which numba would count
+references of: that takes ten times as long as the hashing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.kernels.compiling import kernel
+from torchest.kernels.memory import word8, word32, word64
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+    Int64s = npt.NDArray[np.int64]
+    UInt64s = npt.NDArray[np.uint64]
+
+_U = np.uint64
+_K0 = _U(0xC3A5C85C97CB3127)
+_K1 = _U(0xB492B66FBE98F273)
+_K2 = _U(0x9AE16A3B2F90404F)
+
+
+@kernel
+def fingerprints(data: Bytes, starts: Int64s, lengths: Int64s, found: UInt64s) -> None:
+    """Writes the fingerprint of each string.
+
+    Args:
+        data: The buffer, [bytes].
+        starts: Where each string begins in it, [n].
+        lengths: The number of bytes of each, [n].
+        found: [n].
+    """
+    start = _U(data.ctypes.data)
+    for place in range(len(found)):
+        found[place] = _fingerprint(start + _U(starts[place]), _U(lengths[place]))
+
+
+@kernel
+def buckets(data: Bytes, starts: Int64s, lengths: Int64s, counts: Int64s, ids: Int64s) -> None:
+    """Writes the bucket of each string of several columns, −1 for an empty one.
+
+    Args:
+        data: The buffer, [bytes].
+        starts: Where each string begins in it, [columns · rows]; those of the first column, then those of the second.
+        lengths: The number of bytes of each, [columns · rows].
+        counts: How many buckets each column has, [columns].
+        ids: [rows, columns].
+    """
+    start, rows = _U(data.ctypes.data), ids.shape[0]
+    for column in range(len(counts)):
+        count = _U(counts[column])
+        for row in range(rows):
+            place = column * rows + row
+            length = _U(lengths[place])
+            if length == _U(0):
+                ids[row, column] = -1
+            else:
+                ids[row, column] = np.int64(_fingerprint(start + _U(starts[place]), length) % count)
+
+
+@kernel
+def lengths_without_padding(data: Bytes, width: int, lengths: Int64s) -> None:
+    """Writes how long strings are that zero bytes fill up to one width.
+
+    Args:
+        data: [n · width].
+        width: In bytes, at least 1.
+        lengths: [n].
+    """
+    for place in range(len(lengths)):
+        length = width
+        while length > 0 and data[place * width + length - 1] == 0:
+            length -= 1
+        lengths[place] = length
+
+
+@kernel
+def _rotate(x: Any, bits: int) -> Any:
+    return (x >> _U(bits)) | (x << _U(64 - bits))
+
+
+@kernel
+def _shift_mix(x: Any) -> Any:
+    return x ^ (x >> _U(47))
+
+
+@kernel
+def _mix(u: Any, v: Any, multiplier: Any) -> Any:
+    """Two words to one: the last step of nearly every path."""
+    a = _shift_mix((u ^ v) * multiplier)
+    return _shift_mix((v ^ a) * multiplier) * multiplier
+
+
+@kernel
+def _fingerprint(at: Any, length: Any) -> Any:
+    if length > _U(64):
+        return _of_65_and_more(at, length)
+    if length > _U(32):
+        return _of_33_to_64(at, length)
+    if length > _U(16):
+        return _of_17_to_32(at, length)
+    if length >= _U(8):
+        return _of_8_to_16(at, length)
+    if length >= _U(4):
+        last = word32(at + length - _U(4))
+        return _mix(length + (word32(at) << _U(3)), last, (length << _U(1)) + _K2)
+    if length > _U(0):
+        y = word8(at) + (word8(at + (length >> _U(1))) << _U(8))
+        z = length + (word8(at + length - _U(1)) << _U(2))
+        return _shift_mix(y * _K2 ^ z * _K0) * _K2
+    return _K2
+
+
+@kernel
+def _of_8_to_16(at: Any, length: Any) -> Any:
+    multiplier = (length << _U(1)) + _K2
+    a = word64(at) + _K2
+    b = word64(at + length - _U(8))
+    c = _rotate(b, 37) * multiplier + a
+    d = (_rotate(a, 25) + b) * multiplier
+    return _mix(c, d, multiplier)
+
+
+@kernel
+def _of_17_to_32(at: Any, length: Any) -> Any:
+    multiplier = (length << _U(1)) + _K2
+    a = word64(at) * _K1
+    b = word64(at + _U(8))
+    c = word64(at + length - _U(8)) * multiplier
+    d = word64(at + length - _U(16)) * _K2
+    u = _rotate(a + b, 43) + _rotate(c, 30) + d
+    return _mix(u, a + _rotate(b + _K2, 18) + c, multiplier)
+
+
+@kernel
+def _of_33_to_64(at: Any, length: Any) -> Any:
+    multiplier = (length << _U(1)) + _K2
+    end = at + length
+    a = word64(at) * _K2
+    b = word64(at + _U(8))
+    c = word64(end - _U(8)) * multiplier
+    d = word64(end - _U(16)) * _K2
+    y = _rotate(a + b, 43) + _rotate(c, 30) + d
+    z = _mix(y, a + _rotate(b + _K2, 18) + c, multiplier)
+    e = word64(at + _U(16)) * multiplier
+    f = word64(at + _U(24))
+    g = (y + word64(end - _U(32))) * multiplier
+    h = (z + word64(end - _U(24))) * multiplier
+    u = _rotate(e + f, 43) + _rotate(g, 30) + h
+    return _mix(u, e + _rotate(f + a, 18) + g, multiplier)
+
+
+@kernel
+def _of_65_and_more(at: Any, length: Any) -> Any:
+    """56 bytes of state take in 64 bytes at a time; the last 64 bytes come on top of that."""
+    y = _U(81) * _K1 + _U(113)
+    z = _shift_mix(y * _K2 + _U(113)) * _K2
+    x = _U(81) * _K2 + word64(at)
+    state = (x, y, z, _U(0), _U(0), _U(0), _U(0))
+    last = at + length - _U(64)
+    while at < last:
+        state = _absorb(at, state, _U(1), _K1)
+        at += _U(64)
+    x, y, z, v0, v1, w0, w1 = state
+    multiplier = ((z & _U(0xFF)) << _U(1)) + _K1
+    w0 += (length - _U(1)) & _U(63)
+    v0 += w0
+    w0 += v0
+    x, y, z, v0, v1, w0, w1 = _absorb(last, (x, y, z, v0, v1, w0, w1), _U(9), multiplier)
+    u = _mix(v0, w0, multiplier) + _shift_mix(y) * _K0 + z
+    return _mix(u, _mix(v1, w1, multiplier) + x, multiplier)
+
+
+@kernel
+def _absorb(at: Any, state: Any, weight: Any, multiplier: Any) -> Any:
+    """Mixes 64 bytes into the state; the weight is 1 within the string and 9 at its end."""
+    x, y, z, v0, v1, w0, w1 = state
+    x = _rotate(x + y + v0 + word64(at + _U(8)), 37) * multiplier
+    y = _rotate(y + v1 + word64(at + _U(48)), 42) * multiplier
+    x ^= w1 * weight
+    y += v0 * weight + word64(at + _U(40))
+    z = _rotate(z + w0, 33) * multiplier
+    v0, v1 = _absorb_32(at, v1 * multiplier, x + w0)
+    w0, w1 = _absorb_32(at + _U(32), z + w1, y + word64(at + _U(16)))
+    return z, y, x, v0, v1, w0, w1
+
+
+@kernel
+def _absorb_32(at: Any, a: Any, b: Any) -> Any:
+    last = word64(at + _U(24))
+    c = a + word64(at)
+    middle = c + word64(at + _U(8)) + word64(at + _U(16))
+    return middle + last, _rotate(b + c + last, 21) + _rotate(middle, 44) + c

@@ -1,0 +1,53 @@
+"""What lies at an address: little-endian words, each in one read, and vectors of numbers.
+
+>>> import numpy as np
+>>> from torchest.kernels.compiling import kernel
+>>> @kernel
+... def second_word(data):
+...     return word32(np.uint64(data.ctypes.data) + np.uint64(4))
+>>> int(second_word(np.array([1, 0, 0, 0, 2, 1, 0, 0], np.uint8)))
+258
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import carray, types
+from numba.extending import intrinsic
+
+from torchest.kernels.compiling import kernel
+
+
+def _reader(bits: int) -> Any:
+    """A function of an address, uint64, that reads so many bits there as a uint64."""
+
+    def read(_typing: Any, address: Any) -> Any:
+        def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+            word = builder.load(pointer, align=1)
+            return word if bits == 64 else builder.zext(word, ir.IntType(64))
+
+        return types.uint64(types.uint64), code
+
+    return intrinsic(read)
+
+
+word8, word32, word64 = map(_reader, (8, 32, 64))
+
+
+@intrinsic
+def _pointer(_typing: Any, address: Any, like: Any) -> Any:
+    """An address as that of numbers of the type of another number."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like)(address, like), code
+
+
+@kernel
+def numbers_at(address: Any, count: Any, like: Any) -> Any:
+    """The vector of so many numbers at an address, of the type of `like`."""
+    return carray(_pointer(address, like), (count,))

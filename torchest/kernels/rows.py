@@ -1,0 +1,78 @@
+"""Rows of tables that a batch uses: which these are, and the sums of their gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.kernels.compiling import kernel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Int64s = npt.NDArray[np.int64]
+    Floats = npt.NDArray[Any]
+
+
+@kernel
+def number(rows: Int64s, bits: int, keys: Int64s) -> None:
+    """Writes each row number with its place behind it, as one number.
+
+    Args:
+        rows: [m].
+        bits: That a place has.
+        keys: [m].
+    """
+    for place in range(len(rows)):
+        keys[place] = (rows[place] << bits) | place
+
+
+@kernel
+def group(keys: Int64s, bits: int, rows: Int64s, places: Int64s, starts: Int64s) -> int:
+    """Takes sorted keys apart into the rows that there are, and the places of each.
+
+    Args:
+        keys: What `number` wrote, ascending, [m].
+        bits: That a place has.
+        rows: Room for the rows, each once, [m].
+        places: Room for the places, [m].
+        starts: Room for where in `places` those of each row begin, [m].
+
+    Returns:
+        How many rows there are.
+    """
+    mask = (1 << bits) - 1
+    count, last = 0, -1
+    for index in range(len(keys)):
+        key = keys[index]
+        row = key >> bits
+        places[index] = key & mask
+        if row != last:
+            rows[count], starts[count] = row, index
+            count += 1
+            last = row
+    return count
+
+
+@kernel
+def add_up(values: Floats, places: Int64s, starts: Int64s, sums: Floats) -> None:
+    """Writes the sum of the values of each row, in the order of their places.
+
+    Args:
+        values: [m, dimension].
+        places: [m]; see `group`.
+        starts: [n].
+        sums: [n, dimension].
+    """
+    count, total, width = len(starts), len(places), values.shape[1]
+    for index in range(count):
+        first = starts[index]
+        end = starts[index + 1] if index + 1 < count else total
+        place = places[first]
+        for i in range(width):
+            sums[index, i] = values[place, i]
+        for other in range(first + 1, end):
+            place = places[other]
+            for i in range(width):
+                sums[index, i] += values[place, i]

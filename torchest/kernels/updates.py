@@ -1,0 +1,134 @@
+"""Steps of optimizers, in place: on some rows of a table, and on vectors that lie here and there in memory.
+
+The numbers of a formula are of the weights' type, so that no arithmetic is of another one. The loops over rows take
+
+    rows: int64 [n], each once.
+    gradient: [n, dimension], of these rows.
+    weight and slots: [rows of the table, dimension].
+
+and those over vectors
+
+    addresses: int64 [vectors, 2 + slots], of the gradient, the weight and the slots of each.
+    sizes: int64 [vectors], how many numbers each has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.kernels.compiling import kernel
+from torchest.kernels.memory import numbers_at
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Int64s = npt.NDArray[np.int64]
+    Floats = npt.NDArray[Any]
+
+
+@kernel
+def _adagrad(slope: Any, weight: Any, squares: Any, lr: Any, epsilon: Any) -> Any:
+    squares += slope * slope
+    return weight - lr * slope / (np.sqrt(squares) + epsilon), squares
+
+
+@kernel
+def adagrad_of_rows(
+    rows: Int64s, gradient: Floats, weight: Floats, accumulator: Floats, lr: Any, epsilon: Any
+) -> None:
+    """Adagrad; see `torchest.optimizers.Adagrad`."""
+    for index in range(len(rows)):
+        row = rows[index]
+        for i in range(weight.shape[1]):
+            weight[row, i], accumulator[row, i] = _adagrad(
+                gradient[index, i], weight[row, i], accumulator[row, i], lr, epsilon
+            )
+
+
+@kernel
+def adagrad_of_vectors(addresses: Int64s, sizes: Int64s, lr: Any, epsilon: Any) -> None:
+    """Adagrad; see `torchest.optimizers.Adagrad`."""
+    for index in range(len(sizes)):
+        size = sizes[index]
+        gradient = numbers_at(addresses[index, 0], size, lr)
+        weight = numbers_at(addresses[index, 1], size, lr)
+        accumulator = numbers_at(addresses[index, 2], size, lr)
+        for i in range(size):
+            weight[i], accumulator[i] = _adagrad(
+                gradient[i], weight[i], accumulator[i], lr, epsilon
+            )
+
+
+@kernel
+def _ftrl(  # noqa: PLR0913
+    slope: Any,
+    weight: Any,
+    squares: Any,
+    linear: Any,
+    lr: Any,
+    l1: Any,
+    shrinkage: Any,
+    curvature: Any,
+) -> Any:
+    before = np.sqrt(squares)
+    squares += slope * slope
+    after = np.sqrt(squares)
+    linear += slope - (after - before) / lr * weight + shrinkage * weight
+    excess = min(max(linear, -l1), l1) - linear
+    zero = lr - lr
+    # where there was no gradient yet, all of it may be 0
+    weight = zero if excess == zero else excess * lr / (after + curvature)
+    return weight, squares, linear
+
+
+@kernel
+def ftrl_of_rows(  # noqa: PLR0913
+    rows: Int64s,
+    gradient: Floats,
+    weight: Floats,
+    accumulator: Floats,
+    linear: Floats,
+    lr: Any,
+    l1: Any,
+    shrinkage: Any,
+    curvature: Any,
+) -> None:
+    """Ftrl whose learning rate falls with the root of the accumulator; see `torchest.optimizers.Ftrl`.
+
+    Args:
+        l1: The penalty of the weights' sizes.
+        shrinkage: Twice the penalty of the weights' squares that enters the linear slot.
+        curvature: What the denominator has besides the root of the accumulator, times lr.
+    """
+    for index in range(len(rows)):
+        row = rows[index]
+        for i in range(weight.shape[1]):
+            weight[row, i], accumulator[row, i], linear[row, i] = _ftrl(
+                gradient[index, i],
+                weight[row, i],
+                accumulator[row, i],
+                linear[row, i],
+                lr,
+                l1,
+                shrinkage,
+                curvature,
+            )
+
+
+@kernel
+def ftrl_of_vectors(
+    addresses: Int64s, sizes: Int64s, lr: Any, l1: Any, shrinkage: Any, curvature: Any
+) -> None:
+    """Ftrl; see `ftrl_of_rows`."""
+    for index in range(len(sizes)):
+        size = sizes[index]
+        gradient = numbers_at(addresses[index, 0], size, lr)
+        weight = numbers_at(addresses[index, 1], size, lr)
+        accumulator = numbers_at(addresses[index, 2], size, lr)
+        linear = numbers_at(addresses[index, 3], size, lr)
+        for i in range(size):
+            weight[i], accumulator[i], linear[i] = _ftrl(
+                gradient[i], weight[i], accumulator[i], linear[i], lr, l1, shrinkage, curvature
+            )
