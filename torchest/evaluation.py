@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def run_evaluation(
         for name, metric in found.items():
             merged[name] = merged[name].merge(metric) if name in merged else metric
         so_far = {name: merged[name] for name in spec.eval_metric_ops}
-        session.values = {**values_of(spec), **so_far, MetricKeys.LOSS: spec.loss}
+        session.values = ChainMap({**so_far, MetricKeys.LOSS: spec.loss}, values_of(spec))
         strategy.end_step()
         done += 1
         _tell(done, steps)

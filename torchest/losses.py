@@ -44,6 +44,9 @@ class Reduction:
             )
 
 
+_REDUCTIONS = frozenset(Reduction.all())
+
+
 def reduce(
     losses: Tensor,
     weights: Tensor | None = None,
@@ -62,12 +65,13 @@ def reduce(
     >>> reduce(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 2.0])).item()
     2.3333...
     """
-    Reduction.validate(reduction)
+    if reduction not in _REDUCTIONS:
+        Reduction.validate(reduction)
     weighted = losses if weights is None else losses * weights
     if reduction == Reduction.NONE:
         return weighted
-    total = weighted.sum()
-    return total if reduction == Reduction.SUM else total / max(losses.numel(), 1)
+    is_sum = reduction == Reduction.SUM or weighted.numel() == 0
+    return weighted.sum() if is_sum else weighted.mean()
 
 
 def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:

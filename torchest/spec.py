@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from torchest.deferred import Deferred
 from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
 from torchest.keys import ModeKeys
@@ -117,6 +118,8 @@ def _checked_predictions(predictions: Any, mode: str) -> Any:
                 "EstimatorSpec: predictions are missing: in PREDICT give a tensor or a dict of tensors."
             )
         return {}
+    if isinstance(predictions, Deferred):
+        return predictions  # of a head, which knows what it makes
     if isinstance(predictions, Mapping):
         for name, value in predictions.items():
             _check_array(f"predictions[{name!r}]", value)

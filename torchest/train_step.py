@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -23,7 +25,7 @@ from torchest.step_values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 
     from torchest.distributed.strategy import Strategy
     from torchest.hooks.base import Session
@@ -107,7 +109,7 @@ class TrainStep:
         for scheduler in self._schedulers:
             scheduler.step()
         self._session.global_step += 1
-        self._session.values = {**self._noted, **values_of(spec), "loss": loss}
+        self._session.values = ChainMap({**self._noted, "loss": loss}, values_of(spec))
         self._strategy.end_step()
         return spec
 
@@ -189,12 +191,15 @@ def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
     return None if callable(train_op) else [train_op]
 
 
-def values_of(spec: EstimatorSpec) -> dict[str, Any]:
-    """The values of a step by the names that hooks ask for them by."""
+def values_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
+    """The values of a step by the names that hooks ask for them by; predictions are looked into last."""
     predictions = spec.predictions
-    named = predictions if isinstance(predictions, dict) else {"predictions": predictions}
-    values = {**named, **(spec.eval_metric_ops or {}), "loss": spec.loss}
-    return {name: value for name, value in values.items() if value is not None}
+    named = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
+    values = {**(spec.eval_metric_ops or {}), "loss": spec.loss}
+    # a ChainMap reads its maps only, though its type asks for some that can be written to
+    return ChainMap(
+        {name: value for name, value in values.items() if value is not None}, cast("Any", named)
+    )
 
 
 def _rows(features: Any) -> int:

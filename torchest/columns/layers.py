@@ -68,13 +68,16 @@ class LinearFeatures(Parts):
         self.bias = nn.Parameter(torch.zeros(_checked_units(units)))
         for column in self._columns:
             self.add_part(column.name, _linear_part(column, units, sparse_combiner))
-        categorical = [column for column in self._columns if isinstance(column, CategoricalColumn)]
+        self._categorical = self._places_of(CategoricalColumn)
+        categorical: list[Any] = [self._columns[place] for place in self._categorical]
         tables: list[Any] = [self.part(column.name) for column in categorical]
-        self._categorical = categorical
         self._groups = TableGroups(categorical, tables)
-        self._dense = JointDenseColumn(
-            tuple(column for column in self._columns if isinstance(column, DenseColumn))
-        )
+        self._of_dense = self._places_of(DenseColumn)
+        dense: list[Any] = [self._columns[place] for place in self._of_dense]
+        self._dense = JointDenseColumn(tuple(dense))
+
+    def _places_of(self, kind: type[FeatureColumn]) -> list[int]:
+        return [place for place, column in enumerate(self._columns) if isinstance(column, kind)]
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:
@@ -85,16 +88,16 @@ class LinearFeatures(Parts):
         """Features by key to [batch, units]."""
         batch = Features.of(features)
         logits: Tensor = self.bias
-        done: set[FeatureColumn] = set()
-        for found in self._groups.look_up(batch):
-            logits = logits + found.vectors.sum(1)
+        done: set[int] = set()
+        for found in self._groups.sums(batch):
+            logits = logits + found.vectors
             done.update(self._categorical[place] for place in found.places)
         if batch.joins and self._dense.columns:
             weights: list[Any] = [self.part(column.name).weight for column in self._dense.columns]
             weight = torch.cat(weights)
             logits = logits + batch.encoded(self._dense).to(weight.dtype) @ weight
-            done.update(self._dense.columns)
-        rest = [column for column in self._columns if column not in done]
+            done.update(self._of_dense)
+        rest = [column for place, column in enumerate(self._columns) if place not in done]
         batch.expect(rest)
         for column in rest:
             logits = logits + self.part(column.name)(batch.encoded(column))

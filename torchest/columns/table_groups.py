@@ -14,11 +14,12 @@ from torchest.optimizers import row_gradients
 from torchest.optimizers.shared_storage import SharedStorage, can_share, storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torchest.columns.base import CategoricalColumn
     from torchest.columns.features import Features
     from torchest.columns.table import Table
+    from torchest.optimizers.row_gradients import RowOrder
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Found:
 
     Attributes:
         places: Whose vectors they are: numbers of columns, in the order of the vectors.
-        vectors: [batch, number of places, dimension].
+        vectors: [batch, number of places, dimension]; or their sums over the places, [batch, dimension].
     """
 
     places: list[int]
@@ -53,13 +54,22 @@ class TableGroups:
 
     def look_up(self, batch: Features) -> list[Found]:
         """The vectors of all columns that can be looked up together in this batch."""
+        return self._each(batch, _Group.look_up)
+
+    def sums(self, batch: Features) -> list[Found]:
+        """As `look_up`, with the sums of the vectors over the columns of a group: [batch, dimension]."""
+        return self._each(batch, _Group.sums)
+
+    def _each(
+        self, batch: Features, find: Callable[[_Group, Features], Found | None]
+    ) -> list[Found]:
         if not batch.joins:
             return []
         weights: list[Tensor | None] = [table._parameters.get("weight") for table in self._tables]
         same = len(self._weights) == len(weights) and all(map(operator.is_, weights, self._weights))
         if not same or not all(group.storage.holds() for group in self._groups):
             self._regroup(weights)
-        return [found for group in self._groups if (found := group.look_up(batch)) is not None]
+        return [found for group in self._groups if (found := find(group, batch)) is not None]
 
     def _regroup(self, weights: list[Tensor | None]) -> None:
         for group in self._groups:
@@ -101,13 +111,25 @@ class _Group:
         ids: JointIds = batch.encoded(self.joint)
         if not ids.places:
             return None
-        table = self.storage.tensor
-        is_trained = table.requires_grad and torch.is_grad_enabled()
-        order = batch.encoded(self.order) if is_trained else None
-        vectors = row_gradients.look_up(table, ids.rows, order)
+        vectors = row_gradients.look_up(self.storage.tensor, ids.rows, self._order(batch))
         if ids.there is not None:
             vectors = vectors * ids.there.to(vectors.dtype).unsqueeze(2)
         return Found([self.places[place] for place in ids.places], vectors)
+
+    def sums(self, batch: Features) -> Found | None:
+        ids: JointIds = batch.encoded(self.joint)
+        if ids.there is not None:
+            found = self.look_up(batch)
+            return None if found is None else Found(found.places, found.vectors.sum(1))
+        if not ids.places:
+            return None
+        table = self.storage.tensor
+        sums = row_gradients.look_up_sums(table, ids.rows, self._order(batch))
+        return Found([self.places[place] for place in ids.places], sums)
+
+    def _order(self, batch: Features) -> RowOrder | None:
+        is_trained = self.storage.tensor.requires_grad and torch.is_grad_enabled()
+        return batch.encoded(self.order) if is_trained else None
 
 
 def _can_join(table: Table, weight: Tensor) -> bool:

@@ -11,17 +11,19 @@ def model_fn(features, labels, mode):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from torchest import metrics
+from torchest.deferred import Deferred
 from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.keys import ModeKeys
 from torchest.spec import EstimatorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -142,10 +144,9 @@ class Head(ABC):
             return EstimatorSpec(mode, predictions, export_outputs=self.export_outputs(predictions))
         if mode == ModeKeys.EVAL:
             loss, found = self._loss_and_metrics(labels, logits, features, regularization_losses)
-            predictions = self.predictions(logits)
             return EstimatorSpec(
                 mode,
-                predictions,
+                Deferred(lambda: self.predictions(logits)),
                 loss=loss,
                 eval_metric_ops=found,
                 loss_reduction=self.loss_reduction,
@@ -157,9 +158,12 @@ class Head(ABC):
             )
         loss = self.loss(labels, logits, features, mode, regularization_losses)
         train_op = optimizer if train_op_fn is None else train_op_fn(loss)
-        predictions = self.predictions(logits.detach())
         return EstimatorSpec(
-            mode, predictions, loss=loss, train_op=train_op, loss_reduction=self.loss_reduction
+            mode,
+            Deferred(lambda: self.predictions(_detached(logits))),
+            loss=loss,
+            train_op=train_op,
+            loss_reduction=self.loss_reduction,
         )
 
     def _loss_and_metrics(
@@ -181,6 +185,12 @@ class Head(ABC):
             mode=mode,
             regularization_losses=regularization_losses,
         )
+
+
+def _detached(logits: Any) -> Any:
+    if isinstance(logits, Mapping):
+        return {name: of_head.detach() for name, of_head in logits.items()}
+    return logits.detach()
 
 
 def check_head(head: Any) -> None:

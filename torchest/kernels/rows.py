@@ -66,6 +66,15 @@ def add_up(values: Floats, places: Int64s, starts: Int64s, sums: Floats) -> None
         sums: [n, dimension].
     """
     count, total, width = len(starts), len(places), values.shape[1]
+    if width == 1:  # without a loop of one, twice as fast
+        for index in range(count):
+            first = starts[index]
+            end = starts[index + 1] if index + 1 < count else total
+            number = values[places[first], 0]
+            for other in range(first + 1, end):
+                number += values[places[other], 0]
+            sums[index, 0] = number
+        return
     for index in range(count):
         first = starts[index]
         end = starts[index + 1] if index + 1 < count else total
@@ -76,3 +85,21 @@ def add_up(values: Floats, places: Int64s, starts: Int64s, sums: Floats) -> None
             place = places[other]
             for i in range(width):
                 sums[index, i] += values[place, i]
+
+
+@kernel
+def add_up_rows(table: Floats, rows: Int64s, sums: Floats) -> None:
+    """Writes the sum of some rows of a table for each example, in their order.
+
+    Args:
+        table: [rows of the table, dimension].
+        rows: [batch, n].
+        sums: [batch, dimension].
+    """
+    width = table.shape[1]
+    for example in range(rows.shape[0]):
+        for i in range(width):
+            number = sums.dtype.type(0)
+            for place in range(rows.shape[1]):
+                number += table[rows[example, place], i]
+            sums[example, i] = number

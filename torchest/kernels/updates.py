@@ -102,6 +102,20 @@ def ftrl_of_rows(  # noqa: PLR0913
         shrinkage: Twice the penalty of the weights' squares that enters the linear slot.
         curvature: What the denominator has besides the root of the accumulator, times lr.
     """
+    if weight.shape[1] == 1:  # without a loop of one, more rows are on their way from memory
+        for index in range(len(rows)):
+            row = rows[index]
+            weight[row, 0], accumulator[row, 0], linear[row, 0] = _ftrl(
+                gradient[index, 0],
+                weight[row, 0],
+                accumulator[row, 0],
+                linear[row, 0],
+                lr,
+                l1,
+                shrinkage,
+                curvature,
+            )
+        return
     for index in range(len(rows)):
         row = rows[index]
         for i in range(weight.shape[1]):

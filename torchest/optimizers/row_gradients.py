@@ -130,6 +130,26 @@ def look_up(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> Tenso
     return _gather(weight, ids)
 
 
+def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> Tensor:
+    """The sums of rows of a table, such as the linear model's of an example.
+
+    Args:
+        weight: The table, [rows, dimension].
+        ids: int64 [batch, n]; every id is a row number.
+        order: That of the flattened ids, if it is known already.
+
+    Returns:
+        [batch, dimension]: `look_up(weight, ids, order).sum(1)`, with its gradients.
+    """
+    arrays = arrays_of(weight) if ids.is_contiguous() else None
+    if arrays is None:
+        return look_up(weight, ids, order).sum(1)
+    if weight.requires_grad and torch.is_grad_enabled():
+        sums: Tensor = _LookUpSums.apply(weight, ids, order)  # type: ignore[no-untyped-call]
+        return sums
+    return _sums_on_host(arrays[0], ids)
+
+
 def pending(parameter: Tensor) -> list[RowGradient]:
     """The row gradients of a parameter, or of a holder, since they were last cleared, one per backward look-up.
 
@@ -177,6 +197,8 @@ class Holders:
         self._storages_made = -1
         self._holders: list[Tensor] = []
         self._storages: list[weakref.ref[SharedStorage]] = []
+        self._lists: list[list[RowGradient]] = []
+        self._lists_at = -1
 
     def are_of(self, parameters: Sequence[Tensor]) -> bool:
         """Whether these are the parameters."""
@@ -195,8 +217,13 @@ class Holders:
 
     def clear(self) -> None:
         """Forgets the pending row gradients of the parameters."""
-        for holder in self.now():
-            pending(holder).clear()
+        if self._lists_at != SharedStorage.made:
+            self._lists_at = SharedStorage.made
+            storages = {storage_of(parameter) for parameter in self._parameters} - {None}
+            shared = [storage.tensor for storage in storages if storage is not None]
+            self._lists = [_own(tensor) for tensor in (*self._parameters, *shared)]
+        for of_tensor in self._lists:
+            of_tensor.clear()
 
 
 def _holds(storage: weakref.ref[SharedStorage]) -> bool:
@@ -378,6 +405,35 @@ def densify(parameter: Tensor) -> None:
     for part in parts:
         parameter.grad.index_add_(0, part.rows, part.values)
     parts.clear()
+
+
+class _LookUpSums(torch.autograd.Function):
+    """The sum of several rows for each example; its backward pass hands the gradient to the table as rows."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, order: RowOrder | None) -> Tensor:
+        ctx.weight = weight
+        ctx.order = order
+        ctx.save_for_backward(ids)
+        return _sums_on_host(weight.detach().numpy(), ids)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        (ids,) = ctx.saved_tensors
+        weight = ctx.weight
+        of_each = gradient.to(weight.dtype).unsqueeze(1).expand(*ids.shape, weight.shape[1])
+        values = of_each.reshape(-1, weight.shape[1])
+        pending(weight).append(RowGradient(ids.reshape(-1), values, ctx.order))
+        return None, None, None
+
+
+def _sums_on_host(table: npt.NDArray[Any], ids: Tensor) -> Tensor:
+    from torchest.kernels import rows
+
+    sums = np.empty((len(ids), table.shape[1]), table.dtype)
+    rows.add_up_rows(table, ids.numpy(), sums)
+    return torch.from_numpy(sums)
 
 
 class _LookUp(torch.autograd.Function):
