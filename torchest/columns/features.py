@@ -123,6 +123,14 @@ class Features(MutableMapping[str, Any]):
             self._raw[key] = array
         return array
 
+    def raw_of(self, column: FeatureColumn, key: str) -> HostArray:
+        """As `raw`; of a feature that is not there the error says which column reads it."""
+        array = self._raw.get(key)
+        if array is None:
+            self.check_there(column)
+            array = self.raw(key)
+        return array
+
     def text(self, key: str) -> Text | None:
         """A feature of one string in each row, as all its columns hash it; None if it is another."""
         if key not in self._texts:
@@ -188,7 +196,7 @@ class Features(MutableMapping[str, Any]):
         """
         self.expect(column for column in usage.columns if column.members == (column,))
         for column in usage.columns:
-            if all(key in self._given for key in column.feature_keys):
+            if self._given.keys() >= set(column.feature_keys):
                 self.encoded(column)
         for key in usage.keys:
             if key in self._given:
@@ -255,15 +263,16 @@ class Features(MutableMapping[str, Any]):
 
     def check_there(self, column: FeatureColumn) -> None:
         """Raises MissingFeatureError if a feature that the column reads is not there."""
+        given = self._given
         for key in column.feature_keys:
-            if key not in self._given:
+            if key not in given:
                 raise MissingFeatureError(
                     f"Column {column.name!r} reads the feature {key!r}, which is not there."
                     f"{suggest(key, self._given)}"
                 )
 
     def _check_length(self, key: str, array: HostArray) -> None:
-        length = arrays.length(array)
+        length = len(array) if type(array) is np.ndarray else arrays.length(array)
         if self._first is None:
             self._first = key, length
         elif length != self._first[1]:

@@ -76,7 +76,7 @@ class LinearFeatures(Parts):
         dense: list[Any] = [self._columns[place] for place in self._of_dense]
         self._dense = JointDenseColumn(tuple(dense))
 
-    def _places_of(self, kind: type[FeatureColumn]) -> list[int]:
+    def _places_of(self, kind: Any) -> list[int]:
         return [place for place, column in enumerate(self._columns) if isinstance(column, kind)]
 
     @property

@@ -17,7 +17,7 @@ from torchest.columns.strings import PLAIN, Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+    from torchest.columns.base import CategoricalColumn, DenseColumn
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
@@ -53,8 +53,7 @@ def hashed_together(
     """
     alike: dict[object, list[tuple[int, Any]]] = {}
     for number, column in enumerate(columns):
-        features.check_there(column)
-        array = features.raw(column.key)
+        array = features.raw_of(column, column.key)
         kind = _kind(array)
         if kind is not None:
             alike.setdefault(kind, []).append((number, array))
@@ -111,8 +110,7 @@ def numbers_together(
     for column in columns:
         if not isinstance(column, NumericColumn) or column.normalizer_fn or column.shape != (1,):
             return None
-        features.check_there(column)
-        array = features.raw(column.key)
+        array = features.raw_of(column, column.key)
         if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "biuf":
             return None
         arrays.append(array)

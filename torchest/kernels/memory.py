@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
 
 from torchest.kernels.compiling import kernel
@@ -23,7 +24,7 @@ from torchest.kernels.compiling import kernel
 def _reader(bits: int) -> Any:
     """A function of an address, uint64, that reads so many bits there as a uint64."""
 
-    def read(_typing: Any, address: Any) -> Any:
+    def read(_typing: Any, address: Any) -> Any:  # noqa: ARG001 - numba goes by the name
         def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
             word = builder.load(pointer, align=1)
@@ -44,10 +45,11 @@ def _pointer(_typing: Any, address: Any, like: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(like)(address, like), code
+    pointer: Any = types.CPointer
+    return pointer(like)(address, like), code
 
 
 @kernel
 def numbers_at(address: Any, count: Any, like: Any) -> Any:
     """The vector of so many numbers at an address, of the type of `like`."""
-    return carray(_pointer(address, like), (count,))
+    return numba.carray(_pointer(address, like), (count,))  # type: ignore[call-arg]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from torchest.kernels.compiling import kernel
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     Int64s = npt.NDArray[np.int64]

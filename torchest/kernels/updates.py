@@ -97,10 +97,8 @@ def ftrl_of_rows(  # noqa: PLR0913
 ) -> None:
     """Ftrl whose learning rate falls with the root of the accumulator; see `torchest.optimizers.Ftrl`.
 
-    Args:
-        l1: The penalty of the weights' sizes.
-        shrinkage: Twice the penalty of the weights' squares that enters the linear slot.
-        curvature: What the denominator has besides the root of the accumulator, times lr.
+    l1 is the penalty of the weights' sizes, shrinkage twice that of their squares in the linear slot, and curvature
+    what the denominator has besides the root of the accumulator, times lr.
     """
     if weight.shape[1] == 1:  # without a loop of one, more rows are on their way from memory
         for index in range(len(rows)):

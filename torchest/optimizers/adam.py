@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
+from torchest.optimizers.base import LearningRate, Options, RowOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from torchest.optimizers.row_gradients import RowGradient
+    from torchest.optimizers.units import Slots
 
 
 class Adam(RowOptimizer):

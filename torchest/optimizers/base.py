@@ -12,14 +12,14 @@ from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from torchest.optimizers import row_gradients
-from torchest.optimizers.shared_storage import can_share, join, joined, new_empty, storage_of
+from torchest.optimizers.shared_storage import can_share
+from torchest.optimizers.units import Slots, Unit, is_updated_at_once, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchest.optimizers.row_gradients import RowGradient
 
-Slots = dict[str, Tensor]
 Options = Mapping[str, Any]
 LearningRate = float | Callable[[int], float]
 _SMALL = 1 << 18  # elements; updating so many takes hardly longer than the calls that it is made of
@@ -37,6 +37,14 @@ class Loops(NamedTuple):
     of_rows: Callable[..., None]
     of_vectors: Callable[..., None]
     numbers: tuple[float, ...]
+
+
+class _Known(NamedTuple):
+    """The units of some holders, for one state of the optimizer."""
+
+    holders: list[Tensor]
+    state: Any
+    units: list[tuple[Unit, Sequence[Unit]]]
 
 
 class _GroupInStep:
@@ -93,10 +101,11 @@ class RowOptimizer(torch.optim.Optimizer):
             "at least 0, or a function of the step",
         )
         self._kept_holders: dict[int, row_gradients.Holders] = {}
+        self._known_units: dict[int, _Known] = {}
         super().__init__(params, defaults)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_kept_holders": {}}
+        return {**super().__getstate__(), "_kept_holders": {}, "_known_units": {}}
 
     @abstractmethod
     def _initial_slots(self, options: Options) -> dict[str, float]:
@@ -141,10 +150,10 @@ class RowOptimizer(torch.optim.Optimizer):
                 result = closure()
         for group in self.param_groups:
             given = _GroupInStep(group)
-            dense: list[Tensor] = []
-            for holder in self._holders(group).now():
-                for whole, members in self._units(holder):
-                    self._step_unit(whole, members, given, dense)
+            dense: list[Unit] = []
+            for whole, one_by_one in self._units(group):
+                for unit in [whole] if is_updated_at_once(whole) else one_by_one:
+                    self._step_unit(unit, given, dense)
             self._step_dense(dense, given)
         return result
 
@@ -173,102 +182,85 @@ class RowOptimizer(torch.optim.Optimizer):
             parameter: One of the group's.
             group: One of `param_groups`.
         """
-        return self._slots([parameter], parameter.shape, group)
+        return Unit(parameter, [parameter], self.state).slots(self._initial_slots(group))
 
-    def _units(self, holder: Tensor) -> list[tuple[Tensor, Sequence[Tensor]]]:
-        """What is updated at once, with its parameters: shared storage, where they are all in the same state."""
-        shared = storage_of(holder)
-        if shared is None or holder is not shared.tensor:
-            return [(holder, [holder])]
-        members = shared.members
-        steps = {self.state[member].get("step", 0) for member in members}
-        is_mixed = len(steps) > 1 or any(member.grad is not None for member in members)
-        if is_mixed or not row_gradients.reaches_all(shared):
-            return [(member, [member]) for member in members]
-        return [(holder, members)]
+    def _units(self, group: Options) -> list[tuple[Unit, Sequence[Unit]]]:
+        """The units of a group, and what each consists of; found anew only where something has changed."""
+        holders = self._holders(group).now()
+        known = self._known_units.get(id(holders))
+        is_known = known is not None and known.holders is holders and known.state is self.state
+        if (
+            known is None
+            or not is_known
+            or not all(unit.is_of(self.state) for unit, _ in known.units)
+        ):
+            units = [units_of(holder, self.state) for holder in holders]
+            known = self._known_units[id(holders)] = _Known(holders, self.state, units)
+        return known.units
 
-    def _step_unit(
-        self, whole: Tensor, members: Sequence[Tensor], group: _GroupInStep, dense: list[Tensor]
-    ) -> None:
+    def _step_unit(self, unit: Unit, group: _GroupInStep, dense: list[Unit]) -> None:
         """Counts the step, and updates from gradients of rows. A parameter with a dense one goes on the list."""
-        step = 0
-        for member in members:
-            state = self.state[member]
-            step = state["step"] = state.get("step", 0) + 1
+        unit.count()
+        whole = unit.whole
         if whole.grad is not None:
             row_gradients.densify(whole)
-            dense.append(whole)
+            dense.append(unit)
             return
         rows = row_gradients.summed(whole)
         if rows is not None:
-            options = group.options(step)
-            slots = self._slots(members, whole.shape, options)
+            options = group.options(unit.step)
+            slots = unit.slots(self._initial_slots(options))
             self._update_rows(whole, rows, slots, options["lr"], options)
 
-    def _step_dense(self, parameters: Sequence[Tensor], group: _GroupInStep) -> None:
+    def _step_dense(self, units: Sequence[Unit], group: _GroupInStep) -> None:
         """Updates parameters from dense gradients; small ones together."""
-        together: dict[Any, list[Tensor]] = {}
-        for parameter in parameters:
+        together: dict[Any, list[Unit]] = {}
+        for unit in units:
+            parameter = unit.whole
             is_small = parameter.numel() <= _SMALL and can_share(parameter)
-            alike = (self.state[parameter]["step"], parameter.dtype, parameter.device)
-            together.setdefault(alike if is_small else id(parameter), []).append(parameter)
+            alike = (unit.step, parameter.dtype, parameter.device)
+            together.setdefault(alike if is_small else id(parameter), []).append(unit)
         for members in together.values():
-            options = group.options(self.state[members[0]]["step"])
-            gradients = [_dense_gradient(member) for member in members]
-            if self._loop_over_vectors(members, gradients, options):
-                continue
-            if len(members) == 1:
-                slots = self._slots(members, members[0].shape, options)
-                self._update(members[0], gradients[0], slots, options["lr"], options)
-                continue
-            weights = _flatten_dense_tensors(members)  # type: ignore[no-untyped-call]
-            slots = self._slots(members, weights.shape, options)
-            gradient = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
-            self._update(weights, gradient, slots, options["lr"], options)
-            views = _unflatten_dense_tensors(weights, members)  # type: ignore[no-untyped-call]
-            torch._foreach_copy_(members, views)
+            options = group.options(members[0].step)
+            if not self._loop_over_vectors(members, options):
+                self._update_together([unit.whole for unit in members], options)
 
-    def _loop_over_vectors(
-        self, members: Sequence[Tensor], gradients: Sequence[Tensor], options: Options
-    ) -> bool:
+    def _update_together(self, members: Sequence[Tensor], options: Options) -> None:
+        """Updates parameters from dense gradients, several as one vector."""
+        gradients = [_dense_gradient(member) for member in members]
+        if len(members) == 1:
+            weights, gradient = members[0], gradients[0]
+        else:
+            weights = _flatten_dense_tensors(members)  # type: ignore[no-untyped-call]
+            gradient = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
+        slots = Unit(weights, members, self.state).slots(self._initial_slots(options))
+        self._update(weights, gradient, slots, options["lr"], options)
+        if len(members) > 1:
+            views = _unflatten_dense_tensors(weights, members)  # type: ignore[no-untyped-call]
+            torch._foreach_copy_(list(members), views)
+
+    def _loop_over_vectors(self, units: Sequence[Unit], options: Options) -> bool:
         """Updates small parameters, wherever they are, by a compiled loop; False if there is none for them."""
-        if members[0].numel() > _SMALL or members[0].device.type != "cpu":
+        first = units[0].whole
+        if first.numel() > _SMALL or first.device.type != "cpu":
             return False
         loops = self._loops(options["lr"], options)
-        number = row_gradients.number_type(members[0].dtype)
+        number = row_gradients.number_type(first.dtype)
         if loops is None or number is None:
             return False
-        updated = [
-            (gradient, member, *self._slots([member], member.shape, options).values())
-            for member, gradient in zip(members, gradients, strict=True)
+        initial = self._initial_slots(options)
+        tensors = [
+            tensor
+            for unit in units
+            for tensor in (_dense_gradient(unit.whole), unit.whole, *unit.slots(initial).values())
         ]
-        tensors = [tensor for of_one in updated for tensor in of_one]
-        if not all(map(Tensor.is_contiguous, tensors)) or _dtypes(tensors) != {members[0].dtype}:
+        if not all(map(Tensor.is_contiguous, tensors)) or _dtypes(tensors) != {first.dtype}:
             return False
-        addresses = np.array(list(map(Tensor.data_ptr, tensors))).reshape(len(updated), -1)
-        sizes = np.array(list(map(Tensor.numel, members)))
+        addresses = np.array(list(map(Tensor.data_ptr, tensors))).reshape(len(units), -1)
+        sizes = np.array([unit.whole.numel() for unit in units])
         loops.of_vectors(addresses, sizes, *map(number, loops.numbers))
         torch.autograd.graph.increment_version(tensors)
         return True
-
-    def _slots(self, members: Sequence[Tensor], shape: torch.Size, options: Options) -> Slots:
-        """The slots of parameters that are updated as one tensor of this shape; made where they are not there.
-
-        They come to lie one after the other, so that they are one tensor too.
-        """
-        states = [self.state[member] for member in members]
-        found: Slots = {}
-        for name, value in self._initial_slots(options).items():
-            parts = [state.get(name) for state in states]  # None: the first update, or a new option
-            whole = parts[0] if len(parts) == 1 else joined(parts)
-            if whole is None and len(parts) == 1:
-                whole = states[0][name] = _filled(members[0], members[0].shape, value)
-            elif whole is None:
-                whole = _filled(members[0], shape, value)
-                for state, part in zip(states, join(parts, members, whole), strict=True):
-                    state[name] = part
-            found[name] = whole if len(parts) == 1 else whole.view(shape)
-        return found
 
     def _update_rows(
         self, parameter: Tensor, gradient: RowGradient, slots: Slots, lr: float, options: Options
@@ -296,14 +288,6 @@ class RowOptimizer(torch.optim.Optimizer):
         except TypeError:  # not a number
             pass
         raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")
-
-
-def _filled(parameter: Tensor, shape: torch.Size, value: float) -> Tensor:
-    if shape == parameter.shape and (
-        parameter.device.type != "cpu" or not parameter.is_contiguous()
-    ):
-        return torch.full_like(parameter, value)
-    return new_empty(parameter, shape).fill_(value)
 
 
 def _dense_gradient(parameter: Tensor) -> Tensor:

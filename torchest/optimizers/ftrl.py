@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer, Slots
+from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from torchest.optimizers.units import Slots
 
 
 class Ftrl(RowOptimizer):

@@ -355,7 +355,7 @@ def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
 
 
 def number_type(dtype: torch.dtype) -> type[np.floating[Any]] | None:
-    """The type of numbers that compiled loops calculate with for tensors of this dtype; None if there are no such loops."""
+    """What compiled loops calculate with for tensors of this dtype; None if there are no such loops."""
     return _NUMBER_TYPES.get(dtype)
 
 

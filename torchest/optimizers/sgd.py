@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer, Slots
+from torchest.optimizers.base import LearningRate, Options, RowOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
+
+    from torchest.optimizers.units import Slots
 
 
 class SGD(RowOptimizer):
