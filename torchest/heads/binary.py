@@ -10,6 +10,7 @@ from torch import Tensor
 from torchest import losses, metrics
 from torchest.export_outputs import REGRESSION, RegressionOutput
 from torchest.heads.arguments import probability_thresholds
+from torchest.heads.binary_metrics import binary_metrics
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
@@ -83,18 +84,8 @@ class BinaryClassHead(SingleHead):
         return losses.sigmoid_cross_entropy(labels, logits)
 
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
-        labels, weights = batch.labels, batch.weights
-        class_ids, logistic = _class_ids(batch.logits), batch.logits.sigmoid()
-        found: dict[str, Metric] = {
-            MetricKeys.ACCURACY: metrics.accuracy(labels, class_ids, weights),
-            MetricKeys.PRECISION: metrics.precision(labels, class_ids, weights),
-            MetricKeys.RECALL: metrics.recall(labels, class_ids, weights),
-            MetricKeys.PREDICTION_MEAN: metrics.mean(logistic, weights),
-            MetricKeys.LABEL_MEAN: metrics.mean(labels, weights),
-            MetricKeys.ACCURACY_BASELINE: metrics.accuracy_baseline(labels, weights),
-            MetricKeys.AUC: metrics.auc(labels, logistic, weights),
-            MetricKeys.AUC_PR: metrics.auc(labels, logistic, weights, curve="PR"),
-        }
+        labels, weights, logistic = batch.labels, batch.weights, batch.logits.sigmoid()
+        found = binary_metrics(labels, batch.logits, logistic, weights)
         return found | metrics_at_thresholds(self._thresholds, labels, logistic, weights)
 
     def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import sys
 import threading
-from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -38,51 +39,56 @@ def in_background(
 
 
 class _Channel(Generic[T]):
-    """A queue with an end, which both sides can close."""
+    """A queue with an end, which both sides can close.
+
+    The consumer says what room it made in a queue of its own: queues, which are of C, take a fraction of the time of
+    a condition, in which the two threads of a training would wait for each other.
+    """
 
     def __init__(self, capacity: int, size_of: Callable[[T], int] | None) -> None:
-        self._capacity = max(capacity, 1)
-        self._size_of = size_of or (lambda _: 1)
-        self._changed = threading.Condition()
-        self._items: deque[T] = deque()
-        self._waiting = 0
+        self._size_of = size_of
+        self._room = max(capacity, 1)  # that the producer knows of
+        self._more_room: SimpleQueue[int] = SimpleQueue()
+        self._items: SimpleQueue[tuple[T, int] | _End] = SimpleQueue()
+        self._end: _End | None = None
         self._closed = False
-        self._ended = False
-        self._error: BaseException | None = None
 
     def put(self, item: T) -> bool:
         """Waits for room; False once nobody will take the item any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting < self._capacity)
-            if self._closed:
-                return False
-            self._items.append(item)
-            self._waiting += self._size_of(item)
-            self._changed.notify_all()
-            return True
+        while self._room < 1 and not self._closed:
+            self._room += self._more_room.get()
+        if self._closed:
+            return False
+        size = 1 if self._size_of is None else self._size_of(item)
+        self._room -= size
+        self._items.put((item, size))
+        return True
 
     def end(self, error: BaseException | None) -> None:
-        with self._changed:
-            self._ended, self._error = True, error
-            self._changed.notify_all()
+        self._items.put(_End(error))
 
     def get(self) -> T:
         """The next item; StopIteration, or the producer's exception, at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or self._ended)
-            if self._items:
-                item = self._items.popleft()
-                self._waiting -= self._size_of(item)
-                self._changed.notify_all()
-                return item
-            error, self._error = self._error, None
-        raise error or StopIteration
+        found = self._end or self._items.get()
+        if isinstance(found, _End):
+            self._end = _End(None)
+            raise found.error or StopIteration
+        item, size = found
+        self._more_room.put(size)
+        return item
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._items.clear()
-            self._changed.notify_all()
+        self._closed = True
+        self._more_room.put(0)
+        with contextlib.suppress(Empty):
+            while True:
+                self._items.get_nowait()
+
+
+class _End(NamedTuple):
+    """Stands behind the last item."""
+
+    error: BaseException | None
 
 
 def _produce(iterable: Iterable[T], channel: _Channel[T]) -> None:

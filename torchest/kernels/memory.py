@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba import types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from torchest.kernels.compiling import kernel
@@ -38,9 +37,8 @@ def _reader(bits: int) -> Any:
 word8, word32, word64 = map(_reader, (8, 32, 64))
 
 
-@intrinsic
 def _pointer(_typing: Any, address: Any, like: Any) -> Any:
-    """An address as that of numbers of the type of another number."""
+    """A function of an address and a number: the address as one of numbers of that type."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -49,7 +47,10 @@ def _pointer(_typing: Any, address: Any, like: Any) -> Any:
     return pointer(like)(address, like), code
 
 
+_pointer_to: Any = intrinsic(_pointer)
+
+
 @kernel
 def numbers_at(address: Any, count: Any, like: Any) -> Any:
     """The vector of so many numbers at an address, of the type of `like`."""
-    return numba.carray(_pointer(address, like), (count,))  # type: ignore[call-arg]
+    return carray(_pointer_to(address, like), (count,))
