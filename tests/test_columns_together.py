@@ -17,6 +17,7 @@ from torchest.columns.together import hashed_alone, hashed_together, numbers_tog
 from torchest.errors import MissingFeatureError
 
 KEYS = ("a", "b", "c")
+FIRSTS = np.zeros(3, np.int64)
 FORMS = {
     "numpy S": lambda words: np.array([word.encode() for word in words], "S"),
     "numpy U": lambda words: np.array(words, "U"),
@@ -55,9 +56,9 @@ def test_hashed_columns_have_the_ids_that_they_have_one_by_one(data, buckets):
 def test_arrays_of_one_kind_are_hashed_at_once():
     raw = {key: FORMS["numpy S"](["x", "", "yy"]) for key in KEYS}
     made = hashed()
-    assert [places for places, _ in hashed_together(made, Features(raw))] == [[0, 1, 2]]
+    assert [found.numbers for found in hashed_together(made, FIRSTS, Features(raw))] == [[0, 1, 2]]
     raw["c"] = FORMS["Arrow"](["x", "", "yy"])
-    assert [places for places, _ in hashed_together(made, Features(raw))] == [[0, 1]]
+    assert [found.numbers for found in hashed_together(made, FIRSTS, Features(raw))] == [[0, 1]]
 
 
 def test_strings_that_other_columns_hash_too_are_hashed_with_them():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
-from torchest.columns.together import hashed_alone, hashed_together, numbers_together
+from torchest.columns.together import Together, hashed_alone, hashed_together, numbers_together
 from torchest.optimizers.row_gradients import RowOrder
 
 if TYPE_CHECKING:
@@ -97,49 +97,46 @@ class JointColumn(_Joint):
 
     def encode(self, features: Features) -> JointIds:
         """The rows of a batch, on the host."""
-        places, rows = self._ids(features)
-        if not places:
+        found = self._found(features)
+        if not found:
             return JointIds(torch.empty(0, 0, dtype=torch.int64), None, ())
+        places = tuple(place for those, _, _ in found for place in those)
+        rows = found[0].rows
+        if len(found) > 1:
+            order = np.argsort(places)
+            places = tuple(places[number] for number in order)
+            rows = np.concatenate([each.rows for each in found], 1)[:, order]
         there = None
-        if rows.min(initial=0) < 0:
+        if not all(each.are_there for each in found):
             there = torch.from_numpy(rows >= 0)
-            np.maximum(rows, 0, out=rows)
-        rows += self._starts[list(places)]
+            rows = np.where(rows >= 0, rows, self._firsts[list(places)])
         return JointIds(torch.from_numpy(rows), there, places)
 
-    def _ids(self, features: Features) -> tuple[tuple[int, ...], Int64s]:
-        """The ids of the columns with at most one for each example, int64 [batch, n], and which these columns are."""
-        alone = self._hashed
+    def _found(self, features: Features) -> list[Together]:
+        """The columns with at most one id for each example, by their places here."""
+        hashed = self._hashed
+        columns: list[Any] = [self.columns[place] for place in hashed]
+        together = hashed_together(columns, self._firsts[hashed], features)
         found = [
-            (tuple(alone[number] for number in numbers), ids)
-            for numbers, ids in hashed_together(self._hashed_columns, features)
+            each._replace(numbers=[hashed[number] for number in each.numbers]) for each in together
         ]
-        done = {place for places, _ in found for place in places}
+        done = {place for each in found for place in each.numbers}
         rest = [place for place in range(len(self.columns)) if place not in done]
         features.expect(self.columns[place] for place in rest)
         for place in rest:
             ids: Ids = features.on_host(self.columns[place])
             if ids.offsets is None and ids.weights is None:
-                found.append(((place,), ids.values.numpy()[:, None]))
-        if len(found) == 1:
-            return found[0]
-        places = [place for those, _ in found for place in those]
-        if not places:
-            return (), np.empty((0, 0), np.int64)
-        order = np.argsort(places)
-        together = np.concatenate([ids for _, ids in found], 1)
-        return tuple(places[number] for number in order), together[:, order]
+                values = ids.values.numpy()[:, None]
+                rows = np.where(values >= 0, values + self.starts[place], -1)
+                found.append(Together([place], rows, bool(values.min(initial=0) >= 0)))
+        return found
 
     @cached_property
     def _hashed(self) -> list[int]:
         return hashed_alone(self.columns)
 
     @cached_property
-    def _hashed_columns(self) -> list[Any]:
-        return [self.columns[place] for place in self._hashed]
-
-    @cached_property
-    def _starts(self) -> Int64s:
+    def _firsts(self) -> Int64s:
         return np.array(self.starts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
+_COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
+
 
 def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
     """The places of the hashed columns of strings that no other of the columns hashes too."""
@@ -35,36 +37,50 @@ def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
 
 
 def hashed_together(
-    columns: Sequence[HashedCategoricalColumn], features: Features
-) -> list[tuple[list[int], Int64s]]:
-    """The ids of hashed columns of one string in each row, −1 for an empty or missing one.
+    columns: Sequence[HashedCategoricalColumn], firsts: Int64s, features: Features
+) -> list[Together]:
+    """The rows of a table that hashed columns of one string in each row use.
 
     Args:
         columns: Those of `hashed_alone`.
+        firsts: The row of each column's id 0, int64 [columns].
         features: The batch.
 
     Returns:
-        Numbers of columns, ascending, with their ids int64 [batch, how many]; without the columns whose features
-        are in an array of a kind of its own.
+        Columns that are had at once; without those whose features are in an array of a kind of its own.
 
     Raises:
         MissingFeatureError: A feature is not there.
         ValueError: A feature has another number of rows than the others.
     """
-    alike: dict[object, list[tuple[int, Any]]] = {}
+    alike: dict[object, tuple[list[int], list[Any]]] = {}
     for number, column in enumerate(columns):
         array = features.raw_of(column, column.key)
         kind = _kind(array)
         if kind is not None:
-            alike.setdefault(kind, []).append((number, array))
+            numbers, arrays = alike.setdefault(kind, ([], []))
+            numbers.append(number)
+            arrays.append(array)
+    counts = [column.hash_bucket_size for column in columns]
     return [
-        (
-            [number for number, _ in group],
-            _ids([columns[number] for number, _ in group], [array for _, array in group]),
-        )
-        for group in alike.values()
-        if len(group) > 1
+        _together(numbers, arrays, np.array(counts)[numbers], firsts[numbers])
+        for numbers, arrays in alike.values()
+        if len(numbers) > 1
     ]
+
+
+class Together(NamedTuple):
+    """What several columns made of a batch.
+
+    Attributes:
+        numbers: Which columns, ascending.
+        rows: int64 [batch, columns], −1 where a string is empty or missing.
+        are_there: Whether there is no −1.
+    """
+
+    numbers: list[int]
+    rows: Int64s
+    are_there: bool
 
 
 def _kind(array: Any) -> object:
@@ -74,19 +90,29 @@ def _kind(array: Any) -> object:
     return str(array.type) if is_arrow(array) and str(array.type) in PLAIN else None
 
 
-def _ids(columns: Sequence[HashedCategoricalColumn], arrays: list[Any]) -> Int64s:
+def _together(numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int64s) -> Together:
     from torchest.kernels import farmhash
 
+    rows = np.empty((len(arrays[0]), len(arrays)), np.int64)
     if isinstance(arrays[0], np.ndarray):
-        text = Text.of(np.concatenate(arrays))
+        arrays = list(map(_in_one_piece, arrays))
+        widths = np.array([array.itemsize for array in arrays])
+        empty = farmhash.buckets_of_padded(_addresses(arrays), widths, counts, firsts, rows)
     else:
         import pyarrow as pa
 
         text = Text.of(pa.concat_arrays(arrays))
-    ids = np.empty((len(arrays[0]), len(columns)), np.int64)
-    counts = np.array([column.hash_bucket_size for column in columns])
-    farmhash.buckets(text.data, text.starts, text.lengths, counts, ids)
-    return ids
+        empty = farmhash.buckets(text.data, text.starts, text.lengths, counts, firsts, rows)
+    return Together(numbers, rows, empty == 0)
+
+
+def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy()
+
+
+def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
+    return np.array([array.__array_interface__["data"][0] for array in arrays])
 
 
 def numbers_together(
@@ -114,6 +140,17 @@ def numbers_together(
         if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "biuf":
             return None
         arrays.append(array)
+    kinds = {array.dtype for array in arrays}
+    if len(kinds) == 1 and kinds.pop() in _COMPILED_FOR:
+        return _side_by_side(list(map(_in_one_piece, arrays)))
     with np.errstate(over="ignore"):  # what is too large for float32 is infinite
-        numbers = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
-    return None if np.isnan(numbers).any() else numbers
+        together = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
+    return None if np.isnan(together).any() else together
+
+
+def _side_by_side(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32] | None:
+    from torchest.kernels import numbers
+
+    together = np.empty((len(arrays[0]), len(arrays)), np.float32)
+    like = arrays[0].dtype.type(0)
+    return together if numbers.side_by_side(_addresses(arrays), like, together) else None

@@ -45,26 +45,69 @@ def fingerprints(data: Bytes, starts: Int64s, lengths: Int64s, found: UInt64s) -
 
 
 @kernel
-def buckets(data: Bytes, starts: Int64s, lengths: Int64s, counts: Int64s, ids: Int64s) -> None:
-    """Writes the bucket of each string of several columns, −1 for an empty one.
+def buckets(
+    data: Bytes, starts: Int64s, lengths: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
+) -> int:
+    """Writes the bucket of each string of several columns, as a row of a table; −1 for an empty string.
 
     Args:
         data: The buffer, [bytes].
-        starts: Where each string begins in it, [columns · rows]; those of the first column, then those of the second.
-        lengths: The number of bytes of each, [columns · rows].
+        starts: Where each string begins in it, [columns · batch]; those of the first column, then those of the second.
+        lengths: The number of bytes of each, [columns · batch].
         counts: How many buckets each column has, [columns].
-        ids: [rows, columns].
+        firsts: The row of each column's bucket 0, [columns].
+        rows: [batch, columns].
+
+    Returns:
+        How many strings are empty.
     """
-    start, rows = _U(data.ctypes.data), ids.shape[0]
+    start, batch, empty = _U(data.ctypes.data), rows.shape[0], 0
     for column in range(len(counts)):
-        count = _U(counts[column])
-        for row in range(rows):
-            place = column * rows + row
+        count, first = _U(counts[column]), firsts[column]
+        for example in range(batch):
+            place = column * batch + example
             length = _U(lengths[place])
             if length == _U(0):
-                ids[row, column] = -1
+                rows[example, column] = -1
+                empty += 1
             else:
-                ids[row, column] = np.int64(_fingerprint(start + _U(starts[place]), length) % count)
+                found = _fingerprint(start + _U(starts[place]), length)
+                rows[example, column] = np.int64(found % count) + first
+    return empty
+
+
+@kernel
+def buckets_of_padded(
+    addresses: Int64s, widths: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
+) -> int:
+    """As `buckets`, of columns of strings that zero bytes fill up to one width.
+
+    Args:
+        addresses: Of the first string of each column, [columns].
+        widths: In bytes, [columns].
+        counts: How many buckets each column has, [columns].
+        firsts: The row of each column's bucket 0, [columns].
+        rows: [batch, columns].
+
+    Returns:
+        How many strings are empty.
+    """
+    empty = 0
+    for column in range(len(counts)):
+        count, first = _U(counts[column]), firsts[column]
+        address, width = _U(addresses[column]), _U(widths[column])
+        for example in range(rows.shape[0]):
+            length = width
+            while length > _U(0) and word8(address + length - _U(1)) == _U(0):
+                length -= _U(1)
+            if length == _U(0):
+                rows[example, column] = -1
+                empty += 1
+            else:
+                found = _fingerprint(address, length)
+                rows[example, column] = np.int64(found % count) + first
+            address += width
+    return empty
 
 
 @kernel

@@ -70,13 +70,20 @@ class DNNModel(nn.Module):
         values = self._first(features)
         for number, layer in enumerate(self.hidden):
             values = layer(values) if number else values
-            if self.activation_fn is not None:
+            if self._may_overwrite(layer):
+                values = torch.relu_(values)
+            elif self.activation_fn is not None:
                 values = self.activation_fn(values)
             values = F.dropout(values, self._dropout, self.training)
             if self.batch_norm:
                 values = self.batch_norm[number](values)
         logits: Tensor = self.logits(values)
         return logits
+
+    def _may_overwrite(self, layer: nn.Module) -> bool:
+        """Whether ReLU may take the place of a layer's output, which nobody else sees, in training: it saves a copy."""
+        is_relu = self.activation_fn is F.relu or self.activation_fn is torch.relu
+        return is_relu and self.training and type(layer) is nn.Linear and not _has_hooks(layer)
 
     def _first(self, features: Mapping[str, Any]) -> Tensor:
         """The first hidden layer, without activation.
@@ -94,7 +101,7 @@ class DNNModel(nn.Module):
         weights = torch.split(layer.weight, [block.shape[1] for block in blocks], 1)
         outputs = F.linear(blocks[0], weights[0], layer.bias)
         for block, weight in zip(blocks[1:], weights[1:], strict=True):
-            outputs = torch.addmm(outputs, block, weight.t())
+            outputs = outputs.addmm_(block, weight.t())
         return outputs
 
 
