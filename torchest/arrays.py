@@ -33,7 +33,9 @@ HostArray: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor | pa.Array[Any]"
 _WAY_OUT = (
     "give a tensor, a numpy array, a list, a pandas Series or an Arrow array with one entry per row"
 )
-_NUMPY_KINDS = "biufSMm"  # what a numpy array may hold and stay; "U" and "O" become Arrow arrays
+NUMPY_KINDS = frozenset(
+    "biufSMm"
+)  # what a numpy array may hold and stay; "U" and "O" become Arrow arrays
 
 
 def to_host(value: Any, name: str = "value") -> HostArray:
@@ -54,7 +56,7 @@ def to_host(value: Any, name: str = "value") -> HostArray:
             dates or lists of these.
         ValueError: The value has no rows dimension (rank 0).
     """
-    if type(value) is np.ndarray and value.ndim and value.dtype.kind in _NUMPY_KINDS:
+    if type(value) is np.ndarray and value.ndim and value.dtype.kind in NUMPY_KINDS:
         return value  # as most are
     result: HostArray = _normal_form(value, name)
     return result
@@ -240,7 +242,7 @@ def _content(array: np.ndarray[Any, Any]) -> str:
 
 
 def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
-    if array.dtype.kind in _NUMPY_KINDS:
+    if array.dtype.kind in NUMPY_KINDS:
         return array
     if array.dtype.kind not in "UO":
         raise TypeError(

@@ -29,6 +29,8 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()  # from there a copy is asynchronous
+    if tensor.device == device:
+        return tensor  # asking torch for no copy would still hand on the interpreter's lock
     moved = tensor.to(device, non_blocking=True)
     if moved is not tensor:
         setattr(moved, _ATTRIBUTE, (tensor, moved._version))

@@ -26,7 +26,9 @@ from torchest.columns.strings import hash_together, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
 
     from torchest.arrays import HostArray
     from torchest.columns.base import Encoding, FeatureColumn
@@ -130,6 +132,26 @@ class Features(MutableMapping[str, Any]):
             self.check_there(column)
             array = self.raw(key)
         return array
+
+    def vectors(self, keys: Sequence[str]) -> list[npt.NDArray[Any]] | None:
+        """The features under several keys, if all of them came as numpy vectors, as most do; None otherwise.
+
+        It does for all of them at once what `raw` does for each, in a fraction of the time.
+        """
+        given = self._given
+        if any(map(self._raw.__contains__, keys)) or not all(map(given.__contains__, keys)):
+            return None
+        found = [given[key] for key in keys]
+        if set(map(type, found)) != {np.ndarray} or {array.ndim for array in found} != {1}:
+            return None
+        lengths = set(map(len, found))
+        if self._first is not None:
+            lengths.add(self._first[1])
+        if len(lengths) > 1 or not {array.dtype.kind for array in found} <= arrays.NUMPY_KINDS:
+            return None
+        self._first = self._first or (keys[0], len(found[0]))
+        self._raw.update(zip(keys, found, strict=True))
+        return found
 
     def text(self, key: str) -> Text | None:
         """A feature of one string in each row, as all its columns hash it; None if it is another."""

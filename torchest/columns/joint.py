@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
-from torchest.columns.together import Together, hashed_alone, hashed_together, numbers_together
+from torchest.columns.together import (
+    Together,
+    are_single_numbers,
+    hashed_alone,
+    hashed_together,
+    numbers_together,
+)
 from torchest.optimizers.row_gradients import RowOrder
 
 if TYPE_CHECKING:
@@ -175,7 +181,13 @@ class JointDenseColumn(_Joint):
 
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width of all]."""
-        together = numbers_together(self.columns, features)
-        if together is not None:
-            return torch.from_numpy(together)
+        if self._are_single_numbers:
+            numeric: Any = self.columns
+            together = numbers_together(numeric, features)
+            if together is not None:
+                return torch.from_numpy(together)
         return torch.cat([features.on_host(column) for column in self.columns], 1)
+
+    @cached_property
+    def _are_single_numbers(self) -> bool:
+        return are_single_numbers(self.columns)

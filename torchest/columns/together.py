@@ -53,6 +53,10 @@ def hashed_together(
         MissingFeatureError: A feature is not there.
         ValueError: A feature has another number of rows than the others.
     """
+    counts = np.array([column.hash_bucket_size for column in columns])
+    vectors = features.vectors([column.key for column in columns]) if len(columns) > 1 else None
+    if vectors is not None and {array.dtype.kind for array in vectors} == {"S"}:
+        return [_together(list(range(len(columns))), vectors, counts, firsts)]
     alike: dict[object, tuple[list[int], list[Any]]] = {}
     for number, column in enumerate(columns):
         array = features.raw_of(column, column.key)
@@ -61,9 +65,8 @@ def hashed_together(
             numbers, arrays = alike.setdefault(kind, ([], []))
             numbers.append(number)
             arrays.append(array)
-    counts = [column.hash_bucket_size for column in columns]
     return [
-        _together(numbers, arrays, np.array(counts)[numbers], firsts[numbers])
+        _together(numbers, arrays, counts[numbers], firsts[numbers])
         for numbers, arrays in alike.values()
         if len(numbers) > 1
     ]
@@ -95,9 +98,8 @@ def _together(numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int
 
     rows = np.empty((len(arrays[0]), len(arrays)), np.int64)
     if isinstance(arrays[0], np.ndarray):
-        arrays = list(map(_in_one_piece, arrays))
-        widths = np.array([array.itemsize for array in arrays])
-        empty = farmhash.buckets_of_padded(_addresses(arrays), widths, counts, firsts, rows)
+        layout = np.array([(array.strides[0], array.itemsize) for array in arrays])
+        empty = farmhash.buckets_of_padded(_addresses(arrays), layout, counts, firsts, rows)
     else:
         import pyarrow as pa
 
@@ -115,31 +117,38 @@ def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
     return np.array([array.__array_interface__["data"][0] for array in arrays])
 
 
+def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
+    """Whether all are numeric columns of one number in each row that leave it as it is."""
+    return all(
+        isinstance(column, NumericColumn) and not column.normalizer_fn and column.shape == (1,)
+        for column in columns
+    )
+
+
 def numbers_together(
-    columns: Sequence[DenseColumn], features: Features
+    columns: Sequence[NumericColumn], features: Features
 ) -> npt.NDArray[np.float32] | None:
     """The numbers of numeric columns of one number in each row.
 
     Args:
-        columns: Dense columns of any kind.
+        columns: Those of which `are_single_numbers` holds.
         features: The batch.
 
     Returns:
-        float32 [batch, number of columns]; None if a column is of another kind or changes its numbers, or
-        a number is missing.
+        float32 [batch, number of columns]; None if an array is of another kind, or a number is missing.
 
     Raises:
         MissingFeatureError: A feature is not there.
         ValueError: A feature has another number of rows than the others.
     """
-    arrays = []
-    for column in columns:
-        if not isinstance(column, NumericColumn) or column.normalizer_fn or column.shape != (1,):
-            return None
-        array = features.raw_of(column, column.key)
-        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "biuf":
-            return None
-        arrays.append(array)
+    arrays = features.vectors([column.key for column in columns])
+    if arrays is None:
+        of_any_kind = [features.raw_of(column, column.key) for column in columns]
+        arrays = [
+            array for array in of_any_kind if isinstance(array, np.ndarray) and array.ndim == 1
+        ]
+    if len(arrays) < len(columns) or not {array.dtype.kind for array in arrays} <= set("biuf"):
+        return None
     kinds = {array.dtype for array in arrays}
     if len(kinds) == 1 and kinds.pop() in _COMPILED_FOR:
         return _side_by_side(list(map(_in_one_piece, arrays)))

@@ -78,13 +78,13 @@ def buckets(
 
 @kernel
 def buckets_of_padded(
-    addresses: Int64s, widths: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
+    addresses: Int64s, layout: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
 ) -> int:
     """As `buckets`, of columns of strings that zero bytes fill up to one width.
 
     Args:
         addresses: Of the first string of each column, [columns].
-        widths: In bytes, [columns].
+        layout: How far its strings are from each other, and their width, in bytes, [columns, 2].
         counts: How many buckets each column has, [columns].
         firsts: The row of each column's bucket 0, [columns].
         rows: [batch, columns].
@@ -95,18 +95,17 @@ def buckets_of_padded(
     empty = 0
     for column in range(len(counts)):
         count, first = _U(counts[column]), firsts[column]
-        address, width = _U(addresses[column]), _U(widths[column])
+        address, step, width = addresses[column], layout[column, 0], _U(layout[column, 1])
         for example in range(rows.shape[0]):
-            length = width
-            while length > _U(0) and word8(address + length - _U(1)) == _U(0):
+            at, length = _U(address + example * step), width
+            while length > _U(0) and word8(at + length - _U(1)) == _U(0):
                 length -= _U(1)
             if length == _U(0):
                 rows[example, column] = -1
                 empty += 1
             else:
-                found = _fingerprint(address, length)
+                found = _fingerprint(at, length)
                 rows[example, column] = np.int64(found % count) + first
-            address += width
     return empty
 
 

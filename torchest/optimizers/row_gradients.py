@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ATTRIBUTE = "_torchest_row_gradients"
+_FEW = 1 << 15  # row numbers; more are sorted faster by numpy
 _NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
@@ -54,9 +55,8 @@ class RowOrder:
     @classmethod
     def of(cls, rows: Tensor, table_rows: int) -> RowOrder:
         """The order for looked up rows [m], numbers below `table_rows`."""
-        bits = (len(rows) - 1).bit_length()
-        if rows.device.type == "cpu" and (table_rows - 1).bit_length() + bits <= 63:
-            return cls(*map(torch.from_numpy, _grouped(rows.numpy(), bits)))
+        if rows.device.type == "cpu":
+            return cls(*map(torch.from_numpy, _grouped(rows.numpy(), table_rows)))
         in_order, places = torch.sort(rows, stable=True)
         is_first = torch.ones_like(in_order, dtype=torch.bool)
         torch.ne(in_order[1:], in_order[:-1], out=is_first[1:])
@@ -327,7 +327,7 @@ def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
 
 
 def _grouped(
-    rows: npt.NDArray[np.int64], bits: int
+    rows: npt.NDArray[np.int64], table_rows: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The distinct rows, the places of each, and where those begin; see `RowOrder`.
 
@@ -335,6 +335,9 @@ def _grouped(
     """
     from torchest.kernels import rows as kernels
 
+    bits = (len(rows) - 1).bit_length()
+    if len(rows) <= _FEW or (table_rows - 1).bit_length() + bits > 63:
+        return kernels.order(np.ascontiguousarray(rows), table_rows)
     keys = np.empty(len(rows), np.int64)
     kernels.number(rows, bits, keys)
     keys.sort()
