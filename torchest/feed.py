@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import random
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from torchest.copy_stream import Copied
 
 _AHEAD = 2
+_UNTIMED = 3  # batches that are made before the clock is looked at, and then before it counts
+_HANDING_OVER = 0.7e-3  # seconds that a step loses to another thread of Python
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
 
@@ -117,23 +120,19 @@ class Feed:
                 running.close()
 
     def _read(self, batches: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-        for number in itertools.count():
+        while True:
             with self._source_in_use:
                 batch = next(batches, None)
             if batch is None:
                 return
-            if number == 0:
-                _wait_politely()
             yield batch
 
     def _made_ahead(
         self, batches: Iterator[tuple[Any, Any]], used: Usage | None
     ) -> Generator[tuple[Any, Any], None, None]:
-        if self._device.type != "cuda":
-            return in_background(
-                (self._ready(*batch, used) for batch in self._read(batches)), _AHEAD
-            )
-        return self._copied_ahead(batches, used)
+        if self._device.type == "cuda":
+            return self._copied_ahead(batches, used)
+        return _ahead_if_worth_it(self._ready(*batch, used) for batch in self._read(batches))
 
     def _copied_ahead(
         self, batches: Iterator[tuple[Any, Any]], used: Usage | None
@@ -162,6 +161,33 @@ class Feed:
         with contextlib.closing(ahead):
             for batch in ahead:
                 yield _on(self._device, *batch)
+
+
+def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
+    """Batches that are made in this thread as long as that is quick, and ahead in another one otherwise.
+
+    Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
+    longer than to make a small batch.
+    """
+    seconds = 0.0
+    for number in itertools.count():
+        began = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        if number >= _UNTIMED:
+            seconds += time.perf_counter() - began
+        yield batch
+        timed = number + 1 - _UNTIMED
+        if timed >= _UNTIMED and seconds > timed * _HANDING_OVER:
+            break
+    yield from in_background(_politely(batches), _AHEAD)
+
+
+def _politely(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches, made in a thread in which torch's threads sleep rather than wait busily."""
+    _wait_politely()
+    yield from batches
 
 
 def _on(device: torch.device, features: Any, labels: Any) -> tuple[Any, Any]:

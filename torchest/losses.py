@@ -9,6 +9,7 @@ No function here moves anything to the host or checks values; heads check labels
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +82,29 @@ def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
         labels: Numbers from 0 to 1, of the shape of `logits`.
         logits: Of any shape.
     """
-    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+    labels = labels.to(logits.dtype)
+    if labels.requires_grad:
+        return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    losses: Tensor = _SigmoidCrossEntropy.apply(labels, logits)  # type: ignore[no-untyped-call]
+    return losses
+
+
+class _SigmoidCrossEntropy(torch.autograd.Function):
+    """Sigmoid cross entropy as max(x, 0) − x·label + log(1 + exp(−|x|)), which does not overflow.
+
+    torch's own function wakes all threads of the process even for a few logits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, labels: Tensor, logits: Tensor) -> Tensor:
+        ctx.save_for_backward(labels, logits)
+        rest = F.softplus(logits.abs().neg_())
+        return rest.add_(logits.clamp_min(0)).sub_(logits * labels)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        labels, logits = ctx.saved_tensors
+        return None, gradient * (logits.sigmoid() - labels)
 
 
 def softmax_cross_entropy(class_ids: Tensor, logits: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torchest.columns.indicator import IndicatorColumn, as_dense
 from torchest.columns.joint import JointDenseColumn
 from torchest.columns.parts import Parts
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
+from torchest.columns.small_product import product
 from torchest.columns.steps import PaddedSteps, Steps
 from torchest.columns.table import Table, table_name, table_of
 from torchest.columns.table_groups import TableGroups
@@ -94,8 +95,8 @@ class LinearFeatures(Parts):
             done.update(self._categorical[place] for place in found.places)
         if batch.joins and self._dense.columns:
             weights: list[Any] = [self.part(column.name).weight for column in self._dense.columns]
-            weight = torch.cat(weights)
-            logits = logits + batch.encoded(self._dense).to(weight.dtype) @ weight
+            values = batch.encoded(self._dense).to(weights[0].dtype)
+            logits = logits + product(values, weights)
             done.update(self._of_dense)
         rest = [column for place, column in enumerate(self._columns) if place not in done]
         batch.expect(rest)

@@ -101,7 +101,10 @@ class DNNModel(nn.Module):
         weights = torch.split(layer.weight, [block.shape[1] for block in blocks], 1)
         outputs = F.linear(blocks[0], weights[0], layer.bias)
         for block, weight in zip(blocks[1:], weights[1:], strict=True):
-            outputs = outputs.addmm_(block, weight.t())
+            if outputs.dtype == block.dtype:
+                outputs = outputs.addmm_(block, weight.t())
+            else:  # autocast leaves operations in place alone
+                outputs = torch.addmm(outputs, block, weight.t())
         return outputs
 
 

@@ -425,9 +425,10 @@ class _LookUpSums(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
         (ids,) = ctx.saved_tensors
         weight = ctx.weight
-        of_each = gradient.to(weight.dtype).unsqueeze(1).expand(*ids.shape, weight.shape[1])
-        values = of_each.reshape(-1, weight.shape[1])
-        pending(weight).append(RowGradient(ids.reshape(-1), values, ctx.order))
+        # by numpy: torch would wake its other threads for so little
+        values = np.repeat(gradient.to(weight.dtype).numpy(), ids.shape[1], 0)
+        rows = RowGradient(ids.reshape(-1), torch.from_numpy(values), ctx.order)
+        pending(weight).append(rows)
         return None, None, None
 
 
