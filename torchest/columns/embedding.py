@@ -12,7 +12,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, FeatureColumn
