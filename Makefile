@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ACCELERATORS ?= .venv-accelerators
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench demo faults parity test test-accelerators lint clean
+.PHONY: bench compiled demo faults parity test test-accelerators lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -29,6 +29,10 @@ faults: $(INSTALLED)
 # Exports of every estimator with every head answer 20,000 fuzzed rows as Python does: some minutes.
 parity: $(INSTALLED)
 	$(BIN)/python -m pytest -s -m '' tests/catalogue/test_export_parity.py
+
+# RunConfig(compile=True): needs a C++ compiler, and a minute.
+compiled: $(INSTALLED)
+	$(BIN)/python -m pytest -m compiled tests/test_execution.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -57,3 +57,14 @@ def test_another_precision_is_refused():
         torchest.RunConfig(precision="fp8")
     with pytest.raises(ValueError, match="compile=1 must be True or False"):
         torchest.RunConfig(compile=1)
+
+
+@pytest.mark.compiled
+def test_compiled_modules_learn_as_others_do(tmp_path):
+    scores = {
+        is_compiled: trained(str(tmp_path / str(is_compiled)), compile=is_compiled).evaluate(
+            lambda: iter([rows(2000, 99)])
+        )
+        for is_compiled in (False, True)
+    }
+    assert scores[True] == pytest.approx(scores[False], rel=1e-4)

@@ -119,3 +119,19 @@ def test_the_gradient_of_poisson_for_a_count_of_zero_is_finite():
     log_rate = torch.zeros(1, requires_grad=True)
     losses.poisson(torch.zeros(1), log_rate).sum().backward()
     assert log_rate.grad.item() == 1
+
+
+def test_sigmoid_cross_entropy_has_the_gradients_of_torch_twice_over():
+    labels = torch.tensor([[0.0], [1.0], [0.3], [1.0]], dtype=torch.float64)
+    logits = torch.tensor([[-3.0], [0.5], [2.0], [40.0]], dtype=torch.float64, requires_grad=True)
+    ours = losses.sigmoid_cross_entropy(labels, logits)
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(lambda x: losses.sigmoid_cross_entropy(labels, x), [logits])
+    assert torch.autograd.gradgradcheck(lambda x: losses.sigmoid_cross_entropy(labels, x), [logits])
+
+
+def test_sigmoid_cross_entropy_does_not_overflow():
+    logits = torch.tensor([-1e30, 1e30, 1e30])
+    found = losses.sigmoid_cross_entropy(torch.tensor([0.0, 1.0, 0.0]), logits)
+    assert found.tolist() == pytest.approx([0, 0, 1e30])

@@ -1,0 +1,79 @@
+"""Batches are made where that costs least: in the thread that uses them while it is quick, else in another."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from torchest import feed
+
+
+def threads_of(seconds, count=20):
+    """Which threads made the batches, if each takes this long."""
+
+    def batches():
+        for _ in range(count):
+            time.sleep(seconds)
+            yield threading.get_ident()
+
+    return list(feed._ahead_if_worth_it(batches()))
+
+
+def test_quick_batches_are_made_in_this_thread():
+    assert set(threads_of(0)) == {threading.get_ident()}
+
+
+def test_slow_batches_are_made_ahead_in_another_thread():
+    made_in = threads_of(0.005)
+    assert made_in[0] == threading.get_ident()
+    assert len(set(made_in)) == 2
+    assert made_in[-1] != threading.get_ident()
+
+
+def test_batches_that_become_slow_are_made_ahead_from_then_on():
+    def batches():
+        for number in range(30):
+            time.sleep(0.02 if number >= 15 else 0)
+            yield threading.get_ident()
+
+    made_in = list(feed._ahead_if_worth_it(batches()))
+    assert set(made_in[:15]) == {threading.get_ident()}
+    assert made_in[-1] != threading.get_ident()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.005])
+def test_an_error_comes_after_the_batches_before_it(seconds):
+    def batches():
+        for number in range(10):
+            time.sleep(seconds)
+            yield number
+        raise ValueError("no more")
+
+    ahead = feed._ahead_if_worth_it(batches())
+    assert list(itertools.islice(ahead, 10)) == list(range(10))
+    with pytest.raises(ValueError, match="no more"):
+        next(ahead)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.005])
+def test_closing_ends_what_makes_the_batches(seconds):
+    ended = threading.Event()
+
+    def batches():
+        try:
+            for number in itertools.count():
+                time.sleep(seconds)
+                yield number
+        finally:
+            ended.set()
+
+    made = batches()
+    ahead = feed._ahead_if_worth_it(made)
+    assert [next(ahead) for _ in range(15)] == list(range(15))
+    ahead.close()
+    made.close()
+    assert ended.wait(5)
+    assert not [t for t in threading.enumerate() if t.name == "torchest-background"]

@@ -1,0 +1,118 @@
+"""The compiled loops of optimizers, beside the same formulas on tensors."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torchest import optimizers
+from torchest.optimizers.row_gradients import look_up
+
+FTRL = st.fixed_dictionaries(
+    {
+        "lr": st.sampled_from([0.01, 0.5]),
+        "initial_accumulator_value": st.sampled_from([0.0, 0.1]),
+        "l1_regularization_strength": st.sampled_from([0.0, 0.05]),
+        "l2_regularization_strength": st.sampled_from([0.0, 0.1]),
+        "l2_shrinkage_regularization_strength": st.sampled_from([0.0, 0.1]),
+        "beta": st.sampled_from([0.0, 0.3]),
+    }
+)
+
+
+def without_loops(optimizer_class, parameters, **options):
+    made = optimizer_class(parameters, **options)
+    made._loops = lambda lr, options: None
+    return made
+
+
+def losses(tables, dense):
+    """Three steps in which rows come twice, once and not at all."""
+    for ids in ([0, 3, 3], [3, 1, 1], [0, 0, 5]):
+        vectors = [look_up(table, torch.tensor(ids)) for table in tables]
+        yield sum((vector.square().sum() + vector.sum() for vector in vectors), dense.cos().sum())
+
+
+def trained(optimizer):
+    parameters = optimizer.param_groups[0]["params"]
+    for loss in losses(parameters[:2], parameters[2]):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    slots = [
+        slot for p in parameters for slot in optimizer.slots(p, optimizer.param_groups[0]).values()
+    ]
+    return [*parameters, *slots]
+
+
+def parameters():
+    torch.manual_seed(3)
+    shapes = ([6, 1], [6, 4], [3, 2])
+    return [torch.nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in shapes]
+
+
+def assert_same(optimizer_class, **options):
+    with_loops = trained(optimizer_class(parameters(), **options))
+    on_tensors = trained(without_loops(optimizer_class, parameters(), **options))
+    for found, expected in zip(with_loops, on_tensors, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@settings(deadline=None, max_examples=40)
+@given(FTRL)
+def test_ftrl_in_loops_is_ftrl_on_tensors(options):
+    assert_same(optimizers.Ftrl, **options)
+
+
+def test_adagrad_in_loops_is_adagrad_on_tensors():
+    assert_same(optimizers.Adagrad, lr=0.1)
+    assert_same(optimizers.Adagrad, lr=lambda step: 0.1 / (step + 1), epsilon=1e-3)
+
+
+def test_weights_below_the_penalty_are_exactly_zero():
+    weight = torch.nn.Parameter(torch.zeros(4, 1))
+    optimizer = optimizers.Ftrl([weight], lr=0.1, l1_regularization_strength=5.0)
+    (look_up(weight, torch.tensor([1, 2])).sum() * 3).backward()
+    optimizer.step()
+    assert weight.tolist() == [[0.0]] * 4
+
+
+@pytest.mark.parametrize("change", ["state is cleared", "state is loaded", "optimizer is copied"])
+def test_what_is_known_of_parameters_follows_their_state(change):
+    expected = optimizers.Adagrad(parameters(), lr=0.1)
+    trained(expected)
+    again = optimizers.Adagrad(parameters(), lr=0.1)
+    trained(again)
+    if change == "state is cleared":
+        for optimizer in (expected, again):
+            optimizer.state.clear()
+        expected = _moved_on(optimizers.Adagrad(expected.param_groups[0]["params"], lr=0.1))
+    elif change == "state is loaded":
+        again.load_state_dict(copy.deepcopy(expected.state_dict()))
+        expected = _moved_on(expected)
+    else:
+        again = copy.deepcopy(again)
+        expected = _moved_on(expected)
+    again = _moved_on(again)
+    for found, wanted in zip(trained(again), trained(expected), strict=True):
+        assert torch.equal(found, wanted)
+
+
+def _moved_on(optimizer):
+    trained(optimizer)
+    return optimizer
+
+
+def test_parameters_that_are_no_single_piece_are_updated_too():
+    base = torch.zeros(3, 4)
+    weight = torch.nn.Parameter(base.t())
+    assert not weight.is_contiguous()
+    optimizer = optimizers.Adagrad([weight], lr=0.1)
+    weight.sum().backward()
+    optimizer.step()
+    step = -0.1 / (1.1**0.5 + 1e-7)
+    torch.testing.assert_close(weight.detach(), torch.full((4, 3), step))
