@@ -25,13 +25,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare.report import Result, print_table, write_plot
-from benchmarks.compare.tasks import BARE, PRODUCTS, TASKS, TENSORFLOW, TORCHEST, VOWPAL, Task
+from benchmarks.compare.tasks import (
+    BARE,
+    BARE_STRINGS,
+    PRODUCTS,
+    TASKS,
+    TENSORFLOW,
+    TORCHEST,
+    VOWPAL,
+    Task,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = {
     TORCHEST: "side_torchest",
     TENSORFLOW: "side_tensorflow",
     BARE: "side_bare",
+    BARE_STRINGS: "side_bare strings",
     VOWPAL: "side_vowpal",
     PRODUCTS: "side_products",
 }
@@ -106,8 +116,8 @@ class Worker:
     def __init__(self, side: str, task: Task, seconds: float, verbose: bool) -> None:
         self._side = side
         given = {"task": dataclasses.asdict(task), "seconds": seconds}
-        module = f"benchmarks.compare.{MODULES[side]}"
-        self._command = [_python(side), "-W", "ignore", "-m", module, json.dumps(given)]
+        module, *more = f"benchmarks.compare.{MODULES[side]}".split()
+        self._command = [_python(side), "-W", "ignore", "-m", module, json.dumps(given), *more]
         self._errors = None if verbose else subprocess.DEVNULL
 
     def start(self) -> None:

@@ -1,18 +1,27 @@
-"""A bare torch loop: the same kernels on ids that are there, without strings, hooks, metrics and checkpoints."""
+"""A bare torch loop with torchest's kernels, without hooks, metrics, summaries and checkpoints.
+
+Its ids are there before the clock starts; or, as "bare torch, strings", it encodes every batch as torchest does.
+"""
 
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches
 from benchmarks.compare.worker import Stopwatch, task_and_seconds
+from torchest import feature_column as fc
+from torchest.columns.features import Features
+from torchest.columns.joint import JointColumn, JointDenseColumn, RowOrderColumn
+from torchest.columns.small_product import product
+from torchest.feed import _ahead_if_worth_it
+from torchest.losses import reduce, sigmoid_cross_entropy
 from torchest.optimizers import Adagrad, Ftrl
-from torchest.optimizers.row_gradients import RowOrder, look_up
+from torchest.optimizers.row_gradients import RowOrder, look_up, look_up_sums
 
 _DISTINCT = 40  # batches that are there
 
@@ -23,11 +32,12 @@ class Linear(nn.Module):
     def __init__(self, table_rows: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(table_rows, 1))
-        self.numbers = nn.Linear(len(NUMBERS), 1)
+        self.numbers = nn.Parameter(torch.zeros(len(NUMBERS), 1))
+        self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: Tensor, order: RowOrder, numbers: Tensor) -> Tensor:
         """Logits [batch, 1]."""
-        return look_up(self.table, ids, order).sum(1) + self.numbers(numbers)
+        return self.bias + look_up_sums(self.table, ids, order) + product(numbers, [self.numbers])
 
 
 class Deep(nn.Module):
@@ -44,9 +54,30 @@ class Deep(nn.Module):
         """Logits [batch, 1]."""
         values = torch.cat([look_up(self.table, ids, order).flatten(1), numbers], 1)
         for layer in self.hidden:
-            values = layer(values).relu()
+            values = layer(values).relu_()
         logits: Tensor = self.logits(values)
         return logits
+
+
+class Encoding:
+    """Batches as the loop takes them.
+
+    Args:
+        buckets: Of each column.
+    """
+
+    def __init__(self, buckets: int) -> None:
+        hashed = [fc.categorical_column_with_hash_bucket(key, buckets) for key in STRINGS]
+        starts = tuple(place * buckets for place in range(len(hashed)))
+        self._ids = JointColumn(tuple(hashed), starts)
+        self._order = RowOrderColumn(self._ids, len(hashed) * buckets)
+        self._numbers = JointDenseColumn(tuple(map(fc.numeric_column, NUMBERS)))
+
+    def __call__(self, features: dict[str, Any], labels: Any) -> tuple[Any, ...]:
+        """Row numbers, their order, numbers, labels."""
+        batch = Features(features)
+        ids, order = batch.encoded(self._ids).rows, batch.encoded(self._order)
+        return ids, order, batch.encoded(self._numbers), torch.from_numpy(labels)[:, None].float()
 
 
 def main() -> None:
@@ -54,7 +85,12 @@ def main() -> None:
     task, seconds = task_and_seconds()
     buckets, rows = task["buckets"], task["rows"]
     table_rows = buckets * len(STRINGS)
-    batches = [ready(*batch, buckets) for batch in make_batches(rows, _DISTINCT)]
+    encoding = Encoding(buckets)
+    raw = make_batches(rows, _DISTINCT)
+    if "strings" in sys.argv[2:]:
+        batches = _ahead_if_worth_it(encoding(*batch) for batch in itertools.cycle(raw))
+    else:
+        batches = itertools.cycle([encoding(*batch) for batch in raw])
     models: list[Linear | Deep] = []
     optimizers: list[torch.optim.Optimizer] = []
     if task["model"] != "dnn":
@@ -64,9 +100,9 @@ def main() -> None:
         models.append(Deep(table_rows))
         optimizers.append(Adagrad(models[-1].parameters()))
     stopwatch = Stopwatch(rows, seconds)
-    for ids, order, numbers, labels in itertools.cycle(batches):
+    for ids, order, numbers, labels in batches:
         logits = sum(model(ids, order, numbers) for model in models)
-        loss = F.binary_cross_entropy_with_logits(logits, labels)
+        loss = reduce(sigmoid_cross_entropy(labels, logits))
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
@@ -74,20 +110,6 @@ def main() -> None:
             optimizer.step()
         if not stopwatch.tick():
             break
-
-
-def ready(features: dict[str, Any], labels: Any, buckets: int) -> tuple[Any, ...]:
-    """A batch as a loop takes it: row numbers, their order, numbers, labels."""
-    from torchest import feature_column as fc
-    from torchest.columns.features import Features
-
-    batch = Features(features)
-    columns = [fc.categorical_column_with_hash_bucket(key, buckets) for key in STRINGS]
-    ids = torch.stack([batch.encoded(column).values for column in columns], 1)
-    ids += torch.arange(len(columns)) * buckets
-    numbers = torch.stack([torch.from_numpy(features[key]) for key in NUMBERS], 1)
-    order = RowOrder.of(ids.reshape(-1), buckets * len(columns))
-    return ids, order, numbers, torch.from_numpy(labels)[:, None].float()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TORCHEST, TENSORFLOW, BARE, VOWPAL, PRODUCTS = (
-    "torchest", "tf.estimator", "bare torch", "Vowpal Wabbit", "matrix products",
+TORCHEST, TENSORFLOW, BARE, BARE_STRINGS, VOWPAL, PRODUCTS = (
+    "torchest", "tf.estimator", "bare torch", "bare torch, strings", "Vowpal Wabbit", "matrix products",
 )  # fmt: skip
 TITLES = {"linear": "linear", "dnn": "DNN", "wide": "wide and deep"}
 
@@ -51,7 +51,7 @@ class Task:
 
 
 def _all() -> list[Task]:
-    everybody = (TORCHEST, TENSORFLOW, BARE)
+    everybody = (TORCHEST, TENSORFLOW, BARE, BARE_STRINGS)
     tasks = []
     for model in TITLES:
         for rows in (512, 4096):
