@@ -101,7 +101,7 @@ def kills(number: int, seed: int) -> Report:
     expected, seconds = undisturbed()
     while report.counts.get("kills", 0) < number:
         with tempfile.TemporaryDirectory() as model_dir:
-            _train_to_the_end(model_dir, report, moments, 0.5 * seconds)
+            _train_to_the_end(model_dir, report, moments, 0.9 * seconds)
             report.add("trainings")
             report.compare(result_of(model_dir), expected, f"training {report.counts['trainings']}")
     return report

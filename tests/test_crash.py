@@ -22,13 +22,15 @@ from torchest.checkpoint import Checkpoint, latest_checkpoint
 
 _FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
 _LARGE = 20_000
+# the first test that asks for such processes decides for all; the last of these loads the compiled loops
+PRELOAD = ["torchest.api", "torch.utils.data", "torch._dynamo", "benchmarks.fault_training"]
 
 
 @pytest.fixture(scope="module")
 def processes():
     """Processes that fork from one that has imported torch, so that a trial takes a moment."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torchest.api", "torch.utils.data", "torch._dynamo"])
+    context.set_forkserver_preload(PRELOAD)
     return context
 
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import torch
+from test_crash import PRELOAD
 
 import torchest
 from torchest.termination import Termination
@@ -57,7 +58,7 @@ def run(model_dir, handling):
 
 def exit_code_and_lines(model_dir, handling):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torchest.api", "torch.utils.data", "torch._dynamo"])
+    context.set_forkserver_preload(PRELOAD)
     process = context.Process(target=run, args=(str(model_dir), handling))
     process.start()
     process.join(120)
