@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,7 +115,15 @@ def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
-    return np.array([array.__array_interface__["data"][0] for array in arrays])
+    return np.array(list(map(_address, arrays)))
+
+
+def _address(array: Any) -> int:
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or in several pieces
+        address: int = array.__array_interface__["data"][0]  # takes four times as long
+        return address
 
 
 def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
