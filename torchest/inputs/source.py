@@ -198,6 +198,8 @@ def _not_a_batch(element: Any) -> str:
 def _refuse_single_rows(features: Any) -> None:
     columns = features if isinstance(features, Mapping) else {"features": features}
     for name, column in columns.items():
+        if type(column) is np.ndarray and column.ndim:
+            continue  # as most are
         single = isinstance(column, (str, bytes, int, float, np.generic))
         if single or (isinstance(column, (torch.Tensor, np.ndarray)) and column.ndim == 0):
             raise ValueError(
