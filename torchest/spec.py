@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from torchest.deferred import Deferred
 from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
 from torchest.keys import ModeKeys
@@ -109,6 +108,42 @@ class EstimatorSpec(_Fields):
             prediction_hooks=_checked_hooks("prediction_hooks", prediction_hooks),
             loss_reduction=_checked_reduction(loss_reduction),
         )
+
+
+class Deferred(Mapping[str, Any]):
+    """Predictions by name that may never be needed, and cost something: made when they are first looked into.
+
+    Args:
+        make: Makes them all.
+
+    >>> predictions = Deferred(lambda: print("made") or {"logits": 1})
+    >>> predictions["logits"]
+    made
+    1
+    >>> list(predictions)
+    ['logits']
+    """
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make: Callable[[], Mapping[str, Any]] | None = make
+        self._made: Mapping[str, Any] = {}
+
+    def _values(self) -> Mapping[str, Any]:
+        if self._make is not None:
+            self._made, self._make = self._make(), None
+        return self._made
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def __repr__(self) -> str:
+        return repr(self._values())
 
 
 def _checked_predictions(predictions: Any, mode: str) -> Any:

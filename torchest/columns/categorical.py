@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from torchest.columns import checks, values
@@ -21,6 +20,8 @@ from torchest.columns.strings import DictionaryCache, Text
 from torchest.columns.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 

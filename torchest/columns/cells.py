@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from torchest.columns.ids import Ids
@@ -14,13 +13,14 @@ from torchest.columns.ids import Ids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
     from torch import Tensor
 
 
 Values = TypeVar("Values")
 Changed = TypeVar("Changed")
-Array = TypeVar("Array", bound=npt.NDArray[Any])
-Int64s: TypeAlias = npt.NDArray[np.int64]
+Array = TypeVar("Array", bound="npt.NDArray[Any]")
+Int64s: TypeAlias = "npt.NDArray[np.int64]"
 
 # Stands in an array of ids for a value that is not there. An unknown value is −1, since a cross
 # makes an id of that but not of a missing one.

@@ -11,14 +11,16 @@ The loop over the strings is compiled: `torchest.kernels.farmhash`.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-UInt64s: TypeAlias = npt.NDArray[np.uint64]
-Int64s: TypeAlias = npt.NDArray[np.int64]
-Bytes: TypeAlias = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+UInt64s: TypeAlias = "npt.NDArray[np.uint64]"
+Int64s: TypeAlias = "npt.NDArray[np.int64]"
+Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
 _CAT_MULTIPLIER = np.uint64(0xC6A4A7935BD1E995)
 _47 = np.uint64(47)

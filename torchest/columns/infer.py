@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from torchest import arrays
@@ -20,6 +19,9 @@ from torchest.columns.categorical import (
 from torchest.columns.distinct import bucket_size
 from torchest.columns.numeric import numeric_column
 from torchest.inputs.structure import columns_of, is_frame
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _WORDS = 50  # of so many texts a vocabulary is made
 _INTEGERS = 20  # and of so many integers

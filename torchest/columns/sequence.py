@@ -9,7 +9,6 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -30,6 +29,8 @@ from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
+
+    import numpy.typing as npt
 
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from torchest.arrays import is_arrow
 from torchest.columns.fingerprint import Bytes, Int64s, UInt64s, fingerprint64
@@ -16,6 +15,7 @@ from torchest.columns.fingerprint import Bytes, Int64s, UInt64s, fingerprint64
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy.typing as npt
     import pyarrow as pa
 
 # A pyarrow.Array. Its stubs do not know the methods of each kind of array.

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from torchest.arrays import is_arrow
 from torchest.columns import checks
@@ -17,6 +16,8 @@ from torchest.columns.strings import PLAIN, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy.typing as npt
 
     from torchest.columns.base import CategoricalColumn, DenseColumn
     from torchest.columns.features import Features

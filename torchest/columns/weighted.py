@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from torchest import arrays
@@ -14,6 +13,8 @@ from torchest.columns import checks, values
 from torchest.columns.base import CategoricalColumn
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from torchest.columns.cells import Cells
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s

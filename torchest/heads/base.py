@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import metrics
-from torchest.deferred import Deferred
 from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.keys import ModeKeys
-from torchest.spec import EstimatorSpec
+from torchest.spec import Deferred, EstimatorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,9 +13,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     Int64s: TypeAlias = npt.NDArray[np.int64]
     UInt32s: TypeAlias = npt.NDArray[np.uint32]
 
