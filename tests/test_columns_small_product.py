@@ -30,3 +30,16 @@ def test_no_examples_give_a_gradient_of_zero():
     weight = torch.ones(2, 1, requires_grad=True)
     small_product.product(torch.ones(0, 2), [weight]).sum().backward()
     assert weight.grad.tolist() == [[0.0], [0.0]]
+
+
+def test_the_gradient_of_a_gradient_is_that_of_torch():
+    torch.manual_seed(1)
+    values = torch.randn(4, 2, dtype=torch.float64)
+    weights = [torch.randn(1, 1, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradgradcheck(lambda *w: small_product.product(values, w) ** 3, weights)
+
+
+def test_functions_of_torch_func_see_through():
+    values = torch.tensor([[2.0], [3.0]])
+    found = torch.func.grad(lambda w: small_product.product(values, [w]).sum())(torch.ones(1, 1))
+    assert found.tolist() == [[5.0]]

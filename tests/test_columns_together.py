@@ -140,3 +140,11 @@ def test_what_the_user_set_is_encoded_anew_and_not_ahead():
     assert not torch.equal(before[:, 1], after[:, 1])
     usage = features.usage
     assert {column.name for column in usage.columns if column.members == (column,)} == {"a", "c"}
+
+
+def test_a_feature_that_was_exchanged_must_have_as_many_rows_as_the_others():
+    features = Features({"a": np.array([b"u"] * 2), "b": np.array([b"v"] * 2)})
+    assert (len(features["a"]), len(features["b"])) == (2, 2)
+    features["a"] = np.array([b"u"] * 1000)
+    with pytest.raises(ValueError, match="has 1000 rows, but feature 'b' of the same batch has 2"):
+        features.encoded(JointColumn(hashed()[:2], (0, 10)))

@@ -135,3 +135,18 @@ def test_sigmoid_cross_entropy_does_not_overflow():
     logits = torch.tensor([-1e30, 1e30, 1e30])
     found = losses.sigmoid_cross_entropy(torch.tensor([0.0, 1.0, 0.0]), logits)
     assert found.tolist() == pytest.approx([0, 0, 1e30])
+
+
+def test_sigmoid_cross_entropy_refuses_labels_of_another_shape():
+    with pytest.raises(ValueError, match="must be the same"):
+        losses.sigmoid_cross_entropy(torch.ones(4, 1), torch.zeros(4, 3))
+
+
+def test_functions_of_torch_func_see_through_sigmoid_cross_entropy():
+    gradient = torch.func.grad(lambda x: losses.sigmoid_cross_entropy(torch.ones(1), x).sum())
+    assert gradient(torch.zeros(1)).tolist() == [-0.5]
+
+
+def test_weights_that_have_more_dimensions_do_not_change_what_is_divided_by():
+    assert losses.reduce(torch.ones(4, 1), torch.ones(4)).item() == 4
+    assert losses.reduce(torch.ones(4, dtype=torch.int64)).item() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -265,3 +266,18 @@ def test_errors_of_small_integers_do_not_overflow(labels, predictions, squared):
     root = metrics.root_mean_squared_error(labels, predictions).compute().item()
     assert root == pytest.approx((squared / 2) ** 0.5, rel=1e-6)
     assert metrics.mean_absolute_error(labels, predictions).compute().item() > 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scaled(metrics.Metric):
+    """Has an option that is a tensor."""
+
+    scale: torch.Tensor = None
+
+    def compute(self):
+        return (self.statistics * self.scale).sum().float()
+
+
+def test_a_metric_of_ones_own_may_have_a_tensor_as_an_option():
+    scale, sums = torch.tensor([1.0, 2.0]), torch.ones(2, dtype=torch.float64)
+    assert Scaled(sums, scale).merge(Scaled(sums, scale)).compute() == 6

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.testing._internal.two_tensor import TwoTensor
 
-from torchest import optimizers
+from torchest import feature_column, optimizers
+from torchest.columns.layers import LinearFeatures
 from torchest.optimizers.row_gradients import look_up
 
 FTRL = st.fixed_dictionaries(
@@ -116,3 +121,79 @@ def test_parameters_that_are_no_single_piece_are_updated_too():
     optimizer.step()
     step = -0.1 / (1.1**0.5 + 1e-7)
     torch.testing.assert_close(weight.detach(), torch.full((4, 3), step))
+
+
+class Shouting(optimizers.Adagrad):
+    """Has a formula of its own."""
+
+    def _update(self, weight, gradient, slots, lr, options):
+        weight.add_(100)
+
+
+def test_a_subclass_with_a_formula_of_its_own_has_it_everywhere():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = Shouting([weight], lr=0.1)
+    weight.sum().backward()
+    optimizer.step()
+    assert weight.tolist() == [100, 100]
+
+
+def shared_tables():
+    columns = [feature_column.categorical_column_with_hash_bucket(key, 10) for key in "ab"]
+    layer = LinearFeatures(columns)
+    features = {"a": np.array([b"u", b"v"]), "b": np.array([b"1", b"2"])}
+    optimizer = optimizers.Adagrad(layer.parameters(), lr=0.1)
+
+    def step():
+        optimizer.zero_grad()
+        (layer(features) - 1).square().sum().backward()
+        optimizer.step()
+
+    return layer, optimizer, step
+
+
+def test_the_state_of_one_of_several_tables_may_be_exchanged():
+    layer, optimizer, step = shared_tables()
+    step()
+    weight = layer.part("b").weight
+    optimizer.state[weight] = {}
+    step()
+    assert optimizer.state[weight]["step"] == 1
+    assert optimizer.state[weight]["accumulator"].max() > 0.1
+
+
+@pytest.mark.parametrize("of", ["table", "bias"])
+def test_a_slot_may_be_given_other_data(of):
+    layer, optimizer, step = shared_tables()
+    step()
+    parameter = layer.bias if of == "bias" else layer.part("a").weight
+    slot = optimizer.state[parameter]["accumulator"]
+    slot.data = torch.full_like(slot, 100.0)
+    step()
+    assert optimizer.state[parameter]["accumulator"].max() > 100
+    assert optimizer.state[parameter]["accumulator"].min() >= 100
+
+
+def test_tables_that_were_moved_are_let_go():
+    layer, _, step = shared_tables()
+    step()
+    storage = weakref.ref(layer._groups._groups[0].storage.tensor)
+    layer.double()
+    step()
+    gc.collect()
+    assert storage() is None
+
+
+def test_an_id_beyond_the_table_is_an_error():
+    layer, _, step = shared_tables()
+    layer.part("b").weight = torch.nn.Parameter(torch.zeros(1, 1))
+    with pytest.raises(IndexError, match="out of range"):
+        step()
+
+
+def test_parameters_without_memory_of_their_own_are_updated():
+    weight = torch.nn.Parameter(TwoTensor(torch.ones(2), torch.ones(2)))
+    optimizer = optimizers.Adagrad([weight], lr=0.1)
+    (weight * weight).sum().backward()
+    optimizer.step()
+    assert (weight.a < 1).all()

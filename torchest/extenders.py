@@ -49,10 +49,11 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
         spec = original(features, labels, mode)
         if mode != ModeKeys.EVAL:
             return spec
+        found = spec.predictions
         available = {
             "features": features,
             "labels": labels,
-            "predictions": spec.predictions,
+            "predictions": dict(found) if isinstance(found, Mapping) else found,
             "config": config,
         }
         added = metric_fn(**{name: available[name] for name in taken})

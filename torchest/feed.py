@@ -7,6 +7,7 @@ import itertools
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 2
 _UNTIMED = 3  # batches that are made before the clock is looked at, and then before it counts
+_TIMED = 30  # the newest batches, whose time counts
 _HANDING_OVER = 0.7e-3  # seconds that a step loses to another thread of Python
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
@@ -169,17 +171,16 @@ def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
     Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
     longer than to make a small batch.
     """
-    seconds = 0.0
-    for number in itertools.count():
+    newest: deque[float] = deque(maxlen=_TIMED)
+    for number in itertools.count(1):
         began = time.perf_counter()
         batch = next(batches, None)
         if batch is None:
             return
-        if number >= _UNTIMED:
-            seconds += time.perf_counter() - began
+        if number > _UNTIMED:
+            newest.append(time.perf_counter() - began)
         yield batch
-        timed = number + 1 - _UNTIMED
-        if timed >= _UNTIMED and seconds > timed * _HANDING_OVER:
+        if len(newest) > _UNTIMED and sum(newest) > len(newest) * _HANDING_OVER:
             break
     yield from in_background(_politely(batches), _AHEAD)
 

@@ -71,8 +71,12 @@ def reduce(
     weighted = losses if weights is None else losses * weights
     if reduction == Reduction.NONE:
         return weighted
-    is_sum = reduction == Reduction.SUM or weighted.numel() == 0
-    return weighted.sum() if is_sum else weighted.mean()
+    if reduction == Reduction.SUM:
+        return weighted.sum()
+    count = losses.numel()
+    if count == weighted.numel() and count and weighted.is_floating_point():
+        return weighted.mean()
+    return weighted.sum() / max(count, 1)
 
 
 def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
@@ -83,7 +87,8 @@ def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
         logits: Of any shape.
     """
     labels = labels.to(logits.dtype)
-    if labels.requires_grad:
+    is_plain = labels.shape == logits.shape and logits.dtype.itemsize >= 4
+    if labels.requires_grad or not is_plain or torch._C._are_functorch_transforms_active():
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     losses: Tensor = _SigmoidCrossEntropy.apply(labels, logits)  # type: ignore[no-untyped-call]
     return losses

@@ -61,7 +61,9 @@ def _are_alike(one: Metric, other: Metric) -> bool:
         return False
     own, others = vars(one), vars(other)
     return own.keys() == others.keys() and all(
-        own[name] == others[name] for name in own if name != "statistics"
+        own[name] is others[name] or own[name] == others[name]
+        for name in own
+        if name != "statistics"
     )
 
 

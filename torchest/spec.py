@@ -136,6 +136,15 @@ class Deferred(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._values()[name]
 
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values())
 

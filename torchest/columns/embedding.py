@@ -41,6 +41,8 @@ class TruncatedNormal:
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """Fills the tensor in place: by the inverse of the distribution, as no number is drawn in vain then."""
+        if tensor.is_meta:
+            return tensor  # torch would import its compiler to draw no numbers
         edge = math.erf(2 / math.sqrt(2))
         with torch.no_grad():
             drawn = tensor.uniform_(-edge, edge).erfinv_().mul_(self.stddev * math.sqrt(2))

@@ -281,7 +281,8 @@ class Features(MutableMapping[str, Any]):
             for column in [column for column in made if key in column.feature_keys]:
                 del made[column]
         if self._first is not None and self._first[0] == key:
-            self._first = None
+            others = ((other, arrays.length(array)) for other, array in self._raw.items())
+            self._first = next(others, None)
 
     def check_there(self, column: FeatureColumn) -> None:
         """Raises MissingFeatureError if a feature that the column reads is not there."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from torchest.optimizers.row_gradients import arrays_of
 
@@ -32,7 +31,8 @@ def product(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
         [batch, units].
     """
     is_small = values.numel() * weights[0].shape[1] <= _SMALL and not values.requires_grad
-    if not is_small or arrays_of(values, *weights) is None:
+    is_transformed = torch._C._are_functorch_transforms_active()
+    if not is_small or is_transformed or arrays_of(values, *weights) is None:
         return values @ torch.cat(list(weights))
     outputs: Tensor = _SmallProduct.apply(values, *weights)  # type: ignore[no-untyped-call]
     return outputs
@@ -51,11 +51,12 @@ class _SmallProduct(torch.autograd.Function):
         return torch.from_numpy(outputs)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from torchest.kernels import products
 
         (values,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody wants the gradient's gradient
+            return None, *torch.split(values.t() @ gradient, ctx.widths)
         of_outputs = gradient.contiguous().numpy()
         found = np.empty((values.shape[1], of_outputs.shape[1]), of_outputs.dtype)
         products.multiply_transposed(values.numpy(), of_outputs, found)

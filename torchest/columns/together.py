@@ -116,6 +116,9 @@ def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
+    assert (
+        len(set(map(len, arrays))) == 1
+    )  # features see to it; loops would read what is not theirs
     return np.array(list(map(_address, arrays)))
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @kernel
 def multiply(values: Floats, weights: Floats, outputs: Floats) -> None:
-    """Writes values [batch, width] times weights [width, units] to outputs [batch, units]."""
+    """Writes values [batch, width] times weights [width, units] to outputs [batch, units]; sums are of float64."""
     for row in range(values.shape[0]):
         for unit in range(weights.shape[1]):
-            total = outputs.dtype.type(0)
+            total = 0.0
             for place in range(values.shape[1]):
                 total += values[row, place] * weights[place, unit]
             outputs[row, unit] = total

@@ -129,18 +129,25 @@ def add_up(values: Floats, places: Int64s, starts: Int64s, sums: Floats) -> None
 
 
 @kernel
-def add_up_rows(table: Floats, rows: Int64s, sums: Floats) -> None:
+def add_up_rows(table: Floats, rows: Int64s, sums: Floats) -> bool:
     """Writes the sum of some rows of a table for each example, in their order.
 
     Args:
         table: [rows of the table, dimension].
         rows: [batch, n].
         sums: [batch, dimension].
+
+    Returns:
+        Whether the table has all these rows.
     """
     width = table.shape[1]
+    for row in rows.flat:
+        if row < 0 or row >= len(table):
+            return False
     for example in range(rows.shape[0]):
         for i in range(width):
             number = sums.dtype.type(0)
             for place in range(rows.shape[1]):
                 number += table[rows[example, place], i]
             sums[example, i] = number
+    return True

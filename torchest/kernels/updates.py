@@ -75,9 +75,11 @@ def _ftrl(  # noqa: PLR0913
     before = np.sqrt(squares)
     squares += slope * slope
     after = np.sqrt(squares)
-    linear += slope - (after - before) / lr * weight + shrinkage * weight
-    excess = min(max(linear, -l1), l1) - linear
     zero = lr - lr
+    linear += slope - (after - before) / lr * weight
+    if shrinkage > zero:
+        linear += shrinkage * weight
+    excess = min(max(linear, -l1), l1) - linear
     # where there was no gradient yet, all of it may be 0
     weight = zero if excess == zero else excess * lr / (after + curvature)
     return weight, squares, linear

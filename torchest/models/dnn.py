@@ -109,7 +109,14 @@ class DNNModel(nn.Module):
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+    """Whether somebody may look at what goes in and out of the module."""
+    own = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+    return bool(
+        own
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
+        or torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    )
 
 
 class _BatchNorm(nn.Module):

@@ -148,10 +148,10 @@ class RowOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 result = closure()
-        for group in self.param_groups:
+        for place, group in enumerate(self.param_groups):
             given = _GroupInStep(group)
             dense: list[Unit] = []
-            for whole, one_by_one in self._units(group):
+            for whole, one_by_one in self._units(place, group):
                 for unit in [whole] if is_updated_at_once(whole) else one_by_one:
                     self._step_unit(unit, given, dense)
             self._step_dense(dense, given)
@@ -184,10 +184,10 @@ class RowOptimizer(torch.optim.Optimizer):
         """
         return Unit(parameter, [parameter], self.state).slots(self._initial_slots(group))
 
-    def _units(self, group: Options) -> list[tuple[Unit, Sequence[Unit]]]:
+    def _units(self, place: int, group: Options) -> list[tuple[Unit, Sequence[Unit]]]:
         """The units of a group, and what each consists of; found anew only where something has changed."""
         holders = self._holders(group).now()
-        known = self._known_units.get(id(holders))
+        known = self._known_units.get(place)
         is_known = known is not None and known.holders is holders and known.state is self.state
         if (
             known is None
@@ -195,7 +195,7 @@ class RowOptimizer(torch.optim.Optimizer):
             or not all(unit.is_of(self.state) for unit, _ in known.units)
         ):
             units = [units_of(holder, self.state) for holder in holders]
-            known = self._known_units[id(holders)] = _Known(holders, self.state, units)
+            known = self._known_units[place] = _Known(holders, self.state, units)
         return known.units
 
     def _step_unit(self, unit: Unit, group: _GroupInStep, dense: list[Unit]) -> None:
@@ -256,6 +256,10 @@ class RowOptimizer(torch.optim.Optimizer):
         ]
         if not all(map(Tensor.is_contiguous, tensors)) or _dtypes(tensors) != {first.dtype}:
             return False
+        if not set(map(type, tensors)) <= set(row_gradients.PLAIN) or any(
+            map(Tensor.is_neg, tensors)
+        ):
+            return False
         addresses = np.array(list(map(Tensor.data_ptr, tensors))).reshape(len(units), -1)
         sizes = np.array([unit.whole.numel() for unit in units])
         loops.of_vectors(addresses, sizes, *map(number, loops.numbers))
@@ -270,6 +274,10 @@ class RowOptimizer(torch.optim.Optimizer):
         arrays = row_gradients.arrays_of(gradient.values, parameter, *slots.values())
         loops = None if arrays is None else self._loops(lr, options)
         if arrays is not None and loops is not None:
+            if len(rows) and not 0 <= rows[0] <= rows[-1] < len(parameter):
+                raise IndexError(
+                    f"Rows {rows[0]} to {rows[-1]} of a table of {len(parameter)} rows."
+                )
             loops.of_rows(rows.numpy(), *arrays, *map(arrays[0].dtype.type, loops.numbers))
             torch.autograd.graph.increment_version([parameter, *slots.values()])
             return

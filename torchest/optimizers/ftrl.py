@@ -104,8 +104,8 @@ class Ftrl(RowOptimizer):
             weight.masked_fill_(linear.abs() <= l1, 0.0)  # 0 / 0 where there was no gradient yet
 
     def _loops(self, lr: float, options: Options) -> Loops | None:
-        if options["learning_rate_power"] != -0.5:
-            return None
+        if options["learning_rate_power"] != -0.5 or type(self)._update is not Ftrl._update:
+            return None  # or a subclass has a formula of its own
         from torchest.kernels import updates
 
         self._check_rate(lr, options)

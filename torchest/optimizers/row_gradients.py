@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ATTRIBUTE = "_torchest_row_gradients"
+PLAIN = (Tensor, torch.nn.Parameter)  # other classes may have no memory of their own
 _FEW = 1 << 15  # row numbers; more are sorted faster by numpy
 _NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.float32: np.float32,
@@ -141,7 +142,8 @@ def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> 
     Returns:
         [batch, dimension]: `look_up(weight, ids, order).sum(1)`, with its gradients.
     """
-    arrays = arrays_of(weight) if ids.is_contiguous() else None
+    is_transformed = torch._C._are_functorch_transforms_active()
+    arrays = arrays_of(weight) if ids.is_contiguous() and not is_transformed else None
     if arrays is None:
         return look_up(weight, ids, order).sum(1)
     if weight.requires_grad and torch.is_grad_enabled():
@@ -352,7 +354,8 @@ def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
     if number_type(dtype) is None:
         return None
     for tensor in tensors:
-        if tensor.device.type != "cpu" or tensor.dtype != dtype or not tensor.is_contiguous():
+        is_plain = type(tensor) in PLAIN and tensor.device.type == "cpu" and tensor.dtype == dtype
+        if not is_plain or not tensor.is_contiguous() or tensor.is_neg():
             return None
     return [tensor.detach().numpy() for tensor in tensors]
 
@@ -436,7 +439,10 @@ def _sums_on_host(table: npt.NDArray[Any], ids: Tensor) -> Tensor:
     from torchest.kernels import rows
 
     sums = np.empty((len(ids), table.shape[1]), table.dtype)
-    rows.add_up_rows(table, ids.numpy(), sums)
+    if not rows.add_up_rows(table, ids.numpy(), sums):
+        raise IndexError(
+            f"An id is out of range: ids from {ids.min()} to {ids.max()} are looked up in a table of {len(table)} rows."
+        )
     return torch.from_numpy(sums)
 
 

@@ -37,12 +37,12 @@ class Unit:
         self.whole = whole
         self.members = members
         self._states = [state[member] for member in members]
-        self._slots: dict[str, tuple[list[Tensor], Tensor]] = {}
+        self._slots: dict[str, tuple[list[int], Tensor]] = {}
         self.step: int = self._states[0].get("step", 0)
 
     def is_of(self, state: Mapping[Tensor, dict[str, Any]]) -> bool:
         """Whether the state is still that of the optimizer."""
-        return state.get(self.members[0]) is self._states[0]
+        return all(map(operator.is_, map(state.get, self.members), self._states))
 
     def count(self) -> None:
         """Counts one more step."""
@@ -65,16 +65,19 @@ class Unit:
         found: Slots = {}
         for name, value in initial.items():
             parts = [state.get(name) for state in self._states]
+            if len(parts) == 1 and parts[0] is not None:
+                found[name] = parts[0]
+                continue
             known = self._slots.get(name)
-            if known is None or not all(map(operator.is_, parts, known[0])):
+            if known is None or list(map(_address, parts)) != known[0]:
                 known = self._slots[name] = self._joined(name, parts, value)
             found[name] = known[1]
         return found
 
     def _joined(
         self, name: str, parts: list[Tensor | None], value: float
-    ) -> tuple[list[Tensor], Tensor]:
-        """A slot of the parameters, and of all as one; None is what is not there yet, or is of a new option."""
+    ) -> tuple[list[int], Tensor]:
+        """Where the slots of the parameters are, and all as one; None is what is not there yet."""
         shape = self.whole.shape
         whole = parts[0] if len(parts) == 1 else joined(parts)
         if whole is None:
@@ -82,7 +85,7 @@ class Unit:
             views = [whole] if len(parts) == 1 else join(parts, self.members, whole)
             for state, view in zip(self._states, views, strict=True):
                 state[name] = view
-        return [state[name] for state in self._states], whole.view(shape)
+        return [_address(state[name]) for state in self._states], whole.view(shape)
 
 
 def units_of(holder: Tensor, state: Mapping[Tensor, dict[str, Any]]) -> tuple[Unit, Sequence[Unit]]:
@@ -102,6 +105,10 @@ def is_updated_at_once(unit: Unit) -> bool:
         return True
     is_mixed = any(member.grad is not None for member in unit.members)
     return not is_mixed and unit.is_in_step() and row_gradients.reaches_all(shared)
+
+
+def _address(part: Tensor | None) -> int:
+    return 0 if part is None else part.data_ptr()
 
 
 def _filled(parameter: Tensor, shape: torch.Size, value: float) -> Tensor:
