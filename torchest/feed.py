@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _AHEAD = 2
 _UNTIMED = 3  # batches that are made before the clock is looked at, and then before it counts
 _TIMED = 30  # the newest batches, whose time counts
-_HANDING_OVER = 0.7e-3  # seconds that a step loses to another thread of Python
+_HANDING_OVER = 1e-3  # seconds that a step loses to another thread of Python
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
 
