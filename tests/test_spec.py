@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from torchest import metrics
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
-from torchest.spec import EstimatorSpec
+from torchest.spec import Deferred, EstimatorSpec
 
 LOSS = torch.tensor(0.5)
 WEIGHT = torch.nn.Parameter(torch.zeros(1))
@@ -122,3 +124,19 @@ def test_a_loss_is_a_mean_unless_said_otherwise():
     assert spec.loss_reduction == "auto"
     with pytest.raises(ValueError, match=r"loss_reduction='mean' must be one of 'auto', .*'sum'\."):
         EstimatorSpec(ModeKeys.EVAL, loss=torch.tensor(1.0), loss_reduction="mean")
+
+
+def test_predictions_of_a_head_are_made_when_they_are_looked_at():
+    made = []
+
+    def make():
+        made.append("once")
+        return {"logits": 1}
+
+    spec = EstimatorSpec(ModeKeys.EVAL, Deferred(make), loss=torch.tensor(1.0))
+    assert not made
+    assert spec.predictions["logits"] == 1
+    spec.predictions["more"] = 2
+    assert spec.predictions | {"most": 3} == {"logits": 1, "more": 2, "most": 3}
+    assert pickle.loads(pickle.dumps(spec.predictions)) == {"logits": 1, "more": 2}  # noqa: S301
+    assert made == ["once"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -110,7 +110,7 @@ class EstimatorSpec(_Fields):
         )
 
 
-class Deferred(Mapping[str, Any]):
+class Deferred(MutableMapping[str, Any]):
     """Predictions by name that may never be needed, and cost something: made when they are first looked into.
 
     Args:
@@ -126,11 +126,11 @@ class Deferred(Mapping[str, Any]):
 
     def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
         self._make: Callable[[], Mapping[str, Any]] | None = make
-        self._made: Mapping[str, Any] = {}
+        self._made: dict[str, Any] = {}
 
-    def _values(self) -> Mapping[str, Any]:
+    def _values(self) -> dict[str, Any]:
         if self._make is not None:
-            self._made, self._make = self._make(), None
+            self._made, self._make = dict(self._make()), None
         return self._made
 
     def __getitem__(self, name: str) -> Any:
@@ -144,6 +144,12 @@ class Deferred(Mapping[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._values()[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values())
