@@ -60,6 +60,7 @@ def test_another_precision_is_refused():
 
 
 @pytest.mark.compiled
+@pytest.mark.filterwarnings("ignore")  # of the compiler itself
 def test_compiled_modules_learn_as_others_do(tmp_path):
     scores = {
         is_compiled: trained(str(tmp_path / str(is_compiled)), compile=is_compiled).evaluate(
