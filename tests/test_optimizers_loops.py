@@ -15,7 +15,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 
 from torchest import feature_column, optimizers
 from torchest.columns.layers import LinearFeatures
-from torchest.optimizers.row_gradients import look_up
+from torchest.optimizers.row_gradients import look_up, look_up_sums
 
 FTRL = st.fixed_dictionaries(
     {
@@ -184,11 +184,18 @@ def test_tables_that_were_moved_are_let_go():
     assert storage() is None
 
 
-def test_an_id_beyond_the_table_is_an_error():
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_an_id_beyond_the_table_is_an_error(which):
+    # also where, in one storage, the row of another table would follow
     layer, _, step = shared_tables()
-    layer.part("b").weight = torch.nn.Parameter(torch.zeros(1, 1))
+    layer.part(which).weight = torch.nn.Parameter(torch.zeros(1, 1))
     with pytest.raises(IndexError, match="out of range"):
         step()
+
+
+def test_sums_of_rows_that_are_not_there_are_an_error():
+    with pytest.raises(IndexError, match="ids from 1 to 4 are looked up in a table of 4 rows"):
+        look_up_sums(torch.zeros(4, 1), torch.tensor([[1, 4]]))
 
 
 def test_parameters_without_memory_of_their_own_are_updated():

@@ -34,7 +34,7 @@ class Execution:
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """Inside, torch chooses the precision of each operation, if that is wanted."""
         is_wanted = self.precision == BFLOAT16
-        if is_wanted == torch.is_autocast_enabled(device.type) and not is_wanted:
+        if not is_wanted and not torch.is_autocast_enabled(device.type):
             return contextlib.nullcontext()  # as it is, in a tenth of the time
         return torch.autocast(device.type, torch.bfloat16, enabled=is_wanted)
 

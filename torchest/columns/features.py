@@ -286,9 +286,8 @@ class Features(MutableMapping[str, Any]):
 
     def check_there(self, column: FeatureColumn) -> None:
         """Raises MissingFeatureError if a feature that the column reads is not there."""
-        given = self._given
         for key in column.feature_keys:
-            if key not in given:
+            if key not in self._given:
                 raise MissingFeatureError(
                     f"Column {column.name!r} reads the feature {key!r}, which is not there."
                     f"{suggest(key, self._given)}"

@@ -196,12 +196,12 @@ def _of_numpy(values: npt.NDArray[Any]) -> Text:
             values = np.char.encode(values, "utf-8")
         else:
             values = points.astype(np.uint8).view(f"S{max(values.itemsize // 4, 1)}")
-    from torchest.kernels import farmhash
-
     width = values.itemsize
     if not width:
         nothing = np.zeros(len(values), np.int64)
         return Text(np.empty(0, np.uint8), nothing, nothing)
+    from torchest.kernels import farmhash
+
     data = np.ascontiguousarray(values).view(np.uint8)
     lengths = np.empty(len(values), np.int64)
     farmhash.lengths_without_padding(data, width, lengths)

@@ -78,7 +78,9 @@ class TableGroups:
         self._groups = []  # and lets go of the storage
         alike: dict[Any, list[int]] = {}
         for place, (table, weight) in enumerate(zip(self._tables, weights, strict=True)):
-            if weight is not None and _can_join(table, weight):
+            # rows beyond a table's own would be those of another one in the same storage
+            has_all_rows = weight is not None and len(weight) >= self._columns[place].num_buckets
+            if weight is not None and has_all_rows and _can_join(table, weight):
                 key = (weight.shape[1], weight.dtype, weight.device, weight.requires_grad)
                 alike.setdefault(key, []).append(place)
         self._groups = [

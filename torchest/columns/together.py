@@ -116,9 +116,8 @@ def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
-    assert (
-        len(set(map(len, arrays))) == 1
-    )  # features see to it; loops would read what is not theirs
+    # features see to it; loops would read what is not theirs
+    assert len(set(map(len, arrays))) == 1
     return np.array(list(map(_address, arrays)))
 
 

@@ -40,11 +40,14 @@ class Loops(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The units of some holders, for one state of the optimizer."""
+    """The units of some holders."""
 
     holders: list[Tensor]
-    state: Any
     units: list[tuple[Unit, Sequence[Unit]]]
+
+    def are_of(self, state: Mapping[Tensor, dict[str, Any]]) -> bool:
+        """Whether the units have the state that the optimizer has now."""
+        return all(unit.is_of(state) for unit, _ in self.units)
 
 
 class _GroupInStep:
@@ -188,14 +191,9 @@ class RowOptimizer(torch.optim.Optimizer):
         """The units of a group, and what each consists of; found anew only where something has changed."""
         holders = self._holders(group).now()
         known = self._known_units.get(place)
-        is_known = known is not None and known.holders is holders and known.state is self.state
-        if (
-            known is None
-            or not is_known
-            or not all(unit.is_of(self.state) for unit, _ in known.units)
-        ):
+        if known is None or known.holders is not holders or not known.are_of(self.state):
             units = [units_of(holder, self.state) for holder in holders]
-            known = self._known_units[place] = _Known(holders, self.state, units)
+            known = self._known_units[place] = _Known(holders, units)
         return known.units
 
     def _step_unit(self, unit: Unit, group: _GroupInStep, dense: list[Unit]) -> None:
@@ -254,11 +252,7 @@ class RowOptimizer(torch.optim.Optimizer):
             for unit in units
             for tensor in (_dense_gradient(unit.whole), unit.whole, *unit.slots(initial).values())
         ]
-        if not all(map(Tensor.is_contiguous, tensors)) or _dtypes(tensors) != {first.dtype}:
-            return False
-        if not set(map(type, tensors)) <= set(row_gradients.PLAIN) or any(
-            map(Tensor.is_neg, tensors)
-        ):
+        if not row_gradients.suit_loops(tensors):
             return False
         addresses = np.array(list(map(Tensor.data_ptr, tensors))).reshape(len(units), -1)
         sizes = np.array([unit.whole.numel() for unit in units])
@@ -276,7 +270,8 @@ class RowOptimizer(torch.optim.Optimizer):
         if arrays is not None and loops is not None:
             if len(rows) and not 0 <= rows[0] <= rows[-1] < len(parameter):
                 raise IndexError(
-                    f"Rows {rows[0]} to {rows[-1]} of a table of {len(parameter)} rows."
+                    f"An id is out of range: there are gradients of rows {rows[0]} to {rows[-1]} of a table of "
+                    f"{len(parameter)} rows."
                 )
             loops.of_rows(rows.numpy(), *arrays, *map(arrays[0].dtype.type, loops.numbers))
             torch.autograd.graph.increment_version([parameter, *slots.values()])
@@ -302,7 +297,3 @@ def _dense_gradient(parameter: Tensor) -> Tensor:
     gradient = parameter.grad
     assert gradient is not None
     return gradient.to_dense() if gradient.is_sparse else gradient
-
-
-def _dtypes(tensors: Iterable[Tensor]) -> set[torch.dtype]:
-    return {tensor.dtype for tensor in tensors}

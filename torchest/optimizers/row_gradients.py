@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ATTRIBUTE = "_torchest_row_gradients"
-PLAIN = (Tensor, torch.nn.Parameter)  # other classes may have no memory of their own
+_PLAIN = {Tensor, torch.nn.Parameter}  # other classes may have no memory of their own
 _FEW = 1 << 15  # row numbers; more are sorted faster by numpy
 _NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.float32: np.float32,
@@ -149,7 +149,7 @@ def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> 
     if weight.requires_grad and torch.is_grad_enabled():
         sums: Tensor = _LookUpSums.apply(weight, ids, order)  # type: ignore[no-untyped-call]
         return sums
-    return _sums_on_host(arrays[0], ids)
+    return _sums_of_rows(arrays[0], ids)
 
 
 def pending(parameter: Tensor) -> list[RowGradient]:
@@ -350,14 +350,19 @@ def _grouped(
 
 def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
     """Tensors as the arrays that compiled loops take, in the same memory; None if they are no such tensors."""
-    dtype = tensors[0].dtype
-    if number_type(dtype) is None:
-        return None
-    for tensor in tensors:
-        is_plain = type(tensor) in PLAIN and tensor.device.type == "cpu" and tensor.dtype == dtype
-        if not is_plain or not tensor.is_contiguous() or tensor.is_neg():
-            return None
-    return [tensor.detach().numpy() for tensor in tensors]
+    return [tensor.detach().numpy() for tensor in tensors] if suit_loops(tensors) else None
+
+
+def suit_loops(tensors: Sequence[Tensor]) -> bool:
+    """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU."""
+    return (
+        set(map(type, tensors)) <= _PLAIN
+        and {tensor.dtype for tensor in tensors} == {tensors[0].dtype}
+        and {tensor.device.type for tensor in tensors} == {"cpu"}
+        and number_type(tensors[0].dtype) is not None
+        and all(map(Tensor.is_contiguous, tensors))
+        and not any(map(Tensor.is_neg, tensors))
+    )
 
 
 def number_type(dtype: torch.dtype) -> type[np.floating[Any]] | None:
@@ -421,7 +426,7 @@ class _LookUpSums(torch.autograd.Function):
         ctx.weight = weight
         ctx.order = order
         ctx.save_for_backward(ids)
-        return _sums_on_host(weight.detach().numpy(), ids)
+        return _sums_of_rows(weight.detach().numpy(), ids)
 
     @staticmethod
     @once_differentiable
@@ -435,7 +440,7 @@ class _LookUpSums(torch.autograd.Function):
         return None, None, None
 
 
-def _sums_on_host(table: npt.NDArray[Any], ids: Tensor) -> Tensor:
+def _sums_of_rows(table: npt.NDArray[Any], ids: Tensor) -> Tensor:
     from torchest.kernels import rows
 
     sums = np.empty((len(ids), table.shape[1]), table.dtype)
