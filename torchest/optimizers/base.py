@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from torchest.optimizers import row_gradients
-from torchest.optimizers.shared_storage import can_share
+from torchest.optimizers.bundles import SMALL, Bundle, Bundles
 from torchest.optimizers.units import Slots, Unit, is_updated_at_once, units_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Options = Mapping[str, Any]
 LearningRate = float | Callable[[int], float]
-_SMALL = 1 << 18  # elements; updating so many takes hardly longer than the calls that it is made of
 
 
 class Loops(NamedTuple):
@@ -39,15 +38,31 @@ class Loops(NamedTuple):
     numbers: tuple[float, ...]
 
 
-class _Known(NamedTuple):
-    """The units of some holders."""
+class _Known:
+    """The units of some holders.
 
-    holders: list[Tensor]
-    units: list[tuple[Unit, Sequence[Unit]]]
+    Args:
+        holders: The holders.
+        state: The optimizer's.
+    """
+
+    def __init__(self, holders: list[Tensor], state: Mapping[Tensor, dict[str, Any]]) -> None:
+        self.holders = holders
+        self._units = [units_of(holder, state) for holder in holders]
+        self._members = [member for whole, _ in self._units for member in whole.members]
+        self._states = list(map(state.get, self._members))
 
     def are_of(self, state: Mapping[Tensor, dict[str, Any]]) -> bool:
         """Whether the units have the state that the optimizer has now."""
-        return all(unit.is_of(state) for unit, _ in self.units)
+        return all(map(operator.is_, map(state.get, self._members), self._states))
+
+    def in_step(self) -> Iterator[Unit]:
+        """Those to update in this step."""
+        for whole, one_by_one in self._units:
+            if len(one_by_one) == 1 or is_updated_at_once(whole):
+                yield whole
+            else:
+                yield from one_by_one
 
 
 class _GroupInStep:
@@ -105,10 +120,12 @@ class RowOptimizer(torch.optim.Optimizer):
         )
         self._kept_holders: dict[int, row_gradients.Holders] = {}
         self._known_units: dict[int, _Known] = {}
+        self._known_bundles: dict[int, Bundles] = {}
         super().__init__(params, defaults)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_kept_holders": {}, "_known_units": {}}
+        kept: dict[str, Any] = {"_kept_holders": {}, "_known_units": {}, "_known_bundles": {}}
+        return {**super().__getstate__(), **kept}
 
     @abstractmethod
     def _initial_slots(self, options: Options) -> dict[str, float]:
@@ -154,10 +171,9 @@ class RowOptimizer(torch.optim.Optimizer):
         for place, group in enumerate(self.param_groups):
             given = _GroupInStep(group)
             dense: list[Unit] = []
-            for whole, one_by_one in self._units(place, group):
-                for unit in [whole] if is_updated_at_once(whole) else one_by_one:
-                    self._step_unit(unit, given, dense)
-            self._step_dense(dense, given)
+            for unit in self._units(place, group).in_step():
+                self._step_unit(unit, given, dense)
+            self._step_dense(place, dense, given)
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -187,14 +203,13 @@ class RowOptimizer(torch.optim.Optimizer):
         """
         return Unit(parameter, [parameter], self.state).slots(self._initial_slots(group))
 
-    def _units(self, place: int, group: Options) -> list[tuple[Unit, Sequence[Unit]]]:
-        """The units of a group, and what each consists of; found anew only where something has changed."""
+    def _units(self, place: int, group: Options) -> _Known:
+        """The units of a group; found anew only where something has changed."""
         holders = self._holders(group).now()
         known = self._known_units.get(place)
         if known is None or known.holders is not holders or not known.are_of(self.state):
-            units = [units_of(holder, self.state) for holder in holders]
-            known = self._known_units[place] = _Known(holders, units)
-        return known.units
+            known = self._known_units[place] = _Known(holders, self.state)
+        return known
 
     def _step_unit(self, unit: Unit, group: _GroupInStep, dense: list[Unit]) -> None:
         """Counts the step, and updates from gradients of rows. A parameter with a dense one goes on the list."""
@@ -210,22 +225,20 @@ class RowOptimizer(torch.optim.Optimizer):
             slots = unit.slots(self._initial_slots(options))
             self._update_rows(whole, rows, slots, options["lr"], options)
 
-    def _step_dense(self, units: Sequence[Unit], group: _GroupInStep) -> None:
+    def _step_dense(self, place: int, units: Sequence[Unit], group: _GroupInStep) -> None:
         """Updates parameters from dense gradients; small ones together."""
-        together: dict[Any, list[Unit]] = {}
-        for unit in units:
-            parameter = unit.whole
-            is_small = parameter.numel() <= _SMALL and can_share(parameter)
-            alike = (unit.step, parameter.dtype, parameter.device)
-            together.setdefault(alike if is_small else id(parameter), []).append(unit)
-        for members in together.values():
-            options = group.options(members[0].step)
-            if not self._loop_over_vectors(members, options):
-                self._update_together([unit.whole for unit in members], options)
+        bundles = self._known_bundles.get(place)
+        if bundles is None or not bundles.are_of(units):
+            bundles = self._known_bundles[place] = Bundles(units)
+        for bundle in bundles.all:
+            options = group.options(bundle.units[0].step)
+            if not self._loop_over_vectors(bundle, options):
+                self._update_together(bundle, options)
 
-    def _update_together(self, members: Sequence[Tensor], options: Options) -> None:
+    def _update_together(self, bundle: Bundle, options: Options) -> None:
         """Updates parameters from dense gradients, several as one vector."""
-        gradients = [_dense_gradient(member) for member in members]
+        members = [unit.whole for unit in bundle.units]
+        gradients = bundle.gradients()
         if len(members) == 1:
             weights, gradient = members[0], gradients[0]
         else:
@@ -235,27 +248,21 @@ class RowOptimizer(torch.optim.Optimizer):
         self._update(weights, gradient, slots, options["lr"], options)
         if len(members) > 1:
             views = _unflatten_dense_tensors(weights, members)  # type: ignore[no-untyped-call]
-            torch._foreach_copy_(list(members), views)
+            torch._foreach_copy_(members, views)
 
-    def _loop_over_vectors(self, units: Sequence[Unit], options: Options) -> bool:
+    def _loop_over_vectors(self, bundle: Bundle, options: Options) -> bool:
         """Updates small parameters, wherever they are, by a compiled loop; False if there is none for them."""
-        first = units[0].whole
-        if first.numel() > _SMALL or first.device.type != "cpu":
+        first = bundle.units[0].whole
+        if first.numel() > SMALL or first.device.type != "cpu":
             return False
         loops = self._loops(options["lr"], options)
         number = row_gradients.number_type(first.dtype)
         if loops is None or number is None:
             return False
-        initial = self._initial_slots(options)
-        tensors = [
-            tensor
-            for unit in units
-            for tensor in (_dense_gradient(unit.whole), unit.whole, *unit.slots(initial).values())
-        ]
-        if not row_gradients.suit_loops(tensors):
+        found = bundle.in_memory(self._initial_slots(options))
+        if found is None:
             return False
-        addresses = np.array(list(map(Tensor.data_ptr, tensors))).reshape(len(units), -1)
-        sizes = np.array([unit.whole.numel() for unit in units])
+        tensors, addresses, sizes = found
         loops.of_vectors(addresses, sizes, *map(number, loops.numbers))
         torch.autograd.graph.increment_version(tensors)
         return True
@@ -268,12 +275,13 @@ class RowOptimizer(torch.optim.Optimizer):
         arrays = row_gradients.arrays_of(gradient.values, parameter, *slots.values())
         loops = None if arrays is None else self._loops(lr, options)
         if arrays is not None and loops is not None:
-            if len(rows) and not 0 <= rows[0] <= rows[-1] < len(parameter):
+            numbers = rows.numpy()
+            if len(numbers) and not 0 <= numbers[0] <= numbers[-1] < len(parameter):
                 raise IndexError(
-                    f"An id is out of range: there are gradients of rows {rows[0]} to {rows[-1]} of a table of "
+                    f"An id is out of range: there are gradients of rows {numbers[0]} to {numbers[-1]} of a table of "
                     f"{len(parameter)} rows."
                 )
-            loops.of_rows(rows.numpy(), *arrays, *map(arrays[0].dtype.type, loops.numbers))
+            loops.of_rows(numbers, *arrays, *map(arrays[0].dtype.type, loops.numbers))
             torch.autograd.graph.increment_version([parameter, *slots.values()])
             return
         weight = row_gradients.read(parameter, rows)
@@ -291,9 +299,3 @@ class RowOptimizer(torch.optim.Optimizer):
         except TypeError:  # not a number
             pass
         raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")
-
-
-def _dense_gradient(parameter: Tensor) -> Tensor:
-    gradient = parameter.grad
-    assert gradient is not None
-    return gradient.to_dense() if gradient.is_sparse else gradient

@@ -37,12 +37,8 @@ class Unit:
         self.whole = whole
         self.members = members
         self._states = [state[member] for member in members]
-        self._slots: dict[str, tuple[list[int], Tensor]] = {}
+        self._slots: dict[str, _Joined] = {}
         self.step: int = self._states[0].get("step", 0)
-
-    def is_of(self, state: Mapping[Tensor, dict[str, Any]]) -> bool:
-        """Whether the state is still that of the optimizer."""
-        return all(map(operator.is_, map(state.get, self.members), self._states))
 
     def count(self) -> None:
         """Counts one more step."""
@@ -62,30 +58,44 @@ class Unit:
         Args:
             initial: What new ones are filled with.
         """
-        found: Slots = {}
-        for name, value in initial.items():
-            parts = [state.get(name) for state in self._states]
-            if len(parts) == 1 and parts[0] is not None:
-                found[name] = parts[0]
-                continue
-            known = self._slots.get(name)
-            if known is None or list(map(_address, parts)) != known[0]:
-                known = self._slots[name] = self._joined(name, parts, value)
-            found[name] = known[1]
-        return found
+        if len(self._states) == 1 and self._states[0].keys() >= initial.keys():
+            state = self._states[0]
+            return {name: state[name] for name in initial}
+        return {name: self._joined(name, value) for name, value in initial.items()}
 
-    def _joined(
-        self, name: str, parts: list[Tensor | None], value: float
-    ) -> tuple[list[int], Tensor]:
-        """Where the slots of the parameters are, and all as one; None is what is not there yet."""
+    def _joined(self, name: str, initial: float) -> Tensor:
+        """The slots of this name of the parameters as one."""
+        parts = [state.get(name) for state in self._states]
+        known = self._slots.get(name)
+        if known is None or not known.consists_of(parts):
+            whole = self._join(name, parts, initial)
+            known = self._slots[name] = _Joined([state[name] for state in self._states], whole)
+        return known.whole
+
+    def _join(self, name: str, parts: list[Tensor | None], initial: float) -> Tensor:
+        """Makes one of parts; None is what is not there yet."""
         shape = self.whole.shape
         whole = parts[0] if len(parts) == 1 else joined(parts)
         if whole is None:
-            whole = _filled(self.members[0], shape, value)
+            whole = _filled(self.members[0], shape, initial)
             views = [whole] if len(parts) == 1 else join(parts, self.members, whole)
             for state, view in zip(self._states, views, strict=True):
                 state[name] = view
-        return [_address(state[name]) for state in self._states], whole.view(shape)
+        return whole.view(shape)
+
+
+class _Joined:
+    """The slots of several parameters, one after the other in memory, and all of them as one tensor."""
+
+    def __init__(self, parts: list[Tensor], whole: Tensor) -> None:
+        self.whole = whole
+        self._parts = parts
+        self._addresses = list(map(Tensor.data_ptr, parts))
+
+    def consists_of(self, parts: Sequence[Tensor | None]) -> bool:
+        """Whether these are the parts, where they were."""
+        are_same = all(map(operator.is_, parts, self._parts))
+        return are_same and list(map(Tensor.data_ptr, self._parts)) == self._addresses
 
 
 def units_of(holder: Tensor, state: Mapping[Tensor, dict[str, Any]]) -> tuple[Unit, Sequence[Unit]]:
@@ -105,10 +115,6 @@ def is_updated_at_once(unit: Unit) -> bool:
         return True
     is_mixed = any(member.grad is not None for member in unit.members)
     return not is_mixed and unit.is_in_step() and row_gradients.reaches_all(shared)
-
-
-def _address(part: Tensor | None) -> int:
-    return 0 if part is None else part.data_ptr()
 
 
 def _filled(parameter: Tensor, shape: torch.Size, value: float) -> Tensor:
