@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -147,7 +148,7 @@ class TrainStep:
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
         """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
-        if loss.device.type != "cpu" or not loss.isnan() or rows_in(batch) == 0:
+        if loss.device.type != "cpu" or not math.isnan(loss.item()) or rows_in(batch) == 0:
             return ""
         if self._session.origin_of_nan:  # of an earlier batch of the step
             return ""

@@ -17,7 +17,7 @@ from torchest.columns.indicator import IndicatorColumn, as_dense
 from torchest.columns.joint import JointDenseColumn
 from torchest.columns.parts import Parts
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
-from torchest.columns.small_product import product
+from torchest.columns.small_product import add_product
 from torchest.columns.steps import PaddedSteps, Steps
 from torchest.columns.table import Table, table_name, table_of
 from torchest.columns.table_groups import TableGroups
@@ -88,21 +88,26 @@ class LinearFeatures(Parts):
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
-        logits: Tensor = self.bias
-        done: set[int] = set()
-        for found in self._groups.sums(batch):
-            logits = logits + found.vectors
-            done.update(self._categorical[place] for place in found.places)
+        found = self._groups.sums(batch)
+        vectors = [each.vectors for each in found]
+        done = {self._categorical[place] for each in found for place in each.places}
         if batch.joins and self._dense.columns:
-            weights: list[Any] = [self.part(column.name).weight for column in self._dense.columns]
+            weights = [self._weight_of(column) for column in self._dense.columns]
             values = batch.encoded(self._dense).to(weights[0].dtype)
-            logits = logits + product(values, weights)
+            logits = add_product(vectors, self.bias, values, weights)
             done.update(self._of_dense)
+        else:
+            logits = sum(vectors, self.bias)
         rest = [column for place, column in enumerate(self._columns) if place not in done]
         batch.expect(rest)
         for column in rest:
             logits = logits + self.part(column.name)(batch.encoded(column))
         return logits
+
+    def _weight_of(self, column: FeatureColumn) -> Tensor:
+        weight = self.part(column.name)._parameters["weight"]  # an attribute takes longer
+        assert weight is not None
+        return weight
 
 
 class _Weights(nn.Module):

@@ -1,4 +1,4 @@
-"""Products of a batch of a few numbers with a few weights, on one thread.
+"""Products of a batch of a few numbers with a few weights, on one thread, and what is added to them.
 
 A library of linear algebra wakes its other threads even for these, and they then wait busily for more: on two
 cores, of which another thread needs one for the next batch, a step of a linear model takes twice as long.
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest.optimizers.row_gradients import arrays_of
+from torchest.optimizers.row_gradients import suit_loops
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,34 +20,45 @@ if TYPE_CHECKING:
 _SMALL = 1 << 20  # multiplications
 
 
-def product(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """`values @ torch.cat(weights)`, with its gradients for the weights.
+def add_product(
+    vectors: Sequence[Tensor], bias: Tensor, values: Tensor, weights: Sequence[Tensor]
+) -> Tensor:
+    """`sum(vectors, bias) + values @ torch.cat(weights)`, with its gradients for all but the values.
 
     Args:
+        vectors: [batch, units] each.
+        bias: [units].
         values: [batch, width of all], in the dtype of the weights.
         weights: [width, units] each.
 
     Returns:
         [batch, units].
     """
-    is_small = values.numel() * weights[0].shape[1] <= _SMALL and not values.requires_grad
+    is_small = values.numel() * bias.numel() <= _SMALL and not values.requires_grad
     is_transformed = torch._C._are_functorch_transforms_active()
-    if not is_small or is_transformed or arrays_of(values, *weights) is None:
-        return values @ torch.cat(list(weights))
-    outputs: Tensor = _SmallProduct.apply(values, *weights)  # type: ignore[no-untyped-call]
+    fit = sum(map(Tensor.numel, weights)) == values.shape[1] * bias.numel()
+    is_plain = is_small and fit and not is_transformed
+    if not is_plain or not suit_loops([bias, values, *weights, *vectors]):
+        return sum(vectors, bias) + values @ torch.cat(list(weights))
+    outputs: Tensor = _AddProduct.apply(values, bias, len(vectors), *vectors, *weights)  # type: ignore[no-untyped-call]
     return outputs
 
 
-class _SmallProduct(torch.autograd.Function):
+class _AddProduct(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, bias: Tensor, count: int, *rest: Tensor) -> Tensor:
         from torchest.kernels import products
 
+        vectors, weights = rest[:count], rest[count:]
         ctx.save_for_backward(values)
-        ctx.widths = list(map(len, weights))
-        together = np.concatenate([weight.detach().numpy() for weight in weights])
-        outputs = np.empty((len(values), together.shape[1]), together.dtype)
-        products.multiply(values.numpy(), together, outputs)
+        ctx.count, ctx.widths = count, [weight.shape[0] for weight in weights]
+        outputs = np.empty((values.shape[0], bias.shape[0]), values.numpy().dtype)
+        outputs[:] = bias.detach().numpy()
+        for vector in vectors:
+            outputs += vector.detach().numpy()
+        memory = np.array([list(map(Tensor.data_ptr, weights)), list(map(Tensor.numel, weights))])
+        addresses, sizes = memory
+        products.add_product(values.numpy(), addresses, sizes, outputs)
         return torch.from_numpy(outputs)
 
     @staticmethod
@@ -55,9 +66,12 @@ class _SmallProduct(torch.autograd.Function):
         from torchest.kernels import products
 
         (values,) = ctx.saved_tensors
+        of_vectors = [gradient] * ctx.count
         if torch.is_grad_enabled():  # somebody wants the gradient's gradient
-            return None, *torch.split(values.t() @ gradient, ctx.widths)
+            of_weights = (values.t() @ gradient).split_with_sizes(ctx.widths)
+            return None, gradient.sum(0), None, *of_vectors, *of_weights
         of_outputs = gradient.contiguous().numpy()
-        found = np.empty((values.shape[1], of_outputs.shape[1]), of_outputs.dtype)
+        found = np.empty((values.shape[1] + 1, of_outputs.shape[1]), of_outputs.dtype)
         products.multiply_transposed(values.numpy(), of_outputs, found)
-        return None, *torch.split(torch.from_numpy(found), ctx.widths)
+        *of_weights, of_bias = torch.from_numpy(found).split_with_sizes([*ctx.widths, 1])
+        return None, of_bias.view(-1), None, *of_vectors, *of_weights

@@ -112,7 +112,7 @@ def check_range(labels: Tensor, n_classes: int, head: str) -> None:
     """Labels from 0 to n_classes − 1."""
     if labels.device.type == "cpu" and labels.numel() and not labels.is_complex():
         least, most = torch.aminmax(labels)
-        if least >= 0 and most <= n_classes - 1:  # false for NaN
+        if least.item() >= 0 and most.item() <= n_classes - 1:  # false for NaN
             return
     outside = ~((labels >= 0) & (labels <= n_classes - 1))
     if not outside.any():

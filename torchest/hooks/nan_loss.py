@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,7 +78,7 @@ class NanTensorHook(SessionRunHook):
         """Whether there was a NaN, in this step or before; raises if that is to end training."""
         values, self._unseen = self._unseen, []
         steps = len(values)
-        if not any(bool(value.cpu().isnan()) for value in values):
+        if not any(math.isnan(value.item()) for value in values):
             return self.has_found
         self.has_found = True
         where = (

@@ -7,33 +7,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest.kernels.compiling import kernel
+from torchest.kernels.memory import numbers_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[Any]
+    Int64s = npt.NDArray[np.int64]
 
 
 @kernel
-def multiply(values: Floats, weights: Floats, outputs: Floats) -> None:
-    """Writes values [batch, width] times weights [width, units] to outputs [batch, units]; sums are of float64."""
+def add_product(values: Floats, addresses: Int64s, sizes: Int64s, outputs: Floats) -> None:
+    """Adds values [batch, width] times weights [width, units] to outputs [batch, units].
+
+    The weights are here and there in memory: so many numbers, of the outputs' type, at each of the addresses. Sums are
+    of float64.
+    """
+    units = outputs.shape[1]
+    weights = np.empty(values.shape[1] * units, outputs.dtype)
+    start = 0
+    for index in range(len(sizes)):
+        size = sizes[index]
+        weights[start : start + size] = numbers_at(addresses[index], size, weights.dtype.type(0))
+        start += size
     for row in range(values.shape[0]):
-        for unit in range(weights.shape[1]):
+        for unit in range(units):
             total = 0.0
             for place in range(values.shape[1]):
-                total += values[row, place] * weights[place, unit]
-            outputs[row, unit] = total
+                total += values[row, place] * weights[place * units + unit]
+            outputs[row, unit] += total
 
 
 @kernel
 def multiply_transposed(values: Floats, gradient: Floats, outputs: Floats) -> None:
-    """Writes values [batch, width], transposed, times a gradient [batch, units] to outputs [width, units].
+    """Writes values [batch, width], transposed, times a gradient [batch, units] to outputs [width + 1, units].
 
-    Sums over the batch are of float64.
+    The last row has the sums of the gradient. All sums are over the batch, of float64.
     """
+    width = values.shape[1]
     totals = np.zeros(outputs.shape, np.float64)
     for row in range(values.shape[0]):
-        for place in range(values.shape[1]):
-            for unit in range(gradient.shape[1]):
-                totals[place, unit] += values[row, place] * gradient[row, unit]
+        for unit in range(gradient.shape[1]):
+            slope = gradient[row, unit]
+            for place in range(width):
+                totals[place, unit] += values[row, place] * slope
+            totals[width, unit] += slope
     outputs[:] = totals
