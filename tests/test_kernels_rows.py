@@ -74,12 +74,15 @@ def test_sums_of_the_rows_of_examples_are_those_of_numpy(width):
 def test_products_are_those_of_numpy():
     random = np.random.default_rng(2)
     values, weights = random.normal(size=(6, 3)), random.normal(size=(3, 2))
-    gradient = random.normal(size=(6, 2))
-    outputs, of_weights = np.empty((6, 2)), np.empty((3, 2))
-    products.multiply(values, weights, outputs)
+    parts = weights[:1], weights[1:]
+    gradient, bias = random.normal(size=(6, 2)), random.normal(size=2)
+    outputs, of_weights = np.tile(bias, (6, 1)), np.empty((4, 2))
+    addresses = np.array([part.__array_interface__["data"][0] for part in parts])
+    products.add_product(values, addresses, np.array([part.size for part in parts]), outputs)
     products.multiply_transposed(values, gradient, of_weights)
-    np.testing.assert_allclose(outputs, values @ weights, rtol=1e-14)
-    np.testing.assert_allclose(of_weights, values.T @ gradient, rtol=1e-14)
+    np.testing.assert_allclose(outputs, bias + values @ weights, rtol=1e-13)
+    np.testing.assert_allclose(of_weights[:3], values.T @ gradient, rtol=1e-13)
+    np.testing.assert_allclose(of_weights[3], gradient.sum(0), rtol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])

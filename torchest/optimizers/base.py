@@ -12,8 +12,15 @@ from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from torchest.optimizers import row_gradients
-from torchest.optimizers.bundles import SMALL, Bundle, Bundles
-from torchest.optimizers.units import Slots, Unit, is_updated_at_once, units_of
+from torchest.optimizers.units import (
+    SMALL,
+    Bundle,
+    Bundles,
+    Slots,
+    Unit,
+    is_updated_at_once,
+    units_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
