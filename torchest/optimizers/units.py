@@ -1,4 +1,4 @@
-"""What an optimizer updates at once: a parameter, all that share one storage, or several small ones, with their state."""
+"""What an optimizer updates at once: a parameter, all that share one storage, or several small ones."""
 
 from __future__ import annotations
 
