@@ -174,6 +174,37 @@ def test_a_slot_may_be_given_other_data(of):
     assert optimizer.state[parameter]["accumulator"].min() >= 100
 
 
+@pytest.mark.parametrize("slots_first", [True, False])
+def test_a_parameter_of_another_size_than_its_slots_is_an_error(slots_first):
+    # loops would read and write beyond the smaller one
+    weight, other = (torch.nn.Parameter(torch.zeros(1000)) for _ in range(2))
+    optimizer = optimizers.Ftrl([weight, other])
+    weight.grad, other.grad = torch.ones(1000), torch.ones(1000)
+    optimizer.step()
+    if slots_first:
+        optimizer.state[weight]["linear"] = torch.zeros(5)
+    else:
+        weight.grad = None
+        weight.data = torch.zeros(5)
+        weight.grad = torch.ones(5)
+    with pytest.raises(RuntimeError, match="size"):
+        optimizer.step()
+
+
+def test_parameters_without_a_gradient_in_some_steps_are_left_as_they_are():
+    weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(2)]
+    optimizer = optimizers.Ftrl(weights, lr=0.1)
+    alone = torch.nn.Parameter(torch.zeros(3))
+    expected = optimizers.Ftrl([alone], lr=0.1)
+    for there in ([0, 1], [1], [0], [], [0, 1]):
+        for place, weight in enumerate(weights):
+            weight.grad = torch.arange(3.0) - place if place in there else None
+        alone.grad = torch.arange(3.0) if 0 in there else None
+        optimizer.step()
+        expected.step()
+        assert weights[0].tolist() == alone.tolist()
+
+
 def test_tables_that_were_moved_are_let_go():
     layer, _, step = shared_tables()
     step()

@@ -17,7 +17,7 @@ from benchmarks.compare.worker import Stopwatch, task_and_seconds
 from torchest import feature_column as fc
 from torchest.columns.features import Features
 from torchest.columns.joint import JointColumn, JointDenseColumn, RowOrderColumn
-from torchest.columns.small_product import product
+from torchest.columns.small_product import add_product
 from torchest.feed import _ahead_if_worth_it
 from torchest.losses import reduce, sigmoid_cross_entropy
 from torchest.optimizers import Adagrad, Ftrl
@@ -37,7 +37,8 @@ class Linear(nn.Module):
 
     def forward(self, ids: Tensor, order: RowOrder, numbers: Tensor) -> Tensor:
         """Logits [batch, 1]."""
-        return self.bias + look_up_sums(self.table, ids, order) + product(numbers, [self.numbers])
+        sums = look_up_sums(self.table, ids, order)
+        return add_product([sums], self.bias, numbers, [self.numbers])
 
 
 class Deep(nn.Module):

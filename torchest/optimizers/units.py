@@ -138,13 +138,14 @@ class Bundle:
         is_known = len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts))
         memory = [*map(Tensor.data_ptr, parts), *map(Tensor.numel, parts)]
         if not is_known or memory != self._memory:
-            if not row_gradients.suit_loops(parts):
+            of_parts, sizes = np.array(memory).reshape(2, len(self.units), -1)
+            if not row_gradients.suit_loops(parts) or (sizes != sizes[:, :1]).any():
                 return None
             self._parts, self._memory = parts, memory
-            of_parts = np.array(memory[: len(parts)]).reshape(len(self.units), -1)
             self._addresses = np.concatenate([np.zeros_like(of_parts[:, :1]), of_parts], 1)
-            self._sizes = np.array(list(map(Tensor.numel, self._weights)))
-        if not row_gradients.suit_loops([parts[0], *gradients]):
+            self._sizes = np.ascontiguousarray(sizes[:, 0])
+        are_of_size = list(map(Tensor.numel, gradients)) == self._sizes.tolist()
+        if not are_of_size or not row_gradients.suit_loops([parts[0], *gradients]):
             return None
         self._addresses[:, 0] = list(map(Tensor.data_ptr, gradients))
         return [*parts, *gradients], self._addresses, self._sizes
