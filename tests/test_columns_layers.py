@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from torchest import columns
 from torchest.checkpoint import Contents, write_checkpoint
@@ -218,3 +219,24 @@ def test_columns_of_another_kind_are_refused(layer, column, message):
 def test_an_unknown_combiner_is_refused():
     with pytest.raises(ValueError, match=r"sparse_combiner is 'avg': give one of 'mean', 'sqrtn'"):
         LinearFeatures([identity("a")], sparse_combiner="avg")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda part: prune.identity(part, "weight"),
+        lambda part: parametrize.register_parametrization(part, "weight", nn.Identity()),
+        parametrizations.weight_norm,
+    ],
+    ids=["pruned", "parametrized", "normalized"],
+)
+def test_weights_that_are_computed_from_others_are_read_and_trained(change):
+    layer = LinearFeatures([columns.numeric_column(key) for key in ("age", "fare")], 2)
+    with torch.no_grad():
+        layer.part("age").weight.copy_(torch.tensor([[3.0, 4.0]]))
+    change(layer.part("age"))
+    features = {"age": torch.tensor([1.0, 2.0]), "fare": torch.tensor([1.0, 1.0])}
+    outputs = layer(features)
+    torch.testing.assert_close(outputs.detach(), torch.tensor([[3.0, 4.0], [6.0, 8.0]]))
+    outputs.sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.part("age").parameters())

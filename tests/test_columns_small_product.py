@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from torchest.columns.small_product import add_product
 
@@ -55,6 +56,23 @@ def test_the_gradient_of_a_gradient_is_that_of_torch():
         return add_product([vectors], bias, values, weights) ** 3
 
     assert torch.autograd.gradgradcheck(cubes, (bias, vectors, *weights))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
+def test_a_derivative_is_taken_forwards():
+    values, weight = torch.tensor([[2.0], [3.0]]), torch.ones(1, 1)
+    with forward_ad.dual_level():
+        bias = forward_ad.make_dual(torch.zeros(1), torch.full((1,), 5.0))
+        outputs = add_product([], bias, values, [weight])
+        assert forward_ad.unpack_dual(outputs).tangent.tolist() == [[5.0], [5.0]]
+
+
+def test_a_bias_of_more_dimensions_is_added_as_torch_would():
+    bias, weight = torch.ones(1, 1, requires_grad=True), torch.ones(1, 1)
+    outputs = add_product([], bias, torch.tensor([[2.0], [3.0]]), [weight])
+    outputs.sum().backward()
+    assert outputs.tolist() == [[3.0], [4.0]]
+    assert bias.grad.tolist() == [[2.0]]
 
 
 def test_functions_of_torch_func_see_through():

@@ -16,6 +16,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 from torchest import feature_column, optimizers
 from torchest.columns.layers import LinearFeatures
 from torchest.optimizers.row_gradients import look_up, look_up_sums
+from torchest.optimizers.shared_storage import SharedStorage
 
 FTRL = st.fixed_dictionaries(
     {
@@ -174,6 +175,46 @@ def test_a_slot_may_be_given_other_data(of):
     assert optimizer.state[parameter]["accumulator"].min() >= 100
 
 
+@pytest.mark.parametrize("of", ["parameter", "slot"])
+@pytest.mark.parametrize("steps_before", [0, 3])
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_is_transposed_in_its_memory_is_updated_where_it_is(of, steps_before, others):
+    weights = [torch.nn.Parameter(torch.zeros(2, 2)) for _ in range(1 + others)]
+    optimizer = optimizers.Adagrad(weights, lr=1.0)
+    for weight in weights:
+        weight.grad = torch.zeros(2, 2)
+    for _ in range(steps_before):
+        optimizer.step()
+    weight = weights[-1]
+    slot = optimizer.slots(weight, optimizer.param_groups[0])["accumulator"]
+    moved = weight if of == "parameter" else slot
+    moved.data = moved.data.t()
+    weight.grad = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    optimizer.step()
+    slot = optimizer.state[weight]["accumulator"]
+    torch.testing.assert_close(slot, torch.tensor([[0.1, 4.1], [0.1, 0.1]]))
+    step = 2 / (4.1**0.5 + 1e-7)
+    torch.testing.assert_close(weight.detach(), torch.tensor([[0.0, -step], [0.0, 0.0]]))
+
+
+def test_a_parameter_that_turns_into_another_dtype_in_its_memory_leaves_that_of_others_alone():
+    memory = torch.zeros(8)
+    weight = torch.nn.Parameter(memory[:4])
+    optimizer = optimizers.Adagrad([weight], lr=1.0)
+    for _ in range(3):
+        weight.grad = torch.zeros(4)
+        optimizer.step()
+    slot = optimizer.state[weight]["accumulator"]
+    weight.grad = None
+    weight.data = memory.view(torch.float64)
+    weight.grad = torch.ones(4, dtype=torch.float64)
+    optimizer.step()
+    step = torch.full((4,), -1 / (1.1**0.5 + 1e-7), dtype=torch.float64)
+    torch.testing.assert_close(weight.detach(), step, rtol=1e-6, atol=0)
+    assert optimizer.state[weight]["accumulator"] is slot
+    torch.testing.assert_close(slot, torch.full((4,), 1.1))
+
+
 @pytest.mark.parametrize("slots_first", [True, False])
 def test_a_parameter_of_another_size_than_its_slots_is_an_error(slots_first):
     # loops would read and write beyond the smaller one
@@ -203,6 +244,20 @@ def test_parameters_without_a_gradient_in_some_steps_are_left_as_they_are():
         optimizer.step()
         expected.step()
         assert weights[0].tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize("rows_too", [False, True])
+def test_a_dense_gradient_reaches_the_only_parameter_of_a_storage(rows_too):
+    weight = torch.nn.Parameter(torch.zeros(3, 1))
+    storage = SharedStorage([weight])
+    optimizer = optimizers.SGD([weight], lr=1.0)
+    for _ in range(2):
+        optimizer.zero_grad()
+        if rows_too:
+            look_up(storage.tensor, torch.tensor([1, 1])).sum().backward()
+        weight.sum().backward()
+        optimizer.step()
+    assert weight.flatten().tolist() == ([-2.0, -6.0, -2.0] if rows_too else [-2.0] * 3)
 
 
 def test_tables_that_were_moved_are_let_go():

@@ -105,8 +105,11 @@ class LinearFeatures(Parts):
         return logits
 
     def _weight_of(self, column: FeatureColumn) -> Tensor:
-        weight = self.part(column.name)._parameters["weight"]  # an attribute takes longer
-        assert weight is not None
+        part = self.part(column.name)
+        weight: Any = part._parameters.get("weight")  # an attribute takes longer
+        if weight is None:  # it is computed from other parameters
+            weight = part.weight
+        assert isinstance(weight, Tensor)
         return weight
 
 

@@ -78,7 +78,7 @@ class NanTensorHook(SessionRunHook):
         """Whether there was a NaN, in this step or before; raises if that is to end training."""
         values, self._unseen = self._unseen, []
         steps = len(values)
-        if not any(math.isnan(value.item()) for value in values):
+        if not any(math.isnan(value.cpu().item()) for value in values):
             return self.has_found
         self.has_found = True
         where = (

@@ -66,7 +66,7 @@ class _Known:
     def in_step(self) -> Iterator[Unit]:
         """Those to update in this step."""
         for whole, one_by_one in self._units:
-            if len(one_by_one) == 1 or is_updated_at_once(whole):
+            if one_by_one[0] is whole or is_updated_at_once(whole):
                 yield whole
             else:
                 yield from one_by_one

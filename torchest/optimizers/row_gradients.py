@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ATTRIBUTE = "_torchest_row_gradients"
 _PLAIN = {Tensor, torch.nn.Parameter}  # other classes may have no memory of their own
 _FEW = 1 << 15  # row numbers; more are sorted faster by numpy
-_dtype_of, _is_on_cpu = operator.attrgetter("dtype"), operator.attrgetter("is_cpu")
+dtype_of, _is_on_cpu = operator.attrgetter("dtype"), operator.attrgetter("is_cpu")
 _NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
@@ -358,7 +358,7 @@ def suit_loops(tensors: Sequence[Tensor]) -> bool:
     """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU."""
     return (
         set(map(type, tensors)) <= _PLAIN
-        and set(map(_dtype_of, tensors)) == {tensors[0].dtype}
+        and set(map(dtype_of, tensors)) == {tensors[0].dtype}
         and all(map(_is_on_cpu, tensors))
         and number_type(tensors[0].dtype) is not None
         and all(map(Tensor.is_contiguous, tensors))

@@ -99,6 +99,7 @@ class _Joined:
     def consists_of(self, parts: Sequence[Tensor | None]) -> bool:
         """Whether these are the parts, where they were."""
         are_same = all(map(operator.is_, parts, self._parts))
+        are_same = are_same and all(map(Tensor.is_contiguous, self._parts))
         return are_same and list(map(Tensor.data_ptr, self._parts)) == self._addresses
 
 
@@ -112,7 +113,6 @@ class Bundle:
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = units
         self._weights = [unit.whole for unit in units]
-        self._parts: list[Tensor] = []
         self._memory: list[int] = []
         self._addresses = self._sizes = np.empty(0, np.int64)
 
@@ -135,20 +135,21 @@ class Bundle:
             part for unit in self.units for part in (unit.whole, *unit.slots(initial).values())
         ]
         gradients = self.gradients()
-        is_known = len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts))
+        tensors = [*parts, *gradients]
+        if not row_gradients.suit_loops(tensors):
+            return None
         memory = [*map(Tensor.data_ptr, parts), *map(Tensor.numel, parts)]
-        if not is_known or memory != self._memory:
+        if memory != self._memory:
             of_parts, sizes = np.array(memory).reshape(2, len(self.units), -1)
-            if not row_gradients.suit_loops(parts) or (sizes != sizes[:, :1]).any():
+            if (sizes != sizes[:, :1]).any():
                 return None
-            self._parts, self._memory = parts, memory
+            self._memory = memory
             self._addresses = np.concatenate([np.zeros_like(of_parts[:, :1]), of_parts], 1)
             self._sizes = np.ascontiguousarray(sizes[:, 0])
-        are_of_size = list(map(Tensor.numel, gradients)) == self._sizes.tolist()
-        if not are_of_size or not row_gradients.suit_loops([parts[0], *gradients]):
+        if list(map(Tensor.numel, gradients)) != self._sizes.tolist():
             return None
         self._addresses[:, 0] = list(map(Tensor.data_ptr, gradients))
-        return [*parts, *gradients], self._addresses, self._sizes
+        return tensors, self._addresses, self._sizes
 
 
 class Bundles:
@@ -178,9 +179,14 @@ class Bundles:
             and len({unit.step for unit in units}) == 1
         )
 
-    def _where(self) -> list[int]:
-        """Addresses and sizes, of which another dtype, device or shape has others."""
-        return [*map(Tensor.data_ptr, self._weights), *map(Tensor.numel, self._weights)]
+    def _where(self) -> list[Any]:
+        """Addresses, sizes and dtypes, which change where a parameter is given other data."""
+        weights = self._weights
+        return [
+            *map(Tensor.data_ptr, weights),
+            *map(Tensor.numel, weights),
+            *map(row_gradients.dtype_of, weights),
+        ]
 
 
 def units_of(holder: Tensor, state: Mapping[Tensor, dict[str, Any]]) -> tuple[Unit, Sequence[Unit]]:
@@ -196,7 +202,7 @@ def units_of(holder: Tensor, state: Mapping[Tensor, dict[str, Any]]) -> tuple[Un
 def is_updated_at_once(unit: Unit) -> bool:
     """Whether the parameters of a unit are in the same state, with gradients of rows of all of them."""
     shared = storage_of(unit.whole)
-    if shared is None or len(unit.members) == 1:
+    if shared is None:
         return True
     is_mixed = any(member.grad is not None for member in unit.members)
     return not is_mixed and unit.is_in_step() and row_gradients.reaches_all(shared)
