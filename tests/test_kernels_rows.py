@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from torchest.kernels import numbers, products, rows
 
-BOUNDS = st.sampled_from([1, 7, 2**11, 2**11 + 1, 2**30, 2**62])
+BOUNDS = st.sampled_from([1, 7, 2**11, 2**11 + 1, 2**30, 2**57])
 
 
 @st.composite

@@ -90,8 +90,15 @@ def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     is_plain = labels.shape == logits.shape and logits.dtype.itemsize >= 4
     if labels.requires_grad or not is_plain or torch._C._are_functorch_transforms_active():
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    if not torch.is_grad_enabled():
+        return _sigmoid_cross_entropy(labels, logits)
     losses: Tensor = _SigmoidCrossEntropy.apply(labels, logits)  # type: ignore[no-untyped-call]
     return losses
+
+
+def _sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+    rest = F.softplus(logits.abs().neg_())
+    return rest.add_(logits.clamp_min(0)).sub_(logits * labels)
 
 
 class _SigmoidCrossEntropy(torch.autograd.Function):
@@ -103,8 +110,7 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, labels: Tensor, logits: Tensor) -> Tensor:
         ctx.save_for_backward(labels, logits)
-        rest = F.softplus(logits.abs().neg_())
-        return rest.add_(logits.clamp_min(0)).sub_(logits * labels)
+        return _sigmoid_cross_entropy(labels, logits)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:

@@ -12,6 +12,7 @@ from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
+from torchest.metrics import Metric
 from torchest.scaffold import Scaffold
 from torchest.torch_metrics import TorchMetric, is_torch_metric
 
@@ -282,6 +283,8 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
 
 
 def _checked_metric(name: str, value: Any) -> Any:
+    if isinstance(value, Metric):
+        return value
     if is_torch_metric(value):
         return TorchMetric.of_batch(value)
     if not all(callable(getattr(value, method, None)) for method in ("merge", "compute")):

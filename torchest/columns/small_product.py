@@ -44,26 +44,34 @@ def add_product(
     is_plain = is_small and fit and not is_transformed
     if not is_plain or not suit_loops([bias, values, *weights, *vectors]):
         return sum(vectors, bias) + values @ torch.cat(list(weights))
+    if not torch.is_grad_enabled():
+        return _added(values, bias, vectors, weights)
     outputs: Tensor = _AddProduct.apply(values, bias, len(vectors), *vectors, *weights)  # type: ignore[no-untyped-call]
     return outputs
+
+
+def _added(
+    values: Tensor, bias: Tensor, vectors: Sequence[Tensor], weights: Sequence[Tensor]
+) -> Tensor:
+    from torchest.kernels import products
+
+    outputs = np.empty((values.shape[0], bias.shape[0]), values.numpy().dtype)
+    outputs[:] = bias.detach().numpy()
+    for vector in vectors:
+        outputs += vector.detach().numpy()
+    memory = np.array([list(map(Tensor.data_ptr, weights)), list(map(Tensor.numel, weights))])
+    addresses, sizes = memory
+    products.add_product(values.numpy(), addresses, sizes, outputs)
+    return torch.from_numpy(outputs)
 
 
 class _AddProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, bias: Tensor, count: int, *rest: Tensor) -> Tensor:
-        from torchest.kernels import products
-
         vectors, weights = rest[:count], rest[count:]
         ctx.save_for_backward(values)
         ctx.count, ctx.widths = count, [weight.shape[0] for weight in weights]
-        outputs = np.empty((values.shape[0], bias.shape[0]), values.numpy().dtype)
-        outputs[:] = bias.detach().numpy()
-        for vector in vectors:
-            outputs += vector.detach().numpy()
-        memory = np.array([list(map(Tensor.data_ptr, weights)), list(map(Tensor.numel, weights))])
-        addresses, sizes = memory
-        products.add_product(values.numpy(), addresses, sizes, outputs)
-        return torch.from_numpy(outputs)
+        return _added(values, bias, vectors, weights)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -65,35 +65,57 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
 
     Args:
         rows: [m].
-        bound: Above all rows.
+        bound: Above all rows. Its bits and those of m are at most 64.
 
     Returns:
         The rows that there are, each once, [n]; the places [m]; where in them those of each row begin, [n].
     """
-    size = 1 << _DIGIT
-    places, others = np.arange(len(rows)), np.empty(len(rows), np.int64)
-    shift = 0
-    while shift == 0 or (bound - 1) >> shift > 0:
-        ends = np.zeros(size + 1, np.int64)
-        for row in rows:
-            ends[((row >> shift) & (size - 1)) + 1] += 1
+    # all numbers are unsigned: an index that may be negative takes longer
+    count, one, zero = np.uint64(len(rows)), np.uint64(1), np.uint64(0)
+    bits = zero  # that a place has
+    while count >> bits > zero:
+        bits += one
+    keys, others = np.empty(count, np.uint64), np.empty(count, np.uint64)
+    for place in range(count):
+        keys[place] = (np.uint64(rows[place]) << bits) | np.uint64(place)
+    size, last = np.uint64(1 << _DIGIT), np.uint64(bound - 1)
+    shift = zero
+    ends = np.empty(size, np.uint32)
+    while shift == zero or last >> shift > zero:
+        ends[:] = 0
+        for key in keys:
+            ends[(key >> (bits + shift)) & (size - one)] += np.uint32(1)
+        total = np.uint32(0)
         for digit in range(size):
-            ends[digit + 1] += ends[digit]
-        for place in places:
-            digit = (rows[place] >> shift) & (size - 1)
-            others[ends[digit]] = place
-            ends[digit] += 1
-        places, others = others, places
-        shift += _DIGIT
-    starts, distinct = others, np.empty(len(rows), np.int64)
-    count, last = 0, np.int64(-1)
-    for index in range(len(rows)):
-        row = rows[places[index]]
-        if row != last:
-            distinct[count], starts[count] = row, index
-            count += 1
-            last = row
-    return distinct[:count], places, starts[:count]
+            ends[digit], total = total, total + ends[digit]
+        for key in keys:
+            digit = (key >> (bits + shift)) & (size - one)
+            end = ends[digit]
+            ends[digit] = end + np.uint32(1)
+            others[end] = key
+        keys, others = others, keys
+        shift += np.uint64(_DIGIT)
+    return _grouped(keys, bits)
+
+
+@kernel
+def _grouped(keys: Any, bits: Any) -> tuple[Int64s, Int64s, Int64s]:
+    """What `group` finds, without a branch, which would be guessed wrong for half of the keys.
+
+    What is written of a row's first key is written anew by the next one, unless that is of another row.
+    """
+    one = np.uint64(1)
+    count = np.uint64(len(keys))
+    distinct, places = np.empty(count, np.int64), np.empty(count, np.int64)
+    starts = np.zeros(count + one, np.int64)
+    found = np.uint64(0)
+    for index in range(count):
+        key = keys[index]
+        places[index] = key & ((one << bits) - one)
+        distinct[found] = key >> bits
+        starts[found + one] = index + 1
+        found += np.uint64(index + one == count or keys[index + one] >> bits != key >> bits)
+    return distinct[:found], places, starts[:found]
 
 
 @kernel

@@ -57,7 +57,8 @@ class RowOrder:
     @classmethod
     def of(cls, rows: Tensor, table_rows: int) -> RowOrder:
         """The order for looked up rows [m], numbers below `table_rows`."""
-        if rows.device.type == "cpu":
+        key_bits = len(rows).bit_length() + (table_rows - 1).bit_length()
+        if rows.device.type == "cpu" and key_bits < 64:
             return cls(*map(torch.from_numpy, _grouped(rows.numpy(), table_rows)))
         in_order, places = torch.sort(rows, stable=True)
         is_first = torch.ones_like(in_order, dtype=torch.bool)
@@ -338,9 +339,9 @@ def _grouped(
     """
     from torchest.kernels import rows as kernels
 
-    bits = (len(rows) - 1).bit_length()
-    if len(rows) <= _FEW or (table_rows - 1).bit_length() + bits > 63:
+    if len(rows) <= _FEW:
         return kernels.order(np.ascontiguousarray(rows), table_rows)
+    bits = (len(rows) - 1).bit_length()
     keys = np.empty(len(rows), np.int64)
     kernels.number(rows, bits, keys)
     keys.sort()
