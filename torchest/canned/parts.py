@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -102,8 +101,7 @@ def joint_model_fn(parts: Mapping[str, Part], head: Head) -> ModelFn:
 
     def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
         modules = {name: get_or_create(name, part.make_model) for name, part in parts.items()}
-        # by sum() a 0 would be added to the logits, and to their gradients
-        logits = reduce(operator.add, [module(features) for module in modules.values()])
+        logits = sum(module(features) for module in modules.values())
         optimizers = None
         if mode == ModeKeys.TRAIN:
             optimizers = [
