@@ -44,6 +44,15 @@ def test_batches_that_become_slow_are_made_ahead_from_then_on():
     assert made_in[-1] != threading.get_ident()
 
 
+def test_quick_batches_stay_in_this_thread_when_the_machine_is_slow_for_a_moment():
+    def batches():
+        for number in range(40):
+            time.sleep(0.2 if number in (10, 25) else 0)
+            yield threading.get_ident()
+
+    assert set(feed._ahead_if_worth_it(batches())) == {threading.get_ident()}
+
+
 @pytest.mark.parametrize("seconds", [0, 0.005])
 def test_an_error_comes_after_the_batches_before_it(seconds):
     def batches():

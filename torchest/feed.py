@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import statistics
 import threading
 import time
 from collections import deque
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 2
 _UNTIMED = 3  # batches that are made before the clock is looked at, and then before it counts
-_TIMED = 30  # the newest batches, whose time counts
+_TIMED = 30  # the newest batches, whose time counts, by their median
 _HANDING_OVER = 1e-3  # seconds that a step loses to another thread of Python
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
@@ -180,7 +181,8 @@ def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
         if number > _UNTIMED:
             newest.append(time.perf_counter() - began)
         yield batch
-        if len(newest) > _UNTIMED and sum(newest) > len(newest) * _HANDING_OVER:
+        # a moment in which the machine did something else says nothing of the batches
+        if len(newest) > _UNTIMED and statistics.median(newest) > _HANDING_OVER:
             break
     yield from in_background(_politely(batches), _AHEAD)
 
