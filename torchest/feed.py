@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-import statistics
 import threading
 import time
 from collections import deque
@@ -181,8 +180,8 @@ def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
         if number > _UNTIMED:
             newest.append(time.perf_counter() - began)
         yield batch
-        # a moment in which the machine did something else says nothing of the batches
-        if len(newest) > _UNTIMED and statistics.median(newest) > _HANDING_OVER:
+        # the median: a moment in which the machine did something else says nothing of the batches
+        if len(newest) > _UNTIMED and sorted(newest)[len(newest) // 2] > _HANDING_OVER:
             break
     yield from in_background(_politely(batches), _AHEAD)
 
