@@ -356,7 +356,10 @@ def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
 
 
 def suit_loops(tensors: Sequence[Tensor]) -> bool:
-    """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU."""
+    """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU.
+
+    A trace does not see what a loop does, and would take what it finds for a constant.
+    """
     return (
         set(map(type, tensors)) <= _PLAIN
         and set(map(dtype_of, tensors)) == {tensors[0].dtype}
@@ -364,6 +367,7 @@ def suit_loops(tensors: Sequence[Tensor]) -> bool:
         and number_type(tensors[0].dtype) is not None
         and all(map(Tensor.is_contiguous, tensors))
         and not any(map(Tensor.is_neg, tensors))
+        and not torch.jit.is_tracing()
     )
 
 
