@@ -240,3 +240,26 @@ def test_weights_that_are_computed_from_others_are_read_and_trained(change):
     torch.testing.assert_close(outputs.detach(), torch.tensor([[3.0, 4.0], [6.0, 8.0]]))
     outputs.sum().backward()
     assert all(parameter.grad is not None for parameter in layer.part("age").parameters())
+
+
+def test_a_weight_that_is_pruned_is_computed_anew_in_every_step():
+    layer = LinearFeatures([columns.numeric_column("age", shape=3)])
+    with torch.no_grad():
+        layer.part("age").weight.copy_(torch.tensor([[1.0], [2.0], [3.0]]))
+    prune.l1_unstructured(layer.part("age"), "weight", amount=1)
+    features = {"age": torch.ones(2, 3)}
+    for _ in range(2):
+        layer.zero_grad()
+        layer(features).sum().backward()
+    assert layer.part("age").weight_orig.grad.tolist() == [[0.0], [2.0], [2.0]]
+    with torch.no_grad():
+        layer.part("age").weight_orig.fill_(7.0)
+    assert layer(features).tolist() == [[14.0], [14.0]]
+
+
+def test_hooks_of_a_numeric_column_are_called():
+    layer = LinearFeatures([columns.numeric_column(key) for key in ("age", "fare")])
+    outputs = []
+    layer.part("age").register_forward_hook(lambda *call: outputs.append(call[-1].tolist()))
+    layer({"age": torch.ones(2), "fare": torch.ones(2)})
+    assert outputs == [[[0.0], [0.0]]]

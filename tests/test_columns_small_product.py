@@ -84,17 +84,3 @@ def test_functions_of_torch_func_see_through():
 def test_weights_of_another_width_are_refused():
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         add_product([], NO_BIAS, torch.ones(2, 3), [torch.ones(2, 1)])
-
-
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.parametrize("has_gradients", [True, False])
-def test_a_trace_goes_on_with_other_values(has_gradients):
-    weights = [torch.full((1, 1), 3.0, requires_grad=True) for _ in range(2)]
-
-    def outputs(values, *weights):
-        return add_product([], NO_BIAS, values, weights)
-
-    with torch.set_grad_enabled(has_gradients):
-        traced = torch.jit.trace(outputs, (torch.ones(1, 2), *weights), check_trace=False)
-        assert traced(torch.tensor([[5.0, 7.0]]), *weights).tolist() == [[36.0]]

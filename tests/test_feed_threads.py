@@ -11,7 +11,7 @@ import pytest
 from torchest import feed
 
 
-def threads_of(seconds, count=20):
+def threads_of(seconds, count=80):
     """Which threads made the batches, if each takes this long."""
 
     def batches():
@@ -35,7 +35,7 @@ def test_slow_batches_are_made_ahead_in_another_thread():
 
 def test_batches_that_become_slow_are_made_ahead_from_then_on():
     def batches():
-        for number in range(30):
+        for number in range(40):
             time.sleep(0.02 if number >= 15 else 0)
             yield threading.get_ident()
 
@@ -44,16 +44,27 @@ def test_batches_that_become_slow_are_made_ahead_from_then_on():
     assert made_in[-1] != threading.get_ident()
 
 
-def test_quick_batches_stay_in_this_thread_when_the_machine_is_slow_for_a_moment():
+def test_quick_batches_stay_in_this_thread_when_the_machine_is_slow_for_moments():
     def batches():
-        for number in range(40):
-            time.sleep(0.2 if number in (10, 25) else 0)
+        for number in range(1000):
+            time.sleep(0.05 if number % 300 == 299 else 0)
             yield threading.get_ident()
 
     assert set(feed._ahead_if_worth_it(batches())) == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("seconds", [0, 0.005])
+def test_batches_of_chunks_that_are_slow_to_read_are_made_ahead():
+    def batches():
+        for number in range(40):
+            time.sleep(0.1 if number % 5 == 4 else 0)
+            yield threading.get_ident()
+
+    made_in = list(feed._ahead_if_worth_it(batches()))
+    assert made_in[0] == threading.get_ident()
+    assert made_in[-1] != threading.get_ident()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05])
 def test_an_error_comes_after_the_batches_before_it(seconds):
     def batches():
         for number in range(10):
@@ -67,7 +78,7 @@ def test_an_error_comes_after_the_batches_before_it(seconds):
         next(ahead)
 
 
-@pytest.mark.parametrize("seconds", [0, 0.005])
+@pytest.mark.parametrize("seconds", [0, 0.05])
 def test_closing_ends_what_makes_the_batches(seconds):
     ended = threading.Event()
 

@@ -131,6 +131,11 @@ def test_rows_are_sorted_with_equal_ones_in_their_order(rows, table_rows):
     assert order.starts.tolist() == [sorted(rows).index(row) for row in sorted(set(rows))]
 
 
+def test_no_rows_of_a_table_without_rows_have_an_order():
+    order = row_gradients.RowOrder.of(torch.empty(0, dtype=torch.int64), 0)
+    assert order.rows.tolist() == order.places.tolist() == []
+
+
 def test_a_large_table_is_not_traversed():
     weight = nn.Parameter(torch.empty(20_000_000, 16, dtype=torch.float32).detach())
     ids = torch.tensor([19_999_999, 5, 5])

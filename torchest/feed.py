@@ -7,7 +7,6 @@ import itertools
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
     from torchest.copy_stream import Copied
 
 _AHEAD = 2
-_UNTIMED = 3  # batches that are made before the clock is looked at, and then before it counts
-_TIMED = 30  # the newest batches, whose time counts, by their median
+_UNTIMED = 3  # batches that are made before the clock is looked at
 _HANDING_OVER = 1e-3  # seconds that a step loses to another thread of Python
+_ENOUGH = 0.1  # seconds lost that say it would have been worth it: more than what a slow moment of the machine takes
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
 
@@ -169,19 +168,19 @@ def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
     """Batches that are made in this thread as long as that is quick, and ahead in another one otherwise.
 
     Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
-    longer than to make a small batch.
+    longer than to make a small batch. Quick batches make up for slow ones, so that a chunk that is read now and then
+    counts for all batches that are made of it.
     """
-    newest: deque[float] = deque(maxlen=_TIMED)
+    lost = 0.0
     for number in itertools.count(1):
         began = time.perf_counter()
         batch = next(batches, None)
         if batch is None:
             return
         if number > _UNTIMED:
-            newest.append(time.perf_counter() - began)
+            lost = max(0.0, lost + time.perf_counter() - began - _HANDING_OVER)
         yield batch
-        # the median: a moment in which the machine did something else says nothing of the batches
-        if len(newest) > _UNTIMED and sorted(newest)[len(newest) // 2] > _HANDING_OVER:
+        if lost > _ENOUGH:
             break
     yield from in_background(_politely(batches), _AHEAD)
 

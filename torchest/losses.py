@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchest.tracing import is_traced
+
 
 class Reduction:
     """How the losses of a batch become one number.
@@ -88,7 +90,7 @@ def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     """
     labels = labels.to(logits.dtype)
     is_plain = labels.shape == logits.shape and logits.dtype.itemsize >= 4
-    if labels.requires_grad or not is_plain or torch._C._are_functorch_transforms_active():
+    if labels.requires_grad or not is_plain or is_traced():
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     if not torch.is_grad_enabled():
         return _sigmoid_cross_entropy(labels, logits)

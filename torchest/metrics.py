@@ -19,6 +19,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from torchest.tracing import is_traced
+
 SomeMetric = TypeVar("SomeMetric", bound="Metric")
 
 
@@ -319,7 +321,8 @@ def _difference(labels: Tensor, predictions: Tensor) -> Tensor:
 def _sums(values: Tensor, weights: Tensor | None) -> Tensor:
     """The weighted sum of the values and the sum of the weights."""
     values = torch.as_tensor(values).detach()
-    if weights is None and values.device.type == "cpu" and values.dtype.is_floating_point:
+    is_plain = type(values) is Tensor and values.is_cpu and not is_traced()
+    if weights is None and is_plain and values.dtype.is_floating_point:
         total = values.sum(dtype=torch.float64).item()
         return torch.tensor([total, values.numel()], dtype=torch.float64)
     values = values.double()

@@ -15,7 +15,7 @@ from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.indicator import IndicatorColumn, as_dense
 from torchest.columns.joint import JointDenseColumn
-from torchest.columns.parts import Parts
+from torchest.columns.parts import Parts, has_hooks
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.small_product import add_product
 from torchest.columns.steps import PaddedSteps, Steps
@@ -91,8 +91,8 @@ class LinearFeatures(Parts):
         found = self._groups.sums(batch)
         vectors = [each.vectors for each in found]
         done = {self._categorical[place] for each in found for place in each.places}
-        if batch.joins and self._dense.columns:
-            weights = [self._weight_of(column) for column in self._dense.columns]
+        weights = self._dense_weights() if batch.joins else None
+        if weights:
             values = batch.encoded(self._dense).to(weights[0].dtype)
             logits = add_product(vectors, self.bias, values, weights)
             done.update(self._of_dense)
@@ -104,13 +104,12 @@ class LinearFeatures(Parts):
             logits = logits + self.part(column.name)(batch.encoded(column))
         return logits
 
-    def _weight_of(self, column: FeatureColumn) -> Tensor:
-        part = self.part(column.name)
-        weight: Any = part._parameters.get("weight")  # an attribute takes longer
-        if weight is None:  # it is computed from other parameters
-            weight = part.weight
-        assert isinstance(weight, Tensor)
-        return weight
+    def _dense_weights(self) -> list[Tensor] | None:
+        """Those of the dense columns; None if a part does more than multiply by a weight of its own."""
+        parts = [self.part(column.name) for column in self._dense.columns]
+        weights = [part._parameters.get("weight") for part in parts]  # an attribute takes longer
+        plain: list[Tensor] = [weight for weight in weights if weight is not None]
+        return None if len(plain) < len(parts) or any(map(has_hooks, parts)) else plain
 
 
 class _Weights(nn.Module):

@@ -51,6 +51,11 @@ class Parts(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest, **more)
 
 
+def has_hooks(part: nn.Module) -> bool:
+    """Whether a part has to be called for its output: something is done before or after."""
+    return bool(part._forward_pre_hooks or part._forward_hooks or part._backward_hooks)
+
+
 def _keep_known_names(layer: Parts, incompatible: Any) -> None:
     """Takes names of the layer out of those that torch did not expect."""
     known = {layer._prefix + name for name in layer.state_dict()}

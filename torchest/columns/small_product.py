@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from torchest.optimizers.row_gradients import suit_loops
 
@@ -36,13 +35,11 @@ def add_product(
         [batch, units].
     """
     is_small = values.numel() * bias.numel() <= _SMALL and not values.requires_grad
-    is_transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
     units = bias.shape[-1:]
     shapes = [weight.shape for weight in weights]
     fit = bias.ndim == 1 and all(len(shape) == 2 and shape[1:] == units for shape in shapes)
     fit = fit and sum(rows for rows, _ in shapes) == values.shape[1]
-    is_plain = is_small and fit and not is_transformed
-    if not is_plain or not suit_loops([bias, values, *weights, *vectors]):
+    if not (is_small and fit) or not suit_loops([bias, values, *weights, *vectors]):
         return sum(vectors, bias) + values @ torch.cat(list(weights))
     if not torch.is_grad_enabled():
         return _added(values, bias, vectors, weights)

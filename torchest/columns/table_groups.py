@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.joint import JointColumn, JointIds, RowOrderColumn
+from torchest.columns.parts import has_hooks
 from torchest.optimizers import row_gradients
 from torchest.optimizers.shared_storage import SharedStorage, can_share, storage_of
 
@@ -141,6 +142,6 @@ def _can_join(table: Table, weight: Tensor) -> bool:
         and isinstance(weight, nn.Parameter)
         and weight.is_contiguous()
         and can_share(weight)
-        and not (table._forward_hooks or table._forward_pre_hooks or table._backward_hooks)
+        and not has_hooks(table)
         and (elsewhere is None or not elsewhere.holds())
     )

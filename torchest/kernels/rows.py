@@ -65,7 +65,7 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
 
     Args:
         rows: [m].
-        bound: Above all rows. Its bits and those of m are at most 64.
+        bound: Above all rows. Its bits and those of m are fewer than 64.
 
     Returns:
         The rows that there are, each once, [n]; the places [m]; where in them those of each row begin, [n].
@@ -81,7 +81,7 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
     size, last = np.uint64(1 << _DIGIT), np.uint64(bound - 1)
     shift = zero
     ends = np.empty(size, np.uint32)
-    while shift == zero or last >> shift > zero:
+    while shift == zero or (shift + bits < np.uint64(64) and last >> shift > zero):
         ends[:] = 0
         for key in keys:
             ends[(key >> (bits + shift)) & (size - one)] += np.uint32(1)

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from torchest.optimizers.shared_storage import SharedStorage, storage_of
+from torchest.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -144,8 +145,7 @@ def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> 
     Returns:
         [batch, dimension]: `look_up(weight, ids, order).sum(1)`, with its gradients.
     """
-    is_transformed = torch._C._are_functorch_transforms_active()
-    arrays = arrays_of(weight) if ids.is_contiguous() and not is_transformed else None
+    arrays = arrays_of(weight) if ids.is_contiguous() else None
     if arrays is None:
         return look_up(weight, ids, order).sum(1)
     if weight.requires_grad and torch.is_grad_enabled():
@@ -356,10 +356,7 @@ def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
 
 
 def suit_loops(tensors: Sequence[Tensor]) -> bool:
-    """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU.
-
-    A trace does not see what a loop does, and would take what it finds for a constant.
-    """
+    """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU."""
     return (
         set(map(type, tensors)) <= _PLAIN
         and set(map(dtype_of, tensors)) == {tensors[0].dtype}
@@ -367,7 +364,7 @@ def suit_loops(tensors: Sequence[Tensor]) -> bool:
         and number_type(tensors[0].dtype) is not None
         and all(map(Tensor.is_contiguous, tensors))
         and not any(map(Tensor.is_neg, tensors))
-        and not torch.jit.is_tracing()
+        and not is_traced()
     )
 
 
