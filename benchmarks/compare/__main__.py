@@ -28,6 +28,7 @@ from benchmarks.compare.report import Result, print_table, write_plot
 from benchmarks.compare.tasks import (
     BARE,
     BARE_STRINGS,
+    FEWER_BUCKETS,
     PRODUCTS,
     TASKS,
     TENSORFLOW,
@@ -39,6 +40,7 @@ from benchmarks.compare.tasks import (
 ROOT = Path(__file__).parent.parent.parent
 MODULES = {
     TORCHEST: "side_torchest",
+    FEWER_BUCKETS: "side_torchest 100000",
     TENSORFLOW: "side_tensorflow",
     BARE: "side_bare",
     BARE_STRINGS: "side_bare strings",

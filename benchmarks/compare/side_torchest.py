@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -119,8 +120,10 @@ class SaveTimes(torchest.CheckpointSaverListener):
 
 
 def main() -> None:
-    """Runs one task."""
+    """Runs one task, with another number of buckets if that is given."""
     task, seconds = task_and_seconds()
+    if len(sys.argv) > 2:
+        task["buckets"] = int(sys.argv[2])
     estimator = make_estimator(task)
     what, rows = task["what"], task["rows"]
     if what == "first step":
