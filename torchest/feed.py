@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 2
 _UNTIMED = 3  # batches that are made before the clock is looked at
-_HANDING_OVER = 1e-3  # seconds that a step loses to another thread of Python
+_HANDING_OVER = 1.5e-3  # seconds that a step loses to another thread of Python
 _ENOUGH = 0.1  # seconds lost that say it would have been worth it: more than what a slow moment of the machine takes
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
