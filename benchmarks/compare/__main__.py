@@ -1,6 +1,6 @@
 """Compares torchest with tf.estimator, a bare torch loop and Vowpal Wabbit, side by side on this machine.
 
-    python -m benchmarks.compare                          # the whole table, about a quarter of an hour
+    python -m benchmarks.compare                          # the whole table, about twenty minutes
     python -m benchmarks.compare --quick                  # every task, one short round each
     python -m benchmarks.compare train-linear-512 'evaluate-*' --rounds 7
     python -m benchmarks.compare --json results.json --plot results.png
