@@ -263,3 +263,15 @@ def test_hooks_of_a_numeric_column_are_called():
     layer.part("age").register_forward_hook(lambda *call: outputs.append(call[-1].tolist()))
     layer({"age": torch.ones(2), "fare": torch.ones(2)})
     assert outputs == [[[0.0], [0.0]]]
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")  # numbers have none
+@pytest.mark.parametrize(
+    "register", ["register_full_backward_hook", "register_full_backward_pre_hook"]
+)
+def test_hooks_of_gradients_of_a_numeric_column_are_called(register):
+    layer = LinearFeatures([columns.numeric_column(key) for key in ("age", "fare")])
+    gradients = []
+    getattr(layer.part("age"), register)(lambda *call: gradients.append(call[-1][0].tolist()))
+    layer({"age": torch.ones(2), "fare": torch.ones(2)}).sum().backward()
+    assert gradients == [[[1.0], [1.0]]]

@@ -17,7 +17,6 @@ import torch
 from torchest import arrays
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
-from torchest.copy_stream import CopyStream, tensors_of
 from torchest.host_copies import to_device
 from torchest.inputs.background import in_background
 from torchest.inputs.reading import Reading
@@ -138,6 +137,8 @@ class Feed:
     def _copied_ahead(
         self, batches: Iterator[tuple[Any, Any]], used: Usage | None
     ) -> Generator[tuple[Any, Any], None, None]:
+        from torchest.copy_stream import CopyStream, tensors_of
+
         stream = CopyStream(self._device)
 
         def copies() -> Iterator[tuple[Any, Copied]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WARM_UP = 10  # steps, and as many more as take a second in all
+WARM_UP = 10  # steps
 
 
 def task_and_seconds() -> tuple[dict[str, Any], float]:
@@ -46,8 +46,8 @@ class Requests:
 class Stopwatch:
     """Measures steps between requests: `tick` is called after each, and says whether to go on.
 
-    After the warm-up, and after each measurement, it waits for the next request. Batches that were made
-    ahead while it waited are used up by two steps before the clock starts.
+    After the warm-up, of a second at least, and after each measurement, it waits for the next request. Batches that
+    were made ahead while it waited are used up by two steps before the clock starts.
     """
 
     def __init__(self, rows: int, seconds: float) -> None:

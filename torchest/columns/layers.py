@@ -15,7 +15,7 @@ from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.indicator import IndicatorColumn, as_dense
 from torchest.columns.joint import JointDenseColumn
-from torchest.columns.parts import Parts, has_hooks
+from torchest.columns.parts import Parts, have_hooks
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.small_product import add_product
 from torchest.columns.steps import PaddedSteps, Steps
@@ -109,7 +109,7 @@ class LinearFeatures(Parts):
         parts = [self.part(column.name) for column in self._dense.columns]
         weights = [part._parameters.get("weight") for part in parts]  # an attribute takes longer
         plain: list[Tensor] = [weight for weight in weights if weight is not None]
-        return None if len(plain) < len(parts) or any(map(has_hooks, parts)) else plain
+        return None if len(plain) < len(parts) or have_hooks(parts) else plain
 
 
 class _Weights(nn.Module):

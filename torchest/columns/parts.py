@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
 
@@ -51,9 +53,20 @@ class Parts(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest, **more)
 
 
-def has_hooks(part: nn.Module) -> bool:
-    """Whether a part has to be called for its output: something is done before or after."""
-    return bool(part._forward_pre_hooks or part._forward_hooks or part._backward_hooks)
+def have_hooks(modules: Iterable[nn.Module]) -> bool:
+    """Whether somebody may look at what goes in and out of one of the modules, so that each has to be called."""
+    has_any: bool = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return has_any or any(map(_has_own_hooks, modules))
+
+
+def _has_own_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
+    )
 
 
 def _keep_known_names(layer: Parts, incompatible: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.joint import JointColumn, JointIds, RowOrderColumn
-from torchest.columns.parts import has_hooks
+from torchest.columns.parts import have_hooks
 from torchest.optimizers import row_gradients
 from torchest.optimizers.shared_storage import SharedStorage, can_share, storage_of
 
@@ -142,6 +142,6 @@ def _can_join(table: Table, weight: Tensor) -> bool:
         and isinstance(weight, nn.Parameter)
         and weight.is_contiguous()
         and can_share(weight)
-        and not has_hooks(table)
+        and not have_hooks((table,))
         and (elsewhere is None or not elsewhere.holds())
     )

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torchest.columns.layers import DenseFeatures
+from torchest.columns.parts import have_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +84,7 @@ class DNNModel(nn.Module):
     def _may_overwrite(self, layer: nn.Module) -> bool:
         """Whether ReLU may take the place of a layer's output, which nobody else sees, in training: it saves a copy."""
         is_relu = self.activation_fn is F.relu or self.activation_fn is torch.relu
-        return is_relu and self.training and type(layer) is nn.Linear and not _has_hooks(layer)
+        return is_relu and self.training and type(layer) is nn.Linear and not have_hooks((layer,))
 
     def _first(self, features: Mapping[str, Any]) -> Tensor:
         """The first hidden layer, without activation.
@@ -92,7 +93,7 @@ class DNNModel(nn.Module):
         products, which saves a copy of all of them forwards and another one backwards.
         """
         layer, dtype = self.hidden[0], self.logits.weight.dtype
-        if _has_hooks(layer) or _has_hooks(self.embeddings) or type(layer) is not nn.Linear:
+        if have_hooks((layer, self.embeddings)) or type(layer) is not nn.Linear:
             outputs: Tensor = layer(self.embeddings(features).to(dtype))
             return outputs
         blocks = [block.to(dtype) for block in self.embeddings.blocks(features)]
@@ -106,17 +107,6 @@ class DNNModel(nn.Module):
             else:  # autocast leaves operations in place alone
                 outputs = torch.addmm(outputs, block, weight.t())
         return outputs
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    """Whether somebody may look at what goes in and out of the module."""
-    own = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-    return bool(
-        own
-        or module._backward_pre_hooks
-        or "forward" in vars(module)
-        or torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-    )
 
 
 class _BatchNorm(nn.Module):
