@@ -5,61 +5,50 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from torchest import feed
 
 
-def threads_of(seconds, count=80):
-    """Which threads made the batches, if each takes this long."""
+@pytest.fixture
+def threads_of(monkeypatch):
+    """Which threads make batches that take so many seconds, by a clock that nothing else moves on."""
+    now = [0.0]
+    monkeypatch.setattr(feed, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
-    def batches():
-        for _ in range(count):
-            time.sleep(seconds)
+    def batches(durations):
+        for seconds in durations:
+            now[0] += seconds
             yield threading.get_ident()
 
-    return list(feed._ahead_if_worth_it(batches()))
+    return lambda *durations: list(feed._ahead_if_worth_it(batches(durations)))
 
 
-def test_quick_batches_are_made_in_this_thread():
-    assert set(threads_of(0)) == {threading.get_ident()}
+def test_quick_batches_are_made_in_this_thread(threads_of):
+    assert set(threads_of(*[0.0014] * 1000)) == {threading.get_ident()}
 
 
-def test_slow_batches_are_made_ahead_in_another_thread():
-    made_in = threads_of(0.005)
+def test_slow_batches_are_made_ahead_in_another_thread(threads_of):
+    made_in = threads_of(*[0.005] * 80)
     assert made_in[0] == threading.get_ident()
     assert len(set(made_in)) == 2
     assert made_in[-1] != threading.get_ident()
 
 
-def test_batches_that_become_slow_are_made_ahead_from_then_on():
-    def batches():
-        for number in range(40):
-            time.sleep(0.02 if number >= 15 else 0)
-            yield threading.get_ident()
-
-    made_in = list(feed._ahead_if_worth_it(batches()))
+def test_batches_that_become_slow_are_made_ahead_from_then_on(threads_of):
+    made_in = threads_of(*[0.0] * 15, *[0.02] * 25)
     assert set(made_in[:15]) == {threading.get_ident()}
     assert made_in[-1] != threading.get_ident()
 
 
-def test_quick_batches_stay_in_this_thread_when_the_machine_is_slow_for_moments():
-    def batches():
-        for number in range(1000):
-            time.sleep(0.05 if number % 300 == 299 else 0)
-            yield threading.get_ident()
-
-    assert set(feed._ahead_if_worth_it(batches())) == {threading.get_ident()}
+def test_quick_batches_stay_in_this_thread_when_the_machine_is_slow_for_moments(threads_of):
+    assert set(threads_of(*[*[0.0] * 299, 0.05] * 4)) == {threading.get_ident()}
 
 
-def test_batches_of_chunks_that_are_slow_to_read_are_made_ahead():
-    def batches():
-        for number in range(40):
-            time.sleep(0.1 if number % 5 == 4 else 0)
-            yield threading.get_ident()
-
-    made_in = list(feed._ahead_if_worth_it(batches()))
+def test_batches_of_chunks_that_are_slow_to_read_are_made_ahead(threads_of):
+    made_in = threads_of(*[0.0, 0.0, 0.0, 0.0, 0.1] * 8)
     assert made_in[0] == threading.get_ident()
     assert made_in[-1] != threading.get_ident()
 
