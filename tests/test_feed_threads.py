@@ -14,16 +14,32 @@ from torchest import feed
 
 @pytest.fixture
 def threads_of(monkeypatch):
-    """Which threads make batches that take so many seconds, by a clock that nothing else moves on."""
-    now = [0.0]
-    monkeypatch.setattr(feed, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    """Which threads make batches that take so many seconds, on two cores, by clocks that nothing else moves on."""
+    now = SimpleNamespace(passed=0.0, of_thread=0.0, of_process=0.0)
+    clocks = {
+        "perf_counter": lambda: now.passed,
+        "thread_time": lambda: now.of_thread,
+        "process_time": lambda: now.of_process,
+    }
+    monkeypatch.setattr(feed, "time", SimpleNamespace(**clocks))
+    monkeypatch.setattr(feed, "_number_of_cores", lambda: 2)
 
-    def batches(durations):
+    def batches(durations, waits):
         for seconds in durations:
-            now[0] += seconds
+            now.passed += seconds
+            now.of_thread += 0 if waits else seconds
+            now.of_process += 0 if waits else seconds
             yield threading.get_ident()
 
-    return lambda *durations: list(feed._ahead_if_worth_it(batches(durations)))
+    def made_in(*durations, waits=False, cores_in_steps=1.0):
+        found = []
+        for thread in feed._ahead_if_worth_it(batches(durations, waits)):
+            found.append(thread)
+            now.passed += 0.01
+            now.of_process += 0.01 * cores_in_steps
+        return found
+
+    return made_in
 
 
 def test_quick_batches_are_made_in_this_thread(threads_of):
@@ -51,6 +67,14 @@ def test_batches_of_chunks_that_are_slow_to_read_are_made_ahead(threads_of):
     made_in = threads_of(*[0.0, 0.0, 0.0, 0.0, 0.1] * 8)
     assert made_in[0] == threading.get_ident()
     assert made_in[-1] != threading.get_ident()
+
+
+def test_batches_that_are_computed_stay_in_this_thread_where_steps_take_all_cores(threads_of):
+    assert set(threads_of(*[0.005] * 1000, cores_in_steps=1.9)) == {threading.get_ident()}
+
+
+def test_batches_that_are_waited_for_are_made_ahead_where_steps_take_all_cores(threads_of):
+    assert len(set(threads_of(*[0.005] * 80, waits=True, cores_in_steps=1.9))) == 2
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _AHEAD = 2
 _UNTIMED = 3  # batches that are made before the clock is looked at
 _HANDING_OVER = 1.5e-3  # seconds that a step loses to another thread of Python
-_ENOUGH = 0.1  # seconds lost that say it would have been worth it: more than what a slow moment of the machine takes
+_ENOUGH = 0.1  # seconds won that say it would have been worth it: more than what a slow moment of the machine takes
 _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", default=None)
 
 
@@ -166,24 +167,71 @@ class Feed:
 
 
 def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
-    """Batches that are made in this thread as long as that is quick, and ahead in another one otherwise.
-
-    Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
-    longer than to make a small batch. Quick batches make up for slow ones, so that a chunk that is read now and then
-    counts for all batches that are made of it.
-    """
-    lost = 0.0
+    """Batches that are made in this thread as long as no more would be won, and ahead in another one otherwise."""
+    gain = _Gain()
     for number in itertools.count(1):
-        began = time.perf_counter()
+        asked = _Clocks.now()
         batch = next(batches, None)
         if batch is None:
             return
+        given = _Clocks.now()
         if number > _UNTIMED:
-            lost = max(0.0, lost + time.perf_counter() - began - _HANDING_OVER)
+            gain.made_a_batch(asked, given)
         yield batch
-        if lost > _ENOUGH:
+        if gain.seconds > _ENOUGH:
             break
+        gain.took_a_step(given, _Clocks.now())
     yield from in_background(_politely(batches), _AHEAD)
+
+
+class _Clocks(NamedTuple):
+    """Seconds that have passed, and those that this thread and all threads of the process have run."""
+
+    passed: float
+    of_thread: float
+    of_process: float
+
+    @classmethod
+    def now(cls) -> _Clocks:
+        return cls(time.perf_counter(), time.thread_time(), time.process_time())
+
+
+class _Gain:
+    """What would have been won if batches had been made in another thread.
+
+    Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
+    longer than to make a small batch. And where the threads of torch take all cores, a thread that computes wins
+    nothing, as they share out each operation and then wait for the one whose core is missing; only what
+    a batch waits for, a disk say, can be had meanwhile. Quick batches make up for slow ones, so that a chunk that is
+    read now and then counts for all batches that are made of it.
+
+    Attributes:
+        seconds: Of all batches so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._cores = _number_of_cores()
+        self._passed = self._run = 0.0  # in the last steps, by all threads
+
+    def made_a_batch(self, began: _Clocks, ended: _Clocks) -> None:
+        """Counts a batch."""
+        won = ended.passed - began.passed - _HANDING_OVER
+        if self._run > (self._cores - 0.5) * self._passed:
+            won -= ended.of_thread - began.of_thread
+        self.seconds = max(0.0, self.seconds + won)
+
+    def took_a_step(self, began: _Clocks, ended: _Clocks) -> None:
+        """Counts what went on until the next batch was asked for."""
+        self._passed = 0.9 * self._passed + ended.passed - began.passed
+        self._run = 0.9 * self._run + ended.of_process - began.of_process
+
+
+def _number_of_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _politely(batches: Iterator[Any]) -> Iterator[Any]:
