@@ -31,12 +31,13 @@ def threads_of(monkeypatch):
             now.of_process += 0 if waits else seconds
             yield threading.get_ident()
 
-    def made_in(*durations, waits=False, cores_in_steps=1.0):
+    def made_in(*durations, waits=False, cores_in_steps=1.0, paused_at=None):
         found = []
         for thread in feed._ahead_if_worth_it(batches(durations, waits)):
             found.append(thread)
-            now.passed += 0.01
-            now.of_process += 0.01 * cores_in_steps
+            pause = 5 if len(found) == paused_at else 0  # in which one core is taken
+            now.passed += 0.01 + pause
+            now.of_process += 0.01 * cores_in_steps + pause
         return found
 
     return made_in
@@ -69,8 +70,10 @@ def test_batches_of_chunks_that_are_slow_to_read_are_made_ahead(threads_of):
     assert made_in[-1] != threading.get_ident()
 
 
-def test_batches_that_are_computed_stay_in_this_thread_where_steps_take_all_cores(threads_of):
-    assert set(threads_of(*[0.005] * 1000, cores_in_steps=1.9)) == {threading.get_ident()}
+@pytest.mark.parametrize("step", [None, 1, 100])
+def test_batches_that_are_computed_stay_in_this_thread_where_steps_take_all_cores(threads_of, step):
+    found = threads_of(*[0.005] * 1000, cores_in_steps=1.9, paused_at=step)
+    assert set(found) == {threading.get_ident()}
 
 
 def test_batches_that_are_waited_for_are_made_ahead_where_steps_take_all_cores(threads_of):

@@ -180,7 +180,8 @@ def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
         yield batch
         if gain.seconds > _ENOUGH:
             break
-        gain.took_a_step(given, _Clocks.now())
+        if number > 1:  # the first one loads and makes what the others have
+            gain.took_a_step(given, _Clocks.now())
     yield from in_background(_politely(batches), _AHEAD)
 
 
@@ -197,34 +198,35 @@ class _Clocks(NamedTuple):
 
 
 class _Gain:
-    """What would have been won if batches had been made in another thread.
+    """What would be won if batches were made in another thread.
 
     Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
-    longer than to make a small batch. And where the threads of torch take all cores, a thread that computes wins
-    nothing, as they share out each operation and then wait for the one whose core is missing; only what
+    longer than to make a small batch. And where the threads of torch take all cores, as they do of a few, a thread that
+    computes wins nothing: they share out each operation, and then wait for the one whose core is missing. Only what
     a batch waits for, a disk say, can be had meanwhile. Quick batches make up for slow ones, so that a chunk that is
     read now and then counts for all batches that are made of it.
 
     Attributes:
-        seconds: Of all batches so far.
+        seconds: What batches would have won, less what others would have lost since then.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._cores = _number_of_cores()
-        self._passed = self._run = 0.0  # in the last steps, by all threads
+        self._taken: float | None = None
 
     def made_a_batch(self, began: _Clocks, ended: _Clocks) -> None:
         """Counts a batch."""
         won = ended.passed - began.passed - _HANDING_OVER
-        if self._run > (self._cores - 0.5) * self._passed:
+        if self._taken is not None and self._taken > self._cores - 0.5:
             won -= ended.of_thread - began.of_thread
         self.seconds = max(0.0, self.seconds + won)
 
     def took_a_step(self, began: _Clocks, ended: _Clocks) -> None:
-        """Counts what went on until the next batch was asked for."""
-        self._passed = 0.9 * self._passed + ended.passed - began.passed
-        self._run = 0.9 * self._run + ended.of_process - began.of_process
+        """Counts how many cores were taken until the next batch was asked for."""
+        taken = (ended.of_process - began.of_process) / max(ended.passed - began.passed, 1e-9)
+        # step by step, however long: the moment in which a checkpoint is saved says little of the others
+        self._taken = taken if self._taken is None else 0.9 * self._taken + 0.1 * taken
 
 
 def _number_of_cores() -> int:

@@ -5,10 +5,9 @@ They are no columns of the user: layers make them of those that they were given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -88,17 +87,6 @@ class _Joint(FeatureColumn):
     @cached_property
     def _feature_keys(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(key for column in self.columns for key in column.feature_keys))
-
-
-SomeJoint = TypeVar("SomeJoint", bound=_Joint)
-_made: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
-
-
-def shared(column: SomeJoint) -> SomeJoint:
-    """The column, or one of the same that another layer has: a batch is encoded once for both."""
-    made_of = (type(column), *(getattr(column, field.name) for field in fields(column)))  # type: ignore[arg-type]
-    one: SomeJoint = _made.setdefault(made_of, column)
-    return one
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torchest.columns.embedding import COMBINERS, EmbeddingColumn, SharedEmbeddi
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.indicator import IndicatorColumn, as_dense
-from torchest.columns.joint import JointDenseColumn, shared
+from torchest.columns.joint import JointDenseColumn
 from torchest.columns.parts import Parts, have_hooks
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.small_product import add_product
@@ -69,16 +69,18 @@ class LinearFeatures(Parts):
         self.bias = nn.Parameter(torch.zeros(_checked_units(units)))
         for column in self._columns:
             self.add_part(column.name, _linear_part(column, units, sparse_combiner))
-        # in the order of embeddings' names, so that a deep part of the same columns needs the same ids
+        # In the order of their embeddings' names: a deep part of the same columns then has the same joint
+        # column, which is encoded once.
         self._categorical = sorted(
-            self._places_of(CategoricalColumn), key=lambda place: f"{self._columns[place].name}_"
+            self._places_of(CategoricalColumn),
+            key=lambda place: f"{self._columns[place].name}_embedding",
         )
         categorical: list[Any] = [self._columns[place] for place in self._categorical]
         tables: list[Any] = [self.part(column.name) for column in categorical]
         self._groups = TableGroups(categorical, tables)
         self._of_dense = self._places_of(DenseColumn)
         dense: list[Any] = [self._columns[place] for place in self._of_dense]
-        self._dense = shared(JointDenseColumn(tuple(dense)))
+        self._dense = JointDenseColumn(tuple(dense))
 
     def _places_of(self, kind: Any) -> list[int]:
         return [place for place, column in enumerate(self._columns) if isinstance(column, kind)]
@@ -225,7 +227,7 @@ class DenseFeatures(Parts):
             [_table(self, column) for _, column in embedded],
         )
         dense = [column for column in self._columns if isinstance(column, DenseColumn)]
-        self._dense = shared(JointDenseColumn(tuple(dense)))
+        self._dense = JointDenseColumn(tuple(dense))
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, width]."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from torchest.columns.joint import JointColumn, JointIds, RowOrderColumn, shared
+from torchest.columns.joint import JointColumn, JointIds, RowOrderColumn
 from torchest.columns.parts import have_hooks
 from torchest.optimizers import row_gradients
 from torchest.optimizers.shared_storage import SharedStorage, can_share, storage_of
@@ -93,10 +93,11 @@ class TableGroups:
         of_places = [weight for place in places if (weight := weights[place]) is not None]
         storage = SharedStorage(list({id(weight): weight for weight in of_places}.values()))
         starts = dict(zip(map(id, storage.members), storage.starts, strict=True))
-        columns = tuple(self._columns[place] for place in places)
-        joint = shared(JointColumn(columns, tuple(starts[id(weight)] for weight in of_places)))
-        order = shared(RowOrderColumn(joint, len(storage.tensor)))
-        return _Group(places, storage, joint, order)
+        joint = JointColumn(
+            tuple(self._columns[place] for place in places),
+            tuple(starts[id(weight)] for weight in of_places),
+        )
+        return _Group(places, storage, joint, RowOrderColumn(joint, len(storage.tensor)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_groups": [], "_weights": []}  # a copy makes its own
