@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
@@ -226,8 +226,14 @@ class DenseFeatures(Parts):
             [column.categorical_column for _, column in embedded],
             [_table(self, column) for _, column in embedded],
         )
-        dense = [column for column in self._columns if isinstance(column, DenseColumn)]
-        self._dense = JointDenseColumn(tuple(dense))
+        dense = [
+            (place, column)
+            for place, column in enumerate(self._columns)
+            if isinstance(column, DenseColumn)
+        ]
+        self._of_dense = tuple(place for place, _ in dense)
+        self._dense = JointDenseColumn(tuple(column for _, column in dense))
+        self._layout = _Layout(list(self.output_widths.values()))
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, width]."""
@@ -236,37 +242,22 @@ class DenseFeatures(Parts):
     def blocks(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The output in pieces, [batch, n] each, as they are had: what reads it need not wait for one copy more."""
         batch = Features.of(features)
-        together = self._together(batch)
-        rest = [column for place, column in enumerate(self._columns) if place not in together]
-        batch.expect(rest)
-        blocks: list[_Block] = []
-        for place, column in enumerate(self._columns):
-            block = together.get(place)
-            if block is None:
-                values = self._values(column, batch)
-                block = _Block(values, 0, values.shape[1])
-            last = blocks[-1] if blocks else None
-            if last is not None and last.source is block.source and last.end == block.start:
-                blocks[-1] = _Block(block.source, last.start, block.end)
-            else:
-                blocks.append(block)
-        return [block.values() for block in blocks]
+        sources, places = self._together(batch)
+        rest, pieces = self._layout.of(places)
+        columns = [self._columns[place] for place in rest]
+        batch.expect(columns)
+        sources.extend(self._values(column, batch) for column in columns)
+        return [piece.of(sources[piece.source]) for piece in pieces]
 
-    def _together(self, batch: Features) -> dict[int, _Block]:
-        """Where the values of the columns are that could be had together, by the column's place."""
-        found: dict[int, _Block] = {}
-        for looked_up in self._groups.look_up(batch):
-            source, width = looked_up.vectors.flatten(1), looked_up.vectors.shape[2]
-            for number, place in enumerate(looked_up.places):
-                start = number * width
-                found[self._embedded[place]] = _Block(source, start, start + width)
-        if batch.joins and self._dense.columns:
-            source, start = batch.encoded(self._dense), 0
-            for place, column in enumerate(self._columns):
-                if isinstance(column, DenseColumn):
-                    found[place] = _Block(source, start, start + column.width)
-                    start += column.width
-        return found
+    def _together(self, batch: Features) -> tuple[list[Tensor], list[tuple[int, ...]]]:
+        """What could be had together: matrices, and the places of the columns that lie side by side in each."""
+        found = self._groups.look_up(batch)
+        sources = [each.vectors.flatten(1) for each in found]
+        places = [tuple(map(self._embedded.__getitem__, each.places)) for each in found]
+        if batch.joins and self._of_dense:
+            sources.append(batch.encoded(self._dense))
+            places.append(self._of_dense)
+        return sources, places
 
     def _values(self, column: DenseColumn | AnyEmbedding, batch: Features) -> Tensor:
         if isinstance(column, DenseColumn):
@@ -276,17 +267,58 @@ class DenseFeatures(Parts):
         return combined
 
 
-class _Block(NamedTuple):
-    """Columns `start` to `end` of a matrix."""
+class _Piece(NamedTuple):
+    """Columns `start` to `end` of one of several matrices."""
 
-    source: Tensor
+    source: int
     start: int
     end: int
 
-    def values(self) -> Tensor:
-        if (self.start, self.end) == (0, self.source.shape[1]):
-            return self.source
-        return self.source[:, self.start : self.end]
+    def of(self, matrix: Tensor) -> Tensor:
+        whole = (self.start, self.end) == (0, matrix.shape[1])
+        return matrix if whole else matrix[:, self.start : self.end]
+
+
+class _Layout:
+    """In which pieces of which matrices columns lie, one after the other; nearly always as in the batch before.
+
+    Args:
+        widths: Those of the columns.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        self._widths = widths
+        self._last: tuple[list[tuple[int, ...]], list[int], list[_Piece]] = ([], [], [])
+
+    def of(self, places: list[tuple[int, ...]]) -> tuple[list[int], list[_Piece]]:
+        """The places of columns that are in no matrix, and the pieces, if each of those has a matrix of its own.
+
+        Args:
+            places: Those of the columns that lie side by side in each matrix.
+        """
+        last, rest, pieces = self._last
+        if last != places or not pieces:
+            together = set(itertools.chain.from_iterable(places))
+            rest = [place for place in range(len(self._widths)) if place not in together]
+            pieces = self._pieces([*places, *((place,) for place in rest)])
+            self._last = places, rest, pieces
+        return rest, pieces
+
+    def _pieces(self, places: Iterable[tuple[int, ...]]) -> list[_Piece]:
+        of_columns: dict[int, _Piece] = {}
+        for source, side_by_side in enumerate(places):
+            start = 0
+            for place in side_by_side:
+                of_columns[place] = _Piece(source, start, start + self._widths[place])
+                start += self._widths[place]
+        pieces: list[_Piece] = []
+        for _, piece in sorted(of_columns.items()):
+            last = pieces[-1] if pieces else None
+            if last is not None and (last.source, last.end) == (piece.source, piece.start):
+                pieces[-1] = last._replace(end=piece.end)
+            else:
+                pieces.append(piece)
+        return pieces
 
 
 class SequenceFeatures(Parts):
