@@ -275,3 +275,45 @@ def test_hooks_of_gradients_of_a_numeric_column_are_called(register):
     getattr(layer.part("age"), register)(lambda *call: gradients.append(call[-1][0].tolist()))
     layer({"age": torch.ones(2), "fare": torch.ones(2)}).sum().backward()
     assert gradients == [[[1.0], [1.0]]]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_table_that_was_exchanged_is_as_wide_as_it_is(together):
+    made = [columns.categorical_column_with_identity(key, 4) for key in "abc"]
+    layer = DenseFeatures([columns.embedding_column(column, 2) for column in made])
+    given = {"a": [1, 2], "b": [3, 0], "c": [2, 2]}
+    layer(given)
+    tables = [torch.nn.Parameter(torch.randn(4, 3)) for _ in made]
+    for key, table in zip("abc", tables, strict=True):
+        layer.part(key).weight = table
+    batch = Features(given)
+    batch.joins = together
+    expected = [table[given[key]] for key, table in zip("abc", tables, strict=True)]
+    assert torch.equal(layer(batch), torch.cat(expected, 1))
+
+
+def test_what_a_hook_makes_of_a_table_is_not_cut_off():
+    layer = DenseFeatures(
+        [
+            columns.embedding_column(columns.categorical_column_with_identity(key, 4), 2)
+            for key in "ab"
+        ]
+    )
+    layer.part("a").register_forward_hook(lambda module, given, found: torch.cat([found] * 2, 1))
+    assert layer({"a": [1, 2], "b": [3, 0]}).shape == (2, 6)
+
+
+@pytest.mark.parametrize("layer", [DenseFeatures, LinearFeatures])
+def test_columns_may_be_called_as_attributes_of_the_layer(layer):
+    made = [columns.categorical_column_with_identity("a", 4)]
+    names = [name for name in vars(layer(_embedded(layer, made))) if name != "_modules"]
+    made = [columns.categorical_column_with_identity(name, 4) for name in names]
+    found = layer(_embedded(layer, made))
+    assert {name for name, _ in found.named_children()} == set(names)
+    assert found({name: [1, 2] for name in names}).shape[0] == 2
+
+
+def _embedded(layer, made):
+    if layer is LinearFeatures:
+        return made
+    return [columns.embedding_column(column, 2) for column in made]

@@ -242,22 +242,25 @@ class DenseFeatures(Parts):
     def blocks(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The output in pieces, [batch, n] each, as they are had: what reads it need not wait for one copy more."""
         batch = Features.of(features)
-        sources, places = self._together(batch)
-        rest, pieces = self._layout.of(places)
+        sources, contents = self._together(batch)
+        rest, pieces = self._layout.of(contents)
         columns = [self._columns[place] for place in rest]
         batch.expect(columns)
         sources.extend(self._values(column, batch) for column in columns)
         return [piece.of(sources[piece.source]) for piece in pieces]
 
-    def _together(self, batch: Features) -> tuple[list[Tensor], list[tuple[int, ...]]]:
-        """What could be had together: matrices, and the places of the columns that lie side by side in each."""
+    def _together(self, batch: Features) -> tuple[list[Tensor], list[_Content]]:
+        """What could be had together: matrices, and what lies in each of them."""
         found = self._groups.look_up(batch)
         sources = [each.vectors.flatten(1) for each in found]
-        places = [tuple(map(self._embedded.__getitem__, each.places)) for each in found]
+        contents = [
+            _Content(tuple(map(self._embedded.__getitem__, each.places)), each.vectors.shape[2])
+            for each in found
+        ]
         if batch.joins and self._of_dense:
             sources.append(batch.encoded(self._dense))
-            places.append(self._of_dense)
-        return sources, places
+            contents.append(_Content(self._of_dense))
+        return sources, contents
 
     def _values(self, column: DenseColumn | AnyEmbedding, batch: Features) -> Tensor:
         if isinstance(column, DenseColumn):
@@ -267,58 +270,78 @@ class DenseFeatures(Parts):
         return combined
 
 
+class _Content(NamedTuple):
+    """What lies in a matrix: the places of columns, side by side, and how wide each is; None: as it says itself."""
+
+    places: tuple[int, ...]
+    width: int | None = None
+
+
 class _Piece(NamedTuple):
-    """Columns `start` to `end` of one of several matrices."""
+    """Columns `start` to `end` of one of several matrices; all of them where there is no end."""
 
     source: int
-    start: int
-    end: int
+    start: int = 0
+    end: int | None = None
 
     def of(self, matrix: Tensor) -> Tensor:
-        whole = (self.start, self.end) == (0, matrix.shape[1])
-        return matrix if whole else matrix[:, self.start : self.end]
+        is_all = self.start == 0 and self.end in (None, matrix.shape[1])
+        return matrix if is_all else matrix[:, self.start : self.end]
 
 
 class _Layout:
     """In which pieces of which matrices columns lie, one after the other; nearly always as in the batch before.
 
     Args:
-        widths: Those of the columns.
+        widths: What columns say that they are wide.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
         self._widths = widths
-        self._last: tuple[list[tuple[int, ...]], list[int], list[_Piece]] = ([], [], [])
+        self._last: tuple[list[_Content], list[int], list[_Piece]] = ([], [], [])
 
-    def of(self, places: list[tuple[int, ...]]) -> tuple[list[int], list[_Piece]]:
+    def of(self, contents: list[_Content]) -> tuple[list[int], list[_Piece]]:
         """The places of columns that are in no matrix, and the pieces, if each of those has a matrix of its own.
 
         Args:
-            places: Those of the columns that lie side by side in each matrix.
+            contents: Of the matrices, in their order.
         """
         last, rest, pieces = self._last
-        if last != places or not pieces:
-            together = set(itertools.chain.from_iterable(places))
+        if last != contents or not pieces:
+            together = {place for content in contents for place in content.places}
             rest = [place for place in range(len(self._widths)) if place not in together]
-            pieces = self._pieces([*places, *((place,) for place in rest)])
-            self._last = places, rest, pieces
+            alone = enumerate(rest, len(contents))
+            of_columns = {place: _Piece(source) for source, place in alone}
+            pieces = _joined({**of_columns, **self._parts(contents)})
+            self._last = contents, rest, pieces
         return rest, pieces
 
-    def _pieces(self, places: Iterable[tuple[int, ...]]) -> list[_Piece]:
-        of_columns: dict[int, _Piece] = {}
-        for source, side_by_side in enumerate(places):
+    def _parts(self, contents: Iterable[_Content]) -> dict[int, _Piece]:
+        """Where in the matrices each column is, by its place."""
+        parts: dict[int, _Piece] = {}
+        for source, (places, width) in enumerate(contents):
             start = 0
-            for place in side_by_side:
-                of_columns[place] = _Piece(source, start, start + self._widths[place])
-                start += self._widths[place]
-        pieces: list[_Piece] = []
-        for _, piece in sorted(of_columns.items()):
-            last = pieces[-1] if pieces else None
-            if last is not None and (last.source, last.end) == (piece.source, piece.start):
-                pieces[-1] = last._replace(end=piece.end)
-            else:
-                pieces.append(piece)
-        return pieces
+            for place in places:
+                end = start + (self._widths[place] if width is None else width)
+                parts[place] = _Piece(source, start, end)
+                start = end
+        return parts
+
+
+def _joined(of_columns: Mapping[int, _Piece]) -> list[_Piece]:
+    """The pieces in the order of the columns; those that follow each other in a matrix in one."""
+    pieces: list[_Piece] = []
+    for _, piece in sorted(of_columns.items()):
+        last = pieces[-1] if pieces else None
+        if (
+            last is not None
+            and piece.start
+            and (last.source, last.end) == (piece.source, piece.start)
+        ):
+            pieces[-1] = last._replace(end=piece.end)
+        else:
+            pieces.append(piece)
+    return pieces
 
 
 class SequenceFeatures(Parts):

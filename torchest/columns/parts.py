@@ -39,6 +39,13 @@ class Parts(nn.Module):
         assert found is not None
         return found
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # of its own, beside a part of that name; torch would take it for another part
+        if name in self.__dict__.get("_modules", ()) and not isinstance(value, nn.Module):
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def train(self, mode: bool = True) -> Self:
         """As of any module, also with a part called `training`, which torch would take for the mode."""
         self.__dict__["training"] = mode
