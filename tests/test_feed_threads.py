@@ -76,6 +76,12 @@ def test_batches_that_are_computed_stay_in_this_thread_where_steps_take_all_core
     assert set(found) == {threading.get_ident()}
 
 
+def test_batches_that_take_longer_than_a_step_are_made_ahead_also_where_steps_take_all_cores(
+    threads_of,
+):
+    assert len(set(threads_of(*[0.03] * 80, cores_in_steps=1.9))) == 2
+
+
 def test_batches_that_are_waited_for_are_made_ahead_where_steps_take_all_cores(threads_of):
     assert len(set(threads_of(*[0.005] * 80, waits=True, cores_in_steps=1.9))) == 2
 

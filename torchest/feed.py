@@ -201,10 +201,11 @@ class _Gain:
     """What would be won if batches were made in another thread.
 
     Two threads of Python wait for each other: for the interpreter's lock, and for what one has in its cache. That takes
-    longer than to make a small batch. And where the threads of torch take all cores, as they do of a few, a thread that
-    computes wins nothing: they share out each operation, and then wait for the one whose core is missing. Only what
-    a batch waits for, a disk say, can be had meanwhile. Quick batches make up for slow ones, so that a chunk that is
-    read now and then counts for all batches that are made of it.
+    longer than to make a small batch. And where the threads of torch take all cores, as they do of a few, a step gets
+    hardly ahead while another thread computes: they share out each operation, and then wait for the one whose
+    core is missing. So what is computed wins nothing there, but for what takes longer than a step; what a batch
+    waits for, a disk say, can be had meanwhile. Quick batches make up for slow ones, so that a chunk that is read
+    now and then counts for all batches that are made of it.
 
     Attributes:
         seconds: What batches would have won, less what others would have lost since then.
@@ -213,20 +214,27 @@ class _Gain:
     def __init__(self) -> None:
         self.seconds = 0.0
         self._cores = _number_of_cores()
-        self._taken: float | None = None
+        self._steps = 0
+        self._taken = self._step = (
+            0.0  # cores that a step takes, and its seconds, on average of the last ten
+        )
 
     def made_a_batch(self, began: _Clocks, ended: _Clocks) -> None:
         """Counts a batch."""
         won = ended.passed - began.passed - _HANDING_OVER
-        if self._taken is not None and self._taken > self._cores - 0.5:
-            won -= ended.of_thread - began.of_thread
+        if self._taken > self._cores - 0.5:
+            won -= min(ended.of_thread - began.of_thread, self._step)
         self.seconds = max(0.0, self.seconds + won)
 
     def took_a_step(self, began: _Clocks, ended: _Clocks) -> None:
-        """Counts how many cores were taken until the next batch was asked for."""
-        taken = (ended.of_process - began.of_process) / max(ended.passed - began.passed, 1e-9)
+        """Counts what went on until the next batch was asked for."""
+        self._steps += 1
+        passed = ended.passed - began.passed
+        taken = (ended.of_process - began.of_process) / max(passed, 1e-9)
         # step by step, however long: the moment in which a checkpoint is saved says little of the others
-        self._taken = taken if self._taken is None else 0.9 * self._taken + 0.1 * taken
+        weight = max(0.1, 1 / self._steps)
+        self._taken += weight * (taken - self._taken)
+        self._step += weight * (passed - self._step)
 
 
 def _number_of_cores() -> int:
