@@ -333,11 +333,7 @@ def _joined(of_columns: Mapping[int, _Piece]) -> list[_Piece]:
     pieces: list[_Piece] = []
     for _, piece in sorted(of_columns.items()):
         last = pieces[-1] if pieces else None
-        if (
-            last is not None
-            and piece.start
-            and (last.source, last.end) == (piece.source, piece.start)
-        ):
+        if last is not None and (last.source, last.end) == (piece.source, piece.start):
             pieces[-1] = last._replace(end=piece.end)
         else:
             pieces.append(piece)
