@@ -317,3 +317,12 @@ def _embedded(layer, made):
     if layer is LinearFeatures:
         return made
     return [columns.embedding_column(column, 2) for column in made]
+
+
+def test_what_is_no_module_does_not_take_the_place_of_a_part():
+    layer = DenseFeatures(
+        [columns.embedding_column(columns.categorical_column_with_identity("town", 4), 2)]
+    )
+    for value in (3, torch.zeros(2)):
+        with pytest.raises(TypeError, match="cannot assign .* as child module 'town'"):
+            layer.town = value

@@ -169,8 +169,8 @@ class Feed:
 def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
     """Batches that are made in this thread as long as no more would be won, and ahead in another one otherwise."""
     gain = _Gain()
+    asked = _Clocks.now()
     for number in itertools.count(1):
-        asked = _Clocks.now()
         batch = next(batches, None)
         if batch is None:
             return
@@ -180,8 +180,9 @@ def _ahead_if_worth_it(batches: Iterator[Any]) -> Generator[Any, None, None]:
         yield batch
         if gain.seconds > _ENOUGH:
             break
+        asked = _Clocks.now()
         if number > 1:  # the first one loads and makes what the others have
-            gain.took_a_step(given, _Clocks.now())
+            gain.took_a_step(given, asked)
     yield from in_background(_politely(batches), _AHEAD)
 
 
@@ -215,9 +216,8 @@ class _Gain:
         self.seconds = 0.0
         self._cores = _number_of_cores()
         self._steps = 0
-        self._taken = self._step = (
-            0.0  # cores that a step takes, and its seconds, on average of the last ten
-        )
+        # of a step, on average of the last ten or so: the cores that it takes, and its seconds
+        self._taken = self._step = 0.0
 
     def made_a_batch(self, began: _Clocks, ended: _Clocks) -> None:
         """Counts a batch."""

@@ -66,7 +66,7 @@ class EmbeddingColumn(FeatureColumn):
     @property
     def name(self) -> str:
         """That of the categorical column with `_embedding`."""
-        return f"{self.categorical_column.name}_embedding"
+        return embedding_name(self.categorical_column)
 
     @property
     def feature_keys(self) -> tuple[str, ...]:
@@ -130,6 +130,11 @@ class SharedEmbeddingColumn(FeatureColumn):
         return ids
 
 
+def embedding_name(column: CategoricalColumn) -> str:
+    """What an embedding of a column is called, unless others share its table."""
+    return f"{column.name}_embedding"
+
+
 def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
     categorical_column: CategoricalColumn,
     dimension: int,
@@ -168,7 +173,7 @@ def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
     'town_embedding'
     """
     checks.categorical(categorical_column, "categorical_column")
-    name = f"{categorical_column.name}_embedding"
+    name = embedding_name(categorical_column)
     checks.count(dimension, "dimension", name)
     checks.one_of(combiner, COMBINERS, "combiner", name)
     _check_source(ckpt_to_load_from, tensor_name_in_ckpt, name)

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
-from torchest.columns.embedding import COMBINERS, EmbeddingColumn, SharedEmbeddingColumn
+from torchest.columns.embedding import (
+    COMBINERS,
+    EmbeddingColumn,
+    SharedEmbeddingColumn,
+    embedding_name,
+)
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.indicator import IndicatorColumn, as_dense
@@ -71,19 +76,15 @@ class LinearFeatures(Parts):
             self.add_part(column.name, _linear_part(column, units, sparse_combiner))
         # In the order of their embeddings' names: a deep part of the same columns then has the same joint
         # column, which is encoded once.
+        given: list[Any] = self._columns
         self._categorical = sorted(
-            self._places_of(CategoricalColumn),
-            key=lambda place: f"{self._columns[place].name}_embedding",
+            _places_of(given, CategoricalColumn), key=lambda place: embedding_name(given[place])
         )
-        categorical: list[Any] = [self._columns[place] for place in self._categorical]
+        categorical = [given[place] for place in self._categorical]
         tables: list[Any] = [self.part(column.name) for column in categorical]
         self._groups = TableGroups(categorical, tables)
-        self._of_dense = self._places_of(DenseColumn)
-        dense: list[Any] = [self._columns[place] for place in self._of_dense]
-        self._dense = JointDenseColumn(tuple(dense))
-
-    def _places_of(self, kind: Any) -> list[int]:
-        return [place for place, column in enumerate(self._columns) if isinstance(column, kind)]
+        self._of_dense = _places_of(given, DenseColumn)
+        self._dense = JointDenseColumn(tuple(given[place] for place in self._of_dense))
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:
@@ -164,6 +165,10 @@ def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.
     )
 
 
+def _places_of(columns: Sequence[FeatureColumn], kind: Any) -> list[int]:
+    return [place for place, column in enumerate(columns) if isinstance(column, kind)]
+
+
 def _without_order(column: FeatureColumn) -> FeatureColumn:
     """A column of the same name for models in which the order of a row's ids does not matter."""
     return column.categorical_column if isinstance(column, SequenceCategoricalColumn) else column
@@ -216,23 +221,15 @@ class DenseFeatures(Parts):
         }
         self.width = sum(self.output_widths.values())
         _add_tables(self, self._columns, trainable)
-        embedded = [
-            (place, column)
-            for place, column in enumerate(self._columns)
-            if not isinstance(column, DenseColumn)
-        ]
-        self._embedded = [place for place, _ in embedded]
+        self._embedded = _places_of(self._columns, EmbeddingColumn | SharedEmbeddingColumn)
+        embedded: list[Any] = [self._columns[place] for place in self._embedded]
         self._groups = TableGroups(
-            [column.categorical_column for _, column in embedded],
-            [_table(self, column) for _, column in embedded],
+            [column.categorical_column for column in embedded],
+            [_table(self, column) for column in embedded],
         )
-        dense = [
-            (place, column)
-            for place, column in enumerate(self._columns)
-            if isinstance(column, DenseColumn)
-        ]
-        self._of_dense = tuple(place for place, _ in dense)
-        self._dense = JointDenseColumn(tuple(column for _, column in dense))
+        self._of_dense = tuple(_places_of(self._columns, DenseColumn))
+        dense: list[Any] = [self._columns[place] for place in self._of_dense]
+        self._dense = JointDenseColumn(tuple(dense))
         self._layout = _Layout(list(self.output_widths.values()))
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:

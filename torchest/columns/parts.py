@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from typing_extensions import Self
 
 
 class Parts(nn.Module):
@@ -40,18 +38,13 @@ class Parts(nn.Module):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # of its own, beside a part of that name; torch would take it for another part
-        if name in self.__dict__.get("_modules", ()) and not isinstance(value, nn.Module):
-            self.__dict__[name] = value
+        # What is its own (`training`, `_groups`) stays beside a part of that name; torch would take it for a part.
+        own = self.__dict__
+        is_own = (name in own or name.startswith("_")) and not isinstance(value, nn.Module | Tensor)
+        if is_own and name in own.get("_modules", ()):
+            own[name] = value
         else:
             super().__setattr__(name, value)
-
-    def train(self, mode: bool = True) -> Self:
-        """As of any module, also with a part called `training`, which torch would take for the mode."""
-        self.__dict__["training"] = mode
-        for child in self.children():
-            child.train(mode)
-        return self
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *rest: Any, **more: Any
