@@ -324,5 +324,5 @@ def test_what_is_no_module_does_not_take_the_place_of_a_part():
         [columns.embedding_column(columns.categorical_column_with_identity("town", 4), 2)]
     )
     for value in (3, torch.zeros(2)):
-        with pytest.raises(TypeError, match="cannot assign .* as child module 'town'"):
+        with pytest.raises(TypeError, match=r"cannot assign .* as child module 'town'"):
             layer.town = value
