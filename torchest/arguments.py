@@ -1,9 +1,192 @@
-"""Checks of arguments that several functions share."""
+"""Checks of arguments: each returns the value in its plain type, or raises one sentence that names argument and value.
+
+>>> whole_number("n_classes", 1, at_least=2)
+Traceback (most recent call last):
+ValueError: n_classes=1 must be a whole number of at least 2.
+"""
 
 from __future__ import annotations
 
+import math
 import numbers
+import os
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import numpy as np
+
+from torchest.errors import suggest
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 80
+
+
+def shown(value: Any) -> str:
+    """The value for a message: its repr, shortened; never an error and never more than 100 characters."""
+    try:
+        text = _short.repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def whole_number(
+    argument: str, value: Any, way_out: str = "", *, at_least: int | None = None
+) -> int:
+    """A whole number: an int or a numpy integer, not a bool.
+
+    Args:
+        argument: The argument as the user wrote it.
+        value: Its value.
+        way_out: Ends the message, with a leading space.
+        at_least: The least value allowed.
+
+    Raises:
+        ValueError: It is something else, or too small.
+
+    >>> whole_number("units", 16, at_least=1)
+    16
+    """
+    is_whole = isinstance(value, numbers.Integral) and not _is_bool(value)
+    if not is_whole or (at_least is not None and int(value) < at_least):
+        bound = "" if at_least is None else f" of at least {at_least}"
+        raise ValueError(f"{argument}={shown(value)} must be a whole number{bound}.{way_out}")
+    return int(value)
+
+
+def number(
+    argument: str,
+    value: Any,
+    way_out: str = "",
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """A finite number: not NaN, not infinite, not a bool.
+
+    Args:
+        argument: The argument as the user wrote it.
+        value: Its value.
+        way_out: Ends the message, with a leading space.
+        above: The bound that it must exceed.
+        at_least: The least value allowed.
+        at_most: The greatest value allowed.
+
+    Raises:
+        ValueError: It is something else, or out of bounds.
+
+    >>> number("clip_norm", 1, above=0)
+    1.0
+    """
+    as_float = _as_float(value) if is_number(value) else math.nan
+    within = (
+        math.isfinite(as_float)
+        and (above is None or as_float > above)
+        and (at_least is None or as_float >= at_least)
+        and (at_most is None or as_float <= at_most)
+    )
+    if not within:
+        bounds = [
+            f"{word} {bound}"
+            for word, bound in (("above", above), ("at least", at_least), ("at most", at_most))
+            if bound is not None
+        ]
+        bounded = f" {' and '.join(bounds)}" if bounds else ""
+        raise ValueError(f"{argument}={shown(value)} must be a finite number{bounded}.{way_out}")
+    return as_float
+
+
+def boolean(argument: str, value: Any) -> bool:
+    """True or False, of Python or numpy.
+
+    Raises:
+        ValueError: It is something else, such as 1 or "False".
+
+    >>> boolean("shuffle", np.True_)
+    True
+    """
+    if not _is_bool(value):
+        raise ValueError(f"{argument}={shown(value)} must be True or False.")
+    return bool(value)
+
+
+def text(argument: str, value: Any, way_out: str = "", *, empty: bool = False) -> str:
+    """A string, which is not empty unless `empty` allows it.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(value, str) or not (value or empty):
+        kind = "a string" if empty else "a string that is not empty"
+        raise ValueError(f"{argument}={shown(value)} must be {kind}.{way_out}")
+    return str(value)
+
+
+def one_of(argument: str, value: Any, choices: Iterable[Any]) -> Any:
+    """One of several values; the nearest is named for a misspelt one.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    allowed = list(choices)
+    if any(type(value) is type(choice) and value == choice for choice in allowed):
+        return value
+    hint = suggest(value, allowed) if isinstance(value, str) else ""
+    if hint:
+        raise ValueError(f"{argument}={shown(value)} is not known.{hint}")
+    raise ValueError(f"{argument}={shown(value)} must be {' or '.join(map(repr, allowed))}.")
+
+
+def listed(argument: str, value: Any, what: str) -> list[Any]:
+    """The items of a list or another iterable; none for None.
+
+    Args:
+        argument: The argument as the user wrote it.
+        value: Its value.
+        what: What the items are, for the message.
+
+    Raises:
+        ValueError: It is a single value, a string or a dict.
+    """
+    if value is None:
+        return []
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise ValueError(f"{argument}={shown(value)} must be a list of {what}.")
+    return list(value)
+
+
+def function(argument: str, value: Any, what: str) -> Callable[..., Any]:
+    """Something that can be called.
+
+    Args:
+        argument: The argument as the user wrote it.
+        value: Its value.
+        what: What it is to be, for the message, such as "a function of features and labels".
+
+    Raises:
+        ValueError: It cannot be called.
+    """
+    if not callable(value):
+        raise ValueError(f"{argument}={shown(value)} must be {what}.")
+    called: Callable[..., Any] = value
+    return called
+
+
+def path(argument: str, value: Any) -> str:
+    """A path as a string: a string, bytes or an `os.PathLike`, not empty and without NUL.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    as_text = os.fsdecode(value) if isinstance(value, (str, bytes, os.PathLike)) else ""
+    if not as_text or "\0" in as_text:
+        raise ValueError(
+            f"{argument}={shown(value)} must be a path, such as 'models/a' or pathlib.Path('models/a')."
+        )
+    return as_text
 
 
 def checked_count(name: str, value: Any) -> int | None:
@@ -21,9 +204,25 @@ def checked_count(name: str, value: Any) -> int | None:
     """
     if value is None:
         return None
+    if not is_number(value) or not _as_float(value).is_integer():
+        raise ValueError(f"{name}={shown(value)} must be a whole number; None sets no limit.")
     count: Any = value  # numbers.Real cannot be made an int, to mypy
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or count % 1 != 0:
-        raise ValueError(f"{name}={value!r} must be a whole number; None sets no limit.")
     if count <= 0:
-        raise ValueError(f"{name}={value} must be above 0; None sets no limit.")
+        raise ValueError(f"{name}={shown(value)} must be above 0; None sets no limit.")
     return int(count)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, NaN and infinity included; a bool is none."""
+    return isinstance(value, numbers.Real) and not _is_bool(value)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond floats
+        return math.inf

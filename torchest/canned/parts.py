@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from torchest.heads.arguments import whole_number
+from torchest.arguments import whole_number
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
 from torchest.keys import ModeKeys

@@ -17,11 +17,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from torchest import arrays
+from torchest.arguments import whole_number
 from torchest.columns.base import CategoricalColumn, DenseColumn
 from torchest.columns.features import Features
 from torchest.columns.strings import Text
 from torchest.errors import MissingFeatureError, suggest
-from torchest.heads.arguments import whole_number
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.logistic import LogisticRegressionHead
 from torchest.heads.regression import RegressionHead

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torchest import metrics
+from torchest.arguments import listed
 from torchest.errors import suggest
 from torchest.export_outputs import (
     PREDICT,
@@ -17,7 +18,6 @@ from torchest.export_outputs import (
     PredictOutput,
     checked_export_outputs,
 )
-from torchest.heads.arguments import listed
 from torchest.heads.base import Head, mean_over_batches
 from torchest.keys import MetricKeys
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchest import losses, metrics
-from torchest.heads.arguments import whole_number
+from torchest.arguments import whole_number
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
@@ -59,7 +59,9 @@ class MultiClassHead(SingleHead):
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
         way_out = " Use BinaryClassHead for 2 classes." if n_classes == 2 else ""
-        self._classes = Classes(whole_number("n_classes", n_classes, 3, way_out), label_vocabulary)
+        self._classes = Classes(
+            whole_number("n_classes", n_classes, way_out, at_least=3), label_vocabulary
+        )
 
     @property
     def logits_dimension(self) -> int:

@@ -6,8 +6,9 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 from torchest import losses, metrics
+from torchest.arguments import listed, whole_number
 from torchest.errors import suggest
-from torchest.heads.arguments import listed, probability_thresholds, whole_number
+from torchest.heads.arguments import probability_thresholds
 from torchest.heads.binary import metrics_at_thresholds
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits
@@ -70,7 +71,7 @@ class MultiLabelHead(SingleHead):
         name: str | None = None,
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
-        self._classes = Classes(whole_number("n_classes", n_classes, 2), label_vocabulary)
+        self._classes = Classes(whole_number("n_classes", n_classes, at_least=2), label_vocabulary)
         self._thresholds = probability_thresholds(thresholds)
         self._watched = [
             self._class_id(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchest import losses, metrics
+from torchest.arguments import whole_number
 from torchest.export_outputs import (
     PREDICT,
     REGRESSION,
@@ -12,7 +13,6 @@ from torchest.export_outputs import (
     PredictOutput,
     RegressionOutput,
 )
-from torchest.heads.arguments import whole_number
 from torchest.heads.labels import fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
@@ -68,7 +68,7 @@ class RegressionHead(SingleHead):
             raise ValueError(
                 f"inverse_link_fn={inverse_link_fn!r} must be a function of logits, such as torch.exp."
             )
-        self._dimension = whole_number("label_dimension", label_dimension, 1)
+        self._dimension = whole_number("label_dimension", label_dimension, at_least=1)
         self._inverse_link_fn = inverse_link_fn
 
     @property
