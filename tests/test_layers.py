@@ -16,7 +16,7 @@ RANKS = {
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "
-        "export_outputs inputs losses metrics optimizers scaffold spec summary torch_metrics "
+        "export_outputs inputs losses metric_values metrics optimizers scaffold spec summary torch_metrics "
         "vocabulary_move warm_start_settings"
     ),
     2: "columns.layers columns.table columns.table_groups heads models",

@@ -213,26 +213,143 @@ def test_a_metric_of_ones_own():
     assert votes.compute().item() == 1
 
 
-@pytest.mark.parametrize("metric", list(OF_PREDICTIONS.values()), ids=list(OF_PREDICTIONS))
-def test_labels_and_predictions_of_different_shapes(metric):
-    with pytest.raises(
-        ValueError, match=r"labels of shape \[4\] and predictions of shape \[4, 1\]"
+SHAPES = read("metric_shapes")
+WIDER = [([4, 1], [1, 2])]
+AS_METRICS = {name: getattr(metrics, name) for name in {case["metric"] for case in SHAPES["cases"]}}
+
+
+def shaped(name, shape):
+    """The first of the reference's values in this shape."""
+    if shape is None:
+        return None
+    return torch.tensor(SHAPES["values"][name][: math.prod(shape)]).reshape(shape) if shape else 2
+
+
+def of_shapes(case):
+    """The metric of a case of shapes."""
+    predictions, weights = shaped("predictions", case["predictions"]), case["weights"]
+    if case["metric"] == "accuracy":
+        predictions = (predictions > 0.5).float()
+    weights = shaped("weights", weights)
+    if case["metric"] == "mean":
+        return metrics.mean(predictions, weights)
+    return AS_METRICS[case["metric"]](shaped("labels", case["labels"]), predictions, weights)
+
+
+@pytest.mark.parametrize("metric", sorted(AS_METRICS))
+def test_shapes_fit_as_in_tensorflow(metric):
+    for case in SHAPES["cases"]:
+        if case["metric"] != metric:
+            continue
+        # there TensorFlow multiplies precision and recall without looking: each label counts twice
+        is_accident = (
+            metric in ("precision", "recall") and (case["labels"], case["weights"]) in WIDER
+        )
+        if case["result"] is None or is_accident:
+            with pytest.raises(ValueError, match=r"of shape \["):
+                of_shapes(case)
+        else:
+            assert of_shapes(case).compute().item() == pytest.approx(case["result"], abs=1e-5), case
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [-1.5, math.nan, math.inf, -math.inf, -1],
+    ids=["negative", "nan", "inf", "-inf", "integer"],
+)
+@every
+def test_a_weight_that_is_no_finite_number_of_at_least_zero(metric, weight):
+    message = rf"weights has {weight:g}; found 1 such among 4\. Weights must be finite numbers"
+    for weights in (
+        torch.tensor([1, 0, weight, 1]),
+        [1, 0, weight, 1],
+        np.array([1, 0, weight, 1]),
     ):
-        metric(LABELS, PREDICTIONS.unsqueeze(1))
+        with pytest.raises(ValueError, match=message):
+            metric(LABELS, PREDICTIONS, weights)
+
+
+def test_a_weight_for_all_must_be_right_too():
+    with pytest.raises(ValueError, match=r"weights has -1; found 1 such among 1\."):
+        metrics.mean(LABELS, -1)
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+@every
+def test_a_wrong_weight_shows_where_weights_cannot_be_checked(metric, weight, monkeypatch):
+    monkeypatch.setattr(metrics, "is_traced", lambda: True)
+    weights = torch.tensor([1.0, 1.0, weight, 1.0])
+    assert metric(LABELS, PREDICTIONS, weights).statistics.isnan().any()
+
+
+NO_NUMBERS = {"text": "a", "texts": ["a", "b"], "dict": {"a": 1}, "ragged": [[1], [1, 2]]}
+NO_NUMBERS |= {"complex": torch.tensor([1j]), "sparse": torch.eye(2).to_sparse(), "set": {1.0}}
+
+
+@pytest.mark.parametrize("wrong", list(NO_NUMBERS.values()), ids=list(NO_NUMBERS))
+@every
+def test_values_that_are_no_numbers_are_named(metric, wrong):
+    first = "labels|predictions|values"
+    with pytest.raises(ValueError, match=rf"^({first})=.* must be a .*tensor of (real )?numbers"):
+        metric(wrong, wrong)
+    with pytest.raises(ValueError, match=r"^weights=.* must be a .*tensor of (real )?numbers"):
+        metric(LABELS, PREDICTIONS, wrong)
+
+
+@pytest.mark.parametrize("metric", list(OF_PREDICTIONS.values()), ids=list(OF_PREDICTIONS))
+def test_labels_that_are_missing_are_named(metric):
+    with pytest.raises(ValueError, match=r"^labels=None must be a tensor of numbers"):
+        metric(None, PREDICTIONS)
+    with pytest.raises(ValueError, match=r"^predictions=None must be a tensor of numbers"):
+        metric(LABELS, None)
+
+
+@every
+def test_lists_and_arrays_are_what_tensors_are(metric):
+    of_tensors = metric(LABELS, PREDICTIONS, WEIGHTS).statistics
+    arrays = metric(LABELS.numpy(), PREDICTIONS.numpy(), WEIGHTS.numpy()).statistics
+    lists = metric(LABELS.tolist(), PREDICTIONS.tolist(), WEIGHTS.tolist()).statistics
+    assert torch.equal(arrays, of_tensors)
+    assert torch.allclose(lists, of_tensors)
 
 
 def test_weights_of_a_wrong_shape():
     with pytest.raises(
-        ValueError, match=r"weights of shape \[3\] do not fit values of shape \[4\]"
+        ValueError, match=r"weights=.* of shape \[3\] do not fit values of shape \[4\]"
     ):
         metrics.mean(LABELS, torch.ones(3))
 
 
-def test_wrong_arguments_of_an_area():
-    with pytest.raises(ValueError, match=r"auc: curve='roc' must be 'ROC' or 'PR'"):
-        metrics.auc(LABELS, PREDICTIONS, curve="roc")
-    with pytest.raises(ValueError, match=r"auc: num_thresholds=1 must be at least 2"):
-        metrics.auc(LABELS, PREDICTIONS, num_thresholds=1)
+@pytest.mark.parametrize("threshold", ["0.5", None, math.nan, [0.5], True])
+@pytest.mark.parametrize("metric", ["precision", "recall", "binary_accuracy"])
+def test_a_threshold_that_is_no_number(metric, threshold):
+    with pytest.raises(ValueError, match=r"threshold=.* must be a finite number"):
+        getattr(metrics, metric)(LABELS, PREDICTIONS, threshold=threshold)
+
+
+@pytest.mark.parametrize("curve", ["roc", "pr", None, 1, ["ROC"]])
+def test_a_curve_that_is_not_there(curve):
+    for make in (metrics.auc, lambda *_, curve: metrics.AUC.empty(curve)):
+        with pytest.raises(ValueError, match=r"curve=.* (must be 'ROC' or 'PR'|is not known)"):
+            make(LABELS, PREDICTIONS, curve=curve)
+
+
+@pytest.mark.parametrize("count", [1, 0, -3, 2.5, "200", None, True, math.nan])
+def test_a_number_of_thresholds_that_makes_no_curve(count):
+    for make in (metrics.auc, lambda *_, num_thresholds: metrics.AUC.empty("PR", num_thresholds)):
+        with pytest.raises(
+            ValueError, match=r"num_thresholds=.* must be a whole number of at least 2"
+        ):
+            make(LABELS, PREDICTIONS, num_thresholds=count)
+
+
+@pytest.mark.parametrize("statistics", [None, 1.0, [1.0, 2.0], torch.ones(3), torch.ones(())])
+@pytest.mark.parametrize(
+    "kind", [metrics.Mean, metrics.RootMean, metrics.MajorityShare, metrics.AUC]
+)
+def test_statistics_that_are_no_sums(kind, statistics):
+    with pytest.raises(ValueError, match=rf"{kind.__name__}: statistics=.* must be a tensor"):
+        kind(statistics)
 
 
 @pytest.mark.parametrize(

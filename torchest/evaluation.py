@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import metrics
+from torchest import metric_values as metrics
 from torchest.columns.features import Features
 from torchest.evaluation_record import record_evaluation
 from torchest.hooks.progress import ProgressBarHook

@@ -6,225 +6,105 @@
     torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops={"mae": metrics.mean_absolute_error(y, output)})
 
 A metric holds sums over examples, its `statistics`: those of two batches are added, and so are those of two
-processes. Nothing here waits for the device. A batch without rows leaves every metric as it is, and a
+processes. Nothing here waits for a device. A batch without rows leaves every metric as it is, and a
 metric of nothing, or of examples that all weigh 0, is 0.
+
+Shapes fit as in TensorFlow: where labels and predictions differ by one last dimension of 1, it is squeezed, so that
+[batch] goes with [batch, 1]. Weights are one number, or have the rank of the values, each dimension being 1 or that
+of the values; a last dimension of 1 may be missing, or be there in excess.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TypeVar
+import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from torchest import metric_values
+from torchest.arguments import number, one_of, shown, whole_number
+from torchest.metric_values import AUC, CURVES, MajorityShare, Mean, Metric, RootMean
 from torchest.tracing import is_traced
 
-SomeMetric = TypeVar("SomeMetric", bound="Metric")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Numbers = Tensor | npt.NDArray[np.generic] | Sequence[object] | float
+
+__all__ = [
+    "AUC",
+    "MajorityShare",
+    "Mean",
+    "Metric",
+    "RootMean",
+    "accuracy",
+    "accuracy_baseline",
+    "auc",
+    "binary_accuracy",
+    "mean",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "precision",
+    "recall",
+    "root_mean_squared_error",
+]
 
 
-@dataclass(frozen=True, eq=False)
-class Metric(ABC):
-    """A metric of the examples seen so far.
-
-    To make a metric of your own, derive from this class, build `statistics` from a batch in a function,
-    and write `compute`.
-
-    Attributes:
-        statistics: float64; sums over examples, so that those of two sets of examples add up.
-    """
-
-    statistics: Tensor
-
-    @abstractmethod
-    def compute(self) -> Tensor:
-        """The metric, a float32 scalar on the device of `statistics`."""
-
-    def merge(self: SomeMetric, other: SomeMetric) -> SomeMetric:
-        """The metric of both sets of examples.
-
-        Raises:
-            TypeError: `other` is another kind of metric.
-        """
-        if not _are_alike(self, other):
-            raise TypeError(
-                f"{_describe(self)} cannot be merged with {_describe(other)}: both must be the same metric."
-            )
-        ours = self.statistics
-        if ours.device != other.statistics.device:
-            ours = ours.to(other.statistics.device)
-        merged = object.__new__(type(self))  # a tenth of the time of dataclasses.replace
-        vars(merged).update(vars(self), statistics=ours + other.statistics)
-        return merged
-
-
-def _are_alike(one: Metric, other: Metric) -> bool:
-    """Whether two metrics have all but the numbers in common."""
-    if type(one) is not type(other) or one.statistics.shape != other.statistics.shape:
-        return False
-    own, others = vars(one), vars(other)
-    if len(own) == len(others) == 1:  # the statistics
-        return True
-    return own.keys() == others.keys() and all(
-        own[name] is others[name] or own[name] == others[name]
-        for name in own
-        if name != "statistics"
-    )
-
-
-def _kind(metric: object) -> tuple[object, ...]:
-    """What two metrics must have in common to be merged: all but the numbers."""
-    if not isinstance(metric, Metric):
-        return (type(metric),)
-    options = {**vars(metric), "statistics": list(metric.statistics.shape)}
-    return (type(metric), options)
-
-
-def _describe(metric: object) -> str:
-    name, *options = _kind(metric)
-    assert isinstance(name, type)
-    return f"a {name.__name__} {options[0]}" if options else f"a {name.__name__}"
-
-
-@dataclass(frozen=True, eq=False)
-class Mean(Metric):
-    """A weighted mean. `statistics` are the weighted sum and the sum of the weights."""
-
-    def compute(self) -> Tensor:
-        """Weighted sum / sum of the weights."""
-        return _as_result(self._mean())
-
-    @classmethod
-    def empty(cls) -> Mean:
-        """The mean of nothing."""
-        return cls(torch.zeros(2, dtype=torch.float64))
-
-    def _mean(self) -> Tensor:
-        return _ratio(self.statistics[0], self.statistics[1])
-
-
-@dataclass(frozen=True, eq=False)
-class RootMean(Mean):
-    """The square root of a weighted mean."""
-
-    def compute(self) -> Tensor:
-        """√(weighted sum / sum of the weights)."""
-        return _as_result(self._mean().sqrt())
-
-
-@dataclass(frozen=True, eq=False)
-class MajorityShare(Mean):
-    """The accuracy of always answering the class that is more frequent, from the mean of labels 0 and 1."""
-
-    def compute(self) -> Tensor:
-        """max(mean, 1 − mean)."""
-        mean = self._mean()
-        return _as_result(torch.where(self.statistics[1] == 0, 0.0, torch.maximum(mean, 1 - mean)))
-
-
-@dataclass(frozen=True, eq=False)
-class AUC(Metric):
-    """The area under a curve, from counts of positives and negatives by prediction.
-
-    `statistics` [2, num_thresholds] are the weights of positives and of negatives whose prediction lies above
-    threshold i and not above threshold i + 1. The thresholds are 0, 1/(num_thresholds − 1), … 1, and the
-    outer two lie a little outside, so that 0 is above the first and 1 is not above the last.
-
-    Attributes:
-        curve: "ROC": true positive rate over false positive rate, by trapezoids. "PR": precision over
-            recall, interpolated as in Davis and Goadrich, "The Relationship Between Precision-Recall and
-            ROC Curves", 2006.
-    """
-
-    curve: str = "ROC"
-
-    def __post_init__(self) -> None:
-        if self.curve not in ("ROC", "PR"):
-            raise ValueError(f"auc: curve={self.curve!r} must be 'ROC' or 'PR'.")
-
-    @classmethod
-    def empty(cls, curve: str = "ROC", num_thresholds: int = 200) -> AUC:
-        """The area of nothing."""
-        return cls(torch.zeros(2, num_thresholds, dtype=torch.float64), curve)
-
-    def compute(self) -> Tensor:
-        """The area; 0 where there are no positives, and for ROC also where there are no negatives."""
-        above = self._above()
-        area = self._roc(*above) if self.curve == "ROC" else self._precision_recall(*above)
-        return _as_result(area)
-
-    def confusion(self) -> Tensor:
-        """The weights of true positives, false positives, true negatives and false negatives at each threshold.
-
-        Returns:
-            float64 [4, num_thresholds]: a prediction above the threshold counts as positive.
-        """
-        above = self._above()
-        return torch.cat([above, (above[:, :1] - above).flip(0)])
-
-    def _above(self) -> Tensor:
-        """The weights of positives and of negatives above each threshold."""
-        return self.statistics.flip(1).cumsum(1).flip(1)
-
-    @staticmethod
-    def _roc(true_positives: Tensor, false_positives: Tensor) -> Tensor:
-        # the first threshold lies below all predictions, so everything counts as positive there
-        rate = _ratio(true_positives, true_positives[0])
-        false_rate = _ratio(false_positives, false_positives[0])
-        return torch.trapezoid(rate.flip(0), false_rate.flip(0))
-
-    @staticmethod
-    def _precision_recall(true_positives: Tensor, false_positives: Tensor) -> Tensor:
-        # between two thresholds true positives are a linear function of positives: slope, intercept
-        positives = true_positives + false_positives
-        gained = true_positives[:-1] - true_positives[1:]
-        slope = _ratio(gained, positives[:-1] - positives[1:])
-        intercept = true_positives[1:] - slope * positives[1:]
-        both = (positives[:-1] > 0) & (positives[1:] > 0)
-        growth = torch.where(both, _ratio(positives[:-1], positives[1:]), 1.0)
-        return _ratio((slope * (gained + intercept * growth.log())).sum(), true_positives[0])
-
-
-def mean(values: Tensor, weights: Tensor | None = None) -> Mean:
+def mean(values: Numbers, weights: Numbers | None = None) -> Mean:
     """The weighted mean of values.
 
     Args:
         values: Numbers or booleans of any shape, or a number.
-        weights: What each value counts; of a shape that broadcasts to that of `values`. None: 1 each.
+        weights: Weight of each value, a finite number of at least 0; of a shape that fits that of
+            `values`, see the module. None: 1 each.
+
+    Raises:
+        ValueError: An argument holds something else, or shapes do not fit. On a GPU or a TPU, `compute`
+            tells of a wrong weight.
 
     >>> mean(torch.tensor([1.0, 2.0])).merge(mean(torch.tensor([6.0]))).compute()
     tensor(3.)
     """
-    return Mean(_sums(values, weights))
+    values = _tensor("values", values)
+    return metric_values.mean(values, _weights(weights, values))
 
 
-def accuracy(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
+def accuracy(labels: Numbers, predictions: Numbers, weights: Numbers | None = None) -> Mean:
     """How often predictions equal labels.
 
     Args:
         labels: Class ids of any shape.
         predictions: Class ids of the shape of `labels`.
         weights: See `mean`.
+
+    Raises:
+        ValueError: As for `mean`.
     """
-    _check_shapes("accuracy", labels, predictions)
-    return mean(labels == predictions, weights)
+    return metric_values.accuracy(*_fitted("accuracy", labels, predictions, weights))
 
 
-def accuracy_baseline(labels: Tensor, weights: Tensor | None = None) -> MajorityShare:
+def accuracy_baseline(labels: Numbers, weights: Numbers | None = None) -> MajorityShare:
     """The accuracy of always answering the more frequent of the classes 0 and 1.
 
     Args:
         labels: 0 and 1, of any shape.
         weights: See `mean`.
+
+    Raises:
+        ValueError: As for `mean`.
     """
-    return MajorityShare(_sums(labels, weights))
+    labels = _tensor("labels", labels)
+    return metric_values.accuracy_baseline(labels, _weights(weights, labels))
 
 
 def precision(
-    labels: Tensor,
-    predictions: Tensor,
-    weights: Tensor | None = None,
+    labels: Numbers,
+    predictions: Numbers,
+    weights: Numbers | None = None,
     threshold: float = 0.5,
 ) -> Mean:
     """The share of positives among the examples predicted positive: those above the threshold.
@@ -234,37 +114,41 @@ def precision(
         predictions: Probabilities or class ids, of the shape of `labels`.
         weights: See `mean`.
         threshold: What a prediction has to exceed.
+
+    Raises:
+        ValueError: As for `mean`; or `threshold` is no finite number.
     """
-    _check_shapes("precision", labels, predictions)
-    return mean(labels != 0, _times(predictions > threshold, weights))
+    threshold = number("threshold", threshold)
+    return metric_values.precision(*_fitted("precision", labels, predictions, weights), threshold)
 
 
 def recall(
-    labels: Tensor,
-    predictions: Tensor,
-    weights: Tensor | None = None,
+    labels: Numbers,
+    predictions: Numbers,
+    weights: Numbers | None = None,
     threshold: float = 0.5,
 ) -> Mean:
     """The share of examples predicted positive among the positives. For the arguments see `precision`."""
-    _check_shapes("recall", labels, predictions)
-    return mean(predictions > threshold, _times(labels != 0, weights))
+    threshold = number("threshold", threshold)
+    return metric_values.recall(*_fitted("recall", labels, predictions, weights), threshold)
 
 
 def binary_accuracy(
-    labels: Tensor,
-    predictions: Tensor,
-    weights: Tensor | None = None,
+    labels: Numbers,
+    predictions: Numbers,
+    weights: Numbers | None = None,
     threshold: float = 0.5,
 ) -> Mean:
     """How often (prediction > threshold) equals the label. For the arguments see `precision`."""
-    _check_shapes("binary_accuracy", labels, predictions)
-    return mean((predictions > threshold).to(labels.dtype) == labels, weights)
+    threshold = number("threshold", threshold)
+    fitted = _fitted("binary_accuracy", labels, predictions, weights)
+    return metric_values.binary_accuracy(*fitted, threshold)
 
 
 def auc(
-    labels: Tensor,
-    predictions: Tensor,
-    weights: Tensor | None = None,
+    labels: Numbers,
+    predictions: Numbers,
+    weights: Numbers | None = None,
     curve: str = "ROC",
     num_thresholds: int = 200,
 ) -> AUC:
@@ -278,89 +162,106 @@ def auc(
         num_thresholds: How many thresholds the curve is followed by, at least 2.
 
     Raises:
-        ValueError: `curve` or `num_thresholds` is out of range, or shapes differ.
+        ValueError: As for `mean`; or `curve` or `num_thresholds` is out of range.
     """
-    _check_shapes("auc", labels, predictions)
-    if num_thresholds < 2:
-        raise ValueError(f"auc: num_thresholds={num_thresholds!r} must be at least 2.")
-    predictions = predictions.detach().float()
-    # adding 0 times the prediction lets a prediction of NaN make the area NaN
-    counted = _spread(weights, labels) + 0 * predictions
-    buckets = (predictions * (num_thresholds - 1)).ceil().long() - 1
-    buckets = buckets.clamp(0, num_thresholds - 1) + num_thresholds * (labels == 0)
-    statistics = counted.new_zeros(2 * num_thresholds)
-    statistics.index_add_(0, buckets.flatten(), counted.flatten())
-    return AUC(statistics.reshape(2, num_thresholds), curve)
+    curve = one_of("curve", curve, CURVES)
+    num_thresholds = whole_number("num_thresholds", num_thresholds, at_least=2)
+    fitted = _fitted("auc", labels, predictions, weights)
+    return metric_values.auc(*fitted, curve, num_thresholds)
 
 
-def mean_squared_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
+def mean_squared_error(
+    labels: Numbers, predictions: Numbers, weights: Numbers | None = None
+) -> Mean:
     """The mean of (prediction − label)². `predictions` have the shape of `labels`; `weights` as in `mean`."""
-    _check_shapes("mean_squared_error", labels, predictions)
-    return mean(_difference(labels, predictions).square(), weights)
+    fitted = _fitted("mean_squared_error", labels, predictions, weights)
+    return metric_values.mean_squared_error(*fitted)
 
 
-def mean_absolute_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
+def mean_absolute_error(
+    labels: Numbers, predictions: Numbers, weights: Numbers | None = None
+) -> Mean:
     """The mean of |prediction − label|. `predictions` have the shape of `labels`; `weights` as in `mean`."""
-    _check_shapes("mean_absolute_error", labels, predictions)
-    return mean(_difference(labels, predictions).abs(), weights)
+    fitted = _fitted("mean_absolute_error", labels, predictions, weights)
+    return metric_values.mean_absolute_error(*fitted)
 
 
 def root_mean_squared_error(
-    labels: Tensor, predictions: Tensor, weights: Tensor | None = None
+    labels: Numbers, predictions: Numbers, weights: Numbers | None = None
 ) -> RootMean:
     """The square root of `mean_squared_error`."""
-    _check_shapes("root_mean_squared_error", labels, predictions)
-    return RootMean(_sums(_difference(labels, predictions).square(), weights))
+    fitted = _fitted("root_mean_squared_error", labels, predictions, weights)
+    return metric_values.root_mean_squared_error(*fitted)
 
 
-def _difference(labels: Tensor, predictions: Tensor) -> Tensor:
-    """In float64: small integers would overflow, and booleans have no difference."""
-    return predictions.detach().double() - labels.double()
-
-
-def _sums(values: Tensor, weights: Tensor | None) -> Tensor:
-    """The weighted sum of the values and the sum of the weights."""
-    values = torch.as_tensor(values).detach()
-    is_plain = type(values) is Tensor and values.is_cpu and not is_traced()
-    if weights is None and is_plain and values.dtype.is_floating_point:
-        total = values.sum(dtype=torch.float64).item()
-        return torch.tensor([total, values.numel()], dtype=torch.float64)
-    values = values.double()
-    weights = _spread(weights, values)
-    return torch.stack([(values * weights).sum(), weights.sum()])
-
-
-def _spread(weights: Tensor | None, values: Tensor) -> Tensor:
-    """float64 weights of the shape of the values."""
-    if weights is None:
-        return torch.ones_like(values, dtype=torch.float64)
-    weights = torch.as_tensor(weights).detach()
-    try:
-        return weights.double().expand(values.shape)
-    except RuntimeError:
-        raise ValueError(
-            f"weights of shape {list(weights.shape)} do not fit values of shape {list(values.shape)}: give "
-            "one weight per value, or a shape that broadcasts to it."
-        ) from None
-
-
-def _times(chosen: Tensor, weights: Tensor | None) -> Tensor:
-    return chosen.double() if weights is None else chosen * _spread(weights, chosen)
-
-
-def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient; 0 where the denominator is 0."""
-    is_zero = denominator == 0
-    return torch.where(is_zero, 0.0, numerator / torch.where(is_zero, 1.0, denominator))
-
-
-def _as_result(value: Tensor) -> Tensor:
-    return value.to(torch.float32)
-
-
-def _check_shapes(metric: str, labels: Tensor, predictions: Tensor) -> None:
+def _fitted(
+    metric: str, labels: Numbers, predictions: Numbers, weights: Numbers | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Labels and predictions of one shape, and weights that broadcast to it."""
+    labels, predictions = _tensor("labels", labels), _tensor("predictions", predictions)
     if labels.shape != predictions.shape:
+        shapes = f"labels of shape {list(labels.shape)} and predictions of shape {list(predictions.shape)}"
+        if labels.shape == (*predictions.shape, 1):
+            labels = labels.squeeze(-1)
+        elif predictions.shape == (*labels.shape, 1):
+            predictions = predictions.squeeze(-1)
+        else:
+            raise ValueError(
+                f"{metric}: {shapes} must have one shape, or differ by one last dimension of 1: reshape one of them."
+            )
+    return labels, predictions, _weights(weights, labels)
+
+
+def _tensor(argument: str, value: object) -> Tensor:
+    """The value as a tensor of real numbers, without a gradient."""
+    if isinstance(value, Tensor):
+        tensor = value
+    else:
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError, LookupError, OverflowError):
+            raise ValueError(
+                f"{argument}={shown(value)} must be a tensor of numbers, or numbers that make one."
+            ) from None
+    if tensor.is_complex() or tensor.layout is not torch.strided:
+        what = "complex numbers" if tensor.is_complex() else "a sparse tensor"
         raise ValueError(
-            f"{metric}: labels of shape {list(labels.shape)} and predictions of shape {list(predictions.shape)} "
-            "must have one shape. Reshape one of them, such as by labels.unsqueeze(1)."
+            f"{argument}={shown(value)} must be a dense tensor of real numbers, not {what}."
         )
+    return tensor.detach()
+
+
+def _weights(weights: Numbers | None, values: Tensor) -> Tensor | None:
+    """Weights that broadcast to the values, checked where that does not mean waiting for a device."""
+    if weights is None:
+        return None
+    tensor = _tensor("weights", weights)
+    shape = tensor.shape
+    if tensor.dim() == values.dim() + 1 and shape[-1] == 1:
+        tensor = tensor.squeeze(-1)
+    elif 0 < tensor.dim() == values.dim() - 1:
+        tensor = tensor.unsqueeze(-1)
+    fits = tensor.dim() == values.dim() and all(
+        own in (1, size) for own, size in zip(tensor.shape, values.shape, strict=True)
+    )
+    if tensor.dim() and not fits:
+        raise ValueError(
+            f"weights={shown(weights)} of shape {list(shape)} do not fit values of shape {list(values.shape)}: give "
+            "one weight per value, or a shape that broadcasts to it."
+        )
+    return _in_range(tensor).to(values.device, non_blocking=True)
+
+
+def _in_range(weights: Tensor) -> Tensor:
+    """Finite weights of at least 0; where a check would wait for the device, others become NaN."""
+    if not weights.is_cpu or is_traced():
+        return torch.where((weights >= 0) & (weights < math.inf), weights.double(), math.nan)
+    if weights.numel():
+        least, most = torch.aminmax(weights)
+        if not (least.item() >= 0 and most.item() < math.inf):  # so for NaN, too
+            wrong = weights[~((weights >= 0) & (weights < math.inf))]
+            raise ValueError(
+                f"weights has {wrong[0].item():g}; found {len(wrong)} such among {weights.numel()}. Weights must be "
+                "finite numbers of at least 0."
+            )
+    return weights

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest import metrics
+from torchest import metric_values as metrics
 from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.keys import ModeKeys
 from torchest.spec import Deferred, EstimatorSpec
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 
 class Head(ABC):

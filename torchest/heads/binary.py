@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest import losses, metrics
+from torchest import losses
+from torchest import metric_values as metrics
 from torchest.export_outputs import REGRESSION, RegressionOutput
 from torchest.heads.arguments import probability_thresholds
 from torchest.heads.classes import Classes, classification_outputs
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 _THRESHOLDS = 200
 

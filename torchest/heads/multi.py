@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest import metrics
+from torchest import metric_values as metrics
 from torchest.arguments import listed
 from torchest.errors import suggest
 from torchest.export_outputs import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 
 class MultiHead(Head):

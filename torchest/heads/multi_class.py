@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest import losses, metrics
+from torchest import losses
+from torchest import metric_values as metrics
 from torchest.arguments import whole_number
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 
 class MultiClassHead(SingleHead):

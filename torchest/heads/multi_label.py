@@ -5,7 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import TYPE_CHECKING, Any
 
-from torchest import losses, metrics
+from torchest import losses
+from torchest import metric_values as metrics
 from torchest.arguments import listed, whole_number
 from torchest.errors import suggest
 from torchest.heads.arguments import probability_thresholds
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 
 class MultiLabelHead(SingleHead):

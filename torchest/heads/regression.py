@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest import losses, metrics
+from torchest import losses
+from torchest import metric_values as metrics
 from torchest.arguments import whole_number
 from torchest.export_outputs import (
     PREDICT,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 
 class RegressionHead(SingleHead):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torchest.export_outputs import ExportOutput
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
 
 class SequentialHead(Head):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest import losses, metrics
+from torchest import losses
+from torchest import metric_values as metrics
 from torchest.columns.numeric import NumericColumn
 from torchest.errors import suggest
 from torchest.heads.base import Head, mean_over_batches
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
-    from torchest.metrics import Metric
+    from torchest.metric_values import Metric
 
     LossFn = Callable[..., Tensor]
 
