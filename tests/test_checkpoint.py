@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -190,6 +191,39 @@ def test_damaged_tensors_are_told(tmp_path, file, keeps):
     else:
         tensors.write_bytes(tensors.read_bytes()[:keeps])
     with pytest.raises(DamagedCheckpointError, match=rf"is damaged: its {file}\.safetensors"):
+        Checkpoint(path)
+
+
+@pytest.mark.parametrize("file", ["state.json", "checksums.json", "model.safetensors", "another"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_file_that_is_no_regular_one_is_not_read(tmp_path, file, make):
+    older = write_checkpoint(tmp_path, 1, contents, keep=5)
+    path = tmp_path / write_checkpoint(tmp_path, 2, contents, keep=5)
+    (path / file).unlink(missing_ok=True)
+    make(path / file)
+    with pytest.raises(DamagedCheckpointError, match=rf"is not read: .*{file}' is a "):
+        Checkpoint(path)
+    assert newest_whole_checkpoint(tmp_path).path == older
+    write_checkpoint(tmp_path, 3, contents, keep=1)
+    assert names_in(tmp_path) == ["checkpoint", "model.ckpt-3"]
+
+
+@pytest.mark.parametrize("name", ["../secret", "/dev/zero", "/etc/passwd", 3])
+def test_checksums_of_files_elsewhere_are_not_looked_at(tmp_path, name):
+    path = tmp_path / write_checkpoint(tmp_path, 1, contents, keep=5)
+    (tmp_path / "secret").write_text("x")
+    (path / "checksums.json").write_text(json.dumps({name: [1, ["8cdc1683"]]}))
+    with pytest.raises(DamagedCheckpointError, match=r"its (checksums\.json|3) is missing or not"):
+        Checkpoint(path)
+
+
+@pytest.mark.parametrize("size", [2**63, 2**64 - 1, 2**40, 99_999_999])
+def test_a_header_of_an_implausible_size_is_damage(tmp_path, size):
+    path = tmp_path / write_checkpoint(tmp_path, 1, contents, keep=5)
+    (path / "model.safetensors").write_bytes(size.to_bytes(8, "little") + b"{}")
+    (path / "checksums.json").unlink()
+    write_checksums(path)
+    with pytest.raises(DamagedCheckpointError, match=r"its model\.safetensors is missing or not"):
         Checkpoint(path)
 
 

@@ -37,7 +37,7 @@ from torchest.checkpoint_index import (
     write_index,
 )
 from torchest.checksums import damaged_file, write_checksums
-from torchest.errors import DamagedCheckpointError, suggest
+from torchest.errors import DamagedCheckpointError, RefusedFileError, suggest
 from torchest.nested_state import tensors_in, with_tensors, without_tensors
 
 if TYPE_CHECKING:
@@ -110,6 +110,10 @@ class Checkpoint:
                 directory = opened.enter_context(files.on_disk(self.path))
             except (FileNotFoundError, NotADirectoryError):
                 raise self._missing() from None
+            except RefusedFileError as error:
+                raise DamagedCheckpointError(
+                    f"The checkpoint {self.path!r} is not read: {error}"
+                ) from None
             self._check(directory, only=_STATE)
             self.state: dict[str, Any] = self._read_state(directory)
             self.global_step = int(self.state["global_step"])
@@ -241,7 +245,7 @@ class Checkpoint:
 
     def _read_state(self, directory: str) -> dict[str, Any]:
         try:
-            state: dict[str, Any] = json.loads(files.read_text(files.join(directory, _STATE)))
+            state: dict[str, Any] = files.read_json(files.join(directory, _STATE))
             version = state["format_version"]
         except (ValueError, TypeError, KeyError) as error:
             raise self._damaged(_STATE) from error
@@ -424,7 +428,7 @@ def _removed(path: str) -> bool:
             if unused:
                 files.remove_directory(path)
             return unused
-    except FileNotFoundError:
+    except (FileNotFoundError, RefusedFileError):
         files.remove_directory(path)
         return True
 

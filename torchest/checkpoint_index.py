@@ -66,7 +66,7 @@ def read_index(directory: str) -> Index:
         ValueError: The file is not one that torchest writes, or `directory` lies in a file.
     """
     try:
-        index = json.loads(files.read_text(files.join(directory, _FILE)))
+        index = files.read_json(files.join(directory, _FILE))
         newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
         times = dict(zip(listed, index["all_model_checkpoint_timestamps"], strict=True))
         preserved = index["last_preserved_timestamp"]

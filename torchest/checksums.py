@@ -35,9 +35,9 @@ def damaged_file(directory: str, *, only: str | None = None) -> str | None:
         only: The one file whose content is looked at; of the others only the sizes are.
     """
     try:
-        written: dict[str, Any] = json.loads(files.read_text(os.path.join(directory, FILE)))
+        written: dict[str, Any] = files.read_json(os.path.join(directory, FILE))
         for name, (size, sums) in written.items():
-            path = os.path.join(directory, name)
+            path = files.inside(directory, name)
             if not os.path.isfile(path) or os.path.getsize(path) != size:
                 return name
             if only in (None, name) and _summary(path) != [size, sums]:

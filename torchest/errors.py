@@ -35,6 +35,10 @@ class NanLossDuringTrainingError(RuntimeError):
         return super().__str__() or "NaN loss during training."
 
 
+class RefusedFileError(ValueError):
+    """A file is not read: it is no regular file of a plausible size inside of its directory."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name: the nearest known names, then all of them.
 

@@ -64,7 +64,7 @@ def read_evaluations(directory: str | os.PathLike[str]) -> dict[int, dict[str, f
 def _read(directory: str) -> dict[str, Any]:
     path = files.join(directory, _NAME)
     try:
-        evaluations: dict[str, Any] = json.loads(files.read_text(path))["evaluations"]
+        evaluations: dict[str, Any] = files.read_json(path)["evaluations"]
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError):

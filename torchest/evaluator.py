@@ -154,7 +154,7 @@ class _Memory:
         self.metrics: Mapping[str, Any] = {}
         self._asked: dict[str, dict[str, bool]] = {}
         try:
-            known = json.loads(files.read_text(path))
+            known = files.read_json(path)
             metrics, asked = _numpy(known["metrics"]), dict(known["exporters"])
             self.checkpoint, self.metrics, self._asked = known["checkpoint"], metrics, asked
         except FileNotFoundError:

@@ -11,12 +11,17 @@ Paths are strings: `normal` makes one of what a user gave.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
+import stat
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torchest.errors import RefusedFileError
 
 try:
     import fcntl
@@ -24,9 +29,19 @@ except ImportError:  # on Windows, where an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _TEMPORARY = ".tmp-"
+_LARGEST_READ = 1 << 30  # bytes of a file that is read as a whole
+_LARGEST = 1 << 40  # bytes of any file
+_NO_PLAIN_NAME = re.compile(r"[\\\x00-\x1f]|(^|/)([A-Za-z]:|\.{0,2}(/|$))")
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def normal(path: str | os.PathLike[str]) -> str:
@@ -68,6 +83,26 @@ def join(directory: str, *names: str) -> str:
     )
 
 
+def inside(directory: str, name: str) -> str:
+    """The path of something in a directory, by a name that somebody else wrote.
+
+    Args:
+        directory: Where it lies.
+        name: Names of folders and of the file, with "/" between them.
+
+    Raises:
+        RefusedFileError: The name leads elsewhere, here or on another system.
+
+    >>> inside("exports/1", "assets/words.txt")
+    'exports/1/assets/words.txt'
+    """
+    if not isinstance(name, str) or _NO_PLAIN_NAME.search(name):
+        raise RefusedFileError(
+            f"{directory!r} has a file called {name!r:.80}, which is not the name of a file inside of it."
+        )
+    return join(directory, *name.split("/"))
+
+
 def parent_and_name(path: str) -> tuple[str, str]:
     """The directory that something lies in, and its name there."""
     directory, _, name = path.rstrip("/").rpartition("/") if is_remote(path) else _split(path)
@@ -88,7 +123,8 @@ def names_in(directory: str) -> list[str]:
         return []
     if is_remote(directory):
         system, inner = _system(directory)
-        return [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(inner, detail=False)]
+        names = [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(inner, detail=False)]
+        return [name for name in names if not _NO_PLAIN_NAME.search(name)]
     return os.listdir(directory)
 
 
@@ -98,17 +134,48 @@ def make_directory(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
-def read_text(path: str) -> str:
-    """What a small file holds.
+def read_json(path: str) -> Any:
+    """What a small JSON file holds.
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: It is not JSON.
+        RefusedFileError: As for `read_bytes`.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("its values are nested too deep") from None
+
+
+def read_text(path: str) -> str:
+    """What a small text file holds.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not UTF-8.
+        RefusedFileError: As for `read_bytes`.
+    """
+    return read_bytes(path).decode("utf-8")
+
+
+def read_bytes(path: str) -> bytes:
+    """What a file holds, as a whole. Nothing that could make this wait, or go on without end, is read.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RefusedFileError: It is no regular file, or has more than 1 GiB.
     """
     if is_remote(path):
         system, inner = _system(path)
-        return str(system.cat_file(inner).decode("utf-8"))
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+        status = system.info(inner)
+        if status["type"] != "file":
+            raise RefusedFileError(f"{path!r} is a {status['type']}, not a file.")
+        _check_size(path, status["size"] or 0, _LARGEST_READ)
+        return bytes(system.cat_file(inner))
+    with open(_opened(path, os.O_RDONLY), "rb") as file:
+        _check_size(path, os.fstat(file.fileno()).st_size, _LARGEST_READ)
+        return file.read(_LARGEST_READ)
 
 
 def write_text(path: str, text: str) -> None:
@@ -174,17 +241,60 @@ def new_directory(path: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def on_disk(path: str) -> Iterator[str]:
-    """A directory on the disk with the files of `path`: itself, or a copy that goes away again."""
+    """A directory on the disk with the files of `path`: itself, or a copy that goes away again.
+
+    Raises:
+        RefusedFileError: Something in it is neither a regular file of at most 1 TiB nor a folder, or lies outside.
+    """
     if not is_remote(path):
+        _check_tree(path)
         yield path
         return
     system, inner = _system(path)
+    keys = _keys_by_name(path, inner, system.find(inner))
     with tempfile.TemporaryDirectory() as local:
-        for entry in system.find(inner):
-            target = os.path.join(local, *entry.split(f"{inner.strip('/')}/", 1)[1].split("/"))
+        for name, key in keys.items():
+            target = inside(local, name)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            system.get_file(entry, target)
+            system.get_file(key, target)
         yield local
+
+
+def _keys_by_name(path: str, inner: str, keys: Iterable[str]) -> dict[str, str]:
+    """The keys of an object store by the names that their files get in a directory; those of folders are left out."""
+    prefix = f"{inner.strip('/')}/".lstrip("/")
+    named: dict[str, str] = {}
+    for key in keys:
+        if key == inner:
+            raise NotADirectoryError(f"{path!r} is a file.")
+        if not key.endswith("/"):
+            name = key.lstrip("/").removeprefix(prefix)
+            inside(path, name)
+            named[name] = key
+    folders = {name[: slash.start()] for name in named for slash in re.finditer("/", name)}
+    for name in sorted(folders & set(named)):
+        raise RefusedFileError(f"{path!r} has {name!r} as a file and as a folder.")
+    return named
+
+
+def _check_tree(root: str) -> None:
+    """Raises RefusedFileError unless a directory holds regular files and folders only, and links to such."""
+    within, folders = os.path.join(os.path.realpath(root), ""), [root]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():  # what it leads to is looked at where it lies
+                    target = os.path.realpath(entry.path)
+                    if not target.startswith(within):
+                        raise RefusedFileError(
+                            f"{entry.path!r} is a link to {target!r}, outside of {root!r}."
+                        )
+                elif entry.is_dir():
+                    folders.append(entry.path)
+                else:
+                    status = entry.stat()
+                    _check_kind(entry.path, status.st_mode)
+                    _check_size(entry.path, status.st_size, _LARGEST)
 
 
 def remove_directory(path: str) -> None:
@@ -259,7 +369,7 @@ def _locked(file: str, flags: int, kind: int) -> Iterator[None]:
         yield
         return
     while True:
-        descriptor = os.open(file, flags)
+        descriptor = _opened(file, flags, directory_too=True)
         try:
             _lock(descriptor, kind)
             # it may have been removed, or replaced, while this waited
@@ -277,6 +387,27 @@ def _lock(descriptor: int, kind: int) -> None:
         raise
     except OSError:  # a file system without locks
         return
+
+
+def _opened(path: str, flags: int, *, directory_too: bool = False) -> int:
+    """A descriptor of a regular file; opening a named pipe would wait for a writer, and a device may do anything."""
+    mode = os.stat(path).st_mode
+    if not (directory_too and stat.S_ISDIR(mode)):
+        _check_kind(path, mode)
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+
+
+def _check_kind(path: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise RefusedFileError(f"{path!r} is {kind}, not a regular file.")
+
+
+def _check_size(path: str, size: int, largest: int) -> None:
+    if size > largest:
+        raise RefusedFileError(
+            f"{path!r} has {size:,} bytes, more than the {largest:,} that are read."
+        )
 
 
 def _split(path: str) -> tuple[str, str, str]:
@@ -304,7 +435,7 @@ def upload(local: str, path: str) -> None:
             within = os.path.relpath(folder, local).replace(os.sep, "/")
             for name in sorted(names):
                 target = name if within == "." else f"{within}/{name}"
-                system.put_file(os.path.join(folder, name), f"{inner}/{target}")
+                system.put_file(os.path.join(folder, name), inside(inner, target))
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to see
             system.rm(inner, recursive=True)

@@ -172,7 +172,7 @@ def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 def _name_in(path: str) -> str | None:
     """The run that the file names; None if there is no file."""
     try:
-        name: str = json.loads(files.read_text(path))["run"]
+        name: str = files.read_json(path)["run"]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):

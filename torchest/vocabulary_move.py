@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchest import files
 from torchest.columns.strings import Text
 from torchest.columns.vocabulary import Words
+from torchest.errors import RefusedFileError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,8 +105,8 @@ def move_of(info: VocabInfo, name: str, old_size: int, new_size: int) -> Move:
 def _words(vocabulary: Any, size: int | None, where: str) -> list[bytes]:
     if isinstance(vocabulary, (str, os.PathLike)):
         try:
-            content = Path(vocabulary).read_bytes()
-        except OSError as error:
+            content = files.read_bytes(os.fspath(vocabulary))
+        except (OSError, RefusedFileError) as error:
             raise ValueError(f"{where} cannot be read: {error}.") from None
         words = [line.removesuffix(b"\r") for line in content.removesuffix(b"\n").split(b"\n")]
     else:

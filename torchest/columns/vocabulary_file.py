@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from torchest import files
 from torchest.columns import checks, values
 from torchest.columns.categorical import KeyedCategoricalColumn, check_unknown
 from torchest.columns.vocabulary import Vocabulary
+from torchest.errors import RefusedFileError
 
 if TYPE_CHECKING:
     import torch
@@ -127,9 +129,8 @@ def _checked_path(path: Any, key: str) -> str:
 
 def _lines(path: str, key: str) -> list[bytes]:
     try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
+        content = files.read_bytes(path)
+    except (OSError, RefusedFileError) as error:
         raise ValueError(
             f"The vocabulary file of column {key!r} cannot be read: {error}."
         ) from error

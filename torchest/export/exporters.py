@@ -277,9 +277,13 @@ def _checked_compare(compare_fn: Any) -> Compare:
 
 
 def _read_best(export_path: str) -> dict[str, float] | None:
+    path = files.join(export_path, _BEST)
     try:
-        kept = json.loads(files.read_text(files.join(export_path, _BEST)))
+        kept = files.read_json(path)["eval_result"]
+        return {key: float(value) for key, value in kept.items()}
     except FileNotFoundError:
         return None
-    found: dict[str, float] = kept["eval_result"]
-    return found
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path!r} is damaged ({error!r}): delete it, to export the next evaluation as the best one so far."
+        ) from error
