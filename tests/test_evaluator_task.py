@@ -13,7 +13,8 @@ import torch
 import torchest
 from torchest import columns as fc
 from torchest import inputs
-from torchest.evaluator_task import BOTH, EVALUATOR, TRAINER, evaluate_beside_training
+from torchest.distributed.tf_config import EVALUATOR
+from torchest.evaluator_task import BOTH, TRAINER, evaluate_beside_training
 from torchest.evaluator_task import role_of_environment as role
 from torchest.training_run import is_unfinished, run_with_more
 
@@ -208,6 +209,88 @@ class TestTheRole:
     def test_is_not_guessed(self, monkeypatch, text):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match=r"TF_CONFIG=.*, which should be JSON such as"):
+            role()
+
+    @pytest.mark.parametrize(
+        ("cluster", "task"),
+        [
+            ({"chief": ["a:1"], "worker": ["b:1"]}, ("chief", 0)),
+            ({"chief": ["a:1"], "worker": ["b:1"]}, ("worker", 0)),
+            ({"master": ["a:1"], "worker": ["b:1"]}, ("master", 0)),
+            ({"worker": ["a:1", "b:1", "c:1"]}, ("worker", 2)),
+            ({"chief": ["a:1"], "ps": ["b:1"]}, ("chief", 0)),
+            ({"chief": ["a:1"], "ps": ["b:1"]}, ("ps", 0)),
+            ({"chief": ["a:1"], "tpu_worker": ["b:1"]}, ("tpu_worker", 0)),
+            ({"chief": ["a:1"], "worker": ["b:1"], "evaluator": ["c:1"]}, ("worker", 0)),
+        ],
+    )
+    def test_no_task_of_a_cluster_trains_a_whole_model_of_its_own(
+        self, monkeypatch, tmp_path, cluster, task
+    ):
+        config = {"cluster": cluster, "task": dict(zip(("type", "index"), task, strict=True))}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        model = linear(tmp_path / "model")
+        both = torchest.TrainSpec(rows), torchest.EvalSpec(rows)
+        for train in (
+            lambda: model.train(rows, steps=1),
+            lambda: torchest.train_and_evaluate(model, *both),
+        ):
+            with pytest.raises(
+                ValueError, match=r"TF_CONFIG names \d .*Start the training by torch"
+            ):
+                train()
+        assert not (tmp_path / "model").exists()
+        with pytest.raises(ValueError, match="The input is empty"):  # evaluates as it would alone
+            model.evaluate(list)
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"task": {"type": "evaluator"}}, 'the task "evaluator", which does not train'),
+            ({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps"}}, "task 'ps', and only"),
+            ({"cluster": {"loader": ["a:1"]}, "task": {"type": "loader"}}, "task 'loader', and"),
+            ({"cluster": {"chief": ["a:1"]}}, "does not say which of its tasks this process is"),
+        ],
+    )
+    def test_a_task_that_does_not_train_is_refused(self, monkeypatch, tmp_path, config, message):
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        with pytest.raises(ValueError, match=message):
+            linear(tmp_path / "model").train(rows, steps=1)
+        assert not (tmp_path / "model").exists()
+
+    @pytest.mark.parametrize(
+        ("task", "rank", "agree"),
+        [
+            (("chief", 0), (0, 2, 1), True),
+            (("worker", 0), (1, 2, 1), True),
+            (("worker", 0), (3, 4, 2), True),  # two processes on each machine
+            (("worker", 0), (1, 2, 2), True),
+            (("worker", 0), (0, 2, 1), False),
+            (("chief", 0), (0, 3, 1), False),
+            (("chief", 0), (1, 2, 2), False),  # torchrun on this machine alone
+            (("chief", 0), (0, 1, 1), False),
+        ],
+    )
+    def test_of_a_cluster_that_torchrun_started_is_what_both_say(
+        self, monkeypatch, task, rank, agree
+    ):
+        config = {"cluster": {"chief": ["a:1"], "worker": ["b:1"]}}
+        config["task"] = dict(zip(("type", "index"), task, strict=True))
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        names = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+        for name, value in zip(names, rank, strict=True):
+            monkeypatch.setenv(name, str(value))
+        if agree:
+            assert role() == TRAINER
+            return
+        with pytest.raises(ValueError, match=r"contradict each other|not started by torchrun"):
+            role()
+
+    def test_is_none_for_several_evaluators(self, monkeypatch):
+        monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "evaluator"}}')
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(ValueError, match="start the evaluator without torchrun"):
             role()
 
     def test_several_that_train_need_torchrun(self, monkeypatch):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,22 +37,42 @@ def test_a_copy_saved_by_steps_is_not_saved_by_seconds():
             {"save_checkpoints_steps": 5, "save_checkpoints_secs": 5},
             "save_checkpoints_steps=5 and save_checkpoints_secs=5 cannot both be given",
         ),
-        ({"save_checkpoints_steps": 0}, "save_checkpoints_steps=0 must be a number above 0"),
-        ({"save_checkpoints_secs": -1}, "save_checkpoints_secs=-1 must be a number above 0"),
-        ({"save_summary_steps": -1}, "save_summary_steps=-1 must be a number of at least 0"),
-        ({"keep_checkpoint_max": -1}, "keep_checkpoint_max=-1 must be a number of at least 0"),
-        ({"log_step_count_steps": 0}, "log_step_count_steps=0 must be a number above 0"),
-        ({"log_step_count_steps": "10"}, "log_step_count_steps='10' must be a number above 0"),
-        ({"model_dir": 5}, "model_dir=5 must be the path of a directory"),
+        ({"save_checkpoints_steps": 0}, "save_checkpoints_steps=0 must be a whole number of at le"),
+        ({"save_checkpoints_steps": 1.5}, r"save_checkpoints_steps=1\.5 must be a whole number"),
+        ({"save_checkpoints_secs": -1}, "save_checkpoints_secs=-1 must be a finite number above 0"),
+        ({"save_summary_steps": -1}, "save_summary_steps=-1 must be a whole number of at least 0"),
+        (
+            {"keep_checkpoint_max": -1},
+            "keep_checkpoint_max=-1 must be a whole number of at least 0",
+        ),
+        (
+            {"log_step_count_steps": 0},
+            "log_step_count_steps=0 must be a whole number of at least 1",
+        ),
+        ({"log_step_count_steps": "10"}, "log_step_count_steps='10' must be a whole number"),
+        ({"model_dir": 5}, "model_dir=5 must be a path"),
+        ({"model_dir": ""}, "model_dir='' must be a path"),
         ({"tf_random_seed": 1.5}, r"tf_random_seed=1\.5 must be a whole number"),
         ({"keep_checkpoint_max": 2.5}, r"keep_checkpoint_max=2\.5 must be a whole number"),
         ({"keep_checkpoint_every_n_hours": 0}, "keep_checkpoint_every_n_hours=0 must be"),
-        ({"keep_checkpoint_every_n_hours": None}, "keep_checkpoint_every_n_hours=None must be"),
     ],
 )
 def test_wrong_arguments_are_named(given, message):
     with pytest.raises(ValueError, match=message):
         RunConfig(**given)
+
+
+def test_no_checkpoint_need_be_kept_for_ever():
+    assert RunConfig(keep_checkpoint_every_n_hours=None).keep_checkpoint_every_n_hours is None
+
+
+def test_steps_may_be_written_as_a_float_that_is_whole():
+    assert repr(RunConfig(save_checkpoints_steps=1e3).save_checkpoints_steps) == "1000"
+
+
+def test_an_unknown_field_of_a_copy_gets_the_nearest_name():
+    with pytest.raises(ValueError, match="'save_steps' is no field"):
+        RunConfig().replace(save_steps=5)
 
 
 def test_a_directory_may_be_any_path():
@@ -61,6 +82,44 @@ def test_a_directory_may_be_any_path():
 def test_fields_without_meaning_are_known():
     assert RunConfig(protocol="grpc").ignored() == ["protocol"]
     assert RunConfig().ignored() == []
+
+
+REFERENCE = json.loads(
+    Path(__file__).with_name("reference").joinpath("run_config.json").read_text()
+)
+
+
+@pytest.mark.parametrize("case", [name for name in REFERENCE if "refused" not in REFERENCE[name]])
+def test_properties_follow_tf_config_as_tensorflows(case, monkeypatch):
+    expected = dict(REFERENCE[case])
+    monkeypatch.setenv("TF_CONFIG", json.dumps(expected.pop("TF_CONFIG")))
+    assert {name: getattr(RunConfig(), name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("case", [name for name in REFERENCE if "refused" in REFERENCE[name]])
+def test_what_tensorflow_refuses_of_tf_config_is_refused_with_the_way_out(case, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(REFERENCE[case]["TF_CONFIG"]))
+    message = (
+        "The environment has TF_CONFIG=.*, which should be JSON such as .*Correct it, or unset"
+    )
+    with pytest.raises(ValueError, match=message):
+        RunConfig()
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "3", "null", "[" * 200_000, '{"cluster": {"chief": 3}}']
+)
+def test_tf_config_that_is_no_json_object_is_refused(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match=r"TF_CONFIG=.*, which should be JSON such as"):
+        RunConfig()
+
+
+def test_a_directory_beside_another_one_in_tf_config_is_refused(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"model_dir": "models/a"}')
+    assert RunConfig(model_dir="models/../models/a/").model_dir == "models/../models/a/"
+    with pytest.raises(ValueError, match="model_dir='models/b' and the model_dir 'models/a' in TF"):
+        RunConfig(model_dir="models/b")
 
 
 ALONE = {

@@ -18,6 +18,7 @@ import numpy as np
 
 from torchest.errors import suggest
 
+_BEYOND = 2**63  # what int64 does not hold
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 80
 
@@ -33,7 +34,12 @@ def shown(value: Any) -> str:
 
 
 def whole_number(
-    argument: str, value: Any, way_out: str = "", *, at_least: int | None = None
+    argument: str,
+    value: Any,
+    way_out: str = "",
+    *,
+    at_least: int | None = None,
+    at_most: int | None = None,
 ) -> int:
     """A whole number: an int or a numpy integer, not a bool.
 
@@ -42,17 +48,28 @@ def whole_number(
         value: Its value.
         way_out: Ends the message, with a leading space.
         at_least: The least value allowed.
+        at_most: The greatest value allowed; None: what int64 holds.
 
     Raises:
-        ValueError: It is something else, or too small.
+        ValueError: It is something else, or out of bounds.
 
     >>> whole_number("units", 16, at_least=1)
     16
     """
     is_whole = isinstance(value, numbers.Integral) and not _is_bool(value)
-    if not is_whole or (at_least is not None and int(value) < at_least):
-        bound = "" if at_least is None else f" of at least {at_least}"
-        raise ValueError(f"{argument}={shown(value)} must be a whole number{bound}.{way_out}")
+    if is_whole and not -_BEYOND <= int(value) < _BEYOND and at_most is None:
+        raise ValueError(f"{argument}={shown(value)} must fit into 64 bits.{way_out}")
+    within = is_whole and (
+        (at_least is None or int(value) >= at_least) and (at_most is None or int(value) <= at_most)
+    )
+    if not within:
+        bounds = [
+            f"{word} {bound}"
+            for word, bound in (("at least", at_least), ("at most", at_most))
+            if bound is not None
+        ]
+        bounded = f" of {' and '.join(bounds)}" if bounds else ""
+        raise ValueError(f"{argument}={shown(value)} must be a whole number{bounded}.{way_out}")
     return int(value)
 
 
@@ -209,6 +226,8 @@ def checked_count(name: str, value: Any) -> int | None:
     count: Any = value  # numbers.Real cannot be made an int, to mypy
     if count <= 0:
         raise ValueError(f"{name}={shown(value)} must be above 0; None sets no limit.")
+    if count >= _BEYOND:
+        raise ValueError(f"{name}={shown(value)} must fit into 64 bits; None sets no limit.")
     return int(count)
 
 

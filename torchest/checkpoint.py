@@ -54,7 +54,6 @@ _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _TRAINING = "training.safetensors"
 _STATE = "state.json"
-_NEVER = 10_000.0  # hours
 
 
 @dataclass(frozen=True)
@@ -378,7 +377,7 @@ def write_checkpoint(
     global_step: int,
     contents: Callable[[], Contents],
     keep: int | None,
-    keep_every_n_hours: float = _NEVER,
+    keep_every_n_hours: float | None = None,
 ) -> str:
     """Writes a checkpoint, lists it, and removes those that are beyond `keep` and not in use.
 
@@ -389,7 +388,7 @@ def write_checkpoint(
         global_step: The step that the contents belong to.
         contents: Gives what to write.
         keep: How many checkpoints to keep; None or 0 keeps all.
-        keep_every_n_hours: Of those beyond `keep`, one for each so many hours stays for ever.
+        keep_every_n_hours: Of those beyond `keep`, one for each so many hours stays for ever; None: none.
 
     Returns:
         The path of the checkpoint.

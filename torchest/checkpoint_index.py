@@ -35,19 +35,20 @@ class Index:
         preserved = min(times.values()) if self.last_preserved is None else self.last_preserved
         return Index(name, times, preserved)
 
-    def without_old(self, keep: int | None, every_n_hours: float) -> tuple[Index, list[str]]:
+    def without_old(self, keep: int | None, every_n_hours: float | None) -> tuple[Index, list[str]]:
         """Lists only the newest `keep`, and gives those to remove: one for every so many hours stays for ever.
 
         Args:
             keep: How many; None or 0 keeps all.
-            every_n_hours: Hours between two that stay.
+            every_n_hours: Hours between two that stay; None: none does.
         """
         old = list(self.times)[:-keep] if keep else []
         preserved = self.last_preserved
         dropped = []
         for name in old:
-            if preserved is not None and self.times[name] >= preserved + every_n_hours * 3600:
-                preserved = self.times[name]
+            time = self.times[name]
+            if preserved is not None and every_n_hours and time >= preserved + every_n_hours * 3600:
+                preserved = time
             else:
                 dropped.append(name)
         kept = {name: self.times[name] for name in self.times if name not in old}

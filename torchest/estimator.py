@@ -26,6 +26,7 @@ from torchest.checkpoint import (
     set_damaged_aside,
 )
 from torchest.distributed.choose import strategy_of_environment
+from torchest.distributed.tf_config import TFConfig
 from torchest.evaluation import run_evaluation, write_evaluation
 from torchest.execution import Execution
 from torchest.export.exporting import check_modes, checkpoint_of, export
@@ -205,10 +206,12 @@ class Estimator:
             The estimator.
 
         Raises:
-            ValueError: Both `steps` and `max_steps` are given, one is below 1, or the input is empty.
+            ValueError: Both `steps` and `max_steps` are given, one is below 1, the input is empty, or TF_CONFIG names
+                a cluster that torchrun has not started.
             CheckpointMismatchError: `model_dir` holds a checkpoint of another model.
             NanLossDuringTrainingError: The loss became NaN.
         """
+        TFConfig.of_environment().check_may_train()
         steps, max_steps = _checked_steps(steps, max_steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)

@@ -13,9 +13,7 @@ file stays when training is killed, so the evaluator then waits for its restart.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from torchest import files
 from torchest.checkpoint import in_use, latest_checkpoint
 from torchest.checkpoint_index import read_index, step_of
 from torchest.distributed.cluster import Cluster
+from torchest.distributed.tf_config import EVALUATOR, MASTER, TFConfig
 from torchest.errors import DamagedCheckpointError
 from torchest.evaluator import Evaluator
 from torchest.training_run import is_unfinished
@@ -36,39 +35,32 @@ if TYPE_CHECKING:
 _log = logging.getLogger("torchest")
 _POLL_SECS = 1.0
 _TELL_SECS = 600.0
-_MASTER = "master"
-_TRAINING_TASKS = ("chief", _MASTER, "worker")
-
-EVALUATOR, TRAINER, BOTH = "evaluator", "trainer", "both"
+TRAINER, BOTH = "trainer", "both"
 
 
 def role_of_environment() -> str:
     """What this process does in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
 
-    BOTH without a TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without an evaluator.
+    BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without an
+    evaluator.
 
     Raises:
-        ValueError: TF_CONFIG is not what it should be, or names several processes that train, which torchrun
-            has not started.
+        ValueError: TF_CONFIG is not what it should be, or names tasks that torchrun has not started.
     """
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        config = json.loads(text or "{}")
-        kind, cluster = config.get("task", {}).get("type"), dict(config.get("cluster", {}))
-    except (ValueError, TypeError, AttributeError):
-        raise ValueError(
-            f"The environment has TF_CONFIG={text!r}, which should be JSON such as "
-            '{"cluster": {"chief": ["host"]}, "task": {"type": "evaluator"}}: correct it, or unset it.'
-        ) from None
-    if kind == EVALUATOR:
+    config = TFConfig.of_environment()
+    if config.is_evaluator:
+        _check_is_alone(Cluster.of_environment())
         return EVALUATOR
-    training = sum(len(cluster.get(task, ())) for task in _TRAINING_TASKS)
-    if training > 1 and not Cluster.of_environment().is_distributed:
+    config.check_may_train()
+    return TRAINER if config.tasks and config.task_type != MASTER else BOTH
+
+
+def _check_is_alone(cluster: Cluster) -> None:
+    if cluster.is_distributed:
         raise ValueError(
-            f"TF_CONFIG names {training} processes that train together, and this one was not started by torchrun: "
-            "start them by torchrun, and leave only the chief and the evaluator in TF_CONFIG."
+            f"TF_CONFIG says that this process is the evaluator, and torchrun has started {cluster.world_size} of them "
+            f"(RANK={cluster.rank}, WORLD_SIZE={cluster.world_size}): start the evaluator without torchrun."
         )
-    return TRAINER if training and kind != _MASTER else BOTH
 
 
 def evaluate_beside_training(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from torchest import files
-from torchest.distributed.cluster import Cluster
+from torchest.arguments import boolean, function, number, one_of, path, shown, whole_number
 from torchest.distributed.strategy import Strategy
+from torchest.distributed.tf_config import TFConfig, place_of_environment
+from torchest.errors import suggest
 from torchest.execution import FLOAT32, PRECISIONS
+
+_Check: TypeAlias = Callable[[str, Any], Any]
 
 
 class _UseDefault:
@@ -30,7 +33,7 @@ class RunConfig:
 
     Attributes:
         model_dir: Where checkpoints and events go: a directory, or a URL that fsspec understands, such as
-            'gs://bucket/models/a'. None: what the estimator is given, or a temporary directory.
+            'gs://bucket/models/a'. None: that of TF_CONFIG, what the estimator is given, or a temporary directory.
         tf_random_seed: The seed of initial weights, dropout and shuffling. None: torch's global random
             state is used as it stands, and input is shuffled differently in every run.
         save_summary_steps: Write summaries every so many steps; None or 0 switches them off.
@@ -40,7 +43,7 @@ class RunConfig:
         session_config: Means nothing here; accepted so that old code runs, and logged.
         keep_checkpoint_max: How many checkpoints to keep; None or 0 keeps all.
         keep_checkpoint_every_n_hours: Of the checkpoints beyond `keep_checkpoint_max`, one for each so
-            many hours of training stays for ever.
+            many hours of training stays for ever; None: none does.
         log_step_count_steps: Log the loss and the speed every so many steps; None switches it off.
         train_distribute: Where training runs, if not on the first GPU or else the CPU:
             `torchest.distributed.XLAStrategy()`.
@@ -63,7 +66,8 @@ class RunConfig:
             C++ compiler on a CPU. The first steps take long then.
 
     Raises:
-        ValueError: An argument is out of its range, or both ways of saving are given.
+        ValueError: An argument is out of its range, both ways of saving are given, or TF_CONFIG is not what it
+            should be, or has another `model_dir`.
 
     >>> RunConfig(save_checkpoints_steps=100).save_checkpoints_secs is None
     True
@@ -78,7 +82,7 @@ class RunConfig:
     save_checkpoints_secs: int | None = USE_DEFAULT
     session_config: Any = None
     keep_checkpoint_max: int | None = 5
-    keep_checkpoint_every_n_hours: float = 10000
+    keep_checkpoint_every_n_hours: float | None = 10000
     log_step_count_steps: int | None = 100
     train_distribute: Strategy | None = None
     device_fn: Any = None
@@ -94,55 +98,23 @@ class RunConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.model_dir is not None:
-            object.__setattr__(self, "model_dir", self._path("model_dir"))
+        self._set("model_dir", self._directory())
         self._resolve_saving()
-        for name in ("save_checkpoints_steps", "save_checkpoints_secs", "log_step_count_steps"):
-            self._check(name, self._is_none_or(name, at_least=1), "a number above 0, or None")
-        for name in ("save_summary_steps", "keep_checkpoint_max"):
-            self._check(name, self._is_none_or(name, at_least=0), "a number of at least 0, or None")
-        self._check(
-            "keep_checkpoint_max",
-            isinstance(self.keep_checkpoint_max, numbers.Integral | None),
-            "a whole number, or None",
-        )
-        hours = self.keep_checkpoint_every_n_hours
-        self._check(
-            "keep_checkpoint_every_n_hours",
-            _is_number(hours) and hours > 0,
-            "a number of hours above 0",
-        )
-        self._check(
-            "clip_norm",
-            self.clip_norm is None or (_is_number(self.clip_norm) and self.clip_norm > 0),
-            "a number above 0, or None",
-        )
-        self._check(
-            "accumulate_steps",
-            isinstance(self.accumulate_steps, int)
-            and _is_number(self.accumulate_steps)
-            and self.accumulate_steps >= 1,
-            "a whole number of at least 1",
-        )
-        self._check("precision", self.precision in PRECISIONS, " or ".join(map(repr, PRECISIONS)))
-        self._check("compile", isinstance(self.compile, bool), "True or False")
-        for name in ("train_distribute", "eval_distribute"):
-            self._check(
-                name,
-                isinstance(getattr(self, name), Strategy | None),
-                "a strategy such as torchest.distributed.XLAStrategy(), or None; processes are started by torchrun",
-            )
-        self._check(
-            "tf_random_seed",
-            self.tf_random_seed is None or isinstance(self.tf_random_seed, int),
-            "a whole number, or None",
-        )
+        for name, check in _CHECKS.items():
+            self._set(name, check(f"RunConfig: {name}", getattr(self, name)))
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some fields changed.
 
         Giving one of `save_checkpoints_steps` and `save_checkpoints_secs` clears the other.
+
+        Raises:
+            ValueError: A field is not known, or its value is out of its range.
         """
+        fields = [each.name for each in dataclasses.fields(self)]
+        for name in changes:
+            if name not in fields:
+                raise ValueError(f"RunConfig.replace: {name!r} is no field.{suggest(name, fields)}")
         saving = ("save_checkpoints_steps", "save_checkpoints_secs")
         for given, other in (saving, saving[::-1]):
             if changes.get(given) is not None and other not in changes:
@@ -151,53 +123,53 @@ class RunConfig:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes checkpoints and events: that of rank 0."""
-        return self.global_id_in_cluster == 0
+        """Whether this process writes checkpoints and events: that of rank 0, or the chief of TF_CONFIG."""
+        return place_of_environment().is_chief
 
     @property
-    def global_id_in_cluster(self) -> int:
-        """The rank of this process."""
-        return Cluster.of_environment().rank
+    def global_id_in_cluster(self) -> int | None:
+        """The rank of this process; None for an evaluator."""
+        return place_of_environment().global_id
 
     @property
     def num_worker_replicas(self) -> int:
         """How many processes train, the chief among them."""
-        return Cluster.of_environment().world_size
+        return place_of_environment().num_workers
 
     @property
     def num_ps_replicas(self) -> int:
-        """How many parameter servers there are: always 0."""
-        return 0
+        """How many parameter servers TF_CONFIG names; torchest trains with none."""
+        return place_of_environment().num_parameter_servers
 
     @property
     def task_type(self) -> str:
-        """`"chief"` or `"worker"`; `"worker"` for a process alone."""
-        return Cluster.of_environment().task_type
+        """`"chief"` or `"worker"`, or what TF_CONFIG says; `"worker"` for a process alone."""
+        return place_of_environment().task_type
 
     @property
     def task_id(self) -> int:
         """The number of this process among those of its `task_type`, from 0."""
-        return Cluster.of_environment().task_id
+        return place_of_environment().task_id
 
     @property
     def cluster_spec(self) -> dict[str, list[str]]:
-        """The ranks of the processes by `task_type`; empty for a process alone."""
-        return Cluster.of_environment().tasks()
+        """By `task_type`, the ranks of the processes or the addresses in TF_CONFIG; empty for a process alone."""
+        return place_of_environment().cluster_spec
 
     @property
     def master(self) -> str:
-        """Means nothing here: always empty."""
-        return ""
+        """Means nothing here: the address of this task in TF_CONFIG, if there are others."""
+        return TFConfig.of_environment().master
 
     @property
     def evaluation_master(self) -> str:
-        """Means nothing here: always empty."""
-        return ""
+        """Means nothing here: `eval_session_master` in TF_CONFIG."""
+        return TFConfig.of_environment().evaluation_master
 
     @property
-    def service(self) -> None:
-        """Means nothing here: always None."""
-        return
+    def service(self) -> dict[str, Any] | None:
+        """Means nothing here: `service` in TF_CONFIG."""
+        return TFConfig.of_environment().service
 
     def as_markdown(self) -> str:
         """A table of all fields, for TensorBoard."""
@@ -219,22 +191,90 @@ class RunConfig:
                 f"save_checkpoints_steps={steps} and save_checkpoints_secs={secs} cannot both be "
                 "given: checkpoints are saved by steps or by seconds. Leave one out."
             )
-        object.__setattr__(self, "save_checkpoints_steps", steps)
-        object.__setattr__(self, "save_checkpoints_secs", secs)
+        self._set("save_checkpoints_steps", steps)
+        self._set("save_checkpoints_secs", secs)
 
-    def _path(self, name: str) -> str:
-        value = getattr(self, name)
-        self._check(name, isinstance(value, str | os.PathLike), "the path of a directory, or None")
-        return files.normal(value)
+    def _directory(self) -> str | None:
+        """The model_dir that was given, or that of TF_CONFIG."""
+        named = TFConfig.of_environment().model_dir
+        directory = named if self.model_dir is None else self.model_dir
+        if directory is None:
+            return None
+        directory = files.normal(path("RunConfig: model_dir", directory))
+        if named is not None and not files.same(directory, files.normal(named)):
+            raise ValueError(
+                f"RunConfig: model_dir={directory!r} and the model_dir {named!r} in TF_CONFIG differ: give one of them."
+            )
+        return directory
 
-    def _is_none_or(self, name: str, at_least: int) -> bool:
-        value = getattr(self, name)
-        return value is None or (isinstance(value, numbers.Real) and float(value) >= at_least)
-
-    def _check(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise ValueError(f"RunConfig: {name}={getattr(self, name)!r} must be {expected}.")
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def _steps(at_least: int) -> _Check:
+    """Steps, which may be written as 1e3, or None."""
+
+    def check(argument: str, value: Any) -> int | None:
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        if value is None:
+            return None
+        way_out = " None switches it off."
+        return whole_number(argument, whole, way_out, at_least=at_least)
+
+    return check
+
+
+def _number(argument: str, value: Any) -> Any:
+    """A number above 0, or None; an int stays one."""
+    if value is not None:
+        number(argument, value, " None switches it off.", above=0)
+    return value
+
+
+def _keep_max(argument: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    return whole_number(argument, value, " None keeps all.", at_least=0)
+
+
+def _seed(argument: str, value: Any) -> int | None:
+    return (
+        None
+        if value is None
+        else whole_number(argument, value, at_least=-(2**63), at_most=2**64 - 1)
+    )
+
+
+def _strategy(argument: str, value: Any) -> Strategy | None:
+    if not isinstance(value, Strategy | None):
+        raise ValueError(
+            f"{argument}={shown(value)} must be a strategy such as torchest.distributed.XLAStrategy(), or None; "
+            "processes are started by torchrun."
+        )
+    return value
+
+
+def _function(argument: str, value: Any) -> Any:
+    return None if value is None else function(argument, value, "a function, or None")
+
+
+_CHECKS: Final[dict[str, _Check]] = {
+    "tf_random_seed": _seed,
+    "save_summary_steps": _steps(at_least=0),
+    "save_checkpoints_steps": _steps(at_least=1),
+    "save_checkpoints_secs": _number,
+    "keep_checkpoint_max": _keep_max,
+    "keep_checkpoint_every_n_hours": _number,
+    "log_step_count_steps": _steps(at_least=1),
+    "train_distribute": _strategy,
+    "device_fn": _function,
+    "protocol": lambda name, value: one_of(name, value, (None, "grpc", "grpc+verbs")),
+    "eval_distribute": _strategy,
+    "experimental_max_worker_delay_secs": _number,
+    "session_creation_timeout_secs": lambda name, value: number(name, value, above=0) and value,
+    "checkpoint_save_graph_def": boolean,
+    "clip_norm": _number,
+    "accumulate_steps": lambda name, value: whole_number(name, value, at_least=1),
+    "precision": lambda name, value: one_of(name, value, PRECISIONS),
+    "compile": boolean,
+}

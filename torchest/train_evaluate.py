@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.distributed.input_context import InputContext
+from torchest.distributed.tf_config import EVALUATOR
 from torchest.errors import with_article
 from torchest.estimator import Estimator
 from torchest.evaluator import Evaluator
 from torchest.evaluator_task import (
-    EVALUATOR,
     TRAINER,
     evaluate_beside_training,
     role_of_environment,
@@ -72,7 +72,7 @@ def train_and_evaluate(
         _train(estimator, train_spec, [])
         return None, None
     evaluator = Evaluator(estimator, eval_spec, train_spec.max_steps)
-    with run_with_more(estimator.model_dir, is_chief=estimator.config.is_chief):
+    with run_with_more(estimator.model_dir, is_chief=estimator._strategy.is_chief):
         _train(estimator, train_spec, [_AfterCheckpoints(estimator, evaluator)])
         last = estimator.latest_checkpoint()
         assert last is not None  # training saves one when it begins
@@ -98,7 +98,7 @@ def _train(
 def _with_end(eval_spec: EvalSpec, estimator: Estimator) -> EvalSpec:
     """The spec, when it is seen that what it evaluates on ends, before anything is trained."""
     config = estimator.config
-    if eval_spec.steps is not None or not config.is_chief:
+    if eval_spec.steps is not None or not estimator._strategy.is_chief:
         return eval_spec
     with default_seed(config.tf_random_seed):
         checked = CheckedInput(

@@ -37,11 +37,17 @@ class Cluster:
                 f"The environment has RANK={rank} and WORLD_SIZE={size}: ranks go from 0 to WORLD_SIZE − 1. "
                 "Start the program by torchrun, or unset both."
             )
+        local_size = _number("LOCAL_WORLD_SIZE", size)
+        if not 0 < local_size <= size:
+            raise ValueError(
+                f"The environment has LOCAL_WORLD_SIZE={local_size} and WORLD_SIZE={size}: a machine has from 1 to all "
+                "of the processes. Start the program by torchrun, or unset both."
+            )
         return cls(
             rank=rank,
             world_size=size,
             local_rank=_number("LOCAL_RANK", rank),
-            local_world_size=_number("LOCAL_WORLD_SIZE", size),
+            local_world_size=local_size,
         )
 
     @property
@@ -54,8 +60,29 @@ class Cluster:
         """The number of this process among those of its type."""
         return max(self.rank - 1, 0)
 
-    def tasks(self) -> dict[str, list[str]]:
-        """The ranks of all processes by type; none for a process alone."""
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    @property
+    def global_id(self) -> int:
+        """The rank of this process."""
+        return self.rank
+
+    @property
+    def num_workers(self) -> int:
+        """How many processes train, the chief among them."""
+        return self.world_size
+
+    @property
+    def num_parameter_servers(self) -> int:
+        """How many parameter servers there are: none."""
+        return 0
+
+    @property
+    def cluster_spec(self) -> dict[str, list[str]]:
+        """The ranks of all processes by type; empty for a process alone."""
         if not self.is_distributed:
             return {}
         workers = [f"rank {rank}" for rank in range(1, self.world_size)]
