@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from torchest.inputs import Dataset
-from torchest.inputs.source import batches, call_input_fn, is_endless
+from torchest.inputs.reading import reading_of
+from torchest.inputs.source import batches, call_input_fn, is_endless, is_one_batch
 
 X = {"x": np.array([1.0, 2.0])}
 Y = np.array([0, 1])
@@ -42,16 +43,23 @@ def test_a_dataset_gives_its_batches():
         ((torch.zeros(2), Y), torch.zeros(2), Y),
     ],
 )
-def test_one_batch_is_repeated_for_ever(source, features, labels):
-    assert is_endless(source)
-    for got_features, got_labels in itertools.islice(batches(source), 3):
-        assert type(got_features) is type(features)
-        assert (
-            (got_features == features)
-            if isinstance(features, dict)
-            else torch.equal(got_features, features)
-        )
-        assert got_labels is labels or got_labels == labels
+def test_one_batch_is_given_once(source, features, labels):
+    assert is_one_batch(source)
+    assert not is_endless(source)
+    [(got_features, got_labels)] = batches(source)
+    assert type(got_features) is type(features)
+    assert (
+        (got_features == features)
+        if isinstance(features, dict)
+        else torch.equal(got_features, features)
+    )
+    assert got_labels is labels or got_labels == labels
+
+
+@pytest.mark.parametrize("source", [(X, Y), [X, Y], X, (torch.zeros(2), Y), ((Y, Y), Y)])
+def test_training_repeats_one_batch(source):
+    stream = reading_of(source, None).batches()
+    assert len(list(itertools.islice(stream, 5))) == 5
 
 
 def test_a_frame_becomes_the_dict_of_its_columns():
@@ -197,9 +205,12 @@ def test_new_iterators_and_containers_may_come_again():
         assert len(list(batches(call(lambda: (pair for pair in pairs))))) == 1
 
 
-@pytest.mark.parametrize("source", [({"x": []}, []), {"x": torch.empty(0)}, torch.empty(0, 2)])
-def test_one_batch_without_rows_is_not_repeated(source):
+@pytest.mark.parametrize(
+    "source", [({"x": []}, []), {"x": torch.empty(0)}, torch.empty(0, 2), ((Y[:0], Y[:0]), Y[:0])]
+)
+def test_one_batch_without_rows_is_no_batch(source):
     assert list(batches(source)) == []
+    assert list(reading_of(source, None).batches()) == []
 
 
 def test_an_input_fn_may_ask_for_its_place_among_processes():

@@ -35,7 +35,7 @@ from torchest.feed import Feed, training_paused
 from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
-from torchest.inputs.source import call_input_fn, check_end
+from torchest.inputs.source import call_input_fn, check_end, is_endless
 from torchest.keys import ModeKeys
 from torchest.model_fn import ModelFn
 from torchest.prediction import examples, run_prediction
@@ -196,7 +196,8 @@ class Estimator:
 
         Args:
             input_fn: Gives the training data: a `torchest.inputs.Dataset`, a DataLoader, or any iterable
-                of `(features, labels)` batches. A tuple of features and labels is one batch, repeated.
+                of `(features, labels)` batches. A tuple or list of features and labels, and features alone, are
+                one batch, repeated; see `torchest.inputs.source.is_one_batch`.
             hooks: Called during training, in this order.
             steps: How many steps to train for. None: until `max_steps`, or the end of the input.
             max_steps: The global step to train up to, over all calls; nothing happens if it is reached.
@@ -244,8 +245,8 @@ class Estimator:
         """Evaluates the model, and writes the metrics for TensorBoard under `eval_dir(name)`.
 
         Args:
-            input_fn: Gives the data, as for `train`.
-            steps: How many batches to evaluate on. None: all.
+            input_fn: Gives the data, as for `train`; one batch is evaluated once.
+            steps: How many batches to evaluate on at most. None: all.
             hooks: Called during evaluation.
             checkpoint_path: Which checkpoint to evaluate. None: the newest. Without any, the initial
                 weights are evaluated, with a warning.
@@ -280,7 +281,8 @@ class Estimator:
         """Predicts, batch by batch, as the results are asked for.
 
         Args:
-            input_fn: Gives features, or `(features, labels)`, whose labels are left out.
+            input_fn: Gives features, or `(features, labels)`, whose labels are left out; one batch is predicted
+                once.
             predict_keys: Which predictions to give. None: all.
             hooks: Called during prediction.
             checkpoint_path: Which checkpoint to use. None: the newest. Without any, the initial weights
@@ -298,7 +300,7 @@ class Estimator:
         strategy = self._eval_strategy.now()
         model, checkpoint = self._restored_from(checkpoint_path, "predict")
         step = 0 if checkpoint is None else checkpoint.global_step
-        with self._feed(input_fn, ModeKeys.PREDICT, strategy) as feed:
+        with self._feed(input_fn, ModeKeys.PREDICT, strategy, _with_warning) as feed:
             first = feed.first()
             if first is None:
                 return
@@ -616,6 +618,16 @@ def _with_end(steps: int | None) -> Callable[[Any], Any]:
         return source
 
     return checked
+
+
+def _with_warning(source: Any) -> Any:
+    """Tells if an input that is predicted never ends, as a caller may stop asking."""
+    if is_endless(source):
+        _log.warning(
+            "predict: the input_fn gives a Dataset that repeats without end, so predictions never end either. That is "
+            "probably a mistake: leave out repeat(), or give num_epochs=1."
+        )
+    return source
 
 
 def _checked_first(first: tuple[Any, Any] | None, mode: str) -> tuple[Any, Any]:

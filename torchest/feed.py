@@ -270,7 +270,7 @@ def _move(name: str, value: Any, device: torch.device) -> Any:
     if isinstance(value, Mapping):
         return {key: _move(key, inner, device) for key, inner in value.items()}
     if isinstance(value, tuple):
-        return tuple(_move(name, inner, device) for inner in value)
+        return tuple(_move(f"{name}[{i}]", inner, device) for i, inner in enumerate(value))
     array = arrays.to_host(value, name)
     if arrays.is_textual(array) or arrays.is_ragged(array):
         return array

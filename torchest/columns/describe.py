@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -26,7 +25,6 @@ from torchest.columns.numeric import NumericColumn
 from torchest.columns.sequence import SequenceNumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.errors import suggest
-from torchest.inputs.dataset import Dataset
 from torchest.inputs.source import batches, is_endless
 
 if TYPE_CHECKING:
@@ -200,14 +198,11 @@ class _Count:
 
 
 def _batches(dataset: Any) -> Iterator[Any]:
-    given = batches(dataset)
     if is_endless(dataset):
-        if isinstance(dataset, Dataset):
-            raise ValueError(
-                "The dataset has no end: make it with num_epochs=1, or give dataset.take(number of batches)."
-            )
-        given = itertools.islice(given, 1)  # one batch, which an estimator would repeat
-    for features, _ in given:
+        raise ValueError(
+            "The dataset has no end: make it with num_epochs=1, or give dataset.take(number of batches)."
+        )
+    for features, _ in batches(dataset):
         yield features
 
 

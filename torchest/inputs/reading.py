@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,9 @@ class _OneBatch(_Plain):
     """One batch, repeated: every position is the same."""
 
     kind = "one batch"
+
+    def batches(self) -> Iterator[Batch]:
+        return itertools.chain.from_iterable(map(itertools.repeat, super().batches()))
 
 
 def _kind(source: Any) -> type[_Dataset | _Stateful | _Plain]:

@@ -1,8 +1,7 @@
 """What an input_fn may return, as one stream of batches.
 
->>> stream = batches(({"x": [1.0, 2.0]}, [0, 1]))     # one batch, again and again
->>> next(stream)
-({'x': [1.0, 2.0]}, [0, 1])
+>>> list(batches(({"x": [1.0, 2.0]}, [0, 1])))     # one batch
+[({'x': [1.0, 2.0]}, [0, 1])]
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import functools
 import inspect
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,9 +73,9 @@ class CheckedInput:
 def batches(source: Any) -> Iterator[tuple[Any, Any]]:
     """The batches of what an input_fn returned, as (features, labels); labels are None if there are none.
 
-    A tuple of features and labels, and features alone, are one batch, which is repeated for ever, unless it
-    has no rows.
-    A DataFrame becomes the dict of its columns. Nothing else is converted here.
+    One batch (see `is_one_batch`) comes once, unless it has no rows; training repeats it.
+    A DataFrame becomes the dict of its columns, a list of features or of (features, labels) a tuple, and a tuple of
+    labels without arrays in it a list. Nothing else is converted here.
 
     Raises:
         TypeError: The source, or one of its elements, is not understood.
@@ -84,7 +83,7 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
     """
     if is_one_batch(source):
         batch = _as_batch(source)
-        return iter(()) if _has_no_rows(batch[0]) else _repeated(batch)
+        return iter(() if _has_no_rows(batch[0]) else (batch,))
     if (
         isinstance(source, Mapping)
         or not isinstance(source, Iterable)
@@ -93,7 +92,13 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
         raise TypeError(
             f"input_fn returned an object of type {type(source).__name__}; return {_EXPECTED}."
         )
-    return _each(source)
+    if isinstance(source, (tuple, list)) and _holds_columns(source) and not _are_batches(source):
+        raise TypeError(
+            f"input_fn returned {_shown(source)}, which is neither one batch nor several: return features, "
+            "(features, labels), a list of such batches with the same names each, or a torchest.inputs.Dataset. "
+            "Weights, as all that a model reads, are features."
+        )
+    return map(_as_batch, source)
 
 
 def check_end(source: Any, steps: str) -> None:
@@ -107,25 +112,60 @@ def check_end(source: Any, steps: str) -> None:
         ValueError: It never ends.
     """
     if is_endless(source):
-        what = "a Dataset that repeats" if isinstance(source, Dataset) else "one batch, repeated"
         raise ValueError(
-            f"{steps}=None reads the input to its end, and it never ends: the input_fn gives {what} without end. "
-            "Give a number of steps, or a Dataset that ends."
+            f"{steps}=None reads the input to its end, and it never ends: the input_fn gives a Dataset that repeats "
+            "without end. Give a number of steps, or a Dataset that ends."
         )
 
 
 def is_endless(source: Any) -> bool:
     """Whether the batches of the source are known never to end."""
-    if isinstance(source, Dataset):
-        return source.cardinality() == math.inf
-    return is_one_batch(source)
+    return isinstance(source, Dataset) and source.cardinality() == math.inf
 
 
 def is_one_batch(source: Any) -> bool:
-    """Whether the source is one batch, which is repeated."""
-    if isinstance(source, tuple):
-        return len(source) == 2 and _is_features(source[0])
+    """Whether the source is one batch: features, or features and labels.
+
+    Features are a dict, a DataFrame, an array (tensor, numpy, pandas or Arrow), or a tuple or list of these.
+    A tuple or list of two is (features, labels), as in TensorFlow, unless its parts are themselves batches of one
+    stream, which never depends on how many they are:
+
+    - (dict, labels) each;
+    - dicts of the same names each, in a list: `[{"x": a}, {"x": b}]` are two batches, while `[{"x": a}, {"y": b}]`
+      and `({"x": a}, {"x": b})` are features and labels;
+    - (array, labels) each, in a list, which is what `list(data_loader)` gives: `[(a, b), (c, d)]` are two batches,
+      while `((a, b), (c, d))` and `[(a, b), c]` are features and labels.
+
+    Single arrays in a list are no stream: `[a, b]` is features and labels, and three are refused.
+    """
+    if isinstance(source, (tuple, list)):
+        return len(source) == 2 and _is_features(source[0]) and not _are_batches(source)
     return _is_features(source)
+
+
+def _are_batches(parts: Sequence[Any]) -> bool:
+    """Whether each of the parts is a batch of one stream."""
+    if not parts:
+        return False
+    if all(_is_batch(part) for part in parts):
+        return _may_be_many(parts) or all(_has_names(part[0]) for part in parts)
+    if all(map(_has_names, parts)):
+        return _may_be_many(parts) and len({frozenset(part) for part in parts}) == 1
+    return False
+
+
+def _may_be_many(parts: Sequence[Any]) -> bool:
+    # A tuple of two is (features, labels).
+    return isinstance(parts, list) or len(parts) != 2
+
+
+def _holds_columns(parts: Sequence[Any]) -> bool:
+    return any(_has_names(part) or _is_column(part) for part in parts)
+
+
+def _is_batch(value: Any) -> bool:
+    """Whether a value is (features, labels), or (features,), which a DataLoader makes of rows without labels."""
+    return isinstance(value, (tuple, list)) and len(value) in (1, 2) and _is_features(value[0])
 
 
 def _result_of(input_fn: Any, offered: dict[str, Any]) -> Any:
@@ -138,6 +178,8 @@ def _result_of(input_fn: Any, offered: dict[str, Any]) -> Any:
 
 
 def _has_no_rows(features: Any) -> bool:
+    if isinstance(features, tuple):
+        return any(map(_has_no_rows, features))
     columns = features.values() if isinstance(features, Mapping) else [features]
     return any(
         column.size(0) == 0 if isinstance(column, torch.Tensor) else len(column) == 0
@@ -146,18 +188,14 @@ def _has_no_rows(features: Any) -> bool:
     )
 
 
-def _repeated(batch: tuple[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    while True:
-        yield batch
-
-
-def _each(source: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    for element in source:
-        yield _as_batch(element)
-
-
 def _is_features(value: Any) -> bool:
-    return isinstance(value, Mapping) or is_frame(value) or _is_column(value)
+    if isinstance(value, (tuple, list)):
+        return any(map(_is_features, value))
+    return _has_names(value) or _is_column(value)
+
+
+def _has_names(value: Any) -> bool:
+    return isinstance(value, Mapping) or is_frame(value)
 
 
 def _is_column(value: Any) -> bool:
@@ -169,41 +207,60 @@ def _is_column(value: Any) -> bool:
 
 def _as_batch(element: Any) -> tuple[Any, Any]:
     # A DataLoader makes lists of what were tuples.
-    if isinstance(element, (tuple, list)) and len(element) in (1, 2) and _is_features(element[0]):
+    if _is_batch(element):
         features, labels = (*element, None)[:2]
-    elif _is_features(element):
+    elif _has_names(element) or _is_column(element):
         features, labels = element, None
     else:
         raise TypeError(_not_a_batch(element))
-    if is_frame(features):
-        features = columns_of(features)
+    features = _with_names(features)
     _refuse_single_rows(features)
-    if is_frame(labels):
-        labels = columns_of(labels)
-    return features, labels
+    return features, _labels(labels)
+
+
+def _with_names(value: Any) -> Any:
+    """Features, or a part of them, with dicts for frames and tuples for lists of columns."""
+    if is_frame(value):
+        return columns_of(value)
+    if isinstance(value, (tuple, list)) and _is_features(value):
+        return tuple(map(_with_names, value))
+    return value
+
+
+def _labels(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_labels, value)) if _is_features(value) else list(value)
+    return columns_of(value) if is_frame(value) else value
 
 
 def _not_a_batch(element: Any) -> str:
-    if isinstance(element, (tuple, list)):
-        kinds = ", ".join(type(part).__name__ for part in element)
-        shown = f"a {type(element).__name__} of {len(element)} ({kinds})"
-    else:
-        shown = f"{element!r:.60}"
+    shown = _shown(element) if isinstance(element, (tuple, list)) else f"{element!r:.60}"
     return (
         f"The input gave {shown}, and a batch must be (features, labels) or features, with features a dict of "
-        "columns or one tensor; if these are single rows, call .batch(...)."
+        "columns, one tensor or a tuple of these; weights are features, too; if these are single rows, call "
+        ".batch(...)."
     )
 
 
-def _refuse_single_rows(features: Any) -> None:
-    columns = features if isinstance(features, Mapping) else {"features": features}
-    for name, column in columns.items():
+def _shown(parts: Sequence[Any]) -> str:
+    kinds = ", ".join(type(part).__name__ for part in parts[:10])
+    more = ", …" if len(parts) > 10 else ""
+    return f"a {type(parts).__name__} of {len(parts)} ({kinds}{more})"
+
+
+def _refuse_single_rows(features: Any, name: str = "features") -> None:
+    if isinstance(features, tuple):
+        for number, part in enumerate(features):
+            _refuse_single_rows(part, f"{name}[{number}]")
+        return
+    columns = features if isinstance(features, Mapping) else {name: features}
+    for key, column in columns.items():
         if type(column) is np.ndarray and column.ndim:
             continue  # as most are
         single = isinstance(column, (str, bytes, int, float, np.generic))
         if single or (isinstance(column, (torch.Tensor, np.ndarray)) and column.ndim == 0):
             raise ValueError(
-                f"The input gives single rows, not batches: the feature {name!r} is {column!r}; "
+                f"The input gives single rows, not batches: the feature {key!r} is {column!r}; "
                 "call .batch(...) on the dataset, or give arrays with one value per row."
             )
 
