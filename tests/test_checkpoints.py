@@ -57,6 +57,7 @@ def test_tensors_shapes_and_types_by_name(trained):
     assert shapes["adam.head.bias.exp_avg"] == [1]
     assert torchest.list_variables(model_dir) == sorted(shapes.items())
     assert reader.get_variable_to_dtype_map()["net.1.num_batches_tracked"] == torch.int64
+    assert sorted(shapes) == list(shapes) == list(reader.get_variable_to_dtype_map())
     value = torchest.load_variable(model_dir, "net.0.weight")
     assert isinstance(value, np.ndarray)
     assert np.array_equal(value, objects["net"][0].weight.detach().numpy())
@@ -156,3 +157,21 @@ print({name: tensor.tolist() for name, tensor in tensors.items() if name.startsw
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     expected = {f"head.{name}": v.tolist() for name, v in objects["head"].state_dict().items()}
     assert ast.literal_eval(out) == expected
+
+
+def test_the_global_step_is_a_variable_as_in_tensorflow(trained):
+    model_dir, path, _ = trained
+    assert ("global_step", []) in torchest.list_variables(model_dir)
+    step = torchest.load_variable(model_dir, "global_step")
+    assert (step.dtype, step.shape, int(step)) == (np.int64, (), 2)
+    assert torchest.load_variable(model_dir / "model.ckpt-1", "global_step") == 1
+    reader = torchest.load_checkpoint(path)
+    assert reader.has_tensor("global_step")
+    assert reader.get_variable_to_shape_map()["global_step"] == []
+    assert reader.get_variable_to_dtype_map()["global_step"] == torch.int64
+
+
+@pytest.mark.parametrize("name", ["global_stepp", 3, None, ["net.0.weight"]])
+def test_a_variable_that_is_not_there_is_named(trained, name):
+    with pytest.raises(ValueError, match=r"The checkpoint has no variable .* There are: 'adam"):
+        torchest.load_variable(trained[0], name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import threading
@@ -488,13 +489,57 @@ class TestWhatTheEstimatorTells:
         assert estimator.get_variable_names() == [
             "adam.net.bias.exp_avg", "adam.net.bias.exp_avg_sq", "adam.net.bias.step",
             "adam.net.weight.exp_avg", "adam.net.weight.exp_avg_sq", "adam.net.weight.step",
-            "net.bias", "net.weight",
+            "global_step", "net.bias", "net.weight",
         ]  # fmt: skip
         assert estimator.get_variable_value("net.weight").shape == (5, 1)
+        assert estimator.get_variable_value("global_step") == 1
         with pytest.raises(
             ValueError, match=r"no variable 'net\.weigth'\. Did you mean 'net\.weight'"
         ):
             estimator.get_variable_value("net.weigth")
+
+    def test_model_fn_is_a_function_of_four_arguments_with_params_bound(self, tmp_path):
+        calls = []
+
+        def model_fn(features, labels, mode, params, config):
+            calls.append((mode, dict(params), config.save_summary_steps))
+            return toy_model_fn({"x": features["x"], "y": labels}, None, mode)
+
+        estimator = torchest.Estimator(model_fn, tmp_path / "inner", QUIET, params={"a": 1})
+        names = list(inspect.signature(estimator.model_fn).parameters)
+        assert names == ["features", "labels", "mode", "config"]
+
+        def around(features, labels, mode, config):
+            return estimator.model_fn(features, labels, mode, config)
+
+        other = torchest.Estimator(around, tmp_path / "outer", QUIET.replace(save_summary_steps=7))
+        other.train(lambda: ({"x": torch.ones(2, 1)}, torch.ones(2, 5)), steps=1)
+        assert calls[0] == ("train", {"a": 1}, 7)
+        inner = torchest.Estimator(toy_model_fn, tmp_path / "plain", QUIET)
+        wrapped = torchest.Estimator(inner.model_fn, tmp_path / "wrapped", QUIET)
+        wrapped.train(toy_input_fn, steps=1)
+        assert wrapped.evaluate(toy_input_fn, steps=1)["global_step"] == 1
+
+    @pytest.mark.parametrize(
+        ("mode", "config", "message"),
+        [
+            ("trian", None, r"mode='trian' is not known. Did you mean 'train'"),
+            (None, None, r"mode=None must be 'train' or 'eval' or 'infer'"),
+            ("train", "config", r"config='config' must be a torchest.RunConfig"),
+        ],
+    )
+    def test_model_fn_names_its_wrong_arguments(self, tmp_path, mode, config, message):
+        estimator = torchest.Estimator(toy_model_fn, tmp_path, QUIET)
+        with pytest.raises(ValueError, match=message):
+            estimator.model_fn({}, None, mode, config)
+
+    def test_export_savedmodel_is_the_deprecated_name_of_export_saved_model(self, tmp_path):
+        estimator = torchest.Estimator(toy_model_fn, tmp_path / "model", QUIET)
+        with (
+            pytest.warns(DeprecationWarning, match="use export_saved_model"),
+            pytest.raises(ValueError, match="no checkpoint"),
+        ):
+            estimator.export_savedmodel(tmp_path / "exports", lambda: None)
 
 
 def linear(model_dir, *feature_columns, **arguments):

@@ -7,7 +7,7 @@ import torch
 from reference_arrays import params, read
 from reference_heads import arguments, assert_as_tensorflow, assert_metrics, make
 
-from torchest.heads import BinaryClassHead, Head, MultiHead, RegressionHead
+from torchest.heads import BinaryClassHead, Head, MultiHead, MultiLabelHead, RegressionHead
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 
@@ -69,7 +69,7 @@ def test_a_head_of_the_users_own_may_take_part():
     class Difference(Head):
         name = "d"
         logits_dimension = 1
-        loss_reduction = Reduction.SUM
+        loss_reduction = Reduction.AUTO
 
         def loss(self, labels, logits, features=None, mode=None, regularization_losses=None):
             return (logits - labels).sum()
@@ -104,11 +104,60 @@ def test_a_head_of_the_users_own_may_take_part():
             {"head_weights": [1.0, 2.0]},
             r"head_weights=\[1.0, 2.0\] has 2 weights, and there are 1 heads",
         ),
+        (
+            [BinaryClassHead(name="x"), RegressionHead(name="y", loss_reduction="sum")],
+            {},
+            r"'x' has loss_reduction='sum_over_batch_size', and 'y' has 'sum': give all heads",
+        ),
+        (
+            [
+                RegressionHead(name="x", loss_reduction="sum"),
+                RegressionHead(name="y", loss_reduction="sum"),
+                BinaryClassHead(name="z", loss_reduction="auto"),
+            ],
+            {},
+            r"'x' has loss_reduction='sum', and 'z' has 'auto'",
+        ),
+        (
+            [
+                MultiLabelHead(2, classes_for_class_based_metrics=[0], name="x"),
+                BinaryClassHead(name="class0/x"),
+            ],
+            {},
+            r"'x' and 'class0/x' have a metric of one name, 'auc/class0/x'",
+        ),
+        (
+            [MultiHead([RegressionHead(name="x")]), MultiHead([RegressionHead(name="x")])],
+            {},
+            r"heads has two heads called 'x'",
+        ),
+        (
+            [
+                MultiHead([RegressionHead(name="x"), RegressionHead(name="y")]),
+                RegressionHead(name="x"),
+            ],
+            {},
+            r"'x_y' and 'x' have a metric of one name, 'loss/x'",
+        ),
     ],
 )
 def test_wrong_arguments(heads, more, message):
     with pytest.raises(ValueError, match=message):
         MultiHead(heads, **more)
+
+
+def test_heads_of_the_mean_and_of_its_other_name_go_together():
+    heads = [BinaryClassHead(name="x"), RegressionHead(name="y", loss_reduction="auto")]
+    assert MultiHead(heads).loss_reduction == Reduction.SUM_OVER_BATCH_SIZE
+
+
+def test_regularization_losses_are_the_fifth_argument_of_update_metrics_as_in_tensorflow():
+    head, losses = two_heads(), [torch.tensor(0.25)]
+    found = head.update_metrics(head.metrics(losses), {}, LOGITS, LABELS, losses)
+    assert found["regularization_loss/b_r"].compute() == 0.25
+    single = RegressionHead()
+    found = single.update_metrics(single.metrics(losses), {}, LOGITS[:, :1], LABELS["b"], losses)
+    assert found["regularization_loss"].compute() == 0.25
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_an_estimator_on_an_object_store_does_what_it_does_on_a_disk(model_dir, 
         results.append((metrics, [row["output"].item() for row in predictions]))
         again = torchest.Estimator(model_fn, directory, CONFIG)
         assert again.evaluate(input_fn, steps=3) == metrics
-        assert again.get_variable_names() == ["net.bias", "net.weight"]
+        assert again.get_variable_names() == ["global_step", "net.bias", "net.weight"]
     assert results[0] == results[1]
     assert torchest.latest_checkpoint(model_dir) == f"{model_dir}/model.ckpt-7"
     assert torchest.load_checkpoint(model_dir).global_step == 7

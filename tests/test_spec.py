@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -29,11 +30,86 @@ def test_fields_not_given():
 
 
 def test_replace_changes_single_fields():
-    spec = EstimatorSpec(ModeKeys.TRAIN, loss=LOSS, train_op=SGD)
-    changed = spec._replace(training_hooks=("hook",))
+    spec = EstimatorSpec(ModeKeys.TRAIN, loss=LOSS, train_op=SGD, loss_reduction="sum")
+    changed = spec._replace(training_hooks=["hook"], loss=torch.tensor([0.25]))
     assert isinstance(changed, EstimatorSpec)
     assert changed.training_hooks == ("hook",)
+    assert changed.loss.shape == ()
     assert changed.train_op is SGD
+    assert changed.loss_reduction == "sum"
+    assert spec.training_hooks == ()
+    assert spec._replace(mode=ModeKeys.TRAIN) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"loss": torch.ones(2)}, ValueError, r"loss has shape \[2\] and must be a scalar"),
+        ({"loss": None}, ValueError, "loss is missing"),
+        ({"predictions": "a"}, TypeError, "predictions must be a tensor, not a str"),
+        ({"train_op": "sgd"}, TypeError, "train_op must be a torch.optim.Optimizer"),
+        ({"eval_metric_ops": {"x": 3}}, TypeError, "is a int, not a metric"),
+        ({"eval_metric_ops": {"loss": metrics.mean(1.0)}}, ValueError, "has 'loss'"),
+        ({"training_hooks": 3}, TypeError, "training_hooks must be a list of hooks"),
+        ({"scaffold": 3}, TypeError, "scaffold is a int"),
+        ({"loss_reduction": "mean"}, ValueError, "loss_reduction='mean'"),
+        ({"mode": "eval"}, ValueError, "mode='eval' cannot take the place of 'train'"),
+        ({"mode": "evil"}, ValueError, "mode='evil' cannot take the place of 'train'"),
+        ({"los": LOSS}, ValueError, "no field 'los'. Did you mean 'loss'"),
+    ],
+)
+def test_replace_checks_as_the_constructor_does(changes, error, message):
+    spec = EstimatorSpec(ModeKeys.TRAIN, loss=LOSS, train_op=SGD)
+    with pytest.raises(error, match=message):
+        spec._replace(**changes)
+
+
+def test_a_spec_is_a_tuple_of_its_fields():
+    spec = EstimatorSpec(ModeKeys.EVAL, loss=LOSS, loss_reduction="sum")
+    assert isinstance(spec, tuple)
+    assert list(spec._asdict()) == list(spec._fields)
+    assert tuple(spec._asdict().values()) == tuple(spec)
+    for again in (EstimatorSpec(**spec._asdict()), EstimatorSpec._make(spec), copy.copy(spec)):
+        assert isinstance(again, EstimatorSpec)
+        assert again == spec
+    assert copy.deepcopy(spec).loss_reduction == "sum"
+    assert pickle.loads(pickle.dumps(spec)).loss_reduction == "sum"  # noqa: S301
+
+
+def test_a_spec_is_made_of_all_its_fields():
+    with pytest.raises(TypeError, match="has 12 fields, and was made of 2 values"):
+        EstimatorSpec._make(["eval", LOSS])
+    fields = [*EstimatorSpec(ModeKeys.EVAL, loss=LOSS)]
+    with pytest.raises(ValueError, match=r"loss has shape \[2\]"):
+        EstimatorSpec._make([*fields[:2], torch.ones(2), *fields[3:]])
+
+
+@pytest.mark.parametrize("name", ["loss", "global_step"])
+@pytest.mark.parametrize("mode", [ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT])
+def test_a_metric_must_not_be_called_as_what_every_evaluation_gives(mode, name):
+    with pytest.raises(ValueError, match=f"eval_metric_ops has '{name}', which every evaluation"):
+        EstimatorSpec(
+            mode,
+            predictions={"x": LOSS},
+            loss=LOSS,
+            train_op=SGD,
+            eval_metric_ops={name: metrics.mean(1.0)},
+        )
+
+
+@pytest.mark.parametrize("name", [3, None, ("a", "b"), b"a"])
+def test_the_name_of_a_metric_is_a_string(name):
+    with pytest.raises(ValueError, match=r"a name of eval_metric_ops=.* must be a string"):
+        EstimatorSpec(ModeKeys.EVAL, loss=LOSS, eval_metric_ops={name: metrics.mean(1.0)})
+
+
+@pytest.mark.parametrize("words", ["a", b"a", ["a", "b"], (b"a",), [["a"]]])
+def test_text_in_predictions_is_given_as_an_array(words):
+    for predictions in ({"words": words}, words):
+        with pytest.raises(TypeError, match=r"Give text as an array .* np\.array\("):
+            EstimatorSpec(ModeKeys.PREDICT, predictions=predictions)
+    array = np.array(["a", "b"], dtype=object)
+    assert EstimatorSpec(ModeKeys.PREDICT, {"words": array}).predictions["words"] is array
 
 
 @pytest.mark.parametrize("loss", [torch.tensor([0.5]), torch.tensor([[0.5]]), LOSS])

@@ -25,10 +25,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
+import torch
 
 from torchest import files
+from torchest.arguments import shown
 from torchest.checkpoint_index import (
     name_of,
     read_index,
@@ -38,13 +41,13 @@ from torchest.checkpoint_index import (
 )
 from torchest.checksums import damaged_file, write_checksums
 from torchest.errors import DamagedCheckpointError, RefusedFileError, suggest
+from torchest.keys import MetricKeys
 from torchest.nested_state import tensors_in, with_tensors, without_tensors
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-    import numpy as np
     from torch import Tensor
 
 _log = logging.getLogger("torchest")
@@ -191,32 +194,37 @@ class Checkpoint:
         return tensor
 
     def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
-        """The value of one parameter, buffer or optimizer slot.
+        """The value of one parameter, buffer or optimizer slot, or of `global_step`.
 
         Args:
-            name: One of `names()`.
+            name: One of `get_variable_to_shape_map()`.
 
         Raises:
             ValueError: There is nothing of that name.
         """
+        if name == MetricKeys.GLOBAL_STEP:
+            return np.array(self.global_step, np.int64)
         try:
             return self.tensor(name).numpy()
-        except KeyError:
+        except (KeyError, TypeError):
+            known = self.get_variable_to_shape_map()
             raise ValueError(
-                f"The checkpoint has no variable {name!r}.{suggest(name, self.names())}"
+                f"The checkpoint has no variable {shown(name)}.{suggest(str(name), known)}"
             ) from None
 
     def has_tensor(self, name: str) -> bool:
-        """Whether there is a parameter, buffer or optimizer slot of that name."""
-        return name in self.names()
+        """Whether there is a parameter, buffer or optimizer slot of that name; or it is `global_step`."""
+        return name in self.get_variable_to_shape_map()
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
-        """The shape of each parameter, buffer and optimizer slot by name, without reading them."""
-        return {name: self._holders[name].get_slice(name).get_shape() for name in self.names()}
+        """The shape of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
+        shapes = {name: self._holders[name].get_slice(name).get_shape() for name in self.names()}
+        return dict(sorted({**shapes, MetricKeys.GLOBAL_STEP: []}.items()))
 
     def get_variable_to_dtype_map(self) -> dict[str, Any]:
-        """The torch dtype of each parameter, buffer and optimizer slot by name."""
-        return {name: self.tensor(name).dtype for name in self.names()}
+        """The torch dtype of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
+        dtypes = {name: self.tensor(name).dtype for name in self.names()}
+        return dict(sorted({**dtypes, MetricKeys.GLOBAL_STEP: torch.int64}.items()))
 
     def _optimizer_state(self, name: str) -> dict[str, Any]:
         saved, slots = self.state["optimizers"][name], self.optimizer()

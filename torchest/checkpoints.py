@@ -40,7 +40,7 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
 
 
 def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, list[int]]]:
-    """The names and shapes of all parameters, buffers and optimizer slots, sorted by name.
+    """The names and shapes of all parameters, buffers and optimizer slots and of `global_step`, sorted by name.
 
     Args:
         ckpt_dir_or_file: As for `load_checkpoint`.
@@ -49,7 +49,7 @@ def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, 
 
 
 def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> np.ndarray[Any, Any]:
-    """The value of one parameter, buffer or optimizer slot.
+    """The value of one parameter, buffer or optimizer slot, or of `global_step`.
 
     Args:
         ckpt_dir_or_file: As for `load_checkpoint`.

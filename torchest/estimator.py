@@ -12,12 +12,13 @@ import contextlib
 import copy
 import logging
 import tempfile
+import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from torchest import files
-from torchest.arguments import checked_count
+from torchest.arguments import checked_count, one_of, shown
 from torchest.checkpoint import (
     Checkpoint,
     held,
@@ -110,7 +111,6 @@ class Estimator:
         own_strategy = strategy_of_environment().now()
         self._config = _with_model_dir(config, model_dir, own_strategy)
         self._params = _copied(params)
-        self._user_model_fn = model_fn
         self._steps_made = 0
         self._model_fn = ModelFn(model_fn, self._params, self._config)
         self._strategy = self._config.train_distribute or own_strategy
@@ -145,8 +145,21 @@ class Estimator:
 
     @property
     def model_fn(self) -> Callable[..., EstimatorSpec]:
-        """The function that describes the model."""
-        return self._user_model_fn
+        """The model_fn as a function of exactly `features`, `labels`, `mode` and `config`.
+
+        A model_fn of another estimator can call it; `params` are those of this estimator, and are handed on to a
+        model_fn that takes them. `config` None stands for this estimator's.
+        """
+
+        def model_fn(
+            features: Any, labels: Any, mode: str, config: RunConfig | None
+        ) -> EstimatorSpec:
+            mode = one_of("mode", mode, (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT))
+            if not isinstance(config, RunConfig | None):
+                raise ValueError(f"config={shown(config)} must be a torchest.RunConfig, or None.")
+            return self._model_fn(features, labels, mode, config)
+
+        return model_fn
 
     def train(
         self,
@@ -357,6 +370,25 @@ class Estimator:
             export_dir_base, receivers, assets_extra, as_text, checkpoint_path, formats
         )
 
+    def export_savedmodel(
+        self,
+        export_dir_base: str | os.PathLike[str],
+        serving_input_receiver_fn: Callable[[], Any],
+        assets_extra: Mapping[str, str | os.PathLike[str]] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        strip_default_attrs: bool = False,  # noqa: ARG002 - means nothing here
+    ) -> str:
+        """Deprecated: the old name of `export_saved_model`, whose arguments it takes."""
+        warnings.warn(
+            "Estimator.export_savedmodel is deprecated: use export_saved_model.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.export_saved_model(
+            export_dir_base, serving_input_receiver_fn, assets_extra, as_text, checkpoint_path
+        )
+
     def experimental_export_all_saved_models(
         self,
         export_dir_base: str | os.PathLike[str],
@@ -405,15 +437,15 @@ class Estimator:
         return latest_checkpoint(self.model_dir)
 
     def get_variable_names(self) -> list[str]:
-        """The names of all parameters, buffers and optimizer slots of the newest checkpoint, sorted.
+        """The names of all parameters, buffers and optimizer slots of the newest checkpoint, and `global_step`, sorted.
 
         Raises:
             ValueError: There is no checkpoint.
         """
-        return self._newest().names()
+        return list(self._newest().get_variable_to_shape_map())
 
     def get_variable_value(self, name: str) -> np.ndarray[Any, Any]:
-        """The value of one parameter, buffer or slot in the newest checkpoint.
+        """The value of one parameter, buffer or slot in the newest checkpoint, or of `global_step`.
 
         Args:
             name: One of `get_variable_names()`.

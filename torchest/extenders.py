@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchest.errors import suggest
 from torchest.estimator import Estimator
 from torchest.keys import ModeKeys
-from torchest.model_fn import ModelFn
-from torchest.spec import EstimatorSpec
+
+if TYPE_CHECKING:
+    from torchest.spec import EstimatorSpec
 
 _ARGUMENTS = ("features", "labels", "predictions", "config")
 
@@ -43,10 +44,10 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
     if not isinstance(estimator, Estimator):
         raise TypeError(f"add_metrics: estimator={estimator!r} must be a torchest.Estimator.")
     taken = _taken(metric_fn)
-    original = ModelFn(estimator.model_fn, estimator.params, estimator.config)
+    original = estimator.model_fn
 
     def model_fn(features: Any, labels: Any, mode: str, config: Any) -> EstimatorSpec:
-        spec = original(features, labels, mode)
+        spec = original(features, labels, mode, config)
         if mode != ModeKeys.EVAL:
             return spec
         found = spec.predictions
@@ -61,9 +62,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
             raise TypeError(
                 f"add_metrics: metric_fn returned a {type(added).__name__}, and must return a dict of metrics by name."
             )
-        return EstimatorSpec(
-            **{**spec._asdict(), "eval_metric_ops": {**spec.eval_metric_ops, **added}}
-        )
+        return spec._replace(eval_metric_ops={**spec.eval_metric_ops, **added})
 
     return Estimator(model_fn, config=estimator.config, warm_start_from=estimator.warm_start_from)
 

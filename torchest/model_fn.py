@@ -59,8 +59,11 @@ class ModelFn:
             )
         self._taken = frozenset(taken)
 
-    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
-        """Runs the function on one batch."""
+    def __call__(
+        self, features: Any, labels: Any, mode: str, config: RunConfig | None = None
+    ) -> EstimatorSpec:
+        """Runs the function on one batch; `config` takes the place of its own."""
+        config = config or self._config
         if labels is not None and "labels" not in self._taken:
             raise ValueError(
                 "The input_fn gives labels, but model_fn takes no 'labels'. Add the argument, or let the input_fn give "
@@ -71,7 +74,7 @@ class ModelFn:
             "labels": labels,
             "mode": mode,
             "params": self._params,
-            "config": self._config,
+            "config": config,
         }
         try:
             spec = self._function(
@@ -82,28 +85,26 @@ class ModelFn:
             if is_used and not str(error).startswith("EstimatorSpec"):
                 raise TypeError(_without_labels(mode, error)) from error
             raise
-        self._check(spec, mode)
+        _check(spec, mode, config)
         return spec
 
-    def _check(self, spec: Any, mode: str) -> None:
-        if not isinstance(spec, EstimatorSpec):
-            found = "None" if spec is None else f"a {type(spec).__name__}"
-            found = f"the class {spec.__name__}" if isinstance(spec, type) else found
-            raise TypeError(f"model_fn returned {found}, not a torchest.EstimatorSpec.")
-        if spec.mode != mode:
-            raise ValueError(
-                f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
-                "the mode that model_fn got."
-            )
-        config = self._config
-        if callable(spec.train_op) and (
-            config.clip_norm is not None or config.accumulate_steps > 1
-        ):
-            name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
-            raise ValueError(
-                f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "
-                "a function, which has to do this itself."
-            )
+
+def _check(spec: Any, mode: str, config: RunConfig) -> None:
+    if not isinstance(spec, EstimatorSpec):
+        found = "None" if spec is None else f"a {type(spec).__name__}"
+        found = f"the class {spec.__name__}" if isinstance(spec, type) else found
+        raise TypeError(f"model_fn returned {found}, not a torchest.EstimatorSpec.")
+    if spec.mode != mode:
+        raise ValueError(
+            f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
+            "the mode that model_fn got."
+        )
+    if callable(spec.train_op) and (config.clip_norm is not None or config.accumulate_steps > 1):
+        name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
+        raise ValueError(
+            f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "
+            "a function, which has to do this itself."
+        )
 
 
 def _without_labels(mode: str, error: Exception) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from torchest.arguments import text
 from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
-from torchest.keys import ModeKeys
+from torchest.keys import MetricKeys, ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import Metric
 from torchest.scaffold import Scaffold
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], Any]
 
 _REDUCTIONS = (Reduction.AUTO, Reduction.SUM_OVER_BATCH_SIZE, Reduction.SUM)
+_OWN_METRICS = (MetricKeys.LOSS, MetricKeys.GLOBAL_STEP)
 _MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 
 
@@ -110,6 +112,43 @@ class EstimatorSpec(_Fields):
             loss_reduction=_checked_reduction(loss_reduction),
         )
 
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> EstimatorSpec:  # type: ignore[override]
+        """The spec of all fields in their order, checked as the constructor checks them.
+
+        Raises:
+            TypeError: There are more or fewer values than fields, or one is of a wrong type.
+            ValueError: As for the constructor.
+        """
+        values = tuple(iterable)
+        if len(values) != len(cls._fields):
+            raise TypeError(
+                f"EstimatorSpec has {len(cls._fields)} fields, and was made of {len(values)} values."
+            )
+        return cls(**dict(zip(cls._fields, values, strict=True)))
+
+    def _replace(self, **changes: Any) -> EstimatorSpec:
+        """The spec with other values of some fields, checked as the constructor checks them.
+
+        Raises:
+            ValueError: A name is no field, or `mode` is another one; or as for the constructor.
+            TypeError: As for the constructor.
+        """
+        for name in changes:
+            if name not in self._fields:
+                raise ValueError(
+                    f"EstimatorSpec has no field {name!r}.{suggest(name, self._fields)}"
+                )
+        if changes.get("mode", self.mode) != self.mode:
+            raise ValueError(
+                f"EstimatorSpec: mode={changes['mode']!r} cannot take the place of {self.mode!r}: make a new "
+                "EstimatorSpec for another mode."
+            )
+        return EstimatorSpec(**{**self._asdict(), **changes})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._make, (tuple(self),)
+
 
 class Deferred(MutableMapping[str, Any]):
     """Predictions by name that may never be needed, and cost something: made when they are first looked into.
@@ -182,9 +221,21 @@ def _checked_predictions(predictions: Any, mode: str) -> Any:
 def _check_array(name: str, value: Any) -> None:
     # strings stay on the host, in values that have a shape and become arrays by numpy()
     if not (hasattr(value, "shape") and hasattr(value, "numpy")) and not hasattr(value, "dtype"):
+        way_out = "Make one with torch.as_tensor."
+        if _is_text(value):
+            way_out = (
+                "Give text as an array with one string per example: np.array([...], dtype=object)."
+            )
         raise TypeError(
-            f"EstimatorSpec: {name} must be a tensor, not a {type(value).__name__}. Make one with torch.as_tensor."
+            f"EstimatorSpec: {name} must be a tensor, not a {type(value).__name__}. {way_out}"
         )
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a string, or a list that begins with one."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (str, bytes))
 
 
 def _checked_loss(loss: Any, mode: str) -> Tensor | None:
@@ -279,6 +330,13 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
         raise TypeError(
             f"EstimatorSpec: eval_metric_ops must be a dict of metrics by name, not a {type(metrics).__name__}."
         )
+    for name in metrics:
+        text("EstimatorSpec: a name of eval_metric_ops", name, empty=True)
+        if name in _OWN_METRICS:
+            raise ValueError(
+                f"EstimatorSpec: eval_metric_ops has {name!r}, which every evaluation gives by itself: give this "
+                "metric another name."
+            )
     return {name: _checked_metric(name, value) for name, value in metrics.items()}
 
 

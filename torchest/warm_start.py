@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 from torchest.errors import DamagedCheckpointError, suggest
+from torchest.keys import MetricKeys
 from torchest.tensorflow_names import torchest_name
 from torchest.vocabulary_move import Move, move_of
 from torchest.warm_slots import give_slots
@@ -152,7 +153,7 @@ def _shapes(checkpoint: Checkpoint) -> dict[str, list[int]]:
     shapes = {
         name: shape
         for name, shape in checkpoint.get_variable_to_shape_map().items()
-        if not name.startswith(slots)
+        if name != MetricKeys.GLOBAL_STEP and not name.startswith(slots)
     }
     aliases = checkpoint.state["aliases"]
     return {**shapes, **{alias: shapes[name] for alias, name in aliases.items()}}

@@ -20,6 +20,7 @@ from torchest.export_outputs import (
 )
 from torchest.heads.base import Head, mean_over_batches
 from torchest.keys import MetricKeys
+from torchest.losses import Reduction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 class MultiHead(Head):
     """Several heads, each with labels of its own, whose losses are added.
 
+    All of them reduce the losses of a batch alike.
+
     Labels are a dict by the names of the heads. Logits are one tensor, [batch, logits_dimension], in
     which the heads have their parts in the order given; or a dict of tensors by the names of the heads.
     Predictions have keys (head name, key), metrics have keys "key/<head name>", and the loss of each head
@@ -41,8 +44,8 @@ class MultiHead(Head):
         head_weights: What the loss of each head is multiplied by. None: 1.
 
     Raises:
-        ValueError: There are no heads, names are missing or repeat, or there are not as many weights as
-            heads.
+        ValueError: There are no heads, names are missing or repeat, two heads reduce losses differently or
+            have metrics of one name, or there are not as many weights as heads.
 
     >>> from torchest.heads.binary import BinaryClassHead
     >>> from torchest.heads.regression import RegressionHead
@@ -56,6 +59,8 @@ class MultiHead(Head):
 
     def __init__(self, heads: Sequence[Head], head_weights: Sequence[float] | None = None) -> None:
         self._heads = _checked_heads(heads)
+        _check_reductions(self._heads)
+        _check_metrics(self._heads)
         weights = [1.0] * len(self._heads) if head_weights is None else head_weights
         self._weights = listed("head_weights", weights, "numbers, one for each head")
         for weight in self._weights:
@@ -81,7 +86,7 @@ class MultiHead(Head):
 
     @property
     def loss_reduction(self) -> str:
-        """That of the first head; each head uses its own."""
+        """That of the heads."""
         return next(iter(self._heads.values())).loss_reduction
 
     def loss(
@@ -151,14 +156,14 @@ class MultiHead(Head):
             found |= head.metrics()
         return found
 
-    def update_metrics(
+    def update_metrics(  # type: ignore[override] # the order of TensorFlow's heads, which their base class has not
         self,
         eval_metrics: Mapping[str, Metric],
         features: Any,
         logits: Any,
         labels: Any,
-        mode: str | None = None,  # noqa: ARG002
         regularization_losses: Sequence[Tensor] | None = None,
+        mode: str | None = None,  # noqa: ARG002
     ) -> dict[str, Metric]:
         """The metrics of the examples so far and of one more batch; see `Head.update_metrics`."""
         _, more = self._loss_and_metrics(labels, logits, features, regularization_losses)
@@ -252,3 +257,31 @@ def _checked_heads(heads: Sequence[Head]) -> dict[str, Head]:
             )
         named[head.name] = head
     return named
+
+
+def _check_reductions(heads: Mapping[str, Head]) -> None:
+    """Raises unless all heads reduce the losses of a batch alike: their sum would be neither a mean nor a sum."""
+    first, *others = heads.items()
+    for name, head in others:
+        if _plain(head.loss_reduction) != _plain(first[1].loss_reduction):
+            raise ValueError(
+                f"heads: {first[0]!r} has loss_reduction={first[1].loss_reduction!r}, and {name!r} has "
+                f"{head.loss_reduction!r}: give all heads of a MultiHead the same."
+            )
+
+
+def _plain(reduction: str) -> str:
+    return Reduction.SUM_OVER_BATCH_SIZE if reduction == Reduction.AUTO else reduction
+
+
+def _check_metrics(heads: Mapping[str, Head]) -> None:
+    """Raises if two heads have metrics of one name, of which one would be lost."""
+    owner: dict[str, str] = {}
+    for name, head in heads.items():
+        for key in (f"{MetricKeys.LOSS}/{name}", *head.metrics()):
+            if key in owner:
+                raise ValueError(
+                    f"heads: {owner[key]!r} and {name!r} have a metric of one name, {key!r}: give one of them another "
+                    "name."
+                )
+            owner[key] = name

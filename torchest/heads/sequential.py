@@ -89,7 +89,12 @@ class SequentialHead(Head):
         """The metrics of the steps so far and of those of one more batch; see `Head.update_metrics`."""
         labels, logits, features = self._flat(labels, logits, features)
         return self._head.update_metrics(
-            eval_metrics, features, logits, labels, mode, regularization_losses
+            eval_metrics,
+            features,
+            logits,
+            labels,
+            mode=mode,
+            regularization_losses=regularization_losses,
         )
 
     def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:

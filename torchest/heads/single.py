@@ -163,14 +163,14 @@ class SingleHead(Head):
         nothing = Scored(no_labels, no_logits, no_losses, None)
         return self._all_metrics(nothing, regularization_losses)
 
-    def update_metrics(
+    def update_metrics(  # type: ignore[override] # the order of TensorFlow's heads, which their base class has not
         self,
         eval_metrics: Mapping[str, Metric],
         features: Any,
         logits: Any,
         labels: Any,
-        mode: str | None = None,  # noqa: ARG002
         regularization_losses: Sequence[Tensor] | None = None,
+        mode: str | None = None,  # noqa: ARG002
     ) -> dict[str, Metric]:
         """The metrics of the examples so far and of one more batch; see `Head.update_metrics`."""
         batch = self._scored(labels, logits, features)
