@@ -4,6 +4,7 @@
     torchest show models/titanic
     torchest verify exports/1790000000
     torchest predict exports/1790000000 --input passengers.csv --output answers.csv
+    torchest serve exports --port 8501
 
 `show` of an exported model and `verify` need numpy and onnxruntime only.
 """
@@ -16,9 +17,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from torchest.golden import MANIFEST, read_json, verify
+from torchest.serving.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+_LIMITS = {
+    "body": "bytes of a request",
+    "rows": "rows of one run of the model; a larger request is answered in several",
+    "waiting": "rows that may wait for a run",
+    "string": "characters of a string",
+    "list": "values in one list of a row",
+    "seconds": "seconds that the headers, or the body, of a request may take to arrive",
+    "connections": "connections at once",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,7 +75,33 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--engine", help="onnx, torchscript or pt2; default: the first that there is")
     ask.add_argument("--batch_size", type=int, default=4096, help="rows at a time; default: 4096")
     ask.set_defaults(run=_predict)
+
+    server = commands.add_parser("serve", help="answers requests over HTTP; see docs/serving.md")
+    _add_serve_options(server)
+    server.set_defaults(run=_serve)
     return parser
+
+
+def _add_serve_options(server: argparse.ArgumentParser) -> None:
+    server.add_argument("directory", help="an exported model, or a directory of exported models")
+    server.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 for all")
+    server.add_argument("--port", type=int, default=8501)
+    server.add_argument("--name", default="model", help="what clients call the model")
+    server.add_argument(
+        "--threads", type=int, default=0, help="threads of a run; default: all cores"
+    )
+    levels = ("debug", "info", "warning", "error")
+    server.add_argument("--log-level", default="info", choices=levels)
+    for option, meaning in _LIMITS.items():
+        default = getattr(Limits, option)
+        server.add_argument(
+            f"--most-{option}",
+            type=type(default),
+            default=default,
+            dest=option,
+            metavar="N",
+            help=f"{meaning}; default: %(default)s",
+        )
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -208,6 +246,22 @@ def _predict(given: argparse.Namespace) -> int:
     batches = read_batches(given.input, model.inputs, given.batch_size)
     count = write_batches(given.output, (signature(**batch) for batch in batches))
     print(f"{given.output}: {count} rows, answered by {model.engine}")  # noqa: T201
+    return 0
+
+
+def _serve(given: argparse.Namespace) -> int:
+    for option in _LIMITS:
+        if not getattr(given, option) > 0:
+            raise ValueError(f"--most-{option} {getattr(given, option)} must be above 0.")
+    try:
+        from torchest.serving.serve import Options, serve
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error.name} is not installed: pip install 'torchest[serving]'."
+        ) from error
+    limits = Limits(**{option: getattr(given, option) for option in _LIMITS})
+    options = Options(given.host, given.port, given.name, given.threads, given.log_level)
+    serve(given.directory, options, limits)
     return 0
 
 

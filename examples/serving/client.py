@@ -1,6 +1,6 @@
 """Sends passengers of the Titanic to the server, several at once, and prints who survives.
 
-python examples/serving/client.py --url http://127.0.0.1:8000
+python examples/serving/client.py --url http://127.0.0.1:8501
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ask(url: str, instances: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The predictions of some passengers."""
     request = urllib.request.Request(
         f"{url}/v1/models/model:predict",
-        json.dumps({"instances": instances}).encode(),
+        json.dumps({"signature_name": "predict", "instances": instances}).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -48,7 +48,7 @@ def ask_one_by_one(url: str, instances: list[dict[str, Any]], clients: int) -> l
 def main() -> None:
     """Asks for some passengers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", default="http://127.0.0.1:8501")
     parser.add_argument("--count", type=int, default=10, help="how many passengers")
     given = parser.parse_args()
     people = passengers(given.count)

@@ -1,4 +1,4 @@
-"""Trains the linear model of examples/titanic.py and exports it for the server.
+"""Trains the linear model of examples/titanic.py and exports it for `torchest serve`.
 
 python examples/serving/export_titanic.py --export_dir exports
 """

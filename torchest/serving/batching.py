@@ -1,0 +1,135 @@
+"""Requests that wait together are answered in one run of the model.
+
+Nobody waits for others to come: a request runs at once if the model is free, and those that arrive while it
+runs are the next run. So a single client has the latency of one run, and many share runs of many rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torchest.serving.limits import Limits, RequestError
+from torchest.serving.values import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchest.serving.metrics import Metrics
+    from torchest.serving.model import Model
+    from torchest.serving.values import Array
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """Rows that wait for a run, and the future of their answers."""
+
+    feeds: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    rows: int
+    answer: asyncio.Future[dict[str, Array]]
+
+
+class Batcher:
+    """Answers what clients ask of one model.
+
+    Args:
+        model: The model.
+        limits: How many rows run together, and how many may wait.
+        metrics: Counts runs.
+    """
+
+    def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
+        self._model, self._limits, self._metrics = model, limits, metrics
+        self._waiting: deque[_Waiting] = deque()
+        self._rows = 0
+        self._running: asyncio.Task[None] | None = None
+
+    async def ask(
+        self, feeds: Mapping[str, Array], outputs: tuple[str, ...], rows: int
+    ) -> dict[str, Array]:
+        """The outputs of the rows of one request, by name.
+
+        Args:
+            feeds: Arrays [rows, ...] by the names of inputs.
+            outputs: The names of the outputs that are wanted.
+            rows: How many rows there are; more than the limit are answered in several runs.
+
+        Raises:
+            RequestError: Too many rows wait already, or the model fails on these rows.
+        """
+        if self._rows and self._rows + rows > self._limits.waiting:
+            raise RequestError(
+                503, f"{self._rows} rows are waiting to be answered: try again later."
+            )
+        most = self._limits.rows
+        parts = [
+            self._enqueued({name: each[start : start + most] for name, each in feeds.items()},
+                           outputs, min(most, rows - start))
+            for start in range(0, max(rows, 1), most)
+        ]  # fmt: skip
+        answers = await asyncio.gather(*parts)
+        return {name: joined([answer[name] for answer in answers]) for name in outputs}
+
+    def _enqueued(
+        self, feeds: Mapping[str, Array], outputs: tuple[str, ...], rows: int
+    ) -> asyncio.Future[dict[str, Array]]:
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(feeds, outputs, rows, answer))
+        self._rows += rows
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run_all())
+        return answer
+
+    async def _run_all(self) -> None:
+        """Runs what waits until nothing does."""
+        while self._waiting:
+            requests = self._next()
+            if not requests:
+                continue
+            answers = await asyncio.to_thread(self._answers, requests)
+            for each, answer in zip(requests, answers, strict=True):
+                if each.answer.done():  # its client has gone
+                    continue
+                if isinstance(answer, RequestError):
+                    each.answer.set_exception(answer)
+                else:
+                    each.answer.set_result(answer)
+
+    def _next(self) -> list[_Waiting]:
+        """The requests of the next run, in the order in which they came."""
+        requests: list[_Waiting] = []
+        rows = 0
+        while self._waiting and (not rows or rows + self._waiting[0].rows <= self._limits.rows):
+            each = self._waiting.popleft()
+            self._rows -= each.rows
+            if not each.answer.done():
+                requests.append(each)
+                rows += each.rows
+        return requests
+
+    def _answers(self, requests: list[_Waiting]) -> list[dict[str, Array] | RequestError]:
+        """The answers of one run for all requests; of a run for each if that fails, so that one spoils no other."""
+        try:
+            return [*self._run(requests)]
+        except Exception as error:
+            if len(requests) > 1:
+                return [answer for each in requests for answer in self._answers([each])]
+            reason = str(error).strip().partition("\n")[0]
+            return [RequestError(400, f"The model fails on these rows: {reason:.200}")]
+
+    def _run(self, requests: list[_Waiting]) -> list[dict[str, Array]]:
+        feeds = {
+            name: joined([each.feeds[name] for each in requests]) for name in requests[0].feeds
+        }
+        outputs = list(dict.fromkeys(name for each in requests for name in each.outputs))
+        ends = list(itertools.accumulate(each.rows for each in requests))
+        self._metrics.ran(ends[-1])
+        answers = self._model.run(feeds, outputs)
+        return [
+            {name: answers[name][end - each.rows : end] for name in each.outputs}
+            for each, end in zip(requests, ends, strict=True)
+        ]

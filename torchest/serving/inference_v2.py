@@ -1,0 +1,271 @@
+"""The Open Inference Protocol, version 2, which Triton's and KServe's clients speak, with binary data.
+
+Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
+Binary data: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.errors import suggest
+from torchest.serving.json_text import parsed, plain, text
+from torchest.serving.limits import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchest.serving.model import Model
+    from torchest.serving.values import Array
+    from torchest.serving.versions import Version
+
+HEADER = "Inference-Header-Content-Length"
+PLATFORM = "onnxruntime_onnx"
+_BYTES = "BYTES"
+_TYPES = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    "string": _BYTES,
+    "bytes": _BYTES,
+}
+_NUMPY = {name: dtype for dtype, name in _TYPES.items() if name != _BYTES}
+
+
+async def answer(
+    body: bytes, header_length: str | None, name: str, version: Version
+) -> tuple[bytes, int | None]:
+    """The answer to an inference request.
+
+    Args:
+        body: What the client sent: JSON, and binary data behind it.
+        header_length: How many bytes of it are JSON; None for all.
+        name: What the model is called.
+        version: The version that is asked.
+
+    Returns:
+        The body of the answer, and how many bytes of it are JSON; None for all.
+
+    Raises:
+        RequestError: The request is not as the protocol has it, or its values are not what the model takes.
+    """
+    length = _header_length(header_length, len(body))
+    request = parsed(body[:length])
+    if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
+        raise RequestError(400, 'The body must be a JSON object with the list "inputs".')
+    model = version.model
+    arrays = _inputs(request["inputs"], memoryview(body)[length:], model)
+    counts = {len(array) for array in arrays.values()}
+    if len(counts) != 1:
+        raise RequestError(
+            400, "All inputs must have as many rows, at least one input there must be."
+        )
+    count = counts.pop()
+    feeds = {
+        each.name: each.of_array(arrays[each.name]) if each.name in arrays else each.absent(count)
+        for each in model.inputs.values()
+        if each.used
+    }
+    wanted = _outputs(request, model)
+    found = await version.batcher.ask(feeds, tuple(wanted), count)
+    described, blobs = [], []
+    for output, binary in wanted.items():
+        array = np.asarray(found[output])
+        entry: dict[str, Any] = {
+            "name": output,
+            "datatype": _TYPES[model.outputs[output]["dtype"]],
+            "shape": list(array.shape),
+        }
+        if binary:
+            blobs.append(_packed(array))
+            entry["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            entry["data"] = plain(array.reshape(-1))
+        described.append(entry)
+    response = {"model_name": name, "model_version": model.version, "outputs": described}
+    if "id" in request:
+        response["id"] = request["id"]
+    head = text(response)
+    return head + b"".join(blobs), len(head) if blobs else None
+
+
+def metadata(name: str, model: Model, versions: list[str]) -> dict[str, Any]:
+    """What a model takes and answers."""
+    return {
+        "name": name,
+        "versions": versions,
+        "platform": PLATFORM,
+        "inputs": [
+            {
+                "name": each.name,
+                "datatype": _TYPES[each.dtype],
+                "shape": [-1, *((-1,) if each.shape is None else each.shape)],
+            }
+            for each in model.inputs.values()
+            if each.used
+        ],
+        "outputs": [
+            {
+                "name": each["name"],
+                "datatype": _TYPES[each["dtype"]],
+                "shape": [-1, *(-1 if size is None else size for size in each["shape"][1:])],
+            }
+            for each in model.outputs.values()
+        ],
+    }
+
+
+def _header_length(header: str | None, size: int) -> int:
+    if header is None:
+        return size
+    if not header.isdecimal() or int(header) > size:
+        raise RequestError(400, f"{HEADER} is {header!r:.40}, and the body has {size} bytes.")
+    return int(header)
+
+
+def _inputs(entries: list[Any], binary: memoryview, model: Model) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    start = 0
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name not in model.inputs:
+            raise RequestError(
+                400, f"There is no input {name!r:.60}.{suggest(str(name), model.inputs)}"
+            )
+        if name in arrays:
+            raise RequestError(400, f"Input {name!r} is there twice.")
+        shape = _shape(entry, name)
+        parameters = entry.get("parameters")
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is None:
+            arrays[name] = _of_data(entry, name, shape)
+            continue
+        if not isinstance(size, int) or not 0 <= size <= len(binary) - start:
+            raise RequestError(
+                400, f"Input {name!r} has binary_data_size={size!r:.40}, and the body is shorter."
+            )
+        arrays[name] = _of_binary(entry, name, shape, binary[start : start + size])
+        start += size
+    return arrays
+
+
+def _shape(entry: Mapping[str, Any], name: str) -> list[int]:
+    shape = entry.get("shape")
+    is_shape = isinstance(shape, list) and all(
+        isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**31 for size in shape
+    )
+    if not is_shape or not shape:
+        raise RequestError(
+            400, f"Input {name!r} has the shape {shape!r:.60}, and must have [rows, ...]."
+        )
+    datatype = entry.get("datatype")
+    if datatype != _BYTES and datatype not in _NUMPY:
+        raise RequestError(
+            400,
+            f"Input {name!r} has the datatype {datatype!r:.40}.{suggest(str(datatype), [*_NUMPY, _BYTES])}",
+        )
+    return list(shape)
+
+
+def _of_data(entry: Mapping[str, Any], name: str, shape: list[int]) -> Array:
+    """The values of `data`, flat or nested."""
+    data = entry.get("data")
+    if not isinstance(data, list):
+        raise RequestError(400, f'Input {name!r} must have "data", a list of its values.')
+    if entry["datatype"] == _BYTES:
+        flat = _flat(data)
+        values = np.empty(len(flat), object)
+        values[:] = flat
+    else:
+        try:
+            values = np.asarray(data).reshape(-1)
+        except (ValueError, OverflowError):
+            values = np.asarray([None])
+        if values.dtype.kind not in "biuf":
+            raise RequestError(400, f"Input {name!r} takes numbers, and has {data!r:.60}.")
+    if values.size != math.prod(shape):
+        raise RequestError(
+            400,
+            f"Input {name!r} has {values.size} values, and the shape {shape} says {math.prod(shape)}.",
+        )
+    return values.reshape(shape)
+
+
+def _of_binary(entry: Mapping[str, Any], name: str, shape: list[int], data: memoryview) -> Array:
+    count = math.prod(shape)
+    if entry["datatype"] == _BYTES:
+        strings = _unpacked(data, count)
+        if strings is None:
+            raise RequestError(
+                400,
+                f"Input {name!r}: the binary data are not {count} strings behind their lengths.",
+            )
+        values = np.empty(count, object)
+        values[:] = strings
+        return values.reshape(shape)
+    dtype = np.dtype(_NUMPY[entry["datatype"]]).newbyteorder("<")
+    if len(data) != count * dtype.itemsize:
+        raise RequestError(
+            400,
+            f"Input {name!r} has {len(data)} bytes, and the shape {shape} says {count * dtype.itemsize}.",
+        )
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _unpacked(data: memoryview, count: int) -> list[bytes] | None:
+    """Strings, each behind its length in four bytes; None if they are not that many."""
+    strings: list[bytes] = []
+    start = 0
+    while start + 4 <= len(data) and len(strings) < count:
+        length = int.from_bytes(data[start : start + 4], "little")
+        strings.append(bytes(data[start + 4 : start + 4 + length]))
+        start += 4 + length
+    return strings if len(strings) == count and start == len(data) else None
+
+
+def _packed(array: Array) -> bytes:
+    if array.dtype != object:
+        return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    encoded = [str(value).encode() for value in array.reshape(-1).tolist()]
+    return b"".join(len(each).to_bytes(4, "little") + each for each in encoded)
+
+
+def _outputs(request: Mapping[str, Any], model: Model) -> dict[str, bool]:
+    """The outputs that a client wants, and whether as binary data."""
+    by_default = bool(_parameter(request, "binary_data_output"))
+    entries = request.get("outputs") or [{"name": name} for name in model.outputs]
+    if not isinstance(entries, list):
+        raise RequestError(400, '"outputs" must be a list of objects with a "name".')
+    wanted: dict[str, bool] = {}
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name not in model.outputs:
+            raise RequestError(
+                400, f"There is no output {name!r:.60}.{suggest(str(name), model.outputs)}"
+            )
+        binary = _parameter(entry, "binary_data")
+        wanted[name] = by_default if binary is None else bool(binary)
+    return wanted
+
+
+def _parameter(entry: Mapping[str, Any], name: str) -> Any:
+    parameters = entry.get("parameters")
+    return parameters.get(name) if isinstance(parameters, dict) else None
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    if not any(isinstance(each, list) for each in data):
+        return data
+    return [cell for each in data for cell in (_flat(each) if isinstance(each, list) else [each])]

@@ -1,0 +1,113 @@
+"""One version of an exported model at work in onnxruntime."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.errors import suggest
+from torchest.golden import GOLDEN, MANIFEST, MODEL, array_of_json, difference, read_json
+from torchest.serving.limits import Limits, RequestError
+from torchest.serving.values import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchest.serving.values import Array
+
+DEFAULT, PREDICT = "serving_default", "predict"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A signature of the model.
+
+    Attributes:
+        name: Its name.
+        method: "classification", "regression" or "predict".
+        outputs: The model's outputs by the names that the signature gives them.
+    """
+
+    name: str
+    method: str
+    outputs: Mapping[str, str]
+
+
+class Model:
+    """One exported model.
+
+    Args:
+        directory: What `Estimator.export_saved_model` returned; it needs a model.onnx.
+        version: What clients call it: the name of the directory.
+        limits: Bounds on strings and lists.
+        threads: How many threads one run uses; 0 leaves it to onnxruntime.
+
+    Attributes:
+        version: As given.
+        inputs: The inputs by name, those that the model does not read among them.
+        examples: What clients call serialized examples; None if the model takes features only.
+        signatures: The signatures by name.
+        outputs: The outputs as signatures.json describes them, by name.
+
+    Raises:
+        ValueError: It is no exported model, is damaged, has no model.onnx, or does not give the answers that it
+            gave at the export.
+    """
+
+    def __init__(self, directory: str, version: str, limits: Limits, threads: int = 0) -> None:
+        import onnxruntime
+
+        manifest = read_json(directory, MANIFEST)
+        path = os.path.join(directory, MODEL)
+        if "signatures" not in manifest or not os.path.exists(path):
+            raise ValueError(f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...).")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        self.version = version
+        self.examples: str | None = manifest["examples"]
+        self.inputs = {each["name"]: Input(each, limits) for each in manifest["inputs"]}
+        self.outputs = {each["name"]: each for each in manifest["outputs"]}
+        self.signatures = {
+            name: Signature(name, each["method"], each["outputs"])
+            for name, each in manifest["signatures"].items()
+        }
+        self._check(directory)
+
+    def signature(self, name: Any) -> Signature:
+        """The signature of that name; the default one for None.
+
+        Raises:
+            RequestError: There is none of that name.
+        """
+        if name is None:
+            name = DEFAULT if DEFAULT in self.signatures else PREDICT
+        if not isinstance(name, str) or name not in self.signatures:
+            raise RequestError(
+                400, f"There is no signature {name!r}.{suggest(str(name), self.signatures)}"
+            )
+        return self.signatures[name]
+
+    def run(self, feeds: Mapping[str, Array], outputs: list[str]) -> dict[str, Array]:
+        """The outputs of some rows by name, [rows, ...]; strings are objects."""
+        return dict(zip(outputs, self._session.run(outputs, dict(feeds)), strict=True))
+
+    def _check(self, directory: str) -> None:
+        """Answers the rows that were answered at the export."""
+        golden = read_json(directory, GOLDEN)
+        feeds = {
+            name: array_of_json(golden["inputs"][name])
+            for name, each in self.inputs.items()
+            if each.used
+        }
+        answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
+        for name, answer in self.run(feeds, list(answers)).items():
+            differs = difference(answers[name], np.asarray(answer))
+            if differs is not None:
+                raise ValueError(
+                    f"{directory!r} answers otherwise than at the export: output {name!r} {differs}."
+                )

@@ -1,0 +1,154 @@
+"""The versions of a model that are served: the newest exports of a directory, picked up as they appear.
+
+A new version answers once it has been loaded and has answered its golden rows; the one before it keeps its
+requests to their last answer. A version that cannot be loaded is told of once, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torchest.errors import suggest
+from torchest.golden import MANIFEST
+from torchest.serving.batching import Batcher
+from torchest.serving.limits import Limits, RequestError
+from torchest.serving.model import Model
+
+if TYPE_CHECKING:
+    from torchest.serving.metrics import Metrics
+
+_log = logging.getLogger("torchest.serving")
+_LOADED = 2  # so that who was told of a version can still ask it when the next one has come
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version that is served: the model, and what joins its requests."""
+
+    model: Model
+    batcher: Batcher
+
+
+class Versions:
+    """The versions of one model.
+
+    Args:
+        directory: An export, or a directory of exports, of which the newest are served.
+        limits: Bounds on requests.
+        metrics: Counts.
+        threads: How many threads a run of the model uses; 0 leaves it to onnxruntime.
+
+    Raises:
+        ValueError: There is no export, or the newest cannot be served.
+    """
+
+    def __init__(self, directory: str, limits: Limits, metrics: Metrics, threads: int = 0) -> None:
+        self._directory = os.path.abspath(directory)
+        self._limits, self._metrics, self._threads = limits, metrics, threads
+        self._is_single = os.path.exists(os.path.join(self._directory, MANIFEST))
+        self._failed: dict[str, tuple[object, str]] = {}
+        self._loaded: dict[str, Version] = {}
+        names = self._names()
+        if not names:
+            raise ValueError(
+                f"{directory!r} has no exported model: give what export_saved_model returned, or the directory that "
+                "it was given, with folders such as 1790000000."
+            )
+        self._add(names[-1], self._load(names[-1]))
+
+    @property
+    def newest(self) -> Version:
+        """The version that answers by default."""
+        return self._loaded[max(self._loaded, key=_number)]
+
+    def get(self, name: str | None) -> Version:
+        """A version by its name; the newest for None.
+
+        Raises:
+            RequestError: It is not served.
+        """
+        if name is None:
+            return self.newest
+        if name not in self._loaded:
+            raise RequestError(404, f"Version {name!r} is not served.{suggest(name, self._loaded)}")
+        return self._loaded[name]
+
+    def states(self) -> dict[str, str]:
+        """Why each version is not served, by name; an empty string for one that is."""
+        failed = {name: reason for name, (_, reason) in self._failed.items()}
+        return {**failed, **dict.fromkeys(self._loaded, "")}
+
+    async def watch(self, seconds: float) -> None:
+        """Looks for new versions every so many seconds, for ever."""
+        while not self._is_single:
+            await asyncio.sleep(seconds)
+            try:
+                await self._look()
+            except OSError as error:  # a directory on a network may be away for a while
+                _log.warning("%s cannot be read: %s", self._directory, error)
+
+    async def _look(self) -> None:
+        names = await asyncio.to_thread(self._names)
+        for name in names[-_LOADED:]:
+            if name in self._loaded:
+                continue
+            state = await asyncio.to_thread(_state, self._path(name))
+            if self._failed.get(name, (None,))[0] == state:
+                continue
+            try:
+                self._add(name, await asyncio.to_thread(self._load, name))
+            except Exception as error:
+                reason = str(error).strip().partition("\n")[0]
+                self._failed[name] = (state, reason)
+                self._metrics.failed()
+                _log.error("version %s is not served: %s", name, reason)
+        self._forget(names)
+
+    def _add(self, name: str, version: Version) -> None:
+        self._loaded[name] = version
+        self._failed.pop(name, None)
+        self._metrics.serves(self.newest.model.version)
+        _log.info("version %s is served", name)
+
+    def _forget(self, names: list[str]) -> None:
+        """Drops what is gone from the disk, and what is older than the newest ones; the last one stays."""
+        there = [name for name in names if name in self._loaded]
+        kept = set(there[-_LOADED:]) or {self.newest.model.version}
+        for name in [name for name in self._loaded if name not in kept]:
+            del self._loaded[name]  # its requests hold it until their last answer
+            _log.info("version %s is no longer served", name)
+        for name in [name for name in self._failed if name not in names]:
+            del self._failed[name]
+        self._metrics.serves(self.newest.model.version)
+
+    def _load(self, name: str) -> Version:
+        model = Model(self._path(name), name, self._limits, self._threads)
+        return Version(model, Batcher(model, self._limits, self._metrics))
+
+    def _names(self) -> list[str]:
+        """The versions on the disk, oldest first."""
+        if self._is_single:
+            return [os.path.basename(self._directory)]
+        names = [
+            name
+            for name in os.listdir(self._directory)
+            if name.isdecimal() and os.path.exists(os.path.join(self._directory, name, MANIFEST))
+        ]
+        return sorted(names, key=_number)
+
+    def _path(self, name: str) -> str:
+        return self._directory if self._is_single else os.path.join(self._directory, name)
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isdecimal() else 0
+
+
+def _state(directory: str) -> object:
+    """What changes when somebody copies the rest of an export, or exports it again."""
+    entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    return [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in entries]
