@@ -4,6 +4,7 @@ import gzip
 import itertools
 import os
 import pathlib
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -146,7 +147,27 @@ def test_given_types_and_values_of_missing_cells(write):
         ('x,y\n1,"a"\n', {"use_quote_delim": False}, {"x": [1], "y": ['"a"']}),
         ("x;y\n1;2,5\n", {"field_delim": ";"}, {"x": [1], "y": ["2,5"]}),
         ("x,y\n1,2\n2,NA\n3,\n", {"na_value": "NA"}, {"x": [1, 2, 3], "y": [2, 0, 0]}),
-        ("x,y\n1,2\n2,NA\n", {}, {"x": [1, 2], "y": ["2", "NA"]}),
+        ("x,y\n1,2\n2,NA\n3,-\n", {"na_value": ["NA", "-"]}, {"x": [1, 2, 3], "y": [2, 0, 0]}),
+        ("x,y\n1, ?\n2,3\n", {"na_value": " ?"}, {"x": [1, 2], "y": [0, 3]}),
+        (
+            "x,y\n1, ?\n2,3\n",
+            {"na_value": "?", "strip_whitespace": True},
+            {"x": [1, 2], "y": [0, 3]},
+        ),
+        ("x , y\n1, a \n2,\n", {"strip_whitespace": True}, {"x": [1, 2], "y": ["a", ""]}),
+        ("x,y\n1,foo\n2,NA\n", {}, {"x": [1, 2], "y": ["foo", "NA"]}),
+        ('x,y\n1,""\n2,"3"\n', {}, {"x": [1, 2], "y": [0, 3]}),
+        ("x,y\n\n1,2\n\n\n3,4\n\n", {}, {"x": [1, 3], "y": [2, 4]}),
+        ("x,y\r1,2\r3,4\r", {}, {"x": [1, 3], "y": [2, 4]}),
+        ("x\ty\n1\t2\n", {"field_delim": "\t"}, {"x": [1], "y": [2]}),
+        ("x,y\n1,é\n".encode("utf-16"), {"encoding": "utf-16"}, {"x": [1], "y": ["é"]}),
+        ("x,y\n1,é\n".encode("utf-16-be"), {"encoding": "utf-16-be"}, {"x": [1], "y": ["é"]}),
+        (",y\n1,2\n", {}, {"": [1], "y": [2]}),
+        (
+            'x,y\n1,"a,""b"""\n2,""""\n3,""\n',
+            {"column_defaults": [0, "-"]},
+            {"x": [1, 2, 3], "y": ['a,"b"', '"', "-"]},
+        ),
         (
             "1,2.5\n3,4\n",
             {"header": False, "column_names": ["p", "q"]},
@@ -282,12 +303,15 @@ def test_what_was_quoted_is_read_back(tmp_path_factory, rows):
     [
         (
             "x,y\n1,2\n2,foo\n",
-            r"^data.csv: the column 'y' has 'foo' in data row 2, which is no int32; correct it",
+            r"^data.csv, line 3: the column 'y' has 'foo', which is no int32; correct it",
         ),
-        ("x\n1\n1.5\n", "the column 'x' has '1.5' in data row 2, which is no int32"),
-        ("x\n1\n3000000000\n", "the column 'x' has '3000000000' in data row 2, which is no int32"),
-        ("x,y\n1,2\n3\n", "line 3 of data.csv has 1 cells, and there are 2 columns: '3'"),
-        ("x,y\n1,2\n3,4,5\n", "line 3 of data.csv has 3 cells, and there are 2 columns: '3,4,5'"),
+        ("x\n1\n1.5\n", "data.csv, line 3: the column 'x' has '1.5', which is no int32"),
+        (
+            "x\n1\n3000000000\n",
+            "data.csv, line 3: the column 'x' has '3000000000', which is no int32",
+        ),
+        ("x,y\n1,2\n3\n", "^data.csv, line 3: there are 1 cells, and 2 columns: '3'"),
+        ("x,y\n1,2\n3,4,5\n", "^data.csv, line 3: there are 3 cells, and 2 columns: '3,4,5'"),
     ],
 )
 def test_wrong_cells_are_named_or_left_out(text, message, write):
@@ -301,14 +325,14 @@ def test_wrong_cells_are_named_or_left_out(text, message, write):
 def test_a_wrong_cell_far_down_is_found(write):
     lines = [str(n) for n in range(200_000)]
     lines[150_000] = "oops"
-    with pytest.raises(ValueError, match="has 'oops' in data row 150001"):
+    with pytest.raises(ValueError, match=r"^data.csv, line 150002: the column 'x' has 'oops'"):
         read(write("x\n" + "\n".join(lines)), batch_size=100_000)
 
 
 def test_a_missing_cell_where_only_the_type_is_given(write):
     with pytest.raises(
         ValueError,
-        match="the column 'x' has no value in data row 2, and column_defaults gives only",
+        match=r"data.csv, line 3: the column 'x' has no value, and column_defaults gives only",
     ):
         read_one("x,y\n1,1\n,2\n", write, column_defaults=[np.int32, 0])
 
@@ -328,7 +352,7 @@ def test_a_missing_cell_where_only_the_type_is_given(write):
         ({"select_columns": [6]}, "select_columns has 6, and the columns are 0…5"),
         ({"select_columns": ["i", 0]}, "select_columns has 'i' more than once"),
         ({"column_names": ["a", "a"]}, "column_names has the column 'a' more than once"),
-        ({"column_names": ["a", "b"]}, "has 6 cells, and there are 2 columns"),
+        ({"column_names": ["a", "b"]}, "data.csv, line 2: there are 6 cells, and 2 columns"),
         (
             {"column_defaults": [0]},
             "column_defaults has 1 entries, and 6 columns are read: i, f, s, big, m, l",
@@ -336,9 +360,9 @@ def test_a_missing_cell_where_only_the_type_is_given(write):
         ({"header": False}, "With header=False the columns need names; give column_names"),
         (
             {"compression_type": "ZLIB"},
-            "compression_type is 'ZLIB', and must be None, '' or 'GZIP'",
+            "compression_type='ZLIB' is not known. There are: '', 'GZIP', 'None'",
         ),
-        ({"encoding": "utf-9"}, "data.csv cannot be read as CSV"),
+        ({"encoding": "utf-9"}, "encoding='utf-9' must be a text encoding"),
         (
             {"select_columns": ["i"], "column_defaults": [np.int8]},
             "the dtype int8 for the column 'i'",
@@ -372,7 +396,7 @@ def test_a_default_of_an_unknown_kind_is_refused(write):
         (
             {"a.csv": b"x\n\xff\n"},
             "a.csv",
-            "a.csv is not text in the encoding 'utf-8'; give its encoding",
+            r"a.csv, line 2: b'\\xff' is not text in the encoding 'utf-8'; give the encoding",
         ),
     ],
 )
@@ -381,3 +405,172 @@ def test_wrong_files_are_named(files, pattern, message, write):
         write(text, name)
     with pytest.raises(ValueError, match=message):
         read(pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'a,b\n1,x\n2,"y\n3,z\n4,w\n',
+            r"^data.csv, line 3: the quoted cell '\"y\\n3,z\\n4,w\\n' does not end with a quote",
+        ),
+        ('a,b\n1,x\n2,"y\n3,"z"\n4,w\n', r"^data.csv, line 3: the quoted cell '\"y"),
+        ('a,b\n1,"x"y\n4,w\n', r"^data.csv, line 2: the quoted cell '\"x\"y"),
+        ('a,b\n1,"x" \n4,w\n', r"^data.csv, line 2: the quoted cell '\"x\" "),
+        (
+            'a,b\n1,x"y\n4,w\n',
+            r"^data.csv, line 2: the cell 'x\"y' has a quote and does not begin with one",
+        ),
+        ("a,b\n1,5' 10\"\n4,w\n", r"^data.csv, line 2: the cell '5\\' 10\"' has a quote"),
+        ('a,b\n1, "x"\n4,w\n', r"^data.csv, line 2: the cell ' \"x\"' has a quote"),
+        ('a,b\n"1\n2",x\n"3,4",y""\n4,w\n', r"^data.csv, line 4: the cell 'y\"\"' has a quote"),
+    ],
+)
+def test_a_misplaced_quote_is_an_error_that_names_the_line_and_the_cell(text, message, write):
+    path = write(text)
+    with pytest.raises(ValueError, match=message):
+        read(path)
+    last = {"a": "4", "b": "w"}
+    [batch] = read(path, ignore_errors=True, column_defaults=["", ""])
+    assert {name: cells[-1] for name, cells in batch.items()} == last
+    [batch] = read(path, ignore_errors=True, column_defaults=["", ""], batch_size=100)
+    assert all('"' not in cell.replace("4,w", "") for cell in batch["b"])
+    read(path, use_quote_delim=False, ignore_errors=True)
+
+
+def test_rows_with_misplaced_quotes_are_left_out_line_by_line(write):
+    lines = [f'{n},5" wide' if n % 7 == 3 else f'{n},"a ""{n}"""' for n in range(50_000)]
+    path = write("n,t\n" + "\n".join(lines) + "\n")
+    numbers = [n for batch in read(path, 999, None, ignore_errors=True) for n in batch["n"]]
+    assert numbers == [n for n in range(50_000) if n % 7 != 3]
+
+
+@pytest.mark.parametrize("ending", ["", "\n"])
+@pytest.mark.parametrize("letters", [2**20 - 3, 3_000_000])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_cell_may_be_longer_than_a_block(letters, quote, ending, write):
+    long = "x" * letters + (",\n" if quote else "")
+    path = write(f"n,t\n1,{quote}{long}{quote}\n2,{quote}y{quote}{ending}")
+    [batch] = read(path)
+    assert batch["n"] == [1, 2]
+    assert batch["t"] == [long, "y"]
+
+
+def test_a_row_and_a_header_may_be_longer_than_a_block(write):
+    columns = [f"column {n:060}" for n in range(20_000)]
+    path = write(",".join(columns) + "\n" + ",".join("1" for _ in columns) + "\n2\n")
+    [batch] = read(path, select_columns=[19_999], ignore_errors=True)
+    assert batch == {f"column {19_999:060}": [1]}
+    with pytest.raises(
+        ValueError, match=r"^data.csv, line 3: there are 1 cells, and 20000 columns"
+    ):
+        read(path, select_columns=[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a\0,b\n1,2\n", r"^data.csv, line 1: there is a NUL byte in b'a\\x00,b\\n1,2"),
+        (b"a,b\n1,2\n3,x\0y\n", r"^data.csv, line 3: there is a NUL byte in b'3,x\\x00y\\n'"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "line 1: there is a NUL byte .* encoding='utf-16'"),
+        ("a,b\n1,2\n".encode("utf-16"), "^data.csv is text in UTF-16, .* give encoding='utf-16'"),
+        (gzip.compress(b"a\n1\n"), "^data.csv is compressed by gzip: give compression_type='GZIP'"),
+        (b"PK\x03\x04...", "^data.csv is a zip archive: unpack it"),
+        (b"PAR1\x15\x04", "^data.csv is a Parquet file: read it with make_parquet_dataset"),
+        (b"a,b\n1,2\n# a comment\n", "^data.csv, line 3: there are 1 cells, and 2 columns: '# a"),
+        (b"a,b\n1,\xe9t\xe9\n", r"^data.csv, line 2: b'\\xe9' is not text in the encoding 'utf-8'"),
+        (b"a\xe9,b\n1,2\n", r"^data.csv, line 1: b'\\xe9' is not text in the encoding 'utf-8'"),
+        (b"\n\n", "^data.csv is empty, and a header was expected"),
+    ],
+)
+def test_a_file_that_is_no_text_or_no_table_is_refused(text, message, write):
+    with pytest.raises(ValueError, match=message):
+        read(write(text))
+
+
+def test_the_wrong_encoding_is_named_with_the_line(write):
+    path = write("a\n1\n2\né\n".encode())
+    with pytest.raises(ValueError, match=r"line 4: b'\\xc3' is not text in the encoding 'ascii'"):
+        read(path, encoding="ascii")
+
+
+def test_a_damaged_or_plain_file_read_as_gzip_is_an_error(write):
+    whole = gzip.compress(b"a\n" + b"123456\n" * 1000)
+    for data in (whole[: len(whole) // 2], b"a\n1\n"):
+        pathlib.Path("cut.gz").write_bytes(data)
+        with pytest.raises(ValueError, match=r"^cut.gz cannot be read: .*; it may be damaged"):
+            read("cut.gz")
+
+
+@pytest.mark.parametrize("row", [1, 3, 101, 250])
+@pytest.mark.parametrize("number", ["7", "1.5"])
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("NA", "has 'NA' among numbers; .* give na_value='NA'"),
+        ("NaN", "has 'NaN' among numbers; .* give na_value='NaN'"),
+        ("null", "has 'null' among numbers"),
+        (" ?", r"has ' \?' among numbers; .* give na_value='\?'"),
+        ("n/a", "has 'n/a' among numbers"),
+        ("-", "has '-' among numbers"),
+        ("-inf", "has '-inf' among numbers"),
+        ("  ", "has '  ' among numbers; .* give strip_whitespace=True"),
+    ],
+)
+def test_a_marker_among_numbers_is_an_error_in_any_row(row, number, cell, message, write):
+    cells = [number] * 300
+    cells[row - 1] = cell
+    path = write("x,y\n" + "".join(f"{cell},1\n" for cell in cells))
+    with pytest.raises(ValueError, match=f"^data.csv, line {row + 1}: the column 'x' {message}"):
+        read(path, 300)
+    [batch] = read(path, 300, ignore_errors=True)
+    assert batch["x"] == [float(number)] * 299
+    missing = {"na_value": [cell.strip(), "other"], "strip_whitespace": True}
+    [batch] = read(path, 300, **missing)
+    assert batch["x"][row - 1] == 0
+    assert sum(batch["x"]) == 299 * float(number)
+
+
+def test_nan_is_a_float_where_the_type_is_given(write):
+    [batch] = read(write("x\n1\nnan\n"), column_defaults=[np.float32])
+    assert np.isnan(batch["x"][1])
+
+
+@pytest.mark.parametrize("cell", ["0501", "-007", "00", "00.5", "0x10", "+5"])
+def test_codes_are_text_and_not_numbers(cell, write):
+    path = write("x\n12\n" + f"{cell}\n" + "13\n" * 300)
+    assert read(path, 2)[0]["x"] == ["12", cell]
+
+
+def test_signs_and_exponents_of_floats_are_numbers(write):
+    assert read_one("x\n+1.5\n-0.5\n1e5\n+3\n0\n", write)["x"] == [1.5, -0.5, 1e5, 3, 0]
+
+
+@pytest.mark.parametrize("cell", ["0501", "-007", "00", "0x10", "1e300", "+5"])
+def test_codes_below_the_rows_that_types_are_inferred_from_are_errors(cell, write):
+    path = write("x\n" + "12\n" * 200 + f"{cell}\n13\n")
+    with pytest.raises(
+        ValueError, match=f"^data.csv, line 202: the column 'x' has '{re.escape(cell)}'"
+    ):
+        read(path, 300)
+    [batch] = read(path, 300, ignore_errors=True)
+    assert batch["x"] == [12] * 200 + [13]
+
+
+def test_leading_zeros_are_read_as_numbers_where_the_type_is_given(write):
+    path = write("x\n0501\n")
+    assert read(path, column_defaults=[np.int32])[0]["x"] == [501]
+    with pytest.raises(ValueError, match="'0x10', which is no int32"):
+        read(write("x\n0x10\n"), column_defaults=[np.int32])
+
+
+def test_lines_are_counted_over_blocks_quoted_line_breaks_and_empty_lines(write):
+    text = "a,b\n" + '\n1,"x\ny"\r\n' * 200_000 + "oops,1\n"
+    with pytest.raises(ValueError, match=r"^data.csv, line 600002: the column 'a' has 'oops'"):
+        read(write(text), 100_000, None)
+
+
+def test_a_pipe_is_refused_at_once(write):
+    os.mkfifo("pipe")
+    with pytest.raises(ValueError, match="file_pattern has 'pipe', which is no regular file"):
+        read("pipe")

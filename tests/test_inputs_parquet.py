@@ -238,7 +238,7 @@ def test_row_groups_do_not_change_the_rows_or_their_order(rows, group, batch, se
         ({"select_columns": [9]}, "select_columns has 9, and the columns are 0…3."),
         ({"file_pattern": "text"}, "text cannot be read as a Parquet file: Parquet"),
         ({"file_pattern": "twice"}, "twice has the column 'x' more than once: rename one of them."),
-        ({"batch_size": 0}, "batch_size is 0, and must be at least 1."),
+        ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1."),
     ],
 )  # fmt: skip
 def test_wrong_arguments(arguments, message, write, tmp_path):

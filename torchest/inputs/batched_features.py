@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from torchest import arguments
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
-from torchest.inputs.dataset import Dataset
-from torchest.inputs.example_parsing import parse_example
-from torchest.inputs.table_files import FileRows, matching_files
+from torchest.inputs.example_parsing import checked_specs, parse_example
+from torchest.inputs.table_files import (
+    Batching,
+    FileRows,
+    batches,
+    matching_files,
+    prefetched,
+)
 from torchest.inputs.tfrecord import TFRecordDataset
 
 if TYPE_CHECKING:
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torchest.columns.feature_specs import FeatureSpec
+    from torchest.inputs.dataset import Dataset
     from torchest.inputs.stages import Epoch
 
 
@@ -33,9 +40,9 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
     shuffle_buffer_size: int = 10000,
     shuffle_seed: int | None = None,
     prefetch_buffer_size: int | None = None,
-    reader_num_threads: int | None = None,  # noqa: ARG001
-    parser_num_threads: int | None = None,  # noqa: ARG001
-    sloppy_ordering: bool = False,  # noqa: ARG001
+    reader_num_threads: int | None = None,
+    parser_num_threads: int | None = None,
+    sloppy_ordering: bool = False,
     drop_final_batch: bool = False,
 ) -> Dataset:
     """Batches of features from files of serialized `tf.Example` records.
@@ -65,26 +72,34 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
         ValueError: No file matches, or `label_key` is none of the features. While reading, a file is
             corrupt, or a record does not have what its spec says.
     """
-    if label_key is not None and label_key not in features:
+    batching = Batching(
+        batch_size, num_epochs, shuffle, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
+    )
+    specs = checked_specs(features)
+    if label_key is not None and arguments.text("label_key", label_key, empty=True) not in specs:
         raise ValueError(
-            f"label_key is {label_key!r}, which is none of the features.{suggest(label_key, features)}"
+            f"label_key is {label_key!r}, which is none of the features.{suggest(label_key, specs)}"
         )
+    make = TFRecordDataset if reader is None else reader
+    arguments.function("reader", make, "a function that makes a Dataset of a path, or None")
+    others = tuple(arguments.listed("reader_args", reader_args, "further arguments of the reader"))
+    for name, threads in (
+        ("reader_num_threads", reader_num_threads),
+        ("parser_num_threads", parser_num_threads),
+    ):
+        if threads is not None:
+            arguments.whole_number(name, threads, at_least=-1)
+    arguments.boolean("sloppy_ordering", sloppy_ordering)
+    arguments.boolean("drop_final_batch", drop_final_batch)
 
     def parse(records: Any) -> Any:
-        parsed = parse_example(records, features)
+        parsed = parse_example(records, specs)
         return parsed if label_key is None else (parsed, parsed.pop(label_key))
 
     files = matching_files(file_pattern)
-    order = seeds.entropy(shuffle_seed)
-    data = Dataset(
-        _Records(files, None, shuffle, order, reader or TFRecordDataset, tuple(reader_args or ()))
-    )
-    if shuffle:
-        data = data.shuffle(shuffle_buffer_size, seed=shuffle_seed)
-    endless = num_epochs is None or num_epochs < 0
-    data = data.repeat(num_epochs).batch(batch_size, drop_remainder=endless or drop_final_batch)
-    data = data.map(parse)
-    return data if prefetch_buffer_size is None else data.prefetch(prefetch_buffer_size)
+    order = seeds.entropy(batching.shuffle_seed)
+    rows = _Records(files, None, batching.shuffle, order, make, others)
+    return prefetched(batches(rows, batching, drop_final=drop_final_batch).map(parse), batching)
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest import arguments
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
-from torchest.inputs.csv_columns import Column, convert, declared, inferred
-from torchest.inputs.csv_files import Dialect, compression_of, names_of, text_blocks
-from torchest.inputs.table_files import FileRows, batches, matching_files, selected_columns
+from torchest.inputs.csv_columns import Column, convert, declared, inferred, why_wrong
+from torchest.inputs.csv_files import names_of, text_blocks
+from torchest.inputs.csv_rows import Dialect
+from torchest.inputs.table_files import (
+    Batching,
+    FileRows,
+    batches,
+    chosen_columns,
+    matching_files,
+    prefetched,
+    selected_columns,
+)
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
+    from torchest.inputs.csv_rows import Block
     from torchest.inputs.dataset import Dataset
     from torchest.inputs.stages import Epoch
+
+_COMPRESSIONS = {None: "detect", "": None, "GZIP": "gzip"}  # in Arrow's words
 
 
 def make_csv_dataset(  # noqa: PLR0913
@@ -30,24 +44,28 @@ def make_csv_dataset(  # noqa: PLR0913
     select_columns: Sequence[str | int] | None = None,
     field_delim: str = ",",
     use_quote_delim: bool = True,
-    na_value: str = "",
+    na_value: str | Sequence[str] = "",
     header: bool = True,
     num_epochs: int | None = None,
     shuffle: bool = True,
     shuffle_buffer_size: int = 10000,
     shuffle_seed: int | None = None,
     prefetch_buffer_size: int | None = None,
-    num_parallel_reads: int | None = None,  # noqa: ARG001
-    sloppy: bool = False,  # noqa: ARG001
+    num_parallel_reads: int | None = None,
+    sloppy: bool = False,
     num_rows_for_inference: int | None = 100,
     compression_type: str | None = None,
     ignore_errors: bool = False,
     encoding: str = "utf-8",
+    strip_whitespace: bool = False,
 ) -> Dataset:
     r"""Batches of the rows of CSV files.
 
-    The files are read in blocks, so that their size does not matter. Quoted line breaks, CRLF and a byte
-    order mark are understood.
+    The files are read in blocks, so that their size does not matter; a row has at most 2 GiB. Quoted line
+    breaks, CRLF and a byte order mark are understood, and empty lines are left out.
+
+    A cell is of its column's type or an error, in whichever row it stands. A column whose first cells are
+    numbers and texts such as NA, NaN, null or ? needs `na_value`, or its type in `column_defaults`.
 
     Args:
         file_pattern: A path or glob pattern, or several. The files are read in the order of their names.
@@ -60,7 +78,7 @@ def make_csv_dataset(  # noqa: PLR0913
         select_columns: Names or numbers of the columns to read; by default all.
         field_delim: What separates the cells.
         use_quote_delim: Whether " quotes a cell.
-        na_value: A text that, like an empty cell, means missing.
+        na_value: A text that, like an empty cell, means missing, or several.
         header: Whether each file begins with a row of names.
         num_epochs: How often all rows are read; endless by default.
         shuffle: Whether the order of the files and of the rows is random, another one in each epoch.
@@ -71,9 +89,12 @@ def make_csv_dataset(  # noqa: PLR0913
         sloppy: Has no effect: the order depends on nothing but the seed.
         num_rows_for_inference: How many rows are looked at to find the columns' types; all with None.
             A column is int32, int64, float32 or float64, the first that can hold all its values, else text.
+            Codes with leading zeros, or integers with plus signs, are text.
         compression_type: "GZIP" or "" (none); by default known from the file's name.
         ignore_errors: Whether to leave out rows that cannot be read.
         encoding: The files' encoding.
+        strip_whitespace: Whether blanks at both ends of a cell or a name are left out, before a cell is
+            compared with `na_value`. Numbers are read with blanks around them in any case.
 
     Returns:
         A dataset of (features, labels), or of features without `label_name`: features a dict from column
@@ -81,8 +102,10 @@ def make_csv_dataset(  # noqa: PLR0913
         is no last, smaller batch.
 
     Raises:
-        ValueError: No file matches, the columns do not fit the arguments, or, while reading, a file cannot
-            be read or a cell is not of its column's type.
+        ValueError: An argument is wrong, no file matches, the columns do not fit the arguments, or, while
+            reading, a file cannot be read, a quote is not closed or within an unquoted cell, a row has
+            another number of cells, or a cell is not of its column's type.
+        TypeError: `column_defaults` has something that is neither a dtype nor a value.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "data.csv")
@@ -92,31 +115,145 @@ def make_csv_dataset(  # noqa: PLR0913
     ...     print(features["age"], features["town"].to_pylist(), labels)
     [20 35] ['Rome', ''] [0 1]
     """
-    files = matching_files(file_pattern)
-    dialect = Dialect(
+    batching = Batching(
+        batch_size, num_epochs, shuffle, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
+    )
+    dialect = _dialect(
         field_delim,
-        '"' if use_quote_delim else None,
+        use_quote_delim,
         na_value,
+        strip_whitespace,
         header,
-        tuple(column_names) if column_names is not None else None,
-        compression_of(compression_type),
+        column_names,
+        compression_type,
         encoding,
         ignore_errors,
     )
+    if num_parallel_reads is not None:
+        arguments.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
+    arguments.boolean("sloppy", sloppy)
+    rows_for_types = arguments.checked_count("num_rows_for_inference", num_rows_for_inference)
+    chosen = chosen_columns(select_columns, label_name)
+    defaults = column_defaults
+    if defaults is not None:
+        defaults = arguments.listed("column_defaults", defaults, "dtypes or values")
+    files = matching_files(file_pattern)
     names = names_of(files[0], dialect)
-    selected = selected_columns(names, select_columns, label_name)
-    if column_defaults is None:
-        blocks = (
-            texts for path in files for _, texts in text_blocks(path, dialect, names, selected)
-        )
-        columns = inferred(blocks, selected, num_rows_for_inference)
+    selected = selected_columns(names, chosen, label_name)
+    if defaults is None:
+        columns = _inferred(files, dialect, names, selected, rows_for_types)
     else:
-        columns = declared(selected, column_defaults)
-    order = seeds.entropy(shuffle_seed)
-    rows = _CsvRows(files, label_name, shuffle, order, dialect, names, columns)
-    return batches(
-        rows, batch_size, num_epochs, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
+        columns = declared(selected, defaults)
+    order = seeds.entropy(batching.shuffle_seed)
+    rows = _CsvRows(files, label_name, batching.shuffle, order, dialect, names, columns)
+    return prefetched(batches(rows, batching), batching)
+
+
+def _dialect(  # noqa: PLR0913 - make_csv_dataset's arguments
+    field_delim: str,
+    use_quote_delim: bool,
+    na_value: Any,
+    strip_whitespace: bool,
+    header: bool,
+    column_names: Any,
+    compression_type: str | None,
+    encoding: str,
+    ignore_errors: bool,
+) -> Dialect:
+    """The arguments, checked."""
+    quote = '"' if arguments.boolean("use_quote_delim", use_quote_delim) else None
+    if (
+        not isinstance(field_delim, str)
+        or len(field_delim.encode(errors="replace")) != 1
+        or field_delim in (quote, "\n", "\r", "\0")
+    ):
+        raise ValueError(
+            f"field_delim={arguments.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
+        )
+    missing = (
+        [na_value] if isinstance(na_value, str) else arguments.listed("na_value", na_value, "texts")
     )
+    for value in missing:
+        arguments.text("na_value", value, empty=True)
+    names = None
+    if column_names is not None:
+        names = tuple(
+            arguments.text("column_names", name, " Each name is one.", empty=True)
+            for name in arguments.listed("column_names", column_names, "names")
+        )
+        if not names:
+            raise ValueError("column_names=[] must have the name of each column.")
+    elif not arguments.boolean("header", header):
+        raise ValueError("With header=False the columns need names; give column_names.")
+    arguments.one_of("compression_type", compression_type, _COMPRESSIONS)
+    return Dialect(
+        field_delim,
+        quote,
+        tuple(missing),
+        arguments.boolean("strip_whitespace", strip_whitespace),
+        arguments.boolean("header", header),
+        names,
+        _COMPRESSIONS[compression_type],
+        _text_encoding(encoding),
+        arguments.boolean("ignore_errors", ignore_errors),
+    )
+
+
+def _text_encoding(encoding: str) -> str:
+    name = arguments.text("encoding", encoding)
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):  # unknown, or no encoding of text, such as hex
+        raise ValueError(
+            f"encoding={encoding!r} must be a text encoding of Python, such as 'utf-8' or 'latin-1'."
+        ) from None
+    return name
+
+
+def _inferred(
+    files: tuple[str, ...],
+    dialect: Dialect,
+    names: tuple[str, ...],
+    selected: tuple[str, ...],
+    rows: int | None,
+) -> tuple[Column, ...]:
+    """The columns with the types that hold the cells of the first rows, or of all with None."""
+    import pyarrow as pa
+
+    blocks: list[tuple[Block, dict[str, Any]]] = []
+    left = math.inf if rows is None else rows
+    for block, texts in _all_blocks(files, dialect, names, selected):
+        number = len(texts[selected[0]])
+        if number > left:
+            texts = {name: cells.slice(0, left) for name, cells in texts.items()}  # noqa: PLW2901
+        blocks.append((block, texts))
+        left -= number
+        if left <= 0:
+            break
+    columns = []
+    for name in selected:
+        cells = pa.chunked_array([texts[name] for _, texts in blocks], pa.string())
+        column, marker = inferred(name, cells)
+        if marker is not None and not dialect.ignore_errors:
+            place = _place(blocks, name, marker)
+            raise ValueError(f"{place}: {why_wrong(cells[marker].as_py(), column)}")
+        columns.append(column)
+    return tuple(columns)
+
+
+def _all_blocks(
+    files: tuple[str, ...], dialect: Dialect, names: tuple[str, ...], wanted: tuple[str, ...]
+) -> Iterator[tuple[Block, dict[str, Any]]]:
+    for path in files:
+        yield from text_blocks(path, dialect, names, wanted)
+
+
+def _place(blocks: list[tuple[Block, dict[str, Any]]], name: str, row: int) -> str:
+    for block, texts in blocks:
+        if row < len(texts[name]):
+            return block.place(row)
+        row -= len(texts[name])
+    raise AssertionError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,40 +282,27 @@ class _CsvRows(FileRows):
         return {**super().description(), "columns": columns}
 
     def _read(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        wanted = [column.name for column in self.columns]
-        for path in self.in_order(epoch):
-            for first_row, texts in text_blocks(path, self.dialect, self.names, wanted):
-                rows = len(texts[wanted[0]])
-                if skip >= rows:
-                    skip -= rows
-                    continue
-                yield from drop(self._converted(path, first_row, texts), skip)
-                skip = 0
+        wanted = tuple(column.name for column in self.columns)
+        files = tuple(self.in_order(epoch))
+        for block, texts in _all_blocks(files, self.dialect, self.names, wanted):
+            rows = len(texts[wanted[0]])
+            if skip >= rows:
+                skip -= rows
+                continue
+            yield from drop(self._converted(block, texts), skip)
+            skip = 0
 
-    def _converted(self, path: str, first_row: int, texts: Any) -> Iterator[Chunk]:
+    def _converted(self, block: Block, texts: dict[str, Any]) -> Iterator[Chunk]:
         columns: dict[str, Any] = {}
         unreadable: set[int] = set()
         for column in self.columns:
             columns[column.name], bad = convert(texts[column.name], column)
             if bad and not self.dialect.ignore_errors:
-                raise ValueError(_bad_cell(path, first_row + bad[0], texts, column, bad[0]))
+                cell = texts[column.name][bad[0]].as_py()
+                raise ValueError(f"{block.place(bad[0])}: {why_wrong(cell, column)}")
             unreadable.update(bad)
         rows = self.rows(columns)
         if unreadable:
             rows = rows.take(np.setdiff1d(np.arange(len(rows)), list(unreadable)))
         if len(rows):
             yield rows
-
-
-def _bad_cell(path: str, row: int, texts: Any, column: Column, index: int) -> str:
-    cell = texts[column.name][index].as_py()
-    if cell is None:
-        return (
-            f"{path}: the column {column.name!r} has no value in data row {row + 1}, and column_defaults gives "
-            "only its dtype; give the value of a missing cell there."
-        )
-    return (
-        f"{path}: the column {column.name!r} has {cell!r} in data row {row + 1}, which is no {column.type}; correct "
-        "it, raise num_rows_for_inference, give the type in column_defaults, or leave such rows out with "
-        "ignore_errors=True."
-    )

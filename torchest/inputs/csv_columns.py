@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
 
 _TYPES = ("int32", "int64", "float32", "float64", "string")
+
+
+# What people write for a number that is missing or has no value.
+_MARKER = r"^(?:|[?.*-]+|[-+]?(?:nan|inf|infinity)|#?n/?a|<na>|nat|null|none|nil|missing|unknown)$"
+_LEADING_ZERO = r"^[+-]?0[0-9]"
+_INTEGER = r"^[+-]?[0-9]+$"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,55 +31,60 @@ class Column:
         name: Its name.
         type: One of _TYPES.
         default: The value of a missing cell; None where a cell must not be missing.
+        inferred: Whether the type was inferred: then cells that would have made the column text are wrong in
+            any row.
     """
 
     name: str
     type: str
     default: Any
+    inferred: bool = False
 
 
-def inferred(
-    blocks: Iterable[dict[str, Any]], selected: Sequence[str], rows: int | None
-) -> tuple[Column, ...]:
-    """The columns with the types that hold their first cells.
+def inferred(name: str, texts: Any) -> tuple[Column, int | None]:
+    """A column with the type that holds some cells, and the place of one that stands for a missing number.
 
     Args:
-        blocks: The columns as text, block by block.
-        selected: Their names.
-        rows: How many rows to look at; None for all.
+        name: Its name.
+        texts: The cells, an Arrow array.
     """
-    import pyarrow as pa
-
-    parts: dict[str, list[Any]] = {name: [] for name in selected}
-    seen = 0
-    for texts in blocks:
-        for name in selected:
-            parts[name].append(texts[name] if rows is None else texts[name].slice(0, rows - seen))
-        seen += len(texts[selected[0]])
-        if rows is not None and seen >= rows:
-            break
-    kinds = {name: _infer(pa.chunked_array(parts[name], pa.string())) for name in selected}
-    return tuple(Column(name, kind, "" if kind == "string" else 0) for name, kind in kinds.items())
-
-
-def _infer(texts: Any) -> str:
-    """The first of TensorFlow's CSV types that holds all cells; text if there are none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = pc.utf8_trim_whitespace(texts.drop_null())
-    if not len(cells):
-        return "string"
+    cells = pc.utf8_trim_whitespace(texts)
+    kind = _infer(cells.drop_null())
+    marker: int | None = None
+    if kind == "string" and cells.null_count < len(cells):
+        is_marker = pc.match_substring_regex(cells, _MARKER, ignore_case=True)
+        if pc.any(is_marker).as_py():
+            others = _infer(cells.filter(pc.fill_null(pc.invert(is_marker), False)))
+            if others != "string":
+                kind, marker = others, pc.index(is_marker, pa.scalar(True)).as_py()
+    return Column(name, kind, "" if kind == "string" else 0, True), marker
+
+
+def _infer(cells: Any) -> str:
+    """The first of TensorFlow's CSV types that holds all cells as they are written; text if there are none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     # Arrow reads 0x10 as a number, TensorFlow does not.
     hexadecimal = pc.any(pc.match_substring(cells, "x", ignore_case=True)).as_py()
+    if (
+        not len(cells)
+        or hexadecimal
+        or pc.any(pc.match_substring_regex(cells, _LEADING_ZERO)).as_py()
+    ):
+        return "string"
     try:
         numbers = np.asarray(cells.cast(pa.int64()))
-        if hexadecimal:
-            return "string"
         limits = np.iinfo(np.int32)
         return "int32" if limits.min <= numbers.min() and numbers.max() <= limits.max else "int64"
     except pa.ArrowInvalid:
         pass
+    signed = pc.any(pc.starts_with(cells, "+")).as_py()
+    if signed and pc.all(pc.match_substring_regex(cells, _INTEGER)).as_py():
+        return "string"  # such as telephone numbers
     try:
         numbers = np.asarray(cells.cast(pa.float64()))
     except pa.ArrowInvalid:
@@ -137,23 +151,101 @@ def convert(texts: Any, column: Column) -> tuple[Any, list[int]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    bad: list[int] = []
+    bad: set[int] = set()
     if column.default is None and texts.null_count:
-        bad = np.flatnonzero(np.asarray(pc.is_null(texts))).tolist()
+        bad.update(np.flatnonzero(np.asarray(pc.is_null(texts))).tolist())
     cells = texts
-    fallback = "" if column.type == "string" else 0
     if column.type != "string":
         target: Any = getattr(pa, column.type)()
-        cells = pc.utf8_trim_whitespace(texts)
-        wrong = _not_castable(cells, target, 0)
-        if wrong:
-            good = np.ones(len(cells), dtype=bool)
-            good[wrong] = False
-            cells = pc.if_else(pa.array(good), cells, pa.scalar(None, pa.string()))
-            bad = sorted({*bad, *wrong})
-        cells = cells.cast(target)
+        cells, wrong = _numbers(texts, target, column.inferred)
+        bad.update(wrong)
+    fallback = "" if column.type == "string" else 0
     default = fallback if column.default is None else column.default
-    return cells.fill_null(pa.scalar(default, cells.type)), bad
+    return cells.fill_null(pa.scalar(default, cells.type)), sorted(bad)
+
+
+def why_wrong(cell: str | None, column: Column) -> str:
+    """What is wrong with a cell that `convert` refuses, and the way out."""
+    where = f"the column {column.name!r}"
+    if cell is None:
+        return (
+            f"{where} has no value, and column_defaults gives only its dtype; give the value of a missing cell "
+            "there."
+        )
+    if column.inferred and re.match(_LEADING_ZERO, cell.strip()):
+        return (
+            f"{where} has {cell!r}, whose leading zeros a number would lose, and the rows before hold numbers of type "
+            f"{column.type}; give the type in column_defaults, e.g. str, or raise num_rows_for_inference."
+        )
+    if re.match(_MARKER, cell.strip(), re.IGNORECASE):
+        missing = (
+            "strip_whitespace=True"
+            if not cell.strip()
+            else f"na_value={cell.strip()!r} (or a list of several texts)"
+        )
+        return (
+            f"{where} has {cell!r} among numbers; if it means that the value is missing, give {missing}, else give the "
+            "type in column_defaults, e.g. str, or leave such rows out with ignore_errors=True."
+        )
+    return (
+        f"{where} has {cell!r}, which is no {column.type}; correct it, raise num_rows_for_inference, give the type in "
+        "column_defaults, or leave such rows out with ignore_errors=True."
+    )
+
+
+def _numbers(texts: Any, target: Any, as_written: bool) -> tuple[Any, list[int]]:
+    """The cells as numbers, null where there are none, and the rows of those that are none.
+
+    Args:
+        texts: The cells.
+        target: The type of the numbers.
+        as_written: Whether leading zeros, NaN and infinity are wrong, too.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells, wrong = texts, np.empty(0, np.int64)
+    try:
+        numbers = cells.cast(target)
+    except pa.ArrowInvalid:
+        cells = pc.utf8_trim_whitespace(texts)
+        wrong = np.array(_not_castable(cells, target, 0), np.int64)
+        numbers = _without(cells, wrong).cast(target)
+    wrong = np.union1d(wrong, _written_otherwise(cells, as_written))
+    if as_written and pa.types.is_floating(target):
+        infinite = ~np.isfinite(np.asarray(numbers.fill_null(0)))
+        wrong = np.union1d(wrong, np.flatnonzero(infinite))
+    return (_without(numbers, wrong) if len(wrong) else numbers), wrong.tolist()
+
+
+def _without(cells: Any, rows: npt.NDArray[np.int64]) -> Any:
+    """The cells, null in some rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    good = np.ones(len(cells), dtype=bool)
+    good[rows] = False
+    return pc.if_else(pa.array(good), cells, pa.scalar(None, cells.type))
+
+
+def _written_otherwise(cells: Any, zeros: bool) -> npt.NDArray[np.int64]:
+    """The rows of hexadecimal numbers, and of those with leading zeros."""
+    _, ends, text = cells.buffers()
+    if text is None or not text.size:
+        return np.empty(0, np.int64)
+    offsets = np.frombuffer(ends, np.int32)[cells.offset : cells.offset + len(cells) + 1]
+    data = np.frombuffer(text, np.uint8)
+    starts = offsets[:-1]
+    first = data.take(starts, mode="clip")
+    rows = np.flatnonzero((first == ord("0")) | (first == ord("-")))
+    signs = first[rows] == ord("-")
+    begins = starts[rows] + signs
+    second = data.take(begins + 1, mode="clip")
+    wrong = (second | 32) == ord("x")
+    if zeros:
+        wrong |= (second >= ord("0")) & (second <= ord("9"))
+    wrong &= (offsets[rows + 1] - begins > 1) & (data.take(begins, mode="clip") == ord("0"))
+    return np.asarray(rows[wrong])
 
 
 def _not_castable(cells: Any, target: Any, first: int) -> list[int]:

@@ -1,149 +1,175 @@
-"""CSV files as blocks of text columns: dialect, names, and Arrow's block reader."""
+"""CSV files as blocks of text columns: names, and Arrow's parser."""
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
+
+from torchest.inputs.csv_rows import Block, not_text, row_blocks
+from torchest.inputs.table_files import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-
-@dataclasses.dataclass(frozen=True)
-class Dialect:
-    """How the files are written."""
-
-    delimiter: str
-    quote: str | None
-    na_value: str
-    header: bool
-    names: tuple[str, ...] | None
-    compression: str | None
-    encoding: str
-    ignore_errors: bool
-
-
-def compression_of(compression_type: str | None) -> str | None:
-    """Arrow's word for TensorFlow's compression type."""
-    known = {None: "detect", "": None, "GZIP": "gzip"}
-    if compression_type not in known:
-        raise ValueError(
-            f"compression_type is {compression_type!r}, and must be None, '' or 'GZIP'."
-        )
-    return known[compression_type]
+    from torchest.inputs.csv_rows import Dialect
 
 
 def names_of(path: str, dialect: Dialect) -> tuple[str, ...]:
-    """The names of all columns, given or from the file's header."""
+    """The names of all columns, given or from the file's header.
+
+    Raises:
+        ValueError: Two columns have one name, or the file is empty.
+    """
     names = dialect.names
     if names is None:
-        if not dialect.header:
-            raise ValueError("With header=False the columns need names; give column_names.")
-        with _reader(path, dialect, None, None, []) as reader:
-            names = tuple(reader.schema.names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+        names = _header(path, next(row_blocks(path, dialect), None))[0]
+    twice = repeated(names)
+    if twice is not None:
         where = "column_names" if dialect.names is not None else f"The header of {path}"
         raise ValueError(
-            f"{where} has the column {twice[0]!r} more than once; give column_names that all differ."
+            f"{where} has the column {twice!r} more than once; give column_names that all differ."
         )
     return names
 
 
-def _reader(
-    path: str,
-    dialect: Dialect,
-    names: Sequence[str] | None,
-    wanted: Sequence[str] | None,
-    malformed: list[Any],
-) -> Any:
-    """Arrow's block reader, with every cell as text.
-
-    Args:
-        path: The file.
-        dialect: How it is written.
-        names: Its columns; None to read them from the header.
-        wanted: The columns to give.
-        malformed: Gets the rows with too few or too many cells.
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    def on_malformed(row: Any) -> Any:
-        malformed.append(row)
-        return "skip" if dialect.ignore_errors else "error"
-
-    compression: Any = dialect.compression
-    try:
-        stream: Any = pa.input_stream(path, compression=compression)
-        return csv.open_csv(
-            stream,
-            read_options=csv.ReadOptions(
-                use_threads=False,  # only so is the number of a malformed row known
-                column_names=list(names) if names is not None else None,
-                skip_rows_after_names=1 if dialect.header and names is not None else 0,
-                encoding=dialect.encoding,
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter=dialect.delimiter,
-                quote_char=dialect.quote or False,
-                newlines_in_values=dialect.quote is not None,
-                invalid_row_handler=on_malformed,
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types={name: pa.string() for name in names or ()},
-                include_columns=list(wanted or ()),
-                strings_can_be_null=True,
-                null_values=["", dialect.na_value],
-            ),
-        )
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, LookupError) as error:
-        raise _unreadable(path, dialect, malformed, error) from error
-
-
 def text_blocks(
     path: str, dialect: Dialect, names: Sequence[str], wanted: Sequence[str]
-) -> Iterator[tuple[int, Any]]:
-    """Blocks of the wanted columns as text, missing cells as null, each with its first row's number.
+) -> Iterator[tuple[Block, dict[str, Any]]]:
+    """Blocks of rows, each with the wanted columns as text, missing cells as null.
 
     Raises:
         ValueError: The file has other columns than `names`, or cannot be read.
     """
+    blocks = row_blocks(path, dialect)
+    if dialect.header:
+        header, rest = _header(path, next(blocks, None))
+        if dialect.names is None and header != tuple(names):
+            raise ValueError(
+                f"{path} has the columns {list(header)}, and the first file has {list(names)}; all files must have the "
+                "same columns."
+            )
+        blocks = itertools.chain([rest], blocks)
+    parse = _Parser(dialect, names, wanted)
+    for block in blocks:
+        columns = parse(block)
+        if columns is not None:
+            yield block, columns
+
+
+def _header(path: str, block: Block | None) -> tuple[tuple[str, ...], Block]:
+    """The names in the first row, and the rows behind it."""
     import pyarrow as pa
+    from pyarrow import csv
 
-    own = names_of(path, dialect)
-    if own != tuple(names):
-        raise ValueError(
-            f"{path} has the columns {list(own)}, and the first file has {list(names)}; all files must have the "
-            "same columns."
-        )
-    malformed: list[Any] = []
-    row = 0
-    with _reader(path, dialect, names, wanted, malformed) as reader:
-        while True:
-            try:
-                block = reader.read_next_batch()
-            except StopIteration:
-                return
-            except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-                raise _unreadable(path, dialect, malformed, error) from error
-            yield row, dict(zip(wanted, block.columns, strict=True))
-            row += block.num_rows
+    if block is None or not block.data.strip(b"\r\n"):
+        raise ValueError(f"{path} is empty, and a header was expected.")
+    first, rest = block.split_header()
+    try:
+        rows: Any = pa.BufferReader(first.data + b"\n")
+        cells = csv.read_csv(
+            rows,
+            read_options=csv.ReadOptions(use_threads=False, block_size=len(first.data) + 2),
+            parse_options=_parse_options(block.dialect, None),
+        ).column_names
+    except UnicodeDecodeError as error:
+        raise ValueError(_not_utf8(first)) from error
+    return tuple(name.strip() if block.dialect.strip else name for name in cells), rest
 
 
-def _unreadable(path: str, dialect: Dialect, malformed: list[Any], error: Exception) -> ValueError:
-    reason = str(error).splitlines()[0]
-    if malformed and not dialect.ignore_errors:
-        row = malformed[-1]
-        where = f"line {row.number} of " if row.number is not None else ""
-        return ValueError(
-            f"{where}{path} has {row.actual_columns} cells, and there are {row.expected_columns} columns: "
-            f"{row.text!r:.80}; correct it, or leave such rows out with ignore_errors=True."
+class _Parser:
+    """Makes columns of rows.
+
+    Args:
+        dialect: How the rows are written.
+        names: Their columns.
+        wanted: Those to make.
+    """
+
+    def __init__(self, dialect: Dialect, names: Sequence[str], wanted: Sequence[str]) -> None:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        self._dialect = dialect
+        self._names = list(names)
+        self._wanted = list(wanted)
+        self._missing: Any = pa.array(["", *dialect.na_values], pa.string())
+        self._malformed: list[Any] = []
+        self._parse_options = _parse_options(dialect, self._on_malformed)
+        self._convert_options = csv.ConvertOptions(
+            column_types={name: pa.string() for name in names},
+            include_columns=self._wanted,
+            strings_can_be_null=not dialect.strip,
+            null_values=["", *dialect.na_values],
         )
-    if "Empty CSV file" in reason:
-        return ValueError(f"{path} is empty, and a header was expected.")
-    if "UTF8" in reason or isinstance(error, UnicodeDecodeError):
-        return ValueError(
-            f"{path} is not text in the encoding {dialect.encoding!r}; give its encoding, e.g. encoding='latin-1'."
+
+    def __call__(self, block: Block) -> dict[str, Any] | None:
+        """The columns of a block; None if it has only empty lines."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        if not block.data:
+            return None
+        rows: Any = pa.BufferReader(block.data)
+        try:
+            table = csv.read_csv(
+                rows,
+                read_options=csv.ReadOptions(
+                    use_threads=False,  # only so is the number of a malformed row known
+                    block_size=len(block.data) + 1,
+                    column_names=self._names,
+                ),
+                parse_options=self._parse_options,
+                convert_options=self._convert_options,
+            )
+        except pa.ArrowInvalid as error:
+            raise ValueError(self._unreadable(block, error)) from error
+        if not table.num_rows:
+            return None
+        columns = (column.combine_chunks() for column in table.columns)
+        return dict(zip(self._wanted, map(self._stripped, columns), strict=True))
+
+    def _on_malformed(self, row: Any) -> str:
+        self._malformed.append(row)
+        return "skip" if self._dialect.ignore_errors else "error"
+
+    def _stripped(self, column: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not self._dialect.strip:
+            return column
+        column = pc.utf8_trim_whitespace(column)
+        missing = pc.is_in(column, value_set=self._missing)
+        return pc.if_else(missing, pa.scalar(None, pa.string()), column)
+
+    def _unreadable(self, block: Block, error: Exception) -> str:
+        if self._malformed:
+            row = self._malformed[-1]
+            return (
+                f"{block.place(row.number - 1)}: there are {row.actual_columns} cells, and {row.expected_columns} "
+                f"columns: {row.text!r:.80}; correct it, or leave such rows out with ignore_errors=True."
+            )
+        return _not_utf8(block) or (
+            f"{block.path}, line {block.line} or below, cannot be read as CSV: {str(error).splitlines()[0]}."
         )
-    return ValueError(f"{path} cannot be read as CSV: {reason}.")
+
+
+def _parse_options(dialect: Dialect, on_malformed: Any) -> Any:
+    from pyarrow import csv
+
+    return csv.ParseOptions(
+        delimiter=dialect.delimiter,
+        quote_char=dialect.quote or False,
+        newlines_in_values=dialect.quote is not None,
+        invalid_row_handler=on_malformed,
+    )
+
+
+def _not_utf8(block: Block) -> str:
+    """What is said of a block that is not UTF-8; empty if it is."""
+    try:
+        block.data.decode()
+    except UnicodeDecodeError as error:
+        wrong = block.data[error.start : error.end]
+        return not_text(block.place_of_byte(error.start), wrong, block.dialect.encoding)
+    return ""

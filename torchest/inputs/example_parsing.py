@@ -45,7 +45,7 @@ def parse_example(serialized: Any, features: Mapping[str, FeatureSpec]) -> dict[
     >>> parse_example([record], {"a": FixedLenFeature((2,), torch.int64)})
     {'a': tensor([[  0, 300]])}
     """
-    specs = _checked(features)
+    specs = checked_specs(features)
     records = _as_binary(serialized)
     blocks = [
         _parsed(records.slice(start, _BLOCK), start, specs)
@@ -54,7 +54,12 @@ def parse_example(serialized: Any, features: Mapping[str, FeatureSpec]) -> dict[
     return {key: arrays.concatenate([block[key] for block in blocks]) for key in specs}
 
 
-def _checked(features: Any) -> dict[str, FeatureSpec]:
+def checked_specs(features: Any) -> dict[str, FeatureSpec]:
+    """A dict of specs of what a tf.Example can hold.
+
+    Raises:
+        TypeError: It is something else.
+    """
     if not isinstance(features, Mapping) or not features:
         raise TypeError(
             f"features is {features!r}: give a dict from key to FixedLenFeature or VarLenFeature, such as "

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import BLOCK, Chunk, drop
-from torchest.inputs.table_files import FileRows, batches, matching_files, selected_columns
+from torchest.inputs.table_files import (
+    Batching,
+    FileRows,
+    batches,
+    chosen_columns,
+    matching_files,
+    prefetched,
+    repeated,
+    selected_columns,
+)
 
 if TYPE_CHECKING:
     import os
@@ -70,21 +79,19 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
     ...     print(features["age"], features["town"].to_pylist(), labels)
     [20 35] ['Rome', None] [0 1]
     """
+    batching = Batching(
+        batch_size, num_epochs, shuffle, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
+    )
+    chosen = chosen_columns(select_columns, label_name)
     files = matching_files(file_pattern)
     with _opened(files[0]) as first:
         schema = first.schema_arrow
     names = _unique(files[0], schema.names)
-    selected = selected_columns(names, select_columns, label_name)
+    selected = selected_columns(names, chosen, label_name)
     types = {name: schema.field(name).type for name in selected}
-    order = seeds.entropy(shuffle_seed)
-    return batches(
-        _ParquetRows(files, label_name, shuffle, order, types),
-        batch_size,
-        num_epochs,
-        shuffle_buffer_size,
-        shuffle_seed,
-        prefetch_buffer_size,
-    )
+    order = seeds.entropy(batching.shuffle_seed)
+    rows = _ParquetRows(files, label_name, batching.shuffle, order, types)
+    return prefetched(batches(rows, batching), batching)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +220,7 @@ def _unreadable(path: str, error: Exception) -> ValueError:
 
 
 def _unique(path: str, names: list[str]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{path} has the column {twice[0]!r} more than once: rename one of them.")
+    twice = repeated(names)
+    if twice is not None:
+        raise ValueError(f"{path} has the column {twice!r} more than once: rename one of them.")
     return tuple(names)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from torchest import arguments
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Rows
@@ -15,7 +17,7 @@ from torchest.inputs.file_identity import identities
 from torchest.inputs.stages import Epoch, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def matching_files(file_pattern: Any) -> tuple[str, ...]:
@@ -24,27 +26,97 @@ def matching_files(file_pattern: Any) -> tuple[str, ...]:
     Raises:
         ValueError: There are none, or a path is a folder.
     """
-    patterns = (
-        [file_pattern] if isinstance(file_pattern, (str, os.PathLike)) else list(file_pattern)
-    )
-    found: set[str] = set()
-    for pattern in (str(os.fspath(pattern)) for pattern in patterns):
-        # A file's own name may look like a pattern.
-        matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
+    if not isinstance(file_pattern, (str, bytes, os.PathLike)):
+        file_pattern = arguments.listed("file_pattern", file_pattern, "paths")
+        if not file_pattern:
+            raise ValueError("file_pattern is an empty list; give at least one path.")
+    else:
+        file_pattern = [file_pattern]
+    matching: set[str] = set()
+    for pattern in (arguments.path("file_pattern", pattern) for pattern in file_pattern):
         if os.path.isdir(pattern):
             raise ValueError(
                 f"file_pattern {pattern!r} is a folder: give a pattern of the files in it, such as "
                 f"{os.path.join(pattern, '*')!r}."
             )
+        # A file's own name may look like a pattern.
+        matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
         files = [path for path in matches if not os.path.isdir(path)]
         if not files:
             raise ValueError(
                 f"No file matches file_pattern {pattern!r} (in the folder {os.getcwd()})."
             )
-        found.update(files)
-    if not found:
-        raise ValueError("file_pattern is an empty list; give at least one path.")
-    return tuple(sorted(found))
+        for path in files:
+            check_regular("file_pattern", path)
+        matching.update(files)
+    return tuple(sorted(matching))
+
+
+def check_regular(argument: str, path: str) -> None:
+    """Checks that a path is that of a file that can be read again, in each epoch.
+
+    Raises:
+        ValueError: It is a pipe, a device or not there.
+    """
+    if not os.path.isfile(path):
+        what = "no regular file, but a pipe or device" if os.path.exists(path) else "no file"
+        raise ValueError(f"{argument} has {path!r}, which is {what} (in the folder {os.getcwd()}).")
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """A name that is there more than once; None without one."""
+    return min((name for name, times in Counter(names).items() if times > 1), default=None)
+
+
+def chosen_columns(select_columns: Any, label_name: Any) -> list[str | int] | None:
+    """The names or numbers in `select_columns`; None for all columns.
+
+    Raises:
+        ValueError: They are something else, or the label's name is no string.
+    """
+    if label_name is not None:
+        arguments.text("label_name", label_name, empty=True)
+    if select_columns is None:
+        return None
+    chosen = arguments.listed("select_columns", select_columns, "names or numbers of columns")
+    if not chosen:
+        raise ValueError("select_columns=[] must have at least one column; None reads all.")
+    return [
+        column if isinstance(column, str) else arguments.whole_number("select_columns", column)
+        for column in chosen
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batching:
+    """How rows become batches; the arguments of that name, checked.
+
+    Raises:
+        ValueError: An argument is wrong.
+    """
+
+    batch_size: int
+    num_epochs: int | None
+    shuffle: bool
+    shuffle_buffer_size: int
+    shuffle_seed: int | None
+    prefetch_buffer_size: int | None
+
+    def __post_init__(self) -> None:
+        arguments.whole_number("batch_size", self.batch_size, at_least=1)
+        if self.num_epochs is not None:
+            arguments.whole_number("num_epochs", self.num_epochs, at_least=-1)
+        arguments.boolean("shuffle", self.shuffle)
+        arguments.whole_number("shuffle_buffer_size", self.shuffle_buffer_size, at_least=1)
+        if self.shuffle_seed is not None:
+            arguments.whole_number("shuffle_seed", self.shuffle_seed)
+        if self.prefetch_buffer_size is not None:
+            arguments.whole_number("prefetch_buffer_size", self.prefetch_buffer_size, at_least=-1)
+
+    @property
+    def endless(self) -> bool:
+        """Whether rows are read again and again."""
+        return self.num_epochs is None or self.num_epochs < 0
 
 
 def selected_columns(
@@ -104,21 +176,19 @@ class FileRows(Stage):
         return Rows.of(({name: columns[name] for name in columns if name != self.label}, labels))
 
 
-def batches(
-    rows: FileRows,
-    batch_size: int,
-    num_epochs: int | None,
-    shuffle_buffer_size: int,
-    shuffle_seed: int | None,
-    prefetch_buffer_size: int | None,
-) -> Dataset:
+def batches(rows: FileRows, batching: Batching, *, drop_final: bool = False) -> Dataset:
     """Shuffled rows, if their files are, in batches; without an end there is no smaller batch."""
     data = Dataset(rows)
-    if rows.shuffle_files:
-        data = data.shuffle(shuffle_buffer_size, seed=shuffle_seed)
-    endless = num_epochs is None or num_epochs < 0
-    data = data.repeat(num_epochs).batch(batch_size, drop_remainder=endless)
-    return data if prefetch_buffer_size is None else data.prefetch(prefetch_buffer_size)
+    if batching.shuffle:
+        data = data.shuffle(batching.shuffle_buffer_size, seed=batching.shuffle_seed)
+    data = data.repeat(batching.num_epochs)
+    return data.batch(batching.batch_size, drop_remainder=batching.endless or drop_final)
+
+
+def prefetched(data: Dataset, batching: Batching) -> Dataset:
+    """Batches, some of them made ahead."""
+    ahead = batching.prefetch_buffer_size
+    return data if ahead is None else data.prefetch(ahead)
 
 
 def _chosen(names: tuple[str, ...], select_columns: Sequence[str | int]) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""Where rows of CSV end, and quotes that are where none may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchest.kernels.compiling import kernel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FINE, WITHIN_CELL, BEHIND_CELL, OPEN = range(4)
+_NEWLINE, _RETURN = 10, 13
+
+
+@kernel
+def scan(  # noqa: C901 - one loop: kernels pass no arrays to each other
+    data: npt.NDArray[np.uint8], start: int, quote: int, delimiter: int
+) -> tuple[int, int, int]:
+    """Follows the cells of rows up to the end of the data, or to a misplaced quote.
+
+    Args:
+        data: The bytes.
+        start: Where a row begins.
+        quote: The byte that quotes cells; two of them in a quoted cell are one quote.
+        delimiter: The byte that separates cells.
+
+    Returns:
+        What was seen: FINE, a quote WITHIN_CELL that is not quoted, text BEHIND_CELL that is quoted, or a
+        quoted cell that is OPEN at the end; where the last whole row ends; where the last quoted cell, or
+        the misplaced quote, begins.
+    """
+    place, row_end, cell = start, start, start
+    while place < len(data):
+        if data[place] == quote:
+            cell = place
+            place += 1
+            while place < len(data):
+                if data[place] != quote:
+                    place += 1
+                elif place + 1 < len(data) and data[place + 1] == quote:
+                    place += 2
+                else:
+                    break
+            if place == len(data):
+                return OPEN, row_end, cell
+            place += 1
+            if place < len(data) and not _ends_cell(data[place], delimiter):
+                return BEHIND_CELL, row_end, cell
+        while place < len(data) and not _ends_cell(data[place], delimiter):
+            if data[place] == quote:
+                return WITHIN_CELL, row_end, place
+            place += 1
+        place += 1
+        if place <= len(data) and data[place - 1] != delimiter:
+            row_end = place
+    return FINE, row_end, cell
+
+
+@kernel
+def _ends_cell(byte: int, delimiter: int) -> bool:
+    return byte == delimiter or byte == _NEWLINE or byte == _RETURN  # noqa: PLR1714 - as numba has it fast
