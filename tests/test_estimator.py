@@ -498,6 +498,29 @@ class TestWhatTheEstimatorTells:
         ):
             estimator.get_variable_value("net.weigth")
 
+    @pytest.mark.parametrize(
+        ("predictions", "message"),
+        [
+            (
+                lambda x: x.sum(),
+                r"they are the single number array\(3\..*leave out the mean or sum",
+            ),
+            (lambda x: x.sum().numpy(), r"they are the single number"),
+            (lambda x: {"sum": x.sum(), "x": x}, r"numbers of rows: 'sum': None, 'x': 2"),
+        ],
+        ids=["tensor", "numpy", "dict"],
+    )
+    def test_predictions_without_rows_say_so(self, tmp_path, predictions, message):
+        def model_fn(features, mode):
+            return torchest.EstimatorSpec(mode, predictions=predictions(features["x"]))
+
+        estimator = torchest.Estimator(model_fn, tmp_path, QUIET)
+        batch = {"x": torch.tensor([[1.0], [2.0]])}
+        with pytest.raises(ValueError, match=message):
+            next(estimator.predict(lambda: batch))
+        whole = next(estimator.predict(lambda: batch, yield_single_examples=False))
+        assert (whole["sum"] if isinstance(whole, dict) else whole) == 3
+
     def test_model_fn_is_a_function_of_four_arguments_with_params_bound(self, tmp_path):
         calls = []
 

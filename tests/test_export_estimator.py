@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import uuid
 import warnings
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from serialized_examples import serialized
@@ -21,6 +24,7 @@ from torchest import columns
 from torchest.columns import FixedLenFeature
 from torchest.export import package, torchscript
 from torchest.export.directory import exports_in, new_directory
+from torchest.golden import verify
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None, tf_random_seed=3)
 ALL_SEVEN = [
@@ -327,6 +331,28 @@ def test_a_damaged_file_is_named(exported, tmp_path, name, change, message):
         torchest.export.load(damaged, "onnx" if name == "model.onnx" else "torchscript")
 
 
+@pytest.mark.parametrize(
+    ("operator", "opset", "ir_version"),
+    [("Identity", 99, 8), ("Identity", 18, 99), ("OperatorOfTheFuture", 18, 8)],
+)
+def test_a_sound_model_that_onnxruntime_is_too_old_for_is_not_called_damaged(
+    exported, tmp_path, operator, opset, ir_version
+):
+    newer = tmp_path / "newer"
+    shutil.copytree(exported, newer)
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [1]) for name in "ab"]
+    node = onnx.helper.make_node(operator, ["a"], ["b"])
+    graph = onnx.helper.make_graph([node], "graph", ends[:1], ends[1:])
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
+    (newer / "model.onnx").write_bytes(model.SerializeToString())
+    message = rf"model\.onnx' has what onnxruntime {re.escape(onnxruntime.__version__)}, .*newer"
+    with pytest.raises(ValueError, match=message):
+        torchest.export.load(newer, "onnx")
+    with pytest.raises(ValueError, match=message):
+        verify(newer)
+
+
 def test_a_column_that_cannot_be_exported_is_named_and_nothing_is_left(tmp_path):
     def model_fn(features, labels, mode):
         net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 1))
@@ -535,7 +561,22 @@ WRONG_LOADS = {
         lambda path: ask(path, examples=[b"\xff"]),
         "Record 0 of the batch is no serialized tf.Example",
     ),
-    "text for examples": (lambda path: ask(path, examples=[1]), "something else than bytes"),
+    "numbers for examples": (
+        lambda path: ask(path, examples=[1]),
+        "^examples holds something else than bytes",
+    ),
+    "an array of numbers for examples": (
+        lambda path: ask(path, examples=np.array([1.0])),
+        "^examples holds values of type float64: give the bytes",
+    ),
+    "an array of short bytes for examples": (
+        lambda path: ask(path, examples=np.array([b"a"])),
+        "^examples is a numpy array of fixed-width bytes",
+    ),
+    "numbers for the examples that are called inputs": (
+        lambda path: torchest.export.load(path).signatures["serving_default"](inputs=[1]),
+        "^inputs holds something else than bytes",
+    ),
 }
 
 

@@ -25,11 +25,9 @@ def __getattr__(name: str) -> Any:
     globals().update({public: getattr(api, public) for public in api.__all__})
     if name in ("__all__", *api.__all__):
         return getattr(api, name)
-    from torchest.errors import suggest
+    from torchest.missing_names import no_attribute
 
-    raise AttributeError(
-        f"module 'torchest' has no attribute {name!r}.{suggest(name, api.__all__)}"
-    )
+    raise AttributeError(no_attribute("torchest", name, api.__all__))
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "signatures.json"
 GOLDEN = "golden.json"
+# What onnxruntime says of a model of newer operators or of a newer form, rather than of a file that is no model.
+_TOO_NEW = ("No Op registered", "NOT_IMPLEMENTED", "IR version", "ValidateOpset", "opset")
 MODEL = "model.onnx"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-5
@@ -92,7 +94,7 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
             os.path.join(directory, MODEL), providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's exceptions have no other base
-        raise ValueError(damage(directory, MODEL, error)) from error
+        raise ValueError(not_loaded(directory, MODEL, error)) from error
     used = [each["name"] for each in manifest["inputs"] if each["used"]]
     feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
     answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
@@ -140,6 +142,19 @@ def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
     return (
         f"{os.path.join(os.fspath(directory), name)!r} is damaged ({reason}): export the model again, or copy the "
         "directory once more."
+    )
+
+
+def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -> str:
+    """What to say of a model that does not load: that it is damaged, or that onnxruntime is too old for it."""
+    said = " ".join(str(error).split())
+    if not any(sign in said for sign in _TOO_NEW):
+        return damage(directory, name, error)
+    import onnxruntime
+
+    return (
+        f"{os.path.join(os.fspath(directory), name)!r} has what onnxruntime {onnxruntime.__version__}, the one that is "
+        f"installed, cannot run ({said[-200:]}): install a newer onnxruntime."
     )
 
 

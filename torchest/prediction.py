@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
 from torchest.loop import run_steps
@@ -63,6 +64,11 @@ def examples(batch: Any) -> Iterator[Any]:
         ValueError: The predictions are not all of the same number of examples.
     """
     if not isinstance(batch, dict):
+        if np.ndim(batch) == 0:
+            raise ValueError(
+                f"Predictions must have one row per example; they are the single number {shown(batch)}: leave out the "
+                "mean or sum over the batch. predict(..., yield_single_examples=False) gives them as they are."
+            )
         yield from batch
         return
     lengths = {key: len(value) if np.ndim(value) else None for key, value in batch.items()}

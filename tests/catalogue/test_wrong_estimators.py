@@ -55,19 +55,64 @@ WRONG = {
         lambda: linear([0, 2]),
         ValueError,
         "BinaryClassHead: labels must be 0 or 1; found 2 in 1 of 2 labels. Labels are class "
-        "ids from 0 to 1.",
+        "ids from 0 to 1. If 2 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "labels below 0": (
         lambda: linear([0, -1]),
         ValueError,
         "BinaryClassHead: labels must be at least 0; found -1 in 1 of 2 labels. Labels are "
-        "class ids from 0 to 1.",
+        "class ids from 0 to 1. If -1 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "labels above n_classes": (
         lambda: linear([0, 3], n_classes=3),
         ValueError,
         "MultiClassHead: labels must be below n_classes=3; found 3 in 1 of 2 labels. Labels "
-        "are class ids from 0 to 2.",
+        "are class ids from 0 to 2. If 3 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
+    ),
+    "labels 10, 20 and 30 of three classes": (
+        lambda: linear([10, 30], n_classes=3),
+        ValueError,
+        "MultiClassHead: labels must be below n_classes=3; found 10 in 2 of 2 labels. Labels "
+        "are class ids from 0 to 2. If 10 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
+    ),
+    "labels 1 and 2 of two classes": (
+        lambda: trained(torchest.DNNClassifier([2], [X], "model"), [1, 2], {}),
+        ValueError,
+        "BinaryClassHead: labels must be 0 or 1; found 2 in 1 of 2 labels. Labels are class "
+        "ids from 0 to 1. If 2 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
+    ),
+    "labels 10 and 20 with a vocabulary of their texts": (
+        lambda: linear([10, 20], label_vocabulary=["10", "20"]),
+        ValueError,
+        "labels must be strings of label_vocabulary=['10', '20']; they are numbers of dtype "
+        "int64. Make them text, such as by astype(str); or leave label_vocabulary out if labels "
+        "are class ids from 0 to 1.",
+    ),
+    "strings of numbers for a regressor": (
+        lambda: regressor(["1.5", "2"]),
+        ValueError,
+        "labels are strings such as '1.5', and RegressionHead needs numbers. Turn them into "
+        "numbers, such as by astype(float); for names of classes use a classifier, or a head such "
+        "as BinaryClassHead.",
+    ),
+    "strings for a head of counts": (
+        lambda: PoissonRegressionHead().loss(["a", "b"], torch.zeros(2, 1)),
+        ValueError,
+        "labels are strings such as 'a', and PoissonRegressionHead needs numbers. Turn them into "
+        "numbers, such as by astype(float); for names of classes use a classifier, or a head such "
+        "as BinaryClassHead.",
+    ),
+    "strings for a head of probabilities": (
+        lambda: LogisticRegressionHead(name="p").loss(["a", "b"], torch.zeros(2, 1)),
+        ValueError,
+        "labels are strings such as 'a', and LogisticRegressionHead 'p' needs numbers. Turn them "
+        "into numbers, such as by astype(float); for names of classes use a classifier, or a head "
+        "such as BinaryClassHead.",
     ),
     "labels that are NaN": (
         lambda: linear([0.0, math.nan]),
@@ -145,9 +190,9 @@ WRONG = {
     "strings for a regressor": (
         lambda: regressor(["a", "b"]),
         ValueError,
-        "labels are strings such as 'a', and RegressionHead was made without "
-        "label_vocabulary. Give label_vocabulary a list of all class names, or turn labels "
-        "into numbers.",
+        "labels are strings such as 'a', and RegressionHead needs numbers. Turn them into "
+        "numbers, such as by astype(float); for names of classes use a classifier, or a head such "
+        "as BinaryClassHead.",
     ),
     "a label that is not in the vocabulary": (
         lambda: linear(
@@ -169,7 +214,8 @@ WRONG = {
         lambda: linear([0, 1], label_vocabulary=["a", "b"]),
         ValueError,
         "labels must be strings of label_vocabulary=['a', 'b']; they are numbers of dtype "
-        "int64. Leave label_vocabulary out if labels are class ids.",
+        "int64. Make them text, such as by astype(str); or leave label_vocabulary out if labels "
+        "are class ids from 0 to 1.",
     ),
     "two numbers per example": (
         lambda: regressor([[1.0, 2.0], [1.0, 2.0]]),
@@ -215,7 +261,8 @@ WRONG = {
         lambda: MultiLabelHead(3).loss([[0], [1, 3]], torch.zeros(2, 3)),
         ValueError,
         "MultiLabelHead: labels must be below n_classes=3; found 3 in 1 of 3 labels. Labels "
-        "are class ids from 0 to 2.",
+        "are class ids from 0 to 2. If 3 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "lists of strings without a vocabulary": (
         lambda: MultiLabelHead(3).loss([["a"], ["b", "c"]], torch.zeros(2, 3)),
@@ -296,8 +343,8 @@ WRONG = {
     "a vocabulary of numbers": (
         lambda: linear([0, 0], label_vocabulary=[0, 1]),
         ValueError,
-        "label_vocabulary has 0, a int: its items must be strings. Leave it out if labels are"
-        " class ids.",
+        "label_vocabulary has 0, a int: its items must be strings. Make names and labels "
+        "text; or leave it out if labels are class ids from 0 to 1.",
     ),
     "a vocabulary without order": (
         lambda: linear([0, 0], label_vocabulary={"a"}),
@@ -529,7 +576,8 @@ WRONG = {
         ),
         ValueError,
         "BinaryClassHead 'a': labels must be 0 or 1; found 3 in 1 of 2 labels. Labels are "
-        "class ids from 0 to 1.",
+        "class ids from 0 to 1. If 3 is the name of a class, number the classes, such as by "
+        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "logits of several heads": (
         lambda: TWO_HEADS.loss(

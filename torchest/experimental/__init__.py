@@ -1,5 +1,7 @@
 """Public names of torchest.experimental."""
 
+from typing import Any
+
 from torchest.experimental.early_stopping import (
     make_early_stopping_hook,
     make_stop_at_checkpoint_step_hook,
@@ -28,3 +30,9 @@ __all__ = [
     "stop_if_no_decrease_hook",
     "stop_if_no_increase_hook",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from torchest.missing_names import no_attribute
+
+    raise AttributeError(no_attribute("torchest.experimental", name, __all__))

@@ -15,8 +15,8 @@ from torchest import files
 from torchest.errors import suggest
 from torchest.export.engines import COLUMNS, ENGINES, FILES, ONNX
 from torchest.export.inputs import Input, conform_all
-from torchest.golden import MANIFEST, damage, read_json
-from torchest.inputs.example_parsing import parse_example
+from torchest.golden import MANIFEST, not_loaded, read_json
+from torchest.inputs.example_parsing import parse_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,8 +139,8 @@ class Signature:
                 f"Signature {self.name!r} got {self._examples!r} and {others}: give examples or features, not "
                 "both."
             )
-        records = next(iter(named.values()))
-        by_key = parse_example(records, {each.key: each.spec for each in self._features})
+        name, records = next(iter(named.items()))
+        by_key = parse_records(name, records, {each.key: each.spec for each in self._features})
         return {each.name: by_key[each.key] for each in self._features}
 
 
@@ -160,7 +160,7 @@ def _running(engine: str, local: str, description: dict[str, Any], directory: st
     except (ValueError, ModuleNotFoundError):  # says itself what is wrong
         raise
     except Exception as error:  # onnxruntime and torch have exceptions of many kinds
-        raise ValueError(damage(directory, FILES[engine], error)) from error
+        raise ValueError(not_loaded(directory, FILES[engine], error)) from error
 
 
 def _checked_engine(directory: str, engine: str | None) -> str:

@@ -82,7 +82,7 @@ class BinaryClassHead(SingleHead):
             class_ids = self._classes.vocabulary.class_ids(labels)
             return fit_to_logits(class_ids, logits, 1, name).to(logits.dtype)
         numbers = fit_to_logits(numeric_labels(labels, name), logits, 1, name)
-        check_range(numbers, 2, name)
+        check_range(numbers, 2, name, may_be_names=True)
         return numbers.to(logits.dtype)
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:

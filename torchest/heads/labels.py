@@ -47,14 +47,25 @@ def check_present(labels: Any, head: str) -> None:
         )
 
 
-def numeric_labels(labels: Any, head: str) -> Tensor:
-    """Labels as a tensor of numbers, of their own shape and dtype."""
+def numeric_labels(labels: Any, head: str, *, of_classes: bool = True) -> Tensor:
+    """Labels as a tensor of numbers, of their own shape and dtype.
+
+    Args:
+        labels: Labels of a batch.
+        head: The head's name, for error messages.
+        of_classes: Whether the head is of classes, and might have a label_vocabulary.
+    """
     if isinstance(labels, Tensor):
         return labels
     array = arrays.to_host(labels, "labels")
     if arrays.is_textual(array):
         example = TextRows.of(array).flat[:1].to_pylist()
         such = f" such as {shown(example[0])!r}" if example else ""
+        if not of_classes:
+            raise ValueError(
+                f"labels are strings{such}, and {head} needs numbers. Turn them into numbers, such as by "
+                "astype(float); for names of classes use a classifier, or a head such as BinaryClassHead."
+            )
         raise ValueError(
             f"labels are strings{such}, and {head} was made without label_vocabulary. Give label_vocabulary a list of "
             "all class names, or turn labels into numbers."
@@ -104,12 +115,19 @@ def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
             f"{head}: labels have dtype {dtype_of(labels)} and must be class ids, whole numbers from 0 to "
             f"{n_classes - 1}: turn them into int64, such as by labels.long()."
         )
-    check_range(labels, n_classes, head)
+    check_range(labels, n_classes, head, may_be_names=True)
     return labels.long()
 
 
-def check_range(labels: Tensor, n_classes: int, head: str) -> None:
-    """Labels from 0 to n_classes − 1."""
+def check_range(labels: Tensor, n_classes: int, head: str, *, may_be_names: bool = False) -> None:
+    """Labels from 0 to n_classes − 1.
+
+    Args:
+        labels: Numbers.
+        n_classes: How many classes there are.
+        head: The head's name, for error messages.
+        may_be_names: Whether whole numbers out of range may be the names of classes.
+    """
     if labels.device.type == "cpu" and labels.numel() and not labels.is_complex():
         least, most = torch.aminmax(labels)
         if least.item() >= 0 and most.item() <= n_classes - 1:  # false for NaN
@@ -123,9 +141,15 @@ def check_range(labels: Tensor, n_classes: int, head: str) -> None:
         bound = f"below n_classes={n_classes}" if n_classes > 2 else "0 or 1"
     else:
         bound = "at least 0" if example < 0 else "there for every example"
+    way_out = ""
+    if may_be_names and float(example).is_integer():
+        way_out = (
+            f" If {example:g} is the name of a class, number the classes, such as by np.searchsorted(names, labels), "
+            "or make labels text and give label_vocabulary."
+        )
     raise ValueError(
         f"{head}: labels must be {bound}; found {example:g} in {len(found)} of {labels.numel()} labels. Labels are "
-        f"class ids from 0 to {n_classes - 1}."
+        f"class ids from 0 to {n_classes - 1}.{way_out}"
     )
 
 

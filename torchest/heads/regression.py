@@ -86,7 +86,7 @@ class RegressionHead(SingleHead):
         return self._dimension
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
-        found = numeric_labels(labels, self._title)
+        found = numeric_labels(labels, self._title, of_classes=False)
         more = "For several numbers per example, give label_dimension."
         return fit_to_logits(found, logits, self._dimension, self._title, more).to(logits.dtype)
 

@@ -39,7 +39,7 @@ class LabelVocabulary:
         if others:
             raise ValueError(
                 f"label_vocabulary has {others[0]!r}, a {type(others[0]).__name__}: its items must be strings. "
-                "Leave it out if labels are class ids."
+                f"Make names and labels text; or leave it out if labels are class ids from 0 to {n_classes - 1}."
             )
         self.names = tuple(name.encode() if isinstance(name, str) else name for name in names)
         if len(names) != n_classes or len(set(self.names)) != n_classes:
@@ -64,7 +64,8 @@ class LabelVocabulary:
             kind = str(getattr(array, "dtype", None) or getattr(array, "type", None))
             raise ValueError(
                 f"labels must be strings of label_vocabulary={[shown(name) for name in self.names]!r}; they are "
-                f"numbers of dtype {kind.removeprefix('torch.')}. Leave label_vocabulary out if labels are class ids."
+                f"numbers of dtype {kind.removeprefix('torch.')}. Make them text, such as by astype(str); or leave "
+                f"label_vocabulary out if labels are class ids from 0 to {len(self.names) - 1}."
             )
         return TextRows.of(array)
 

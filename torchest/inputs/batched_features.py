@@ -9,7 +9,7 @@ from torchest import arguments
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
-from torchest.inputs.example_parsing import checked_specs, parse_example
+from torchest.inputs.example_parsing import checked_specs, parse_records
 from torchest.inputs.table_files import (
     Batching,
     FileRows,
@@ -93,7 +93,7 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
     arguments.boolean("drop_final_batch", drop_final_batch)
 
     def parse(records: Any) -> Any:
-        parsed = parse_example(records, specs)
+        parsed = parse_records("What reader reads", records, specs)
         return parsed if label_key is None else (parsed, parsed.pop(label_key))
 
     files = matching_files(file_pattern)

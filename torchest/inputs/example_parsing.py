@@ -45,8 +45,15 @@ def parse_example(serialized: Any, features: Mapping[str, FeatureSpec]) -> dict[
     >>> parse_example([record], {"a": FixedLenFeature((2,), torch.int64)})
     {'a': tensor([[  0, 300]])}
     """
+    return parse_records("serialized", serialized, features)
+
+
+def parse_records(
+    argument: str, serialized: Any, features: Mapping[str, FeatureSpec]
+) -> dict[str, HostArray]:
+    """As `parse_example`, of records that the user has under the name `argument`."""
     specs = checked_specs(features)
-    records = _as_binary(serialized)
+    records = _as_binary(serialized, argument)
     blocks = [
         _parsed(records.slice(start, _BLOCK), start, specs)
         for start in range(0, max(len(records), 1), _BLOCK)
@@ -79,21 +86,21 @@ def checked_specs(features: Any) -> dict[str, FeatureSpec]:
     return dict(features)
 
 
-def _as_binary(serialized: Any) -> Any:
+def _as_binary(serialized: Any, argument: str) -> Any:
     """The records as an Arrow array of bytes, none of them missing."""
     import pyarrow as pa
 
     if isinstance(serialized, np.ndarray) and serialized.dtype.kind == "S":
         raise TypeError(
-            "serialized is a numpy array of fixed-width bytes, which loses zeros at the end of a record: give a list "
+            f"{argument} is a numpy array of fixed-width bytes, which loses zeros at the end of a record: give a list "
             "of bytes, or a numpy array with dtype=object."
         )
     if isinstance(serialized, list | tuple):
-        serialized = _of_list(serialized)
-    array: Any = arrays.to_host(serialized, "serialized")
+        serialized = _of_list(serialized, argument)
+    array: Any = arrays.to_host(serialized, argument)
     if not arrays.is_arrow(array) or not (arrays.is_textual(array) or pa.types.is_null(array.type)):
         raise TypeError(
-            f"serialized holds values of type {array.type if arrays.is_arrow(array) else array.dtype}: give the "
+            f"{argument} holds values of type {array.type if arrays.is_arrow(array) else array.dtype}: give the "
             "bytes of one tf.Example in each row."
         )
     if array.null_count:
@@ -102,14 +109,14 @@ def _as_binary(serialized: Any) -> Any:
     return array.cast(pa.large_binary())
 
 
-def _of_list(records: list[Any] | tuple[Any, ...]) -> Any:
+def _of_list(records: list[Any] | tuple[Any, ...], argument: str) -> Any:
     import pyarrow as pa
 
     try:
         return pa.array(records, pa.large_binary())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise TypeError(
-            f"serialized holds something else than bytes ({str(error).splitlines()[0]}): give a list with the bytes "
+            f"{argument} holds something else than bytes ({str(error).splitlines()[0]}): give a list with the bytes "
             "of one tf.Example in each place."
         ) from None
 
