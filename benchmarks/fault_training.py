@@ -1,14 +1,15 @@
 """The training that `benchmarks.faults` injures: all that a step can depend on, in a few rows.
 
-Strings in tables with their own optimizer, dropout, batch statistics, moments, a schedule, and shuffled rows that
-go over the ends of epochs. The model keeps the rows of each of its steps among its buffers, so that a checkpoint
-says which rows its weights come from.
+Strings in tables with their own optimizer, dropout, batch statistics, moments, a schedule, shuffled rows that go over
+the ends of epochs, and two hooks with state, one of which adds random numbers to weights. The model keeps the rows of
+each of its steps among its buffers, so that a checkpoint says which rows its weights come from.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,54 @@ def model_fn(features: Any, labels: Any, mode: str) -> torchest.EstimatorSpec:
     return torchest.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
 
+class Best(torchest.SessionRunHook):
+    """Knows the least loss so far and when it was; counts steps."""
+
+    def __init__(self) -> None:
+        self.steps, self.best, self.best_step = 0, float("inf"), -1
+
+    def after_run(
+        self, run_context: torchest.SessionRunContext, run_values: torchest.SessionRunValues
+    ) -> None:
+        """Compares."""
+        self.steps += 1
+        loss = float(run_context.session.run("loss"))
+        if loss < self.best:
+            self.best, self.best_step = loss, run_context.session.global_step
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on."""
+        vars(self).update(state)
+
+
+class Noise(torchest.SessionRunHook):
+    """Adds to a weight what it draws from torch, numpy and Python, and sums it up."""
+
+    def __init__(self) -> None:
+        self.total = torch.zeros(16)
+
+    def after_run(
+        self, run_context: torchest.SessionRunContext, run_values: torchest.SessionRunValues
+    ) -> None:
+        """Draws."""
+        noise = torch.randn(16) * np.random.rand() * random.random()
+        self.total += noise
+        with torch.no_grad():
+            run_context.session.objects["net"].hidden[0].bias += 0.01 * noise
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sum."""
+        return {"total": self.total}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on."""
+        self.total = state["total"]
+
+
 def rows() -> inputs.Dataset:
     """All rows, once."""
     row = np.arange(ROWS)
@@ -98,6 +147,8 @@ def train_input_fn() -> inputs.Dataset:
 def train(model_dir: str, *, evaluate: bool = True) -> None:
     """Trains to the end; goes on where an earlier call was interrupted."""
     torch.set_num_threads(1)
+    np.random.seed(5)
+    random.seed(5)
     logging.getLogger("torchest").setLevel(logging.ERROR)
     config = torchest.RunConfig(
         tf_random_seed=5,
@@ -107,12 +158,13 @@ def train(model_dir: str, *, evaluate: bool = True) -> None:
         log_step_count_steps=None,
     )
     estimator = torchest.Estimator(model_fn, model_dir, config)
+    hooks = [Noise(), Best()]
     if not evaluate:
-        estimator.train(train_input_fn, max_steps=STEPS)
+        estimator.train(train_input_fn, hooks=hooks, max_steps=STEPS)
         return
     torchest.train_and_evaluate(
         estimator,
-        torchest.TrainSpec(train_input_fn, max_steps=STEPS),
+        torchest.TrainSpec(train_input_fn, max_steps=STEPS, hooks=hooks),
         torchest.EvalSpec(lambda: rows().batch(25), steps=None, throttle_secs=0),
     )
 
@@ -127,7 +179,9 @@ def result_of(model_dir: str) -> dict[str, Any]:
         "step": read.global_step,
         "model": read.model(),
         "optimizer": read.optimizer(),
-        "random": {"cpu": training["random"]["cpu"]},
+        "random": {"cpu": training["random"]["cpu"], "host": repr(training["random_of_host"])},
+        "noise": training["hooks"]["Noise"],
+        "best": training["hooks"]["Best"],
         "state": {key: read.state[key] for key in ("optimizers", "others")},
         "input": {key: training["input"][key] for key in ("batches", "seeds", "iteration")},
         "evaluation": json.loads(evaluations.read_text())["evaluations"][str(STEPS)]["metrics"]

@@ -4,7 +4,7 @@
 
 Kills: processes of `train_and_evaluate` are killed with SIGKILL at random moments, each time another one goes on, until
 the training has ended; then the next training begins. All of them must end bit for bit as one that nobody
-disturbed: weights, slots, random numbers, the rows of each epoch.
+disturbed: weights, slots, random numbers, what hooks know, the rows of each epoch.
 """
 
 from __future__ import annotations

@@ -73,25 +73,12 @@ DEVIATIONS = {
     "tf.estimator.Estimator.export_saved_model": Deviation(
         "the formats of the exported model are a choice", extra=("formats",)
     ),
-    "tf.estimator.NanTensorHook": Deviation(
-        "the loss of a step has the name loss; how often it is read from the device is a choice",
-        extra=("every_steps",),
-        defaults={"loss_tensor": "loss"},
-    ),
     "tf.estimator.RunConfig": Deviation(
         "gradients are clipped and accumulated in one place, whatever the model",
         extra=("clip_norm", "accumulate_steps", "precision", "compile"),
     ),
     "tf.estimator.SecondOrStepTimer": Deviation(
         "a clock can be given, so that tests need not wait", extra=("clock",)
-    ),
-    "tf.estimator.SessionRunValues": Deviation(
-        "made by the loop only; options and metadata of a session mean nothing here",
-        defaults={"options": None, "run_metadata": None},
-    ),
-    "tf.estimator.SummarySaverHook.end": Deviation(
-        "called like the end of every other hook, with the session",
-        defaults={"session": REQUIRED},
     ),
     "tf.estimator.experimental.RNNClassifier": SIMPLE_CELLS,
     "tf.estimator.experimental.RNNEstimator": SIMPLE_CELLS,

@@ -1,8 +1,13 @@
-"""Calls of hooks and listeners, and the steps at which hooks act, are those of tf.estimator."""
+"""Calls of hooks and listeners, and the steps at which hooks act, are those of tf.estimator.
+
+One thing differs: a checkpoint is saved after the hooks' `after_run` of its step, so that it has their state and the
+random numbers that they drew, wherever the hook that saves stands in the list.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import pytest
 import torch
@@ -66,12 +71,30 @@ RUNS = {
 }
 
 
+def with_saves_after_steps(calls):
+    """TensorFlow's calls with listeners before hooks at the beginning and the end, and after them in steps."""
+    moments, moment = [], ""
+    for call in reversed(calls):  # listeners are called in the moment of the hook that follows
+        moment = call.split()[0][2:] if call[0] in "AB" else moment
+        moments.insert(0, moment)
+    ordered = []
+    for moment, group in itertools.groupby(zip(moments, calls, strict=True), lambda pair: pair[0]):
+        in_group = [call for _, call in group]
+        hooks = [call for call in in_group if call[0] in "AB"]
+        saves = [call for call in in_group if call[0] not in "AB"]
+        ordered += hooks + saves if moment == "after_run" else saves + hooks
+    return ordered
+
+
 @pytest.mark.parametrize("run", CALLS)
-def test_calls_are_tensorflows(tmp_path, run):
+def test_calls_are_tensorflows_but_for_saves_after_steps(tmp_path, run):
     calls = []
     with contextlib.suppress(ValueError):
         RUNS[run](estimator(tmp_path, save_checkpoints_steps=2), calls)
-    assert calls == CALLS[run]
+    expected = with_saves_after_steps(CALLS[run])
+    if run == "A fails in its second after_run":
+        expected = expected[: expected.index("A.after_run 1") + 1]  # what comes after is not saved
+    assert calls == expected
 
 
 def events(directory, tag):

@@ -45,19 +45,15 @@ class Record(torchest.SessionRunHook):
         self.rows, self.losses = {}, {}
         self._at = interrupt_at
 
-    def after_create_session(self, session, coord):
-        if session.global_step == self._at:
-            raise InterruptionError
-
     def before_run(self, run_context):
+        if run_context.session.global_step == self._at:
+            raise InterruptionError
         return torchest.SessionRunArgs(["global_step", "row", "loss"])
 
     def after_run(self, run_context, run_values):
         step, rows, loss = run_values.results
         self.rows[int(step)] = [int(row) for row in rows]
         self.losses[int(step)] = float(loss)
-        if step + 1 == self._at:
-            raise InterruptionError
 
 
 def model_fn(features, mode):

@@ -179,7 +179,8 @@ class Estimator:
         that returned, the next one begins its input anew. On SIGTERM the step that runs is finished and saved,
         and the process ends by the signal.
 
-        This is the order of the calls; `hooks` stands for those given here and those of model_fn::
+        This is the order of the calls; `hooks` stands for the `training_chief_hooks` of model_fn, those given here, and
+        the `training_hooks` of model_fn::
 
             make the model from the first batch, and restore the newest checkpoint
             for listener in saving_listeners: listener.begin()
@@ -191,8 +192,8 @@ class Estimator:
                 the next batch; if there is none, the loop ends here
                 model_fn(features, labels, TRAIN, ...), gradients, optimizers
                 global_step += 1
-                if a checkpoint is due: save()
                 for hook in hooks: hook.after_run(run_context, run_values)
+                if a checkpoint is due: save()
             save(), unless the last step has just been saved
             for listener in saving_listeners: listener.end(session, global_step)
             for hook in hooks: hook.end(session)
@@ -202,6 +203,10 @@ class Estimator:
                 write the checkpoint
                 for listener in saving_listeners: listener.after_save(session, global_step)
                 if one of them returned True: request_stop()        # but not at the first save
+
+        tf.estimator saves before `after_run`; here a checkpoint holds what the hooks did in its step. A training that
+        resumes from a checkpoint has it already: of `save()` only `after_save` is called, after
+        `after_create_session` unless the checkpoint is the first of the training.
 
         After an exception, in a hook or elsewhere, there is neither a save nor an `end`, but
         `hook.on_error(exception)` for every hook. Checkpoints are written, and listeners called, by the chief
@@ -513,7 +518,6 @@ class Estimator:
                 return 0
             own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
             self._strategy.start(model.scope.modules())
-            chief_hooks = own.training_chief if self._strategy.is_chief else ()
             session = Session(model.scope, model.state, run.start)
             with self._strategy.alone(), feed.of_training():
                 run_training(
@@ -522,7 +526,8 @@ class Estimator:
                     session,
                     self._strategy,
                     self._config,
-                    [*hooks, *chief_hooks, *own.training],
+                    hooks,
+                    own,
                     listeners,
                     last_step,
                     run,

@@ -1,14 +1,13 @@
 """The one loop that training, evaluation and prediction share.
 
-for hook in hooks: hook.begin()
-open the session: restore what a checkpoint holds
-for hook in hooks: hook.after_create_session(session, None)
+for hook in savers + hooks: hook.begin()
+for hook in savers + hooks: hook.after_create_session(session, None)    # hooks + savers: see `resumes_midway`
 until a hook asks for the end, in any process:
-    for hook in hooks: hook.before_run(context)
+    for hook in hooks + savers: hook.before_run(context)
     the next batch; its absence is the end
     one step
-    for hook in hooks: hook.after_run(context, values)
-for hook in hooks: hook.end(session)         # or on_error(exception), after an exception
+    for hook in hooks + savers: hook.after_run(context, values)
+for hook in savers + hooks: hook.end(session)         # or on_error(exception), after an exception
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ def run_steps(
     session: Session,
     hooks: Sequence[SessionRunHook],
     stopped: Callable[[bool], bool] = bool,
+    savers: Sequence[SessionRunHook] = (),
 ) -> Generator[Output, None, None]:
     """Runs a step on each batch, with the hooks around it.
 
@@ -45,18 +45,22 @@ def run_steps(
         session: The running model as hooks see it.
         hooks: Called in this order.
         stopped: Whether the loop ends, from whether a hook asked for it; asked once before each step.
+        savers: Hooks that save. They see a step after the other hooks, and the beginning and the end before them, so
+            that a checkpoint has all that the others did in a step, and nothing of what they do at the end. A
+            training that resumes midway begins as a step ends: with the savers after the other hooks.
 
     Yields:
         What each step returned, after the hooks have seen it.
     """
+    in_steps, at_the_ends = [*hooks, *savers], [*savers, *hooks]
     try:
-        for hook in hooks:
+        for hook in at_the_ends:
             hook.begin()
-        for hook in hooks:
+        for hook in in_steps if session.resumes_midway else at_the_ends:
             hook.after_create_session(session, None)
         context = SessionRunContext(SessionRunArgs(None), session)
         while not stopped(session.should_stop()):
-            wishes = [_fetches(hook, context) for hook in hooks]
+            wishes = [_fetches(hook, context) for hook in in_steps]
             session.wanted = frozenset(
                 name for wish in wishes if wish is not None for name in names_in(wish)
             )
@@ -68,14 +72,14 @@ def run_steps(
             session.seconds_in_input += time.perf_counter() - began
             step_before = session.global_step
             output = step(batch)
-            for hook, wish in zip(hooks, wishes, strict=True):
+            for hook, wish in zip(in_steps, wishes, strict=True):
                 results = None if wish is None else session.run_at(step_before, wish)
-                hook.after_run(context, SessionRunValues(results))
+                hook.after_run(context, SessionRunValues(results, None, None))
             yield output
-        for hook in hooks:
+        for hook in at_the_ends:
             hook.end(session)
     except BaseException as exception:
-        for hook in hooks:
+        for hook in at_the_ends:
             try:
                 hook.on_error(exception)
             except Exception:  # the others are told too, and the first exception is the one to see

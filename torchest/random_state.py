@@ -1,10 +1,11 @@
-"""The state of torch's random numbers: on the CPU, and on the device that a model runs on."""
+"""The states of random numbers: of torch, on the CPU and on the device that a model runs on; of numpy and Python."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +35,34 @@ def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
         _set_xla_state(state["xla"])
 
 
+def host_random_state() -> dict[str, Any]:
+    """The states of `numpy.random` and `random`, in dicts, tensors and numbers."""
+    version, numbers, gauss = random.getstate()
+    return {
+        "numpy": _with_tensors(np.random.get_state(legacy=False)),
+        "python": {"version": version, "numbers": torch.tensor(numbers), "gauss": gauss},
+    }
+
+
+def set_host_random_state(state: Mapping[str, Any]) -> None:
+    """Sets what `host_random_state` returned."""
+    np.random.set_state(_with_arrays(state["numpy"]))
+    python = state["python"]
+    random.setstate((python["version"], tuple(python["numbers"].tolist()), python["gauss"]))
+
+
+def _with_tensors(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {key: _with_tensors(value) for key, value in state.items()}
+    return torch.from_numpy(state.astype(np.int64)) if isinstance(state, np.ndarray) else state
+
+
+def _with_arrays(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {key: _with_arrays(value) for key, value in state.items()}
+    return state.numpy() if isinstance(state, torch.Tensor) else state
+
+
 def seed_from(state: Mapping[str, Tensor]) -> int:
     """A number that tells a state from others."""
     return zlib.crc32(state["cpu"].numpy().tobytes())
@@ -42,7 +71,10 @@ def seed_from(state: Mapping[str, Tensor]) -> int:
 def seed_step(seed: int, rank: int, step: int) -> None:
     """Lets a process draw random numbers that are a function of these, and that are like no others."""
     mixed = np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)
-    torch.manual_seed(int(mixed[0]) >> 1)
+    seed_of_step = int(mixed[0]) >> 1
+    torch.manual_seed(seed_of_step)
+    random.seed(seed_of_step)
+    np.random.seed(seed_of_step % 2**32)
 
 
 @contextlib.contextmanager

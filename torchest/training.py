@@ -14,13 +14,13 @@ from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaver
 from torchest.hooks.nan_loss import NanTensorHook
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.random_numbers import SeededSteps
-from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.loop import run_steps
 from torchest.summary import SummaryWriter
 from torchest.termination import Termination
 from torchest.train_step import TrainStep
+from torchest.training_run import Restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torchest.feed import Feed
     from torchest.hooks.base import Session, SessionRunHook
     from torchest.run_config import RunConfig
-    from torchest.running_model import RunningModel
+    from torchest.running_model import ModelHooks, RunningModel
     from torchest.training_run import TrainingRun
 
 _log = logging.getLogger("torchest")
@@ -42,6 +42,7 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
     strategy: Strategy,
     config: RunConfig,
     hooks: Sequence[SessionRunHook],
+    model_hooks: ModelHooks,
     listeners: Sequence[CheckpointSaverListener],
     last_step: int | None,
     run: TrainingRun,
@@ -54,35 +55,44 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         session: The model as hooks see it, at the step that training starts at.
         strategy: Where the model runs.
         config: How often to save and to tell.
-        hooks: The user's.
+        hooks: Those given to `train`.
+        model_hooks: Those of model_fn.
         listeners: Called around each checkpoint.
         last_step: The global step to end at; None ends with the input.
         run: What this is a part of, or all of.
     """
     step = TrainStep(model, strategy, session, config.clip_norm)
-    every_steps = config.log_step_count_steps
     session.is_chief, session.last_step = strategy.is_chief, last_step
-    nan = _nan_hook(hooks, every_steps or 100)
+    first = [*(model_hooks.training_chief if strategy.is_chief else ()), *hooks]
+    users = [*first, *model_hooks.training]
+    watching = _watching_the_loss(users)
+    nan = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
+    nan.every_steps = config.log_step_count_steps or 100
     session.is_sound = lambda: not nan.found()
     with contextlib.ExitStack() as opened:
-        all_hooks: list[SessionRunHook] = [nan]
-        all_hooks += _saving(config, hooks, listeners if strategy.is_chief else ())
-        all_hooks += [hook for hook in hooks if hook is not nan]
+        savers = _saving(config, users, listeners if strategy.is_chief else ())
+        all_hooks = first if watching else [*first, nan]
+        all_hooks = [*all_hooks, *model_hooks.training]
+        all_hooks = [hook for hook in all_hooks if not isinstance(hook, CheckpointSaverHook)]
         if strategy.is_chief:
             all_hooks += _telling(config, opened, last_step, session.global_step)
         else:
-            all_hooks.append(SeededSteps(lambda: run.seed_of_others, strategy.rank))
-        if last_step is not None:
-            all_hooks.append(StopAtStepHook(last_step=last_step))
+            all_hooks.insert(0, SeededSteps(lambda: run.seed_of_others, strategy.rank))
         spec = None
         each = config.accumulate_steps
         count = None if last_step is None else each * (last_step - session.global_step)
         batches = Groups(strategy.batches(feed.batches(count), ModeKeys.TRAIN), each)
-        saves = any(isinstance(hook, CheckpointSaverHook) for hook in all_hooks)
-        run.begin(session, [*hooks, *listeners], is_saved=saves)
-        termination = opened.enter_context(Termination(session.request_stop))
+
+        def stopped(is_requested: bool) -> bool:
+            is_over = last_step is not None and session.global_step >= last_step
+            return batches.stopped(is_requested or is_over)
+
+        with_state = [*hooks, *model_hooks.training, *_all_listeners(listeners, savers)]
+        run.begin(session, [*with_state, *model_hooks.training_chief], is_saved=bool(savers))
+        termination = opened.enter_context(Termination(session.interrupt))
         try:
-            for spec in run_steps(batches, step, session, all_hooks, batches.stopped):  # noqa: B007
+            savers_of_run = [Restore(run.restore), *savers]
+            for spec in run_steps(batches, step, session, all_hooks, stopped, savers_of_run):  # noqa: B007
                 pass
         except NanLossDuringTrainingError:
             run.end()  # at the same place in the same input it would happen again
@@ -94,26 +104,34 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         _log.info("Loss for final step: %s.", session.run("loss"))
 
 
-def _nan_hook(hooks: Sequence[SessionRunHook], every_steps: int) -> NanTensorHook:
-    """The user's hook that watches the loss, or one that raises."""
-    for hook in hooks:
-        if isinstance(hook, NanTensorHook) and hook.name == MetricKeys.LOSS:
-            return hook
-    return NanTensorHook(every_steps=every_steps)
+def _watching_the_loss(hooks: Sequence[SessionRunHook]) -> list[NanTensorHook]:
+    """The user's hooks that look for a loss of NaN."""
+    return [
+        hook for hook in hooks if isinstance(hook, NanTensorHook) and hook.name == MetricKeys.LOSS
+    ]
+
+
+def _all_listeners(
+    listeners: Sequence[CheckpointSaverListener], savers: Sequence[CheckpointSaverHook]
+) -> list[CheckpointSaverListener]:
+    """Those of the run, and those that savers of the user's have besides."""
+    known = {id(listener) for listener in listeners}
+    of_savers = [listener for saver in savers for listener in saver.listeners]
+    return [*listeners, *(listener for listener in of_savers if id(listener) not in known)]
 
 
 def _saving(
     config: RunConfig,
     hooks: Sequence[SessionRunHook],
     listeners: Sequence[CheckpointSaverListener],
-) -> list[SessionRunHook]:
-    """The hook that saves, unless the user has given one, or wants no checkpoints."""
+) -> list[CheckpointSaverHook]:
+    """The hooks that save: the user's, or one of the run's own unless the user wants no checkpoints."""
     directory = config.model_dir
     assert directory is not None
     given = [hook for hook in hooks if isinstance(hook, CheckpointSaverHook)]
     if given:
         given[0].listen(listeners)
-        return []
+        return given
     if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
         if listeners:
             raise ValueError(

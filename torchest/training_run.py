@@ -13,6 +13,7 @@ moment at which a kill could make rows be used twice, or not at all.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import uuid
@@ -20,11 +21,18 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
+from torchest.hooks.base import SessionRunHook
 from torchest.inputs.reading import Position, Reading, moved_on, reading_of
-from torchest.random_state import random_state, seed_from, set_random_state
+from torchest.random_state import (
+    host_random_state,
+    random_state,
+    seed_from,
+    set_host_random_state,
+    set_random_state,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torchest.checkpoint import Checkpoint
     from torchest.distributed.strategy import Strategy
@@ -67,6 +75,8 @@ class TrainingRun:
         self._saved: dict[str, Any] | None = saved if self.goes_on else None
         self._name = known if self.goes_on else uuid.uuid4().hex
         self.start = 0 if checkpoint is None else checkpoint.global_step
+        self._checkpoint = None if checkpoint is None else checkpoint.path
+        self._began_at: int = (self._saved or {}).get("began_at", self.start)
         self._reading: Reading
         self._beginnings: list[Position] = []
         self._hooks: dict[str, Any] = {}
@@ -94,7 +104,7 @@ class TrainingRun:
         return self._reading
 
     def begin(self, session: Session, hooks: Sequence[Any], *, is_saved: bool) -> None:
-        """Gives hooks and random numbers their state back, right before the loop.
+        """Gives hooks and random numbers their state back, before the loop; `restore` does so again inside.
 
         Args:
             session: The running model; its checkpoints hold the state of the run from now on.
@@ -110,14 +120,27 @@ class TrainingRun:
         if is_saved and self._strategy.is_chief and not self.goes_on:
             files.make_directory(files.parent_and_name(self._path)[0])
             files.write_text(self._path, json.dumps({"run": self._name}) + "\n")
+        session.began_at = self._began_at
+        if self._saved is None:
+            return
+        session.resumed_from = self._checkpoint
+        self.seed_of_others = self._saved["seed_of_others"]
+        if self._saved.get("is_stopped", False):
+            _log.info("A hook had asked for the end of the training after step %d.", self.start)
+            session.request_stop()
+        self.restore()
+
+    def restore(self) -> None:
+        """Gives hooks and random numbers the state that they had in the checkpoint, if a run goes on."""
         if self._saved is None:
             return
         for name, hook in self._hooks.items():
             if name in self._saved["hooks"]:
-                hook.load_state_dict(self._saved["hooks"][name])
-        self.seed_of_others = self._saved["seed_of_others"]
+                hook.load_state_dict(copy.deepcopy(self._saved["hooks"][name]))
         if self._strategy.is_chief:
             set_random_state(self._strategy.device, self._saved["random"])
+            if "random_of_host" in self._saved:
+                set_host_random_state(self._saved["random_of_host"])
 
     def end(self) -> None:
         """The run has ended, and not by an exception."""
@@ -138,12 +161,30 @@ class TrainingRun:
         batches = self._batches_per_step * (session.global_step - self.start)
         return {
             "run": self._name,
+            "began_at": self._began_at,
+            "is_stopped": session.is_stopped_by_a_hook,
+            "random_of_host": host_random_state(),
             "random": random_state(self._strategy.device),
             "seed_of_others": self.seed_of_others,
             "input": self._reading.position(batches),
             "input_of_others": [moved_on(each, batches) for each in self._beginnings[1:]],
             "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
         }
+
+
+class Restore(SessionRunHook):
+    """Gives the other hooks their state back right before savers call their listeners for the first time.
+
+    Args:
+        restore: Does so.
+    """
+
+    def __init__(self, restore: Callable[[], None]) -> None:
+        self._restore = restore
+
+    def after_create_session(self, session: Session, coord: None) -> None:  # noqa: ARG002
+        """What the other hooks set or drew since the checkpoint was read does not count."""
+        self._restore()
 
 
 def is_unfinished(model_dir: str) -> bool:

@@ -62,8 +62,8 @@ class SessionRunValues(NamedTuple):
     """
 
     results: Any
-    options: Any = None
-    run_metadata: Any = None
+    options: Any
+    run_metadata: Any
 
 
 class Session:
@@ -77,6 +77,9 @@ class Session:
         origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
         is_chief: Whether this process writes.
         is_sound: Says whether the model is worth a checkpoint.
+        began_at: The global step at which the training began, before any interruption.
+        resumed_from: The path of the checkpoint that an interrupted training resumes from; None if it was not
+            interrupted.
         last_step: The global step that ends the run; None if the input does.
         seconds_in_input: How long the run has waited for batches.
         examples: How many examples this process has trained on in the run.
@@ -90,12 +93,15 @@ class Session:
         self.origin_of_nan = ""
         self.is_chief = True
         self.is_sound: Callable[[], bool] = lambda: True
+        self.began_at = global_step
+        self.resumed_from: str | None = None
         self.last_step: int | None = None
         self.seconds_in_input = 0.0
         self.examples = 0
         self._scope = scope
         self._state = state
         self._stop_requested = False
+        self._interrupted = False
 
     def run(self, fetches: Any) -> Any:
         """Values of the last step by name, as numpy.
@@ -132,12 +138,26 @@ class Session:
         return contents.with_training(self.training_state())
 
     def should_stop(self) -> bool:
-        """Whether a hook asked for the loop to end."""
-        return self._stop_requested
+        """Whether the loop ends after the current step."""
+        return self._stop_requested or self._interrupted
 
     def request_stop(self) -> None:
         """Ends the loop after the current step."""
         self._stop_requested = True
+
+    def interrupt(self) -> None:
+        """Ends the loop after the current step; the next `train` resumes the training."""
+        self._interrupted = True
+
+    @property
+    def resumes_midway(self) -> bool:
+        """Whether an interrupted training resumes from a later checkpoint than its first."""
+        return self.resumed_from is not None and self.global_step != self.began_at
+
+    @property
+    def is_stopped_by_a_hook(self) -> bool:
+        """Whether a hook or a listener called `request_stop`."""
+        return self._stop_requested
 
     def value(self, name: str) -> Any:
         """One of the values that `run` gives, as it is: a tensor on its device, a metric, or a number."""
@@ -194,8 +214,12 @@ class SessionRunHook:
     """Base of all hooks; every method does nothing.
 
     A hook, or a listener of checkpoints, that has `state_dict` and `load_state_dict` is in every checkpoint with what
-    the one returns (tensors, numbers, strings, lists and dicts), as of before `after_run` of the step. If training is
-    interrupted and goes on, the other gets it back before the loop begins.
+    the one returns: tensors, numbers, strings, lists and dicts. A checkpoint is written when all hooks have been called
+    for its step. If training is interrupted, the other gets the state back before `begin` of the training that resumes
+    it, and again before its first step, so that what is set or drawn in `begin` and `after_create_session` does not
+    count twice. An interruption changes neither what a hook knows nor what it draws from the random numbers of torch,
+    numpy and Python.
+    Where several processes train, all get back what the chief's hooks knew.
     """
 
     def begin(self) -> None:

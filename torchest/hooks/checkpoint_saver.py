@@ -39,7 +39,8 @@ class CheckpointSaverHook(SessionRunHook):
     """Saves at the first step, every so many steps or seconds, and at the end.
 
     Every training has such a hook, as its `RunConfig` says. One that is given in `hooks` takes its place, and
-    calls the `saving_listeners` of `train` after its own. Only the chief saves.
+    calls the `saving_listeners` of `train` after its own. Only the chief saves. Wherever it stands in `hooks`, it saves
+    when all other hooks have been called for a step, and for the last time before `end` of any other.
 
     Args:
         checkpoint_dir: Where to.
@@ -80,15 +81,24 @@ class CheckpointSaverHook(SessionRunHook):
         """Sets which listeners are called besides its own."""
         self._of_run = listeners
 
+    @property
+    def listeners(self) -> list[CheckpointSaverListener]:
+        """Those that are called around each checkpoint."""
+        return [*self._listeners, *self._of_run]
+
     def begin(self) -> None:
         """Tells the listeners."""
         self._timer.reset()
-        for listener in self._all_listeners():
+        for listener in self.listeners:
             listener.begin()
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Saves the step that training starts at."""
-        self.save(session)
+        """Saves the step that training starts at; if it resumes from there, only what follows a save is done."""
+        directory = files.parent_and_name(session.resumed_from or "")[0]
+        is_saved = session.resumed_from is not None and files.same(directory, self.directory)
+        wants_end = self._save(session, is_saved=is_saved)
+        if wants_end and session.resumes_midway:
+            session.request_stop()
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Saves when it is due."""
@@ -100,7 +110,7 @@ class CheckpointSaverHook(SessionRunHook):
         """Saves the last step, unless that has just been done."""
         if self._timer.last_triggered_step() != session.global_step:
             self.save(session)
-        for listener in self._all_listeners():
+        for listener in self.listeners:
             listener.end(session, session.global_step)
 
     def save(self, session: Session) -> bool:
@@ -109,23 +119,24 @@ class CheckpointSaverHook(SessionRunHook):
         Returns:
             Whether a listener wants training to end.
         """
+        return self._save(session, is_saved=False)
+
+    def _save(self, session: Session, *, is_saved: bool) -> bool:
         if not (session.is_chief and session.is_sound()):
             return False
         step = session.global_step
         self._timer.update_last_triggered_step(step)
-        _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)
-        for listener in self._all_listeners():
-            listener.before_save(session, step)
+        if not is_saved:  # else the checkpoint has what the listeners did before it was written
+            _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)
+            for listener in self.listeners:
+                listener.before_save(session, step)
         _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self.directory)
         self._saver(session)
         _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
-        wishes = [listener.after_save(session, step) for listener in self._all_listeners()]
+        wishes = [listener.after_save(session, step) for listener in self.listeners]
         if any(wishes):
             _log.info("A checkpoint listener asked for the end of training at step %d.", step)
         return any(wishes)
-
-    def _all_listeners(self) -> list[CheckpointSaverListener]:
-        return [*self._listeners, *self._of_run]
 
     def _keep_five(self, session: Session) -> str:
         return write_checkpoint(self.directory, session.global_step, session.contents, keep=5)

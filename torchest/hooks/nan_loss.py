@@ -27,27 +27,25 @@ class NanTensorHook(SessionRunHook):
 
     On the CPU every step is looked at, and the error says where the NaN comes from. On other devices, where
     looking means waiting, values are remembered and looked at after at most `every_steps` steps, and before
-    any checkpoint is written.
+    any checkpoint is written. The hooks before it are called for the step; those after it only if it does not raise.
 
     Args:
-        loss_tensor: The name of the value.
+        loss_tensor: The name of the value; that of the loss is "loss".
         fail_on_nan_loss: Whether to raise; if not, training ends with a warning.
-        every_steps: How often to look on devices other than the CPU.
 
     Attributes:
         has_found: Whether there was a NaN.
+        every_steps: How often to look on devices other than the CPU; training sets it.
 
     Raises:
         NanLossDuringTrainingError: During training.
     """
 
-    def __init__(
-        self, loss_tensor: str = "loss", fail_on_nan_loss: bool = True, *, every_steps: int = 100
-    ) -> None:
+    def __init__(self, loss_tensor: str, fail_on_nan_loss: bool = True) -> None:
         self.has_found = False
         self.name = loss_tensor
         self._fail = fail_on_nan_loss
-        self._every_steps = every_steps
+        self.every_steps = 100
         self._unseen: list[Tensor] = []
         self._step = 0
         self._origin = ""
@@ -66,7 +64,7 @@ class NanTensorHook(SessionRunHook):
         self._unseen.append(
             value
         )  # a number as it is: XLA would compile what is made of it with the next step
-        is_time = value.device.type == "cpu" or len(self._unseen) >= self._every_steps
+        is_time = value.device.type == "cpu" or len(self._unseen) >= self.every_steps
         if is_time and self.found():
             run_context.request_stop()
 

@@ -153,6 +153,10 @@ class SummarySaverHook(_WritingHook):
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._names = dict(summary_op or {"loss": "loss"})
 
+    def end(self, session: Session | None = None) -> None:
+        """Closes the writer."""
+        self._close()
+
     def after_create_session(self, session: Session, coord: None) -> None:
         """Starts counting anew."""
         super().after_create_session(session, coord)
