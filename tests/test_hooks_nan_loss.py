@@ -165,3 +165,50 @@ def test_a_search_that_fails_does_not_hide_the_nan(tmp_path, monkeypatch):
     monkeypatch.setattr("torchest.non_finite._in_values", fails)
     message = error_of(tmp_path, input_fn([NAN, 2.0]))
     assert message.startswith("NaN loss during training. loss is NaN in step 1. The next train")
+
+
+class Seen(torchest.SessionRunHook):
+    """Keeps the losses of the steps that it was called for."""
+
+    def __init__(self):
+        self.losses = []
+
+    def before_run(self, run_context):
+        return torchest.SessionRunArgs("loss")
+
+    def after_run(self, run_context, run_values):
+        self.losses.append(float(run_values.results))
+
+
+def losses_seen(directory, *, own=None, fails=True):
+    """What hooks see of a training whose second loss is NaN: of train's list before and after `own`, and model_fn's."""
+    first, second, chief, training = Seen(), Seen(), Seen(), Seen()
+
+    def with_hooks(features, labels, mode):
+        spec = model_fn(features, labels, mode)
+        return spec._replace(training_chief_hooks=[chief], training_hooks=[training])
+
+    model = torchest.Estimator(with_hooks, directory, QUIET)
+    hooks = [Start(positive), first, *([own] if own else []), second]
+    rows = input_fn([1.0, 2.0, 3.0, NAN, 1.0, 1.0])
+    if fails:
+        with pytest.raises(torchest.NanLossDuringTrainingError, match="loss is NaN in step 2"):
+            model.train(rows, hooks)
+    else:
+        model.train(rows, hooks)
+    return [len(hook.losses) for hook in (chief, first, second, training)]
+
+
+def test_the_hooks_of_train_are_called_for_the_step_whose_loss_is_nan(tmp_path):
+    """As in TensorFlow, whose own hook stands between those of train and the training_hooks of model_fn."""
+    assert losses_seen(tmp_path) == [2, 2, 2, 1]
+    assert checkpoints(tmp_path) == [0, 1]
+
+
+def test_the_users_hook_for_nan_raises_where_it_stands(tmp_path):
+    assert losses_seen(tmp_path, own=torchest.NanTensorHook("loss")) == [2, 2, 1, 1]
+
+
+def test_all_hooks_are_called_for_a_loss_of_nan_that_is_no_error(tmp_path):
+    own = torchest.NanTensorHook("loss", fail_on_nan_loss=False)
+    assert losses_seen(tmp_path, own=own, fails=False) == [2, 2, 2, 2]

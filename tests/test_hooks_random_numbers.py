@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import random
+
+import numpy as np
+import pytest
 import torch
 
 from torchest.hooks.base import Session, SessionRunArgs, SessionRunContext
@@ -8,16 +12,22 @@ from torchest.object_state import ObjectState
 from torchest.scope import Scope
 
 
-def test_a_step_draws_the_same_whatever_came_before():
+@pytest.mark.parametrize(
+    "draw",
+    [lambda: torch.rand(1).item(), np.random.rand, random.random],
+    ids=["torch", "numpy", "python"],
+)
+def test_a_step_draws_the_same_whatever_came_before(draw):
     scope = Scope(torch.device("cpu"), training=True)
     context = SessionRunContext(SessionRunArgs(None), Session(scope, ObjectState(scope), 4))
     hook = SeededSteps(lambda: 9, rank=2)
     drawn = []
     for before in range(3):
-        torch.rand(before)
+        for _ in range(before):
+            draw()
         hook.before_run(context)
-        drawn.append(torch.rand(1).item())
+        drawn.append(draw())
     assert len(set(drawn)) == 1
     context.session.global_step += 1
     hook.before_run(context)
-    assert torch.rand(1).item() != drawn[0]
+    assert draw() != drawn[0]
