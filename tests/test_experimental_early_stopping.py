@@ -193,3 +193,139 @@ def test_stop_at_a_checkpoints_step_is_a_stop_at_the_step(tmp_path):
 def test_wrong_use(tmp_path, make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make(estimator(tmp_path))
+
+
+HOOKS = {  # they never want to stop
+    "stop_if_higher_hook": {"metric_name": "loss", "threshold": 1e9},
+    "stop_if_lower_hook": {"metric_name": "loss", "threshold": -1e9},
+    "stop_if_no_increase_hook": {"metric_name": "loss", "max_steps_without_increase": 100},
+    "stop_if_no_decrease_hook": {"metric_name": "loss", "max_steps_without_decrease": 100},
+}
+
+
+def warnings_in(caplog):
+    return [
+        record.getMessage() for record in caplog.records if "could not end" in record.getMessage()
+    ]
+
+
+@pytest.mark.parametrize("function", HOOKS)
+def test_a_hook_that_reads_another_evaluation_says_where_there_are_some(tmp_path, caplog, function):
+    model = estimator(tmp_path, save_checkpoints_steps=2)
+    hook = getattr(experimental, function)(model, **HOOKS[function], **EACH_STEP)
+    train = torchest.TrainSpec(input_fn, max_steps=6, hooks=[hook])
+    evaluation = torchest.EvalSpec(input_fn, name="val", throttle_secs=0)
+    torchest.train_and_evaluate(model, train, evaluation)
+    (message,) = warnings_in(caplog)
+    assert message == (
+        f"{function} could not end this training: it reads 'loss' in '{tmp_path}/eval', where there is no evaluation. "
+        f"But '{tmp_path}/eval_val' has those of steps 2 to 6 (eval_dir=estimator.eval_dir('val'))."
+    )
+
+
+@pytest.mark.parametrize("function", HOOKS)
+def test_a_hook_in_a_training_without_evaluations_says_so(tmp_path, caplog, function):
+    model = estimator(tmp_path)
+    hook = getattr(experimental, function)(model, **HOOKS[function])
+    model.train(input_fn, hooks=[hook], steps=3)
+    (message,) = warnings_in(caplog)
+    assert message.startswith(
+        f"{function} could not end this training: it reads 'loss' in '{tmp_path}/eval', where there is no evaluation. "
+        "train alone makes none: use train_and_evaluate"
+    )
+
+
+def test_a_hook_whose_min_steps_no_evaluation_reaches_says_so(tmp_path, caplog):
+    model = evaluated(tmp_path, [(2, 0.5), (4, 0.5)])
+    hook = experimental.stop_if_no_decrease_hook(model, "loss", 100, min_steps=50, **EACH_STEP)
+    model.train(input_fn, hooks=[hook], steps=6)
+    (message,) = warnings_in(caplog)
+    assert "there are evaluations of steps 2 to 4; those of min_steps=50 to 6, the last" in message
+
+
+def test_a_hook_whose_only_evaluation_is_that_of_the_end_says_so(tmp_path, caplog):
+    model = evaluated(tmp_path, [(6, 0.5)])
+    hook = experimental.stop_if_no_decrease_hook(model, "loss", 100, **EACH_STEP)
+    model.train(input_fn, hooks=[hook], steps=6)
+    (message,) = warnings_in(caplog)
+    assert "the only evaluation of this training is of its last step, 6" in message
+
+
+def test_a_hook_that_looks_more_rarely_than_training_takes_says_so(tmp_path, caplog):
+    """Evaluations of another process, of which nothing tells the hook."""
+
+    class OfAnotherProcess(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            if run_context.session.global_step == 4:
+                (tmp_path / "model" / "eval").mkdir(exist_ok=True)
+                written = '{"evaluations": {"3": {"metrics": {"loss": 1.0}}}}'
+                (tmp_path / "model" / "eval" / "evaluations.json").write_text(written)
+
+    model = estimator(tmp_path / "model")
+    hook = experimental.stop_if_higher_hook(model, "loss", 0.5)
+    model.train(input_fn, hooks=[hook, OfAnotherProcess()], steps=8)
+    (message,) = warnings_in(caplog)
+    assert "there are evaluations of step 3, and it looked before they were made" in message
+    assert "run_every_secs=60" in message
+
+
+def test_a_function_that_is_asked_once_is_told_of(tmp_path, caplog):
+    model = estimator(tmp_path)
+    hook = experimental.make_early_stopping_hook(model, lambda: False)
+    model.train(input_fn, hooks=[hook], steps=8)
+    (message,) = warnings_in(caplog)
+    assert message.startswith(
+        "make_early_stopping_hook could not end this training: should_stop_fn was called once, after the first of 8 "
+        "steps, as run_every_secs=60 is longer than the training."
+    )
+
+
+def test_a_hook_that_could_act_says_nothing(tmp_path, caplog):
+    model = evaluated(tmp_path, [(2, 0.5)])
+    hooks = [
+        getattr(experimental, function)(model, **HOOKS[function], **EACH_STEP) for function in HOOKS
+    ]
+    asked = experimental.make_early_stopping_hook(model, lambda: False, **EACH_STEP)
+    model.train(input_fn, hooks=[*hooks, asked], steps=6)
+    stops = experimental.stop_if_higher_hook(model, "loss", 0.4)
+    model.train(input_fn, hooks=[stops], steps=6)
+    assert warnings_in(caplog) == []
+
+
+@pytest.mark.parametrize("period", [{}, {"run_every_secs": None, "run_every_steps": 1000}])
+@pytest.mark.parametrize(
+    ("function", "arguments", "last"),
+    [
+        ("stop_if_higher_hook", {"threshold": 0.5}, 2),
+        ("stop_if_lower_hook", {"threshold": 100.0}, 2),
+        ("stop_if_no_increase_hook", {"max_steps_without_increase": 4}, 6),
+        ("stop_if_no_decrease_hook", {"max_steps_without_decrease": 4}, 6),
+    ],
+)
+def test_in_train_and_evaluate_a_hook_looks_at_each_evaluation(
+    tmp_path, function, arguments, last, period
+):
+    model = estimator(tmp_path, save_checkpoints_steps=2)
+    hook = getattr(experimental, function)(model, "loss", **arguments, **period)
+    train = torchest.TrainSpec(input_fn, max_steps=50, hooks=[hook])
+    torchest.train_and_evaluate(model, train, torchest.EvalSpec(input_fn, throttle_secs=0))
+    assert last_step(model) == last
+
+
+def test_in_train_and_evaluate_a_function_is_asked_after_each_evaluation(tmp_path):
+    model = estimator(tmp_path, save_checkpoints_steps=2)
+    asked = []
+    hook = experimental.make_early_stopping_hook(
+        model, lambda: bool(asked.append(last_step(model)))
+    )
+    train = torchest.TrainSpec(input_fn, max_steps=7, hooks=[hook])
+    torchest.train_and_evaluate(model, train, torchest.EvalSpec(input_fn, throttle_secs=0))
+    assert asked == [0, 2, 4, 6]
+
+
+def test_a_hook_looks_at_the_evaluations_of_an_in_memory_evaluator(tmp_path):
+    model = estimator(tmp_path)
+    evaluator = experimental.InMemoryEvaluatorHook(model, input_fn, every_n_iter=3)
+    hook = experimental.stop_if_no_decrease_hook(model, "loss", 6)
+    model.train(input_fn, hooks=[evaluator, hook], steps=50)
+    assert last_step(model) == 6

@@ -73,6 +73,25 @@ def whole_number(
     return int(value)
 
 
+def step_count(argument: str, value: Any, *, at_least: int = 1) -> int:
+    """A number of steps: a whole number, which may be written as 1e6.
+
+    Args:
+        argument: The argument as the user wrote it.
+        value: Its value.
+        at_least: The least value allowed.
+
+    Raises:
+        ValueError: It is something else.
+
+    >>> step_count("save_steps", 1e3)
+    1000
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return whole_number(argument, value, at_least=at_least)
+
+
 def number(
     argument: str,
     value: Any,

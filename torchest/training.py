@@ -84,8 +84,9 @@ def run_training(  # noqa: PLR0913 - all that a run is made of
         batches = Groups(strategy.batches(feed.batches(count), ModeKeys.TRAIN), each)
 
         def stopped(is_requested: bool) -> bool:
-            is_over = last_step is not None and session.global_step >= last_step
-            return batches.stopped(is_requested or is_over)
+            if last_step is not None and session.global_step >= last_step:
+                session.interrupt()
+            return batches.stopped(is_requested or session.should_stop())
 
         with_state = [*hooks, *model_hooks.training, *_all_listeners(listeners, savers)]
         run.begin(session, [*with_state, *model_hooks.training_chief], is_saved=bool(savers))

@@ -3,6 +3,9 @@
     hook = torchest.experimental.stop_if_no_decrease_hook(model, "loss", 1000, run_every_steps=100, run_every_secs=None)
     torchest.train_and_evaluate(model, torchest.TrainSpec(train_input_fn, hooks=[hook]), eval_spec)
 
+A hook looks as often as its arguments say, and after each evaluation that this process makes, as train_and_evaluate
+does. One that could not act, as there was nothing to read or it looked too rarely, says so when training ends.
+
 The metrics are those that evaluations record in their directory, so that what was best, and when, outlives a
 restart. Evaluations of later steps than that of the training, as an older checkpoint leaves behind, do not count.
 """
@@ -13,12 +16,14 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
+from torchest import arguments, files
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.estimator import Estimator
-from torchest.evaluation_record import read_evaluations
+from torchest.evaluation_record import evaluations_of_this_process, read_evaluations
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.hooks.stop_at_step import StopAtStepHook
-from torchest.hooks.timer import SecondOrStepTimer
+from torchest.hooks.timer import SecondOrStepTimer, check_periods
 
 if TYPE_CHECKING:
     import os
@@ -51,14 +56,14 @@ def make_early_stopping_hook(
         A hook for `train`, or for `TrainSpec`.
 
     Raises:
-        TypeError: `estimator` is no estimator, or `should_stop_fn` cannot be called.
-        ValueError: Both or neither of the periods are given.
+        TypeError: `estimator` is no estimator.
+        ValueError: Both or neither of the periods are given, or an argument is wrong.
     """
-    if not callable(should_stop_fn):
-        raise TypeError(
-            f"make_early_stopping_hook: should_stop_fn={should_stop_fn!r} must be a function without arguments that "
-            "returns whether to stop."
-        )
+    arguments.function(
+        "make_early_stopping_hook: should_stop_fn",
+        should_stop_fn,
+        "a function without arguments that returns whether to stop",
+    )
     return _StopHook(
         "make_early_stopping_hook",
         estimator,
@@ -94,11 +99,12 @@ def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fu
 
     Raises:
         TypeError: `estimator` is no estimator.
-        ValueError: Both or neither of the periods are given; in training, if there are evaluations without
-            such a metric.
+        ValueError: Both or neither of the periods are given, or an argument is wrong; in training, if there are
+            evaluations without such a metric.
     """
-    found = _Evaluations(estimator, "stop_if_higher_hook", metric_name, eval_dir, min_steps)
-    return found.hook(
+    evaluations = _Evaluations(estimator, "stop_if_higher_hook", metric_name, eval_dir, min_steps)
+    arguments.number("stop_if_higher_hook: threshold", threshold)
+    return evaluations.hook(
         lambda values: _first(values, lambda value: value > threshold),
         run_every_secs,
         run_every_steps,
@@ -115,8 +121,9 @@ def stop_if_lower_hook(  # noqa: PLR0913
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
     """A hook that ends training when a metric has been below a threshold. See `stop_if_higher_hook`."""
-    found = _Evaluations(estimator, "stop_if_lower_hook", metric_name, eval_dir, min_steps)
-    return found.hook(
+    evaluations = _Evaluations(estimator, "stop_if_lower_hook", metric_name, eval_dir, min_steps)
+    arguments.number("stop_if_lower_hook: threshold", threshold)
+    return evaluations.hook(
         lambda values: _first(values, lambda value: value < threshold),
         run_every_secs,
         run_every_steps,
@@ -150,11 +157,16 @@ def stop_if_no_increase_hook(  # noqa: PLR0913
 
     Raises:
         TypeError: `estimator` is no estimator.
-        ValueError: Both or neither of the periods are given; in training, if there are evaluations without
-            such a metric.
+        ValueError: Both or neither of the periods are given, or an argument is wrong; in training, if there are
+            evaluations without such a metric.
     """
-    found = _Evaluations(estimator, "stop_if_no_increase_hook", metric_name, eval_dir, min_steps)
-    return found.hook(
+    evaluations = _Evaluations(
+        estimator, "stop_if_no_increase_hook", metric_name, eval_dir, min_steps
+    )
+    arguments.step_count(
+        "stop_if_no_increase_hook: max_steps_without_increase", max_steps_without_increase
+    )
+    return evaluations.hook(
         lambda values: _stalled(values, max_steps_without_increase), run_every_secs, run_every_steps
     )
 
@@ -172,8 +184,13 @@ def stop_if_no_decrease_hook(  # noqa: PLR0913
 
     See `stop_if_no_increase_hook`.
     """
-    found = _Evaluations(estimator, "stop_if_no_decrease_hook", metric_name, eval_dir, min_steps)
-    return found.hook(
+    evaluations = _Evaluations(
+        estimator, "stop_if_no_decrease_hook", metric_name, eval_dir, min_steps
+    )
+    arguments.step_count(
+        "stop_if_no_decrease_hook: max_steps_without_decrease", max_steps_without_decrease
+    )
+    return evaluations.hook(
         lambda values: _stalled(
             {step: -value for step, value in values.items()}, max_steps_without_decrease
         ),
@@ -197,13 +214,15 @@ def make_stop_at_checkpoint_step_hook(
         last_step: The global step to end at.
         wait_after_file_check_secs: Means nothing here.
     """
-    del wait_after_file_check_secs
-    _check_estimator("make_stop_at_checkpoint_step_hook", estimator)
+    of = "make_stop_at_checkpoint_step_hook"
+    _check_estimator(of, estimator)
+    arguments.step_count(f"{of}: last_step", last_step)
+    arguments.number(f"{of}: wait_after_file_check_secs", wait_after_file_check_secs, at_least=0)
     return StopAtStepHook(last_step=last_step)
 
 
 class _StopHook(SessionRunHook):
-    """Asks every so often whether to stop, given the global step."""
+    """Asks every so often, and after each evaluation of this process, whether to stop, given the global step."""
 
     def __init__(
         self,
@@ -214,27 +233,67 @@ class _StopHook(SessionRunHook):
         run_every_steps: int | None,
     ) -> None:
         _check_estimator(function, estimator)
-        if (run_every_secs is None) == (run_every_steps is None):
-            raise ValueError(
-                f"{function}: run_every_secs={run_every_secs} and run_every_steps={run_every_steps}: give exactly one "
-                "of the two, and None for the other."
-            )
+        check_periods(
+            f"{function}: ",
+            ("run_every_secs", run_every_secs),
+            ("run_every_steps", run_every_steps),
+        )
+        self._function = function
         self._should_stop = should_stop
         self._timer = SecondOrStepTimer(run_every_secs, run_every_steps)
+        self._period = (
+            f"run_every_steps={run_every_steps}"
+            if run_every_secs is None
+            else f"run_every_secs={run_every_secs:g}"
+        )
+        self._has_stopped, self._looks = False, 0
+        self._evaluations = 0
 
     def begin(self) -> None:
         """Asks after the first step at the latest."""
         self._timer.reset()
+        self._has_stopped, self._looks = False, 0
+        self._evaluations = evaluations_of_this_process()
+
+    def after_create_session(self, session: Session, coord: None) -> None:
+        """Asks after a checkpoint too, if that was evaluated."""
+        session.after_save.append(self._look_if_evaluated)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Asks, when it is due."""
-        step = run_context.session.global_step
+        session = run_context.session
+        step = session.global_step
         if self._timer.should_trigger_for_step(step):
             self._timer.update_last_triggered_step(step)
-            self._look(run_context.session)
+            self._look(session)
+        else:
+            self._look_if_evaluated(session)
+
+    def end(self, session: Session) -> None:
+        """Warns if it could not act."""
+        reason = None if self._has_stopped or not session.is_chief else self._why_idle(session)
+        if reason is not None:
+            _log.warning("%s could not end this training: %s", self._function, reason)
+
+    def _why_idle(self, session: Session) -> str | None:
+        """Why the hook could not act; None if it could."""
+        steps = session.global_step - session.began_at
+        if self._looks > 1 or steps <= 1:
+            return None
+        return (
+            f"should_stop_fn was called once, after the first of {steps} steps, as {self._period} is longer than the "
+            "training. Give run_every_steps=... and run_every_secs=None to call it more often."
+        )
+
+    def _look_if_evaluated(self, session: Session) -> None:
+        if self._evaluations != evaluations_of_this_process():
+            self._look(session)
 
     def _look(self, session: Session) -> None:
+        self._evaluations = evaluations_of_this_process()
+        self._looks += 1
         if self._should_stop(session.global_step):
+            self._has_stopped = True
             _log.info("Requesting early stopping at global step %d.", session.global_step)
             session.request_stop()
 
@@ -242,13 +301,40 @@ class _StopHook(SessionRunHook):
 class _StopOfEvaluationsHook(_StopHook):
     """Looks before the first step too: a training that was stopped is not gone on with when it is started again."""
 
+    def __init__(
+        self,
+        evaluations: _Evaluations,
+        should_stop: Callable[[int], bool],
+        run_every_secs: float | None,
+        run_every_steps: int | None,
+    ) -> None:
+        super().__init__(
+            evaluations.function,
+            evaluations.estimator,
+            should_stop,
+            run_every_secs,
+            run_every_steps,
+        )
+        self._of = evaluations
+
     def after_create_session(self, session: Session, coord: None) -> None:
         """Looks at the evaluations that there are."""
+        super().after_create_session(session, coord)
+        self._of.seen.clear()
         self._look(session)
+
+    def _why_idle(self, session: Session) -> str | None:
+        return self._of.why_idle(session.began_at, session.global_step, self._period)
 
 
 class _Evaluations:
-    """The values of a metric in the recorded evaluations."""
+    """The values of a metric in the recorded evaluations.
+
+    Attributes:
+        function: The function that the user called.
+        estimator: The estimator that trains.
+        seen: The steps of the evaluations that were looked at.
+    """
 
     def __init__(
         self,
@@ -259,11 +345,16 @@ class _Evaluations:
         min_steps: int,
     ) -> None:
         _check_estimator(function, estimator)
-        self._estimator = estimator
-        self._function = function
-        self._name = metric_name
-        self._directory = estimator.eval_dir() if eval_dir is None else eval_dir
-        self._min_steps = min_steps
+        self.estimator = estimator
+        self.function = function
+        self.seen: set[int] = set()
+        self._name = arguments.text(f"{function}: metric_name", metric_name)
+        self._directory = (
+            estimator.eval_dir()
+            if eval_dir is None
+            else files.normal(arguments.path(f"{function}: eval_dir", eval_dir))
+        )
+        self._min_steps = arguments.step_count(f"{function}: min_steps", min_steps, at_least=0)
 
     def hook(
         self,
@@ -274,13 +365,58 @@ class _Evaluations:
         """A hook that stops for the reason that `decide` finds in the values by step."""
 
         def should_stop(global_step: int) -> bool:
-            reason = decide(self._values_until(global_step))
+            values = self._values_until(global_step)
+            self.seen.update(values)
+            reason = decide(values)
             if reason is not None:
                 _log.info("Metric %r %s.", self._name, reason)
             return reason is not None
 
-        return _StopOfEvaluationsHook(
-            self._function, self._estimator, should_stop, run_every_secs, run_every_steps
+        return _StopOfEvaluationsHook(self, should_stop, run_every_secs, run_every_steps)
+
+    def why_idle(self, began_at: int, last_step: int, period: str) -> str | None:
+        """Why the hook could not act in a training from one step to another; None if it could."""
+        there = list(read_evaluations(self._directory))
+        counting = [step for step in there if self._min_steps <= step <= last_step]
+        of_training = {step for step in counting if began_at < step < last_step}
+        if self.seen - {last_step} and not (of_training and self.seen.isdisjoint(of_training)):
+            return None
+        read = f"it reads {self._name!r} in {self._directory!r}, where"
+        if not there:
+            return f"{read} there is no evaluation. {self._way_out()}"
+        if not counting:
+            return (
+                f"{read} there are evaluations of {_steps(there)}; those of min_steps={self._min_steps} to "
+                f"{last_step}, the last step of training, count."
+            )
+        if not of_training:
+            return (
+                f"{read} the only evaluation of this training is of its last step, {last_step}. Evaluate more often: "
+                "in train_and_evaluate by RunConfig(save_checkpoints_steps=...) and EvalSpec(throttle_secs=0)."
+            )
+        return (
+            f"{read} there are evaluations of {_steps(sorted(of_training))}, and it looked before they were made and "
+            f"not again, as {period} is too long. Give run_every_steps=... and run_every_secs=None."
+        )
+
+    def _way_out(self) -> str:
+        model_dir = self.estimator.model_dir
+        others = {
+            name: list(read_evaluations(files.join(model_dir, name)))
+            for name in sorted(files.names_in(model_dir))
+            if name == "eval" or name.startswith("eval_")
+        }
+        listed = [
+            f"{files.join(model_dir, name)!r} has those of {_steps(steps)}"
+            f" (eval_dir=estimator.eval_dir({name[5:]!r}))"
+            for name, steps in others.items()
+            if steps
+        ]
+        if listed:
+            return f"But {', '.join(listed)}."
+        return (
+            "train alone makes none: use train_and_evaluate, which evaluates checkpoints "
+            "(RunConfig(save_checkpoints_steps=...)), or give an InMemoryEvaluatorHook."
         )
 
     def _values_until(self, global_step: int) -> dict[int, float]:
@@ -297,10 +433,15 @@ class _Evaluations:
         if evaluations and not values:
             known = {name for metrics in evaluations.values() for name in metrics}
             raise ValueError(
-                f"{self._function}: metric_name={self._name!r} is no metric of the evaluations in "
-                f"{str(self._directory)!r}.{suggest(self._name, known)}"
+                f"{self.function}: metric_name={self._name!r} is no metric of the evaluations in "
+                f"{self._directory!r}.{suggest(self._name, known)}"
             )
         return values
+
+
+def _steps(steps: list[int]) -> str:
+    """Some steps in words."""
+    return f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
 
 
 def _first(values: dict[int, float], crosses: Callable[[float], bool]) -> str | None:
@@ -324,4 +465,4 @@ def _stalled(values: dict[int, float], patience: int) -> str | None:
 
 def _check_estimator(function: str, estimator: Any) -> None:
     if not isinstance(estimator, Estimator):
-        raise TypeError(f"{function}: estimator={estimator!r} must be a torchest.Estimator.")
+        raise TypeError(f"{function}: estimator={shown(estimator)} must be a torchest.Estimator.")

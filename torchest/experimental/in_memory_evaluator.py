@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchest import arguments
+from torchest.arguments import shown
 from torchest.estimator import Estimator
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues, all_of
 from torchest.hooks.timer import SecondOrStepTimer
@@ -33,8 +35,8 @@ class InMemoryEvaluatorHook(SessionRunHook):
         every_n_iter: Steps between two evaluations.
 
     Raises:
-        TypeError: `estimator` is no estimator.
-        ValueError: `every_n_iter` is below 1.
+        TypeError: `estimator` is no estimator, or `hooks` is not a list of hooks.
+        ValueError: Another argument is wrong.
     """
 
     def __init__(
@@ -48,17 +50,17 @@ class InMemoryEvaluatorHook(SessionRunHook):
     ) -> None:
         if not isinstance(estimator, Estimator):
             raise TypeError(
-                f"InMemoryEvaluatorHook: estimator={estimator!r} must be a torchest.Estimator."
+                f"InMemoryEvaluatorHook: estimator={shown(estimator)} must be a torchest.Estimator."
             )
-        if not isinstance(every_n_iter, int) or every_n_iter < 1:
-            raise ValueError(
-                f"InMemoryEvaluatorHook: every_n_iter={every_n_iter!r} must be a whole number of at least 1."
-            )
+        of = "InMemoryEvaluatorHook: "
+        arguments.step_count(f"{of}every_n_iter", every_n_iter)
         self._estimator = estimator
-        self._input_fn = input_fn
-        self._steps = steps
-        self._hooks = all_of(SessionRunHook, "hooks", hooks)
-        self._name = name
+        self._input_fn = arguments.function(
+            f"{of}input_fn", input_fn, "a function that returns the data, as for evaluate"
+        )
+        self._steps = arguments.checked_count(f"{of}steps", steps)
+        self._hooks = all_of(SessionRunHook, f"{of}hooks", hooks)
+        self._name = None if name is None else arguments.text(f"{of}name", name, empty=True)
         self._timer = SecondOrStepTimer(every_steps=every_n_iter)
 
     def after_create_session(self, session: Session, coord: None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from torchest.arguments import shown
 from torchest.errors import suggest, with_article
 from torchest.hooks.fetches import fetched, names_in
 from torchest.keys import MetricKeys
@@ -80,6 +81,7 @@ class Session:
         began_at: The global step at which the training began, before any interruption.
         resumed_from: The path of the checkpoint that an interrupted training resumes from; None if it was not
             interrupted.
+        after_save: Functions of the session that are called after a checkpoint and its listeners.
         last_step: The global step that ends the run; None if the input does.
         seconds_in_input: How long the run has waited for batches.
         examples: How many examples this process has trained on in the run.
@@ -95,6 +97,7 @@ class Session:
         self.is_sound: Callable[[], bool] = lambda: True
         self.began_at = global_step
         self.resumed_from: str | None = None
+        self.after_save: list[Callable[[Session], None]] = []
         self.last_step: int | None = None
         self.seconds_in_input = 0.0
         self.examples = 0
@@ -146,7 +149,7 @@ class Session:
         self._stop_requested = True
 
     def interrupt(self) -> None:
-        """Ends the loop after the current step; the next `train` resumes the training."""
+        """Ends the loop after the current step, for this call of `train` only: a later one may go on from there."""
         self._interrupted = True
 
     @property
@@ -259,14 +262,14 @@ def all_of(kind: type[Item], argument: str, given: Iterable[Any] | None) -> tupl
     """
     if given is None:
         return ()
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"{argument} is {given!r} and must be a list, such as [{kind.__name__}()].")
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise TypeError(f"{argument}={shown(given)} must be a list, such as [{kind.__name__}()].")
     found = tuple(given)
     for item in found:
         if not isinstance(item, kind):
             made = f": write {item.__name__}(...)" if isinstance(item, type) else ""
             raise TypeError(
-                f"{argument} has {item!r}, and every item must be {with_article(kind.__name__)}, or of a "
+                f"{argument} has {shown(item)}, and every item must be {with_article(kind.__name__)}, or of a "
                 f"subclass of it{made}."
             )
     return found

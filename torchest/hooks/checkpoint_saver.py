@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from torchest import files
+from torchest import arguments, files
 from torchest.checkpoint import write_checkpoint
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
-from torchest.hooks.timer import SecondOrStepTimer
+from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues, all_of
+from torchest.hooks.timer import SecondOrStepTimer, check_periods
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +44,7 @@ class CheckpointSaverHook(SessionRunHook):
 
     Args:
         checkpoint_dir: Where to.
-        save_secs: Seconds between two checkpoints.
+        save_secs: Seconds between two checkpoints; 0 saves each step.
         save_steps: Steps between two checkpoints, counted from the step training starts at.
         saver: Writes a checkpoint of the session; the default keeps the newest five.
         checkpoint_basename: Means nothing here: checkpoints are called `model.ckpt-<step>`.
@@ -56,7 +56,8 @@ class CheckpointSaverHook(SessionRunHook):
         directory: Where to.
 
     Raises:
-        ValueError: Both or neither of `save_secs` and `save_steps` are given.
+        ValueError: Both or neither of `save_secs` and `save_steps` are given, or an argument is wrong.
+        TypeError: `listeners` is not a list of listeners.
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's hook takes
@@ -70,10 +71,17 @@ class CheckpointSaverHook(SessionRunHook):
         listeners: Sequence[CheckpointSaverListener] | None = None,
         save_graph_def: bool = True,
     ) -> None:
-        self.directory = files.normal(checkpoint_dir)
+        of = "CheckpointSaverHook: "
+        self.directory = files.normal(arguments.path(f"{of}checkpoint_dir", checkpoint_dir))
+        check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
+        if saver is not None:
+            arguments.function(f"{of}saver", saver, "a function of the session, or None")
+        arguments.text(f"{of}checkpoint_basename", checkpoint_basename)
+        arguments.one_of(f"{of}scaffold", scaffold, [None])
+        arguments.boolean(f"{of}save_graph_def", save_graph_def)
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._saver = saver or self._keep_five
-        self._listeners = list(listeners or ())
+        self._listeners = all_of(CheckpointSaverListener, f"{of}listeners", listeners)
         self._of_run: Sequence[CheckpointSaverListener] = ()
         _log.info("Create CheckpointSaverHook.")
 
@@ -134,6 +142,8 @@ class CheckpointSaverHook(SessionRunHook):
         self._saver(session)
         _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
         wishes = [listener.after_save(session, step) for listener in self.listeners]
+        for function in session.after_save:
+            function(session)
         if any(wishes):
             _log.info("A checkpoint listener asked for the end of training at step %d.", step)
         return any(wishes)

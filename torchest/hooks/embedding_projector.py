@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from torchest import files
+from torchest import arguments, files
 from torchest.columns.row_names import row_names
 from torchest.columns.table import Table
 from torchest.hooks.base import SessionRunHook
@@ -40,7 +40,9 @@ class EmbeddingProjectorHook(SessionRunHook):
     """
 
     def __init__(self, output_dir: str | os.PathLike[str]) -> None:
-        self._directory = files.normal(output_dir)
+        self._directory = files.normal(
+            arguments.path("EmbeddingProjectorHook: output_dir", output_dir)
+        )
 
     def end(self, session: Session) -> None:
         """Writes."""

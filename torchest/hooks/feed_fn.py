@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchest.arguments import shown
 from torchest.hooks.base import SessionRunHook
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class FeedFnHook(SessionRunHook):
 
     def __init__(self, feed_fn: Callable[[], Any]) -> None:
         raise TypeError(
-            f"FeedFnHook({feed_fn!r}): on PyTorch there are no placeholders to feed. Give values that change from "
-            "batch to batch as features from the input_fn; set others as attributes of an object that model_fn reads, "
-            "in the before_run of a hook."
+            f"FeedFnHook(feed_fn={shown(feed_fn)}): on PyTorch there are no placeholders to feed. Give values that "
+            "change from batch to batch as features from the input_fn; set others as attributes of an object that "
+            "model_fn reads, in the before_run of a hook."
         )

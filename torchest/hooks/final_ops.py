@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchest.arguments import shown
 from torchest.hooks.base import SessionRunHook
+from torchest.hooks.fetches import names_in
 
 if TYPE_CHECKING:
     from torchest.hooks.base import Session
@@ -23,14 +25,22 @@ class FinalOpsHook(SessionRunHook):
         final_ops_feed_dict: Has no meaning here and must be None.
 
     Raises:
-        ValueError: `final_ops_feed_dict` is given.
+        ValueError: `final_ops_feed_dict` is given, or `final_ops` has something else than names.
     """
 
     def __init__(self, final_ops: Any, final_ops_feed_dict: None = None) -> None:
         if final_ops_feed_dict is not None:
             raise ValueError(
-                "FinalOpsHook: final_ops_feed_dict must be None: nothing can be fed on PyTorch. Leave it out."
+                "FinalOpsHook: final_ops_feed_dict must be None: nothing can be fed on PyTorch. Leave "
+                f"final_ops_feed_dict={shown(final_ops_feed_dict)} out."
             )
+        try:
+            list(names_in([] if final_ops is None else final_ops))
+        except TypeError:
+            raise ValueError(
+                f"FinalOpsHook: final_ops={shown(final_ops)} must be the name of a value, such as 'loss', or lists, "
+                "tuples and dicts of names."
+            ) from None
         self._final_ops = final_ops
         self._values: Any = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from torchest.arguments import step_count
 from torchest.hooks.base import SessionRunHook
 
 _log = logging.getLogger("torchest")
@@ -16,10 +17,15 @@ class GlobalStepWaiterHook(SessionRunHook):
 
     Args:
         wait_until_step: The step.
+
+    Raises:
+        ValueError: It is no whole number of at least 0.
     """
 
     def __init__(self, wait_until_step: int) -> None:
-        self._wait_until_step = wait_until_step
+        self._wait_until_step = step_count(
+            "GlobalStepWaiterHook: wait_until_step", wait_until_step, at_least=0
+        )
 
     def begin(self) -> None:
         """Says that it does not wait."""

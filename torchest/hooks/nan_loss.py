@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from torchest import arguments
 from torchest.errors import NanLossDuringTrainingError
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 
@@ -38,13 +39,16 @@ class NanTensorHook(SessionRunHook):
         every_steps: How often to look on devices other than the CPU; training sets it.
 
     Raises:
+        ValueError: An argument is wrong.
         NanLossDuringTrainingError: During training.
     """
 
     def __init__(self, loss_tensor: str, fail_on_nan_loss: bool = True) -> None:
         self.has_found = False
-        self.name = loss_tensor
-        self._fail = fail_on_nan_loss
+        self.name = arguments.text(
+            "NanTensorHook: loss_tensor", loss_tensor, ' The loss is "loss".'
+        )
+        self._fail = arguments.boolean("NanTensorHook: fail_on_nan_loss", fail_on_nan_loss)
         self.every_steps = 100
         self._unseen: list[Tensor] = []
         self._step = 0

@@ -6,10 +6,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchest import arguments
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
-from torchest.hooks.timer import SecondOrStepTimer
+from torchest.hooks.timer import SecondOrStepTimer, check_periods
 
 if TYPE_CHECKING:
+    import os
+
     from torch.profiler import profile
 
     from torchest.hooks.base import Session
@@ -32,21 +35,25 @@ class ProfilerHook(SessionRunHook):
         show_memory: Whether to record what is allocated and freed.
 
     Raises:
-        ValueError: Both or neither of `save_steps` and `save_secs` are given.
+        ValueError: Both or neither of `save_steps` and `save_secs` are given, or an argument is wrong.
     """
 
     def __init__(
         self,
         save_steps: int | None = None,
         save_secs: float | None = None,
-        output_dir: str = "",
+        output_dir: str | os.PathLike[str] = "",
         show_dataflow: bool = True,
         show_memory: bool = False,
     ) -> None:
+        of = "ProfilerHook: "
+        check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
         self._timer = SecondOrStepTimer(save_secs, save_steps)
-        self._output_dir = Path(output_dir)
-        self._show_dataflow = show_dataflow
-        self._show_memory = show_memory
+        self._output_dir = Path(
+            "." if output_dir == "" else arguments.path(f"{of}output_dir", output_dir)
+        )
+        self._show_dataflow = arguments.boolean(f"{of}show_dataflow", show_dataflow)
+        self._show_memory = arguments.boolean(f"{of}show_memory", show_memory)
         self._running: profile | None = None
 
     def after_create_session(self, session: Session, coord: None) -> None:

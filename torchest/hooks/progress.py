@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from torchest import arguments
+from torchest.arguments import shown
 from torchest.hooks.base import (
     SessionRunArgs,
     SessionRunContext,
     SessionRunHook,
     SessionRunValues,
 )
-from torchest.hooks.timer import SecondOrStepTimer
+from torchest.hooks.timer import SecondOrStepTimer, check_periods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torchest.hooks.base import Session
 
@@ -34,8 +37,8 @@ class LoggingTensorHook(SessionRunHook):
         formatter: Makes the line from a dict of values; the default writes "name = value, ...".
 
     Raises:
-        ValueError: Both or neither of the periods are given, and not `at_end`; or `every_n_iter` is below 1.
-        TypeError: `tensors` is a single name.
+        ValueError: Both or neither of the periods are given, and not `at_end`; or an argument is wrong.
+        TypeError: `tensors` is not a list of names, or a dict of them.
     """
 
     def __init__(
@@ -46,20 +49,19 @@ class LoggingTensorHook(SessionRunHook):
         at_end: bool = False,
         formatter: Callable[[dict[str, Any]], str] | None = None,
     ) -> None:
-        if isinstance(tensors, str):
-            raise TypeError(
-                f"LoggingTensorHook: tensors={tensors!r} must be a list of names, such as [{tensors!r}]."
-            )
-        if every_n_iter is not None and every_n_iter < 1:
-            raise ValueError(f"LoggingTensorHook: every_n_iter={every_n_iter} must be at least 1.")
+        of = "LoggingTensorHook: "
+        self._names = _names_of(f"{of}tensors", tensors)
+        self._at_end = arguments.boolean(f"{of}at_end", at_end)
+        self._timer: SecondOrStepTimer | None = None
         if not (at_end and every_n_iter is None and every_n_secs is None):
-            self._timer: SecondOrStepTimer | None = SecondOrStepTimer(every_n_secs, every_n_iter)
-        else:
-            self._timer = None
-        self._names = (
-            dict(tensors) if hasattr(tensors, "keys") else {name: name for name in tensors}
-        )
-        self._at_end = at_end
+            check_periods(of, ("every_n_secs", every_n_secs), ("every_n_iter", every_n_iter))
+            self._timer = SecondOrStepTimer(every_n_secs, every_n_iter)
+        if formatter is not None:
+            arguments.function(
+                f"{of}formatter",
+                formatter,
+                "a function of a dict of values that returns a line, or None",
+            )
         self._formatter = formatter
         self._steps = 0
 
@@ -95,6 +97,21 @@ class LoggingTensorHook(SessionRunHook):
             return
         line = ", ".join(f"{name} = {value!s}" for name, value in values.items())
         _log.info("%s%s", line, "" if elapsed is None else f" ({elapsed:.3f} sec)")
+
+
+def _names_of(argument: str, tensors: Any) -> dict[str, Any]:
+    """The names of values by the words to log."""
+    if isinstance(tensors, Mapping):
+        pairs = list(tensors.items())
+    else:
+        is_list = isinstance(tensors, Iterable) and not isinstance(tensors, (str, bytes))
+        pairs = [(name, name) for name in tensors] if is_list else []
+    if not pairs or not all(isinstance(name, str) for _, name in pairs):
+        example = tensors if isinstance(tensors, str) else "loss"
+        raise TypeError(
+            f"{argument}={shown(tensors)} must be a list of names, such as [{shown(example)}]."
+        )
+    return dict(pairs)
 
 
 class ProgressBarHook(SessionRunHook):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchest.arguments import step_count
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 
 if TYPE_CHECKING:
@@ -18,13 +19,16 @@ class StopAtStepHook(SessionRunHook):
         last_step: When the global step reaches this.
 
     Raises:
-        ValueError: Both or neither are given.
+        ValueError: Both or neither are given, or one is no whole number of at least 1.
     """
 
     def __init__(self, num_steps: int | None = None, last_step: int | None = None) -> None:
+        for argument, value in (("num_steps", num_steps), ("last_step", last_step)):
+            if value is not None:
+                step_count(f"StopAtStepHook: {argument}", value)
         if (num_steps is None) == (last_step is None):
             raise ValueError(
-                f"num_steps={num_steps} and last_step={last_step}: give exactly one of the two."
+                f"StopAtStepHook: num_steps={num_steps} and last_step={last_step}: give exactly one of the two."
             )
         self._num_steps = num_steps
         self._last_step = last_step

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import datetime
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest import arguments
+from torchest.arguments import shown
 from torchest.hooks.base import (
     SessionRunArgs,
     SessionRunContext,
     SessionRunHook,
     SessionRunValues,
 )
-from torchest.hooks.timer import SecondOrStepTimer
+from torchest.hooks.timer import SecondOrStepTimer, check_periods
 from torchest.summary import SummaryWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torchest.hooks.base import Session
 
 _log = logging.getLogger("torchest")
@@ -29,9 +30,16 @@ class _WritingHook(SessionRunHook):
     """Has a writer: one that it was given, or one of its own, which it opens and closes."""
 
     def __init__(self, output_dir: str | None, summary_writer: SummaryWriter | None) -> None:
+        of = f"{type(self).__name__}: "
+        if output_dir is not None:
+            arguments.path(f"{of}output_dir", output_dir)
+        if summary_writer is not None and not hasattr(summary_writer, "add_scalar"):
+            raise ValueError(
+                f"{of}summary_writer={shown(summary_writer)} must be a torch.utils.tensorboard.SummaryWriter, or None."
+            )
         if output_dir is not None and summary_writer is not None:
             raise ValueError(
-                f"output_dir={output_dir!r} and summary_writer cannot both be given: leave one out."
+                f"{of}output_dir={shown(output_dir)} and summary_writer cannot both be given: leave one out."
             )
         self._output_dir = output_dir
         self._writer = summary_writer
@@ -79,6 +87,8 @@ class StepCounterHook(_WritingHook):
         summary_writer: SummaryWriter | None = None,
     ) -> None:
         super().__init__(output_dir, summary_writer)
+        of = "StepCounterHook: "
+        check_periods(of, ("every_n_secs", every_n_secs), ("every_n_steps", every_n_steps))
         self._timer = SecondOrStepTimer(every_n_secs, every_n_steps)
         self._before = (0, 0.0)  # examples, and seconds of waiting for input
 
@@ -150,8 +160,11 @@ class SummarySaverHook(_WritingHook):
         super().__init__(output_dir, summary_writer)
         if output_dir is None and summary_writer is None:
             raise ValueError("SummarySaverHook: give output_dir or summary_writer: where to write.")
+        of = "SummarySaverHook: "
+        check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
         self._timer = SecondOrStepTimer(save_secs, save_steps)
-        self._names = dict(summary_op or {"loss": "loss"})
+        arguments.one_of(f"{of}scaffold", scaffold, [None])
+        self._names = _tags(f"{of}summary_op", summary_op)
 
     def end(self, session: Session | None = None) -> None:
         """Closes the writer."""
@@ -180,3 +193,18 @@ class SummarySaverHook(_WritingHook):
                 self._writer.add_scalar(tag, np.asarray(value).item(), step)
             else:
                 self._writer.add_histogram(tag, value, step)
+
+
+def _tags(argument: str, summary_op: Any) -> dict[str, str]:
+    """The names of values by the tags to write them with."""
+    if summary_op is None:
+        return {"loss": "loss"}
+    is_dict = isinstance(summary_op, Mapping) and len(summary_op) > 0
+    if not is_dict or not all(
+        isinstance(text, str) for text in [*summary_op, *summary_op.values()]
+    ):
+        raise ValueError(
+            f"{argument}={shown(summary_op)} must be a dict from tags to names of values, such as "
+            "{'loss': 'loss'}, or None."
+        )
+    return dict(summary_op)

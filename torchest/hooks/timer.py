@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torchest import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> None:
+    """Checks two arguments of which exactly one is given.
+
+    Args:
+        of: Begins the message: what the arguments belong to.
+        secs: The argument that gives seconds between two times, as the user wrote it, and its value; 0 is always.
+        steps: The argument that gives steps.
+
+    Raises:
+        ValueError: Both or neither are given, or one is no such number.
+
+    >>> check_periods("LoggingTensorHook: ", ("every_n_secs", None), ("every_n_iter", None))
+    Traceback (most recent call last):
+    ValueError: LoggingTensorHook: every_n_secs=None and every_n_iter=None: give exactly one of the two.
+    """
+    if secs[1] is not None:
+        arguments.number(f"{of}{secs[0]}", secs[1], at_least=0)
+    if steps[1] is not None:
+        arguments.step_count(f"{of}{steps[0]}", steps[1])
+    if (secs[1] is None) == (steps[1] is None):
+        rest = "" if secs[1] is None else ", and None for the other"
+        raise ValueError(
+            f"{of}{secs[0]}={secs[1]} and {steps[0]}={steps[1]}: give exactly one of the two{rest}."
+        )
 
 
 class SecondOrStepTimer:
     """Says when something is due; the first time it is asked, it is.
 
     Args:
-        every_secs: Seconds between two times.
+        every_secs: Seconds between two times; 0 makes each step due.
         every_steps: Steps between two times.
         clock: Gives the time in seconds; monotonic, so that changes of the system's clock do not matter.
 
     Raises:
-        ValueError: Both or neither of `every_secs` and `every_steps` are given.
+        ValueError: Both or neither of `every_secs` and `every_steps` are given, or one is not such a number.
     """
 
     def __init__(
@@ -28,10 +56,7 @@ class SecondOrStepTimer:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if (every_secs is None) == (every_steps is None):
-            raise ValueError(
-                f"every_secs={every_secs} and every_steps={every_steps}: give exactly one of the two."
-            )
+        check_periods("", ("every_secs", every_secs), ("every_steps", every_steps))
         self._every_secs = every_secs
         self._every_steps = every_steps
         self._clock = clock
