@@ -5,9 +5,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Tests on torch_xla have an environment of their own, as it needs an older torch: about 8 GB, two minutes to make.
 ACCELERATORS ?= .venv-accelerators
+# Versions of onnxruntime that exported files must run in: the oldest, and some between that and the newest.
+FLOOR := 1.20.1
+OTHERS := 1.23.2
+RUNTIMES := .venv-runtimes
+# onnxruntime 1.20 has no packages for Python 3.14 and newer.
+RUNTIME_PYTHON ?= $(PYTHON)
+NODE_PACKAGES := onnxruntime-node onnxruntime-web
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults parity test test-accelerators lint clean
+.PHONY: bench compiled demo faults parity runtimes runtimes-floor test test-accelerators lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -30,6 +37,20 @@ faults: $(INSTALLED)
 parity: $(INSTALLED)
 	$(BIN)/python -m pytest -s -m '' tests/catalogue/test_export_parity.py
 
+# Exports of every kind of estimator over every kind of column, in several versions of onnxruntime for Python, in Node
+# and in WebAssembly: some minutes, and npm. The table of results is RUNTIMES/table.md.
+runtimes: $(INSTALLED) $(FLOOR:%=$(RUNTIMES)/%/.installed) $(OTHERS:%=$(RUNTIMES)/%/.installed) $(RUNTIMES)/node/.installed
+	$(CASES) $(RUNTIMES)/cases
+	$(BIN)/python tests/runtimes/all.py $(RUNTIMES) $(RUNTIMES)/cases --python $(BIN)/python $(FLOOR:%=$(RUNTIMES)/%/bin/python) \
+		$(OTHERS:%=$(RUNTIMES)/%/bin/python) --node $(NODE_PACKAGES)
+
+# Models of all columns in the oldest onnxruntime.
+runtimes-floor: $(INSTALLED) $(RUNTIMES)/$(FLOOR)/.installed
+	$(CASES) $(RUNTIMES)/cases --quick
+	$(BIN)/python tests/runtimes/all.py $(RUNTIMES) $(RUNTIMES)/cases --python $(RUNTIMES)/$(FLOOR)/bin/python
+
+CASES = PYTHONPATH=tests:tests/catalogue $(BIN)/python tests/runtimes/cases.py
+
 # RunConfig(compile=True): needs a C++ compiler, and a minute.
 compiled: $(INSTALLED)
 	$(BIN)/python -m pytest -m compiled tests/test_execution.py
@@ -40,7 +61,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(ACCELERATORS) models
+	rm -rf $(VENV) $(ACCELERATORS) $(RUNTIMES) models
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,4 +74,14 @@ $(ACCELERATORS)/.installed: pyproject.toml constraints-accelerators.txt
 	$(PYTHON) -m venv $(ACCELERATORS)
 	$(ACCELERATORS)/bin/pip install --quiet --upgrade pip
 	$(ACCELERATORS)/bin/pip install --quiet --constraint constraints-accelerators.txt --editable '.[serving,vision,xla]' pytest
+	touch $@
+
+$(RUNTIMES)/node/.installed:
+	mkdir -p $(RUNTIMES)/node
+	cd $(RUNTIMES)/node && npm init --yes >/dev/null && npm install --ignore-scripts --silent $(NODE_PACKAGES)
+	touch $@
+
+$(RUNTIMES)/%/.installed:
+	$(RUNTIME_PYTHON) -m venv $(RUNTIMES)/$*
+	$(RUNTIMES)/$*/bin/pip install --quiet onnxruntime==$* 'numpy<2.3'
 	touch $@

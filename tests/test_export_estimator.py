@@ -115,10 +115,21 @@ def test_signatures_json_describes_inputs_outputs_columns_and_versions(exported)
     model = onnx.load(os.path.join(exported, "model.onnx"))
     assert described["onnx"]["ir_version"] == model.ir_version
     operators = {each.domain or "ai.onnx": each.version for each in model.opset_import}
-    assert operators.items() <= described["onnx"]["operators"].items()
+    assert operators == described["onnx"]["operators"]
+    assert described["onnx"]["onnxruntime"] == "1.20"
     ((column),) = described["columns"]
     assert column["name"] == "x"
     assert len(column["sha256"]) == 64
+
+
+@pytest.mark.parametrize("version", ["1.19.2", "0.5.0", "1.9.0+cpu"])
+def test_an_older_onnxruntime_than_the_file_needs_is_named(exported, monkeypatch, version):
+    monkeypatch.setattr("onnxruntime.__version__", version)
+    message = rf"model\.onnx' needs onnxruntime >= 1\.20, this is {re.escape(version)}: pip install"
+    with pytest.raises(ValueError, match=message):
+        torchest.export.load(exported, engine="onnx")
+    with pytest.raises(ValueError, match=message):
+        verify(exported)
 
 
 def test_golden_rows_have_the_answers_of_python(model, exported):

@@ -206,6 +206,18 @@ def test_the_file_needs_only_what_is_built_into_onnxruntime(trained, tmp_path):
     assert {each.name for each in model.graph.input} == set(rows(1))
 
 
+def test_the_file_needs_only_the_sets_of_operators_that_it_uses(tmp_path):
+    estimator = torchest.LinearClassifier([fc.numeric_column("x")])
+    features = {"x": np.array([1.0, 2.0], np.float32)}
+    estimator.train(lambda: (features, [0, 1]), steps=1)
+    save(in_onnx(estimator, features), tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    assert {each.domain: each.version for each in model.opset_import} == {"": 18}
+    described = {each.key: each.value for each in model.metadata_props}
+    assert described["operators"].startswith("ai.onnx 18;")
+    assert described["onnxruntime"] == "1.20"
+
+
 def test_tensors_that_do_not_fit_into_a_file_lie_beside_it_and_move_with_the_folder(
     trained, tmp_path, monkeypatch
 ):

@@ -52,6 +52,36 @@ def test_words_of_64_bits(first, second, bits):
     assert run(nodes, together).tolist() == [number & mask for number in made]
 
 
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_words_are_the_same_in_both_forms(first, second):
+    nodes = Nodes()
+    a, b = (Words(nodes, nodes.constant([number], UINT64)) for number in (first, second))
+    total = a + b
+    mixed = ((total ^ (total >> 1)) & (a * (2**64 - 3))) | Words(nodes, b.signed, INT64)
+    together = nodes.op("Concat", mixed.value, nodes.cast((a ^ b).is_zero(), UINT64), axis=0)
+    mask = 2**64 - 1
+    summed = (first + second) & mask
+    expected = ((summed ^ (summed >> 1)) & (first * (2**64 - 3) & mask)) | second
+    assert run(nodes, together).tolist() == [expected, int(first == second)]
+
+
+def test_words_are_multiplied_and_added_as_signed_integers():
+    """onnxruntime 1.20 has no kernels for unsigned ones."""
+    nodes = Nodes()
+    word = Words(nodes, nodes.constant([7], UINT64))
+    assert run(nodes, ((word * word) + 3 - (word >> 2)).value).tolist() == [51]
+    signed = {
+        node.outputs[0]
+        for node in nodes.list
+        if node.op_type in ("Add", "Sub", "Mul")
+        or (node.op_type == "Cast" and node.attributes["to"].as_int() == INT64)
+    }
+    arithmetic = [node for node in nodes.list if node.op_type in ("Add", "Sub", "Mul")]
+    assert [node.op_type for node in arithmetic] == ["Mul", "Add", "Sub"]
+    for node in arithmetic:
+        assert all(each in signed or each.dtype == INT64 for each in node.inputs)
+
+
 def test_words_of_32_bits_are_rotated_by_their_own_width():
     nodes = Nodes()
     word = Words(nodes, nodes.constant([0x80000001], UINT32), UINT32)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,13 +81,14 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
         What differs from the answers that Python gave at the export, in words; nothing if all is well.
 
     Raises:
-        ValueError: It is no exported model, is damaged, or has no model.onnx.
+        ValueError: It is no exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
     """
     manifest, golden = read_json(directory, MANIFEST), read_json(directory, GOLDEN)
     if not os.path.exists(os.path.join(directory, MODEL)):
         raise ValueError(
             f"{os.fspath(directory)!r} has no {MODEL}: export it with formats=('onnx', ...)."
         )
+    check_onnxruntime(directory, manifest)
     import onnxruntime
 
     try:
@@ -135,6 +137,27 @@ def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
             f"{FORMAT_VERSION}: use the torchest that wrote it, or a newer one."
         )
     return found
+
+
+def check_onnxruntime(directory: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
+    """Compares the onnxruntime that is installed with the least one that an exported model needs.
+
+    Raises:
+        ValueError: It is older.
+    """
+    import onnxruntime
+
+    least, installed = manifest.get("onnx", {}).get("onnxruntime"), onnxruntime.__version__
+    if least is not None and _release(installed) < _release(least):
+        path = os.path.join(os.fspath(directory), MODEL)
+        raise ValueError(
+            f"{path!r} needs onnxruntime >= {least}, this is {installed}: pip install 'onnxruntime>={least}'."
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:

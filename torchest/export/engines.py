@@ -21,6 +21,7 @@ from torchest.export.inputs import dtype_of, feed
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
+from torchest.golden import check_onnxruntime
 from torchest.indexed_strings import IndexedStrings
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class OnnxEngine(Engine):
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         import onnxruntime
 
+        check_onnxruntime(directory, manifest)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.export.onnx_nodes import BOOL, INT32, INT64, MICROSOFT, UINT32, UINT64, Nodes, Value
+from torchest.export.onnx_nodes import BOOL, INT32, INT64, MICROSOFT, UINT64, Nodes, Value
 from torchest.export.onnx_words import Words
 
 if TYPE_CHECKING:
@@ -64,16 +64,17 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
         pad_value="",
     )  # [n, length of the longest]
     hashes = _murmur(nodes, characters, 0)
-    slots = nodes.cast(((Words(nodes, hashes, UINT32) * _FACTOR) >> _SHIFT).value, INT64)
+    slots = nodes.cast(((hashes * _FACTOR) >> _SHIFT).value, INT64)
     found = Words(nodes, nodes.op("Gather", nodes.constant(_ascii_table(), UINT64), slots))
     # also what is no character, of the hash 0
-    is_ascii = nodes.op("Equal", nodes.cast((found >> 8).value, UINT32), hashes)
+    known = Words(nodes, nodes.cast((found >> 8).value, INT32), INT32)
+    is_ascii = nodes.op("Equal", known.signed, hashes.signed)
     ascii_count = nodes.op("ReduceSum", nodes.cast(nodes.flat(is_ascii), INT32), keepdims=0)
     is_plain = nodes.op("Equal", nodes.cast(ascii_count, INT64), nodes.op("Size", is_ascii))
 
     plain, other = nodes.branch(), nodes.branch()
-    of_plain = _of_ascii(plain, (found.within(plain) & 0xFF).value, hashes)
-    of_other = _of_all(other, characters, hashes, found.within(other), is_ascii)
+    of_plain = _of_ascii(plain, (found.within(plain) & 0xFF).value, hashes.signed)
+    of_other = _of_all(other, characters, hashes.signed, found.within(other), is_ascii)
     made = nodes.choose(
         is_plain,
         (plain, [of_plain.data, of_plain.starts, of_plain.lengths]),
@@ -116,7 +117,7 @@ def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_asc
     begin = nodes.op("Gather", begins, rows)
     for place in range(4):
         index = _where(nodes, nodes.op("Greater", widths, nodes.constant(place)))
-        byte = (Words(nodes, nodes.op("Gather", words, index), UINT32) >> 8 * place) & 0xFF
+        byte = (Words(nodes, nodes.op("Gather", words, index), INT32) >> 8 * place) & 0xFF
         at = nodes.op("Add", nodes.op("Gather", begin, index), nodes.constant(place))
         data = nodes.op("ScatterElements", data, at, nodes.cast(byte.value, UINT64))
     # where strings begin, counted in characters, becomes a count of bytes
@@ -133,26 +134,22 @@ def _where(nodes: Nodes, condition: Value) -> Value:
 
 
 def _characters(nodes: Nodes, strings: Value) -> tuple[Value, Value]:
-    """The bytes of characters of two to four bytes as little-endian words, and how many they are."""
-    mixed = [_unfinished(_words(nodes, _murmur(nodes, strings, seed))) for seed in (0, 1)]
-    up_to_3 = nodes.equal((mixed[0] ^ mixed[1]).value, 1, UINT32)
+    """The bytes of characters of two to four bytes as little-endian words, int32, and how many they are."""
+    mixed = [_unfinished(_murmur(nodes, strings, seed)) for seed in (0, 1)]
+    up_to_3 = (mixed[0] ^ mixed[1] ^ 1).is_zero()
     two, three = (_unscrambled(mixed[0] ^ length) for length in (2, 3))
     of_4 = ((mixed[0] ^ 4) - _ADDED) * _inverse(5)
     four = _unscrambled(of_4.rotated(13))
-    is_2 = nodes.op("Less", two.value, nodes.constant(1 << 16, UINT32))
-    is_2 = nodes.op("And", is_2, up_to_3)
-    short = nodes.where(is_2, two.value, three.value)
+    is_2 = nodes.op("And", (two >> 16).is_zero(), up_to_3)
+    short = nodes.where(is_2, two.signed, three.signed)
     widths = nodes.where(up_to_3, nodes.constant(3), nodes.constant(4))
     widths = nodes.where(is_2, nodes.constant(2), widths)
-    return nodes.where(up_to_3, short, four.value), widths
+    return nodes.where(up_to_3, short, four.signed), widths
 
 
-def _murmur(nodes: Nodes, strings: Value, seed: int) -> Value:
-    return nodes.op("MurmurHash3", strings, domain=MICROSOFT, seed=seed, positive=1)
-
-
-def _words(nodes: Nodes, value: Value) -> Words:
-    return Words(nodes, value, UINT32)
+def _murmur(nodes: Nodes, strings: Value, seed: int) -> Words:
+    hashes = nodes.op("MurmurHash3", strings, domain=MICROSOFT, seed=seed, positive=0)
+    return Words(nodes, hashes, INT32)
 
 
 def _unfinished(word: Words) -> Words:

@@ -183,7 +183,7 @@ class _Strings:
 
     @property
     def length(self) -> Words:
-        return Words(self.nodes, self.nodes.cast(self.lengths, UINT64))
+        return Words(self.nodes, self.lengths, INT64)
 
     @property
     def multiplier(self) -> Words:

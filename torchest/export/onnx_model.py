@@ -12,7 +12,7 @@ answers NaN, −1 and "" there, and the other rows have their own.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +27,7 @@ from torchest.export.onnx_nodes import (
     INT32,
     INT64,
     IR_VERSION,
+    LEAST_ONNXRUNTIME,
     OPSETS,
     STRING,
     Nodes,
@@ -71,18 +72,30 @@ def onnx_model(forward: Forward) -> ir.Model:
         outputs,
         nodes=[*columns.list, *traced.nodes, *answers.list],
         initializers=[*columns.initializers, *traced.initializers, *answers.initializers],
-        opset_imports=OPSETS,
+        opset_imports={"": OPSETS[""]},
         name="model",
     )
     whole.sort()
-    needed = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in OPSETS.items())
-    return ir.Model(
-        whole,
-        ir_version=IR_VERSION,
-        producer_name="torchest",
-        producer_version=__version__,
-        metadata_props={"operators": f"{needed}; all built into onnxruntime"},
+    used = {node.domain for node in whole.all_nodes()}
+    whole.opset_imports.update({domain: OPSETS[domain] for domain in OPSETS if domain in used})
+    model = ir.Model(
+        whole, ir_version=IR_VERSION, producer_name="torchest", producer_version=__version__
     )
+    operators = needs(model)["operators"].items()
+    described = ", ".join(f"{domain} {version}" for domain, version in operators)
+    model.metadata_props["operators"] = f"{described}; all built into onnxruntime"
+    model.metadata_props["onnxruntime"] = LEAST_ONNXRUNTIME
+    return model
+
+
+def needs(model: ir.Model) -> dict[str, Any]:
+    """What a runtime must know to read a model: least versions, all of them built into onnxruntime."""
+    imports = model.graph.opset_imports.items()
+    return {
+        "ir_version": model.ir_version,
+        "operators": {domain or "ai.onnx": version for domain, version in imports},
+        "onnxruntime": LEAST_ONNXRUNTIME,
+    }
 
 
 def save(model: ir.Model, path: str | os.PathLike[str]) -> None:

@@ -27,9 +27,11 @@ INT32, INT64 = ir.DataType.INT32, ir.DataType.INT64
 UINT32, UINT64 = ir.DataType.UINT32, ir.DataType.UINT64
 STRING = ir.DataType.STRING
 
-# The oldest operator set with bitwise operators, which onnxruntime has known since 1.14.
+# The oldest operator set with bitwise operators.
 OPSETS = {"": 18, "ai.onnx.ml": 2, "com.microsoft": 1}
 IR_VERSION = 8
+# The oldest onnxruntime that has all operators for the dtypes in which files use them; `make runtimes` tries it.
+LEAST_ONNXRUNTIME = "1.20"
 ML = "ai.onnx.ml"
 MICROSOFT = "com.microsoft"
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import torch
 
 from torchest.export.onnx_nodes import OPSETS, Value
+from torchest.export.onnx_older_runtimes import mend
 from torchest.export.onnx_recurrent import recurrent
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def inlined(
     graph = model.graph
     for taken, value in zip(list(graph.inputs), inputs, strict=True):
         ir.convenience.replace_all_uses_with(taken, value, replace_graph_outputs=True)
+    for node in list(graph.all_nodes()):
+        mend(node)
     outputs, initializers, nodes = (
         list(graph.outputs),
         list(graph.initializers.values()),

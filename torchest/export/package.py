@@ -213,8 +213,9 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
             {**asdict(raw), "dtype": dtype_text(raw.dtype)} for raw in forward.raw.values()
         ],
     }
+    needed: dict[str, Any] = {}
     for each in formats:
-        _WRITERS[each](exported, str(directory / FILES[each]))
+        needed |= _WRITERS[each](exported, str(directory / FILES[each]))
     if set(formats) - {ONNX}:
         _write_json(directory / COLUMNS, described)
         _write_normalizers(exported, assets, directory)
@@ -237,25 +238,27 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
             for column in exported.columns
         ],
         "files": {FILES[each]: each for each in formats},
-        **({"onnx": _onnx_versions()} if ONNX in formats else {}),
+        **needed,
     }
 
 
-def _write_torchscript(exported: Exported, path: str) -> None:
+def _write_torchscript(exported: Exported, path: str) -> dict[str, Any]:
     torchscript.tell_of_deprecation()
     example = tuple(exported.forward.encode(exported.golden))
     torchscript.save(torchscript.traced(exported.forward, example), path)
+    return {}
 
 
-def _write_program(exported: Exported, path: str) -> None:
+def _write_program(exported: Exported, path: str) -> dict[str, Any]:
     program = exported.forward.program()
     for name, tensor in program.state_dict.items():  # parameters may share storage
         program.state_dict[name] = torch.nn.Parameter(tensor.detach().clone(), tensor.requires_grad)
     torch.export.save(program, path)
+    return {}
 
 
-def _write_onnx(exported: Exported, path: str) -> None:
-    from torchest.export.onnx_model import onnx_model, save
+def _write_onnx(exported: Exported, path: str) -> dict[str, Any]:
+    from torchest.export.onnx_model import needs, onnx_model, save
 
     with _quiet_loggers():
         model = onnx_model(exported.forward)
@@ -263,14 +266,7 @@ def _write_onnx(exported: Exported, path: str) -> None:
     for value in model.graph.inputs:
         value.name = names[str(value.name)]
     save(model, path)
-
-
-def _onnx_versions() -> dict[str, Any]:
-    """What a runtime must know to read model.onnx; all of it is built into onnxruntime."""
-    from torchest.export.onnx_nodes import IR_VERSION, OPSETS
-
-    operators = {domain or "ai.onnx": version for domain, version in OPSETS.items()}
-    return {"ir_version": IR_VERSION, "operators": operators}
+    return {"onnx": needs(model)}
 
 
 @contextlib.contextmanager
@@ -287,7 +283,8 @@ def _quiet_loggers() -> Iterator[None]:
             logger.setLevel(level)
 
 
-_WRITERS: dict[str, Callable[[Exported, str], None]] = {
+# Each returns what signatures.json says of the file.
+_WRITERS: dict[str, Callable[[Exported, str], dict[str, Any]]] = {
     ONNX: _write_onnx,
     TORCHSCRIPT: _write_torchscript,
     PROGRAM: _write_program,

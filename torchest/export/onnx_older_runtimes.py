@@ -1,0 +1,94 @@
+"""What older versions of onnxruntime get wrong, said in another way.
+
+================  ======  =====================================================================================
+operator          up to   what is wrong
+================  ======  =====================================================================================
+reductions        1.23    with negative axes, a tensor without elements comes back in the shape that it had
+TopK              1.23    no rows end the process: it gets one more row, which is cut off again
+Sqrt              1.20    of infinity, a vector's is NaN
+Erf               1.23    of NaN it is 1
+================  ======  =====================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+
+def mend(node: ir.Node) -> None:
+    """Rewrites a node of a graph, if some version that is supported gets it wrong."""
+    first = node.inputs[0] if node.inputs else None
+    if node.domain or first is None:
+        return
+    if node.op_type == "Sqrt":
+        infinite = _constant(node, np.inf, first.dtype)
+        _keep_where(node, first, _before(node, "Equal", [first, infinite]))
+    elif node.op_type == "Erf":
+        _keep_where(node, first, _before(node, "IsNaN", [first]))
+    elif first.shape is not None and node.op_type.startswith(("Reduce", "ArgM")):
+        _count_axes_from_the_front(node, len(first.shape))
+    elif first.shape is not None and node.op_type == "TopK":
+        _add_a_row(node, first, len(first.shape))
+
+
+def _keep_where(node: ir.Node, first: ir.Value, condition: ir.Value) -> None:
+    """The operand itself where a condition holds, what the node makes of it elsewhere."""
+    _replace(node, node.outputs[0], "Where", lambda made: [condition, first, made])
+
+
+def _count_axes_from_the_front(node: ir.Node, rank: int) -> None:
+    axis = node.attributes.get("axis")
+    if axis is not None and axis.as_int() < 0:
+        node.attributes["axis"] = ir.AttrInt64("axis", axis.as_int() + rank)
+    axes = node.inputs[1] if len(node.inputs) > 1 else None
+    known = None if axes is None else ir.convenience.get_const_tensor(axes)
+    if known is not None and (known.numpy() < 0).any():
+        node.replace_input_with(1, _constant(node, known.numpy() % rank))
+
+
+def _add_a_row(node: ir.Node, first: ir.Value, rank: int) -> None:
+    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
+    if axis % rank == 0:
+        return
+    rows = _before(node, "Shape", [first], {"start": 0, "end": 1})
+    pads = _constant(node, np.arange(2 * rank) == rank)
+    node.replace_input_with(0, _before(node, "Pad", [first, pads]))
+    zero = _constant(node, [0])
+    for output in node.outputs:
+        _replace(node, output, "Slice", lambda made: [made, zero, rows, zero])
+
+
+def _constant(
+    node: ir.Node, numbers: Any, dtype: ir.DataType | None = ir.DataType.INT64
+) -> ir.Value:
+    assert dtype is not None
+    value = ir.tensor(np.asarray(numbers, dtype.numpy()))
+    return _before(node, "Constant", [], {"value": value})
+
+
+def _before(node: ir.Node, kind: str, inputs: list[ir.Value], attributes: Any = None) -> ir.Value:
+    """What a new node in front of a node makes."""
+    new = ir.node(kind, inputs, attributes)
+    assert node.graph is not None
+    new.outputs[0].name = f"{node.outputs[0].name}_{kind}_{len(node.graph)}"
+    node.graph.insert_before(node, new)
+    return new.outputs[0]
+
+
+def _replace(node: ir.Node, output: ir.Value, kind: str, inputs: Any) -> None:
+    """Puts what a new node makes of an output of a node in the output's place."""
+    users = list(output.uses())
+    new = ir.node(kind, inputs(output))
+    result = new.outputs[0]
+    result.name, result.type, result.shape = f"{output.name}_{kind}", output.type, output.shape
+    graph = node.graph
+    assert graph is not None
+    graph.insert_after(node, new)
+    for user, place in users:
+        user.replace_input_with(place, result)
+    for place, each in enumerate(graph.outputs):
+        if each is output:
+            graph.outputs[place] = result
