@@ -363,14 +363,15 @@ def test_integers_are_not_changed() -> None:
         (
             HASHED,
             [datetime.date(2020, 1, 1)],
-            "Column 'v' needs text or integers, but its feature holds values of type datetime64[D] "
-            "such as '2020-01-01': convert it to text or integers first, or use numeric_column for a quantity.",
+            "Column 'v' needs text or integers, but its feature holds dates such as '2020-01-01': give a number, "
+            "such as the days since a date, (dates - start).dt.days, or the month, dates.dt.month; or text for a "
+            "categorical column, dates.dt.strftime('%Y-%m-%d').",
         ),
         (
             HASHED,
             [decimal.Decimal("1.5")],
-            "'v' holds values of the Arrow type decimal128(2, 1), which is not understood; make them "
-            "numbers or text, e.g. with .astype(float) or .astype(str).",
+            "Column 'v' got the float 1.5: ids and keys are integers or text. Use numeric_column, or "
+            "bucketized_column over it, for a quantity.",
         ),
         (
             HASHED,

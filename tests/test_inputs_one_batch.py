@@ -200,6 +200,10 @@ def test_a_list_of_batches_stays_a_list_of_batches_however_many(batch, number):
     assert len(list(batches(source))) == number
 
 
+def test_a_list_of_one_array_is_a_stream_of_one_batch():
+    assert [features for features, _ in batches([A])] == [A]
+
+
 @pytest.mark.parametrize("rows", [2, 4, 6])
 def test_a_data_loader_and_its_list_are_the_same_batches(rows):
     loader = DataLoader(TensorDataset(torch.arange(float(rows)), torch.zeros(rows)), batch_size=2)
@@ -218,7 +222,6 @@ def test_a_data_loader_and_its_list_are_the_same_batches(rows):
         ((FRAME, FRAME.y, FRAME.x), r"a tuple of 3 \(DataFrame, Series, Series\)"),
         (((A, B), Y, W), r"a tuple of 3 \(tuple, Tensor, Tensor\)"),
         ([A, B, W, Y], r"a list of 4"),
-        ([A], r"a list of 1 \(Tensor\)"),
         (([1.0, 2.0], Y), r"a tuple of 2 \(list, Tensor\)"),
         ((None, Y), r"a tuple of 2 \(NoneType, Tensor\)"),
     ],

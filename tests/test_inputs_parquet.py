@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from torchest import columns
+from torchest.columns.features import Features
 from torchest.inputs import make_parquet_dataset
 from torchest.inputs.seeds import default_seed
 
@@ -273,7 +274,11 @@ def test_a_damaged_file(write, tmp_path):
         read(path)
 
 
-def test_a_type_that_is_not_understood(write):
-    path = write({"point": [{"x": 1}]})
+def test_a_type_that_is_not_understood_is_an_error_where_it_is_read(write):
+    path = write({"point": [{"x": 1}, None], "i": [1, 2]})
+    [features] = read(path)
+    assert features["i"] == [1, 2]
     with pytest.raises(TypeError, match="'point' holds values of the Arrow type struct<x: int64>"):
-        read(path)
+        Features({"point": pa.array([{"x": 1}])}).raw("point")
+    with pytest.raises(TypeError, match="'labels' holds values of the Arrow type struct<x: int64>"):
+        read(path, label_name="point")

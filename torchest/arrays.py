@@ -8,6 +8,8 @@ each of them into one of three forms, which the rest of the library takes:
 - `pyarrow.Array` for text, bytes, lists of differing length, dictionaries (pandas categories) and
   numbers with missing values. Missing (None, NaN in an object column, pd.NA, NaT) is null there.
 
+Decimals are floats (int64 where an Arrow type has no digits behind the point), sparse columns of pandas dense ones.
+
 The first dimension counts the rows.
 
 >>> to_host([1, 2, 3])
@@ -18,7 +20,7 @@ array([1, 2, 3])
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
@@ -29,6 +31,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HostArray: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor | pa.Array[Any]"
+
+
+class NotUnderstoodError(TypeError, ValueError):
+    """A column has rows, but their values are neither numbers nor text, bytes, dates or lists of these.
+
+    Attributes:
+        column: The column, as a numpy or Arrow array from which rows can be taken.
+    """
+
+    def __init__(self, message: str, column: HostArray) -> None:
+        super().__init__(message)
+        self.column = column
+
 
 _WAY_OUT = (
     "give a tensor, a numpy array, a list, a pandas Series or an Arrow array with one entry per row"
@@ -60,6 +75,27 @@ def to_host(value: Any, name: str = "value") -> HostArray:
         return value  # as most are
     result: HostArray = _normal_form(value, name)
     return result
+
+
+def to_column(value: Any, name: str = "value") -> HostArray:
+    """As `to_host`, but a column whose values are not understood comes as it is, an error only where it is read.
+
+    Args:
+        value: A column.
+        name: What to call it in errors.
+
+    Returns:
+        Also numpy arrays of objects and of other dtypes, and Arrow arrays of other types: whatever rows can be
+        taken from and `to_host` then refuses.
+
+    Raises:
+        TypeError: The value is not a column.
+        ValueError: The value has no rows dimension (rank 0).
+    """
+    try:
+        return to_host(value, name)
+    except NotUnderstoodError as error:
+        return error.column
 
 
 def is_arrow(value: Any) -> bool:
@@ -152,6 +188,8 @@ def concatenate(parts: Sequence[HostArray]) -> HostArray:
         return parts[0]
     if _stackable(parts):
         return np.concatenate(parts)
+    if any(isinstance(part, np.ndarray) and part.dtype.kind not in NUMPY_KINDS for part in parts):
+        return np.concatenate([np.asarray(part, dtype=object) for part in parts])
     if all(isinstance(part, torch.Tensor) for part in parts):
         return torch.cat(parts)  # type: ignore[arg-type]
     if any(isinstance(part, torch.Tensor) for part in parts):
@@ -176,14 +214,27 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
         array = _arrow_numbers(array, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"{name!r} holds {_content(array)}{example(array)}, and numbers are needed; "
-            "convert it, or use it through a categorical column."
+            f"{name!r} holds {content(array)}{example(array)}, and numbers are needed; "
+            f"{_NUMBERS_OF.get(array.dtype.kind, _NUMBERS_OF['S'])}."
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return torch.from_numpy(array)
+
+
+def numbers_of(array: HostArray) -> str:
+    """Words for an error that say how numbers or text are made of dates or time differences; none of other values."""
+    kind = array.dtype.kind if isinstance(array, np.ndarray) else ""
+    return _NUMBERS_OF[kind] if kind in ("M", "m") else ""
+
+
+def content(array: np.ndarray[Any, Any]) -> str:
+    """Words for what an array holds, for an error."""
+    return {"S": "byte strings", "M": "dates", "m": "time differences"}.get(
+        array.dtype.kind, f"values of dtype {array.dtype}"
+    )
 
 
 def example(array: HostArray) -> str:
@@ -197,6 +248,16 @@ def example(array: HostArray) -> str:
         first = first.astype(str)
     found = next((value for value in first.tolist() if value is not None), None)
     return "" if found is None else f" such as {found!r}"
+
+
+def comparison_hint(value: Any) -> str:
+    """Words to end an error with about a single bool where one for each row is needed; none about other values."""
+    if not isinstance(value, (bool, np.bool_)):
+        return ""
+    return (
+        " (a comparison of an Arrow array with == or != gives one bool for all rows; "
+        "pyarrow.compute.equal(column, value) gives one for each row)"
+    )
 
 
 def _normal_form(value: Any, name: str) -> Any:
@@ -231,29 +292,39 @@ def _rank_0(name: str, value: Any) -> str:
     shown = value.item() if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else value
     return (
         f"{name!r} is the single value {shown!r} (rank 0), and one value per row is needed; "
-        f"for a batch of one row give [{shown!r}]."
+        f"for a batch of one row give [{shown!r}]{comparison_hint(shown)}."
     )
 
 
-def _content(array: np.ndarray[Any, Any]) -> str:
-    return {"S": "byte strings", "M": "dates", "m": "time differences"}.get(
-        array.dtype.kind, f"values of dtype {array.dtype}"
-    )
+# What makes numbers of each kind of numpy array that holds none.
+_NUMBERS_OF = {
+    "S": "convert it, or use it through a categorical column",
+    "M": (
+        "give a number, such as the days since a date, (dates - start).dt.days, or the month, dates.dt.month; "
+        "or text for a categorical column, dates.dt.strftime('%Y-%m-%d')"
+    ),
+    "m": "give a number, such as differences.dt.total_seconds()",
+}
 
 
 def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
     if array.dtype.kind in NUMPY_KINDS:
         return array
+    if array.dtype.kind == "T":  # StringDType
+        array = array.astype(object)
     if array.dtype.kind not in "UO":
-        raise TypeError(
-            f"{name!r} has the numpy dtype {array.dtype}, which is not understood; {_WAY_OUT}."
+        raise NotUnderstoodError(
+            f"{name!r} has the numpy dtype {array.dtype}, which is not understood; "
+            f"{_PARTS_OF_NUMPY.get(array.dtype.kind, _WAY_OUT)}.",
+            array,
         )
     if array.ndim == 1:
         return _objects_to_arrow(array, name)
     if array.ndim > 2:
-        raise ValueError(
+        raise NotUnderstoodError(
             f"{name!r} is an array of strings of shape {array.shape}; at most two dimensions, "
-            "[rows, values], are understood."
+            "[rows, values], are understood.",
+            array,
         )
     cells = _objects_to_arrow(array.reshape(-1), name)
     if isinstance(cells, np.ndarray):
@@ -263,6 +334,12 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
     # Lists of a fixed size: a matrix is not the same as rows that happen to be equally long.
     lists: Any = pa.FixedSizeListArray
     return lists.from_arrays(cells, array.shape[1]) if array.shape[1] else _lists(cells, len(array))
+
+
+_PARTS_OF_NUMPY = {
+    "c": "give its real and its imaginary part as columns of their own, values.real and values.imag",
+    "V": "give its fields as columns of their own, values['field']",
+}
 
 
 def _lists(cells: Any, rows: int) -> Any:
@@ -314,8 +391,41 @@ def _from_list(values: Sequence[Any], name: str) -> Any:
         return _objects_to_arrow(values, name)
     if array.dtype.kind in "biufMm":
         ours = array.dtype == np.float64 and not isinstance(leaf, (np.ndarray, np.generic))
+        if ours and (np.abs(array) >= 2.0**63).any():  # numpy makes floats of integers so large
+            _refuse_large_integers(values, name)
         return array.astype(np.float32) if ours else array
     return _objects_to_arrow(values, name)
+
+
+def _refuse_large_integers(values: Any, name: str) -> None:
+    """Raises NotUnderstoodError if one of the values, which are integers alone, is beyond the range of int64."""
+    cells = list(_cells_of(values))
+    large = next((cell for cell in cells if _is_large(cell)), None)
+    if large is not None and not any(isinstance(cell, float) for cell in cells):
+        raise NotUnderstoodError(
+            f"{name!r} holds values that do not make one column: the integer {large} is beyond the range of int64; "
+            "give it as text for a categorical column, or as float(…) for a quantity.",
+            _objects(values),
+        )
+
+
+def _is_large(cell: Any) -> bool:
+    return isinstance(cell, int) and not -(2**63) <= cell < 2**63
+
+
+def _cells_of(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, (list, tuple, np.ndarray)):
+            yield from _cells_of(value)
+        else:
+            yield value
+
+
+def _objects(values: Any) -> np.ndarray[Any, Any]:
+    """One Python object for each row."""
+    if isinstance(values, np.ndarray):
+        return values
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _from_pandas(value: Any, name: str) -> Any:
@@ -328,7 +438,7 @@ def _from_pandas(value: Any, name: str) -> Any:
     if value is pd.NA or value is pd.NaT or not hasattr(value, "dtype"):
         raise ValueError(_rank_0(name, value))
     series: pd.Series[Any] = pd.Series(value)
-    if isinstance(series.dtype, np.dtype):
+    if isinstance(series.dtype, (np.dtype, pd.SparseDtype)):
         return _from_numpy(series.to_numpy(), name)
     return _objects_to_arrow(series, name)
 
@@ -345,10 +455,16 @@ def _objects_to_arrow(values: Any, name: str) -> Any:
         pa.ArrowNotImplementedError,
         OverflowError,
     ) as error:
-        raise TypeError(
+        _refuse_large_integers(values, name)
+        raise NotUnderstoodError(
             f"{name!r} holds values that do not make one column ({str(error).splitlines()[0]}); "
-            f"make them all text, or all numbers."
+            "make them all text, or all numbers, with .astype(str) or .astype(float).",
+            _objects(values),
         ) from error
+    if isinstance(array, pa.ChunkedArray):
+        array = _combine(array)
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.float64())  # whatever the digits of these values
     return _from_arrow_array(array, name)
 
 
@@ -365,15 +481,13 @@ def _from_arrow(value: Any, name: str) -> Any:
 
 
 def _from_arrow_array(value: Any, name: str) -> Any:
-    import pyarrow as pa
     import pyarrow.types as pt
 
     kind = value.type
-    if hasattr(pt, "is_string_view") and (pt.is_string_view(kind) or pt.is_binary_view(kind)):
-        # Arrow cannot take rows of views, hence the one copy.
-        return value.cast(pa.large_string() if pt.is_string_view(kind) else pa.large_binary())
     if _is_number(kind):
         return value if value.null_count else value.to_numpy(zero_copy_only=False)
+    if pt.is_dictionary(kind) and pt.is_temporal(kind.value_type):
+        return _from_arrow_array(value.dictionary_decode(), name)
     if pt.is_timestamp(kind) or pt.is_date(kind) or pt.is_duration(kind):
         return value.to_numpy(zero_copy_only=False)  # null is NaT there
     if pt.is_fixed_size_list(kind) and _is_number(kind.value_type):
@@ -382,10 +496,98 @@ def _from_arrow_array(value: Any, name: str) -> Any:
             return flat.to_numpy(zero_copy_only=False).reshape(len(value), kind.list_size)
     if _is_understood(kind):
         return value
-    raise TypeError(
-        f"{name!r} holds values of the Arrow type {kind}, which is not understood; make them numbers "
-        "or text, e.g. with .astype(float) or .astype(str)."
+    plain = _plain_type(kind)
+    if plain is not None:
+        return _from_arrow_array(_converted(value, plain), name)
+    raise NotUnderstoodError(
+        f"{name!r} holds values of the Arrow type {kind}, which is not understood; {_way_out(kind)}.",
+        _with_rows(value),
     )
+
+
+def _plain_type(kind: Any) -> Any:
+    """The type that is understood and says the same; None if there is none."""
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    if _is_understood(kind):
+        return kind
+    if pt.is_decimal(kind):
+        return pa.int64() if kind.scale <= 0 and kind.precision - kind.scale <= 18 else pa.float64()
+    if _is_view(kind):  # Arrow cannot take rows of views
+        return pa.large_binary() if pt.is_binary_view(kind) else pa.large_string()
+    inner = _plain_type(kind.value_type) if _has_inner(kind) else None
+    if inner is None:
+        return None
+    if str(kind).startswith("run_end_encoded"):
+        return inner
+    if pt.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, inner, kind.ordered)
+    if pt.is_fixed_size_list(kind):
+        return pa.list_(inner, kind.list_size)
+    return pa.large_list(inner) if str(kind).startswith("large") else pa.list_(inner)
+
+
+def _has_inner(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    return (
+        pt.is_dictionary(kind)
+        or _is_list(kind)
+        or str(kind).startswith(("list_view", "large_list_view", "run_end_encoded"))
+    )
+
+
+# Types in memory only, of which Arrow's casts are missing or wrong.
+_NOT_CAST = ("list_view", "run_end_encoded")
+
+
+def _is_view(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    return hasattr(pt, "is_string_view") and (pt.is_string_view(kind) or pt.is_binary_view(kind))
+
+
+def _converted(array: Any, kind: Any) -> Any:
+    """The array in the type that `_plain_type` says."""
+    import pyarrow as pa
+
+    if any(name in str(array.type) for name in _NOT_CAST):
+        return pa.array(array.to_pylist(), kind)
+    return array.cast(kind)
+
+
+def _with_rows(array: Any) -> Any:
+    """The array, or one of Python objects where Arrow cannot take rows of its type."""
+    import pyarrow as pa
+
+    try:
+        array.take(pa.array([], pa.int64()))
+    except pa.ArrowNotImplementedError:
+        return _objects(array.to_pylist())
+    return array
+
+
+def _way_out(kind: Any) -> str:
+    """How to make something that is understood of an Arrow type that is not."""
+    import pyarrow.types as pt
+
+    if pt.is_dictionary(kind):
+        kind = kind.value_type
+    if pt.is_struct(kind) or pt.is_map(kind) or pt.is_union(kind):
+        return "give its fields as columns of their own, such as pandas.json_normalize makes"
+    if pt.is_time(kind):
+        return (
+            "give a number, such as the hour, times.map(lambda time: time.hour), or text for a categorical "
+            "column, with .astype(str)"
+        )
+    if "pandas.interval" in str(kind):
+        return "give numbers, as pandas.cut(…, labels=False), or text for a categorical column, with .astype(str)"
+    if "pandas.period" in str(kind):
+        return (
+            "give a number, such as .dt.month, or text for a categorical column, with .astype(str)"
+        )
+    return "make them numbers or text, e.g. with .astype(float) or .astype(str)"
 
 
 def _combine(chunks: pa.ChunkedArray[Any]) -> Any:
@@ -421,8 +623,11 @@ def _concatenate_arrow(parts: Sequence[HostArray]) -> Any:
         )
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         kinds = " and ".join(sorted({str(array.type) for array in arrays}))
-        raise ValueError(f"Parts of one column hold {kinds}, which cannot be joined.") from error
-    return _from_arrow(joined["column"], "column")
+        raise NotUnderstoodError(
+            f"Parts of one column hold {kinds}, which cannot be joined.",
+            np.concatenate([_objects(array.to_pylist()) for array in arrays]),
+        ) from error
+    return to_column(joined["column"], "column")
 
 
 def _stackable(parts: Sequence[Any]) -> bool:

@@ -39,7 +39,7 @@ class RefusedFileError(ValueError):
     """A file is not read: it is no regular file of a plausible size inside of its directory."""
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: object, known: Iterable[object]) -> str:
     """A hint for a misspelt name: the nearest known names, then all of them.
 
     Args:
@@ -52,14 +52,20 @@ def suggest(name: str, known: Iterable[str]) -> str:
     >>> suggest("agee", ["age", "fare"])
     " Did you mean 'age'? There are: 'age', 'fare'."
     """
-    names = sorted({str(candidate) for candidate in known})
+    shown = {str(candidate): _quoted(candidate) for candidate in known}
+    names = sorted(shown)
     if not names:
         return ""
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
-    listed = ", ".join(repr(candidate) for candidate in names[:30])
+    listed = ", ".join(shown[candidate] for candidate in names[:30])
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
-    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    meant = f" Did you mean {' or '.join(shown[candidate] for candidate in near)}?" if near else ""
     return f"{meant} There are: {listed}{more}."
+
+
+def _quoted(name: object) -> str:
+    """The name as it is written in a program, be it a string of numpy."""
+    return repr(str(name) if isinstance(name, str) else name)
 
 
 def with_article(noun: str) -> str:

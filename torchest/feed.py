@@ -258,7 +258,17 @@ def _on(device: torch.device, features: Any, labels: Any) -> tuple[Any, Any]:
         placed = Features(features, device=device)
     else:
         placed = _move("features", features, device)
+    if type(labels) is list and len(labels) == 1:
+        _refuse_comparison(placed, labels[0])
     return placed, _move("labels", labels, device)
+
+
+def _refuse_comparison(features: Any, label: Any) -> None:
+    hint = arrays.comparison_hint(label)
+    if hint and isinstance(features, Features) and features.batch_size > 1:
+        raise ValueError(
+            f"labels are [{label}] for {features.batch_size} rows: give one for each row{hint}."
+        )
 
 
 def _move(name: str, value: Any, device: torch.device) -> Any:

@@ -103,8 +103,9 @@ class Features(MutableMapping[str, Any]):
         """The number of examples; 0 if there are no features."""
         if self._first is None:
             for key in self._given:
-                self.raw(key)
-                break
+                with contextlib.suppress(arrays.NotUnderstoodError):
+                    self.raw(key)
+                    break
         return 0 if self._first is None else self._first[1]
 
     def raw(self, key: str) -> HostArray:
@@ -117,9 +118,7 @@ class Features(MutableMapping[str, Any]):
         array = self._raw.get(key)
         if array is None:
             if key not in self._given:
-                raise MissingFeatureError(
-                    f"There is no feature {key!r}.{suggest(key, self._given)}"
-                )
+                raise MissingFeatureError(f"There is no feature {key!r}.{self._hint(key)}")
             array = arrays.to_host(self._given[key], key)
             self._check_length(key, array)
             self._raw[key] = array
@@ -289,18 +288,30 @@ class Features(MutableMapping[str, Any]):
         for key in column.feature_keys:
             if key not in self._given:
                 raise MissingFeatureError(
-                    f"Column {column.name!r} reads the feature {key!r}, which is not there."
-                    f"{suggest(key, self._given)}"
+                    f"Column {column.name!r} reads the feature {key!r}, which is not there.{self._hint(key)}"
                 )
+
+    def _hint(self, key: object) -> str:
+        """What to write instead of a key that is not there."""
+        twin = next((other for other in self._given if str(other) == str(key)), None)
+        if twin is None:
+            return suggest(key, self._given)
+        kinds = f"{type(twin).__name__}, not {type(key).__name__}"
+        return f" There is {twin!r} ({kinds}): name features with strings, such as frame.rename(columns=str) gives."
 
     def _check_length(self, key: str, array: HostArray) -> None:
         length = len(array) if type(array) is np.ndarray else arrays.length(array)
         if self._first is None:
             self._first = key, length
         elif length != self._first[1]:
+            both = [self._given.get(name) for name in (key, self._first[0])]
+            single = next(
+                (given[0] for given in both if type(given) is list and len(given) == 1), None
+            )
             raise ValueError(
                 f"Feature {key!r} has {length} rows, but feature {self._first[0]!r} of the same "
-                f"batch has {self._first[1]}: all features need one row for each example."
+                f"batch has {self._first[1]}: all features need one row for each example"
+                f"{arrays.comparison_hint(single)}."
             )
 
     def _placed(self, value: Encoding) -> Encoding:

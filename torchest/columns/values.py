@@ -289,6 +289,12 @@ _WAYS_OUT = {
 
 def _unsuitable(subject: str, array: Flat, expected: str) -> ValueError:
     array = array.source if isinstance(array, Text) else array
+    way_out = arrays.numbers_of(array)
+    if way_out:
+        return ValueError(
+            f"{subject} needs {expected}, but its feature holds {arrays.content(array)}{arrays.example(array)}: "
+            f"{way_out}."
+        )
     kind = array.dtype.name if isinstance(array, np.ndarray) else str(array.type)
     return ValueError(
         f"{subject} needs {expected}, but its feature holds values of type {kind}"

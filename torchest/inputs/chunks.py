@@ -47,13 +47,18 @@ class Rows:
     def of(cls, structure: Any) -> Rows:
         """All rows of a structure of columns.
 
+        A column in a dict whose values are not understood is an error only where it is read.
+
         Raises:
             TypeError: A leaf is not a column.
             ValueError: The columns have different lengths, or there are none.
         """
         layout = Layout(structure)
         leaves = layout.leaves(structure)
-        columns = tuple(map(arrays.to_host, leaves, layout.names))
+        columns = tuple(
+            arrays.to_column(leaf, name) if has_key else arrays.to_host(leaf, name)
+            for leaf, name, has_key in zip(leaves, layout.names, layout.have_keys(), strict=True)
+        )
         if not columns:
             raise ValueError("There are no features; give at least one column.")
         # By pairs, as two leaves of different dicts may have one name.
@@ -89,7 +94,7 @@ class Rows:
                 first._columns, first._layout, _joined([chunk._selection for chunk in chunks])
             )
         tables = [chunk._read() for chunk in chunks]
-        columns = tuple(arrays.concatenate(parts) for parts in zip(*tables, strict=True))
+        columns = tuple(map(_joined_column, zip(*tables, strict=True), first._layout.have_keys()))
         return Rows(columns, first._layout, range(arrays.length(columns[0])))
 
     def gathered(self) -> Rows:
@@ -198,6 +203,15 @@ def _joined(selections: list[Any]) -> range | np.ndarray[Any, Any]:
     if follows:
         return range(selections[0].start, selections[-1].stop)
     return np.concatenate([np.asarray(selection, dtype=np.int64) for selection in selections])
+
+
+def _joined_column(parts: Sequence[arrays.HostArray], has_key: bool) -> arrays.HostArray:
+    try:
+        return arrays.concatenate(parts)
+    except arrays.NotUnderstoodError as error:
+        if not has_key:
+            raise
+        return error.column
 
 
 def _own(column: Any) -> Any:

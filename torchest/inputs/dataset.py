@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torchest import arrays
 from torchest.inputs import seeds, stages
 from torchest.inputs.chunks import Rows
-from torchest.inputs.structure import map_leaves, read_only
+from torchest.inputs.structure import labels_of, map_leaves, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +47,8 @@ class Dataset:
 
         Args:
             tensors: A structure of columns: tensors, numpy arrays, lists, pandas Series or Arrow arrays,
-                all with the same number of rows. A DataFrame counts as the dict of its columns.
+                all with the same number of rows. A DataFrame counts as the dict of its columns, one of a single
+                column as labels as that column. A column in a dict may hold anything if no model reads it.
 
         Raises:
             TypeError: A leaf is not a column.
@@ -56,6 +57,8 @@ class Dataset:
         >>> list(Dataset.from_tensor_slices({"x": ["a", "b"]}))
         [{'x': 'a'}, {'x': 'b'}]
         """
+        if isinstance(tensors, tuple) and len(tensors) == 2:
+            tensors = tensors[0], labels_of(tensors[1])
         return cls(stages.Table(Rows.of(tensors)))
 
     @classmethod
@@ -206,7 +209,7 @@ def _normal(leaf: Any, name: str) -> Any:
         or getattr(leaf, "ndim", 1) == 0
     ):
         return leaf
-    return arrays.to_host(leaf, name)
+    return arrays.to_column(leaf, name)
 
 
 def _callable(name: str, value: Any) -> Any:

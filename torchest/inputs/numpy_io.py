@@ -72,11 +72,11 @@ def _labels(y: Any, features: Any) -> Any:
         return y
     if not y:
         raise ValueError("y is an empty dict: give an array, or None if there are no labels.")
-    both = sorted(set(y) & set(features)) if isinstance(features, Mapping) else []
+    both = sorted(set(y) & set(features), key=str) if isinstance(features, Mapping) else []
     if both:
         raise ValueError(f"The key {both[0]!r} is in both x and y: rename it in one of them.")
     return _sorted(y)
 
 
 def _sorted(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: columns[key] for key in sorted(columns)}
+    return {key: columns[key] for key in sorted(columns, key=str)}

@@ -33,8 +33,8 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 
     Args:
         x: The features, one column each.
-        y: The labels: a Series, or a DataFrame for a dict of labels; with the index of x. None without
-            labels.
+        y: The labels: a Series, or a DataFrame, of one column for an array of labels and of several for a dict;
+            with the index of x. None without labels.
         batch_size: The number of rows in a batch.
         num_epochs: How often all rows are given; endless with None. Batches go over the ends of epochs,
             and only the last may be smaller.
@@ -45,7 +45,7 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 
     Returns:
         A function without arguments that gives a `Dataset` of (features, labels), or of features without
-        y: features a dict from column name to array, labels an array, or a dict if y is a DataFrame.
+        y: features a dict from column name to array, labels an array, or a dict if y has several columns.
 
     Raises:
         TypeError: x is no DataFrame, y neither Series nor DataFrame, or target_column no string.

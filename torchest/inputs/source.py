@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchest import arrays
 from torchest.inputs.dataset import Dataset
-from torchest.inputs.structure import columns_of, is_frame
+from torchest.inputs.structure import columns_of, is_frame, labels_of
 
 _EXPECTED = (
     "a torchest.inputs.Dataset, a DataLoader, an iterable of batches, each (features, labels) or features, "
@@ -74,8 +75,8 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
     """The batches of what an input_fn returned, as (features, labels); labels are None if there are none.
 
     One batch (see `is_one_batch`) comes once, unless it has no rows; training repeats it.
-    A DataFrame becomes the dict of its columns, a list of features or of (features, labels) a tuple, and a tuple of
-    labels without arrays in it a list. Nothing else is converted here.
+    A DataFrame becomes the dict of its columns, or as labels its only column; a list of features or of (features,
+    labels) a tuple; a tuple of labels without arrays in it a list. Nothing else is converted here.
 
     Raises:
         TypeError: The source, or one of its elements, is not understood.
@@ -136,7 +137,7 @@ def is_one_batch(source: Any) -> bool:
     - (array, labels) each, in a list, which is what `list(data_loader)` gives: `[(a, b), (c, d)]` are two batches,
       while `((a, b), (c, d))` and `[(a, b), c]` are features and labels.
 
-    Single arrays in a list are no stream: `[a, b]` is features and labels, and three are refused.
+    Several arrays in a list are no stream: `[a, b]` is features and labels, and three are refused.
     """
     if isinstance(source, (tuple, list)):
         return len(source) == 2 and _is_features(source[0]) and not _are_batches(source)
@@ -145,8 +146,8 @@ def is_one_batch(source: Any) -> bool:
 
 def _are_batches(parts: Sequence[Any]) -> bool:
     """Whether each of the parts is a batch of one stream."""
-    if not parts:
-        return False
+    if len(parts) < 2:
+        return any(map(_is_features, parts))
     if all(_is_batch(part) for part in parts):
         return _may_be_many(parts) or all(_has_names(part[0]) for part in parts)
     if all(map(_has_names, parts)):
@@ -230,7 +231,7 @@ def _with_names(value: Any) -> Any:
 def _labels(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_labels, value)) if _is_features(value) else list(value)
-    return columns_of(value) if is_frame(value) else value
+    return labels_of(value)
 
 
 def _not_a_batch(element: Any) -> str:
@@ -260,8 +261,8 @@ def _refuse_single_rows(features: Any, name: str = "features") -> None:
         single = isinstance(column, (str, bytes, int, float, np.generic))
         if single or (isinstance(column, (torch.Tensor, np.ndarray)) and column.ndim == 0):
             raise ValueError(
-                f"The input gives single rows, not batches: the feature {key!r} is {column!r}; "
-                "call .batch(...) on the dataset, or give arrays with one value per row."
+                f"The input gives single rows, not batches: the feature {key!r} is {column!r}; call .batch(...) on "
+                f"the dataset, or give arrays with one value per row{arrays.comparison_hint(column)}."
             )
 
 

@@ -17,8 +17,26 @@ def is_frame(value: Any) -> bool:
 
 
 def columns_of(frame: Any) -> dict[Any, Any]:
-    """A DataFrame as the dict of its columns."""
+    """A DataFrame as the dict of its columns.
+
+    Raises:
+        ValueError: Two columns have one name.
+    """
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(
+            f"The DataFrame has the column {twice!r} more than once: rename one of them, or take the first with "
+            "frame.loc[:, ~frame.columns.duplicated()]."
+        )
     return {name: frame[name] for name in frame.columns}
+
+
+def labels_of(value: Any) -> Any:
+    """Labels, where a DataFrame of one column is that column, and one of several the dict of its columns."""
+    if not is_frame(value):
+        return value
+    named = columns_of(value)
+    return named.popitem()[1] if len(named) == 1 else named
 
 
 def map_leaves(function: Callable[[Any, str], Any], value: Any, name: str = "value") -> Any:
@@ -63,6 +81,10 @@ class Layout:
 
         self._tree = map_leaves(number, value)
 
+    def have_keys(self) -> Iterator[bool]:
+        """Whether each leaf has a key, so that a model may leave it unread."""
+        return _under_keys(self._tree, inside=False)
+
     def rebuild(self, leaves: Sequence[Any]) -> Any:
         """The structure with these leaves."""
         return _rebuild(self._tree, leaves)
@@ -103,6 +125,15 @@ def read_only(value: Any) -> Any:
         return view
 
     return map_leaves(protect, value)
+
+
+def _under_keys(tree: Any, *, inside: bool) -> Iterator[bool]:
+    if isinstance(tree, int):
+        yield inside
+        return
+    inside = inside or isinstance(tree, dict)
+    for inner in tree.values() if isinstance(tree, dict) else tree:
+        yield from _under_keys(inner, inside=inside)
 
 
 def _rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
@@ -151,12 +182,12 @@ def _stack_leaves(leaves: Sequence[Any], name: str) -> arrays.HostArray:
         return torch.stack(list(leaves))
     if isinstance(first, np.ndarray) and all(isinstance(leaf, np.ndarray) for leaf in leaves):
         _check_shapes(leaves, name)
-        return arrays.to_host(np.stack(leaves), name)
+        return arrays.to_column(np.stack(leaves), name)
     if type(first).__module__.partition(".")[0] in ("pandas", "pyarrow") and hasattr(
         first, "__len__"
     ):
-        return _stack_arrow([arrays.to_host(leaf, name) for leaf in leaves], name)
-    return arrays.to_host(list(leaves), name)
+        return _stack_arrow([arrays.to_column(leaf, name) for leaf in leaves], name)
+    return arrays.to_column(list(leaves), name)
 
 
 def _stack_arrow(columns: list[Any], name: str) -> arrays.HostArray:
@@ -166,7 +197,7 @@ def _stack_arrow(columns: list[Any], name: str) -> arrays.HostArray:
 
     offsets = np.cumsum([0, *(len(column) for column in columns)], dtype=np.int32)
     lists: Any = pa.ListArray
-    return arrays.to_host(lists.from_arrays(pa.array(offsets), arrays.concatenate(columns)), name)
+    return arrays.to_column(lists.from_arrays(pa.array(offsets), arrays.concatenate(columns)), name)
 
 
 def _check_shapes(leaves: Sequence[Any], name: str) -> None:
