@@ -218,6 +218,14 @@ def test_training_evaluation_and_prediction_leave_it_alone(tmp_path, first):
     assert len(list(model.predict(pandas_input_fn(frame, shuffle=False)))) == 4
 
 
+@pytest.mark.parametrize("kind", ["times", "dates", "structs"])
+def test_the_origin_of_a_nan_is_told_beside_it(tmp_path, kind):
+    frame = frame_with(EVERY[kind]).assign(x=[1.0, np.inf, 1.0, 1.0])
+    model = torchest.LinearRegressor([NUMBER], model_dir=tmp_path)
+    with pytest.raises(torchest.NanLossDuringTrainingError, match="feature 'x' has inf in row 1"):
+        model.train(lambda: (frame, [1.0, 2.0, 3.0, 4.0]), steps=1)
+
+
 def test_the_number_of_examples_is_that_of_a_column_that_is_understood():
     assert Features({"odd": UNREAD["structs"], "x": X}).batch_size == 4
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RANKS = {
     0: (
-        "arguments arrays checksums copy_stream errors files freed_memory golden host_copies indexed_strings "
-        "kernels keys missing_names nested_state random_state serving tensorflow_names tracing version"
+        "arguments arrays arrow_types checksums copy_stream errors files freed_memory golden host_copies "
+        "indexed_strings kernels keys missing_names nested_state random_state serving tensorflow_names tracing version"
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import torch
 
+from torchest import arrow_types
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -116,9 +118,9 @@ def is_textual(array: HostArray) -> bool:
     import pyarrow.types as pt
 
     kind: Any = array.type
-    while pt.is_dictionary(kind) or _is_list(kind):
+    while pt.is_dictionary(kind) or arrow_types.is_list(kind):
         kind = kind.value_type
-    return _is_text(kind)
+    return arrow_types.is_text(kind)
 
 
 def is_ragged(array: HostArray) -> bool:
@@ -128,7 +130,7 @@ def is_ragged(array: HostArray) -> bool:
     import pyarrow.types as pt
 
     kind: Any = cast("Any", array).type
-    return _is_list(kind) and not pt.is_fixed_size_list(kind)
+    return arrow_types.is_list(kind) and not pt.is_fixed_size_list(kind)
 
 
 def length(array: HostArray) -> int:
@@ -484,77 +486,25 @@ def _from_arrow_array(value: Any, name: str) -> Any:
     import pyarrow.types as pt
 
     kind = value.type
-    if _is_number(kind):
+    if arrow_types.is_number(kind):
         return value if value.null_count else value.to_numpy(zero_copy_only=False)
     if pt.is_dictionary(kind) and pt.is_temporal(kind.value_type):
         return _from_arrow_array(value.dictionary_decode(), name)
     if pt.is_timestamp(kind) or pt.is_date(kind) or pt.is_duration(kind):
         return value.to_numpy(zero_copy_only=False)  # null is NaT there
-    if pt.is_fixed_size_list(kind) and _is_number(kind.value_type):
+    if pt.is_fixed_size_list(kind) and arrow_types.is_number(kind.value_type):
         flat = value.flatten()
         if not value.null_count and not flat.null_count:
             return flat.to_numpy(zero_copy_only=False).reshape(len(value), kind.list_size)
-    if _is_understood(kind):
+    if arrow_types.is_understood(kind):
         return value
-    plain = _plain_type(kind)
+    plain = arrow_types.plain_type(kind)
     if plain is not None:
-        return _from_arrow_array(_converted(value, plain), name)
+        return _from_arrow_array(arrow_types.converted(value, plain), name)
     raise NotUnderstoodError(
-        f"{name!r} holds values of the Arrow type {kind}, which is not understood; {_way_out(kind)}.",
+        f"{name!r} holds values of the Arrow type {kind}, which is not understood; {arrow_types.way_out(kind)}.",
         _with_rows(value),
     )
-
-
-def _plain_type(kind: Any) -> Any:
-    """The type that is understood and says the same; None if there is none."""
-    import pyarrow as pa
-    import pyarrow.types as pt
-
-    if _is_understood(kind):
-        return kind
-    if pt.is_decimal(kind):
-        return pa.int64() if kind.scale <= 0 and kind.precision - kind.scale <= 18 else pa.float64()
-    if _is_view(kind):  # Arrow cannot take rows of views
-        return pa.large_binary() if pt.is_binary_view(kind) else pa.large_string()
-    inner = _plain_type(kind.value_type) if _has_inner(kind) else None
-    if inner is None:
-        return None
-    if str(kind).startswith("run_end_encoded"):
-        return inner
-    if pt.is_dictionary(kind):
-        return pa.dictionary(kind.index_type, inner, kind.ordered)
-    if pt.is_fixed_size_list(kind):
-        return pa.list_(inner, kind.list_size)
-    return pa.large_list(inner) if str(kind).startswith("large") else pa.list_(inner)
-
-
-def _has_inner(kind: Any) -> bool:
-    import pyarrow.types as pt
-
-    return (
-        pt.is_dictionary(kind)
-        or _is_list(kind)
-        or str(kind).startswith(("list_view", "large_list_view", "run_end_encoded"))
-    )
-
-
-# Types in memory only, of which Arrow's casts are missing or wrong.
-_NOT_CAST = ("list_view", "run_end_encoded")
-
-
-def _is_view(kind: Any) -> bool:
-    import pyarrow.types as pt
-
-    return hasattr(pt, "is_string_view") and (pt.is_string_view(kind) or pt.is_binary_view(kind))
-
-
-def _converted(array: Any, kind: Any) -> Any:
-    """The array in the type that `_plain_type` says."""
-    import pyarrow as pa
-
-    if any(name in str(array.type) for name in _NOT_CAST):
-        return pa.array(array.to_pylist(), kind)
-    return array.cast(kind)
 
 
 def _with_rows(array: Any) -> Any:
@@ -568,28 +518,6 @@ def _with_rows(array: Any) -> Any:
     return array
 
 
-def _way_out(kind: Any) -> str:
-    """How to make something that is understood of an Arrow type that is not."""
-    import pyarrow.types as pt
-
-    if pt.is_dictionary(kind):
-        kind = kind.value_type
-    if pt.is_struct(kind) or pt.is_map(kind) or pt.is_union(kind):
-        return "give its fields as columns of their own, such as pandas.json_normalize makes"
-    if pt.is_time(kind):
-        return (
-            "give a number, such as the hour, times.map(lambda time: time.hour), or text for a categorical "
-            "column, with .astype(str)"
-        )
-    if "pandas.interval" in str(kind):
-        return "give numbers, as pandas.cut(…, labels=False), or text for a categorical column, with .astype(str)"
-    if "pandas.period" in str(kind):
-        return (
-            "give a number, such as .dt.month, or text for a categorical column, with .astype(str)"
-        )
-    return "make them numbers or text, e.g. with .astype(float) or .astype(str)"
-
-
 def _combine(chunks: pa.ChunkedArray[Any]) -> Any:
     import pyarrow as pa
     import pyarrow.types as pt
@@ -599,7 +527,7 @@ def _combine(chunks: pa.ChunkedArray[Any]) -> Any:
         return chunks.chunk(0)
     if pt.is_dictionary(kind):
         chunks = chunks.unify_dictionaries()
-    elif _is_text(kind) and chunks.nbytes > np.iinfo(np.int32).max:
+    elif arrow_types.is_text(kind) and chunks.nbytes > np.iinfo(np.int32).max:
         # The offsets of `string` end at 2 GiB.
         chunks = chunks.cast(pa.large_string() if pt.is_string(kind) else pa.large_binary())
     return chunks.combine_chunks()
@@ -665,11 +593,11 @@ def _arrow_numbers(array: Any, name: str) -> np.ndarray[Any, Any]:
     kind = array.type
     if pt.is_dictionary(kind):
         return _arrow_numbers(array.dictionary_decode(), name)
-    if _is_list(kind) and not is_textual(array):
+    if arrow_types.is_list(kind) and not is_textual(array):
         return _arrow_lists(array, name)
     if pt.is_null(kind):
         return np.full(len(array), np.nan, np.float32)
-    if not _is_number(kind):
+    if not arrow_types.is_number(kind):
         what = "text" if is_textual(array) else f"values of the Arrow type {kind}"
         raise TypeError(
             f"{name!r} holds {what}{example(array)}, and numbers are needed; convert it, or use it through a "
@@ -691,32 +619,3 @@ def _arrow_lists(array: Any, name: str) -> np.ndarray[Any, Any]:
         )
     width = int(lengths[0]) if len(lengths) else 0
     return _arrow_numbers(array.flatten(), name).reshape(len(lengths), width)
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow.types as pt
-
-    return pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow.types as pt
-
-    strings = pt.is_string(kind) or pt.is_large_string(kind)
-    return (
-        strings or pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind)
-    )
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow.types as pt
-
-    return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)
-
-
-def _is_understood(kind: Any) -> bool:
-    import pyarrow.types as pt
-
-    if pt.is_dictionary(kind) or _is_list(kind):
-        return _is_understood(kind.value_type)
-    return _is_number(kind) or _is_text(kind) or pt.is_null(kind)

@@ -62,7 +62,9 @@ def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
     """The numbers of a batch that are not finite."""
     if isinstance(values, Mapping):
         for key in values:
-            yield from _in_values(what, values[key], f"{name}.{key}" if name else str(key))
+            yield from _in_values(
+                what, _number_of(values, key), f"{name}.{key}" if name else str(key)
+            )
     elif isinstance(values, (tuple, list)):
         for place, item in enumerate(values):
             yield from _in_values(what, item, f"{name}[{place}]")
@@ -72,6 +74,13 @@ def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
             at = tuple(wrong[0].tolist())
             named = f"{what} {name!r}" if name else what
             yield f"{named} has {values[at].item():g} in row {at[0] if at else 0} of the batch"
+
+
+def _number_of(values: Mapping[Any, Any], key: Any) -> Any:
+    """The value of a key; None of a column of dates and the like, which the model did not read."""
+    with contextlib.suppress(TypeError, ValueError):
+        return values[key]
+    return None
 
 
 def _in_columns(features: Any) -> Iterator[str]:
