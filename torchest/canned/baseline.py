@@ -63,7 +63,8 @@ class BaselineClassifier(BaselineEstimator):
             from 0 to `n_classes` − 1.
         optimizer: See `BaselineEstimator`.
         config: How to run.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
 
     Raises:
         ValueError: An argument is wrong.
@@ -92,7 +93,8 @@ class BaselineRegressor(BaselineEstimator):
         weight_column: The key of a feature, or a numeric column, that weighs the examples.
         optimizer: See `BaselineEstimator`.
         config: How to run.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
 
     Raises:
         ValueError: An argument is wrong.

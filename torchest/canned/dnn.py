@@ -36,7 +36,8 @@ class DNNEstimator(Estimator):
         feature_columns: Dense columns; wrap categorical ones in an embedding or indicator column.
         model_dir: Where checkpoints and events go.
         optimizer: The name of an optimizer of torchest, at its default learning rate (0.001 for Adagrad);
-            a `torch.optim` class; or a function that makes an optimizer from parameters.
+            a `torch.optim` class; or a function that makes an optimizer from parameters. The default of
+            TensorFlow 1 is `lambda parameters: torchest.optimizers.Adagrad(parameters, 0.05)`.
         activation_fn: What follows each hidden layer.
         dropout: The probability that an activation is dropped in training; None for none.
         config: How to run.
@@ -91,7 +92,8 @@ class DNNClassifier(DNNEstimator):
         config: How to run.
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
             `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
         batch_norm: Whether hidden layers end with batch normalisation.
 
     Raises:
@@ -144,7 +146,8 @@ class DNNRegressor(DNNEstimator):
         config: How to run.
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
             `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
         batch_norm: Whether hidden layers end with batch normalisation.
 
     Raises:

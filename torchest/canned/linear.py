@@ -85,7 +85,8 @@ class LinearClassifier(LinearEstimator):
         config: How to run.
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
             `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
 
     Raises:
@@ -123,7 +124,8 @@ class LinearRegressor(LinearEstimator):
         config: How to run.
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
             `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
         sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean", "sqrtn".
 
     Raises:

@@ -133,7 +133,8 @@ class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
         config: How to run.
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
             `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
         batch_norm: Whether hidden layers end with batch normalisation.
         linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
             model: "sum", "mean" or "sqrtn".
@@ -197,7 +198,8 @@ class DNNLinearCombinedRegressor(DNNLinearCombinedEstimator):
         config: How to run.
         warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
             `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
+            the default of TensorFlow 1.
         batch_norm: Whether hidden layers end with batch normalisation.
         linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
             model: "sum", "mean" or "sqrtn".
