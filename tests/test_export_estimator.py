@@ -189,7 +189,7 @@ def test_an_older_checkpoint_can_be_exported(tmp_path, model):
     path = model.export_saved_model(
         tmp_path, parsing(X), checkpoint_path=first, formats="torchscript"
     )
-    answer = torchest.export.load(path).signatures["predict"](x=[1.5])
+    answer = torchest.export.load(path, "torchscript").signatures["predict"](x=[1.5])
     assert answer["logits"] == 0  # a linear model starts at zero
 
 
@@ -211,7 +211,7 @@ def test_an_export_on_an_object_store(model):
         for _ in range(2)
     ]
     assert exports_in(base) == paths
-    found = torchest.export.load(paths[0]).signatures["predict"](x=[1.5, 3.5])
+    found = torchest.export.load(paths[0], "torchscript").signatures["predict"](x=[1.5, 3.5])
     assert found["class_ids"].tolist() == [[1], [0]]
 
 
@@ -609,13 +609,28 @@ def test_several_inputs_need_names(tmp_path):
     specs = {key: FixedLenFeature((), torch.float32) for key in ("x", "y")}
     path = model.export_saved_model(tmp_path / "base", raw(**specs), formats="torchscript")
     with pytest.raises(TypeError, match=r"takes x, y: give inputs by name, such as x=\[\.\.\.\]"):
-        torchest.export.load(path).signatures["predict"]([1.0])
+        torchest.export.load(path, "torchscript").signatures["predict"]([1.0])
     with pytest.raises(ValueError, match="Input 'y' is missing, and has no default"):
-        torchest.export.load(path).signatures["predict"](x=[1.0])
+        torchest.export.load(path, "torchscript").signatures["predict"](x=[1.0])
 
 
 def test_engines_that_are_not_there(model, tmp_path):
     path = model.export_saved_model(tmp_path, parsing(X), formats="torchscript")
     with pytest.raises(ValueError, match=r"has no model\.onnx: export with formats="):
         torchest.export.load(path, "onnx")
-    assert torchest.export.load(path).engine == "torchscript"
+    assert torchest.export.load(path, "torchscript").engine == "torchscript"
+
+
+@pytest.mark.parametrize("which", ["torchscript", "pt2"])
+def test_only_onnx_answers_without_being_asked_for(model, tmp_path, which):
+    path = model.export_saved_model(tmp_path, parsing(X), formats=which)
+    message = rf"has no model\.onnx, which answers unless.*Give engine='{which}' if you trust who"
+    with pytest.raises(ValueError, match=message):
+        torchest.export.load(path)
+
+
+def test_without_onnxruntime_no_other_engine_answers(exported, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    message = "which is not installed: pip install onnxruntime, or give engine='torchscript'"
+    with pytest.raises(ModuleNotFoundError, match=message):
+        torchest.export.load(exported)

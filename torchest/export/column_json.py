@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchest import files
 from torchest.columns.base import FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.categorical import (
@@ -31,6 +32,8 @@ from torchest.columns.numeric import NumericColumn
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.export.archives import check_torchscript
+from torchest.export.inputs import dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,14 +85,17 @@ class Assets:
 
     def path_of_file(self, name: str) -> str:
         """Where a file of an export lies."""
-        return name if self.directory is None else os.path.join(self.directory, "assets", name)
+        if self.directory is None:
+            return name
+        return files.inside(os.path.join(self.directory, "assets"), name)
 
     def function(self, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function of an export."""
         if self.directory is None:
             return self.functions[name]
-        path = os.path.join(self.directory, "normalizers", name)
-        loaded: Callable[[torch.Tensor], torch.Tensor] = torch.jit.load(path)  # type: ignore[no-untyped-call]
+        path = files.inside(os.path.join(self.directory, "normalizers"), name)
+        check_torchscript(path)
+        loaded: Callable[[torch.Tensor], torch.Tensor] = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
         return loaded
 
 
@@ -157,7 +163,7 @@ def _made(value: Any, assets: Assets) -> Any:
     if kind == "tuple":
         return tuple(_made(item, assets) for item in inner)
     if kind == "dtype":
-        return getattr(torch, inner)
+        return dtype_of(inner)
     return base64.b64decode(inner) if kind == "bytes" else assets.function(inner)
 
 

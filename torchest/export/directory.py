@@ -86,7 +86,7 @@ def exports_in(base: str | os.PathLike[str]) -> list[str]:
     found = [
         name
         for name in files.names_in(place)
-        if name.isdigit() and MANIFEST in files.names_in(files.join(place, name))
+        if name.isdecimal() and MANIFEST in files.names_in(files.join(place, name))
     ]
     return [files.join(place, name) for name in sorted(found, key=int)]
 

@@ -5,7 +5,6 @@ An engine takes the features of a batch, conformed to the model's inputs, and gi
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -15,14 +14,16 @@ import numpy as np
 import torch
 
 from torchest.columns.features import Features
+from torchest.export.archives import check_program, check_torchscript
 from torchest.export.column_json import Assets, column_of
 from torchest.export.encoded import encoded, tensors_of
 from torchest.export.inputs import dtype_of, feed
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
-from torchest.golden import check_onnxruntime
+from torchest.golden import believed, check_onnxruntime, read_json
 from torchest.indexed_strings import IndexedStrings
+from torchest.onnx_session import session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,14 +64,8 @@ class OnnxEngine(Engine):
     """Runs model.onnx with onnxruntime."""
 
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
-        import onnxruntime
-
         check_onnxruntime(directory, manifest)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            os.path.join(directory, FILES[ONNX]), options, ["CPUExecutionProvider"]
-        )
+        self._session = session(directory, FILES[ONNX])
         self._names = {each["feature"]: each["name"] for each in manifest["inputs"] if each["used"]}
         self._text = {each["name"] for each in manifest["outputs"] if "strings" in each}
 
@@ -88,13 +83,12 @@ class _Encoding(Engine):
     """What engines share whose file takes encoded tensors."""
 
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
-        with open(os.path.join(directory, COLUMNS), encoding="utf-8") as file:
-            described = json.load(file)
+        described = read_json(directory, COLUMNS)
         assets = Assets(directory)
-        with quiet():
+        with quiet(), believed(directory, COLUMNS):
             columns = [column_of(column, assets) for column in described["columns"]]
-        raw = {each["key"]: _raw(each) for each in described["features"]}
-        self._inputs = encoded(columns, described["keys"], raw)
+            raw = {each["key"]: _raw(each) for each in described["features"]}
+            self._inputs = encoded(columns, described["keys"], raw)
         self._outputs = {
             each["name"]: (place, each.get("strings"))
             for place, each in enumerate(manifest["outputs"])
@@ -126,6 +120,7 @@ class TorchScriptEngine(_Encoding):
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         super().__init__(directory, manifest)
         path = os.path.join(directory, FILES[TORCHSCRIPT])
+        check_torchscript(path)
         with quiet():
             self._module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
 
@@ -140,12 +135,14 @@ class ProgramEngine(_Encoding):
 
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         super().__init__(directory, manifest)
+        path = os.path.join(directory, FILES[PROGRAM])
+        check_program(path)
         register_operators()
         with (
             warnings.catch_warnings()
         ):  # torch 2.9 maps the file, and warns that it must not be written
             warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
-            program = torch.export.load(os.path.join(directory, FILES[PROGRAM]))
+            program = torch.export.load(path)
         self._module = program.module()
 
     def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:

@@ -253,7 +253,10 @@ def dtype_text(dtype: Any) -> str:
 
 def dtype_of(text: str) -> Any:
     """The dtype that a text names."""
-    return {"string": str, "bytes": bytes}.get(text) or getattr(torch, text)
+    dtype = {"string": str, "bytes": bytes}.get(text) or getattr(torch, text, None)
+    if dtype not in (str, bytes) and not isinstance(dtype, torch.dtype):
+        raise ValueError(f"there is no dtype {text!r}")
+    return dtype
 
 
 def _kind(spec: FeatureSpec) -> str:

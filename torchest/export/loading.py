@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.errors import suggest
-from torchest.export.engines import COLUMNS, ENGINES, FILES, ONNX
+from torchest.export.engines import ENGINES, FILES, ONNX
 from torchest.export.inputs import Input, conform_all
-from torchest.golden import MANIFEST, not_loaded, read_json
+from torchest.golden import MANIFEST, believed, exported, read_json
 from torchest.inputs.example_parsing import parse_records
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
 
     Args:
         directory: What `Estimator.export_saved_model` returned; a path, or a URL that fsspec understands.
-        engine: Which file is to answer: "onnx" (by onnxruntime), "torchscript" or "pt2" (by torch). None:
-            the first of them that is there and can be run.
+        engine: Which file is to answer: "onnx" (by onnxruntime), which is the default, "torchscript" or "pt2"
+            (by torch). SECURITY.md says what loading them means.
 
     Raises:
         ValueError: It is no exported model, is damaged, or does not have that file.
+        RefusedFileError: It would read files elsewhere, or run something else than a model.
         ModuleNotFoundError: onnxruntime is asked for and is not installed.
     """
     return ExportedModel(files.normal(directory), engine)
@@ -54,19 +55,20 @@ class ExportedModel:
 
     def __init__(self, directory: str, engine: str | None) -> None:
         self.directory = directory
-        with files.on_disk(directory) as local:
-            self.description = _read_manifest(local, directory)
+        with exported(directory) as local:
+            self.description = read_json(local, MANIFEST)
             if "signatures" not in self.description:
                 raise ValueError(
                     f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."
                 )
-            self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
             self.engine = _checked_engine(local, engine)
-            running = _running(self.engine, local, self.description, directory)
-        self.signatures = {
-            name: Signature(name, described, self, running)
-            for name, described in self.description["signatures"].items()
-        }
+            running = _running(self.engine, local, self.description)
+            with believed(local, MANIFEST):
+                self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
+                self.signatures = {
+                    name: Signature(name, described, self, running)
+                    for name, described in self.description["signatures"].items()
+                }
 
     def __repr__(self) -> str:
         return f"ExportedModel({self.directory!r}, engine={self.engine!r}, signatures={sorted(self.signatures)})"
@@ -144,38 +146,23 @@ class Signature:
         return {each.name: by_key[each.key] for each in self._features}
 
 
-def _read_manifest(local: str, directory: str) -> dict[str, Any]:
-    if not os.path.exists(os.path.join(local, MANIFEST)):
-        raise ValueError(
-            f"{directory!r} is no exported model: it has no {MANIFEST}. Give what export_saved_model returned."
-        )
-    return read_json(local, MANIFEST)
-
-
-def _running(engine: str, local: str, description: dict[str, Any], directory: str) -> Engine:
-    if engine != ONNX:
-        read_json(local, COLUMNS)
-    try:
+def _running(engine: str, local: str, description: dict[str, Any]) -> Engine:
+    with believed(local, FILES[engine]):
         return ENGINES[engine](local, description)
-    except (ValueError, ModuleNotFoundError):  # says itself what is wrong
-        raise
-    except Exception as error:  # onnxruntime and torch have exceptions of many kinds
-        raise ValueError(not_loaded(directory, FILES[engine], error)) from error
 
 
 def _checked_engine(directory: str, engine: str | None) -> str:
     there = [name for name, file in FILES.items() if os.path.exists(os.path.join(directory, file))]
-    if engine is None:
-        usable = [
-            name
+    if engine is None and ONNX not in there:
+        others = "".join(
+            f" Give engine={name!r} if you trust who made its {FILES[name]}, which is a program for torch."
             for name in there
-            if name != ONNX or importlib.util.find_spec("onnxruntime") is not None
-        ]
-        if usable:
-            return usable[0]
-        raise ModuleNotFoundError(
-            f"{directory!r} has model.onnx only, and onnxruntime is not installed: pip install onnxruntime."
         )
+        raise ValueError(
+            f"{directory!r} has no {FILES[ONNX]}, which answers unless another file is asked for.{others}"
+        )
+    if engine is None:
+        engine = ONNX
     if not isinstance(engine, str) or engine not in FILES:
         raise ValueError(f"engine is {engine!r}.{suggest(str(engine), FILES)}")
     if engine not in there:
@@ -183,8 +170,8 @@ def _checked_engine(directory: str, engine: str | None) -> str:
             f"{directory!r} has no {FILES[engine]}: export with formats=({engine!r}, ...).{suggest(engine, there)}"
         )
     if engine == ONNX and importlib.util.find_spec("onnxruntime") is None:
+        others = "".join(f", or give engine={name!r}" for name in there if name != ONNX)
         raise ModuleNotFoundError(
-            "engine='onnx' needs onnxruntime, which is not installed: pip install onnxruntime, or use "
-            "engine='torchscript'."
+            f"{FILES[ONNX]} needs onnxruntime, which is not installed: pip install onnxruntime{others}."
         )
     return engine

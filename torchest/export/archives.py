@@ -1,0 +1,217 @@
+"""What is in the archives of torch, looked at before torch loads them.
+
+`torch.export.load` runs what the pickles of an archive say, loads the libraries in it, evaluates its expressions of
+sizes and calls whatever function of torch its graph names. So an archive is refused unless it holds nothing but what
+torchest's exports consist of: tensors as bytes, operators on tensors, and expressions of arithmetic.
+
+TorchScript is a program in a language of its own, which has no access to Python. What it could do besides computing is
+to read and write files, by a few operators: archives that name them are refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import re
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.errors import RefusedFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WEIGHTS, _CONSTANTS = "data/weights/", "data/constants/"
+_GRAPH = "models/model.json"
+_CONFIGS = {
+    f"{_WEIGHTS}model_weights_config.json": re.compile(r"weight_\d+"),
+    f"{_CONSTANTS}model_constants_config.json": re.compile(r"tensor_\d+"),
+}
+_PICKLES = ("data/sample_inputs/model.pt", f"{_WEIGHTS}model.pt", f"{_CONSTANTS}model.pt")
+_BYTES = re.compile(
+    rf"{_WEIGHTS}weight_\d+|{_CONSTANTS}tensor_\d+|archive_(format|version)|\.data/\w+|byteorder|version"
+)
+_OPERATORS = re.compile(
+    r"torch\.ops\.[A-Za-z]\w*\.(?P<name>(?!__)\w+)\.(?!__)\w+"
+    r"|torch\.ops\.higher_order\.(cond|map_impl|scan|associative_scan|while_loop|wrap_with_(set_grad_enabled|autocast))"
+    r"|torch\.(sym_(float|int|ite|max|min|not|sqrt|sum)|_sym_sqrt)"
+    r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
+    r"|math\.(ceil|floor|trunc|sqrt)"
+)
+_FILE_OPERATORS = {"from_file", "load_tensor", "read_file", "save", "write_file"}
+_FUNCTIONS = {
+    "Abs", "Add", "And", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "Equality", "FloorDiv", "FloorToInt", "Ge",
+    "GreaterThan", "Gt", "Identity", "IntTrueDiv", "Integer", "Le", "LessThan", "Lt", "Max", "Min", "Mod",
+    "ModularIndexing", "Mul", "Ne", "Not", "Or", "Pow", "PowByNatural", "PythonMod", "Rational",
+    "StrictGreaterThan", "StrictLessThan", "Symbol", "TruncToInt", "Unequality", "Where", "ceiling", "floor",
+}  # fmt: skip
+_NODES = (
+    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Constant),
+    *(ast.operator, ast.unaryop, ast.cmpop, ast.Load, ast.Tuple, ast.Subscript, ast.keyword),
+)
+_EXPRESSION = re.compile(r"[\w .,()\[\]'=<>!+*/%-]*")
+_SIZE = re.compile(r"[A-Za-z]\w*|Symbol\('\w+'(, \w+=\w+)*\)")
+_SMALL = re.compile(r"-?\d|Integer\(-?\d\)")
+_NAME = re.compile(r"[\w.:+<>-]*")
+_CONTEXT = re.compile(r"(null|\[[^{}]*\])?")
+_LONGEST = 2000  # characters of an expression
+_STRUCTURES = {None, "builtins.tuple", "builtins.list", "builtins.dict"}
+_TORCHSCRIPT_FILES = re.compile(  # whatever stands before: modules can be given other names
+    rb"\b(%b)\b|getattr[^\"']*[\"'][^\"']*\\" % "|".join(sorted(_FILE_OPERATORS)).encode()
+)
+_MOST_INFLATED = 1 << 28  # bytes that an archive may have more than its file
+
+
+def check_program(path: str) -> None:
+    """Looks into a file that `torch.export.save` wrote.
+
+    Raises:
+        RefusedFileError: It holds something that would be run.
+    """
+    with zipfile.ZipFile(path) as archive:  # torch reads an older format so
+        if "version" in archive.namelist():
+            _refuse(path, "is in a format of an older torch, which holds pickles")
+    reader = _reader(path)
+    for name in reader.get_all_records():
+        if name in _CONFIGS:
+            _check_tensors(path, _json(reader, name), _CONFIGS[name])
+        elif name == _GRAPH:
+            _check_graph(path, _json(reader, name))
+        elif name in _PICKLES:
+            _check_pickle(path, name, reader.get_record(name))
+        elif not _BYTES.fullmatch(name):
+            _refuse(path, f"holds {name!r}, which is none of a program's tensors")
+
+
+def check_torchscript(path: str) -> None:
+    """Looks into a file of TorchScript.
+
+    Raises:
+        RefusedFileError: It names an operator that reads or writes files.
+    """
+    reader = _reader(path)
+    names = reader.get_all_records()
+    if "constants.pkl" not in names:
+        _refuse(path, "is in a format of an older torch")
+    for name in names:
+        if name.startswith("code/") and not name.endswith(".debug_pkl"):
+            named = _TORCHSCRIPT_FILES.search(reader.get_record(name))
+            if named is not None:
+                _refuse(path, f"names {named[0].decode()!r}, which may read or write files")
+
+
+def _reader(path: str) -> Any:
+    """What torch itself reads archives with, so that nothing is seen otherwise here."""
+    reader = torch._C.PyTorchFileReader(path)
+    size = sum(reader.get_record_size(name) for name in reader.get_all_records())
+    if size > os.path.getsize(path) + _MOST_INFLATED:
+        _refuse(path, f"unpacks to {size:,} bytes")
+    return reader
+
+
+def _json(reader: Any, name: str) -> Any:
+    return json.loads(reader.get_record(name).decode("utf-8"))
+
+
+def _check_tensors(path: str, config: Any, names: re.Pattern[str]) -> None:
+    """Raises RefusedFileError unless all tensors are bytes."""
+    for name, described in config["config"].items():
+        if described["use_pickle"] is not False or not names.fullmatch(described["path_name"]):
+            _refuse(path, f"holds {name!r} as a pickle")
+
+
+def _check_pickle(path: str, name: str, content: bytes) -> None:
+    """Raises RefusedFileError unless a pickle makes tensors only; torch would run it otherwise."""
+    try:
+        if content:
+            torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception:  # unpicklers raise whatever
+        _refuse(path, f"holds a pickle, {name!r}, of something else than tensors")
+
+
+def _check_graph(path: str, graph: Any) -> None:
+    """Raises RefusedFileError unless a program consists of operators on tensors and of arithmetic on sizes."""
+    for key, text in _texts(graph):
+        if key in ("target", "as_operator"):
+            named = _OPERATORS.fullmatch(text)
+            if named is None or named["name"] in _FILE_OPERATORS:
+                _refuse(path, f"calls {text!r:.80}, which is no operator on tensors")
+        elif key in ("expr_str", "guards_code"):
+            if not _is_expression(text):
+                _refuse(path, f"has {text!r:.80} as a size, which is no arithmetic")
+        elif key in ("in_spec", "out_spec"):
+            _check_structure(path, json.loads(text)[1])
+        elif key not in ("as_string", "as_strings") and not _NAME.fullmatch(text):
+            _refuse(path, f"has something called {text!r:.80}")
+
+
+def _texts(graph: Any) -> Iterator[tuple[str, str]]:
+    """All texts in JSON values, with their keys; and the keys. What is only told to people is left out."""
+    waiting = [("", graph)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(("", each) for each in value)
+            waiting.extend(item for item in value.items() if item[0] != "metadata")
+        elif isinstance(value, list):
+            waiting.extend((key, each) for each in value)
+        elif isinstance(value, str):
+            yield key, value
+
+
+def _is_expression(text: str) -> bool:
+    """Whether a text is arithmetic on sizes: torch evaluates it as Python."""
+    if len(text) > _LONGEST or not _EXPRESSION.fullmatch(text):
+        return False
+    try:
+        return all(map(_is_arithmetic, ast.walk(ast.parse(text, mode="eval"))))
+    except SyntaxError:
+        return False
+
+
+def _is_arithmetic(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return type(node.value) in (int, float, bool) or _is_symbol(node.value)
+    if isinstance(node, ast.Name):
+        return _is_symbol(node.id)
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("size", "stride", "storage_offset")
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute):
+            return not node.args
+        name = getattr(node.func, "id", None)
+        return name in _FUNCTIONS and ("Pow" not in name or _is_small_power(node.args))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _is_small_power([node.left, node.right])
+    return isinstance(node, _NODES)
+
+
+def _is_symbol(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and not name.startswith("_")
+
+
+def _is_small_power(arguments: list[ast.expr]) -> bool:
+    """Whether it is a small power of a size; of numbers, it could be one that takes for ever."""
+    base, exponent = map(ast.unparse, arguments)
+    return bool(_SIZE.fullmatch(base) and _SMALL.fullmatch(exponent))
+
+
+def _check_structure(path: str, described: Any) -> None:
+    """Raises RefusedFileError unless inputs or outputs are nested in tuples, lists and dicts only."""
+    waiting = [described]
+    while waiting:
+        each = waiting.pop()
+        if each["type"] not in _STRUCTURES or not _CONTEXT.fullmatch(each["context"] or ""):
+            _refuse(path, f"makes a {each['type']!r:.80} of its inputs or outputs")
+        waiting.extend(each["children_spec"])
+
+
+def _refuse(path: str, what: str) -> None:
+    raise RefusedFileError(
+        f"{path!r} is not loaded: it {what}, so that loading or using it could do more than to compute. Export the "
+        "model again; or load the file with torch itself, if you trust who made it."
+    )
