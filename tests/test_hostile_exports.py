@@ -21,6 +21,13 @@ from torchest import columns, files
 from torchest.command_line import main
 from torchest.errors import DamagedExportError, RefusedFileError
 from torchest.golden import verify
+from torchest.serving.limits import Limits
+from torchest.serving.model import Model
+
+
+def serve(path):
+    Model(str(path), "1", Limits())
+
 
 SECRET = b"this must stay where it is 01234"
 GRAPH = "model/models/model.json"
@@ -409,7 +416,7 @@ def with_external_tensor(directory, location, place):
 @pytest.mark.parametrize("location", ["../../secret", "/dev/zero", "x/../../../secret"])
 def test_tensors_elsewhere_are_not_read(hostile, canary, capsys, location, place):
     with_external_tensor(hostile, location, place)
-    for use in (torchest.export.load, verify):
+    for use in (torchest.export.load, verify, serve):
         with pytest.raises(RefusedFileError, match="not the name of a file inside of it"):
             use(hostile)
 
@@ -453,7 +460,7 @@ def link(path):
 def test_an_export_of_something_else_than_files_is_not_read(hostile, canary, capsys, name, make):
     (hostile / name).unlink(missing_ok=True)
     make(hostile / name)
-    uses = [torchest.export.load, verify, lambda path: torchest.export.load(path, "pt2")]
+    uses = [torchest.export.load, verify, serve, lambda path: torchest.export.load(path, "pt2")]
     for use in uses:
         with pytest.raises(RefusedFileError, match=rf"{name}' is a (named pipe|link to)"):
             use(hostile)
@@ -507,7 +514,7 @@ def test_whatever_is_wrong_in_it_gives_one_sentence(hostile, capsys, name, other
         else:
             within[last] = other
         (hostile / name).write_text(json.dumps(changed))
-        for use in (torchest.export.load, verify):
+        for use in (torchest.export.load, verify, serve):
             try:
                 use(hostile)
             except ValueError as error:

@@ -33,12 +33,13 @@ _KEY, _VALUE = 1, 2
 _LOCATION = b"location"
 
 
-def session(directory: str, name: str) -> Any:
+def session(directory: str, name: str, threads: int = 0) -> Any:
     """Opens an ONNX file of a directory in onnxruntime, on the CPU.
 
     Args:
         directory: On the disk.
         name: The file's name.
+        threads: How many threads a run uses; 0 leaves it to onnxruntime.
 
     Returns:
         An `onnxruntime.InferenceSession`.
@@ -53,6 +54,7 @@ def session(directory: str, name: str) -> Any:
         files.inside(directory, location)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
 
 

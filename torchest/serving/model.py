@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest.errors import suggest
-from torchest.golden import GOLDEN, MANIFEST, MODEL, array_of_json, difference, read_json
+from torchest.golden import (
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    array_of_json,
+    believed,
+    difference,
+    exported,
+    read_json,
+)
+from torchest.onnx_session import session
 from torchest.serving.limits import Limits, RequestError
 from torchest.serving.values import Input
 
@@ -58,25 +68,24 @@ class Model:
     """
 
     def __init__(self, directory: str, version: str, limits: Limits, threads: int = 0) -> None:
-        import onnxruntime
-
-        manifest = read_json(directory, MANIFEST)
-        path = os.path.join(directory, MODEL)
-        if "signatures" not in manifest or not os.path.exists(path):
-            raise ValueError(f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...).")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
         self.version = version
-        self.examples: str | None = manifest["examples"]
-        self.inputs = {each["name"]: Input(each, limits) for each in manifest["inputs"]}
-        self.outputs = {each["name"]: each for each in manifest["outputs"]}
-        self.signatures = {
-            name: Signature(name, each["method"], each["outputs"])
-            for name, each in manifest["signatures"].items()
-        }
-        self._check(directory)
+        with exported(directory) as local:
+            manifest = read_json(local, MANIFEST)
+            if "signatures" not in manifest or not os.path.exists(os.path.join(local, MODEL)):
+                raise ValueError(
+                    f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...)."
+                )
+            with believed(local, MODEL):
+                self._session = session(local, MODEL, threads)
+            with believed(local, MANIFEST):
+                self.examples: str | None = manifest["examples"]
+                self.inputs = {each["name"]: Input(each, limits) for each in manifest["inputs"]}
+                self.outputs = {each["name"]: each for each in manifest["outputs"]}
+                self.signatures = {
+                    name: Signature(name, each["method"], each["outputs"])
+                    for name, each in manifest["signatures"].items()
+                }
+            self._check(local)
 
     def signature(self, name: Any) -> Signature:
         """The signature of that name; the default one for None.
@@ -99,13 +108,15 @@ class Model:
     def _check(self, directory: str) -> None:
         """Answers the rows that were answered at the export."""
         golden = read_json(directory, GOLDEN)
-        feeds = {
-            name: array_of_json(golden["inputs"][name])
-            for name, each in self.inputs.items()
-            if each.used
-        }
-        answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
-        for name, answer in self.run(feeds, list(answers)).items():
+        with believed(directory, GOLDEN):
+            feeds = {
+                name: array_of_json(golden["inputs"][name])
+                for name, each in self.inputs.items()
+                if each.used
+            }
+            answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
+            found = self.run(feeds, list(answers))
+        for name, answer in found.items():
             differs = difference(answers[name], np.asarray(answer))
             if differs is not None:
                 raise ValueError(
