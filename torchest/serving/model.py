@@ -15,6 +15,7 @@ from torchest.golden import (
     MODEL,
     array_of_json,
     believed,
+    check_onnxruntime,
     difference,
     exported,
     read_json,
@@ -75,6 +76,8 @@ class Model:
                 raise ValueError(
                     f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...)."
                 )
+            with believed(local, MANIFEST):
+                check_onnxruntime(local, manifest)
             with believed(local, MODEL):
                 self._session = session(local, MODEL, threads)
             with believed(local, MANIFEST):
