@@ -14,7 +14,7 @@ RUNTIME_PYTHON ?= $(PYTHON)
 NODE_PACKAGES := onnxruntime-node onnxruntime-web
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults parity runtimes runtimes-floor test test-accelerators lint clean
+.PHONY: bench compiled demo faults fuzz parity runtimes runtimes-floor test test-accelerators lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -32,6 +32,10 @@ bench: $(INSTALLED)
 # Kills, full disks, damaged files: about ten minutes.
 faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
+
+# Wrong calls of every public callable, each of which needs a clear answer: minutes.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m benchmarks.fuzz
 
 # Exports of every estimator with every head answer 20,000 fuzzed rows as Python does: some minutes.
 parity: $(INSTALLED)

@@ -191,7 +191,7 @@ def test_estimates_are_marked():
     [
         (([TOWN], {"town": []}), ValueError, "The dataset has no rows, so that there is nothing to"),
         (([TOWN], ROWS, 1), ValueError, "collision_share is 1: give a share between 0 and 1, such as"),
-        ((["town"], ROWS), TypeError, "columns has 'town', a str: every item must be a column."),
+        ((["town"], ROWS), ValueError, "columns has 'town' (str): every item must be a column"),
         (([TOWN], {"city": ["Rome"]}), ValueError, "feature 'town'"),
         (([TOWN], 7), TypeError, "returned an object of type int; return a torchest.inputs.Dataset"),
         (

@@ -76,7 +76,7 @@ def spec_of(described: Case) -> FixedLenFeature | VarLenFeature:
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
-        (NUMBER, "feature_columns is NumericColumn("),
+        (NUMBER, "feature_columns is 'x' (NumericColumn): give a list of feature columns."),
         (None, "feature_columns is None: give a list of feature columns."),
         ([NUMBER, "town"], "feature_columns has 'town': give feature columns only."),
         (

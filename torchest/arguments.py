@@ -189,7 +189,7 @@ def listed(argument: str, value: Any, what: str) -> list[Any]:
     """
     if value is None:
         return []
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+    if not is_list(value):
         raise ValueError(f"{argument}={shown(value)} must be a list of {what}.")
     return list(value)
 
@@ -248,6 +248,16 @@ def checked_count(name: str, value: Any) -> int | None:
     if count >= _BEYOND:
         raise ValueError(f"{name}={shown(value)} must fit into 64 bits; None sets no limit.")
     return int(count)
+
+
+def is_list(value: Any) -> bool:
+    """Whether a value is a list or another iterable of items, such as a numpy vector, and not a table.
+
+    >>> is_list((1, 2)), is_list("ab"), is_list(np.array(1)), is_list({"a": 1})
+    (True, False, False, False)
+    """
+    is_single = isinstance(value, (str, bytes, bytearray, Mapping, type))
+    return isinstance(value, Iterable) and not is_single and getattr(value, "ndim", 1) == 1
 
 
 def is_number(value: Any) -> bool:

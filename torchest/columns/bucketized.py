@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest.arguments import is_list, is_number
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
 from torchest.columns.cells import Cells
 from torchest.columns.numeric import NumericColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
@@ -89,16 +90,16 @@ def bucketized_column(
 
 def _checked_boundaries(boundaries: Any, source: str) -> tuple[float, ...]:
     what = f"boundaries of the bucketized column of {source!r}"
-    if isinstance(boundaries, str) or not isinstance(boundaries, Iterable):
-        raise ValueError(f"{what} are {boundaries!r}: give a list of numbers.")
+    if not is_list(boundaries):
+        raise ValueError(f"{what} are {checks.shown(boundaries)}: give a list of numbers.")
     listed = [
         boundary.item() if isinstance(boundary, np.generic) else boundary for boundary in boundaries
     ]
     if not listed:
         raise ValueError(f"{what} are empty: give at least one number.")
     for boundary in listed:
-        if isinstance(boundary, bool) or not isinstance(boundary, Real) or math.isnan(boundary):
-            raise ValueError(f"{what} have {boundary!r}: give numbers.")
+        if not is_number(boundary) or not math.isfinite(boundary):
+            raise ValueError(f"{what} have {checks.shown(boundary)}: give numbers.")
     for lower, upper in itertools.pairwise(listed):
         if lower >= upper:
             raise ValueError(

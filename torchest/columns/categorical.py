@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from torchest.arguments import is_list
 from torchest.columns import checks, values
 from torchest.columns.base import CategoricalColumn
 from torchest.columns.cells import MISSING, Cells
@@ -20,6 +20,8 @@ from torchest.columns.strings import DictionaryCache, Text
 from torchest.columns.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
     from torchest.columns.features import Features
@@ -168,7 +170,7 @@ def categorical_column_with_identity(
     checks.key(key)
     size = checks.count(num_buckets, "num_buckets", key)
     if default_value is not None:
-        checks.count(default_value, "default_value", key, least=0)
+        default_value = checks.count(default_value, "default_value", key, least=0)
         if default_value >= size:
             raise ValueError(
                 f"default_value of column {key!r} is {default_value}: give an id below num_buckets={size}."
@@ -238,29 +240,31 @@ def categorical_column_with_vocabulary_list(
             f"dtype of column {key!r} is {dtype!r}, but vocabulary_list holds "
             f"{'strings' if kind == checks.STRING else 'integers'} such as {words[0]!r}: make them agree."
         )
-    check_unknown(key, default_value, num_oov_buckets, len(words))
-    return VocabularyListCategoricalColumn(key, words, given, default_value, num_oov_buckets)
+    default, buckets = checked_unknown(key, default_value, num_oov_buckets, len(words))
+    return VocabularyListCategoricalColumn(key, words, given, default, buckets)
 
 
-def check_unknown(key: str, default_value: object, num_oov_buckets: object, words: int) -> None:
-    """Checks what is to become of values that are not in a vocabulary.
+def checked_unknown(
+    key: str, default_value: object, num_oov_buckets: object, words: int
+) -> tuple[int, int]:
+    """What is to become of values that are not in a vocabulary: `default_value` and `num_oov_buckets`.
 
     Raises:
         ValueError: An argument is out of range, or both are given.
     """
-    checks.count(num_oov_buckets, "num_oov_buckets", key, least=0)
-    checks.count(default_value, "default_value", key, least=-1)
-    assert isinstance(default_value, int)
-    if default_value >= words:
+    buckets = checks.count(num_oov_buckets, "num_oov_buckets", key, least=0)
+    default = checks.count(default_value, "default_value", key, least=-1)
+    if default >= words:
         raise ValueError(
-            f"default_value of column {key!r} is {default_value}: give an id below {words}, the size of the "
+            f"default_value of column {key!r} is {default}: give an id below {words}, the size of the "
             "vocabulary, or -1 for none."
         )
-    if num_oov_buckets and default_value != -1:
+    if buckets and default != -1:
         raise ValueError(
-            f"Column {key!r} has both num_oov_buckets={num_oov_buckets} and default_value="
-            f"{default_value}: give one of them, as both say what unknown values become."
+            f"Column {key!r} has both num_oov_buckets={buckets} and default_value="
+            f"{default}: give one of them, as both say what unknown values become."
         )
+    return default, buckets
 
 
 def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
@@ -269,9 +273,9 @@ def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
             f"vocabulary_list of column {key!r} is a set, whose order differs from run to run: give a list, for "
             "example sorted(...)."
         )
-    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+    if not is_list(words):
         raise ValueError(
-            f"vocabulary_list of column {key!r} is {words!r}: give a list of strings or of integers."
+            f"vocabulary_list of column {key!r} is {checks.shown(words)}: give a list of strings or of integers."
         )
     listed = tuple(word.item() if isinstance(word, np.generic) else word for word in words)
     if not listed:
@@ -280,10 +284,10 @@ def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
     for word in listed:
         if isinstance(word, bool) or not isinstance(word, wanted):
             raise ValueError(
-                f"vocabulary_list of column {key!r} holds {listed[0]!r} and {word!r}: give only strings, or only "
-                "integers."
+                f"vocabulary_list of column {key!r} holds {checks.shown(listed[0])} and {checks.shown(word)}: give "
+                "only strings, or only integers."
                 if word is not listed[0]
-                else f"vocabulary_list of column {key!r} holds {word!r}: give strings or integers."
+                else f"vocabulary_list of column {key!r} holds {checks.shown(word)}: give strings or integers."
             )
         if isinstance(word, int) and not -(2**63) <= word < 2**63:
             raise ValueError(

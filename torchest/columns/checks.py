@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchest import arguments
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 
 STRING = "string"
@@ -26,22 +27,58 @@ def key(value: object, argument: str = "key") -> str:
     """
     if not isinstance(value, str):
         raise ValueError(
-            f"{argument} is {value!r} ({type(value).__name__}): give the key of a feature, a string."
+            f"{argument} is {shown(value)} ({type(value).__name__}): give the key of a feature, a string."
         )
     return value
 
 
 def count(value: object, argument: str, column: str, least: int = 1) -> int:
-    """A number of things.
+    """A number of things, which fits into an int64.
 
     Raises:
-        ValueError: It is not an integer, or too small.
+        ValueError: It is not an integer, too small or too large.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
         raise ValueError(
-            f"{argument} of column {column!r} is {value!r}: give an integer of at least {least}."
+            f"{argument} of column {column!r} is {shown(value)}: give an integer of at least {least}."
         )
-    return int(value)
+    number = int(value)
+    if number >= 2**63:
+        raise ValueError(
+            f"{argument} of column {column!r} is {number}: give an integer below 2**63."
+        )
+    return number
+
+
+def flag(value: object, argument: str, column: str) -> bool:
+    """True or False.
+
+    Raises:
+        ValueError: It is something else, such as 1 or "False".
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{argument} of column {column!r} is {shown(value)}: give True or False.")
+    return bool(value)
+
+
+def column_list(value: object, argument: str) -> list[FeatureColumn]:
+    """Feature columns; one that is given without a list is a list of one.
+
+    Raises:
+        ValueError: It is no list, or an item is not a column.
+    """
+    if isinstance(value, FeatureColumn | str | bytes):
+        value = [value]
+    if value is not None and not arguments.is_list(value):
+        raise ValueError(f"{argument} is {shown(value)}: give a list of columns.")
+    columns = arguments.listed(argument, value, "columns")
+    for column in columns:
+        if not isinstance(column, FeatureColumn):
+            raise ValueError(
+                f"{argument} has {shown(column)} ({type(column).__name__}): every item must be a column, such as "
+                "columns.numeric_column('age')."
+            )
+    return columns
 
 
 def value_dtype(value: object, column: str) -> torch.dtype | str:
@@ -55,7 +92,7 @@ def value_dtype(value: object, column: str) -> torch.dtype | str:
     dtype = _torch_dtype(value)
     if dtype not in _INTEGERS:
         raise ValueError(
-            f"dtype of column {column!r} is {value!r}: give 'string' or an integer dtype such as "
+            f"dtype of column {column!r} is {shown(value)}: give 'string' or an integer dtype such as "
             "torch.int64."
         )
     return dtype
@@ -70,7 +107,7 @@ def number_dtype(value: object, column: str) -> torch.dtype:
     dtype = None if _is_string(value) else _torch_dtype(value)
     if dtype not in _INTEGERS | _FLOATS:
         raise ValueError(
-            f"dtype of column {column!r} is {value!r}: give a dtype of floats or integers, such as "
+            f"dtype of column {column!r} is {shown(value)}: give a dtype of floats or integers, such as "
             "torch.float32."
         )
     assert dtype is not None
@@ -95,7 +132,7 @@ def shown(value: object) -> str:
     """What the user gave, for an error: a column by its name and kind, anything else as it is written."""
     if isinstance(value, FeatureColumn):
         return f"{value.name!r} ({type(value).__name__})"
-    return repr(value)
+    return arguments.shown(value)
 
 
 def one_of(value: object, allowed: tuple[str, ...], argument: str, column: str) -> str:
@@ -106,19 +143,23 @@ def one_of(value: object, allowed: tuple[str, ...], argument: str, column: str) 
     """
     if not isinstance(value, str) or value not in allowed:
         listed = ", ".join(map(repr, allowed))
-        raise ValueError(f"{argument} of column {column!r} is {value!r}: give one of {listed}.")
+        raise ValueError(
+            f"{argument} of column {column!r} is {shown(value)}: give one of {listed}."
+        )
     return value
 
 
 def _is_string(value: object) -> bool:
-    if value in (str, bytes, STRING, "str"):
-        return True
+    if isinstance(value, str):
+        return value in (STRING, "str")
     return isinstance(value, np.dtype | type) and np.dtype(value).kind in "SU"
 
 
 def _torch_dtype(value: Any) -> torch.dtype | None:
     if isinstance(value, torch.dtype):
         return value
+    if not isinstance(value, str | type | np.dtype):  # numpy makes a dtype of None, and of values
+        return None
     try:
         return torch.from_numpy(np.empty(0, np.dtype(value))).dtype
     except TypeError:

@@ -7,15 +7,15 @@ TensorFlow, keys are folded in their order, but first those that are columns, or
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from torchest.arguments import is_list
 from torchest.columns import checks, values
-from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.base import CategoricalColumn
 from torchest.columns.categorical import HashedCategoricalColumn
 from torchest.columns.cells import MISSING, Cells
 from torchest.columns.fingerprint import UInt64s, bucket_of, fingerprint_cat64
@@ -24,6 +24,8 @@ from torchest.columns.strings import DictionaryCache, Text
 from torchest.columns.weighted import WeightedCategoricalColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
@@ -135,17 +137,21 @@ def crossed_column(
     listed = _checked_keys(keys)
     name = "_X_".join(sorted(map(_name, listed)))
     size = checks.count(hash_bucket_size, "hash_bucket_size", name)
-    if hash_key is not None and (isinstance(hash_key, bool) or not isinstance(hash_key, int)):
-        raise ValueError(f"hash_key of column {name!r} is {hash_key!r}: give an integer or None.")
+    if hash_key is not None:
+        if isinstance(hash_key, bool) or not isinstance(hash_key, int | np.integer):
+            raise ValueError(
+                f"hash_key of column {name!r} is {checks.shown(hash_key)}: give an integer or None."
+            )
+        hash_key = int(hash_key)
     return CrossedColumn(listed, size, hash_key)
 
 
 def _checked_keys(keys: Any) -> tuple[Key, ...]:
-    if isinstance(keys, str | FeatureColumn) or not isinstance(keys, Iterable):
-        raise ValueError(f"keys is {keys!r}: give a list of two or more keys.")
+    if not is_list(keys):
+        raise ValueError(f"keys is {checks.shown(keys)}: give a list of two or more keys.")
     listed = tuple(keys)
     if len(listed) < 2:
-        raise ValueError(f"keys is {list(listed)!r}: give two keys or more to cross.")
+        raise ValueError(f"keys is {checks.shown(keys)}: give two keys or more to cross.")
     for key in listed:
         _check_key(key)
     return listed

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from torchest import arrays
-from torchest.columns import values
+from torchest import arguments, arrays
+from torchest.columns import checks, values
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.categorical import (
@@ -125,8 +125,9 @@ def describe(
             to share their bucket with another.
 
     Raises:
-        TypeError: Something is not a column, or not a dataset.
-        ValueError: The dataset has no end or no rows, or collision_share is not between 0 and 1.
+        TypeError: It is not a dataset.
+        ValueError: Something is not a column, the dataset has no end or no rows, or collision_share is not
+            between 0 and 1.
 
     >>> from torchest.columns.categorical import categorical_column_with_vocabulary_list
     >>> town = categorical_column_with_vocabulary_list("town", ["Oslo", "Rome"])
@@ -134,16 +135,11 @@ def describe(
     column  coverage  missing  out of vocabulary  distinct  buckets  collisions  suggested size
     town       75.0%        1              33.3%         2        2           –               –
     """
-    if not 0 < collision_share < 1:
+    if not arguments.is_number(collision_share) or not 0 < collision_share < 1:
         raise ValueError(
-            f"collision_share is {collision_share}: give a share between 0 and 1, such as 0.1."
+            f"collision_share is {checks.shown(collision_share)}: give a share between 0 and 1, such as 0.1."
         )
-    listed = [columns] if isinstance(columns, FeatureColumn) else list(columns)
-    for column in listed:
-        if not isinstance(column, FeatureColumn):
-            raise TypeError(
-                f"columns has {column!r}, a {type(column).__name__}: every item must be a column."
-            )
+    listed = checks.column_list(columns, "columns")
     counts = [_Count(column) for column in listed]
     for features in _batches(dataset):
         batch = Features.of(features)

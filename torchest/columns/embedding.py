@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from torchest.arguments import is_list, is_number, path, text
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.sequence import SequenceCategoricalColumn
@@ -174,20 +174,16 @@ def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
     """
     checks.categorical(categorical_column, "categorical_column")
     name = embedding_name(categorical_column)
-    checks.count(dimension, "dimension", name)
-    checks.one_of(combiner, COMBINERS, "combiner", name)
-    _check_source(ckpt_to_load_from, tensor_name_in_ckpt, name)
-    _check_max_norm(max_norm, name)
+    width = checks.count(dimension, "dimension", name)
     return EmbeddingColumn(
         categorical_column,
-        dimension,
-        combiner,
-        _checked_initializer(initializer, dimension, name),
-        ckpt_to_load_from,
-        tensor_name_in_ckpt,
-        max_norm,
-        trainable,
-        use_safe_embedding_lookup,
+        width,
+        checks.one_of(combiner, COMBINERS, "combiner", name),
+        _checked_initializer(initializer, width, name),
+        *_checked_source(ckpt_to_load_from, tensor_name_in_ckpt, name),
+        _checked_max_norm(max_norm, name),
+        checks.flag(trainable, "trainable", name),
+        checks.flag(use_safe_embedding_lookup, "use_safe_embedding_lookup", name),
     )
 
 
@@ -228,25 +224,26 @@ def shared_embeddings(  # noqa: PLR0913 - TensorFlow's arguments
     """
     listed = _checked_columns(categorical_columns)
     joined = "_".join(sorted(column.name for column in listed))
-    name = shared_embedding_collection_name or f"{joined}_shared_embedding"
-    checks.count(dimension, "dimension", name)
-    checks.one_of(combiner, COMBINERS, "combiner", name)
-    _check_source(ckpt_to_load_from, tensor_name_in_ckpt, name)
-    _check_max_norm(max_norm, name)
+    name = f"{joined}_shared_embedding"
+    if shared_embedding_collection_name is not None:
+        name = (
+            text("shared_embedding_collection_name", shared_embedding_collection_name, empty=True)
+            or name
+        )
+    width = checks.count(dimension, "dimension", name)
+    is_safe = checks.flag(use_safe_embedding_lookup, "use_safe_embedding_lookup", name)
+    combines = checks.one_of(combiner, COMBINERS, "combiner", name)
+    longest = _checked_max_norm(max_norm, name)
     creator = SharedEmbeddingColumnCreator(
-        dimension,
-        _checked_initializer(initializer, dimension, name),
-        ckpt_to_load_from,
-        tensor_name_in_ckpt,
+        width,
+        _checked_initializer(initializer, width, name),
+        *_checked_source(ckpt_to_load_from, tensor_name_in_ckpt, name),
         listed[0].num_buckets,
-        trainable,
+        checks.flag(trainable, "trainable", name),
         name,
-        use_safe_embedding_lookup,
+        is_safe,
     )
-    return [
-        SharedEmbeddingColumn(column, creator, combiner, max_norm, use_safe_embedding_lookup)
-        for column in listed
-    ]
+    return [SharedEmbeddingColumn(column, creator, combines, longest, is_safe) for column in listed]
 
 
 def _checked_initializer(initializer: Any, dimension: int, name: str) -> Initializer:
@@ -256,7 +253,7 @@ def _checked_initializer(initializer: Any, dimension: int, name: str) -> Initial
         return _named_initializer(initializer, name)
     if not callable(initializer):
         raise TypeError(
-            f"initializer of column {name!r} is {initializer!r}: give a function that fills a tensor in "
+            f"initializer of column {name!r} is {checks.shown(initializer)}: give a function that fills a tensor in "
             "place, such as torch.nn.init.xavier_uniform_, or its name."
         )
     checked: Initializer = initializer
@@ -274,32 +271,37 @@ def _named_initializer(given: str, name: str) -> Initializer:
     found = known.get(given.removesuffix("_"))
     if found is None:
         raise ValueError(
-            f"initializer of column {name!r} is {given!r}, which is no function of a tensor in torch.nn.init."
-            f"{suggest(given, known)}"
+            f"initializer of column {name!r} is {checks.shown(given)}, which is no function of a tensor in "
+            f"torch.nn.init.{suggest(given, known)}"
         )
     initializer: Initializer = found
     return initializer
 
 
-def _check_source(checkpoint: Any, tensor: Any, name: str) -> None:
+def _checked_source(checkpoint: Any, tensor: Any, name: str) -> tuple[str | None, str | None]:
+    """The checkpoint and the name of a tensor in it, or neither."""
     if (checkpoint is None) != (tensor is None):
         raise ValueError(
-            f"Column {name!r} has ckpt_to_load_from={checkpoint!r} and tensor_name_in_ckpt={tensor!r}: give "
-            "both, or neither."
+            f"Column {name!r} has ckpt_to_load_from={checks.shown(checkpoint)} and tensor_name_in_ckpt="
+            f"{checks.shown(tensor)}: give both, or neither."
         )
+    if checkpoint is None:
+        return None, None
+    return path("ckpt_to_load_from", checkpoint), text("tensor_name_in_ckpt", tensor)
 
 
-def _check_max_norm(max_norm: Any, name: str) -> None:
+def _checked_max_norm(max_norm: Any, name: str) -> float | None:
     if max_norm is None:
-        return
-    if isinstance(max_norm, bool) or not isinstance(max_norm, Real) or max_norm <= 0:
+        return None
+    if not is_number(max_norm) or not 0 < max_norm < math.inf:
         raise ValueError(
-            f"max_norm of column {name!r} is {max_norm!r}: give a number above 0, or None for no limit."
+            f"max_norm of column {name!r} is {checks.shown(max_norm)}: give a number above 0, or None for no limit."
         )
+    return float(max_norm)
 
 
 def _checked_columns(columns: Any) -> list[CategoricalColumn]:
-    if isinstance(columns, FeatureColumn | str) or not isinstance(columns, Iterable):
+    if not is_list(columns):
         raise ValueError(
             f"categorical_columns is {checks.shown(columns)}: give a list of categorical columns."
         )

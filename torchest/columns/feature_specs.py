@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+
+from torchest.arguments import is_list, shown
 
 _NAMES: dict[object, type] = {str: str, "str": str, "string": str, bytes: bytes, "bytes": bytes}
 
@@ -56,12 +57,12 @@ class FixedLenFeature:
         given = np.asarray(self.default_value, dtype=object)
         if given.shape not in ((), self.shape):
             raise ValueError(
-                f"default_value is {self.default_value!r}, of shape {given.shape}: give one value, or values of the "
-                f"shape {self.shape}."
+                f"default_value is {shown(self.default_value)}, of shape {given.shape}: give one value, or values of "
+                f"the shape {self.shape}."
             )
         if not all(_is_of(self.dtype, value) for value in given.reshape(-1).tolist()):
             raise ValueError(
-                f"default_value is {self.default_value!r}: give values of the dtype {dtype_name(self.dtype)}."
+                f"default_value is {shown(self.default_value)}: give values of the dtype {dtype_name(self.dtype)}."
             )
         return _tuples(given.tolist())
 
@@ -97,11 +98,14 @@ def _dtype(value: Any) -> torch.dtype | type:
     if isinstance(value, str | type) and value in _NAMES:
         return _NAMES[value]
     try:
-        # numpy takes None for float64
+        if not isinstance(
+            value, str | type | np.dtype
+        ):  # numpy makes a dtype of None, and of values
+            raise TypeError
         given: torch.dtype = torch.from_numpy(np.empty(0, np.dtype(value or "none"))).dtype
     except TypeError:
         raise TypeError(
-            f"dtype is {value!r}: give torch.float32, torch.int64, str or bytes."
+            f"dtype is {shown(value)}: give torch.float32, torch.int64, str or bytes."
         ) from None
     return given
 
@@ -109,19 +113,25 @@ def _dtype(value: Any) -> torch.dtype | type:
 def _is_of(dtype: torch.dtype | type, value: Any) -> bool:
     if isinstance(dtype, type):
         return isinstance(value, str | bytes)
-    return isinstance(value, Real if dtype.is_floating_point else Integral)
+    if isinstance(value, bool | np.bool_):
+        return False
+    if dtype.is_floating_point:
+        return isinstance(value, Real) and math.isfinite(value)
+    return isinstance(value, Integral)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    dimensions = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value,)
+    dimensions = tuple(value) if is_list(value) else (value,)
     try:
+        if any(isinstance(dimension, bool | np.bool_) for dimension in dimensions):
+            raise TypeError
         shape = tuple(map(operator.index, dimensions))
     except TypeError:
         raise TypeError(
-            f"shape is {value!r}: give integers; for any number of values use VarLenFeature."
+            f"shape is {shown(value)}: give integers; for any number of values use VarLenFeature."
         ) from None
     if any(dimension < 1 for dimension in shape):
-        raise ValueError(f"shape is {value!r}: give dimensions of at least 1.")
+        raise ValueError(f"shape is {shown(value)}: give dimensions of at least 1.")
     return shape
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from torchest import arrays
+from torchest.arguments import shown
 from torchest.columns.few_shapes import in_few_shapes
 from torchest.columns.strings import hash_together, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
@@ -70,7 +71,9 @@ class Features(MutableMapping[str, Any]):
     def __init__(
         self, features: Mapping[str, Any], device: torch.device | str | None = None
     ) -> None:
-        self.device = torch.device("cpu" if device is None else device)
+        if not isinstance(features, Mapping):
+            raise TypeError(_no_dict(features))
+        self.device = torch.device("cpu") if device is None else _device(device)
         self.usage = Usage()
         self.joins = True
         self._given = dict(features)
@@ -92,10 +95,7 @@ class Features(MutableMapping[str, Any]):
         if isinstance(features, cls):
             return features
         if not isinstance(features, Mapping):
-            raise TypeError(
-                f"Columns need a dict of features by key, not a {type(features).__name__}: give, for "
-                "example, {'age': [22, 38]}."
-            )
+            raise TypeError(_no_dict(features))
         return cls(features)
 
     @property
@@ -229,7 +229,7 @@ class Features(MutableMapping[str, Any]):
 
     def to(self, device: torch.device | str) -> Features:
         """The same batch on a device, with all that was made of it so far."""
-        moved = Features(self._given, device)
+        moved = Features(self._given, _device(device))
         moved._raw = dict(self._raw)
         moved._texts = dict(self._texts)
         moved._first = self._first
@@ -322,3 +322,23 @@ class Features(MutableMapping[str, Any]):
         if self.device.type == "cuda" and value.device.type == "cpu":
             value = value.pin_memory()
         return value.to(self.device, non_blocking=True)
+
+
+def _no_dict(features: Any) -> str:
+    return (
+        f"Columns need a dict of features by key, not a {type(features).__name__}: give, for "
+        "example, {'age': [22, 38]}."
+    )
+
+
+def _device(device: Any) -> torch.device:
+    if isinstance(device, torch.device):
+        return device
+    try:
+        if not isinstance(device, str):
+            raise TypeError
+        return torch.device(device)
+    except (TypeError, RuntimeError):
+        raise ValueError(
+            f"device={shown(device)} must be a torch.device, or its name, such as 'cpu' or 'cuda:0'."
+        ) from None

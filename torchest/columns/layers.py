@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from torchest import arguments
+from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.embedding import (
     COMBINERS,
@@ -29,6 +31,8 @@ from torchest.columns.table_groups import TableGroups
 from torchest.host_copies import on_host
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from torchest.columns.table import AnyEmbedding
 
     SequenceDense: TypeAlias = AnyEmbedding | IndicatorColumn | SequenceNumericColumn
@@ -65,9 +69,7 @@ class LinearFeatures(Parts):
         self, feature_columns: Iterable[FeatureColumn], units: int = 1, sparse_combiner: str = "sum"
     ) -> None:
         super().__init__()
-        if sparse_combiner not in COMBINERS:
-            listed = ", ".join(map(repr, COMBINERS))
-            raise ValueError(f"sparse_combiner is {sparse_combiner!r}: give one of {listed}.")
+        check_combiner("sparse_combiner", sparse_combiner)
         self._columns = [
             _without_order(column) for column in in_order(feature_columns, "feature_columns")
         ]
@@ -141,10 +143,26 @@ class _WeightsOfEmbedding(_Weights):
         return super().forward(self.table(values))
 
 
+def check_combiner(argument: str, combiner: object) -> None:
+    """Raises ValueError if that is no way to combine ids."""
+    if not isinstance(combiner, str) or combiner not in COMBINERS:
+        listed = ", ".join(map(repr, COMBINERS))
+        raise ValueError(f"{argument} is {checks.shown(combiner)}: give one of {listed}.")
+
+
 def _checked_units(units: Any) -> int:
-    if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-        raise ValueError(f"units is {units!r}: give an integer of at least 1.")
-    return units
+    if isinstance(units, bool) or not isinstance(units, Integral) or int(units) < 1:
+        raise ValueError(f"units is {checks.shown(units)}: give an integer of at least 1.")
+    number = int(units)
+    if number >= 2**31:
+        raise ValueError(f"units is {number}: give an integer below 2**31.")
+    return number
+
+
+def _check_layer(trainable: Any, name: Any) -> None:
+    arguments.boolean("trainable", trainable)
+    if name is not None:
+        arguments.text("name", name)
 
 
 def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.Module:
@@ -214,6 +232,7 @@ class DenseFeatures(Parts):
     ) -> None:
         super().__init__()
         ordered = in_order(feature_columns, "feature_columns")
+        _check_layer(trainable, name)
         self.name = name
         self._columns = [_checked_dense(as_dense(column)) for column in ordered]
         self.output_widths = {
@@ -376,8 +395,9 @@ class SequenceFeatures(Parts):
         name: str | None = None,
     ) -> None:
         super().__init__()
-        self.name = name
         ordered = in_order(feature_columns, "feature_columns")
+        _check_layer(trainable, name)
+        self.name = name
         self._columns = [_checked_sequence(column) for column in ordered]
         self.output_widths = {column.name: _width(column) for column in self._columns}
         self.width = sum(self.output_widths.values())
@@ -520,19 +540,11 @@ def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureCol
     Raises:
         ValueError: There are none, two have one name, or one is not a column.
     """
-    if isinstance(columns, Mapping) or not isinstance(columns, Iterable | FeatureColumn | None):
-        raise ValueError(f"{argument} is {columns!r}: give a list of columns.")
-    listed = [columns] if isinstance(columns, FeatureColumn) else list(columns or ())
+    listed = checks.column_list(columns, argument)
     if not listed:
         raise ValueError(
             f"{argument} is empty: give at least one column, such as columns.numeric_column('age')."
         )
-    for column in listed:
-        if not isinstance(column, FeatureColumn):
-            raise ValueError(
-                f"{argument} has {column!r} ({type(column).__name__}): every item must be a column, such as "
-                "columns.numeric_column('age')."
-            )
     names = sorted(column.name for column in listed)
     for name, following in itertools.pairwise(names):
         if name == following:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -13,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchest.arguments import is_list
 from torchest.columns import checks, values
 from torchest.columns.base import DenseColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torchest.columns.features import Features
 
 
@@ -152,7 +154,7 @@ def numeric_column(
     number_dtype = checks.number_dtype(dtype, key)
     if normalizer_fn is not None and not callable(normalizer_fn):
         raise TypeError(
-            f"normalizer_fn of column {key!r} is {normalizer_fn!r}: give a function of a tensor, such as "
+            f"normalizer_fn of column {key!r} is {checks.shown(normalizer_fn)}: give a function of a tensor, such as "
             "lambda x: (x - 30) / 10."
         )
     default = _checked_default(default_value, checked, number_dtype, key)
@@ -160,15 +162,15 @@ def numeric_column(
 
 
 def _checked_shape(shape: Any, key: str) -> tuple[int, ...]:
-    dimensions = tuple(shape) if isinstance(shape, Sequence | torch.Size) else (shape,)
+    dimensions = tuple(shape) if is_list(shape) else (shape,)
     for dimension in dimensions:
         if isinstance(dimension, bool) or not isinstance(dimension, Integral):
             raise TypeError(
-                f"shape of column {key!r} is {shape!r}: give an integer or a tuple of integers."
+                f"shape of column {key!r} is {checks.shown(shape)}: give an integer or a tuple of integers."
             )
         if dimension < 1:
             raise ValueError(
-                f"shape of column {key!r} is {shape!r}: give dimensions of at least 1."
+                f"shape of column {key!r} is {checks.shown(shape)}: give dimensions of at least 1."
             )
     return tuple(int(dimension) for dimension in dimensions)
 
@@ -177,16 +179,16 @@ def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key
     """None, or the default as nested tuples of the given shape."""
     if value is None:
         return None
-    array = np.asarray(value)
+    array = _as_array(value)
     if array.dtype.kind not in ("iuf" if dtype.is_floating_point else "iu"):
         raise TypeError(
-            f"default_value of column {key!r} is {value!r}: give "
+            f"default_value of column {key!r} is {checks.shown(value)}: give "
             f"{'a number' if dtype.is_floating_point else 'an integer'}, as the dtype is "
             f"{str(dtype).removeprefix('torch.')}."
         )
-    if np.isnan(array).any():
+    if not np.isfinite(array).all():
         raise ValueError(
-            f"default_value of column {key!r} is {value!r}: give a number, which models can compute with."
+            f"default_value of column {key!r} is {checks.shown(value)}: give a number, which models can compute with."
         )
     if array.ndim and array.shape != shape:
         raise ValueError(
@@ -194,6 +196,13 @@ def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key
             "one number or an array of the column's shape."
         )
     return _as_tuples(np.broadcast_to(array, shape).tolist())
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of differing lengths
+        return np.asarray(value, dtype=object)
 
 
 def _as_tuples(nested: Any) -> Any:

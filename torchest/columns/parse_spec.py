@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchest.arguments import is_list
+from torchest.columns import checks
 from torchest.columns.base import FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.categorical import (
@@ -30,6 +31,8 @@ from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torchest.columns.feature_specs import FeatureSpec
 
 
@@ -49,8 +52,10 @@ def make_parse_example_spec(feature_columns: Iterable[FeatureColumn]) -> dict[st
     Raises:
         ValueError: Something is no column, or two columns read one feature in different ways.
     """
-    if isinstance(feature_columns, FeatureColumn) or not isinstance(feature_columns, Iterable):
-        raise ValueError(f"feature_columns is {feature_columns!r}: give a list of feature columns.")
+    if isinstance(feature_columns, FeatureColumn) or not is_list(feature_columns):
+        raise ValueError(
+            f"feature_columns is {checks.shown(feature_columns)}: give a list of feature columns."
+        )
     specs: dict[str, FeatureSpec] = {}
     for column in feature_columns:
         _add(specs, _specs_of(column), column.name)
@@ -69,7 +74,7 @@ def _add(specs: dict[str, FeatureSpec], more: dict[str, FeatureSpec], column: st
 @singledispatch
 def _specs_of(column: Any) -> dict[str, FeatureSpec]:
     """How each feature of a column is stored, by key."""
-    raise ValueError(f"feature_columns has {column!r}: give feature columns only.")
+    raise ValueError(f"feature_columns has {checks.shown(column)}: give feature columns only.")
 
 
 @_specs_of.register(NumericColumn)

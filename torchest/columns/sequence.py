@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from torchest import arrays
+from torchest.arguments import is_number
 from torchest.columns import checks, values
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.categorical import (
@@ -238,10 +238,12 @@ def sequence_numeric_column(
 
 
 def _check_padding(value: Any, key: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"default_value of column {key!r} is {value!r}: give a number.")
-    if math.isnan(value):
-        raise ValueError(f"default_value of column {key!r} is nan: give a number, for example 0.")
+    if not is_number(value):
+        raise TypeError(f"default_value of column {key!r} is {checks.shown(value)}: give a number.")
+    if not math.isfinite(value):
+        raise ValueError(
+            f"default_value of column {key!r} is {value}: give a number, for example 0."
+        )
 
 
 def _up_to_last(there: npt.NDArray[np.bool_], offsets: Int64s) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.columns import checks, values
-from torchest.columns.categorical import KeyedCategoricalColumn, check_unknown
+from torchest.columns.categorical import KeyedCategoricalColumn, checked_unknown
 from torchest.columns.vocabulary import Vocabulary
 from torchest.errors import RefusedFileError
 
@@ -92,9 +92,9 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
     """
     checks.key(key)
     path = _checked_path(vocabulary_file, key)
-    if file_format not in (None, "text"):
+    if file_format is not None and not (isinstance(file_format, str) and file_format == "text"):
         raise ValueError(
-            f"file_format of column {key!r} is {file_format!r}: only 'text' is read, one value a line."
+            f"file_format of column {key!r} is {checks.shown(file_format)}: only 'text' is read, one value a line."
         )
     size = (
         len(_lines(path, key))
@@ -106,22 +106,23 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
             f"The vocabulary file {path!r} of column {key!r} is empty: give one with a value on each "
             "line."
         )
-    default = -1 if default_value is None else default_value
-    check_unknown(key, default, num_oov_buckets, size)
+    default, buckets = checked_unknown(
+        key, -1 if default_value is None else default_value, num_oov_buckets, size
+    )
     return VocabularyFileCategoricalColumn(
-        key, path, size, num_oov_buckets, checks.value_dtype(dtype, key), default, file_format
+        key, path, size, buckets, checks.value_dtype(dtype, key), default, file_format
     )
 
 
 def _checked_path(path: Any, key: str) -> str:
-    if not path or not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise ValueError(
-            f"vocabulary_file of column {key!r} is {path!r}: give the path of a text file."
+            f"vocabulary_file of column {key!r} is {checks.shown(path)}: give the path of a text file."
         )
     checked = os.fspath(path)
     if not os.path.isfile(checked):
         raise ValueError(
-            f"vocabulary_file of column {key!r} is {checked!r}, which is not a file: give the path of "
+            f"vocabulary_file of column {key!r} is {checks.shown(checked)}, which is not a file: give the path of "
             "one."
         )
     return checked

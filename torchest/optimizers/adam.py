@@ -62,6 +62,7 @@ class Adam(RowOptimizer):
             self._require(lambda value: 0 <= value < 1, name, value, "at least 0 and below 1")
         self._require(lambda value: value >= 0, "epsilon", epsilon, "at least 0")
         options = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        self._require_booleans(amsgrad=amsgrad, lazy=lazy)
         super().__init__(params, {"lr": lr, **options, "amsgrad": amsgrad, "lazy": lazy})
 
     def _initial_slots(self, options: Options) -> dict[str, float]:

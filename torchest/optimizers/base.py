@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
+from torchest.arguments import boolean, is_list, is_number, shown
 from torchest.optimizers import row_gradients
 from torchest.optimizers.units import (
     SMALL,
@@ -119,12 +122,24 @@ class RowOptimizer(torch.optim.Optimizer):
     load_state_dict = _undecorated(torch.optim.Optimizer.load_state_dict)
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        self._require(
-            lambda lr: callable(lr) or lr >= 0,
-            "lr",
-            defaults["lr"],
-            "at least 0, or a function of the step",
-        )
+        lr = defaults["lr"]
+        if not callable(lr):
+            self._require(lambda lr: lr >= 0, "lr", lr, "at least 0, or a function of the step")
+        for name, value in defaults.items():
+            if isinstance(value, bool | np.bool_):
+                defaults[name] = bool(value)
+        if not is_list(params):
+            raise TypeError(
+                f"{type(self).__name__}: params={shown(params)} must be parameters, such as module.parameters(), or "
+                "dicts of groups of them."
+            )
+        params = list(params)
+        for item in params:
+            if not isinstance(item, Tensor | Mapping | tuple):
+                raise TypeError(
+                    f"{type(self).__name__}: params has {shown(item)}, and every item must be a parameter, or a dict "
+                    "of a group of them."
+                )
         self._kept_holders: dict[int, row_gradients.Holders] = {}
         self._known_units: dict[int, _Known] = {}
         self._known_bundles: dict[int, Bundles] = {}
@@ -300,9 +315,15 @@ class RowOptimizer(torch.optim.Optimizer):
             row_gradients.write(slots[name], rows, slot)
 
     def _require(self, holds: Callable[[Any], bool], name: str, value: Any, expected: str) -> None:
-        try:
-            if holds(value):
-                return
-        except TypeError:  # not a number
-            pass
-        raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {expected}.")
+        """Checks that an option is a finite number, or a tensor of one, which is in its range."""
+        is_scalar = (
+            type(value) is float  # as in every step
+            or is_number(value)
+            or (isinstance(value, Tensor) and value.ndim == 0)
+        )
+        if not is_scalar or not math.isfinite(value) or not holds(value):
+            raise ValueError(f"{type(self).__name__}: {name}={shown(value)} must be {expected}.")
+
+    def _require_booleans(self, **options: Any) -> None:
+        for name, value in options.items():
+            boolean(f"{type(self).__name__}: {name}", value)

@@ -62,9 +62,8 @@ class Ftrl(RowOptimizer):
         l2_shrinkage_regularization_strength: float = 0.0,
         beta: float = 0.0,
     ) -> None:
-        self._require(
-            lambda lr: callable(lr) or lr > 0, "lr", lr, "above 0, or a function of the step"
-        )
+        if not callable(lr):
+            self._require(lambda lr: lr > 0, "lr", lr, "above 0, or a function of the step")
         self._require(
             lambda power: power <= 0, "learning_rate_power", learning_rate_power, "at most 0"
         )

@@ -61,6 +61,7 @@ class RMSProp(RowOptimizer):
             self._require(lambda value: 0 <= value < 1, name, value, "at least 0 and below 1")
         self._require(lambda value: value >= 0, "epsilon", epsilon, "at least 0")
         options = {"rho": rho, "momentum": momentum, "epsilon": epsilon}
+        self._require_booleans(centered=centered, lazy=lazy)
         super().__init__(params, {"lr": lr, **options, "centered": centered, "lazy": lazy})
 
     def _initial_slots(self, options: Options) -> dict[str, float]:

@@ -45,6 +45,7 @@ class SGD(RowOptimizer):
         self._require(
             lambda value: 0 <= value <= 1, "momentum", momentum, "at least 0 and at most 1"
         )
+        self._require_booleans(nesterov=nesterov)
         super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov})
 
     def _initial_slots(self, options: Options) -> dict[str, float]:

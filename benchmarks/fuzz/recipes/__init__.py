@@ -1,0 +1,69 @@
+"""Recipes by the names of the public callables."""
+
+from __future__ import annotations
+
+from benchmarks.fuzz.recipes import columns, estimators, exports, heads, inputs, parts
+
+RECIPES = {
+    **columns.RECIPES,
+    **estimators.RECIPES,
+    **exports.RECIPES,
+    **heads.RECIPES,
+    **inputs.RECIPES,
+    **parts.RECIPES,
+}
+# Public names that no user calls with arguments, and why.
+EXEMPT = {
+    "CheckpointMismatchError": "torchest raises it",
+    "DamagedCheckpointError": "torchest raises it",
+    "ExportError": "torchest raises it",
+    "NanLossDuringTrainingError": "torchest raises it",
+    "Head": "abstract",
+    "Exporter": "abstract",
+    "SessionRunHook": "takes no arguments",
+    "CheckpointSaverListener": "takes no arguments",
+    "ModeKeys": "a namespace",
+    "losses.Reduction": "a namespace",
+    "columns.CategoricalColumn": "abstract",
+    "columns.DenseColumn": "abstract",
+    "columns.FeatureColumn": "abstract",
+    "columns.ColumnDescription": "made by describe",
+    "columns.Description": "made by describe",
+    "columns.InferredColumns": "made by infer",
+    "columns.Ids": "made by columns for every batch, and not checked",
+    "columns.Steps": "made by columns for every batch, and not checked",
+    "metrics.Metric": "abstract",
+    "metrics.Mean": "made by functions for every batch, and not checked",
+    "metrics.RootMean": "made by functions for every batch, and not checked",
+    "metrics.MajorityShare": "made by functions for every batch, and not checked",
+    "inputs.Dataset": "made by its class methods",
+    "export.ExportOutput": "abstract",
+    "export.ExportedModel": "made by load",
+    "distributed.XLAStrategy": "takes no arguments, and needs torch_xla",
+    "FeedFnHook": "refuses to be made, whatever it is given",
+    "SessionRunContext": "made by the loop for every step",
+    # what parts of torchest call
+    **dict.fromkeys(
+        (
+            *(
+                f"Features.{name}"
+                for name in (
+                    "check_there", "expect", "is_nested_list", "on_host", "placed", "prepare", "raw_of", "text",
+                    "vectors",
+                )
+            ),
+            *(f"Ids.{name}" for name in ("padded", "pin_memory", "row_of_each", "rows", "to", "from_padded")),
+            *(f"Steps.{name}" for name in ("padded", "pin_memory", "to")),
+            "Parts.add_part",
+            "Parts.part",
+            "LinearSDCA.linear_model_fn",
+            "DenseFeatures.blocks",
+            "WarmStartSettings.matches",
+            "WarmStartSettings.selects",
+            "RunConfig.as_markdown",
+            "RunConfig.ignored",
+            "SessionRunContext.request_stop",
+        ),
+        "torchest calls it",
+    ),
+}  # fmt: skip
