@@ -159,6 +159,11 @@ RECIPES = {
         lambda: things.trained().export_saved_model,
         calls=40,
     ),
+    "Estimator.export_savedmodel": Recipe(
+        lambda: {"export_dir_base": "out", "serving_input_receiver_fn": things.receiver_fn},
+        lambda: things.trained().export_savedmodel,
+        calls=10,
+    ),
     "Estimator.experimental_export_all_saved_models": Recipe(
         lambda: {
             "export_dir_base": "out",
