@@ -241,9 +241,9 @@ WRONG = {
         "checkpoint_format='h5': leave it out, checkpoints are safetensors.",
     ),
     "custom objects": (
-        {"custom_objects": {"layer": nn.Linear}},
+        {"custom_objects": {"layer": 3}},
         ValueError,
-        "custom_objects mean nothing here, as the module is there: leave them out.",
+        "custom_objects={'layer': 3} mean nothing here, as the module is there: leave them out.",
     ),
 }
 

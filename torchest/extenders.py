@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.estimator import Estimator
 from torchest.keys import ModeKeys
@@ -42,7 +43,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
     np.float32(0.0)
     """
     if not isinstance(estimator, Estimator):
-        raise TypeError(f"add_metrics: estimator={estimator!r} must be a torchest.Estimator.")
+        raise TypeError(f"add_metrics: estimator={shown(estimator)} must be a torchest.Estimator.")
     taken = _taken(metric_fn)
     original = estimator.model_fn
 
@@ -70,7 +71,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
 def _taken(metric_fn: Any) -> list[str]:
     if not callable(metric_fn):
         raise TypeError(
-            f"add_metrics: metric_fn={metric_fn!r} must be a function of any of {', '.join(_ARGUMENTS)}."
+            f"add_metrics: metric_fn={shown(metric_fn)} must be a function of any of {', '.join(_ARGUMENTS)}."
         )
     names = list(inspect.signature(metric_fn).parameters)
     for name in names:

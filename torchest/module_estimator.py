@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.estimator import Estimator
 from torchest.keys import ModeKeys
@@ -95,18 +96,22 @@ def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its es
     True
     """
     if not isinstance(module, nn.Module):
-        raise TypeError(f"module={module!r} must be an object of a torch.nn.Module class.")
+        raise TypeError(f"module={shown(module)} must be an object of a torch.nn.Module class.")
     if not callable(loss) or isinstance(loss, type):
         raise TypeError(
-            f"loss={loss!r} must be a function of output and labels, such as torch.nn.BCEWithLogitsLoss()."
+            f"loss={shown(loss)} must be a function of output and labels, such as torch.nn.BCEWithLogitsLoss()."
         )
-    if checkpoint_format not in _FORMATS:
+    if checkpoint_format is not None and not (
+        isinstance(checkpoint_format, str) and checkpoint_format in _FORMATS
+    ):
         raise ValueError(
-            f"checkpoint_format={checkpoint_format!r}: leave it out, checkpoints are safetensors."
+            f"checkpoint_format={shown(checkpoint_format)}: leave it out, checkpoints are safetensors."
         )
-    if custom_objects:
+    if custom_objects is not None and not (
+        isinstance(custom_objects, Mapping) and not custom_objects
+    ):
         raise ValueError(
-            "custom_objects mean nothing here, as the module is there: leave them out."
+            f"custom_objects={shown(custom_objects)} mean nothing here, as the module is there: leave them out."
         )
     measured = _checked_metrics(metrics)
     make_optimizer = _optimizer_maker(optimizer, module)
@@ -250,7 +255,7 @@ def _checked_metrics(metrics: Mapping[str, Any] | None) -> dict[str, Callable[[A
         return {}
     if not isinstance(metrics, Mapping):
         raise TypeError(
-            f"metrics={metrics!r} must be a dict of metrics by name, such as "
+            f"metrics={shown(metrics)} must be a dict of metrics by name, such as "
             '{"accuracy": lambda output, labels: torchest.metrics.accuracy(labels, output > 0)}.'
         )
     return {name: _metric(name, metric) for name, metric in metrics.items()}
@@ -262,7 +267,8 @@ def _metric(name: str, metric: Any) -> Callable[[Any, Any], Any]:
     if callable(metric) and not isinstance(metric, type):
         return metric  # type: ignore[no-any-return]
     raise TypeError(
-        f"metrics[{name!r}] is {metric!r} and must be a function of output and labels, or a metric of torchmetrics."
+        f"metrics[{name!r}] is {shown(metric)} and must be a function of output and labels, or a metric "
+        "of torchmetrics."
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchest.arguments import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,6 +29,6 @@ class Scaffold:
     def __init__(self, init_fn: Callable[[Scaffold, Any], object] | None = None) -> None:
         if init_fn is not None and not callable(init_fn):
             raise TypeError(
-                f"Scaffold: init_fn={init_fn!r} must be a function of (scaffold, session), or None."
+                f"Scaffold: init_fn={shown(init_fn)} must be a function of (scaffold, session), or None."
             )
         self.init_fn = init_fn

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.random_state import random_state, set_random_state
 
@@ -100,12 +101,13 @@ class Scope:
 
     def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
         """See the function of this name."""
+        if self._creation is not None or not isinstance(name, str):
+            self._check_name(name, factory)
         if self._creation is not None and self._creation.is_here():
             self._creation.check_factory(name, factory)
         if name in self.objects:
             existing: T = self.objects[name]
             return existing
-        self._check_name(name, factory)
         self._check_prefixes(name)
         if self._creation is None:
             raise RuntimeError(
@@ -165,7 +167,9 @@ class Scope:
     @staticmethod
     def _check_name(name: str, factory: object) -> None:
         if not isinstance(name, str) or not name:
-            raise TypeError(f"get_or_create: name={name!r} must be a string that is not empty.")
+            raise TypeError(
+                f"get_or_create: name={shown(name)} must be a string that is not empty."
+            )
         if not callable(factory):
             raise TypeError(
                 f"get_or_create({name!r}): factory must be a function that makes the object, not a "

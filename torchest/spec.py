@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from torchest.arguments import text
+from torchest.arguments import is_list, shown, text
 from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
 from torchest.keys import MetricKeys, ModeKeys
@@ -92,9 +92,9 @@ class EstimatorSpec(_Fields):
         loss_reduction: str = Reduction.AUTO,
     ) -> EstimatorSpec:
         """Checks the fields."""
-        if mode not in _MODES:
+        if not isinstance(mode, str) or mode not in _MODES:
             raise ValueError(
-                f"EstimatorSpec: mode={mode!r} is no mode.{suggest(str(mode), _MODES)}"
+                f"EstimatorSpec: mode={shown(mode)} is no mode.{suggest(str(mode), _MODES)}"
             )
         return super().__new__(
             cls,
@@ -257,9 +257,9 @@ def _checked_loss(loss: Any, mode: str) -> Tensor | None:
 
 
 def _checked_reduction(reduction: str) -> str:
-    if reduction not in _REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
         raise ValueError(
-            f"EstimatorSpec: loss_reduction={reduction!r} must be one of {', '.join(map(repr, _REDUCTIONS))}."
+            f"EstimatorSpec: loss_reduction={shown(reduction)} must be one of {', '.join(map(repr, _REDUCTIONS))}."
         )
     return reduction
 
@@ -300,7 +300,7 @@ def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) ->
 def _checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
     if hooks is None:
         return ()
-    if isinstance(hooks, str) or not isinstance(hooks, Iterable):
+    if not is_list(hooks):
         raise TypeError(
             f"EstimatorSpec: {name} must be a list of hooks, not {_a(hooks)}. Write [hook]."
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from torchest.arguments import shown
 from torchest.columns.features import Features
 from torchest.distributed.empty_batch import rows_in
 from torchest.keys import ModeKeys
@@ -55,6 +56,10 @@ def backward(loss: torch.Tensor) -> None:
             "torchest.backward(loss) was called outside a train_op: it works only in a function given as "
             "EstimatorSpec(train_op=...). Elsewhere, call loss.backward()."
         ) from None
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        raise TypeError(
+            f"torchest.backward: loss={shown(loss)} must be a scalar tensor that depends on parameters."
+        )
     step.backward(loss)
     step.note_gradient_norm()
 

@@ -14,6 +14,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import numpy as np
+
+from torchest.arguments import boolean, is_list, shown, whole_number
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -68,24 +72,28 @@ class VocabInfo(_VocabFields):
         axis: int = 0,
     ) -> VocabInfo:
         """Checks the fields."""
-        for name, words in (("new_vocab", new_vocab), ("old_vocab", old_vocab)):
-            if not words or not isinstance(words, (str, os.PathLike, Sequence)):
+        vocabularies: dict[str, Any] = {"new_vocab": new_vocab, "old_vocab": old_vocab}
+        for name, words in vocabularies.items():
+            if not _is_path(words) and not (is_list(words) and list(words)):
                 raise TypeError(
-                    f"VocabInfo: {name}={words!r} must be the path of a file with one token a line, or a list of "
+                    f"VocabInfo: {name}={shown(words)} must be the path of a file with one token a line, or a list of "
                     "tokens."
                 )
-        _check_size("new_vocab_size", new_vocab_size, at_least=1)
-        _check_size("num_oov_buckets", num_oov_buckets, at_least=0)
-        if old_vocab_size != -1:
-            _check_size("old_vocab_size", old_vocab_size, at_least=1)
+        new_vocab_size = whole_number("VocabInfo: new_vocab_size", new_vocab_size, at_least=1)
+        num_oov_buckets = whole_number("VocabInfo: num_oov_buckets", num_oov_buckets, at_least=0)
+        old_vocab_size = whole_number("VocabInfo: old_vocab_size", old_vocab_size, at_least=-1)
+        if old_vocab_size == 0:
+            raise ValueError(
+                "VocabInfo: old_vocab_size=0 must be a whole number of at least 1, or -1."
+            )
         if backup_initializer is not None and not callable(backup_initializer):
             raise TypeError(
-                f"VocabInfo: backup_initializer={backup_initializer!r} must be a function that fills a tensor in "
+                f"VocabInfo: backup_initializer={shown(backup_initializer)} must be a function that fills a tensor in "
                 "place, such as torch.nn.init.zeros_, or None."
             )
-        if axis not in (0, 1):
+        if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or axis not in (0, 1):
             raise ValueError(
-                f"VocabInfo: axis={axis!r} must be 0 (tokens are rows) or 1 (columns)."
+                f"VocabInfo: axis={shown(axis)} must be 0 (tokens are rows) or 1 (columns)."
             )
         return super().__new__(
             cls,
@@ -95,7 +103,7 @@ class VocabInfo(_VocabFields):
             old_vocab,
             old_vocab_size,
             backup_initializer,
-            axis,
+            int(axis),
         )
 
 
@@ -143,11 +151,9 @@ class WarmStartSettings(_WarmStartFields):
         copy_slots: bool = False,
     ) -> WarmStartSettings:
         """Checks the fields."""
-        if not ckpt_to_initialize_from or not isinstance(
-            ckpt_to_initialize_from, (str, os.PathLike)
-        ):
+        if not _is_path(ckpt_to_initialize_from):
             raise ValueError(
-                f"WarmStartSettings: ckpt_to_initialize_from={ckpt_to_initialize_from!r} must be the path of a "
+                f"WarmStartSettings: ckpt_to_initialize_from={shown(ckpt_to_initialize_from)} must be the path of a "
                 "model_dir or of a checkpoint."
             )
         _check_mapping("var_name_to_vocab_info", var_name_to_vocab_info, VocabInfo)
@@ -158,7 +164,7 @@ class WarmStartSettings(_WarmStartFields):
             _checked_patterns(vars_to_warm_start),
             dict(var_name_to_vocab_info or {}),
             dict(var_name_to_prev_var_name or {}),
-            bool(copy_slots),
+            boolean("WarmStartSettings: copy_slots", copy_slots),
         )
 
     def matches(self, name: str) -> bool:
@@ -183,7 +189,7 @@ def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
         return warm_start_from
     if not isinstance(warm_start_from, (str, os.PathLike)):
         raise TypeError(
-            f"warm_start_from={warm_start_from!r} must be the path of a model_dir or of a checkpoint, or "
+            f"warm_start_from={shown(warm_start_from)} must be the path of a model_dir or of a checkpoint, or "
             "torchest.WarmStartSettings."
         )
     if not os.fspath(warm_start_from):
@@ -191,11 +197,8 @@ def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
     return WarmStartSettings(warm_start_from)
 
 
-def _check_size(name: str, value: Any, *, at_least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise ValueError(
-            f"VocabInfo: {name}={value!r} must be a whole number of at least {at_least}."
-        )
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value))
 
 
 def _check_mapping(name: str, given: Any, kind: type) -> None:
@@ -208,7 +211,7 @@ def _check_mapping(name: str, given: Any, kind: type) -> None:
     for key, value in given.items():
         if not isinstance(value, kind):
             raise TypeError(
-                f"WarmStartSettings: {name}[{key!r}] is a {type(value).__name__}, and must be a {kind.__name__}."
+                f"WarmStartSettings: {name}[{shown(key)}] is a {type(value).__name__}, and must be a {kind.__name__}."
             )
 
 
@@ -218,8 +221,8 @@ def _checked_patterns(given: Any) -> str | tuple[str, ...] | None:
     patterns = [given] if isinstance(given, str) else given
     if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
         raise TypeError(
-            f"WarmStartSettings: vars_to_warm_start={given!r} must be a regular expression of names of parameters, a "
-            "list of them, or None."
+            f"WarmStartSettings: vars_to_warm_start={shown(given)} must be a regular expression of names of "
+            "parameters, a list of them, or None."
         )
     for pattern in patterns:
         try:

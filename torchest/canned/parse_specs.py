@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchest.arguments import shown, text, whole_number
 from torchest.columns.feature_specs import FixedLenFeature
 from torchest.columns.numeric import NumericColumn, numeric_column
 from torchest.columns.parse_spec import make_parse_example_spec
@@ -47,7 +48,7 @@ def classifier_parse_example_spec(
     Raises:
         ValueError: The label or the weight is read as a feature too, or an argument is wrong.
     """
-    label = FixedLenFeature((1,), label_dtype, label_default)
+    label = _label(1, label_dtype, label_default)
     return _with_label(feature_columns, label_key, label, weight_column)
 
 
@@ -76,8 +77,18 @@ def regressor_parse_example_spec(
     Raises:
         ValueError: The label or the weight is read as a feature too, or an argument is wrong.
     """
-    label = FixedLenFeature((label_dimension,), label_dtype, label_default)
+    dimension = whole_number("label_dimension", label_dimension, at_least=1)
+    label = _label(dimension, label_dtype, label_default)
     return _with_label(feature_columns, label_key, label, weight_column)
+
+
+def _label(dimension: int, dtype: Any, default: Any) -> FixedLenFeature:
+    try:
+        return FixedLenFeature((dimension,), dtype, default)
+    except (TypeError, ValueError) as error:  # begins with the name of one of its arguments
+        message = str(error).replace("default_value is", "label_default is", 1)
+        message = message if message.startswith("label") else f"label_{message}"
+        raise type(error)(message) from None
 
 
 def _with_label(
@@ -87,7 +98,7 @@ def _with_label(
     weight_column: str | NumericColumn | None,
 ) -> dict[str, FeatureSpec]:
     specs = make_parse_example_spec(feature_columns)
-    if label_key in specs:
+    if text("label_key", label_key) in specs:
         raise ValueError(
             f"label_key is {label_key!r}, which a feature column reads: take that column out, as a model must not see "
             "its label."
@@ -98,7 +109,7 @@ def _with_label(
     weight = numeric_column(weight_column) if isinstance(weight_column, str) else weight_column
     if not isinstance(weight, NumericColumn):
         raise ValueError(
-            f"weight_column is {weight_column!r}: give the key of a feature, or a numeric_column."
+            f"weight_column is {shown(weight_column)}: give the key of a feature, or a numeric_column."
         )
     if weight.key in specs:
         what = "the label" if weight.key == label_key else "a feature that a column reads"

@@ -115,10 +115,14 @@ class Features(MutableMapping[str, Any]):
             MissingFeatureError: There is no such feature.
             ValueError: It has another number of rows than the others.
         """
-        array = self._raw.get(key)
+        try:
+            array = self._raw.get(key)
+            is_there = array is not None or key in self._given
+        except TypeError:  # no key of a dict at all
+            array, is_there = None, False
         if array is None:
-            if key not in self._given:
-                raise MissingFeatureError(f"There is no feature {key!r}.{self._hint(key)}")
+            if not is_there:
+                raise MissingFeatureError(f"There is no feature {shown(key)}.{self._hint(key)}")
             array = arrays.to_host(self._given[key], key)
             self._check_length(key, array)
             self._raw[key] = array
@@ -183,7 +187,13 @@ class Features(MutableMapping[str, Any]):
             MissingFeatureError: A feature that the column reads is not there.
             ValueError: A feature's values do not suit the column.
         """
-        if self._changed.isdisjoint(column.feature_keys):
+        try:
+            keys = column.feature_keys
+        except AttributeError:
+            raise TypeError(
+                f"column={shown(column)} must be a feature column, such as columns.numeric_column('age')."
+            ) from None
+        if self._changed.isdisjoint(keys):
             self.usage.columns.add(column)
         else:
             self.usage.columns.update(

@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
+from torchest.arguments import shown
+
 
 def call_logit_fn(
     logit_fn: Callable[..., Tensor | Mapping[str, Tensor]],
@@ -41,7 +43,7 @@ def call_logit_fn(
     """
     if not callable(logit_fn):
         raise TypeError(
-            f"logit_fn={logit_fn!r} must be a function of (features, mode, params, config)."
+            f"logit_fn={shown(logit_fn)} must be a function of (features, mode, params, config)."
         )
     signature = inspect.signature(logit_fn)
     given = {"mode": mode, "params": params, "config": config}
@@ -57,6 +59,6 @@ def call_logit_fn(
     values = list(logits.values()) if isinstance(logits, Mapping) else [logits]
     if not all(isinstance(value, Tensor) for value in values):
         raise ValueError(
-            f"logit_fn must return a tensor, or a dict of tensors by name; it returned {logits!r}."
+            f"logit_fn must return a tensor, or a dict of tensors by name; it returned {shown(logits)}."
         )
     return logits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchest.arguments import boolean, text
 from torchest.canned.parts import check_model, classifier_head
 from torchest.columns.layers import in_order
 from torchest.columns.numeric import NumericColumn
@@ -87,7 +88,7 @@ class RNNEstimator(Estimator):
             )
         context = (
             in_order(context_feature_columns, "context_feature_columns")
-            if context_feature_columns
+            if context_feature_columns is not None
             else None
         )
 
@@ -164,7 +165,8 @@ class RNNClassifier(RNNEstimator):
         config: RunConfig | None = None,
     ) -> None:
         head = classifier_head(n_classes, weight_column, label_vocabulary, loss_reduction)
-        if return_sequences:
+        text("sequence_mask", sequence_mask)
+        if boolean("return_sequences", return_sequences):
             if isinstance(weight_column, NumericColumn):
                 raise ValueError(
                     f"weight_column {weight_column.name!r} is a column: with return_sequences give the key of a "
@@ -188,7 +190,7 @@ class RNNClassifier(RNNEstimator):
 def _of_steps(head: Any, return_sequences: bool) -> tuple[Head, str | None]:
     """The head, and under which key it wants to know which steps there are."""
     check_head(head)
-    if not return_sequences:
+    if not boolean("return_sequences", return_sequences):
         return head, None
     if isinstance(head, MultiHead):
         raise ValueError("head is a MultiHead, which return_sequences cannot have: give one head.")

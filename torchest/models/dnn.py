@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from torchest.arguments import boolean, is_list, is_number, shown
 from torchest.columns.layers import DenseFeatures
 from torchest.columns.parts import have_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
 
@@ -56,6 +56,7 @@ class DNNModel(nn.Module):
         super().__init__()
         widths = checked_widths(hidden_units, "hidden_units")
         _check_dropout(dropout)
+        boolean("batch_norm", batch_norm)
         _check_activation(activation_fn)
         self.embeddings = DenseFeatures(feature_columns)
         inputs = [self.embeddings.width, *widths]
@@ -152,24 +153,24 @@ def checked_widths(given: Sequence[int], argument: str) -> list[int]:
     Raises:
         ValueError: They are no list of whole numbers above 0.
     """
-    is_list = isinstance(given, Iterable) and not isinstance(given, str)
-    widths = list(given) if is_list else []
+    widths = list(given) if is_list(given) else []
     if not widths or not all(map(_is_width, widths)):
         raise ValueError(
-            f"{argument}={given!r} must be the widths of the hidden layers, each above 0, such as [128, 64]."
+            f"{argument}={shown(given)} must be the widths of the hidden layers, each above 0, such as [128, 64]."
         )
     return [int(width) for width in widths]
 
 
 def _is_width(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) > 0
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_whole and 0 < int(value) < 2**31
 
 
 def _check_dropout(dropout: Any) -> None:
-    if dropout is None or (isinstance(dropout, numbers.Real) and 0 <= float(dropout) < 1):
+    if dropout is None or (is_number(dropout) and 0 <= dropout < 1):
         return
     raise ValueError(
-        f"dropout={dropout!r} must be a probability below 1, such as 0.5, or None for no dropout."
+        f"dropout={shown(dropout)} must be a probability below 1, such as 0.5, or None for no dropout."
     )
 
 
@@ -181,6 +182,6 @@ def _check_activation(activation_fn: Any) -> None:
         )
     if activation_fn is not None and not callable(activation_fn):
         raise TypeError(
-            f"activation_fn={activation_fn!r} must be a function of a tensor, such as torch.nn.functional.relu, "
+            f"activation_fn={shown(activation_fn)} must be a function of a tensor, such as torch.nn.functional.relu, "
             "or None."
         )

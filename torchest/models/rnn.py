@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place of torch.nn.GRU
 
+from torchest.arguments import boolean, shown
 from torchest.columns.layers import DenseFeatures, SequenceFeatures
 from torchest.errors import suggest
 from torchest.models.dnn import checked_widths, linear
@@ -70,7 +71,7 @@ class RNNModel(nn.Module):
         width = self.sequence.width + (self.context.width if self.context else 0)
         self.layers, width = _layers(width, units, cell_type, rnn_cell_fn)
         self.logits = linear(width, outputs)
-        self._return_sequences = return_sequences
+        self._return_sequences = boolean("return_sequences", return_sequences)
 
     def forward(self, features: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Features by key to logits and mask."""
@@ -123,7 +124,9 @@ def _layers(
         if units is not None or cell_type != "simple_rnn":
             raise ValueError("rnn_cell_fn makes the layer itself: leave units and cell_type out.")
         if not callable(make):
-            raise TypeError(f"rnn_cell_fn={make!r} must be a function of the number of inputs.")
+            raise TypeError(
+                f"rnn_cell_fn={shown(make)} must be a function of the number of inputs."
+            )
         layer: Any = make(width)
         is_module = isinstance(layer, nn.Module)
         if not is_module or isinstance(layer, nn.RNNCellBase) or not hasattr(layer, "hidden_size"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.optimizers.adagrad import Adagrad
 from torchest.optimizers.adam import Adam
@@ -55,7 +56,7 @@ def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> Ma
     if isinstance(optimizer, str):
         if optimizer not in _BY_NAME:
             raise ValueError(
-                f"{argument}={optimizer!r} is no optimizer.{suggest(optimizer, _BY_NAME)}"
+                f"{argument}={shown(optimizer)} is no optimizer.{suggest(optimizer, _BY_NAME)}"
             )
         named = _BY_NAME[optimizer]
         return named if lr is None else lambda parameters: named(parameters, lr=lr)  # type: ignore[call-arg]
@@ -64,7 +65,7 @@ def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> Ma
         return lambda parameters: _made(optimizer(parameters), argument)
     is_made = isinstance(optimizer, torch.optim.Optimizer | LRScheduler)
     made = f" is an object that was made already, of the class {type(optimizer).__name__}"
-    what = made if is_made else f"={optimizer!r}"
+    what = made if is_made else f"={shown(optimizer)}"
     raise TypeError(
         f"{argument}{what}: give a name such as 'Ftrl', a torch.optim class, or a function that makes the optimizer "
         "from the model's parameters, such as lambda parameters: torch.optim.Adam(parameters, lr=0.01)."
