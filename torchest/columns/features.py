@@ -41,14 +41,20 @@ class Usage:
     """What a model used of a batch: keys that it read, and columns that it had encoded.
 
     What it made itself, by setting items, is left out.
+
+    Attributes:
+        keys: The keys.
+        columns: The columns.
+        together: Columns of sequences of which a layer wants as many steps of each in every row.
     """
 
     keys: set[str] = field(default_factory=set)
     columns: set[FeatureColumn] = field(default_factory=set)
+    together: set[tuple[FeatureColumn, ...]] = field(default_factory=set)
 
     def copy(self) -> Usage:
         """The usage so far, for another thread."""
-        return Usage(set(self.keys), set(self.columns))
+        return Usage(set(self.keys), set(self.columns), set(self.together))
 
 
 class Features(MutableMapping[str, Any]):

@@ -407,6 +407,7 @@ class SequenceFeatures(Parts):
         """Features by key to [batch, time, width] and lengths [batch]."""
         batch = Features.of(features)
         batch.expect(self._columns)
+        batch.usage.together.add(tuple(self._columns))
         steps = [self._steps(column, batch) for column in self._columns]
         first = steps[0].lengths
         for column, other in zip(self._columns, steps, strict=True):

@@ -244,7 +244,7 @@ def encoded(
         return name if taken[name] == 1 else f"{name}:{taken[name]}"
 
     found = [_of_feature(key, unique(key), raw[key]) for key in sorted(keys)]
-    read = {_read_by_model(column) for column in columns}
+    read = {read_by_model(column) for column in columns}
     for column in sorted(read, key=lambda column: (column.name, type(column).__name__)):
         found.append(_of_column(column, unique(column.name), raw))
     return found or [Rows(key, key) for key in raw]
@@ -276,7 +276,7 @@ def is_single(column: FeatureColumn, raw: Mapping[str, RawFeature]) -> bool:
     return all(raw[key].is_single for key in column.feature_keys)
 
 
-def _read_by_model(column: FeatureColumn) -> FeatureColumn:
+def read_by_model(column: FeatureColumn) -> FeatureColumn:
     """What the model makes a column of: embeddings and indicators, of the ids of a categorical one."""
     if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn | IndicatorColumn):
         return column.categorical_column

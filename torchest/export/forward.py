@@ -23,7 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from torchest.columns.features import Features
-from torchest.export.encoded import STEPS, Encoded, TensorSpec, encoded, tensors_of
+from torchest.export.encoded import (
+    STEPS,
+    Encoded,
+    TensorSpec,
+    encoded,
+    read_by_model,
+    tensors_of,
+)
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import WholeLayers
 from torchest.indexed_strings import IndexedStrings
@@ -74,6 +81,7 @@ class Forward(nn.Module):
         raw: What is known of the raw features that the model uses, by key.
         inputs: What the module takes, in order: one or more tensors each.
         outputs: What it gives, in order.
+        together: Columns of sequences of which rows must have as many steps as of each other.
 
     Raises:
         ValueError: The model reads something that cannot be exported.
@@ -93,6 +101,7 @@ class Forward(nn.Module):
         counted = used or set(itertools.islice(example, 1))  # a model of no feature counts rows
         self.raw = {key: RawFeature.of(example, key) for key in example if key in counted}
         self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
+        self.together = [tuple(map(read_by_model, columns)) for columns in usage.together]
         self._keys = tuple(example)
         self._example = self.encode(example)
         self._answers = tuple(answers)

@@ -31,7 +31,7 @@ from torchest.export.onnx_words import Words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from torchest.columns.base import FeatureColumn
+    from torchest.columns.base import CategoricalColumn, FeatureColumn
     from torchest.columns.crossed import Key
     from torchest.export.onnx_graph import ColumnGraph
 
@@ -252,12 +252,46 @@ def _weighted(column: WeightedCategoricalColumn, graph: ColumnGraph) -> Value:
 
 
 def weights(column: WeightedCategoricalColumn, found: Value, graph: ColumnGraph) -> Value:
-    """The weights of the ids that were found, float32 in their shape."""
-    given = graph.cast(graph.values_of(column.weight_feature_key), FLOAT)
+    """The weights of the ids that were found, float32 in their shape; rows whose numbers of both differ are refused."""
+    key, source = column.weight_feature_key, column.categorical_column
+    given = graph.cast(graph.values_of(key), FLOAT)
+    single = is_single(source, graph.raw)
+    if not (single and graph.raw[key].is_single):
+        given = graph.in_rows(given, graph.raw[key].is_single)
+        found = graph.in_rows(found, single)
+        given = _beside(source, found, given, graph)
     unknown = graph.op("IsNaN", given)
     counts = graph.op("GreaterOrEqual", found, graph.constant(0))
     graph.refuse(graph.op("And", unknown, counts))
-    return graph.where(unknown, graph.constant(0, FLOAT), given)
+    known = graph.where(unknown, graph.constant(0, FLOAT), given)
+    return graph.flat(known) if single else known
+
+
+def _beside(source: CategoricalColumn, found: Value, given: Value, graph: ColumnGraph) -> Value:
+    """Weights [batch, m] in the places of ids [batch, n], NaN for ids without one."""
+    there = graph.negation(graph.equal(found, MISSING))
+    width = graph.op("Shape", found, start=1, end=2)
+    many = up_to_last(graph.negation(graph.op("IsNaN", given)), graph)
+    given = fitted(given, width, graph.constant(np.nan, FLOAT), graph)
+    if isinstance(source, CrossedColumn):  # its missing combinations are among the others
+        numbers = graph.op("CumSum", graph.cast(there, INT64), graph.constant(1))
+        values = graph.op("ReduceSum", graph.cast(there, INT64), graph.constant([1]), keepdims=0)
+        places = graph.op("Max", graph.op("Sub", numbers, graph.constant(1)), graph.constant(0))
+        given = graph.op("GatherElements", given, places, axis=1)
+    elif any(graph.raw[each].ragged for each in source.feature_keys):
+        values = up_to_last(there, graph)
+    else:
+        values = width
+    graph.refuse(graph.op("Greater", many, values))
+    return given
+
+
+def fitted(matrix: Value, size: Value, fill: Value, graph: ColumnGraph) -> Value:
+    """A matrix [batch, n] with a number of places in each row: cut off, or filled up."""
+    none = graph.constant([0])
+    pads = graph.op("Concat", none, none, none, size, axis=0)
+    wide = graph.op("Pad", matrix, pads, fill)
+    return graph.op("Slice", wide, none, size, graph.constant([1]))
 
 
 def _unknown(column: FeatureColumn) -> ValueError:

@@ -73,6 +73,12 @@ class ColumnGraph(Nodes):
         given = self.inputs[key]
         return self.flat(given) if feature.shape == (1,) else given
 
+    def in_rows(self, values: Value, single: bool) -> Value:
+        """Values [batch], where there is a single one in each row, or [batch, ...], as [batch, n]."""
+        if single:
+            return self.op("Unsqueeze", values, self.constant([1]))
+        return self.op("Flatten", values, axis=1)
+
     def text_of(self, key: str) -> Value:
         """A feature as text; integers are decimal text, and −1, which means missing, is empty."""
         if key not in self._texts:

@@ -39,6 +39,9 @@ from torchest.export.onnx_traced import inlined, of_program
 from torchest.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torchest.columns.base import FeatureColumn
     from torchest.export.encoded import Encoded
     from torchest.export.forward import Forward, Output
 
@@ -59,7 +62,7 @@ def onnx_model(forward: Forward) -> ir.Model:
     """
     _check_names(forward)
     columns = ColumnGraph(forward.raw)
-    given = encoded_values(forward.inputs, columns)
+    given = encoded_values(forward.inputs, columns, forward.together)
     columns.finish()
     traced = inlined(of_program(forward.program()), given, "model.", _parameter_names(forward))
     answers = Nodes("answers.")
@@ -106,11 +109,21 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
     ir.save(model, path, external_data=beside)
 
 
-def encoded_values(inputs: list[Encoded], graph: ColumnGraph) -> list[Value]:
-    """The tensors that the module takes, in order."""
+def encoded_values(
+    inputs: list[Encoded],
+    graph: ColumnGraph,
+    together: Iterable[Sequence[FeatureColumn]] = (),
+) -> list[Value]:
+    """The tensors that the module takes, in order.
+
+    Args:
+        inputs: What it takes.
+        graph: The graph.
+        together: Columns of sequences that must have as many steps as each other.
+    """
     sequences = [given for given in inputs if isinstance(given, SequenceIds | SequenceNumbers)]
     made: dict[Encoded, list[Value]] = dict(
-        zip(sequences, sequence_tensors(sequences, graph), strict=True)
+        zip(sequences, sequence_tensors(sequences, graph, together), strict=True)
     )
     made |= {given: tensors(given, graph) for given in inputs if given not in made}
     return [value for given in inputs for value in made[given]]

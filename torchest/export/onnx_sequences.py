@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from torchest.columns.cells import MISSING
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.export.encoded import SequenceIds, SequenceNumbers
-from torchest.export.onnx_columns import before, ids, up_to_last
+from torchest.export.onnx_columns import before, fitted, ids, up_to_last
 from torchest.export.onnx_nodes import FLOAT, Value, dtype_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from torchest.columns.base import FeatureColumn
     from torchest.export.onnx_graph import ColumnGraph
 
 
@@ -31,12 +32,25 @@ class Sequences:
 
 
 def sequence_tensors(
-    given: Sequence[SequenceIds | SequenceNumbers], graph: ColumnGraph
+    given: Sequence[SequenceIds | SequenceNumbers],
+    graph: ColumnGraph,
+    together: Iterable[Sequence[FeatureColumn]],
 ) -> list[list[Value]]:
-    """The tensors that a model takes of sequence columns, all of the same number of steps."""
+    """The tensors that a model takes of sequence columns, all of the same number of steps.
+
+    Args:
+        given: What it takes.
+        graph: The graph.
+        together: Columns whose sequences must have as many steps as each other; other rows are refused.
+    """
     if not given:
         return []
     found = [_sequences(each, graph) for each in given]
+    by_column = {each.source: made.lengths for each, made in zip(given, found, strict=True)}
+    for columns in together:
+        same = [by_column[column] for column in columns if column in by_column]
+        for other in same[1:]:
+            graph.refuse(graph.negation(graph.op("Equal", same[0], other)))
     lengths = graph.op("Concat", graph.constant([0]), *(each.lengths for each in found), axis=0)
     longest = graph.op("ReduceMax", lengths, keepdims=1)
     return [[each.cut(longest), each.lengths] for each in found]
@@ -56,7 +70,7 @@ def _of_ids(column: SequenceCategoricalColumn, graph: ColumnGraph) -> Sequences:
         found = graph.op("Unsqueeze", found, graph.constant([1]))
     lengths = up_to_last(graph.negation(graph.equal(found, MISSING)), graph)
     shown = graph.op("Max", found, graph.constant(-1))
-    return Sequences(lengths, lambda steps: _fitted(shown, steps, graph.constant(-1), graph))
+    return Sequences(lengths, lambda steps: fitted(shown, steps, graph.constant(-1), graph))
 
 
 def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
@@ -74,7 +88,7 @@ def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
     lengths = graph.op("Div", less_one, width)
 
     def cut(steps: Value) -> Value:
-        flat = _fitted(filled, graph.op("Mul", steps, width), default, graph)
+        flat = fitted(filled, graph.op("Mul", steps, width), default, graph)
         rows = graph.op("Shape", flat, start=0, end=1)
         shape = graph.op("Concat", rows, steps, width, axis=0)
         if column.normalizer_fn is None:
@@ -95,11 +109,3 @@ def _check_padding(column: SequenceNumericColumn, graph: ColumnGraph) -> None:
             f"Column {column.name!r} reads lists of integers, which cannot be filled up to a matrix in ONNX, as no "
             "integer is missing: export with a batch in which they are floats."
         )
-
-
-def _fitted(matrix: Value, size: Value, fill: Value, graph: ColumnGraph) -> Value:
-    """A matrix [batch, n] with a number of places in each row: cut off, or filled up."""
-    none = graph.constant([0])
-    pads = graph.op("Concat", none, none, none, size, axis=0)
-    wide = graph.op("Pad", matrix, pads, fill)
-    return graph.op("Slice", wide, none, size, graph.constant([1]))

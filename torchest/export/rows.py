@@ -164,8 +164,10 @@ def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], count: int) -> Any
     endless = itertools.cycle(values)
     flat = [next(endless) for _ in range(sum(lengths))]
     if isinstance(spec, VarLenFeature) and not isinstance(values[0], float):
-        for end in np.cumsum(lengths):  # a sequence ends with the last value that its column knows
-            flat[end - 1] = values[0]
+        # a sequence ends with the last value that its column knows, and ONNX counts no empty string at the end
+        last = next((value for value in values if value not in ("", b"")), values[0])
+        for end in np.cumsum(lengths):
+            flat[end - 1] = last
     if isinstance(spec, FixedLenFeature) and not _is_text(spec):
         return torch.tensor(flat, dtype=spec.dtype).reshape(count, *spec.shape)
     return _arrow(spec, flat, lengths)
