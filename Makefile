@@ -14,13 +14,18 @@ RUNTIME_PYTHON ?= $(PYTHON)
 NODE_PACKAGES := onnxruntime-node onnxruntime-web
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults fuzz parity runtimes runtimes-floor test test-accelerators lint clean
+.PHONY: bench compiled demo faults fuzz parity runtimes runtimes-floor test test-accelerators test-s3 lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# Hostile and sound directories on a local S3 server, without network once it is installed: a minute.
+test-s3: $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[s3-tests]'
+	$(BIN)/python -m pytest -k s3 tests/test_hostile_directories.py
 
 test-accelerators: $(ACCELERATORS)/.installed
 	PJRT_DEVICE=CPU $(ACCELERATORS)/bin/python -m pytest -m xla $$(grep -l 'mark.xla' tests/test_*.py)

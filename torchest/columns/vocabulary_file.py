@@ -46,6 +46,10 @@ class VocabularyFileCategoricalColumn(KeyedCategoricalColumn):
         words = self.words()
         return Vocabulary(words, self.default_value, self.num_oov_buckets)
 
+    def read(self) -> None:
+        """Reads the file now, and not with the first batch, when it may be gone."""
+        _ = self._vocabulary
+
     def words(self) -> list[bytes] | list[int]:
         """The words, read from the file.
 

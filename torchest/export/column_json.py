@@ -127,7 +127,10 @@ def column_of(described: dict[str, Any], assets: Assets) -> FeatureColumn:
     fields = {key: _made(value, assets) for key, value in described.items() if key != "type"}
     if _FILE in fields:
         fields[_FILE] = assets.path_of_file(fields[_FILE])
-    return _TYPES[described["type"]](**fields)
+    column = _TYPES[described["type"]](**fields)
+    if isinstance(column, VocabularyFileCategoricalColumn):
+        column.read()
+    return column
 
 
 def digest(column: FeatureColumn) -> str:
