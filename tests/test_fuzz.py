@@ -13,14 +13,7 @@ from benchmarks.fuzz.recipes import EXEMPT, RECIPES
 from benchmarks.fuzz.report import ENOUGH, Outcome, Result
 from benchmarks.fuzz.surface import callables
 
-QUICK = (
-    "columns.categorical",
-    "columns.embedding",
-    "columns.numeric",
-    "metrics.",
-    "optimizers.",
-    "Specs",
-)
+QUICK = ("columns.categorical", "columns.embedding", "columns.numeric", "optimizers.")
 
 
 def test_every_public_callable_has_a_recipe_or_a_reason_for_none():
@@ -32,7 +25,7 @@ def test_wrong_calls_get_clear_answers():
     results = campaign(names, seed=0, calls=25, workers=1)
     outcomes = tuple(outcome for result in results for outcome in result.outcomes)
     together = Result("all", outcomes, 0)
-    assert len(together.wrong) > 300
+    assert len(together.wrong) > 200
     assert together.is_good, [result.unclear for result in results if result.unclear]
 
 

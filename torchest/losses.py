@@ -3,7 +3,7 @@
     losses = sigmoid_cross_entropy(labels, logits)           # one per example
     loss = reduce(losses, weights, Reduction.SUM)
 
-No function here moves anything to the host or checks values; heads check labels before.
+No function here moves anything to the host or checks values, only types; heads check labels before.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchest.arguments import shown
 from torchest.tracing import is_traced
 
 
@@ -41,9 +42,9 @@ class Reduction:
     @classmethod
     def validate(cls, key: str) -> None:
         """Raises ValueError unless `key` is a reduction."""
-        if key not in cls.all():
+        if not isinstance(key, str) or key not in cls.all():
             raise ValueError(
-                f"Invalid Reduction {key!r}: it must be one of {', '.join(map(repr, cls.all()))}."
+                f"Invalid Reduction {shown(key)}: it must be one of {', '.join(map(repr, cls.all()))}."
             )
 
 
@@ -68,7 +69,8 @@ def reduce(
     >>> reduce(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 2.0])).item()
     2.3333...
     """
-    if reduction not in _REDUCTIONS:
+    _check_tensors(losses=losses)
+    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
         Reduction.validate(reduction)
     weighted = losses if weights is None else losses * weights
     if reduction == Reduction.NONE:
@@ -88,6 +90,7 @@ def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
         labels: Numbers from 0 to 1, of the shape of `logits`.
         logits: Of any shape.
     """
+    _check_tensors(labels=labels, logits=logits)
     labels = labels.to(logits.dtype)
     is_plain = labels.shape == logits.shape and logits.dtype.itemsize >= 4
     if labels.requires_grad or not is_plain or is_traced():
@@ -130,6 +133,7 @@ def softmax_cross_entropy(class_ids: Tensor, logits: Tensor) -> Tensor:
     Returns:
         [..., 1].
     """
+    _check_tensors(class_ids=class_ids, logits=logits)
     return -F.log_softmax(logits, dim=-1).gather(-1, class_ids)
 
 
@@ -140,6 +144,7 @@ def squared_error(labels: Tensor, predictions: Tensor) -> Tensor:
         labels: Of the shape of `predictions`.
         predictions: Of any shape.
     """
+    _check_tensors(labels=labels, predictions=predictions)
     return (predictions - labels.to(predictions.dtype)).square()
 
 
@@ -152,9 +157,16 @@ def poisson(labels: Tensor, log_rates: Tensor, *, compute_full_loss: bool = True
         compute_full_loss: Add Stirling's approximation of log(count!), count·log(count) − count +
             log(2π·count)/2, where the count is above 1.
     """
+    _check_tensors(labels=labels, log_rates=log_rates)
     labels = labels.to(log_rates.dtype)
     losses = log_rates.exp() - labels * log_rates
     if not compute_full_loss:
         return losses
     stirling = labels * labels.log() - labels + 0.5 * (2 * math.pi * labels).log()
     return losses + torch.where(labels > 1, stirling, 0.0)
+
+
+def _check_tensors(**tensors: object) -> None:
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}={shown(value)} must be a tensor.")

@@ -61,7 +61,7 @@ def _forms(value: Any) -> Iterable[str]:
     yield type(value).__name__
     if isinstance(value, type):
         yield value.__name__
-    if value is None or (hasattr(value, "__len__") and len(value) == 0):
+    if value is None or np.size(value) == 0:
         yield from ("missing", "empty", "neither", "no ")
     if isinstance(value, (np.ndarray, torch.Tensor, pd.Series)):
         yield str(value.dtype).removeprefix("torch.")

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from torchest import columns as fc
-from torchest import optimizers
+from torchest import losses, optimizers
+from torchest.distributed import InputContext
 from torchest.inputs import FixedLenFeature, VarLenFeature
 
 X = fc.numeric_column("x")
@@ -131,6 +132,18 @@ WRONG = {
         lambda: optimizers.RMSProp(weights(), epsilon=math.inf),
         "RMSProp: epsilon=inf must be at least 0.",
     ),
+    "fewer than no pipelines": (
+        lambda: InputContext(-1, 5),
+        "InputContext: num_input_pipelines=-1 must be a whole number of at least 1.",
+    ),
+    "a pipeline beyond the last": (
+        lambda: InputContext(2, 5),
+        "InputContext: input_pipeline_id=5 must be below num_input_pipelines=2.",
+    ),
+    "half a batch": (
+        lambda: InputContext(2, 0, 2).get_per_replica_batch_size(1.5),
+        "global_batch_size=1.5 must be a whole number of at least 1.",
+    ),
     # Names, dtypes, devices
     "a collection's name that is a number": (
         lambda: fc.shared_embeddings([IDS], 2, shared_embedding_collection_name=7),
@@ -165,6 +178,10 @@ OF_THE_WRONG_TYPE = {
     "None as features": (
         lambda: fc.Features(None),
         "Columns need a dict of features by key, not a NoneType: give, for example, {'age': [22, 38]}.",
+    ),
+    "a list as labels of a loss": (
+        lambda: losses.squared_error([1.0], torch.zeros(1)),
+        "labels=[1.0] must be a tensor.",
     ),
     "a number as parameters": (
         lambda: optimizers.Adam(3),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torchest.arguments import whole_number
+
 
 @dataclass(frozen=True)
 class InputContext:
@@ -28,6 +30,20 @@ class InputContext:
     input_pipeline_id: int = 0
     num_replicas_in_sync: int = 1
 
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("num_input_pipelines", 1),
+            ("input_pipeline_id", 0),
+            ("num_replicas_in_sync", 1),
+        ):
+            number = whole_number(f"InputContext: {name}", getattr(self, name), at_least=least)
+            object.__setattr__(self, name, number)
+        if self.input_pipeline_id >= self.num_input_pipelines:
+            raise ValueError(
+                f"InputContext: input_pipeline_id={self.input_pipeline_id} must be below num_input_pipelines="
+                f"{self.num_input_pipelines}."
+            )
+
     def get_per_replica_batch_size(self, global_batch_size: int) -> int:
         """The size of the batches of one process.
 
@@ -37,6 +53,7 @@ class InputContext:
         Raises:
             ValueError: It cannot be divided by the number of processes.
         """
+        global_batch_size = whole_number("global_batch_size", global_batch_size, at_least=1)
         size, rest = divmod(global_batch_size, self.num_replicas_in_sync)
         if rest:
             raise ValueError(

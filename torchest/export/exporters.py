@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
+from torchest.arguments import boolean, shown
 from torchest.errors import suggest
 from torchest.export.directory import exports_in
 from torchest.export.exporter import Exporter
@@ -50,17 +51,24 @@ class _ExportingExporter(Exporter):
         exports_to_keep: int | None,
     ) -> None:
         if not isinstance(name, str) or not name:
-            raise ValueError(f"name={name!r} must be a string: it names the directory of exports.")
+            raise ValueError(
+                f"name={shown(name)} must be a string: it names the directory of exports."
+            )
         if not callable(serving_input_receiver_fn):
             raise ValueError(
-                f"serving_input_receiver_fn is {serving_input_receiver_fn!r}: give a function, such as "
+                f"serving_input_receiver_fn is {shown(serving_input_receiver_fn)}: give a function, such as "
                 "torchest.export.build_parsing_serving_input_receiver_fn(spec) makes."
             )
         is_count = isinstance(exports_to_keep, int) and not isinstance(exports_to_keep, bool)
         if exports_to_keep is not None and (not is_count or exports_to_keep < 1):
             raise ValueError(
-                f"exports_to_keep={exports_to_keep!r} must be a whole number of at least 1; None keeps all."
+                f"exports_to_keep={shown(exports_to_keep)} must be a whole number of at least 1; None keeps all."
             )
+        if assets_extra is not None and not isinstance(assets_extra, Mapping):
+            raise ValueError(
+                f"assets_extra={shown(assets_extra)} must be a dict from names to the paths of files, or None."
+            )
+        boolean("as_text", as_text)
         self._name = name
         self._receiver_fn = serving_input_receiver_fn
         self._assets_extra = assets_extra

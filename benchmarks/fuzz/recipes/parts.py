@@ -58,7 +58,7 @@ RECIPES = {
     "AUC.compute": Recipe(function=lambda: metrics.AUC.empty().compute),
     "AUC.confusion": Recipe(function=lambda: metrics.AUC.empty().confusion),
     "Reduction.all": Recipe(function=lambda: losses.Reduction.all),
-    "Reduction.validate": Recipe(lambda: {"key": "sum"}, lambda: losses.Reduction.validate, aliases=("reduction", "loss_reduction")),
+    "Reduction.validate": Recipe(lambda: {"key": "sum"}, lambda: losses.Reduction.validate, aliases=("Reduction", "loss_reduction")),
     "losses.reduce": Recipe(
         lambda: {"losses": torch.tensor([0.5, 1.0]), "weights": torch.tensor([1.0, 2.0]), "reduction": "sum"}
     ),
