@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from pyarrow import parquet
 
 import torchest
@@ -262,6 +263,25 @@ def test_dates_are_sent_from_no_column_to_another():
         with pytest.raises((TypeError, ValueError), match="dates") as raised:
             Features({"odd": [datetime.date(2020, 1, 1)]}).encoded(reader)
         assert not re.search("use (it through a categorical|numeric)", str(raised.value))
+
+
+def test_lists_of_dates_are_told_the_way_out_of_dates():
+    column = torchest.feature_column.sequence_numeric_column("odd")
+    for days in ([[datetime.date(2020, 1, 1)]], pa.array([[datetime.date(2020, 1, 1)], []])):
+        with pytest.raises(TypeError, match=r"'odd' holds .*dates - start\).dt.days"):
+            Features({"odd": days}).encoded(column)
+
+
+def test_a_complex_tensor_is_not_read_as_its_real_part():
+    with pytest.raises(TypeError, match=r"'x' needs real numbers.*tensor\.real and tensor\.imag"):
+        Features({"x": torch.ones(2, dtype=torch.complex64)}).encoded(NUMBER)
+
+
+@pytest.mark.parametrize("make", [lambda table: table, lambda table: table.to_batches()[0]])
+def test_a_table_of_arrow_is_sent_to_a_dict(make):
+    model = torchest.LinearRegressor([NUMBER])
+    with pytest.raises(TypeError, match="give a dict of columns, such as dict"):
+        model.train(lambda: make(pa.table({"x": X})), steps=1)
 
 
 def test_labels_are_read_at_once():

@@ -301,11 +301,8 @@ def _rank_0(name: str, value: Any) -> str:
 # What makes numbers of each kind of numpy array that holds none.
 _NUMBERS_OF = {
     "S": "convert it, or use it through a categorical column",
-    "M": (
-        "give a number, such as the days since a date, (dates - start).dt.days, or the month, dates.dt.month; "
-        "or text for a categorical column, dates.dt.strftime('%Y-%m-%d')"
-    ),
-    "m": "give a number, such as differences.dt.total_seconds()",
+    "M": arrow_types.WAY_OUT_OF_DATES,
+    "m": arrow_types.WAY_OUT_OF_DIFFERENCES,
 }
 
 
@@ -478,7 +475,11 @@ def _from_arrow(value: Any, name: str) -> Any:
     if isinstance(value, pa.ChunkedArray):
         value = _combine(value)
     if not isinstance(value, pa.Array):
-        raise TypeError(f"{name!r} is an Arrow {type(value).__name__} and one column is needed.")
+        kind = type(value).__name__
+        raise TypeError(
+            f"{name!r} is an Arrow {kind} and one column is needed; give a dict of columns, such as "
+            "dict(zip(table.column_names, table.columns)) for a Table."
+        )
     return _from_arrow_array(value, name)
 
 

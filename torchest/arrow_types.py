@@ -11,6 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
+WAY_OUT_OF_DATES = (
+    "give a number, such as the days since a date, (dates - start).dt.days, or the month, dates.dt.month; "
+    "or text for a categorical column, dates.dt.strftime('%Y-%m-%d')"
+)
+WAY_OUT_OF_DIFFERENCES = "give a number, such as differences.dt.total_seconds()"
+
 # Types in memory only, of which Arrow's casts are missing or wrong.
 _NOT_CAST = ("list_view", "run_end_encoded")
 
@@ -84,8 +90,12 @@ def way_out(kind: Any) -> str:
     """How to make something that is understood of an Arrow type that is not."""
     import pyarrow.types as pt
 
-    if pt.is_dictionary(kind):
+    while _has_inner(kind):
         kind = kind.value_type
+    if pt.is_timestamp(kind) or pt.is_date(kind):
+        return WAY_OUT_OF_DATES
+    if pt.is_duration(kind):
+        return WAY_OUT_OF_DIFFERENCES
     if pt.is_struct(kind) or pt.is_map(kind) or pt.is_union(kind):
         return "give its fields as columns of their own, such as pandas.json_normalize makes"
     if pt.is_time(kind):

@@ -46,7 +46,13 @@ def numbers(features: Features, key: str, subject: str) -> Tensor:
             f"{subject} needs a dense tensor, not a sparse or nested one: fill it up "
             "first, for example with to_dense()."
         )
-    return arrays.to_tensor(array, key)
+    tensor = arrays.to_tensor(array, key)
+    if tensor.is_complex():
+        raise TypeError(
+            f"{subject} needs real numbers, but its feature is complex: give its real and its imaginary part as "
+            "features of their own, tensor.real and tensor.imag."
+        )
+    return tensor
 
 
 @overload
