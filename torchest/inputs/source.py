@@ -221,6 +221,8 @@ def _as_batch(element: Any) -> tuple[Any, Any]:
 
 def _with_names(value: Any) -> Any:
     """Features, or a part of them, with dicts for frames and tuples for lists of columns."""
+    if type(value) is dict:
+        return value  # as most are
     if is_frame(value):
         return columns_of(value)
     if isinstance(value, (tuple, list)) and _is_features(value):
