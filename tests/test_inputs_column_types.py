@@ -178,13 +178,16 @@ def test_a_column_that_nobody_reads_stops_no_input(kind):
         assert sum_of(stream) == 10.0, name
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind for kind in UNREAD if kind not in ("structs", "lists of mixed values")],
-)
+@pytest.mark.parametrize("kind", EVERY)
 def test_nor_does_it_row_by_row(kind):
     rows = Dataset.from_tensor_slices(frame_with(EVERY[kind])).map(lambda row: row)
     assert sum_of(rows.batch(3)) == 10.0
+
+
+def test_a_function_of_rows_sees_the_fields_of_structs():
+    rows = Dataset.from_tensor_slices({"odd": [{"a": 1.0}, {"a": 2.0}], "x": [1.0, 2.0]})
+    [batch] = rows.map(lambda row: {**row, "x": row["odd"]["a"] * 10}).batch(2)
+    assert Features(batch)["x"].tolist() == [10.0, 20.0]
 
 
 ARROW_TYPES = {

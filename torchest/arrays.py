@@ -109,6 +109,15 @@ def is_arrow(value: Any) -> bool:
     return isinstance(value, pa.Array)
 
 
+def is_understood(array: HostArray) -> bool:
+    """Whether the array is one that `to_host` gives; `to_column` gives others, too."""
+    if isinstance(array, torch.Tensor):
+        return True
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind in NUMPY_KINDS
+    return arrow_types.is_understood(array.type)
+
+
 def is_textual(array: HostArray) -> bool:
     """Whether the array holds strings or bytes, also in dictionaries or lists."""
     if isinstance(array, torch.Tensor):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from torchest import arrays
-from torchest.inputs.structure import Layout, stack
+from torchest.inputs.structure import Layout, Struct, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -223,10 +223,17 @@ def _own(column: Any) -> Any:
 
 
 def _cells(column: arrays.HostArray) -> Sequence[Any]:
-    if isinstance(column, (np.ndarray, torch.Tensor)):
+    if isinstance(column, torch.Tensor):
         return list(column)
-    cells: list[Any] = column.to_pylist()
-    return cells
+    cells: list[Any] = list(column) if isinstance(column, np.ndarray) else column.to_pylist()
+    return cells if arrays.is_understood(column) else [_cell(value) for value in cells]
+
+
+def _cell(value: Any) -> Any:
+    """A value of a column that is not understood, which is no part of the structure of a row."""
+    if isinstance(value, dict):
+        return Struct(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _flattened(column: arrays.HostArray, name: str) -> Any:

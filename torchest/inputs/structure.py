@@ -11,6 +11,15 @@ import torch
 from torchest import arrays
 
 
+class Struct(dict[Any, Any]):
+    """A single value that is a dict, not a part of the structure around it: a cell of a column of structs."""
+
+
+def is_named(value: Any) -> bool:
+    """Whether the value is a structure with keys."""
+    return isinstance(value, Mapping) and not isinstance(value, Struct)
+
+
 def is_frame(value: Any) -> bool:
     """Whether the value is a pandas DataFrame; does not import pandas."""
     return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns")
@@ -47,7 +56,7 @@ def map_leaves(function: Callable[[Any, str], Any], value: Any, name: str = "val
     """
     if is_frame(value):
         value = columns_of(value)
-    if isinstance(value, Mapping):
+    if is_named(value):
         return {key: map_leaves(function, inner, str(key)) for key, inner in value.items()}
     if isinstance(value, tuple):
         names = (
@@ -148,7 +157,7 @@ def _leaves(tree: Any, value: Any) -> Iterator[Any]:
     if is_frame(value):
         value = columns_of(value)
     if isinstance(tree, dict):
-        if not isinstance(value, Mapping) or set(value) != set(tree):
+        if not is_named(value) or set(value) != set(tree):
             raise ValueError(
                 f"Elements of one batch differ: one has the keys {list(tree)} and another is {_shown(value)}."
             )
@@ -161,7 +170,7 @@ def _leaves(tree: Any, value: Any) -> Iterator[Any]:
             )
         for inner, part in zip(tree, value, strict=True):
             yield from _leaves(inner, part)
-    elif isinstance(value, (Mapping, tuple)):
+    elif is_named(value) or isinstance(value, tuple):
         raise ValueError(
             f"Elements of one batch differ: one has a single value where another is {_shown(value)}."
         )
