@@ -176,8 +176,10 @@ def same(value, other):
 
 
 def test_two_frames_of_other_columns_are_features_and_labels():
+    [(features, labels)] = batches([FRAME[["x"]], FRAME.assign(z=FRAME.y)[["y", "z"]]])
+    assert (list(features), list(labels)) == (["x"], ["y", "z"])
     [(features, labels)] = batches([FRAME[["x"]], FRAME[["y"]]])
-    assert (list(features), list(labels)) == (["x"], ["y"])
+    assert (list(features), labels.tolist()) == (["x"], [2.0, 4.0, 6.0])
     [(features, labels)] = batches([FRAME[["x"]], FRAME.y])
     assert list(features) == ["x"]
     assert labels is not None
