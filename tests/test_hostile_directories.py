@@ -317,6 +317,26 @@ def test_files_elsewhere_that_columns_name_are_not_read(exported, made, place, n
 # ---- checkpoints
 
 
+@pytest.mark.parametrize("name", ["../precious", "../../secret", "/etc", ".", ".."])
+def test_names_elsewhere_in_the_list_of_checkpoints_are_passed_over(trained, made, place, name):
+    shutil.copytree(trained, made)
+    (made / "precious").mkdir()
+    (made / "precious" / "a").write_text("x")
+
+    def change(listed):
+        listed["all_model_checkpoint_paths"].insert(0, name)
+        listed["all_model_checkpoint_timestamps"].insert(0, 0.0)
+
+    in_file(made / "checkpoint", change)
+    send(made, place)
+    config = CONFIG.replace(keep_checkpoint_max=1)
+    try:
+        torchest.Estimator(model_fn, place, config).train(data, max_steps=8)
+    except ValueError as error:
+        assert "checkpoint" in str(error)  # noqa: PT017
+    assert files.read_text(files.join(place, "precious", "a")) == "x"
+
+
 @pytest.mark.parametrize("name", ["state.json", "checksums.json", "model.safetensors"])
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_pipes_and_devices_in_checkpoints_are_passed_over(trained, made, tmp_path, name, make):
