@@ -135,6 +135,15 @@ def test_a_wrong_value_is_refused_by_name(model, name, right, argument, values):
         assert name in str(caught.value) or name == "SecondOrStepTimer"
 
 
+@pytest.mark.parametrize("method", ["should_trigger_for_step", "update_last_triggered_step"])
+def test_a_timer_is_asked_about_whole_steps(method):
+    call = getattr(torchest.SecondOrStepTimer(every_steps=2), method)
+    for value in [math.nan, math.inf, 1.5, "3", None, [], object(), True]:
+        with pytest.raises(ValueError, match=f"step={re.escape(shown(value))} must be a whole"):
+            call(value)
+    call(np.int64(3))
+
+
 @pytest.mark.parametrize("name", EARLY)
 def test_a_hook_for_something_else_than_an_estimator_is_refused(name):
     for value in (0, 1.5, "model", None, [], object(), True):

@@ -50,7 +50,9 @@ class ProfilerHook(SessionRunHook):
         check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._output_dir = Path(
-            "." if output_dir == "" else arguments.path(f"{of}output_dir", output_dir)
+            "."
+            if isinstance(output_dir, str) and not output_dir
+            else arguments.path(f"{of}output_dir", output_dir)
         )
         self._show_dataflow = arguments.boolean(f"{of}show_dataflow", show_dataflow)
         self._show_memory = arguments.boolean(f"{of}show_memory", show_memory)

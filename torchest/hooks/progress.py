@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from torchest import arguments
 from torchest.arguments import shown
 from torchest.hooks.base import (
@@ -104,7 +106,9 @@ def _names_of(argument: str, tensors: Any) -> dict[str, Any]:
     if isinstance(tensors, Mapping):
         pairs = list(tensors.items())
     else:
-        is_list = isinstance(tensors, Iterable) and not isinstance(tensors, (str, bytes))
+        is_list = isinstance(tensors, Iterable) and not isinstance(
+            tensors, (str, bytes, np.ndarray)
+        )
         pairs = [(name, name) for name in tensors] if is_list else []
     if not pairs or not all(isinstance(name, str) for _, name in pairs):
         example = tensors if isinstance(tensors, str) else "loss"

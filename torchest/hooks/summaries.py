@@ -159,7 +159,9 @@ class SummarySaverHook(_WritingHook):
     ) -> None:
         super().__init__(output_dir, summary_writer)
         if output_dir is None and summary_writer is None:
-            raise ValueError("SummarySaverHook: give output_dir or summary_writer: where to write.")
+            raise ValueError(
+                "SummarySaverHook: output_dir=None and summary_writer=None: give output_dir or summary_writer."
+            )
         of = "SummarySaverHook: "
         check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
         self._timer = SecondOrStepTimer(save_secs, save_steps)

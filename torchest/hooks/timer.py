@@ -68,7 +68,13 @@ class SecondOrStepTimer:
         self._last_time = 0.0
 
     def should_trigger_for_step(self, step: int) -> bool:
-        """Whether it is due at this step; never twice at one step."""
+        """Whether it is due at this step; never twice at one step.
+
+        Raises:
+            ValueError: `step` is no whole number of at least 0.
+        """
+        if type(step) is not int:
+            step = arguments.step_count("step", step, at_least=0)
         if self._last_step is None:
             return True
         if step == self._last_step:
@@ -83,7 +89,12 @@ class SecondOrStepTimer:
 
         Returns:
             The seconds and the steps since the last time; None and None the first time.
+
+        Raises:
+            ValueError: `step` is no whole number of at least 0.
         """
+        if type(step) is not int:
+            step = arguments.step_count("step", step, at_least=0)
         now = self._clock()
         since: tuple[float | None, int | None] = (None, None)
         if self._last_step is not None:

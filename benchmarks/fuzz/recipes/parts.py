@@ -95,7 +95,7 @@ RECIPES = {
             "formatter": lambda values: "text",
         }
     ),
-    "NanTensorHook": Recipe(lambda: {"loss_tensor": "loss", "fail_on_nan_loss": True, "every_steps": 10}),
+    "NanTensorHook": Recipe(lambda: {"loss_tensor": "loss", "fail_on_nan_loss": True}),
     "ProfilerHook": Recipe(
         lambda: {
             "save_steps": 10, "save_secs": None, "output_dir": "profile", "show_dataflow": True, "show_memory": False,
