@@ -169,9 +169,9 @@ def test_train_op_fn_is_given_the_loss():
         ({"thresholds": [0.0]}, r"thresholds=\[0.0\] must be numbers between"),
         (
             {"loss_reduction": "none"},
-            r"loss_reduction='none' must be one of 'auto', 'sum', 'sum_ov",
+            r"loss_reduction='none' is not known\. There are: 'auto', 'sum', 'sum_ov",
         ),
-        ({"loss_reduction": "mean"}, r"loss_reduction='mean' must be one of"),
+        ({"loss_reduction": "mean"}, r"loss_reduction='mean' is not known\. There are: 'auto'"),
         (
             {"label_vocabulary": "ny"},
             r"label_vocabulary='ny' is a str: give a list or tuple of strings",
@@ -272,7 +272,9 @@ def test_wrong_weights(features, message):
 
 
 def test_a_wrong_prediction_key():
-    with pytest.raises(ValueError, match=r"'logit' is no prediction. Did you mean 'logits'"):
+    with pytest.raises(
+        ValueError, match=r"keys has 'logit', which is no prediction. Did you mean 'logits'"
+    ):
         BinaryClassHead().predictions(LOGITS, keys=["logit"])
 
 

@@ -182,5 +182,5 @@ def test_wrong_labels_and_logits(labels, logits, message):
 
 
 def test_a_wrong_prediction_key():
-    with pytest.raises(ValueError, match=r"'logits' is no prediction"):
+    with pytest.raises(ValueError, match=r"keys has 'logits', which is no prediction"):
         two_heads().predictions(LOGITS, keys=["logits"])

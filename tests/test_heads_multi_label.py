@@ -9,6 +9,7 @@ import torch
 from reference_arrays import params, read
 from reference_heads import assert_as_tensorflow
 
+import torchest
 from torchest.columns.ids import Ids
 from torchest.heads import MultiLabelHead
 
@@ -143,3 +144,58 @@ def test_a_name_that_is_no_class():
     head = MultiLabelHead(3, label_vocabulary=NAMES)
     with pytest.raises(ValueError, match=r"found 'grey' in 1 of 3 labels. Did you mean 'green'"):
         head.loss([["red", "grey"], [], ["green"]], LOGITS)
+
+
+HOT_OF_IDS = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+
+
+def sparse(rows, places, values, shape):
+    return torch.sparse_coo_tensor([rows, places], values, shape, check_invariants=True)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        sparse([0, 2, 2], [0, 0, 1], [2, 1, 0], (3, 2)),
+        sparse([2, 0, 2], [1, 0, 0], torch.tensor([0, 2, 1], dtype=torch.int32), (3, 7)),
+        HOT_OF_IDS.to_sparse(),
+        HOT_OF_IDS.bool().to_sparse(),
+        HOT_OF_IDS.double().to_sparse(),
+    ],
+    ids=["class ids", "more room", "floats", "booleans", "doubles"],
+)
+def test_sparse_labels_list_class_ids_as_in_tensorflow_or_mark_classes(labels, tmp_path):
+    head = MultiLabelHead(3)
+    assert torch.equal(head.loss(labels, LOGITS), head.loss(HOT_OF_IDS, LOGITS))
+    model = torchest.LinearEstimator(head, [torchest.columns.numeric_column("x")], tmp_path)
+    results = []
+    for each in (labels, HOT_OF_IDS):
+        model.train(lambda each=each: ({"x": [1.0, 2.0, 3.0]}, each), steps=1)
+        results.append(model.evaluate(lambda each=each: ({"x": [1.0, 2.0, 3.0]}, each), steps=1))
+    assert results[0].keys() == results[1].keys()
+
+
+def test_sparse_labels_without_any_class():
+    labels = torch.zeros(3, 2, dtype=torch.int64).to_sparse()
+    expected = MultiLabelHead(3).loss(torch.zeros(3, 3), LOGITS)
+    assert torch.equal(MultiLabelHead(3).loss(labels, LOGITS), expected)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (sparse([0], [0], [3], (3, 2)), r"labels must be below n_classes=3; found 3"),
+        (sparse([0], [0], [-1], (3, 2)), r"labels must be at least 0; found -1"),
+        (
+            HOT_OF_IDS.long().to_sparse(),
+            r"has gaps: for 1 in the place of each class, give .*float",
+        ),
+        (sparse([0], [0], [1], (2, 2)), r"labels have shape \[2, 3\].* must be \[3, 3\]"),
+        (torch.ones(3, 1, 1, dtype=torch.int64).to_sparse(), r"sparse tensor of shape \[3, 1, 1\]"),
+        (sparse([0], [0], [0.5], (3, 2)), r"labels have shape \[3, 2\]"),
+        (sparse([0], [0], [1.5], (3, 3)), r"labels must be 0 or 1; found 1.5"),
+    ],
+)
+def test_wrong_sparse_labels(labels, message):
+    with pytest.raises(ValueError, match=message):
+        MultiLabelHead(3).loss(labels, LOGITS)

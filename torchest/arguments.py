@@ -191,7 +191,10 @@ def listed(argument: str, value: Any, what: str) -> list[Any]:
         return []
     if not is_list(value):
         raise ValueError(f"{argument}={shown(value)} must be a list of {what}.")
-    return list(value)
+    try:
+        return list(value)
+    except TypeError:  # a tensor of no dimension
+        raise ValueError(f"{argument}={shown(value)} must be a list of {what}.") from None
 
 
 def function(argument: str, value: Any, what: str) -> Callable[..., Any]:

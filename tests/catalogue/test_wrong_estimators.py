@@ -450,12 +450,12 @@ WRONG = {
     "an unknown reduction": (
         lambda: linear([0, 1], loss_reduction="mean"),
         ValueError,
-        "loss_reduction='mean' must be one of 'auto', 'sum', 'sum_over_batch_size'.",
+        "loss_reduction='mean' is not known. There are: 'auto', 'sum', 'sum_over_batch_size'.",
     ),
     "no reduction": (
         lambda: linear([0, 1], loss_reduction="none"),
         ValueError,
-        "loss_reduction='none' must be one of 'auto', 'sum', 'sum_over_batch_size'.",
+        "loss_reduction='none' is not known. There are: 'auto', 'sum', 'sum_over_batch_size'.",
     ),
     "a loss_fn that is a string": (
         lambda: BinaryClassHead(loss_fn="x"),
@@ -500,7 +500,7 @@ WRONG = {
     "a misspelt prediction": (
         lambda: BinaryClassHead().predictions(torch.zeros(2, 1), keys=["logit"]),
         ValueError,
-        "BinaryClassHead: 'logit' is no prediction. Did you mean 'logits' or 'logistic'? "
+        "BinaryClassHead: keys has 'logit', which is no prediction. Did you mean 'logits' or 'logistic'? "
         "There are: 'all_class_ids', 'all_classes', 'class_ids', 'classes', 'logistic', "
         "'logits', 'probabilities'.",
     ),
@@ -600,8 +600,7 @@ WRONG = {
             {}, "trian", torch.zeros(2, 1), torch.tensor([0, 1]), optimizer=object()
         ),
         ValueError,
-        "EstimatorSpec: mode='trian' is no mode. Did you mean 'train'? There are: 'eval', "
-        "'infer', 'train'.",
+        "mode='trian' is not known. Did you mean 'train'? There are: 'eval', 'infer', 'train'.",
     ),
     # Layers
     "no hidden layers": (

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from torchest.arguments import is_number, listed, shown
+import torch
+from torch import Tensor
+
+from torchest.arguments import is_number, listed, one_of, shown
+from torchest.errors import suggest
+from torchest.keys import ModeKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+
+    from torchest.metric_values import Metric
+
+_MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 
 
 def probability_thresholds(thresholds: Sequence[float] | None) -> tuple[float, ...]:
@@ -23,3 +33,62 @@ def probability_thresholds(thresholds: Sequence[float] | None) -> tuple[float, .
                 f"thresholds={shown(items)} must be numbers between 0 and 1; {threshold!r} is not."
             )
     return tuple(items)
+
+
+def check_mode(mode: Any) -> None:
+    """Raises ValueError unless it is a mode, or None."""
+    if mode is not None:
+        one_of("mode", mode, _MODES)
+
+
+def scalars(regularization_losses: Any) -> list[Tensor] | None:
+    """Losses that are added to that of a batch: scalar tensors; None stays None.
+
+    Raises:
+        ValueError: One is no real number.
+    """
+    if regularization_losses is None:
+        return None
+    items = listed("regularization_losses", regularization_losses, "scalar tensors")
+    for item in items:
+        is_scalar = isinstance(item, Tensor) and item.numel() == 1 and not item.is_complex()
+        if not is_scalar and not is_number(item):
+            raise ValueError(
+                f"regularization_losses={shown(items)} must be scalar tensors; {shown(item)} is not."
+            )
+    return [torch.as_tensor(item).reshape(()) for item in items]
+
+
+def wanted_keys(keys: Any, available: Collection[Any], head: str) -> list[Any]:
+    """The keys of predictions that are wanted, all by default.
+
+    Raises:
+        ValueError: One is no key of a prediction.
+    """
+    items = listed("keys", keys, "keys of predictions")
+    for key in items:
+        if not any(type(key) is type(each) and key == each for each in available):
+            raise ValueError(
+                f"{head}: keys has {shown(key)}, which is no prediction.{suggest(str(key), map(str, available))}"
+            )
+    return items or list(available)
+
+
+def merged(eval_metrics: Any, more: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The metrics so far, each merged with that of one more batch.
+
+    Raises:
+        ValueError: They are no metrics of this head.
+    """
+    if not isinstance(eval_metrics, Mapping):
+        raise ValueError(
+            f"eval_metrics={shown(eval_metrics)} must be a dict of metrics, as head.metrics() gives them."
+        )
+    for key, metric in eval_metrics.items():
+        if key not in more:
+            raise ValueError(
+                f"eval_metrics has {key!r}, which is no metric of this head.{suggest(str(key), more)}"
+            )
+        if not hasattr(metric, "merge"):
+            raise ValueError(f"eval_metrics[{key!r}]={shown(metric)} must be a metric.")
+    return {key: metric.merge(more[key]) for key, metric in eval_metrics.items()}

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import metric_values as metrics
+from torchest.arguments import function
 from torchest.export_outputs import PREDICT, PredictOutput
+from torchest.heads.arguments import check_mode
 from torchest.keys import ModeKeys
 from torchest.spec import Deferred, EstimatorSpec
 
@@ -138,6 +140,11 @@ class Head(ABC):
             ValueError: In TRAIN, both or neither of `optimizer` and `train_op_fn` are given; or labels,
                 logits or weights are not as they must be.
         """
+        if mode is None:
+            raise ValueError(
+                "mode=None must be 'train', 'eval' or 'infer', the mode that model_fn got."
+            )
+        check_mode(mode)
         if mode == ModeKeys.PREDICT:
             predictions = self.predictions(logits)
             return EstimatorSpec(mode, predictions, export_outputs=self.export_outputs(predictions))
@@ -155,6 +162,8 @@ class Head(ABC):
             raise ValueError(
                 f"create_estimator_spec: one of optimizer and train_op_fn must be given to train; {given} given."
             )
+        if train_op_fn is not None:
+            function("train_op_fn", train_op_fn, "a function of the loss that returns a train_op")
         loss = self.loss(labels, logits, features, mode, regularization_losses)
         train_op = optimizer if train_op_fn is None else train_op_fn(loss)
         return EstimatorSpec(

@@ -56,6 +56,9 @@ def numeric_labels(labels: Any, head: str, *, of_classes: bool = True) -> Tensor
         of_classes: Whether the head is of classes, and might have a label_vocabulary.
     """
     if isinstance(labels, Tensor):
+        if labels.is_complex() or labels.layout is not torch.strided:
+            what = "complex numbers" if labels.is_complex() else "a sparse tensor"
+            raise ValueError(f"{head}: labels are {what}: give a dense tensor of real numbers.")
         return labels
     array = arrays.to_host(labels, "labels")
     if arrays.is_textual(array):

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from torchest import metric_values as metrics
 from torchest.arguments import listed
-from torchest.errors import suggest
 from torchest.export_outputs import (
     PREDICT,
     SERVING_DEFAULT,
     PredictOutput,
     checked_export_outputs,
 )
+from torchest.heads.arguments import check_mode, merged, scalars, wanted_keys
 from torchest.heads.base import Head, mean_over_batches
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
@@ -102,6 +102,7 @@ class MultiHead(Head):
         Raises:
             ValueError: Labels or logits of a head are missing, or not as they must be.
         """
+        check_mode(mode)
         labels, logits = self._of_heads(labels, "labels"), self._split(logits)
         losses = {
             name: head.loss(labels[name], logits[name], features, mode)
@@ -125,12 +126,7 @@ class MultiHead(Head):
             for name, head in self._heads.items()
             for key, value in head.predictions(parts[name]).items()
         }
-        for key in keys or ():
-            if key not in found:
-                raise ValueError(
-                    f"MultiHead: {key!r} is no prediction.{suggest(str(key), map(str, found))}"
-                )
-        return {key: found[key] for key in (keys or found)}
+        return {key: found[key] for key in wanted_keys(keys, found, "MultiHead")}
 
     def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
         """The signatures of each head as "<head>/<signature>", and its default as "<head>".
@@ -149,7 +145,7 @@ class MultiHead(Head):
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
         """The metrics of no examples; see `Head.metrics`."""
         found: dict[str, Metric] = {}
-        if regularization_losses is not None:
+        if scalars(regularization_losses) is not None:
             found[f"{MetricKeys.LOSS_REGULARIZATION}/{self.name}"] = metrics.Mean.empty()
         for name, head in self._heads.items():
             found[f"{MetricKeys.LOSS}/{name}"] = metrics.Mean.empty()
@@ -163,11 +159,12 @@ class MultiHead(Head):
         logits: Any,
         labels: Any,
         regularization_losses: Sequence[Tensor] | None = None,
-        mode: str | None = None,  # noqa: ARG002
+        mode: str | None = None,
     ) -> dict[str, Metric]:
         """The metrics of the examples so far and of one more batch; see `Head.update_metrics`."""
+        check_mode(mode)
         _, more = self._loss_and_metrics(labels, logits, features, regularization_losses)
-        return {key: metric.merge(more[key]) for key, metric in eval_metrics.items()}
+        return merged(eval_metrics, more)
 
     def _loss_and_metrics(
         self,
@@ -185,8 +182,9 @@ class MultiHead(Head):
             )
             found[f"{MetricKeys.LOSS}/{name}"] = mean_over_batches(losses[name], logits[name])
             found |= of_head
-        if regularization_losses is not None:
-            total = torch.stack(list(regularization_losses)).sum()
+        added = scalars(regularization_losses)
+        if added is not None:
+            total = sum(added, torch.zeros(()))
             first = next(iter(logits.values()))
             found[f"{MetricKeys.LOSS_REGULARIZATION}/{self.name}"] = mean_over_batches(total, first)
         return self._sum(losses, regularization_losses), found
@@ -197,7 +195,8 @@ class MultiHead(Head):
         weighted = [
             weight * loss for weight, loss in zip(self._weights, losses.values(), strict=True)
         ]
-        return torch.stack([*weighted, *(regularization_losses or ())]).sum()
+        total = torch.stack(weighted).sum()
+        return sum(scalars(regularization_losses) or (), total)
 
     def _split(self, logits: Any) -> Mapping[str, Any]:
         """The logits of each head."""

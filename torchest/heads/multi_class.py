@@ -59,7 +59,11 @@ class MultiClassHead(SingleHead):
         name: str | None = None,
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
-        way_out = " Use BinaryClassHead for 2 classes." if n_classes == 2 else ""
+        way_out = (
+            " Use BinaryClassHead for 2 classes."
+            if isinstance(n_classes, int) and n_classes == 2
+            else ""
+        )
         self._classes = Classes(
             whole_number("n_classes", n_classes, way_out, at_least=3), label_vocabulary
         )

@@ -20,7 +20,8 @@ def multi_hot(labels: Any, classes: Classes, head: str) -> Tensor:
     """Labels as [batch, n_classes]: 1 for each class that an example has, else 0.
 
     Args:
-        labels: Lists of classes; or a tensor of numbers, which is given back as it is.
+        labels: Lists of classes; a sparse tensor, of class ids [batch, any number] if its values are integers, else
+            of [batch, n_classes]; or a tensor of numbers, which is given back as it is.
         classes: The classes.
         head: The head's name, for error messages.
 
@@ -28,7 +29,7 @@ def multi_hot(labels: Any, classes: Classes, head: str) -> Tensor:
         ValueError: The labels list something that is no class.
     """
     if isinstance(labels, Tensor):
-        return labels
+        return labels if labels.layout is torch.strided else _of_sparse(labels, classes, head)
     if isinstance(labels, Ids):
         counts = _counts_of_ids(labels)
         return _hot(counts, labels.values, labels.values >= 0, classes, head)
@@ -38,6 +39,32 @@ def multi_hot(labels: Any, classes: Classes, head: str) -> Tensor:
     if arrays.is_arrow(array) and hasattr(array.type, "value_field"):
         return _of_lists(array, classes, head)
     return numeric_labels(array, head)
+
+
+def _of_sparse(labels: Tensor, classes: Classes, head: str) -> Tensor:
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        return labels.to_dense()
+    if labels.dim() != 2:
+        raise ValueError(
+            f"{head}: labels are a sparse tensor of shape {list(labels.shape)}, and must list class ids, "
+            "[batch, any number]."
+        )
+    listed = labels.to_sparse().coalesce()
+    (rows, places), ids = listed.indices(), listed.values()
+    counts = torch.bincount(rows, minlength=len(labels))
+    if not torch.equal(places, _places(counts)):
+        raise ValueError(
+            f"{head}: labels are a sparse tensor of integers, which lists the class ids of each example from its first "
+            "place on, as in TensorFlow, and has gaps: for 1 in the place of each class, give labels.float()."
+        )
+    return _hot(counts, ids, torch.ones_like(ids, dtype=torch.bool), classes, head)
+
+
+def _places(counts: Tensor) -> Tensor:
+    """0, 1, … for each of the rows with these numbers of elements."""
+    return torch.arange(int(counts.sum())) - torch.repeat_interleave(
+        counts.cumsum(0) - counts, counts
+    )
 
 
 def _counts_of_ids(ids: Ids) -> Tensor:

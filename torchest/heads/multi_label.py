@@ -34,6 +34,8 @@ class MultiLabelHead(SingleHead):
     Labels say for each class whether the example has it, [batch, n_classes] of 0 and 1 (numbers between
     are taken as probabilities); or they list the classes that it has: Arrow lists of class ids or
     `torchest.columns.Ids`, and with `label_vocabulary` lists of strings, which may be filled up with "".
+    A sparse tensor of integers lists class ids, [batch, any number], as in TensorFlow; one of floating point numbers
+    or booleans is [batch, n_classes].
 
     Args:
         n_classes: How many classes there are, at least 2.

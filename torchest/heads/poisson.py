@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import losses
+from torchest.arguments import boolean
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
 
@@ -48,7 +49,7 @@ class PoissonRegressionHead(RegressionHead):
         super().__init__(
             label_dimension, weight_column, loss_reduction, inverse_link_fn=torch.exp, name=name
         )
-        self._compute_full_loss = compute_full_loss
+        self._compute_full_loss = boolean("compute_full_loss", compute_full_loss)
 
     def _labels(self, labels: Any, logits: Tensor) -> Tensor:
         found = super()._labels(labels, logits)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from torchest import losses
 from torchest import metric_values as metrics
+from torchest.arguments import one_of, shown
 from torchest.columns.numeric import NumericColumn
-from torchest.errors import suggest
+from torchest.heads.arguments import check_mode, merged, scalars, wanted_keys
 from torchest.heads.base import Head, mean_over_batches
 from torchest.heads.labels import check_logits, check_present
 from torchest.heads.weights import weights_of
@@ -67,10 +68,7 @@ class SingleHead(Head):
         loss_fn: LossFn | None,
         name: str | None,
     ) -> None:
-        if loss_reduction not in _REDUCTIONS:
-            raise ValueError(
-                f"loss_reduction={loss_reduction!r} must be one of {', '.join(map(repr, _REDUCTIONS))}."
-            )
+        one_of("loss_reduction", loss_reduction, _REDUCTIONS)
         if not isinstance(weight_column, (str, NumericColumn, NoneType)):
             raise ValueError(
                 f"weight_column={weight_column!r} must be the key of a feature or a numeric column, not a "
@@ -129,7 +127,7 @@ class SingleHead(Head):
         labels: Any,
         logits: Any,
         features: Any = None,
-        mode: str | None = None,  # noqa: ARG002
+        mode: str | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """The loss of a batch, a scalar; see `Head.loss`.
@@ -137,6 +135,7 @@ class SingleHead(Head):
         Raises:
             ValueError: Labels, logits or weights are not as they must be.
         """
+        check_mode(mode)
         batch = self._scored(labels, logits, features)
         return self._reduced(batch, regularization_losses)
 
@@ -148,12 +147,7 @@ class SingleHead(Head):
         """
         logits = check_logits(logits, self.logits_dimension, self._title)
         available = self._predictions(logits)
-        for key in keys or ():
-            if key not in available:
-                raise ValueError(
-                    f"{self._title}: {key!r} is no prediction.{suggest(key, available)}"
-                )
-        return {key: available[key]() for key in (keys or available)}
+        return {key: available[key]() for key in wanted_keys(keys, available, self._title)}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
         """The metrics of no examples; see `Head.metrics`."""
@@ -170,12 +164,13 @@ class SingleHead(Head):
         logits: Any,
         labels: Any,
         regularization_losses: Sequence[Tensor] | None = None,
-        mode: str | None = None,  # noqa: ARG002
+        mode: str | None = None,
     ) -> dict[str, Metric]:
         """The metrics of the examples so far and of one more batch; see `Head.update_metrics`."""
+        check_mode(mode)
         batch = self._scored(labels, logits, features)
         more = self._all_metrics(batch, regularization_losses)
-        return {key: metric.merge(more[key]) for key, metric in eval_metrics.items()}
+        return merged(eval_metrics, more)
 
     def _loss_and_metrics(
         self,
@@ -204,7 +199,7 @@ class SingleHead(Head):
 
     def _reduced(self, batch: Scored, regularization_losses: Sequence[Tensor] | None) -> Tensor:
         loss = losses.reduce(batch.losses, batch.weights, self._loss_reduction)
-        for more in regularization_losses or ():
+        for more in scalars(regularization_losses) or ():
             loss = loss + more
         return loss
 
@@ -214,8 +209,9 @@ class SingleHead(Head):
         found: dict[str, Metric] = {
             MetricKeys.AVERAGE_LOSS: metrics.mean(batch.losses, batch.weights)
         }
-        if regularization_losses is not None:
-            total = torch.stack(list(regularization_losses)).sum()
+        added = scalars(regularization_losses)
+        if added is not None:
+            total = sum(added, torch.zeros(()))
             found[MetricKeys.LOSS_REGULARIZATION] = mean_over_batches(total, batch.logits)
         found |= self._metrics(batch)
         suffix = f"/{self._name}" if self._name else ""
@@ -228,7 +224,12 @@ class _LossFn:
     def __init__(self, function: LossFn) -> None:
         if not callable(function):
             raise ValueError(f"loss_fn={function!r} must be a function of labels and logits.")
-        taken = inspect.signature(function).parameters
+        try:
+            taken = inspect.signature(function).parameters
+        except ValueError:  # a class of Python's own, such as int
+            raise ValueError(
+                f"loss_fn={shown(function)} must be a function of labels and logits."
+            ) from None
         for name in ("labels", "logits"):
             if name not in taken:
                 raise ValueError(
