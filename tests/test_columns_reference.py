@@ -55,7 +55,6 @@ ZERO_WEIGHT = "a weight of 0 keeps its place, as in a sparse feature"
 ANY_NAME = "every string is a name"
 STEPS = "a row of numbers is a sequence in every form; its last step may be incomplete"
 SIDE_BY_SIDE = "the numbers of a step lie side by side, or in a third dimension of a dense tensor"
-ONE_EACH = "a step has one id"
 TIME = "there are as many steps as the longest row has, also if a matrix is wider"
 LEARNS = "a norm of 0 leaves nothing to learn"
 NO_ROWS = "a batch without rows has an output without rows"
@@ -90,7 +89,6 @@ DEVIATIONS = {
         {"output": [[[1, 2], [3, 0]], [[5, 0], [0, 0]]], "lengths": {"values": [2, 1]}},
     ),
     "sequence numeric: steps in a third dimension": Deviation(SIDE_BY_SIDE, refused="3 dimensions"),
-    "sequence embedding: several ids a step": Deviation(ONE_EACH, refused="3 dimensions"),
     "sequence embedding: only empty rows": Deviation(TIME, {"output": np.zeros([2, 0, 2])}),
     "linear: no rows": Deviation(NO_ROWS, {"output": np.zeros([0, 1])}),
 }

@@ -24,7 +24,7 @@ from torchest.columns.sequence import (
     sequence_categorical_column_with_vocabulary_list,
     sequence_numeric_column,
 )
-from torchest.columns.steps import Steps
+from torchest.columns.steps import IdSteps, Steps
 
 if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
@@ -205,3 +205,51 @@ def test_ids_of_a_batch() -> None:
     ids = Features({"v": [["p"], ["q", "p"]]}).encoded(WORDS)
     assert isinstance(ids, Ids)
     assert ids.row_of_each().tolist() == [0, 1, 1]
+
+
+BAGS = [[[1, 2], [], [3]], [[], [0]], []]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        BAGS,
+        pa.array(BAGS),
+        torch.tensor([[[1, 2], [-1, -1], [-1, 3]], [[-1, -1], [0, -1], [-1, -1]], [[-1, -1]] * 3]),
+        np.array([[[1, 2], [-1, -1], [3, -1]], [[-1, -1], [0, -1], [-1, -1]], [[-1, -1]] * 3]),
+        torch.sparse_coo_tensor(
+            [[0, 0, 0, 1], [0, 0, 2, 1], [0, 1, 0, 0]],
+            [1, 2, 3, 0],
+            (3, 4, 2),
+            check_invariants=True,
+        ),
+    ],
+    ids=["lists", "arrow", "tensor", "numpy", "sparse"],
+)
+def test_a_step_may_have_several_ids(value: Any) -> None:
+    column = sequence_categorical_column_with_identity("v", 4)
+    encoded = Features({"v": value}).encoded(column)
+    assert isinstance(encoded, IdSteps)
+    assert encoded.ids.values.tolist() == [1, 2, 3, 0]
+    assert encoded.ids.offsets.tolist() == [0, 2, 2, 3, 3, 4]
+    assert encoded.offsets.tolist() == [0, 3, 5, 5]
+    assert encoded.batch_size == 3
+
+
+def test_a_step_of_unknown_words_alone_is_a_step_without_ids() -> None:
+    encoded = Features({"v": [[["p", "zz"], ["", "q"], ["zz"]], [["zz"], [""]]]}).encoded(WORDS)
+    assert encoded.ids.values.tolist() == [0, 1]
+    assert encoded.ids.offsets.tolist() == [0, 1, 2, 2, 2]
+    assert encoded.offsets.tolist() == [0, 3, 4]
+
+
+def test_a_step_of_lists_has_as_many_numbers_as_the_column() -> None:
+    assert steps(PAIRS, [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]], []]) == [
+        [[1.0, 2.0], [3.0, 4.0]],
+        [[5.0, 6.0]],
+        [],
+    ]
+    with pytest.raises(
+        ValueError, match=r"Column 'v' of shape \(2,\) has a step of 1 numbers: give 2 in each"
+    ):
+        steps(PAIRS, [[[1.0, 2.0], [3.0]]])

@@ -114,3 +114,18 @@ def test_layers_are_loops_in_the_graph(exported):
     assert {kind: exported.kinds.count(kind) for kind in ("LSTM", "GRU", "RNN")} == {
         "LSTM": 4, "GRU": 3, "RNN": 3
     }  # fmt: skip
+
+
+def test_several_ids_a_step_are_trained_on_and_not_exported(tmp_path):
+    watched = fc.sequence_categorical_column_with_identity("watched", 5)
+    model = torchest.experimental.RNNClassifier(
+        [fc.embedding_column(watched, 2)], units=[3], model_dir=tmp_path / "model"
+    )
+    batch = {"watched": [[[1, 2], [], [3]], [[], [4]]]}, [0, 1]
+    model.train(lambda: batch, steps=1)
+    assert len(list(model.predict(lambda: batch))) == 2
+    example = {"watched": np.array([[[1, 2], [3, -1]], [[4, -1], [-1, -1]]])}
+    receiver = torchest.export.build_raw_serving_input_receiver_fn(example)
+    with pytest.raises(ValueError, match="'watched' has several values in a step, which cannot be"):
+        model.export_saved_model(tmp_path / "exports", receiver)
+    assert not (tmp_path / "exports").exists() or not list((tmp_path / "exports").iterdir())

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids, PaddedIds
     from torchest.columns.joint import JointIds
-    from torchest.columns.steps import PaddedSteps, Steps
+    from torchest.columns.steps import IdSteps, PaddedSteps, Steps
     from torchest.optimizers.row_gradients import RowOrder
 
-Encoding: TypeAlias = "Tensor | Ids | PaddedIds | Steps | PaddedSteps | JointIds | RowOrder"
+Encoding: TypeAlias = (
+    "Tensor | Ids | PaddedIds | Steps | IdSteps | PaddedSteps | JointIds | RowOrder"
+)
 
 
 class FeatureColumn(ABC):

@@ -20,12 +20,12 @@ from torchest.columns.embedding import (
 )
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
-from torchest.columns.indicator import IndicatorColumn, as_dense
+from torchest.columns.indicator import IndicatorColumn, as_dense, multi_hot
 from torchest.columns.joint import JointDenseColumn
 from torchest.columns.parts import Parts, have_hooks
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.small_product import add_product
-from torchest.columns.steps import PaddedSteps, Steps
+from torchest.columns.steps import IdSteps, PaddedSteps, Steps
 from torchest.columns.table import Table, table_name, table_of
 from torchest.columns.table_groups import TableGroups
 from torchest.host_copies import on_host
@@ -425,12 +425,21 @@ class SequenceFeatures(Parts):
         if isinstance(column, SequenceNumericColumn):
             steps: Steps | PaddedSteps = batch.encoded(column)
             return steps
-        ids: Ids | PaddedIds = batch.encoded(column.categorical_column)
+        ids: Ids | IdSteps | PaddedIds = batch.encoded(column.categorical_column)
+        if isinstance(ids, IdSteps):
+            return Steps(self._vectors_of_bags(column, ids.ids), ids.offsets)
         if isinstance(ids, PaddedIds):
             assert ids.lengths is not None
             return PaddedSteps(self._vectors_of(column, ids.values), ids.lengths)
         assert ids.offsets is not None
         return Steps(self._vectors_of(column, ids.values), ids.offsets)
+
+    def _vectors_of_bags(self, column: AnyEmbedding | IndicatorColumn, ids: Ids) -> Tensor:
+        """A vector for each step of several ids: combined as the column combines those of a row."""
+        if isinstance(column, IndicatorColumn):
+            return multi_hot(ids, column.width)
+        vectors: Tensor = _table(self, column)(ids)
+        return vectors
 
     def _vectors_of(self, column: AnyEmbedding | IndicatorColumn, ids: Tensor) -> Tensor:
         """A vector for each id, in one more dimension than the ids have."""

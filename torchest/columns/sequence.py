@@ -21,9 +21,10 @@ from torchest.columns.categorical import (
     categorical_column_with_vocabulary_list,
 )
 from torchest.columns.cells import MISSING, Cells
+from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.numeric import NumericColumn, numeric_column
-from torchest.columns.steps import Steps
+from torchest.columns.steps import IdSteps, Steps
 from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
     Float64s: TypeAlias = npt.NDArray[np.float64]
@@ -64,10 +64,28 @@ class SequenceCategoricalColumn(CategoricalColumn):
         cells = self.categorical_column.look_up(features)
         return cells.where(_up_to_last(cells.values != MISSING, cells.with_offsets()[1]))
 
-    def encode(self, features: Features) -> Ids:
-        """The ids of a batch, with −1 in the place of an unknown value, or a missing one in between."""
+    def encode(self, features: Features) -> Ids | IdSteps:  # type: ignore[override]
+        """The ids of a batch, with −1 in the place of an unknown value, or a missing one in between.
+
+        Of several values a step: those that are there and known.
+        """
+        (key,) = self.feature_keys
+        by_step = values.steps(features, key)
+        if by_step is not None:
+            return self._of_steps(*by_step)
         ids, offsets = self.look_up(features).with_offsets()
         return Ids(torch.from_numpy(np.maximum(ids, -1)), torch.from_numpy(offsets))
+
+    def _of_steps(self, flat: arrays.HostArray, offsets: Int64s) -> IdSteps:
+        """The ids of steps with several values each, up to the last step of each row that has one."""
+        (key,) = self.feature_keys
+        ids, of_step = self.categorical_column.look_up(Features({key: flat})).with_offsets()
+        there = _so_far(ids != MISSING)[of_step]
+        kept = _up_to_last(np.diff(there) > 0, offsets)
+        known = _so_far(ids >= 0)[of_step]
+        ends = _so_far(np.diff(known)[kept])
+        bags = Ids(torch.from_numpy(ids[ids >= 0]), torch.from_numpy(ends))
+        return IdSteps(bags, torch.from_numpy(_so_far(kept)[offsets]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +122,7 @@ class SequenceNumericColumn(FeatureColumn):
             TypeError: The feature does not hold numbers.
             ValueError: A number within a row is missing.
         """
-        cells = values.cells(features, self.key, self.subject, numeric=True)
+        cells = self._cells(features)
         numbers = arrays.to_tensor(cells.values, self.key).to(torch.float64).numpy()
         given = Cells(numbers, cells.offsets)
         there = ~np.isnan(numbers)
@@ -112,6 +130,23 @@ class SequenceNumericColumn(FeatureColumn):
             given = given.where(_up_to_last(there, given.with_offsets()[1]))
             self._check_complete(given)
         return self._steps(*given.with_offsets())
+
+    def _cells(self, features: Features) -> Cells[values.FlatArray]:
+        """The numbers of each row."""
+        by_step = values.steps(features, self.key)
+        if by_step is None or not arrays.is_arrow(by_step[0]):
+            return values.cells(features, self.key, self.subject, numeric=True)
+        import pyarrow.compute as pc
+
+        flat: Any
+        flat, offsets = by_step
+        counts = np.asarray(pc.list_value_length(flat).fill_null(0))
+        if (counts != self.width).any():
+            raise ValueError(
+                f"{self.subject} of shape {self.shape} has a step of {counts[counts != self.width][0]} numbers: give "
+                f"{self.width} in each step."
+            )
+        return Cells(flat.flatten(), offsets * self.width)
 
     def _steps(self, numbers: Float64s, offsets: Int64s) -> Steps:
         """Cuts the numbers of each row into steps; a last one that is incomplete is filled up."""
@@ -150,7 +185,7 @@ def sequence_categorical_column_with_identity(
     """A column of sequences of integers that are ids already.
 
     The arguments are those of `categorical_column_with_identity`. Each row of the feature is a list,
-    or the row of a matrix filled up with −1.
+    or the row of a matrix filled up with −1. With one dimension more, a step has several ids.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_identity(key, num_buckets, default_value)
@@ -163,7 +198,7 @@ def sequence_categorical_column_with_hash_bucket(
     """A column of sequences of text or integers whose ids are hashes.
 
     The arguments are those of `categorical_column_with_hash_bucket`. Each row of the feature is a list,
-    or the row of a matrix filled up with "" or −1.
+    or the row of a matrix filled up with "" or −1. With one dimension more, a step has several values.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_hash_bucket(key, hash_bucket_size, dtype)
@@ -180,7 +215,7 @@ def sequence_categorical_column_with_vocabulary_list(
     """A column of sequences whose ids are the places of their elements in a list.
 
     The arguments are those of `categorical_column_with_vocabulary_list`. Each row of the feature is a
-    list, or the row of a matrix filled up with "" or −1.
+    list, or the row of a matrix filled up with "" or −1. With one dimension more, a step has several values.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_vocabulary_list(
@@ -200,7 +235,7 @@ def sequence_categorical_column_with_vocabulary_file(
     """A column of sequences whose ids are the places of their elements in a file.
 
     The arguments are those of `categorical_column_with_vocabulary_file`. Each row of the feature is a
-    list, or the row of a matrix filled up with "" or −1.
+    list, or the row of a matrix filled up with "" or −1. With one dimension more, a step has several values.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_vocabulary_file(
@@ -244,6 +279,11 @@ def _check_padding(value: Any, key: str) -> None:
         raise ValueError(
             f"default_value of column {key!r} is {value}: give a number, for example 0."
         )
+
+
+def _so_far(counts: npt.NDArray[Any]) -> Int64s:
+    """Sums of all before each place, and of all: one more than there are counts."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
 def _up_to_last(there: npt.NDArray[np.bool_], offsets: Int64s) -> npt.NDArray[np.bool_]:

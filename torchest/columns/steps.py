@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from torchest.host_copies import to_device
+
+if TYPE_CHECKING:
+    from torchest.columns.ids import Ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,40 @@ class Steps:
     def pin_memory(self) -> Steps:
         """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
         return Steps(self.values.pin_memory(), self.offsets.pin_memory())
+
+
+@dataclass(frozen=True, eq=False)
+class IdSteps:
+    """Any number of steps for each row, each with any number of ids.
+
+    Attributes:
+        ids: The ids of each step, one step after the other.
+        offsets: int64 [batch + 1]: row i has the steps from `offsets[i]` up to `offsets[i + 1]`.
+    """
+
+    ids: Ids
+    offsets: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.ids.device
+
+    @property
+    def batch_size(self) -> int:
+        """The number of rows."""
+        return len(self.offsets) - 1
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> IdSteps:
+        """The same ids on a device."""
+        return IdSteps(
+            self.ids.to(device, non_blocking=non_blocking),
+            self.offsets.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> IdSteps:
+        """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
+        return IdSteps(self.ids.pin_memory(), self.offsets.pin_memory())
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from torchest.arrays import HostArray
     from torchest.columns.features import Features
     from torchest.columns.fingerprint import Int64s
 
@@ -99,6 +100,37 @@ def cells(
     if isinstance(array, np.ndarray):
         return _cells_of_matrix(array, subject)
     return _cells_of_arrow(array, subject)
+
+
+def steps(features: Features, key: str) -> tuple[HostArray, Int64s] | None:
+    """A feature of several values a step, step by step, and where rows begin; None if it has at most one a step.
+
+    Such a feature is an array [batch, steps, values], or lists of lists of lists.
+    """
+    array: Any = features.raw(key)
+    if isinstance(array, Tensor | np.ndarray):
+        if array.ndim != 3 or (isinstance(array, Tensor) and array.is_nested):
+            return None
+        batch, each, width = array.shape
+        if isinstance(array, Tensor) and not _is_dense(array):
+            row, step, place = array.coalesce().indices()
+            shape = (batch * each, width)
+            places = torch.stack([row * each + step, place])
+            flat = torch.sparse_coo_tensor(
+                places, array.coalesce().values(), shape, check_invariants=True
+            )
+            return flat, np.arange(batch + 1) * each
+        return array.reshape(batch * each, width), np.arange(batch + 1) * each
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    lists: Any = array
+    of_row: Any = getattr(lists.type, "value_type", None)
+    if of_row is None or not pt.is_nested(of_row):
+        return None
+    counts: Any = pc.list_value_length(lists)
+    offsets = np.concatenate([[0], np.cumsum(counts.fill_null(0), dtype=np.int64)])
+    return lists.flatten(), offsets
 
 
 def is_matrix(features: Features, key: str) -> bool:

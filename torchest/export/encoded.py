@@ -32,7 +32,7 @@ from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.indicator import IndicatorColumn
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
-from torchest.columns.steps import PaddedSteps
+from torchest.columns.steps import IdSteps, PaddedSteps
 from torchest.columns.weighted import WeightedCategoricalColumn
 
 if TYPE_CHECKING:
@@ -185,7 +185,13 @@ class SequenceIds(Encoded):
 
     def take(self, features: Features) -> list[Tensor]:
         """Ids filled up with −1, and how many elements each row has."""
-        padded = features.encoded(self.source).padded()  # type: ignore[arg-type]
+        ids = features.encoded(self.source)  # type: ignore[arg-type]
+        if isinstance(ids, IdSteps):
+            raise ValueError(
+                f"Column {self.name!r} has several values in a step, which cannot be exported: give its feature as "
+                "[batch, steps], with one value in each step."
+            )
+        padded = ids.padded()
         return [padded.values, padded.lengths]
 
     def encoding(self, given: Sequence[Tensor]) -> PaddedIds:
