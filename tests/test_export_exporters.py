@@ -192,3 +192,41 @@ def test_with_train_and_evaluate(tmp_path, caplog):
     found = torchest.export.load(exports[1]).signatures["predict"](x=[1.0])["predictions"]
     expected = next(model.predict(lambda: {"x": np.float32([1])}))["predictions"]
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+def test_exporters_that_want_the_same_checkpoint_share_one_export(tmp_path, monkeypatch):
+    def input_fn():
+        return torchest.inputs.Dataset.from_tensor_slices(({"x": [1.0, 2.0]}, [1.0, 2.0])).batch(2)
+
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(
+        {"x": columns.FixedLenFeature((1,), "float32")}
+    )
+    config = torchest.RunConfig(save_checkpoints_steps=2)
+    model = torchest.LinearRegressor(
+        [columns.numeric_column("x")], tmp_path / "model", config=config
+    )
+    exported = []
+    original = torchest.Estimator.export_saved_model
+    monkeypatch.setattr(
+        torchest.Estimator,
+        "export_saved_model",
+        lambda *given, **named: exported.append(1) or original(*given, **named),
+    )
+    exporters = [
+        torchest.BestExporter("best", receiver_fn),
+        torchest.LatestExporter("latest", receiver_fn),
+        torchest.FinalExporter("final", receiver_fn),
+        torchest.LatestExporter("with a file", receiver_fn, assets_extra={"a.py": __file__}),
+    ]
+    torchest.train_and_evaluate(
+        model,
+        torchest.TrainSpec(lambda: input_fn().repeat(), max_steps=4),
+        torchest.EvalSpec(input_fn, exporters=exporters, throttle_secs=0),
+    )
+    for name, count in (("best", 2), ("latest", 2), ("final", 1), ("with a file", 2)):
+        paths = exports_in(tmp_path / "model" / "export" / name)
+        assert len(paths) == count
+        loaded = torchest.export.load(paths[-1])
+        assert loaded.description["global_step"] == 4
+        assert loaded.signatures["predict"](x=[3.0])["predictions"].shape == (1, 1)
+    assert len(exported) == 4  # two checkpoints, with and without the file

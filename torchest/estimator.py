@@ -348,8 +348,8 @@ class Estimator:
         """Exports the model for serving: raw features in, the same answers out.
 
         A directory `<export_dir_base>/<unix seconds>` appears when all in it has been written, read again
-        and compared with Python: `model.onnx`, which takes raw features; `model.pt` (TorchScript) and on
-        request `model.pt2` (torch.export), which take encoded tensors; `model.safetensors`;
+        and compared with Python: `model.onnx`, which takes raw features; on request `model.pt` (TorchScript) and
+        `model.pt2` (torch.export), which take encoded tensors; `model.safetensors`;
         `signatures.json`, which describes inputs, outputs and signatures; `golden.json` with rows and
         their answers; vocabulary files in `assets`. `torchest.export.load` reads it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -12,6 +11,7 @@ import numpy as np
 
 from torchest import files
 from torchest.checkpoint import Checkpoint, held
+from torchest.checksums import identity as identity_of
 from torchest.feed import training_paused
 from torchest.keys import MetricKeys
 from torchest.random_state import kept_random_state
@@ -89,7 +89,7 @@ class Evaluator:
         self._evaluate(checkpoint, (), is_last=True)
 
     def _evaluate(self, path: str, hooks: Sequence[SessionRunHook], *, is_last: bool) -> None:
-        identity, step = _identity(path), Checkpoint(path).global_step
+        identity, step = identity_of(path), Checkpoint(path).global_step
         is_last = is_last or (self._max_steps is not None and step >= self._max_steps)
         device = self._estimator._strategy.device
         with held(path), training_paused(), kept_random_state(device):
@@ -192,9 +192,3 @@ def _numpy(metrics: Mapping[str, float]) -> dict[str, Any]:
         name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)
         for name, value in metrics.items()
     }
-
-
-def _identity(checkpoint: str) -> str:
-    """Tells a checkpoint from another one of the same step: by what it holds."""
-    state = files.read_text(files.join(checkpoint, "checksums.json"))
-    return hashlib.sha256(state.encode()).hexdigest()

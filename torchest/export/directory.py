@@ -80,6 +80,22 @@ def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
         raise
 
 
+def copied(export: str, base: str | os.PathLike[str]) -> str:
+    """Copies an export to another place, where it gets a name of its own.
+
+    Args:
+        export: The export; a path, or a URL.
+        base: Where the copy lies.
+
+    Returns:
+        The path of the copy.
+    """
+    with files.on_disk(export) as local, new_directory(base) as made:
+        shutil.copytree(local, made.path, dirs_exist_ok=True)
+    assert made.final is not None
+    return made.final
+
+
 def exports_in(base: str | os.PathLike[str]) -> list[str]:
     """The paths of the exports under a directory, oldest first; what torchest did not write is left out."""
     place = files.normal(base)

@@ -10,13 +10,15 @@ import json
 import logging
 import math
 import os
+import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchest import files
 from torchest.arguments import boolean, shown
+from torchest.checksums import identity
 from torchest.errors import suggest
-from torchest.export.directory import exports_in
+from torchest.export.directory import copied, exports_in
 from torchest.export.exporter import Exporter
 from torchest.keys import MetricKeys
 
@@ -37,6 +39,24 @@ def loss_smaller(
 ) -> bool:
     """Whether the current loss is smaller than the best one."""
     return bool(current_eval_result[MetricKeys.LOSS] < best_eval_result[MetricKeys.LOSS])
+
+
+class _Export(NamedTuple):
+    """An export: what it was made of, and where it lies."""
+
+    wanted: Any
+    path: str
+
+
+# of each estimator: several exporters that want the same checkpoint share the work
+_newest: weakref.WeakKeyDictionary[Estimator, _Export] = weakref.WeakKeyDictionary()
+
+
+def _identity(checkpoint_path: str) -> Any:
+    try:
+        return identity(checkpoint_path)
+    except FileNotFoundError:
+        return object()  # equal to nothing else
 
 
 class _ExportingExporter(Exporter):
@@ -82,6 +102,21 @@ class _ExportingExporter(Exporter):
 
     def _export(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> str:
         """Exports, and removes the oldest exports that are too many."""
+        path = self._made(estimator, export_path, checkpoint_path)
+        older = [each for each in exports_in(export_path) if each != path]
+        for each in [] if self._keep is None else older[: len(older) + 1 - self._keep]:
+            _log.info("Removing an older export: %s", each)
+            files.remove_directory(each)
+        return path
+
+    def _made(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> str:
+        """A new export; a copy of another exporter's, where that has just exported the same."""
+        assets = tuple(sorted((self._assets_extra or {}).items()))
+        wanted = (_identity(checkpoint_path), self._receiver_fn, assets)
+        there = _newest.get(estimator)
+        if there is not None and there.wanted == wanted and files.is_directory(there.path):
+            _log.info("Exporter %s: copies %s", self.name, there.path)
+            return copied(there.path, export_path)
         path = estimator.export_saved_model(
             export_path,
             self._receiver_fn,
@@ -89,10 +124,7 @@ class _ExportingExporter(Exporter):
             as_text=self._as_text,
             checkpoint_path=checkpoint_path,
         )
-        older = [each for each in exports_in(export_path) if each != path]
-        for each in [] if self._keep is None else older[: len(older) + 1 - self._keep]:
-            _log.info("Removing an older export: %s", each)
-            files.remove_directory(each)
+        _newest[estimator] = _Export(wanted, path)
         return path
 
 

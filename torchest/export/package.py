@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from torchest.running_model import RunningModel
     from torchest.spec import EstimatorSpec
 
-DEFAULT_FORMATS = (ONNX, TORCHSCRIPT)
+DEFAULT_FORMATS = (ONNX,)
 _ROWS = 12
 _BATCHES = (0, 1, 2, 7, _ROWS)
 
