@@ -17,8 +17,8 @@ RANKS = {
     ),
     1: (
         "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "
-        "export_outputs inputs losses metric_values metrics optimizers scaffold spec summary torch_metrics "
-        "vocabulary_move warm_start_settings"
+        "export_outputs exported_weights inputs losses metric_values metrics optimizers scaffold spec summary "
+        "torch_metrics vocabulary_move warm_start_settings"
     ),
     2: "columns.layers columns.table columns.table_groups heads models",
     3: "execution feed model_fn model_check object_state run_config scope warm_slots warm_start",

@@ -75,8 +75,8 @@ class Estimator:
         model_dir: Where checkpoints and events go. None: `config.model_dir`, or a temporary directory.
         config: How to run; the default is `RunConfig()`.
         params: Handed to `model_fn` as `params`; a copy is kept.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
+        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, an
+            export, or `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
 
     Raises:
         ValueError: An argument is wrong.

@@ -26,6 +26,7 @@ GOLDEN = "golden.json"
 # What onnxruntime says of a model of newer operators or of a newer form, rather than of a file that is no model.
 _TOO_NEW = ("No Op registered", "NOT_IMPLEMENTED", "IR version", "ValidateOpset", "opset")
 MODEL = "model.onnx"
+WEIGHTS = "model.safetensors"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-5
 _CLEAR = (RefusedFileError, DamagedExportError, OldOnnxruntimeError)  # say what is wrong

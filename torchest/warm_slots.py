@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torchest.checkpoint import Checkpoint
+    from torchest.exported_weights import ExportedWeights
     from torchest.scope import Scope
     from torchest.warm_start import Taken
 
 _log = logging.getLogger("torchest")
 
 
-def give_slots(scope: Scope, checkpoint: Checkpoint, plan: Mapping[str, Taken]) -> None:
+def give_slots(
+    scope: Scope, checkpoint: Checkpoint | ExportedWeights, plan: Mapping[str, Taken]
+) -> None:
     """Gives optimizers the slots of all parameters that were taken, where the checkpoint has them.
 
     Args:
@@ -51,7 +54,7 @@ def give_slots(scope: Scope, checkpoint: Checkpoint, plan: Mapping[str, Taken]) 
 class _Slots:
     """The slots in a checkpoint by parameter."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint | ExportedWeights) -> None:
         self._checkpoint = checkpoint
         self._optimizers: dict[str, Any] = checkpoint.state["optimizers"]
         self._names: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""A warm start: a new model takes parameters, buffers and slots from another model's checkpoint.
+"""A warm start: a new model takes parameters, buffers and slots from another model's checkpoint, or from its export.
 
 Every parameter is told of in the log: loaded, resized, or skipped, with the reason.
 """
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from torchest import files
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 from torchest.errors import DamagedCheckpointError, suggest
+from torchest.exported_weights import ExportedWeights
+from torchest.golden import MANIFEST
 from torchest.keys import MetricKeys
 from torchest.tensorflow_names import torchest_name
 from torchest.vocabulary_move import Move, move_of
@@ -80,15 +83,17 @@ def _targets(scope: Scope, known: Collection[str]) -> dict[str, Tensor]:
     }
 
 
-def _opened(path: str) -> Checkpoint:
+def _opened(path: str) -> Checkpoint | ExportedWeights:
+    if MANIFEST in files.names_in(path):
+        return ExportedWeights(path)
     try:
         return Checkpoint(latest_checkpoint(path) or path).check()
     except DamagedCheckpointError:
         raise
     except ValueError:
         raise ValueError(
-            f"warm_start_from: {path!r} has no checkpoint of torchest: give the model_dir of a trained model, or one "
-            f"of its checkpoints, such as 'model_dir/model.ckpt-100'."
+            f"warm_start_from: {path!r} has no checkpoint of torchest: give the model_dir of a trained model, one of "
+            f"its checkpoints, such as 'model_dir/model.ckpt-100', or an export, such as 'exports/1790000000'."
         ) from None
 
 
@@ -119,7 +124,9 @@ def _meant(name: str, targets: Collection[str]) -> str:
 
 
 def _plan(
-    targets: Mapping[str, Tensor], checkpoint: Checkpoint, settings: WarmStartSettings
+    targets: Mapping[str, Tensor],
+    checkpoint: Checkpoint | ExportedWeights,
+    settings: WarmStartSettings,
 ) -> dict[str, Taken]:
     """What is taken, by the name in the new model.
 
@@ -147,7 +154,7 @@ def _plan(
     return plan
 
 
-def _shapes(checkpoint: Checkpoint) -> dict[str, list[int]]:
+def _shapes(checkpoint: Checkpoint | ExportedWeights) -> dict[str, list[int]]:
     """The shapes of parameters and buffers by name, under all names that they have."""
     slots = tuple(f"{optimizer}." for optimizer in checkpoint.state["optimizers"])
     shapes = {
@@ -184,7 +191,7 @@ def _fits(saved: list[int], shape: list[int], axis: int | None) -> bool:
 def _check_found(
     missing: list[tuple[str, str]],
     reshaped: list[str],
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | ExportedWeights,
     known: Collection[str],
 ) -> None:
     if missing:

@@ -122,7 +122,8 @@ class WarmStartSettings(_WarmStartFields):
     "dnn.hidden.0.bias"; `Estimator.get_variable_names()` of a trained model lists them.
 
     Args:
-        ckpt_to_initialize_from: A `model_dir`, of which the newest checkpoint is used, or a checkpoint.
+        ckpt_to_initialize_from: A `model_dir`, of which the newest checkpoint is used, a checkpoint, or an
+            export, which has no slots.
         vars_to_warm_start: A regular expression, or a list of them: parameters whose names match one from
             the start are taken, and with them the buffers of their modules, such as the statistics
             of batch normalisation. None: only those in `var_name_to_vocab_info`.

@@ -33,7 +33,14 @@ from torchest.export.receivers import (
 from torchest.export.rows import golden_rows, neutral_rows, spec_of
 from torchest.export.signatures import name_outputs
 from torchest.export_outputs import CLASSIFICATION, REGRESSION
-from torchest.golden import FORMAT_VERSION, GOLDEN, MANIFEST, array_to_json, difference
+from torchest.golden import (
+    FORMAT_VERSION,
+    GOLDEN,
+    MANIFEST,
+    WEIGHTS,
+    array_to_json,
+    difference,
+)
 from torchest.keys import ModeKeys
 from torchest.prediction import to_numpy
 from torchest.version import __version__
@@ -67,7 +74,8 @@ class Exported:
         signatures: As JSON has them.
         golden: Features of some rows, by key.
         answers: The outputs of Python for these, by name.
-        weights: Parameters and buffers by name.
+        weights: Parameters and buffers by name; tied ones once.
+        aliases: The other names of tied parameters, and under which they are in `weights`.
     """
 
     forward: Forward
@@ -77,6 +85,7 @@ class Exported:
     golden: dict[str, HostArray]
     answers: dict[str, Any]
     weights: dict[str, torch.Tensor]
+    aliases: dict[str, str]
 
     @property
     def columns(self) -> list[FeatureColumn]:
@@ -136,6 +145,7 @@ def prepare(
     columns = [each.source for each in forward.inputs if not isinstance(each.source, str)]
     golden = _joined(_example(inputs, given), golden_rows(specs, columns, _ROWS))
     answers = select(served(Features(golden), None, ModeKeys.PREDICT))
+    contents = model.state.contents()
     examples = next(iter(receiver.receiver_tensors)) if parses_examples(receiver) else None
     return Exported(
         forward,
@@ -144,7 +154,8 @@ def prepare(
         {name: _signature(found, used, examples) for name, found in signatures.items()},
         golden,
         {name: to_numpy(value) for name, value in answers.items()},
-        dict(model.state.contents().model),
+        dict(contents.model),
+        contents.state["aliases"],
     )
 
 
@@ -222,7 +233,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
     for name, path in assets.files.items():
         (directory / "assets").mkdir(exist_ok=True)
         shutil.copyfile(path, directory / "assets" / name)
-    safetensors.torch.save_file(exported.weights, directory / "model.safetensors")
+    safetensors.torch.save_file(exported.weights, directory / WEIGHTS)
     _write_json(directory / GOLDEN, _golden(exported))
     return {
         "inputs": [each.to_json() for each in exported.inputs],
@@ -237,6 +248,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
             {"name": column.name, "type": type(column).__name__, "sha256": digest(column)}
             for column in exported.columns
         ],
+        "aliases": exported.aliases,
         "files": {FILES[each]: each for each in formats},
         **needed,
     }

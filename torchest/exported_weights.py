@@ -1,0 +1,57 @@
+"""The parameters and buffers of an exported model, read as those of a checkpoint are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+
+from torchest import files
+from torchest.golden import MANIFEST, WEIGHTS, damage, read_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ExportedWeights:
+    """A reader of an export's parameters, for a warm start.
+
+    Args:
+        path: The export; a path, or a URL.
+
+    Attributes:
+        path: The export.
+        state: What a checkpoint's state says of names; an export has no optimizers.
+
+    Raises:
+        ValueError: It is no export, or is damaged.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with files.on_disk(path) as directory:
+            manifest = read_json(directory, MANIFEST)
+            try:
+                self._file: Any = safetensors.safe_open(
+                    files.join(directory, WEIGHTS), framework="pt"
+                )
+            except (FileNotFoundError, safetensors.SafetensorError) as error:
+                raise ValueError(damage(path, WEIGHTS, error)) from error
+        self.state: dict[str, Any] = {
+            "aliases": manifest.get("aliases", {}),
+            "optimizers": {},
+            "objects": {},
+        }
+
+    def names(self) -> list[str]:
+        """The names of all parameters and buffers."""
+        return sorted(self._file.keys())
+
+    def tensor(self, name: str) -> Tensor:
+        """One of them by its name."""
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        """The shape of each by name."""
+        return {name: self._file.get_slice(name).get_shape() for name in self.names()}
