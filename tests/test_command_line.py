@@ -60,7 +60,8 @@ def exported(model, tmp_path_factory):
             "unread": columns.FixedLenFeature((), "int64"),
         }
     )
-    return model.export_saved_model(tmp_path_factory.mktemp("exports"), receiver)
+    base = tmp_path_factory.mktemp("exports")
+    return model.export_saved_model(base, receiver, formats=("onnx", "torchscript"))
 
 
 def test_show_has_the_signatures_as_a_table(exported, capsys):
@@ -189,7 +190,11 @@ def test_predict_answers_the_rows_of_a_table(model, exported, tmp_path, capsys, 
         (["predict", "{model}", "--input", "a.xls", "--output", "b.csv"], "'a.xls' must end with one of"),
         (["predict", "{model}", "--input", "a.csv", "--output", "b"], "'b' must end with one of .csv"),
         (["predict", "{model}", "--input", "{empty}/a.csv", "--output", "b.csv"], "a.csv"),
-        (["predict", "{model}", "--input", "{csv}", "--output", "{empty}/b.csv"], "has no column that is an input"),
+        (["predict", "{model}", "--input", "{csv}", "--output", "{empty}/b.csv"], "no column 'age', .* mean 'agee'"),
+        (
+            ["predict", "{model}", "--input", "{csv}", "--output", "{empty}/b.csv", "--allow-missing"],
+            "has no column that is an input",
+        ),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--signature", "predct"], "mean 'predict'"),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--engine", "pt2"], "has no model.pt2"),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--batch_size", "0"], "must be at least 1"),
@@ -211,3 +216,28 @@ def test_wrong_use(exported, tmp_path, capsys, arguments, message):
     assert code == 2
     assert re.search(message, err), err
     assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_misspelt_column_is_named_unless_it_may_be_missing(
+    model, exported, tmp_path, capsys, ending
+):
+    table = pa.table({"Age": ROWS["age"], "town": ROWS["town"], "unread": [1, 2, 3]})
+    given, written = tmp_path / f"rows.{ending}", tmp_path / "answers.jsonl"
+    if ending == "parquet":
+        parquet.write_table(table, given)
+    elif ending == "csv":
+        csv.write_csv(table, given)
+    else:
+        given.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    command = ("predict", exported, "--input", given, "--output", written)
+    code, _, err = run(capsys, *command)
+    assert code == 2
+    assert "has no column 'age', which the model reads. Did you mean 'Age'?" in err
+    assert not written.exists()
+    code, _, err = run(capsys, *command, "--allow-missing")
+    assert code == 0, err
+    answers = [json.loads(line)["probabilities"] for line in written.read_text().splitlines()]
+    without = {"age": [30.0] * 3, "town": ROWS["town"]}
+    expected = [row["probabilities"] for row in model.predict(lambda: iter([without]))]
+    np.testing.assert_allclose(answers, expected, atol=1e-5)

@@ -1,6 +1,7 @@
 """The command `torchest`: shows, checks and asks exported models, and shows what a training directory holds.
 
     torchest show exports/1790000000
+    torchest show exports/1790000000 --format triton > config.pbtxt
     torchest show models/titanic
     torchest verify exports/1790000000
     torchest predict exports/1790000000 --input passengers.csv --output answers.csv
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from torchest import files
 from torchest.golden import MANIFEST, believed, exported, read_json, verify
 from torchest.serving.limits import Limits
+from torchest.serving.triton import config as triton_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _LIMITS = {
     "body": "bytes of a request",
@@ -60,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         "show", help="the signatures of an exported model, or a training directory"
     )
     show.add_argument("directory", help="an exported model, or a model_dir")
+    show.add_argument(
+        "--format", choices=("table", "triton"), default="table",
+        help="triton: a config.pbtxt for the exported model; default: table",
+    )  # fmt: skip
     show.set_defaults(run=_show)
 
     check = commands.add_parser(
@@ -74,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--output", required=True, help="a file to write: .csv, .jsonl or .parquet")
     ask.add_argument("--signature", default="predict", help="which signature; default: predict")
     ask.add_argument("--engine", help="onnx, torchscript or pt2; default: onnx")
-    ask.add_argument("--batch_size", type=int, default=4096, help="rows at a time; default: 4096")
+    ask.add_argument(
+        "--batch-size", "--batch_size", type=int, default=4096, help="rows at a time; default: 4096"
+    )
+    ask.add_argument(
+        "--allow-missing", action="store_true",
+        help="answer also where the file lacks columns that the model reads: they count as left out",
+    )  # fmt: skip
     ask.set_defaults(run=_predict)
 
     server = commands.add_parser("serve", help="answers requests over HTTP; see docs/serving.md")
@@ -120,7 +132,9 @@ def _verify(given: argparse.Namespace) -> int:
 
 def _show(given: argparse.Namespace) -> int:
     lines: Iterable[str]
-    if MANIFEST in files.names_in(files.normal(given.directory)):
+    if given.format == "triton":
+        lines = triton_config(read_json(given.directory, MANIFEST))
+    elif MANIFEST in files.names_in(files.normal(given.directory)):
         with exported(given.directory) as local, believed(local, MANIFEST):
             lines = list(_of_export(given.directory, local))
     elif os.path.exists(os.path.join(given.directory, "checkpoint")):
@@ -238,6 +252,8 @@ def _table_of_metrics(name: str, evaluations: Mapping[int, Mapping[str, float]])
 
 
 def _predict(given: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from torchest.errors import suggest
     from torchest.export.loading import load
     from torchest.export.tables import format_of, read_batches, write_batches
@@ -251,8 +267,17 @@ def _predict(given: argparse.Namespace) -> int:
             f"There is no signature {given.signature!r}.{suggest(given.signature, model.signatures)}"
         )
     signature = model.signatures[given.signature]
-    batches = read_batches(given.input, model.inputs, given.batch_size)
-    count = write_batches(given.output, (signature(**batch) for batch in batches))
+    batches = read_batches(
+        given.input, model.inputs, given.batch_size, allow_missing=given.allow_missing
+    )
+    with tqdm(unit=" rows", disable=None) as bar:  # none where nobody watches
+
+        def answers() -> Iterator[dict[str, Any]]:
+            for batch in batches:
+                yield signature(**batch)
+                bar.update(len(next(iter(batch.values()))))
+
+        count = write_batches(given.output, answers())
     print(f"{given.output}: {count} rows, answered by {model.engine}")  # noqa: T201
     return 0
 

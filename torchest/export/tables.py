@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from torchest.errors import suggest
 from torchest.export.inputs import dtype_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from torchest.export.inputs import Input
 
+_Choose: TypeAlias = "Callable[[Sequence[str]], list[str]]"
 _FORMATS = (".csv", ".jsonl", ".parquet")
 
 
@@ -35,28 +36,46 @@ def format_of(path: str) -> str:
     return ending
 
 
-def read_batches(path: str, inputs: Sequence[Input], batch_size: int) -> Iterator[dict[str, Any]]:
+def read_batches(
+    path: str, inputs: Sequence[Input], batch_size: int, *, allow_missing: bool = False
+) -> Iterator[dict[str, Any]]:
     """The columns of a table that are inputs, as Arrow arrays by name, in batches.
 
     Args:
         path: The table. Other columns are left out; a cell of a list in CSV is a single value.
         inputs: What there is to read.
         batch_size: How many rows a batch has at most.
+        allow_missing: Whether inputs that the model reads may lack a column.
 
     Raises:
-        ValueError: The ending is unknown, or no column is an input.
+        ValueError: The ending is unknown, no column is an input, or an input that the model reads has none.
     """
     tables = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}[format_of(path)]
-    wanted = {each.name for each in inputs}
-    for table in tables(path, inputs):
-        kept = [name for name in table.column_names if name in wanted]
-        if not kept:
-            raise ValueError(
-                f"{path!r} has no column that is an input; it has {', '.join(map(repr, table.column_names))}."
-                f"{suggest(table.column_names[0], wanted)}"
-            )
-        for batch in table.select(kept).combine_chunks().to_batches(max_chunksize=batch_size):
-            yield {name: batch.column(name) for name in kept}
+
+    def choose(columns: Sequence[str]) -> list[str]:
+        return _inputs_among(columns, path, inputs, allow_missing=allow_missing)
+
+    for table in tables(path, inputs, choose):
+        for batch in table.combine_chunks().to_batches(max_chunksize=batch_size):
+            yield dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+def _inputs_among(
+    columns: Sequence[str], path: str, inputs: Sequence[Input], *, allow_missing: bool
+) -> list[str]:
+    """The columns of a table that are inputs."""
+    names = {each.name for each in inputs}
+    kept = [name for name in columns if name in names]
+    lacking = [each.name for each in inputs if each.used and each.name not in kept]
+    others = [name for name in columns if name not in names]
+    if lacking and not allow_missing:
+        raise ValueError(
+            f"{path!r} has no column {lacking[0]!r}, which the model reads.{suggest(lacking[0], others or columns)} "
+            "Rename the column, or give --allow-missing to answer without it."
+        )
+    if not kept:
+        raise ValueError(f"{path!r} has no column that is an input.{suggest(columns[0], names)}")
+    return kept
 
 
 def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) -> int:
@@ -94,32 +113,32 @@ def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) 
     return count
 
 
-def _csv(path: str, inputs: Sequence[Input]) -> Iterator[Any]:
+def _csv(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import csv
 
     types = {each.name: pa.string() if each.is_text else _type(each) for each in inputs}
     convert = csv.ConvertOptions(column_types=types, strings_can_be_null=False)
     with csv.open_csv(path, convert_options=convert) as reader:
+        columns = choose(reader.schema.names)
         for batch in reader:
             if batch.num_rows:
-                yield pa.Table.from_batches([batch])
+                yield pa.Table.from_batches([batch]).select(columns)
 
 
-def _json_lines(path: str, inputs: Sequence[Input]) -> Iterator[Any]:  # noqa: ARG001
+def _json_lines(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:  # noqa: ARG001
     from pyarrow import json as arrow_json
 
-    yield arrow_json.read_json(path)
+    table = arrow_json.read_json(path)
+    yield table.select(choose(table.column_names))
 
 
-def _parquet(path: str, inputs: Sequence[Input]) -> Iterator[Any]:
+def _parquet(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:  # noqa: ARG001
     import pyarrow as pa
     from pyarrow import parquet
 
-    wanted = {each.name for each in inputs}
     with parquet.ParquetFile(path) as file:
-        names = [name for name in file.schema_arrow.names if name in wanted]
-        for batch in file.iter_batches(columns=names or None):
+        for batch in file.iter_batches(columns=choose(file.schema_arrow.names)):
             yield pa.Table.from_batches([batch])
 
 
