@@ -260,15 +260,3 @@ def test_features_of_any_names(tmp_path):
     (found,) = process.run(path, [features])
     (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
     assert_same(found, expected)
-
-
-def test_a_feature_that_is_called_as_an_answer_is_named():
-    estimator = torchest.LinearClassifier([fc.numeric_column("logits")])
-    features = {"logits": np.array([1.0, 2.0], np.float32)}
-    estimator.train(lambda: (features, [0, 1]), steps=1)
-    next(estimator.predict(lambda: [features]))
-    forward = Forward(estimator._warm_model._kept[0], features)
-    with pytest.raises(
-        ValueError, match="The feature 'logits' is called as one of the model's answers"
-    ):
-        onnx_model(forward)

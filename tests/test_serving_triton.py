@@ -69,7 +69,7 @@ def test_the_configuration_is_what_triton_reads(tmp_path, capsys, model_config):
     described = {each.name: (each.data_type, list(each.dims)) for each in config.input}
     assert described == {
         "number": (model_config.TYPE_FP32, [1]),
-        "wide": (model_config.TYPE_INT64, [3]),
+        "feature_wide": (model_config.TYPE_INT64, [3]),  # an answer is called "wide"
         'a "name"': (model_config.TYPE_STRING, [-1]),
     }
     (number,) = (each for each in config.input if each.name == "number")

@@ -96,7 +96,7 @@ class Signature:
         self._features = model.inputs
         self._engine = engine
 
-    def __call__(self, *given: Any, **named: Any) -> dict[str, npt.NDArray[Any]]:
+    def __call__(self, /, *given: Any, **named: Any) -> dict[str, npt.NDArray[Any]]:
         """Answers a batch.
 
         Args:

@@ -39,7 +39,7 @@ from torchest.export.onnx_traced import inlined, of_program
 from torchest.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
     from torchest.export.encoded import Encoded
@@ -48,23 +48,25 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
 
 
-def onnx_model(forward: Forward) -> ir.Model:
+def onnx_model(forward: Forward, names: Mapping[str, str] | None = None) -> ir.Model:
     """The ONNX model of a trained model.
 
     Args:
         forward: The trained model as a module.
+        names: What its inputs are called, by the key of the feature; by default as their keys. No input may be
+            called as an output.
 
     Returns:
-        A model of `onnx_ir`. Its inputs are raw features by key, its outputs are called as those of the module.
+        A model of `onnx_ir`, whose outputs are called as those of the module.
 
     Raises:
-        ValueError: A column cannot be exported, or a feature is called as an output.
+        ValueError: A column cannot be exported.
     """
-    _check_names(forward)
     columns = ColumnGraph(forward.raw)
     given = encoded_values(forward.inputs, columns, forward.together)
     columns.finish()
-    traced = inlined(of_program(forward.program()), given, "model.", _parameter_names(forward))
+    parameters = forward.original_names
+    traced = inlined(of_program(forward.program()), given, "model.", parameters)
     answers = Nodes("answers.")
     outputs = [
         _answer(answers, output, value, columns.refused())
@@ -78,6 +80,9 @@ def onnx_model(forward: Forward) -> ir.Model:
         opset_imports={"": OPSETS[""]},
         name="model",
     )
+    for key, value in columns.inputs.items():
+        value.name = (names or {}).get(key, key)
+    _keep_apart(whole)
     whole.sort()
     used = {node.domain for node in whole.all_nodes()}
     whole.opset_imports.update({domain: OPSETS[domain] for domain in OPSETS if domain in used})
@@ -129,19 +134,14 @@ def encoded_values(
     return [value for given in inputs for value in made[given]]
 
 
-def _parameter_names(forward: Forward) -> dict[str, str]:
-    """What parameters are called in checkpoints, but for those that a feature or an answer is called as."""
-    taken = {*forward.raw, *(output.name for output in forward.outputs)}
-    return {given: name for given, name in forward.original_names.items() if name not in taken}
-
-
-def _check_names(forward: Forward) -> None:
-    for output in forward.outputs:
-        if output.name in forward.raw:
-            raise ValueError(
-                f"The feature {output.name!r} is called as one of the model's answers, which ONNX does not allow: "
-                "rename the feature, or export only other answers."
-            )
+def _keep_apart(graph: ir.Graph) -> None:
+    """Renames values within a graph that are called as one of its inputs or outputs."""
+    outside = {*graph.inputs, *graph.outputs}
+    taken = {value.name for value in outside}
+    inside = [value for node in graph.all_nodes() for value in node.outputs]
+    for value in [*inside, *graph.initializers.values()]:
+        if value not in outside and value.name in taken:
+            value.name = f"inside.{value.name}"
 
 
 def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -> Value:

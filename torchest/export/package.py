@@ -25,8 +25,10 @@ from torchest.export.engines import COLUMNS, ENGINES, FILES, ONNX, PROGRAM, TORC
 from torchest.export.forward import Forward
 from torchest.export.inputs import Input, conform_all, dtype_text, feed
 from torchest.export.receivers import (
+    SERIALIZED,
     SINGLE_FEATURE,
     TensorServingInputReceiver,
+    free_names,
     input_names,
     parses_examples,
 )
@@ -141,12 +143,16 @@ def prepare(
         return outputs
 
     forward = Forward(served, first, select)
-    used = [Input(each.name, each.key, each.spec, each.key in forward.raw) for each in inputs]
+    examples = next(iter(receiver.receiver_tensors)) if parses_examples(receiver) else None
+    taken = {output.name for output in forward.outputs}
+    if examples is not None:
+        taken |= {examples, SERIALIZED}
+    names = free_names(named, taken)
+    used = [Input(names[each.key], each.key, each.spec, each.key in forward.raw) for each in inputs]
     columns = [each.source for each in forward.inputs if not isinstance(each.source, str)]
     golden = _joined(_example(inputs, given), golden_rows(specs, columns, _ROWS))
     answers = select(served(Features(golden), None, ModeKeys.PREDICT))
     contents = model.state.contents()
-    examples = next(iter(receiver.receiver_tensors)) if parses_examples(receiver) else None
     return Exported(
         forward,
         used,
@@ -273,10 +279,8 @@ def _write_onnx(exported: Exported, path: str) -> dict[str, Any]:
     from torchest.export.onnx_model import needs, onnx_model, save
 
     with _quiet_loggers():
-        model = onnx_model(exported.forward)
-    names = {each.key: each.name for each in exported.inputs}
-    for value in model.graph.inputs:
-        value.name = names[str(value.name)]
+        names = {each.key: each.name for each in exported.inputs}
+        model = onnx_model(exported.forward, names)
     save(model, path)
     return {"onnx": needs(model)}
 
@@ -332,7 +336,7 @@ def _signature(signature: Any, inputs: Sequence[Input], examples: str | None) ->
     if examples is None:
         named = {each.name: each.name for each in inputs}
     elif signature.method in (CLASSIFICATION, REGRESSION):
-        named = {"inputs": examples}
+        named = {SERIALIZED: examples}
     else:
         named = {examples: examples}
     return {"method": signature.method, "inputs": named, "outputs": signature.outputs}

@@ -12,7 +12,7 @@ example arrays, whose dtype and shape count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SINGLE_FEATURE = "feature"
 SINGLE_LABEL = "label"
 EXAMPLES = "examples"
+SERIALIZED = "inputs"  # what signatures for classification and regression call serialized examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +206,26 @@ def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> 
         key: key if receiver.receiver_tensors.get(key) is value else names[id(value)]
         for key, value in features.items()
     }
+
+
+def free_names(names: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
+    """Names that differ from each other and from those that are taken: `feature_<name>` where need be.
+
+    Args:
+        names: What features are called, by key.
+        taken: The names of a model's outputs, and of serialized examples.
+
+    >>> free_names({"age": "age", "logits": "logits", "": ""}, ["logits"])
+    {'age': 'age', 'logits': 'feature_logits', '': 'feature_'}
+    """
+    free = {key: name for key, name in names.items() if name and name not in taken}
+    for key, name in names.items():
+        if key not in free:
+            renamed = f"feature_{name}"
+            while renamed in taken or renamed in free.values():
+                renamed = f"feature_{renamed}"
+            free[key] = renamed
+    return {key: free[key] for key in names}
 
 
 def _check_receiver(
