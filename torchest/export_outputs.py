@@ -19,6 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from torchest import arrays
+from torchest.arguments import shown
 from torchest.indexed_strings import IndexedStrings
 
 if TYPE_CHECKING:
@@ -178,9 +179,16 @@ class EvalOutput(ExportOutput):
             given = getattr(self, field)
             if given is not None:
                 named = _by_name(given, f"EvalOutput: {field}", field)
+                for key, value in named.items():
+                    what = f"EvalOutput: {field}" + (f"[{key!r}]" if key != field else "")
+                    _check(value, what, "a tensor or strings", _is_array)
                 object.__setattr__(
                     self, field, {_prefixed(field, key): named[key] for key in named}
                 )
+        if self.metrics is not None and not isinstance(self.metrics, Mapping):
+            raise ValueError(
+                f"EvalOutput: metrics={shown(self.metrics)} must be a dict of metrics by name."
+            )
         if self.metrics is not None:
             object.__setattr__(self, "metrics", self._named_metrics(self.metrics))
 

@@ -74,7 +74,7 @@ class VocabInfo(_VocabFields):
         """Checks the fields."""
         vocabularies: dict[str, Any] = {"new_vocab": new_vocab, "old_vocab": old_vocab}
         for name, words in vocabularies.items():
-            if not _is_path(words) and not (is_list(words) and list(words)):
+            if not _is_path(words) and not (is_list(words) and _are_tokens(list(words))):
                 raise TypeError(
                     f"VocabInfo: {name}={shown(words)} must be the path of a file with one token a line, or a list of "
                     "tokens."
@@ -196,6 +196,11 @@ def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
     if not os.fspath(warm_start_from):
         raise ValueError("warm_start_from='' is no path: give a model_dir, a checkpoint, or None.")
     return WarmStartSettings(warm_start_from)
+
+
+def _are_tokens(words: list[Any]) -> bool:
+    is_token = (str, bytes, int, np.integer)
+    return bool(words) and all(isinstance(word, is_token) for word in words)
 
 
 def _is_path(value: Any) -> bool:

@@ -63,6 +63,8 @@ def _forms(value: Any) -> Iterable[str]:
         yield value.__name__
     if value is None or np.size(value) == 0:
         yield from ("missing", "empty", "neither", "no ")
+    if isinstance(value, (bool, int, float, complex, np.generic, list, tuple, np.ndarray)):
+        yield f"shape {_shape(value)}"
     if isinstance(value, (np.ndarray, torch.Tensor, pd.Series)):
         yield str(value.dtype).removeprefix("torch.")
         yield from (str(list(value.shape)), str(tuple(value.shape)))
@@ -70,6 +72,13 @@ def _forms(value: Any) -> Iterable[str]:
         yield "(0,)"
     for item in _items(value):
         yield from (shown(item), repr(item))
+
+
+def _shape(value: Any) -> list[int]:
+    try:
+        return list(np.shape(value))
+    except ValueError:  # of lists of differing lengths
+        return [len(value)]
 
 
 def _items(value: Any) -> list[Any]:
@@ -82,8 +91,15 @@ def _items(value: Any) -> list[Any]:
 
 def _is_of_python(error: Exception) -> bool:
     """Whether the arguments did not even fit the signature: raised where the call is made, not inside."""
+    if not isinstance(error, TypeError):
+        return False
     frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, TypeError) and all(frame.filename.startswith(HERE) for frame in frames)
+    is_outside = all(frame.filename.startswith(HERE) for frame in frames)
+    # a module's forward is called by torch, and a user's function by torchest
+    return (
+        is_outside
+        or re.search(r"unexpected keyword|positional arguments? ", str(error)) is not None
+    )
 
 
 def _is_raised_by_torchest(error: Exception) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from torchest.arguments import shown
+from torchest.arguments import one_of, shown
+from torchest.keys import ModeKeys
 
 
 def call_logit_fn(
@@ -45,6 +46,7 @@ def call_logit_fn(
         raise TypeError(
             f"logit_fn={shown(logit_fn)} must be a function of (features, mode, params, config)."
         )
+    one_of("mode", mode, (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT))
     signature = inspect.signature(logit_fn)
     given = {"mode": mode, "params": params, "config": config}
     given = {"features": features} | {n: v for n, v in given.items() if n in signature.parameters}

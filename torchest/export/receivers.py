@@ -16,7 +16,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from torchest import arrays
+from torchest.arguments import shown
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 
 if TYPE_CHECKING:
@@ -144,7 +147,7 @@ def build_parsing_serving_input_receiver_fn(
     Raises:
         ValueError: `feature_spec` is no dict of specs, or the batch size is below 1.
     """
-    specs = _checked_features(feature_spec)
+    specs = _checked_features(feature_spec, "feature_spec")
     for key, spec in specs.items():
         if not isinstance(spec, FixedLenFeature | VarLenFeature):
             raise ValueError(
@@ -231,6 +234,11 @@ def free_names(names: Mapping[str, str], taken: Collection[str]) -> dict[str, st
 def _check_receiver(
     receiver: ServingInputReceiver | TensorServingInputReceiver, features: dict[str, Any]
 ) -> None:
+    alternatives = receiver.receiver_tensors_alternatives
+    if alternatives is not None and not isinstance(alternatives, Mapping):
+        raise ValueError(
+            f"receiver_tensors_alternatives={shown(alternatives)} must be a dict of receiver tensors by name, or None."
+        )
     tensors = _named(receiver.receiver_tensors, "receiver_tensors", "input")
     object.__setattr__(receiver, "receiver_tensors", tensors)
     if parses_examples(receiver):
@@ -255,13 +263,13 @@ def _is_among(spec: Any, receiver: ServingInputReceiver | TensorServingInputRece
     return any(each is spec for each in among)
 
 
-def _checked_features(features: Any) -> dict[str, Any]:
+def _checked_features(features: Any, argument: str = "features") -> dict[str, Any]:
     if not isinstance(features, Mapping) or not features:
         raise ValueError(
-            f"features is {features!r:.80}: give a dict of specs or example arrays by key, such as "
+            f"{argument} is {features!r:.80}: give a dict of specs or example arrays by key, such as "
             "{'age': FixedLenFeature((1,), torch.float32)}."
         )
-    return _named(features, "features", SINGLE_FEATURE)
+    return _named(features, argument, SINGLE_FEATURE)
 
 
 def _named(given: Any, what: str, single: str) -> dict[str, Any]:
@@ -287,7 +295,8 @@ def _check_value(what: str, value: Any) -> None:
 
 
 def _check_batch_size(value: int | None) -> None:
-    if value is not None and (not isinstance(value, int) or value < 1):
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if value is not None and (not is_whole or value < 1):
         raise ValueError(
-            f"default_batch_size is {value!r}: give a whole number of at least 1, or None."
+            f"default_batch_size is {shown(value)}: give a whole number of at least 1, or None."
         )

@@ -120,13 +120,11 @@ def _layers(
     width: int, units: Sequence[int] | None, cell_type: str, make: MakeLayer | None
 ) -> tuple[nn.ModuleList, int]:
     """The recurrent layers, and the width of what they give."""
+    if make is not None and not callable(make):
+        raise TypeError(f"rnn_cell_fn={shown(make)} must be a function of the number of inputs.")
     if make is not None:
         if units is not None or cell_type != "simple_rnn":
             raise ValueError("rnn_cell_fn makes the layer itself: leave units and cell_type out.")
-        if not callable(make):
-            raise TypeError(
-                f"rnn_cell_fn={shown(make)} must be a function of the number of inputs."
-            )
         layer: Any = make(width)
         is_module = isinstance(layer, nn.Module)
         if not is_module or isinstance(layer, nn.RNNCellBase) or not hasattr(layer, "hidden_size"):
@@ -135,9 +133,9 @@ def _layers(
                 "hidden_size, such as torch.nn.LSTM(inputs, 8, batch_first=True)."
             )
         return nn.ModuleList([layer]), _checked_width(layer)
-    if cell_type not in _LAYERS:
+    if not isinstance(cell_type, str) or cell_type not in _LAYERS:
         raise ValueError(
-            f"cell_type={cell_type!r} is no type of cell.{suggest(str(cell_type), _LAYERS)}"
+            f"cell_type={shown(cell_type)} is no type of cell.{suggest(str(cell_type), _LAYERS)}"
         )
     if units is None:
         raise ValueError("units is None: give the width of each recurrent layer, or rnn_cell_fn.")
