@@ -479,11 +479,13 @@ def test_no_python_code_runs_per_row():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: rows(3).batch(0), "batch_size is 0, and must be at least 1"),
-        (lambda: rows(3).shuffle(0), "buffer_size is 0, and must be at least 1"),
-        (lambda: rows(3).shard(0, 0), "num_shards is 0, and must be at least 1"),
-        (lambda: rows(3).shard(3, 3), r"index is 3, and must be in 0…2, as num_shards is 3"),
-        (lambda: rows(3).iterate(-1), "skip is -1, and must be at least 0"),
+        (lambda: rows(3).batch(0), "batch_size=0 must be a whole number of at least 1"),
+        (lambda: rows(3).shuffle(0), "buffer_size=0 must be a whole number of at least 1"),
+        (lambda: rows(3).shard(0, 0), "num_shards=0 must be a whole number of at least 1"),
+        (lambda: rows(3).shard(3, 3), "index=3 must be below num_shards=3"),
+        (lambda: rows(3).iterate(-1), "skip=-1 must be a whole number of at least 0"),
+        (lambda: rows(3).batch(2.5), r"batch_size=2\.5 must be a whole number"),
+        (lambda: rows(3).repeat("2"), "count='2' must be a whole number"),
         (
             lambda: Dataset.from_tensor_slices({"a": [1, 2], "b": [1]}),
             "'a' has 2 rows and 'b' has 1",
@@ -516,13 +518,11 @@ def test_wrong_values_are_named(make, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: rows(3).batch(2.5), "batch_size is 2.5, and must be an integer"),
-        (lambda: rows(3).repeat("2"), "count is '2', and must be an integer"),
-        (lambda: rows(3).map(3), "map_func is 3, and must be a function"),
-        (lambda: rows(3).filter(None), "predicate is None, and must be a function"),
+        (lambda: rows(3).map(3), "map_func=3 must be a function"),
+        (lambda: rows(3).filter(None), "predicate=None must be a function"),
         (
             lambda: Dataset.from_generator(iter([1])),
-            "generator is a list_iterator, which can be iterated once",
+            "generator=<list_iterator .* must be a function that makes",
         ),
         (
             lambda: Dataset.from_tensor_slices([{"a": 1}]),

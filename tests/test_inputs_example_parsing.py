@@ -228,8 +228,8 @@ def test_wrong_records_are_refused(records: Any, error: type[Exception], message
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({}, "features is {}: give a dict from key to FixedLenFeature or VarLenFeature"),
-        ([NUMBER := FixedLenFeature((), torch.float32)], "features is [FixedLenFeature("),
+        ({}, "features={} must be a dict from key to FixedLenFeature or VarLenFeature"),
+        ([NUMBER := FixedLenFeature((), torch.float32)], "features=[FixedLenFeature("),
         ({"x": torch.float32}, "features['x'] is torch.float32: give a FixedLenFeature or a"),
     ],
 )

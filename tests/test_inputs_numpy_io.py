@@ -109,15 +109,15 @@ def test_the_order_depends_on_the_seed_and_not_on_earlier_calls():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"x": {"a": A}}, ValueError, "shuffle is None: say shuffle=True, as is right for training"),
-        ({"x": {"a": A}, "shuffle": 1}, ValueError, "shuffle is 1: say shuffle=True"),
-        ({"x": [1, 2], "shuffle": True}, TypeError, "x is a list: give a dict of arrays by key, or"),
-        ({"x": {}, "shuffle": True}, ValueError, "x is an empty dict: give at least one array."),
-        ({"x": A, "y": {}, "shuffle": True}, ValueError, "y is an empty dict: give an array, or None"),
+        ({"x": {"a": A}}, ValueError, "shuffle=None must be True, as is right for training, or"),
+        ({"x": {"a": A}, "shuffle": 1}, ValueError, "shuffle=1 must be True"),
+        ({"x": [1, 2], "shuffle": True}, TypeError, "must be a dict of arrays by key, or"),
+        ({"x": {}, "shuffle": True}, ValueError, "x={} must have at least one array."),
+        ({"x": A, "y": {}, "shuffle": True}, ValueError, "y={} must have at least one array; None"),
         ({"x": {"a": A}, "y": {"a": Y}, "shuffle": True}, ValueError, "key 'a' is in both x and y"),
         ({"x": {"a": A}, "y": Y[:3], "shuffle": True}, ValueError, "'a' has 5 rows and 'labels' has 3"),
-        ({"x": A, "shuffle": True, "num_epochs": -1}, ValueError, "num_epochs is -1: give the number"),
-        ({"x": A, "shuffle": True, "batch_size": 0}, ValueError, "batch_size is 0, and must be at"),
+        ({"x": A, "shuffle": True, "num_epochs": -1}, ValueError, "num_epochs=-1 must be a whole"),
+        ({"x": A, "shuffle": True, "batch_size": 0}, ValueError, "batch_size=0 must be a whole"),
     ],
 )  # fmt: skip
 def test_wrong_arguments(arguments, error, message):

@@ -201,13 +201,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([],), "filenames is an empty list: give at least one path."),
+        (([],), "filenames=[] must have at least one path."),
         (
             ("missing.tfrecord",),
             "filenames has 'missing.tfrecord', which is no file (in the folder",
         ),
-        ((__file__, "gzip"), "compression_type is 'gzip': give 'GZIP', 'ZLIB', or None for none."),
-        ((__file__, None, 0), "buffer_size is 0: give a number of bytes, or None."),
+        ((__file__, "gzip"), "compression_type='gzip' is not known. There are: '', 'GZIP'"),
+        ((__file__, None, 0), "buffer_size=0 must be a whole number of at least 1."),
     ],
 )
 def test_wrong_arguments_are_named(arguments: tuple[Any, ...], message: str):

@@ -277,6 +277,8 @@ def _normal_form(value: Any, name: str) -> Any:
         return value
     if isinstance(value, np.ndarray):
         _check_rank(value, name)
+        if isinstance(value, np.ma.MaskedArray):
+            return _from_masked(value, name)
         return _from_numpy(value, name)
     if _is_pair(value):
         return _from_pair(value[0], value[1], name)
@@ -350,6 +352,28 @@ _PARTS_OF_NUMPY = {
 }
 
 
+def _from_masked(array: np.ma.MaskedArray[Any, Any], name: str) -> Any:
+    """The values of a masked array, where masked ones are missing: NaN, NaT or null."""
+    mask, values = np.ma.getmaskarray(array), np.asarray(array.data)
+    kind = values.dtype.kind
+    if not mask.any():
+        return _from_numpy(values, name)
+    if kind in "SUO":
+        cells: Any = values.astype(object)
+        cells[mask] = None
+        return _from_numpy(cells, name)
+    if kind in "fmM":
+        missing: Any = np.nan if kind == "f" else "NaT"
+        return _from_numpy(np.where(mask, values.dtype.type(missing), values), name)
+    if kind not in "biu" or values.ndim > 2:
+        return _from_numpy(np.where(mask, np.nan, values), name)
+    import pyarrow as pa
+
+    cells = pa.array(values.reshape(-1), mask=mask.reshape(-1))
+    lists: Any = pa.FixedSizeListArray
+    return cells if values.ndim == 1 else lists.from_arrays(cells, values.shape[1])
+
+
 def _lists(cells: Any, rows: int) -> Any:
     """Lists of one length from their cells; Arrow has no second dimension."""
     import pyarrow as pa
@@ -393,6 +417,8 @@ def _from_list(values: Sequence[Any], name: str) -> Any:
         if len({value.shape for value in values}) == 1:
             return torch.stack(list(values))
         values = [value.numpy(force=True) for value in values]
+    if isinstance(leaf, (np.generic, np.ma.MaskedArray)):
+        values = _with_none(values)
     try:
         array = np.array(values)
     except ValueError:  # lists of differing length
@@ -436,6 +462,14 @@ def _objects(values: Any) -> np.ndarray[Any, Any]:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
+def _with_none(values: Any) -> Any:
+    """The values, with None for those that are masked."""
+    kinds = set(map(type, values)) if isinstance(values, (list, tuple)) else set()
+    if not {np.ma.MaskedArray, np.ma.core.MaskedConstant} & kinds:
+        return values
+    return [value.tolist() if isinstance(value, np.ma.MaskedArray) else value for value in values]
+
+
 def _from_pandas(value: Any, name: str) -> Any:
     import pandas as pd
 
@@ -463,6 +497,9 @@ def _objects_to_arrow(values: Any, name: str) -> Any:
         pa.ArrowNotImplementedError,
         OverflowError,
     ) as error:
+        without_masked = _with_none(values)
+        if without_masked is not values:
+            return _objects_to_arrow(without_masked, name)
         _refuse_large_integers(values, name)
         raise NotUnderstoodError(
             f"{name!r} holds values that do not make one column ({str(error).splitlines()[0]}); "

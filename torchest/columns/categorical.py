@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from torchest.columns.strings import DictionaryCache, Text
 from torchest.columns.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("torchest")
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
+_BATCHES_TO_WARN = 100
 
 
 class KeyedCategoricalColumn(CategoricalColumn):
@@ -124,8 +127,70 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
             )
 
 
+class VocabularyCategoricalColumn(KeyedCategoricalColumn):
+    """A column of words or integers that are listed."""
+
+    dtype: torch.dtype | str
+    default_value: int
+    num_oov_buckets: int
+
+    @abstractmethod
+    def words(self) -> Sequence[str | bytes | int]:
+        """The words, the first of id 0."""
+
+    def _ids(self, given: values.Flat) -> Int64s:
+        if self.dtype != checks.STRING:
+            ids = self._vocabulary.ids_of_integers(values.integers(given, self.subject))
+        else:
+            if not values.is_text(given):
+                self._check_integers(given)
+            ids = values.encode_text(given, self.subject, self._vocabulary.ids, self._dictionaries)
+        if not self._vocabulary.was_hit:
+            self._count_batch(given, ids)
+        return ids
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.words(), self.default_value, self.num_oov_buckets)
+
+    @cached_property
+    def _has_integers(self) -> bool:
+        """Whether a word is the text of an integer."""
+        text = (word.encode() if isinstance(word, str) else word for word in self.words())
+        return any(isinstance(word, int) or _INTEGER.fullmatch(word) for word in text)
+
+    def _check_integers(self, given: values.Flat) -> None:
+        if self._has_integers or not values.is_number(given):
+            return
+        integers = values.integers(given, self.subject)
+        there = integers[integers != -1]
+        if len(there):
+            raise ValueError(
+                f"{self.subject} got integers such as {there[0]}, and no word of its vocabulary is the text of an "
+                f"integer: they are {_listed(self.words())}. Give the feature as text as it is written there (pandas "
+                "and CSV readers take dtype=str), or list integers."
+            )
+
+    def _count_batch(self, given: values.Flat, ids: Int64s) -> None:
+        """Warns once if no value of many batches was in the vocabulary."""
+        if not (ids != MISSING).any():
+            return
+        batches = self.__dict__.get("_batches_without_hit", 0) + 1
+        self.__dict__["_batches_without_hit"] = batches
+        if batches == _BATCHES_TO_WARN:
+            self._vocabulary.was_hit = True  # the question is settled
+            _log.warning(
+                "%s: of the first %d batches no value is in the vocabulary. The feature holds values such as %s, the "
+                "vocabulary %s; compare how they are written.",
+                self.subject,
+                batches,
+                _listed(values.examples(given)),
+                _listed(self.words()),
+            )
+
+
 @dataclass(frozen=True, eq=False)
-class VocabularyListCategoricalColumn(KeyedCategoricalColumn):
+class VocabularyListCategoricalColumn(VocabularyCategoricalColumn):
     """Places in a list; made by `categorical_column_with_vocabulary_list`."""
 
     key: str
@@ -139,14 +204,9 @@ class VocabularyListCategoricalColumn(KeyedCategoricalColumn):
         """The number of words and of buckets for unknown ones."""
         return len(self.vocabulary_list) + self.num_oov_buckets
 
-    def _ids(self, given: values.Flat) -> Int64s:
-        if self.dtype == checks.STRING:
-            return values.encode_text(given, self.subject, self._vocabulary.ids, self._dictionaries)
-        return self._vocabulary.ids_of_integers(values.integers(given, self.subject))
-
-    @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.vocabulary_list, self.default_value, self.num_oov_buckets)
+    def words(self) -> tuple[str | bytes | int, ...]:
+        """The list."""
+        return self.vocabulary_list
 
 
 def categorical_column_with_identity(
@@ -242,6 +302,14 @@ def categorical_column_with_vocabulary_list(
         )
     default, buckets = checked_unknown(key, default_value, num_oov_buckets, len(words))
     return VocabularyListCategoricalColumn(key, words, given, default, buckets)
+
+
+def _listed(words: Sequence[Any]) -> str:
+    """The first three, for a message."""
+    shown = (
+        word.decode(errors="replace") if isinstance(word, bytes) else word for word in words[:3]
+    )
+    return ", ".join(map(repr, shown))
 
 
 def checked_unknown(

@@ -195,7 +195,7 @@ def encode_text(
         return cache.codes(array, encode)
     if is_text(array):
         return encode(Text.of(array))
-    if not _is_number(array):
+    if not is_number(array):
         raise _unsuitable(subject, array, "text or integers")
     return encode(Text.of_integers(integers(array, subject)))
 
@@ -207,6 +207,13 @@ def is_text(array: Flat) -> bool:
     if isinstance(array, np.ndarray):
         return array.dtype.kind in "SU"
     return is_dictionary_of_text(array) or _is_textual_type(array.type)
+
+
+def examples(array: Flat) -> list[Any]:
+    """Different values among the first ones, none of them missing."""
+    first = array.source if isinstance(array, Text) else array
+    values = first[:1000].tolist()
+    return list(dict.fromkeys(x for x in values if x not in (None, "", b"", -1) and x == x))  # noqa: PLR0124 - NaN
 
 
 def is_dictionary_of_text(array: FlatArray) -> bool:
@@ -228,8 +235,10 @@ def _is_textual_type(type: pa.DataType) -> bool:
     )
 
 
-def _is_number(array: FlatArray) -> bool:
+def is_number(array: Flat) -> bool:
     """Whether an array holds integers or floats, or nothing but missing values."""
+    if isinstance(array, Text):
+        return False
     if isinstance(array, np.ndarray):
         return array.dtype.kind in "iuf"
     import pyarrow.types as pt

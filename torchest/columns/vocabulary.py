@@ -13,6 +13,8 @@ from torchest.columns.strings import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
 _UNKNOWN = -1
 
 
@@ -32,6 +34,7 @@ class Vocabulary:
         self._table = Integers(words) if isinstance(words[0], int) else Words(words)  # type: ignore[arg-type]
         self._default_value = default_value
         self._num_oov_buckets = num_oov_buckets
+        self.was_hit = False  # whether a value was a word, ever
 
     def ids(self, text: Text) -> Int64s:
         """The id of each string; MISSING of the empty one."""
@@ -39,6 +42,7 @@ class Vocabulary:
         ids = self._table.look_up(text)
         missing = text.lengths == 0
         unknown = np.flatnonzero((ids == _UNKNOWN) & ~missing)
+        self._note_hit(len(unknown), missing)
         ids[unknown] = self._ids_of_unknown(text.take(unknown))
         ids[missing] = MISSING
         return ids
@@ -49,9 +53,14 @@ class Vocabulary:
         ids = self._table.look_up(values)
         missing = values == -1
         unknown = np.flatnonzero((ids == _UNKNOWN) & ~missing)
+        self._note_hit(len(unknown), missing)
         ids[unknown] = self._ids_of_unknown(Text.of_integers(values[unknown]))
         ids[missing] = MISSING
         return ids
+
+    def _note_hit(self, unknown: int, missing: npt.NDArray[np.bool_]) -> None:
+        if not self.was_hit:
+            self.was_hit = unknown + np.count_nonzero(missing) < len(missing)
 
     def _ids_of_unknown(self, text: Text) -> Int64s | int:
         if not self._num_oov_buckets:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
-from torchest.columns import checks, values
-from torchest.columns.categorical import KeyedCategoricalColumn, checked_unknown
-from torchest.columns.vocabulary import Vocabulary
+from torchest.columns import checks
+from torchest.columns.categorical import VocabularyCategoricalColumn, checked_unknown
 from torchest.errors import RefusedFileError
 
 if TYPE_CHECKING:
     import torch
 
-    from torchest.columns.fingerprint import Int64s
-
 
 @dataclass(frozen=True, eq=False)
-class VocabularyFileCategoricalColumn(KeyedCategoricalColumn):
+class VocabularyFileCategoricalColumn(VocabularyCategoricalColumn):
     """Lines of a file; made by `categorical_column_with_vocabulary_file`."""
 
     key: str
@@ -35,16 +32,6 @@ class VocabularyFileCategoricalColumn(KeyedCategoricalColumn):
     def num_buckets(self) -> int:
         """The number of words and of buckets for unknown ones."""
         return self.vocabulary_size + self.num_oov_buckets
-
-    def _ids(self, given: values.Flat) -> Int64s:
-        if self.dtype == checks.STRING:
-            return values.encode_text(given, self.subject, self._vocabulary.ids, self._dictionaries)
-        return self._vocabulary.ids_of_integers(values.integers(given, self.subject))
-
-    @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        words = self.words()
-        return Vocabulary(words, self.default_value, self.num_oov_buckets)
 
     def read(self) -> None:
         """Reads the file now, and not with the first batch, when it may be gone."""
@@ -139,10 +126,27 @@ def _lines(path: str, key: str) -> list[bytes]:
         raise ValueError(
             f"The vocabulary file of column {key!r} cannot be read: {error}."
         ) from error
-    lines = content.split(b"\n")
+    content = _utf8(content, f"The vocabulary file {path!r} of column {key!r}")
+    lines = content.split(b"\n" if b"\n" in content else b"\r")
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix(b"\r") for line in lines]
+
+
+def _utf8(content: bytes, where: str) -> bytes:
+    """The content without a byte order mark."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise ValueError(f"{where} is not UTF-8 text, but probably UTF-16: convert it to UTF-8.")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        line = content.split(b"\n")[number - 1].rstrip(b"\r")
+        raise ValueError(
+            f"{where} has {line[:80]!r} in line {number}, which is not UTF-8: convert the file to UTF-8, for example "
+            "from latin-1."
+        ) from None
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def _check_lines(lines: list[bytes], where: str) -> None:

@@ -121,10 +121,9 @@ def _(column: VocabularyListCategoricalColumn) -> dict[str, tuple[Any, ...]]:
 
 @_values.register(VocabularyFileCategoricalColumn)
 def _(column: VocabularyFileCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    with open(column.vocabulary_file, encoding="utf-8") as file:
-        known = tuple(line.rstrip("\r\n") for line in itertools.islice(file, 3))
+    known = tuple(word.decode() if isinstance(word, bytes) else word for word in column.words()[:3])
     if column.dtype != checks.STRING:
-        return {column.key: (*map(int, known), 987654321)}
+        return {column.key: (*known, 987654321)}
     return {column.key: (*known, *WORDS[1:3])}
 
 

@@ -9,6 +9,7 @@ from torchest import arguments
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
+from torchest.inputs.dataset import Dataset
 from torchest.inputs.example_parsing import checked_specs, parse_records
 from torchest.inputs.table_files import (
     Batching,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torchest.columns.feature_specs import FeatureSpec
-    from torchest.inputs.dataset import Dataset
     from torchest.inputs.stages import Epoch
 
 
@@ -97,6 +97,8 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
         return parsed if label_key is None else (parsed, parsed.pop(label_key))
 
     files = matching_files(file_pattern)
+    if reader is None:
+        make(files[0], *others)  # so that wrong arguments come up now
     order = seeds.entropy(batching.shuffle_seed)
     rows = _Records(files, None, batching.shuffle, order, make, others)
     return prefetched(batches(rows, batching, drop_final=drop_final_batch).map(parse), batching)
@@ -119,4 +121,10 @@ class _Records(FileRows):
 
     def _read(self, epoch: Epoch) -> Iterator[Chunk]:
         for path in self.in_order(epoch):
-            yield from self.reader(path, *self.arguments)._stage.chunks(epoch, 0)
+            records = self.reader(path, *self.arguments)
+            if not isinstance(records, Dataset):
+                raise TypeError(
+                    f"reader={arguments.shown(self.reader)} made {arguments.shown(records)} of a path, and must make a "
+                    "Dataset of records."
+                )
+            yield from records._stage.chunks(epoch, 0)

@@ -132,7 +132,8 @@ def make_csv_dataset(  # noqa: PLR0913
     if num_parallel_reads is not None:
         arguments.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
     arguments.boolean("sloppy", sloppy)
-    rows_for_types = arguments.checked_count("num_rows_for_inference", num_rows_for_inference)
+    if num_rows_for_inference is not None:
+        arguments.whole_number("num_rows_for_inference", num_rows_for_inference, at_least=1)
     chosen = chosen_columns(select_columns, label_name)
     defaults = column_defaults
     if defaults is not None:
@@ -141,7 +142,7 @@ def make_csv_dataset(  # noqa: PLR0913
     names = names_of(files[0], dialect)
     selected = selected_columns(names, chosen, label_name)
     if defaults is None:
-        columns = _inferred(files, dialect, names, selected, rows_for_types)
+        columns = _inferred(files, dialect, names, selected, num_rows_for_inference)
     else:
         columns = declared(selected, defaults)
     order = seeds.entropy(batching.shuffle_seed)

@@ -10,10 +10,9 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from typing import TYPE_CHECKING, Any
 
-from torchest import arrays
+from torchest import arguments, arrays
 from torchest.inputs import seeds, stages
 from torchest.inputs.chunks import Rows
 from torchest.inputs.structure import labels_of, map_leaves, read_only
@@ -79,10 +78,10 @@ class Dataset:
         """
         if not callable(generator):
             raise TypeError(
-                f"generator is a {type(generator).__name__}, which can be iterated once at most; give a "
-                "function that makes it, e.g. a generator function without the call."
+                f"generator={arguments.shown(generator)} must be a function that makes what is iterated, e.g. a "
+                "generator function without the call."
             )
-        return cls(stages.Generated(generator, tuple(args)))
+        return cls(stages.Generated(generator, tuple(arguments.listed("args", args, "arguments"))))
 
     def map(self, map_func: Callable[..., Any]) -> Dataset:
         """Each element replaced by what the function makes of it.
@@ -115,14 +114,18 @@ class Dataset:
                 comes. By default it is drawn now, unless a seed was set for all, as the estimator does.
             reshuffle_each_iteration: Whether each pass has another order than the one before.
         """
-        size = _at_least(1, "buffer_size", buffer_size)
+        size = arguments.whole_number("buffer_size", buffer_size, at_least=1)
+        every_epoch = arguments.boolean("reshuffle_each_iteration", reshuffle_each_iteration)
         return Dataset(
-            stages.Shuffle(self._stage, size, seeds.entropy(seed), reshuffle_each_iteration)
+            stages.Shuffle(
+                self._stage, size, seeds.entropy(seeds.checked("seed", seed)), every_epoch
+            )
         )
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Several passes one after the other; endless with None or −1."""
-        times = None if count is None or _integer("count", count) < 0 else _integer("count", count)
+        times = None if count is None else arguments.whole_number("count", count, at_least=-1)
+        times = None if times == -1 else times
         return Dataset(stages.Repeat(self._stage, times))
 
     def batch(self, batch_size: int, drop_remainder: bool = False) -> Dataset:
@@ -134,8 +137,9 @@ class Dataset:
             batch_size: The number of elements in a batch.
             drop_remainder: Whether to leave out a last batch that is smaller.
         """
-        size = _at_least(1, "batch_size", batch_size)
-        return Dataset(stages.Batch(self._stage, size, drop_remainder))
+        size = arguments.whole_number("batch_size", batch_size, at_least=1)
+        drop = arguments.boolean("drop_remainder", drop_remainder)
+        return Dataset(stages.Batch(self._stage, size, drop))
 
     def unbatch(self) -> Dataset:
         """The rows of batches."""
@@ -143,23 +147,22 @@ class Dataset:
 
     def take(self, count: int) -> Dataset:
         """The first `count` elements; all with a negative count."""
-        number = _integer("count", count)
+        number = arguments.whole_number("count", count)
         return self if number < 0 else Dataset(stages.Take(self._stage, number))
 
     def skip(self, count: int) -> Dataset:
         """All but the first `count` elements; none with a negative count."""
-        number = _integer("count", count)
+        number = arguments.whole_number("count", count)
         stage = stages.Take(self._stage, 0) if number < 0 else stages.Skip(self._stage, number)
         return Dataset(stage)
 
     def shard(self, num_shards: int, index: int) -> Dataset:
         """Every num_shards-th element, beginning with number `index`."""
-        shards = _at_least(1, "num_shards", num_shards)
-        if not 0 <= _integer("index", index) < shards:
-            raise ValueError(
-                f"index is {index!r}, and must be in 0…{shards - 1}, as num_shards is {shards}."
-            )
-        return Dataset(stages.Shard(self._stage, shards, index))
+        shards = arguments.whole_number("num_shards", num_shards, at_least=1)
+        number = arguments.whole_number("index", index, at_least=0)
+        if number >= shards:
+            raise ValueError(f"index={number} must be below num_shards={shards}.")
+        return Dataset(stages.Shard(self._stage, shards, number))
 
     def cache(self) -> Dataset:
         """The elements of the first complete pass, kept in memory and given again in all later ones.
@@ -177,7 +180,7 @@ class Dataset:
         Args:
             buffer_size: How many elements may wait (rows wait in blocks); −1 for 2.
         """
-        number = _integer("buffer_size", buffer_size)
+        number = arguments.whole_number("buffer_size", buffer_size, at_least=-1)
         if number == 0:
             return self
         return Dataset(stages.Prefetch(self._stage, number if number > 0 else 2))
@@ -194,7 +197,8 @@ class Dataset:
 
         Skipped batches are not put together, and functions given to `map` are not called for them.
         """
-        return self._elements(iteration, _at_least(0, "skip", skip))
+        first = arguments.whole_number("iteration", iteration, at_least=0)
+        return self._elements(first, arguments.whole_number("skip", skip, at_least=0))
 
     def _elements(self, iteration: int, skip: int) -> Iterator[Any]:
         for chunk in self._stage.chunks((iteration,), skip):
@@ -214,19 +218,5 @@ def _normal(leaf: Any, name: str) -> Any:
 
 def _callable(name: str, value: Any) -> Any:
     if not callable(value):
-        raise TypeError(f"{name} is {value!r}, and must be a function.")
+        raise TypeError(f"{name}={arguments.shown(value)} must be a function.")
     return value
-
-
-def _integer(name: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}, and must be an integer.") from None
-
-
-def _at_least(minimum: int, name: str, value: Any) -> int:
-    number = _integer(name, value)
-    if number < minimum:
-        raise ValueError(f"{name} is {number}, and must be at least {minimum}.")
-    return number

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from torchest import arrays
+from torchest.arguments import shown
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature, dtype_name
 from torchest.inputs.example_proto import BYTES, FLOATS, INT64S, Column, read_examples
 from torchest.inputs.wire import MalformedError
@@ -69,13 +70,13 @@ def checked_specs(features: Any) -> dict[str, FeatureSpec]:
     """
     if not isinstance(features, Mapping) or not features:
         raise TypeError(
-            f"features is {features!r}: give a dict from key to FixedLenFeature or VarLenFeature, such as "
+            f"features={shown(features)} must be a dict from key to FixedLenFeature or VarLenFeature, such as "
             "make_parse_example_spec(columns) makes."
         )
     for key, spec in features.items():
         if not isinstance(spec, FixedLenFeature | VarLenFeature):
             raise TypeError(
-                f"features[{key!r}] is {spec!r}: give a FixedLenFeature or a VarLenFeature."
+                f"features[{key!r}] is {shown(spec)}: give a FixedLenFeature or a VarLenFeature."
             )
         if spec.dtype not in _KINDS:
             near = torch.float32 if spec.dtype.is_floating_point else torch.int64

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from torchest import arguments
 from torchest.inputs.dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def check_unused(queue_capacity: object, num_threads: object) -> None:
+    """Checks arguments of TensorFlow's that have no effect.
+
+    Raises:
+        ValueError: One is wrong.
+    """
+    for name, value in (("queue_capacity", queue_capacity), ("num_threads", num_threads)):
+        if value is not None:
+            arguments.whole_number(name, value, at_least=1)
 
 
 def input_function(
@@ -27,19 +41,17 @@ def input_function(
         TypeError: A leaf is not a column.
         ValueError: shuffle is not a bool, num_epochs is negative, or the columns have different lengths.
     """
-    if not isinstance(shuffle, bool):
+    if not isinstance(shuffle, (bool, np.bool_)):
         raise ValueError(
-            f"shuffle is {shuffle!r}: say shuffle=True, as is right for training, or shuffle=False, for "
-            "evaluation and prediction."
+            f"shuffle={arguments.shown(shuffle)} must be True, as is right for training, or False, for evaluation "
+            "and prediction."
         )
-    if num_epochs is not None and num_epochs < 0:
-        raise ValueError(
-            f"num_epochs is {num_epochs}: give the number of epochs, or None for endless ones."
-        )
+    if num_epochs is not None:
+        arguments.whole_number("num_epochs", num_epochs, " None is endless.", at_least=0)
+    arguments.whole_number("batch_size", batch_size, at_least=1)
     rows = Dataset.from_tensor_slices(structure)
     number = rows.cardinality()
     assert isinstance(number, int)
-    rows.batch(batch_size)  # so that a wrong size comes up now
 
     def input_fn() -> Dataset:
         # The seed that the estimator sets holds for datasets that are made under it.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.inputs.in_memory import input_function
+from torchest.arguments import shown
+from torchest.inputs.in_memory import check_unused, input_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,8 @@ def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
     batch_size: int = 128,
     num_epochs: int | None = 1,
     shuffle: bool | None = None,
-    queue_capacity: int | None = 1000,  # noqa: ARG001
-    num_threads: int = 1,  # noqa: ARG001
+    queue_capacity: int | None = 1000,
+    num_threads: int | None = 1,
 ) -> Callable[[], Dataset]:
     """An input function over arrays.
 
@@ -51,6 +52,7 @@ def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
     [0 1] [0 1]
     [2 3] [0 1]
     """
+    check_unused(queue_capacity, num_threads)
     features = _features(x)
     if y is None:
         return input_function(features, batch_size, num_epochs, shuffle)
@@ -58,20 +60,22 @@ def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 
 
 def _features(x: Any) -> Any:
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray) and x.ndim:
         return x
     if not isinstance(x, Mapping):
-        raise TypeError(f"x is a {type(x).__name__}: give a dict of arrays by key, or one array.")
+        raise TypeError(f"x={shown(x)} must be a dict of arrays by key, or one array.")
     if not x:
-        raise ValueError("x is an empty dict: give at least one array.")
+        raise ValueError("x={} must have at least one array.")
     return _sorted(x)
 
 
 def _labels(y: Any, features: Any) -> Any:
     if not isinstance(y, Mapping):
+        if not hasattr(y, "__len__") or isinstance(y, (str, bytes)) or getattr(y, "ndim", 1) == 0:
+            raise TypeError(f"y={shown(y)} must be an array, a dict of arrays by key, or None.")
         return y
     if not y:
-        raise ValueError("y is an empty dict: give an array, or None if there are no labels.")
+        raise ValueError("y={} must have at least one array; None means that there are no labels.")
     both = sorted(set(y) & set(features), key=str) if isinstance(features, Mapping) else []
     if both:
         raise ValueError(f"The key {both[0]!r} is in both x and y: rename it in one of them.")

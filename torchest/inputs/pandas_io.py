@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.inputs.in_memory import input_function
+from torchest.arguments import shown
+from torchest.inputs.in_memory import check_unused, input_function
 from torchest.inputs.structure import is_frame
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
     batch_size: int = 128,
     num_epochs: int | None = 1,
     shuffle: bool | None = None,
-    queue_capacity: int | None = 1000,  # noqa: ARG001
-    num_threads: int = 1,  # noqa: ARG001
+    queue_capacity: int | None = 1000,
+    num_threads: int | None = 1,
     target_column: str = "target",
 ) -> Callable[[], Dataset]:
     """An input function over a DataFrame.
@@ -58,9 +59,10 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
     [['Rome', 'Oslo'], [None]]
     """
     if not is_frame(x):
-        raise TypeError(f"x is a {type(x).__name__}: give a pandas DataFrame.")
+        raise TypeError(f"x={shown(x)} must be a pandas DataFrame.")
     if not isinstance(target_column, str):
-        raise TypeError(f"target_column is {target_column!r}: give a string.")
+        raise TypeError(f"target_column={shown(target_column)} must be a string.")
+    check_unused(queue_capacity, num_threads)
     if y is None:
         return input_function(x, batch_size, num_epochs, shuffle)
     _check_labels(x, y, target_column)
@@ -70,7 +72,7 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 def _check_labels(x: pd.DataFrame, y: Any, target_column: str) -> None:
     if not hasattr(y, "index") or not hasattr(y, "iloc"):
         raise TypeError(
-            f"y is a {type(y).__name__}: give a pandas Series or DataFrame with the index of x, such as "
+            f"y={shown(y)} must be a pandas Series or DataFrame with the index of x, such as "
             "pd.Series(y, index=x.index)."
         )
     if not is_frame(y) and target_column in x:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from torchest.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,19 @@ def default_seed(seed: int | None) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def checked(argument: str, seed: Any) -> int | None:
+    """A seed: a whole number of any size, or None.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+        raise ValueError(f"{argument}={shown(seed)} must be a whole number, or None.")
+    return int(seed)
 
 
 def entropy(seed: int | None) -> tuple[int, ...]:

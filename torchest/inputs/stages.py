@@ -12,10 +12,12 @@ import itertools
 import math
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest.arguments import shown
 from torchest.inputs import seeds
 from torchest.inputs.background import in_background
 from torchest.inputs.chunks import BLOCK, Chunk, Elements, Rows, blocks, concatenate, drop
@@ -95,7 +97,12 @@ class Generated(Stage):
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
         """One element at a time, as nothing is known of what it costs."""
-        for element in itertools.islice(self.function(*self.arguments), skip, None):
+        elements = self.function(*self.arguments)
+        if not isinstance(elements, Iterable):
+            raise TypeError(
+                f"generator={shown(self.function)} returned {shown(elements)}, and must return something to iterate."
+            )
+        for element in itertools.islice(elements, skip, None):
             yield Elements([element])
 
     def cardinality(self) -> None:

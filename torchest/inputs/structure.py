@@ -191,7 +191,8 @@ def _stack_leaves(leaves: Sequence[Any], name: str) -> arrays.HostArray:
         return torch.stack(list(leaves))
     if isinstance(first, np.ndarray) and all(isinstance(leaf, np.ndarray) for leaf in leaves):
         _check_shapes(leaves, name)
-        return arrays.to_column(np.stack(leaves), name)
+        masked = np.ma.MaskedArray in set(map(type, leaves))
+        return arrays.to_column(np.ma.stack(leaves) if masked else np.stack(leaves), name)
     if type(first).__module__.partition(".")[0] in ("pandas", "pyarrow") and hasattr(
         first, "__len__"
     ):

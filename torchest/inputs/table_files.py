@@ -108,8 +108,7 @@ class Batching:
             arguments.whole_number("num_epochs", self.num_epochs, at_least=-1)
         arguments.boolean("shuffle", self.shuffle)
         arguments.whole_number("shuffle_buffer_size", self.shuffle_buffer_size, at_least=1)
-        if self.shuffle_seed is not None:
-            arguments.whole_number("shuffle_seed", self.shuffle_seed)
+        seeds.checked("shuffle_seed", self.shuffle_seed)
         if self.prefetch_buffer_size is not None:
             arguments.whole_number("prefetch_buffer_size", self.prefetch_buffer_size, at_least=-1)
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from torchest import arguments
 from torchest.inputs.byte_strings import strings_at
 from torchest.inputs.chunks import Chunk, Rows, drop
 from torchest.inputs.crc32c import crc32c, masked
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.stages import Epoch, Stage
+from torchest.inputs.table_files import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,14 +66,13 @@ class TFRecordDataset(Dataset):
         filenames: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         compression_type: str | None = None,
         buffer_size: int | None = None,
-        num_parallel_reads: int | None = None,  # noqa: ARG002
+        num_parallel_reads: int | None = None,
     ) -> None:
-        if compression_type not in (None, "", *_WINDOW_BITS):
-            raise ValueError(
-                f"compression_type is {compression_type!r}: give 'GZIP', 'ZLIB', or None for none."
-            )
-        if buffer_size is not None and buffer_size < 1:
-            raise ValueError(f"buffer_size is {buffer_size}: give a number of bytes, or None.")
+        arguments.one_of("compression_type", compression_type, (None, "", *_WINDOW_BITS))
+        if buffer_size is not None:
+            arguments.whole_number("buffer_size", buffer_size, at_least=1)
+        if num_parallel_reads is not None:
+            arguments.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
         super().__init__(
             _Records(_existing(filenames), compression_type or None, buffer_size or _READ)
         )
@@ -118,15 +119,16 @@ class _Records(Stage):
 
 
 def _existing(filenames: Any) -> tuple[str, ...]:
-    listed = [filenames] if isinstance(filenames, str | os.PathLike) else list(filenames)
-    files = tuple(os.fspath(path) for path in listed)
+    if isinstance(filenames, (str, bytes, os.PathLike)):
+        filenames = [filenames]
+    files = tuple(
+        arguments.path("filenames", path)
+        for path in arguments.listed("filenames", filenames, "paths")
+    )
     if not files:
-        raise ValueError("filenames is an empty list: give at least one path.")
+        raise ValueError(f"filenames={arguments.shown(filenames)} must have at least one path.")
     for path in files:
-        if not os.path.isfile(path):
-            raise ValueError(
-                f"filenames has {path!r}, which is no file (in the folder {os.getcwd()})."
-            )
+        check_regular("filenames", path)
     return files
 
 
