@@ -166,6 +166,53 @@ def test_a_list_of_checkpoints_that_is_none_is_refused(tmp_path, index):
         latest_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"all_model_checkpoint_paths": "model.ckpt-1"},
+        {"model_checkpoint_path": ["model.ckpt-1"]},
+        {"all_model_checkpoint_timestamps": ["now"]},
+        {"all_model_checkpoint_timestamps": [10**400]},
+        {"last_preserved_timestamp": "now"},
+        {"last_preserved_timestamp": True},
+    ],
+)
+def test_a_list_of_checkpoints_with_wrong_values_is_refused(tmp_path, index):
+    write_checkpoint(tmp_path, 1, contents, keep=5)
+    written = json.loads((tmp_path / "checkpoint").read_text())
+    (tmp_path / "checkpoint").write_text(json.dumps({**written, **index}))
+    with pytest.raises(ValueError, match="is not the list of checkpoints that torchest writes"):
+        latest_checkpoint(tmp_path)
+
+
+def test_only_checkpoints_are_removed_whatever_else_is_listed(tmp_path):
+    outside = tmp_path / "outside"
+    directory = tmp_path / "model"
+    names = ["precious", "..", "../outside", str(outside), "model.ckpt-007", "model.ckpt-1/x"]
+    names += ["model.ckpt-٣", "model.ckpt-" + "9" * 5000]
+    for name in names[:-1]:
+        (directory / name).mkdir(parents=True, exist_ok=True)
+        (directory / name / "file").write_text("precious")
+    (directory / "model.ckpt-2").symlink_to(outside)
+    (directory / "model.ckpt-3").write_text("a file")
+    names += ["model.ckpt-2", "model.ckpt-3", 5, None]
+    index = {
+        "model_checkpoint_path": "precious",
+        "all_model_checkpoint_paths": names,
+        "all_model_checkpoint_timestamps": [0.0] * len(names),
+        "last_preserved_timestamp": None,
+    }
+    (directory / "checkpoint").write_text(json.dumps(index))
+    for step in (4, 5):
+        write_checkpoint(directory, step, contents, keep=1)
+    assert [name for name in names[:7] if not (directory / name / "file").exists()] == []
+    assert (outside / "file").read_text() == "precious"
+    assert not (directory / "model.ckpt-2").exists()
+    assert not (directory / "model.ckpt-4").exists()
+    assert latest_checkpoint(directory) == str(directory / "model.ckpt-5")
+    assert [name for name in os.listdir(directory) if ".tmp" in name] == []
+
+
 @pytest.mark.parametrize("inside", ["", "inside"])
 def test_a_file_as_the_directory_is_refused(tmp_path, inside):
     (tmp_path / "file").touch()

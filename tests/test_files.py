@@ -295,3 +295,23 @@ def test_links_within_a_directory_and_to_it_are_followed(tmp_path):
     (tmp_path / "newest").symlink_to("model")
     with files.on_disk(str(tmp_path / "newest")) as local:
         assert files.read_text(files.join(local, "a")) == "x"
+
+
+def test_what_a_writer_that_lives_has_not_finished_is_no_leftover(tmp_path):
+    directory = str(tmp_path)
+    with files.new_directory(f"{directory}/a") as made:
+        (made / "file").write_text("1")
+        files.remove_leftovers(directory)
+    file = files._new_file(f"{directory}/.tmp-b-1")
+    files.remove_leftovers(directory)
+    assert sorted(os.listdir(directory)) == [".tmp-b-1", "a"]
+    file.close()
+    files.remove_leftovers(directory)
+    assert os.listdir(directory) == ["a"]
+
+
+def test_of_a_link_in_the_place_of_a_directory_only_the_link_is_removed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "model.ckpt-1").symlink_to(tmp_path / "precious")
+    files.remove_directory(str(tmp_path / "model.ckpt-1"))
+    assert os.listdir(tmp_path) == ["precious"]

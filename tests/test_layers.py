@@ -13,10 +13,10 @@ RANKS = {
     0: (
         "arguments arrays arrow_types checksums copy_stream errors files freed_memory golden host_copies "
         "indexed_strings kernels keys missing_names nested_state onnx_session random_state serving tensorflow_names "
-        "tracing version"
+        "tracing trainer_lock version"
     ),
     1: (
-        "checkpoint checkpoint_index checkpoints columns distributed evaluation_record "
+        "checkpoint checkpoint_index checkpoint_state checkpoints columns distributed evaluation_record "
         "export_outputs exported_weights inputs losses metric_values metrics optimizers scaffold spec summary "
         "torch_metrics vocabulary_move warm_start_settings"
     ),

@@ -31,7 +31,7 @@ import safetensors.torch
 import torch
 
 from torchest import files
-from torchest.arguments import shown
+from torchest.arguments import shown, text
 from torchest.checkpoint_index import (
     name_of,
     read_index,
@@ -39,8 +39,14 @@ from torchest.checkpoint_index import (
     steps_on_disk,
     write_index,
 )
+from torchest.checkpoint_state import check_state, whole
 from torchest.checksums import damaged_file, write_checksums
-from torchest.errors import DamagedCheckpointError, RefusedFileError, suggest
+from torchest.errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+    RefusedFileError,
+    suggest,
+)
 from torchest.keys import MetricKeys
 from torchest.nested_state import tensors_in, with_tensors, without_tensors
 
@@ -118,10 +124,11 @@ class Checkpoint:
                 ) from None
             self._check(directory, only=_STATE)
             self.state: dict[str, Any] = self._read_state(directory)
-            self.global_step = int(self.state["global_step"])
             self._files = {
                 file: self._opened(directory, file) for file in (_MODEL, _OPTIMIZER, _TRAINING)
             }
+            self._check_state()
+            self.global_step: int = self.state["global_step"]
 
     def check(self) -> Checkpoint:
         """Looks whether every byte is what was written.
@@ -149,8 +156,7 @@ class Checkpoint:
         state = self.state.get("training")
         if state is None:
             return None
-        found: dict[str, Any] = with_tensors(state, "training", self._tensors(_TRAINING))
-        return found
+        return self._nested(state, "training", self._tensors(_TRAINING))
 
     def module(self, name: str) -> dict[str, Any]:
         """The state_dict of an object that model_fn made with `get_or_create(name, ...)`.
@@ -166,19 +172,47 @@ class Checkpoint:
 
         """
         objects = self.state.get("objects", {})
-        if name not in objects:
+        if text("name", name) not in objects:
             raise ValueError(
                 f"The checkpoint {self.path!r} has no {name!r}.{suggest(name, objects)}"
             )
-        if name in self.state["optimizers"]:
+        if name in self.part("optimizers"):
             return self._optimizer_state(name)
         tensors = self.model()
-        tensors.update({alias: tensors[kept] for alias, kept in self.state["aliases"].items()})
-        if name in self.state["others"]:
-            found: dict[str, Any] = with_tensors(self.state["others"][name], name, tensors)
-            return found
+        tensors.update({alias: tensors[kept] for alias, kept in self.part("aliases").items()})
+        if name in self.part("others"):
+            return self.other(name, tensors)
         prefix = f"{name}."
         return {key[len(prefix) :]: tensors[key] for key in tensors if key.startswith(prefix)}
+
+    def part(self, name: str) -> dict[str, Any]:
+        """What state.json says of "objects", "aliases", "optimizers" or "others", by name.
+
+        Raises:
+            DamagedCheckpointError: It does not; no Estimator has written it.
+        """
+        if name not in self.state:
+            raise self.damaged(f"{name} is missing")
+        found: dict[str, Any] = self.state[name]
+        return found
+
+    def other(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The state_dict of an object that is neither a module nor an optimizer.
+
+        Args:
+            name: Its name.
+            tensors: Those of the checkpoint.
+
+        Raises:
+            ValueError: There is no such object.
+        """
+        others = self.part("others")
+        if name not in others:
+            raise CheckpointMismatchError(
+                f"The checkpoint {self.path!r} belongs to another model: it holds no state of {name!r}."
+                f"{suggest(name, others)}"
+            )
+        return self._nested(others[name], name, tensors)
 
     def names(self) -> list[str]:
         """The names of all parameters, buffers and optimizer slots, sorted."""
@@ -227,7 +261,7 @@ class Checkpoint:
         return dict(sorted({**dtypes, MetricKeys.GLOBAL_STEP: torch.int64}.items()))
 
     def _optimizer_state(self, name: str) -> dict[str, Any]:
-        saved, slots = self.state["optimizers"][name], self.optimizer()
+        saved, slots = self.part("optimizers")[name], self.optimizer()
         state: dict[int, dict[str, Any]] = {}
         groups: list[dict[str, Any]] = []
         for options, parameters in zip(saved["options"], saved["parameters"], strict=True):
@@ -239,6 +273,15 @@ class Checkpoint:
                 if own or prefix in saved["numbers"]:
                     state[position] = {**own, **saved["numbers"].get(prefix, {})}
         return {"state": state, "param_groups": groups}
+
+    def _nested(self, state: Any, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = with_tensors(state, path, tensors)
+            if not isinstance(found, dict):
+                raise TypeError
+        except (KeyError, ValueError, TypeError, RecursionError):
+            raise self.damaged(f"{path} is not what training writes") from None
+        return found
 
     @cached_property
     def _holders(self) -> dict[str, Any]:
@@ -253,15 +296,21 @@ class Checkpoint:
     def _read_state(self, directory: str) -> dict[str, Any]:
         try:
             state: dict[str, Any] = files.read_json(files.join(directory, _STATE))
-            version = state["format_version"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._damaged(_STATE) from error
+            version = whole(state, "format_version", "format_version")
+        except ValueError as error:
+            raise self.damaged(str(error)) from None
         if version > FORMAT_VERSION:
             raise ValueError(
                 f"The checkpoint {self.path!r} has format version {version}, this "
                 f"torchest reads up to {FORMAT_VERSION}: it was written by a newer torchest."
             )
         return state
+
+    def _check_state(self) -> None:
+        try:
+            check_state(self.state, set(self._files[_MODEL].keys()))
+        except ValueError as error:
+            raise self.damaged(str(error)) from None
 
     def _check(self, directory: str, only: str | None) -> None:
         damaged = damaged_file(directory, only=only)
@@ -280,6 +329,17 @@ class Checkpoint:
         return ValueError(
             f"{self.path!r} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
             "'model_dir/model.ckpt-100', written by torchest; leave checkpoint_path out to use the newest."
+        )
+
+    def damaged(self, problem: str) -> DamagedCheckpointError:
+        """The error for a state.json of which every byte was written so, and which says what cannot be.
+
+        Args:
+            problem: What is wrong, in half a sentence.
+        """
+        return DamagedCheckpointError(
+            f"The checkpoint {self.path!r} is damaged: in its {_STATE}, {problem}. Move it out of the directory, to go "
+            "on from the checkpoint before it."
         )
 
     def _damaged(self, file: str) -> DamagedCheckpointError:

@@ -6,11 +6,13 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from torchest import files
+from torchest.arguments import is_number
 
 _FILE = "checkpoint"
-_NAME = re.compile(r"model\.ckpt-(\d+)")
+_NAME = re.compile(r"model\.ckpt-(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,7 @@ def read_index(directory: str) -> Index:
         ValueError: The file is not one that torchest writes, or `directory` lies in a file.
     """
     try:
-        index = files.read_json(files.join(directory, _FILE))
-        newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
-        times = dict(zip(listed, index["all_model_checkpoint_timestamps"], strict=True))
-        preserved = index["last_preserved_timestamp"]
+        newest, times, preserved = _parsed(files.read_json(files.join(directory, _FILE)))
     except FileNotFoundError:
         return Index()
     except NotADirectoryError:
@@ -83,9 +82,34 @@ def read_index(directory: str) -> Index:
             "writes one under this name, too). Use another model_dir; or delete the file, if it was damaged."
         ) from error
     there = set(files.names_in(directory))
-    times = {name: time for name, time in times.items() if name in there}
+    times = {
+        name: time
+        for name, time in times.items()
+        if name in there and (files.is_remote(directory) or _is_directory(directory, name))
+    }
     last = next(reversed(times), None)
     return Index(newest if newest in times else last, times, preserved)
+
+
+def _parsed(index: Any) -> tuple[str | None, dict[str, float], float | None]:
+    """What the file lists; of the names only those of checkpoints, as torchest removes what is listed.
+
+    Raises:
+        ValueError: Or TypeError, or KeyError: it is not what torchest writes.
+    """
+    newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
+    stamps, preserved = index["all_model_checkpoint_timestamps"], index["last_preserved_timestamp"]
+    if not isinstance(listed, list) or not isinstance(newest, str | None):
+        raise TypeError
+    for stamp in [*stamps, *([] if preserved is None else [preserved])]:
+        if not is_number(stamp) or not abs(stamp) < 2**63:
+            raise ValueError
+    times = dict(zip(map(str, listed), stamps, strict=True))
+    return newest, {name: time for name, time in times.items() if step_of(name) >= 0}, preserved
+
+
+def _is_directory(directory: str, name: str) -> bool:
+    return files.is_directory(files.join(directory, name))
 
 
 def write_index(directory: str, index: Index) -> None:

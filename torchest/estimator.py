@@ -44,6 +44,7 @@ from torchest.random_state import kept_random_state
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
 from torchest.scope import evaluating
+from torchest.trainer_lock import only_trainer
 from torchest.training import run_training
 from torchest.training_run import TrainingRun
 from torchest.warm_model import WarmModel
@@ -227,6 +228,7 @@ class Estimator:
         Raises:
             ValueError: Both `steps` and `max_steps` are given, one is below 1, the input is empty, or TF_CONFIG names
                 a cluster that torchrun has not started.
+            RuntimeError: Another process, or another thread of this one, trains in `model_dir`.
             CheckpointMismatchError: `model_dir` holds a checkpoint of another model.
             NanLossDuringTrainingError: The loss became NaN.
         """
@@ -234,22 +236,8 @@ class Estimator:
         steps, max_steps = _checked_steps(steps, max_steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
-        checkpoint = self._checkpoint_to_go_on_from()
-        each = self._config.accumulate_steps
-        run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
-        last_step = max_steps if steps is None else run.start + steps
-        self._steps_made = 0
-        if last_step is None or run.start < last_step:
-            self._tell_of_warm_start(checkpoint)
-            self._steps_made = self._train(run, checkpoint, last_step, input_fn, hooks, listeners)
-        else:
-            _log.info("Skipping training since max_steps has already saved.")
-            _log.info(
-                "No steps made: %s is at step %d, max_steps=%d.",
-                self.model_dir, run.start, last_step,
-            )  # fmt: skip
-        run.end()
-        self._strategy.barrier()  # the last checkpoint is there for all
+        with only_trainer(self.model_dir, is_chief=self._strategy.is_chief):
+            self._train_alone(input_fn, hooks, steps, max_steps, listeners)
         return self
 
     def evaluate(
@@ -496,6 +484,32 @@ class Estimator:
             set_damaged_aside(found)
         self._strategy.broadcast(None if found is None else found.path)
         return found
+
+    def _train_alone(
+        self,
+        input_fn: Callable[..., Any],
+        hooks: Sequence[SessionRunHook],
+        steps: int | None,
+        max_steps: int | None,
+        listeners: Sequence[CheckpointSaverListener],
+    ) -> None:
+        """Trains as the only one in the model_dir."""
+        checkpoint = self._checkpoint_to_go_on_from()
+        each = self._config.accumulate_steps
+        run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
+        last_step = max_steps if steps is None else run.start + steps
+        self._steps_made = 0
+        if last_step is None or run.start < last_step:
+            self._tell_of_warm_start(checkpoint)
+            self._steps_made = self._train(run, checkpoint, last_step, input_fn, hooks, listeners)
+        else:
+            _log.info("Skipping training since max_steps has already saved.")
+            _log.info(
+                "No steps made: %s is at step %d, max_steps=%d.",
+                self.model_dir, run.start, last_step,
+            )  # fmt: skip
+        run.end()
+        self._strategy.barrier()  # the last checkpoint is there for all
 
     def _train(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest import files
 from torchest import metric_values as metrics
 from torchest.columns.features import Features
 from torchest.evaluation_record import record_evaluation
@@ -102,6 +103,8 @@ def write_evaluation(
 ) -> None:
     """Logs the metrics, writes them for TensorBoard, and records them.
 
+    What cannot be written, on a disk that is full or read-only, is told in a warning: the metrics are worth more.
+
     Args:
         results: What `run_evaluation` gave.
         curves: What it gave too.
@@ -112,6 +115,25 @@ def write_evaluation(
     listed = ", ".join(f"{name} = {value!s}" for name, value in sorted(results.items()))
     _log.info("Saving dict for global step %d: %s", step, listed)
     numbers = {name: float(results[name]) for name in results if name != MetricKeys.GLOBAL_STEP}
+    files.remove_leftovers(directory)
+    try:
+        _write_events(numbers, curves, directory, step, checkpoint)
+        record_evaluation(directory, step, checkpoint, numbers)
+    except OSError as error:
+        _log.warning(
+            "The metrics of step %d cannot be written to %s (%s): they are returned, but TensorBoard and early "
+            "stopping do not see them.",
+            step, directory, error,
+        )  # fmt: skip
+
+
+def _write_events(
+    numbers: Mapping[str, float],
+    curves: Mapping[str, metrics.AUC],
+    directory: str,
+    step: int,
+    checkpoint: str | None,
+) -> None:
     with contextlib.closing(SummaryWriter(directory)) as writer:
         for name, value in numbers.items():
             writer.add_scalar(name, value, step)
@@ -120,7 +142,6 @@ def write_evaluation(
         if checkpoint is not None:
             _log.info("Saving 'checkpoint_path' summary for global step %d: %s", step, checkpoint)
             writer.add_text("checkpoint_path", checkpoint, step)
-    record_evaluation(directory, step, checkpoint, numbers)
 
 
 def _is_empty(features: Any) -> bool:

@@ -73,9 +73,18 @@ def _read(directory: str) -> dict[str, Any]:
     path = files.join(directory, _NAME)
     try:
         evaluations: dict[str, Any] = files.read_json(path)["evaluations"]
-    except FileNotFoundError:
+        for step, known in evaluations.items():
+            _check(step, known)
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         _log.warning("%s is not readable: earlier evaluations are forgotten.", path)
         return {}
     return evaluations
+
+
+def _check(step: str, known: dict[str, Any]) -> None:
+    """Raises an error if an evaluation is not as `record_evaluation` writes it."""
+    int(step)
+    for value in known["metrics"].values():
+        float(value)

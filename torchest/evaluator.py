@@ -155,11 +155,15 @@ class _Memory:
         self._asked: dict[str, dict[str, bool]] = {}
         try:
             known = files.read_json(path)
-            metrics, asked = _numpy(known["metrics"]), dict(known["exporters"])
+            metrics = _numpy(known["metrics"])
+            asked = {
+                name: {key: bool(each[key]) for key in ("for_the_last_time", "exported")}
+                for name, each in known["exporters"].items()
+            }
             self.checkpoint, self.metrics, self._asked = known["checkpoint"], metrics, asked
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             _log.warning("%s is not readable: what was evaluated before is forgotten.", path)
 
     def evaluated(self, checkpoint: str, metrics: Mapping[str, Any]) -> None:
@@ -183,7 +187,14 @@ class _Memory:
             "metrics": {name: value.item() for name, value in self.metrics.items()},
             "exporters": self._asked,
         }
-        files.write_text(self._path, json.dumps(known, indent=1) + "\n")
+        try:
+            files.make_directory(files.parent_and_name(self._path)[0])
+            files.write_text(self._path, json.dumps(known, indent=1) + "\n")
+        except OSError as error:  # a disk that is full or read-only; training's own writes do fail
+            _log.warning(
+                "%s cannot be written (%s): a program that is started again evaluates this checkpoint again.",
+                self._path, error,
+            )  # fmt: skip
 
 
 def _numpy(metrics: Mapping[str, float]) -> dict[str, Any]:

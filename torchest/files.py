@@ -11,6 +11,7 @@ Paths are strings: `normal` makes one of what a user gave.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import stat
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from torchest.errors import RefusedFileError
 
@@ -42,6 +43,17 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+_held: set[int] = set()  # descriptors with locks
+
+
+def _close_held() -> None:
+    """Lets go of the parent's locks in a process that was forked: they are to end with the parent."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_held)
 
 
 def normal(path: str | os.PathLike[str]) -> str:
@@ -186,10 +198,11 @@ def write_text(path: str, text: str) -> None:
         return
     temporary = _temporary_name(path)
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with _new_file(temporary) as file:
             file.write(text)
-        _sync(temporary)
-        os.replace(temporary, path)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
         _sync(os.path.dirname(path) or ".")
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -225,18 +238,25 @@ def new_directory(path: str) -> Iterator[Path]:
     temporary = _temporary_name(path)
     os.mkdir(temporary)
     try:
-        yield Path(temporary)
-        mode = os.stat(temporary).st_mode & 0o666  # what the umask allows; some writers allow less
-        for name in os.listdir(temporary):
-            os.chmod(os.path.join(temporary, name), mode)
-            _sync(os.path.join(temporary, name))
-        _sync(temporary)
-        remove_directory(path)
-        os.rename(temporary, path)
+        with reading(temporary):  # so that nobody takes it for a leftover
+            yield Path(temporary)
+            settle(temporary)
+            remove_directory(path)
+            os.rename(temporary, path)
         _sync(os.path.dirname(path) or ".")
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def settle(directory: str | os.PathLike[str]) -> None:
+    """Gives all files in a directory on the disk the mode that the umask allows, and waits until they are there."""
+    mode = os.stat(directory).st_mode & 0o666  # some writers allow less
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            os.chmod(os.path.join(folder, name), mode)
+            _sync(os.path.join(folder, name))
+        _sync(folder)
 
 
 @contextlib.contextmanager
@@ -309,7 +329,7 @@ def remove_directory(path: str) -> None:
         os.rename(path, doomed)
     except FileNotFoundError:
         return
-    shutil.rmtree(doomed, ignore_errors=True)
+    _remove(doomed)
 
 
 def rename_directory(path: str, name: str) -> None:
@@ -330,12 +350,76 @@ def remove_file(path: str) -> None:
 
 
 def remove_leftovers(directory: str) -> None:
-    """Removes what writers that were killed left in `directory` under temporary names."""
+    """Removes what writers that were killed left in `directory` under temporary names.
+
+    What a writer that lives holds stays, and so does what cannot be removed.
+    """
     for leftover in [] if is_remote(directory) else Path(directory).glob(f"{_TEMPORARY}*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if leftover.is_symlink() or not (leftover.is_file() or leftover.is_dir()):
+                leftover.unlink()
+                continue
+            with nobody_reads(str(leftover)) as nobody:
+                if nobody:
+                    _remove(str(leftover))
+
+
+@contextlib.contextmanager
+def held_alone(file: str, note: str) -> Iterator[str]:
+    """Holds a file with a note while it lasts, as the only one in any process; then the file goes away.
+
+    The system ends it when the process dies, whatever processes it has forked.
+
+    Args:
+        file: What to hold; its directory must be there.
+        note: Says who holds it.
+
+    Yields:
+        The note of somebody who may hold it, too, where nobody can tell: on an object store, or on a disk without
+        locks. Else an empty string.
+
+    Raises:
+        BlockingIOError: Somebody else holds it; `args` has his note.
+    """
+    owner = os.getpid()
+    with contextlib.ExitStack() as opened:
+        other = _hold(file, note, opened)
+        try:
+            yield other
+        finally:
+            if os.getpid() == owner:  # and not in a process that was forked meanwhile
+                with contextlib.suppress(OSError):
+                    remove_file(file)
+
+
+def _hold(file: str, note: str, opened: contextlib.ExitStack) -> str:
+    if fcntl is None or is_remote(file):
+        other = _text_or_nothing(file)
+        write_text(file, note)
+        return other
+    try:
+        if os.path.islink(file):  # what it leads to is not to be written
+            os.unlink(file)
+        flags, kind = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, fcntl.LOCK_EX | fcntl.LOCK_NB
+        descriptor, is_certain = opened.enter_context(_locked(file, flags, kind))
+    except BlockingIOError:
+        raise BlockingIOError(_text_or_nothing(file)) from None
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return ""  # nobody writes there
+        raise
+    other = "" if is_certain else _text_or_nothing(file)
+    with contextlib.suppress(OSError):  # a full disk
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, note.encode(), 0)
+    return other
+
+
+def _text_or_nothing(file: str) -> str:
+    try:
+        return read_text(file)
+    except (OSError, ValueError):
+        return ""
 
 
 @contextlib.contextmanager
@@ -364,37 +448,54 @@ def nobody_reads(file: str) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _locked(file: str, flags: int, kind: int) -> Iterator[None]:
+def _locked(file: str, flags: int, kind: int) -> Iterator[tuple[int, bool]]:
+    """Holds a lock on a file, and gives its descriptor, and whether there are locks."""
     if fcntl is None or is_remote(file):
-        yield
+        yield -1, False
         return
     while True:
         descriptor = _opened(file, flags, directory_too=True)
+        _held.add(descriptor)
         try:
-            _lock(descriptor, kind)
+            is_certain = _lock(descriptor, kind)
             # it may have been removed, or replaced, while this waited
-            if os.stat(file).st_ino == os.fstat(descriptor).st_ino:
-                yield
+            if _is_at(file, descriptor, missing_is_error=not flags & os.O_CREAT):
+                yield descriptor, is_certain
                 return
         finally:
-            os.close(descriptor)
+            if descriptor in _held:  # and not in a process that was forked meanwhile
+                _held.remove(descriptor)
+                os.close(descriptor)
 
 
-def _lock(descriptor: int, kind: int) -> None:
+def _is_at(file: str, descriptor: int, *, missing_is_error: bool) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(descriptor))
+    except FileNotFoundError:
+        if missing_is_error:
+            raise
+        return False
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Locks an open file; whether its file system knows locks."""
     try:
         fcntl.flock(descriptor, kind)
     except BlockingIOError:
         raise
-    except OSError:  # a file system without locks
-        return
+    except OSError:
+        return False
+    return True
 
 
 def _opened(path: str, flags: int, *, directory_too: bool = False) -> int:
     """A descriptor of a regular file; opening a named pipe would wait for a writer, and a device may do anything."""
-    mode = os.stat(path).st_mode
-    if not (directory_too and stat.S_ISDIR(mode)):
-        _check_kind(path, mode)
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not flags & os.O_CREAT or os.path.lexists(path):
+        mode = os.stat(path).st_mode
+        if not (directory_too and stat.S_ISDIR(mode)):
+            _check_kind(path, mode)
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def _check_kind(path: str, mode: int) -> None:
@@ -408,6 +509,25 @@ def _check_size(path: str, size: int, largest: int) -> None:
         raise RefusedFileError(
             f"{path!r} has {size:,} bytes, more than the {largest:,} that are read."
         )
+
+
+def _new_file(path: str) -> TextIO:
+    """A file to write, which nobody takes for a leftover as long as it is open."""
+    while True:
+        file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - the caller closes it
+        if fcntl:
+            _lock(file.fileno(), fcntl.LOCK_EX)
+        if _is_at(path, file.fileno(), missing_is_error=False):
+            return file
+        file.close()
+
+
+def _remove(path: str) -> None:
+    """Removes a directory with its files, or a file; of a link only the link."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.unlink(path)
 
 
 def _split(path: str) -> tuple[str, str, str]:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from torchest.checkpoint import Checkpoint, Contents
+from torchest.checkpoint_state import same_kind
 from torchest.errors import CheckpointMismatchError
-from torchest.nested_state import tensors_in, with_tensors, without_tensors
+from torchest.nested_state import tensors_in, without_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,7 +100,7 @@ class ObjectState:
             return
         _log.info("Restoring parameters from %s", checkpoint.path)
         saved = checkpoint.model()
-        saved.update({alias: saved[name] for alias, name in checkpoint.state["aliases"].items()})
+        saved.update({alias: saved[name] for alias, name in checkpoint.part("aliases").items()})
         _check_match(checkpoint, _tensors(new), saved, new, training=training)
         slots: dict[str, dict[str, Any]] = {}
         if training:
@@ -111,11 +112,11 @@ class ObjectState:
             elif isinstance(made, nn.Module):
                 _copy(_module_tensors(name, made), saved)
             else:
-                made.load_state_dict(with_tensors(checkpoint.state["others"][name], name, saved))
+                made.load_state_dict(checkpoint.other(name, saved))
         self._restored.update(new)
 
     def _check_optimizers(self, checkpoint: Checkpoint) -> None:
-        made, saved = self._scope.objects, checkpoint.state["objects"]
+        made, saved = self._scope.objects, checkpoint.part("objects")
         for name, optimizer in self._scope.optimizers().items():
             if saved.get(name) != type(optimizer).__name__:
                 raise CheckpointMismatchError(
@@ -132,7 +133,7 @@ class ObjectState:
         saved: Mapping[str, dict[str, Any]],
     ) -> None:
         names = self._scope.parameter_names()
-        numbers = checkpoint.state["optimizers"][name]["numbers"]
+        numbers = _of_optimizer(checkpoint, name)["numbers"]
         state: dict[int, dict[str, Any]] = {}
         for position, parameter in enumerate(_parameters(optimizer)):
             prefix = f"{name}.{_name_of(parameter, name, names)}."
@@ -146,10 +147,13 @@ class ObjectState:
 
     def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[dict[str, Any]]:
         """The saved learning rate and so on go on, but for those that the optimizer is now made with anew."""
-        saved = checkpoint.state["optimizers"][name]
+        saved = _of_optimizer(checkpoint, name)
         options: list[dict[str, Any]] = []
         groups = zip(saved["made_with"], self._made_with[name], saved["options"], strict=False)
         for group, (before, now, last) in enumerate(groups):
+            for key in last:
+                if not same_kind(last[key], now.get(key)):
+                    raise checkpoint.damaged(f"optimizers.{name}: {key} is {last[key]!r}")
             changed = {key: now[key] for key in now if now[key] != before.get(key)}
             for key, value in sorted(changed.items()):
                 _log.info(
@@ -158,6 +162,14 @@ class ObjectState:
                 )  # fmt: skip
             options.append({**last, **changed})
         return options
+
+
+def _of_optimizer(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    optimizers = checkpoint.part("optimizers")
+    if name not in optimizers:
+        raise checkpoint.damaged(f"optimizers.{name} is missing")
+    saved: dict[str, Any] = optimizers[name]
+    return saved
 
 
 def _check_match(

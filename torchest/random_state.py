@@ -63,6 +63,36 @@ def _with_arrays(state: Any) -> Any:
     return state.numpy() if isinstance(state, torch.Tensor) else state
 
 
+def check_host_random_state(state: Any) -> None:
+    """Looks whether a state is one that `host_random_state` gives.
+
+    Raises:
+        ValueError: It is not.
+    """
+    before = host_random_state()
+    try:
+        set_host_random_state(state)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        raise ValueError("the random state of numpy and Python is none") from None
+    finally:
+        set_host_random_state(before)
+
+
+def check_random_state(state: Mapping[str, Any]) -> None:
+    """Looks whether a state is one that `random_state` gives.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if "cpu" not in state:
+        raise ValueError("the random state of the CPU is missing")
+    sizes = {"cpu": torch.get_rng_state().numel()}
+    for kind, numbers in state.items():
+        is_state = isinstance(numbers, torch.Tensor) and numbers.dtype == torch.uint8
+        if not (is_state and len(numbers) == sizes.get(kind, len(numbers))):
+            raise ValueError(f"the random state of {kind!r} is none")
+
+
 def seed_from(state: Mapping[str, Tensor]) -> int:
     """A number that tells a state from others."""
     return zlib.crc32(state["cpu"].numpy().tobytes())

@@ -6,7 +6,6 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from torchest import files
 from torchest.accumulation import Groups
 from torchest.checkpoint import write_checkpoint
 from torchest.errors import NanLossDuringTrainingError
@@ -140,7 +139,6 @@ def _saving(
                 "give RunConfig(save_checkpoints_steps=...) or RunConfig(save_checkpoints_secs=...)."
             )
         return []
-    files.remove_leftovers(directory)
 
     def save(session: Session) -> str:
         return write_checkpoint(

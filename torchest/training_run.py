@@ -21,15 +21,19 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
+from torchest.checkpoint_state import mapping, text, whole
 from torchest.hooks.base import SessionRunHook
-from torchest.inputs.reading import Position, Reading, moved_on, reading_of
+from torchest.inputs.reading import Position, Reading, check_position, moved_on, reading_of
 from torchest.random_state import (
+    check_host_random_state,
+    check_random_state,
     host_random_state,
     random_state,
     seed_from,
     set_host_random_state,
     set_random_state,
 )
+from torchest.trainer_lock import reserved_for_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +74,7 @@ class TrainingRun:
         self._strategy = strategy
         self._batches_per_step = batches_per_step
         known = strategy.broadcast(_name_in(self._path) if strategy.is_chief else None)
-        saved = None if checkpoint is None else checkpoint.training()
+        saved = None if checkpoint is None else _checked_training(checkpoint)
         self.goes_on = saved is not None and saved["run"] == known
         self._saved: dict[str, Any] | None = saved if self.goes_on else None
         self._name = known if self.goes_on else uuid.uuid4().hex
@@ -187,6 +191,29 @@ class Restore(SessionRunHook):
         self._restore()
 
 
+def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What a checkpoint says of its run, when it is seen that it can be gone on with."""
+    saved = checkpoint.training()
+    if saved is None:
+        return None
+    try:
+        text(saved.get("run"), "training.run")
+        whole(saved, "seed_of_others", "training.seed_of_others")
+        mapping(saved, "hooks", "training.hooks")
+        check_random_state(mapping(saved, "random", "training.random"))
+        if "random_of_host" in saved:
+            check_host_random_state(saved["random_of_host"])
+        if "began_at" in saved:
+            whole(saved, "began_at", "training.began_at")
+        check_position(mapping(saved, "input", "training.input"))
+        for position in saved.get("input_of_others", []):
+            if position is not None:
+                check_position(position)
+    except (ValueError, TypeError) as error:
+        raise checkpoint.damaged(str(error)) from None
+    return saved
+
+
 def is_unfinished(model_dir: str) -> bool:
     """Whether a run is going on there, or was interrupted and waits for its restart."""
     return _name_in(files.join(files.normal(model_dir), _FILE)) is not None
@@ -196,18 +223,21 @@ def is_unfinished(model_dir: str) -> bool:
 def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
     """A run of this model that begins inside has ended when what else is done inside has ended too.
 
+    Nobody else trains the model meanwhile.
+
     Args:
         model_dir: Where the run's checkpoints are.
         is_chief: Whether this process writes there.
     """
     path = files.join(files.normal(model_dir), _FILE)
-    token = _more_to_come.set(path)
-    try:
-        yield
-    finally:
-        _more_to_come.reset(token)
-    if is_chief:
-        files.remove_file(path)
+    with reserved_for_training(model_dir, is_chief=is_chief):
+        token = _more_to_come.set(path)
+        try:
+            yield
+        finally:
+            _more_to_come.reset(token)
+        if is_chief:
+            files.remove_file(path)
 
 
 def _name_in(path: str) -> str | None:

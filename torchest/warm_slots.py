@@ -56,7 +56,7 @@ class _Slots:
 
     def __init__(self, checkpoint: Checkpoint | ExportedWeights) -> None:
         self._checkpoint = checkpoint
-        self._optimizers: dict[str, Any] = checkpoint.state["optimizers"]
+        self._optimizers: dict[str, Any] = checkpoint.part("optimizers")
         self._names: dict[str, list[str]] = {}
         for key in checkpoint.names():
             self._names.setdefault(key.rpartition(".")[0], []).append(key)
@@ -69,7 +69,7 @@ class _Slots:
             numbers = known["numbers"].get(f"{prefix}.", {})
             if not keys and not numbers:
                 continue
-            was = self._checkpoint.state["objects"][optimizer]
+            was = self._checkpoint.part("objects")[optimizer]
             if was != kind:
                 return f"they are of {was}, and the optimizer is now {kind}"
             tensors = {key.rpartition(".")[2]: self._checkpoint.tensor(key) for key in keys}

@@ -62,7 +62,7 @@ def warm_start(scope: Scope, settings: WarmStartSettings, known: Collection[str]
     checkpoint = _opened(settings.ckpt_to_initialize_from)
     plan = _plan(targets, checkpoint, settings)
     _log.info("Warm-starting from: %s", checkpoint.path)
-    aliases = checkpoint.state["aliases"]
+    aliases = checkpoint.part("aliases")
     with torch.no_grad():
         for name, taken in plan.items():
             saved = checkpoint.tensor(aliases.get(taken.source, taken.source))
@@ -156,13 +156,13 @@ def _plan(
 
 def _shapes(checkpoint: Checkpoint | ExportedWeights) -> dict[str, list[int]]:
     """The shapes of parameters and buffers by name, under all names that they have."""
-    slots = tuple(f"{optimizer}." for optimizer in checkpoint.state["optimizers"])
+    slots = tuple(f"{optimizer}." for optimizer in checkpoint.part("optimizers"))
     shapes = {
         name: shape
         for name, shape in checkpoint.get_variable_to_shape_map().items()
         if name != MetricKeys.GLOBAL_STEP and not name.startswith(slots)
     }
-    aliases = checkpoint.state["aliases"]
+    aliases = checkpoint.part("aliases")
     return {**shapes, **{alias: shapes[name] for alias, name in aliases.items()}}
 
 

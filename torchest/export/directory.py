@@ -69,10 +69,7 @@ def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
     try:
         with files.reading(str(made.path)):  # so that nobody takes it for a leftover
             yield made
-        for directory, _, names in os.walk(made.path):
-            for name in names:
-                _sync(os.path.join(directory, name))
-            _sync(directory)
+        files.settle(made.path)
         made.final = str(_renamed(made.path, parent))
         _sync(parent)
     except BaseException:

@@ -73,6 +73,50 @@ def reading_of(source: Any, position: Mapping[str, Any] | None) -> Reading:
     return kind(source, position)
 
 
+def check_position(position: Any) -> None:
+    """Looks whether a position is one that a reading tells.
+
+    Raises:
+        ValueError: It is not; says what is wrong, in half a sentence.
+    """
+    for name in ("kind", "source"):
+        if not isinstance(position, dict) or not isinstance(position.get(name), str):
+            raise ValueError(f"the place in the input has no {name}")
+    if position["kind"] == _Stateful.kind and "state" not in position:
+        raise ValueError("the place in the input has no state")
+    if position["kind"] == _Dataset.kind:
+        is_right = {
+            "description": _is_description(position.get("description")),
+            "seeds": _are(position.get("seeds"), lambda seeds: _are(seeds, _is_whole)),
+            "lengths": _are(position.get("lengths"), lambda n: n is None or _is_whole(n)),
+            "iteration": _is_whole(position.get("iteration"), 2**63),
+            "batches": _is_whole(position.get("batches"), 2**63),
+        }
+        for name, holds in is_right.items():
+            if not holds:
+                raise ValueError(
+                    f"the {name} of the place in the input are not what training writes"
+                )
+
+
+def _is_description(value: Any) -> bool:
+    return _are(
+        value,
+        lambda stage: (
+            isinstance(stage, list | tuple) and len(stage) == 2 and isinstance(stage[1], dict)
+        ),
+    )
+
+
+def _are(values: Any, check: Callable[[Any], bool]) -> bool:
+    return isinstance(values, list | tuple) and all(map(check, values))
+
+
+def _is_whole(value: Any, below: int | None = None) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_whole and (below is None or value < below)
+
+
 def moved_on(position: Position, count: int) -> Position | None:
     """The position so many batches later, where a position is a number of batches; else None.
 
