@@ -228,6 +228,23 @@ def path(argument: str, value: Any) -> str:
     return as_text
 
 
+def checked_name(argument: str, value: Any) -> str | None:
+    """A name that becomes a part of a directory's, or None.
+
+    Raises:
+        ValueError: It is something else, or leads to another directory.
+
+    >>> checked_name("name", "validation")
+    'validation'
+    """
+    if value is None:
+        return None
+    name = text(argument, value, " None is allowed, too.", empty=True)
+    if "\0" in name or "\\" in name or ".." in name.split("/"):
+        raise ValueError(f"{argument}={shown(value)} must be a plain name, such as 'validation'.")
+    return name
+
+
 def checked_count(name: str, value: Any) -> int | None:
     """None, or a whole number above 0, which may be written as 1e6.
 

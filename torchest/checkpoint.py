@@ -30,7 +30,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from torchest import files
+from torchest import arguments, files
 from torchest.arguments import shown, text
 from torchest.checkpoint_index import (
     name_of,
@@ -248,7 +248,7 @@ class Checkpoint:
 
     def has_tensor(self, name: str) -> bool:
         """Whether there is a parameter, buffer or optimizer slot of that name; or it is `global_step`."""
-        return name in self.get_variable_to_shape_map()
+        return text("name", name) in self.get_variable_to_shape_map()
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
@@ -378,8 +378,11 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
 
     Args:
         checkpoint_dir: A `model_dir`.
+
+    Raises:
+        ValueError: That is no path, or the file `checkpoint` there is not what torchest writes.
     """
-    directory = files.normal(checkpoint_dir)
+    directory = files.normal(arguments.path("checkpoint_dir", checkpoint_dir))
     name = _newest_first(directory)[:1]
     return files.join(directory, *name) if name else None
 

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from torchest import files
+from torchest import arguments, files
 from torchest.checkpoint import Checkpoint, latest_checkpoint
 from torchest.checkpoint_index import step_of
 
@@ -34,7 +34,7 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
         ValueError: There is no checkpoint.
         DamagedCheckpointError: A file is missing or of another size than was written.
     """
-    path = files.normal(ckpt_dir_or_file)
+    path = files.normal(arguments.path("ckpt_dir_or_file", ckpt_dir_or_file))
     newest = None if step_of(files.parent_and_name(path)[1]) >= 0 else latest_checkpoint(path)
     return Checkpoint(newest or path)
 
@@ -79,9 +79,27 @@ def checkpoints_iterator(
         timeout_fn: Called when so long nothing came; True ends, otherwise the waiting begins anew. Without
             it the end of the time is the end.
 
-    Yields:
-        Paths of checkpoints.
+    Returns:
+        Paths of checkpoints, one after the other.
+
+    Raises:
+        ValueError: An argument is wrong.
     """
+    arguments.path("checkpoint_dir", checkpoint_dir)
+    arguments.number("min_interval_secs", min_interval_secs, at_least=0)
+    if timeout is not None:
+        arguments.number("timeout", timeout, " None waits without end.", at_least=0)
+    if timeout_fn is not None:
+        arguments.function("timeout_fn", timeout_fn, "a function without arguments, or None")
+    return _new_ones(checkpoint_dir, min_interval_secs, timeout, timeout_fn)
+
+
+def _new_ones(
+    checkpoint_dir: str | os.PathLike[str],
+    min_interval_secs: float,
+    timeout: float | None,
+    timeout_fn: Callable[[], bool] | None,
+) -> Iterator[str]:
     last: str | None = None
     while True:
         path = _wait_for_another(checkpoint_dir, last, timeout)

@@ -13,12 +13,13 @@ import copy
 import logging
 import tempfile
 import warnings
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest import files
-from torchest.arguments import checked_count, one_of, shown
+from torchest import arguments, files
+from torchest.arguments import checked_count, checked_name, one_of, shown
 from torchest.checkpoint import (
     Checkpoint,
     held,
@@ -52,7 +53,7 @@ from torchest.warm_start_settings import settings_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
@@ -265,7 +266,7 @@ class Estimator:
         Raises:
             ValueError: The input is empty, or an argument is wrong.
         """
-        steps = checked_count("steps", steps)
+        steps, name = checked_count("steps", steps), checked_name("name", name)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         strategy = self._eval_strategy.now()
         if strategy.is_chief:
@@ -303,6 +304,7 @@ class Estimator:
             ValueError: An argument is wrong.
         """
         hooks = all_of(SessionRunHook, "hooks", hooks)
+        arguments.boolean("yield_single_examples", yield_single_examples)
         strategy = self._eval_strategy.now()
         model, checkpoint = self._restored_from(checkpoint_path, "predict")
         step = 0 if checkpoint is None else checkpoint.global_step
@@ -358,7 +360,8 @@ class Estimator:
             ValueError: There is no checkpoint, an argument is wrong, or a column cannot be exported.
             ExportError: A file answers otherwise than Python. Nothing is left behind.
         """
-        receivers = {experimental_mode: serving_input_receiver_fn}
+        mode = arguments.text("experimental_mode", experimental_mode)
+        receivers = {mode: serving_input_receiver_fn}
         return self._export(
             export_dir_base, receivers, assets_extra, as_text, checkpoint_path, formats
         )
@@ -418,7 +421,8 @@ class Estimator:
 
     def eval_dir(self, name: str | None = None) -> str:
         """Where `evaluate(..., name=name)` writes its events."""
-        return files.join(self.model_dir, "eval" if not name else f"eval_{name}")
+        checked = checked_name("name", name)
+        return files.join(self.model_dir, f"eval_{checked}" if checked else "eval")
 
     @property
     def steps_made(self) -> int:
@@ -457,6 +461,10 @@ class Estimator:
         checkpoint_path: str | os.PathLike[str] | None,
         formats: Sequence[str],
     ) -> str:
+        base = arguments.path("export_dir_base", base)
+        if checkpoint_path is not None:
+            checkpoint_path = arguments.path("checkpoint_path", checkpoint_path)
+        arguments.boolean("as_text", as_text)
         check_modes(receivers)
         chosen = checked_formats(formats)
         if as_text:
@@ -599,6 +607,8 @@ class Estimator:
         self, checkpoint_path: str | os.PathLike[str] | None, what: str
     ) -> tuple[RunningModel, Checkpoint | None]:
         """The model to evaluate or ask, and the checkpoint that it is restored from."""
+        if checkpoint_path is not None:
+            checkpoint_path = arguments.path("checkpoint_path", checkpoint_path)
         model, checkpoint, is_new = self._warm_model.at(checkpoint_path)
         if checkpoint is None and is_new:
             _log.warning(
@@ -697,11 +707,9 @@ def _with_model_dir(
     if config is None:
         config = RunConfig()
     if not isinstance(config, RunConfig):
-        raise TypeError(f"config={config!r} must be a torchest.RunConfig, or None.")
+        raise TypeError(f"config={shown(config)} must be a torchest.RunConfig, or None.")
     if model_dir is not None:
-        model_dir = RunConfig(
-            model_dir=cast("str", model_dir)
-        ).model_dir  # checks that it is a path
+        model_dir = RunConfig(model_dir=arguments.path("model_dir", model_dir)).model_dir
         if config.model_dir not in (None, model_dir):
             raise ValueError(
                 f"model_dir={model_dir!r} and config.model_dir={config.model_dir!r} differ: give one of them."
@@ -714,7 +722,19 @@ def _with_model_dir(
 
 
 def _copied(params: dict[str, Any] | None) -> dict[str, Any]:
-    return copy.deepcopy(params) if params is not None else {}
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise ValueError(
+            f"params={shown(params)} must be a dict of what model_fn is to know, or None."
+        )
+    try:
+        return copy.deepcopy(params)
+    except Exception as error:
+        raise ValueError(
+            f"params={shown(params)} cannot be copied ({error}): give plain values, and make what cannot be copied in "
+            "model_fn."
+        ) from error
 
 
 def _checked_steps(steps: int | None, max_steps: int | None) -> tuple[int | None, int | None]:

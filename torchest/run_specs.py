@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchest.arguments import checked_count
+from torchest.arguments import checked_count, checked_name, is_number, number, shown
 from torchest.export.exporter import Exporter
 from torchest.hooks.base import SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
@@ -104,16 +103,14 @@ class EvalSpec(_EvalFields):
     ) -> EvalSpec:
         """Checks the fields."""
         _check_input_fn("EvalSpec", input_fn)
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"EvalSpec: name={name!r} must be a string, or None.")
         return super().__new__(
             cls,
             input_fn,
             checked_count("EvalSpec: steps", steps),
-            name,
+            checked_name("EvalSpec: name", name),
             all_of(SessionRunHook, "EvalSpec: hooks", hooks),
             _checked_exporters(exporters),
-            _checked_seconds("start_delay_secs", start_delay_secs),
+            number("EvalSpec: start_delay_secs", start_delay_secs, at_least=0),
             _checked_seconds("throttle_secs", throttle_secs),
         )
 
@@ -121,14 +118,15 @@ class EvalSpec(_EvalFields):
 def _check_input_fn(spec: str, input_fn: Any) -> None:
     if not callable(input_fn):
         raise TypeError(
-            f"{spec}: input_fn={input_fn!r} must be a function that gives the data; write lambda: ... around it."
+            f"{spec}: input_fn={shown(input_fn)} must be a function that gives the data; write lambda: ... around it."
         )
 
 
 def _checked_seconds(name: str, value: Any) -> float:
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not value >= 0:
-        raise ValueError(f"EvalSpec: {name}={value!r} must be a number of seconds of at least 0.")
+    if not is_number(value) or not value >= 0:  # without end: only the last checkpoint
+        raise ValueError(
+            f"EvalSpec: {name}={shown(value)} must be a number of seconds of at least 0."
+        )
     seconds: float = value
     return seconds
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from torchest.arguments import boolean, is_list, shown, whole_number
+from torchest.arguments import boolean, is_list, path, shown, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -152,7 +152,7 @@ class WarmStartSettings(_WarmStartFields):
         copy_slots: bool = False,
     ) -> WarmStartSettings:
         """Checks the fields."""
-        if not _is_path(ckpt_to_initialize_from):
+        if not _is_path(ckpt_to_initialize_from) or "\0" in os.fsdecode(ckpt_to_initialize_from):
             raise ValueError(
                 f"WarmStartSettings: ckpt_to_initialize_from={shown(ckpt_to_initialize_from)} must be the path of a "
                 "model_dir or of a checkpoint."
@@ -195,7 +195,7 @@ def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
         )
     if not os.fspath(warm_start_from):
         raise ValueError("warm_start_from='' is no path: give a model_dir, a checkpoint, or None.")
-    return WarmStartSettings(warm_start_from)
+    return WarmStartSettings(path("warm_start_from", warm_start_from))
 
 
 def _are_tokens(words: list[Any]) -> bool:

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from torchest import arrays
+from torchest.arguments import listed
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.errors import ExportError, suggest
@@ -101,9 +102,9 @@ def checked_formats(formats: Any) -> tuple[str, ...]:
     Raises:
         ValueError: There are none, or one is unknown.
     """
-    given = (formats,) if isinstance(formats, str) else tuple(formats)
+    given = (formats,) if isinstance(formats, str) else tuple(listed("formats", formats, "formats"))
     for each in given:
-        if each not in FILES:
+        if not isinstance(each, str) or each not in FILES:
             raise ValueError(f"formats has {each!r}.{suggest(str(each), FILES)}")
     if not given:
         raise ValueError(f"formats is {formats!r}: give at least one.{suggest('', FILES)}")
