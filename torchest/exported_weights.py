@@ -43,6 +43,11 @@ class ExportedWeights:
             "objects": {},
         }
 
+    def part(self, name: str) -> dict[str, Any]:
+        """As `Checkpoint.part`."""
+        part: dict[str, Any] = self.state[name]
+        return part
+
     def names(self) -> list[str]:
         """The names of all parameters and buffers."""
         return sorted(self._file.keys())
