@@ -329,3 +329,32 @@ def test_a_hook_looks_at_the_evaluations_of_an_in_memory_evaluator(tmp_path):
     hook = experimental.stop_if_no_decrease_hook(model, "loss", 6)
     model.train(input_fn, hooks=[evaluator, hook], steps=50)
     assert last_step(model) == 6
+
+
+def test_a_kill_between_an_evaluation_and_the_stop_that_it_leads_to_changes_nothing(
+    tmp_path, monkeypatch
+):
+    """The evaluation is not made again, but the function is asked again."""
+
+    class KilledError(Exception):
+        pass
+
+    def killed_at_step_2(hook, session):
+        if session.global_step == 2:
+            raise KilledError("step 2")
+
+    def run():
+        model = estimator(tmp_path, save_checkpoints_steps=2)
+        hook = experimental.make_early_stopping_hook(
+            model, (tmp_path / "eval" / "evaluations.json").exists
+        )
+        train = torchest.TrainSpec(input_fn, max_steps=9, hooks=[hook])
+        torchest.train_and_evaluate(model, train, torchest.EvalSpec(input_fn, throttle_secs=0))
+        return last_step(model)
+
+    with monkeypatch.context() as patch:
+        look = "torchest.experimental.early_stopping._StopHook._look_if_evaluated"
+        patch.setattr(look, killed_at_step_2)
+        with pytest.raises(KilledError, match="step 2"):
+            run()
+    assert run() == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,29 @@ def test_it_does_not_change_what_is_trained(tmp_path):
     model.train(rows_input_fn, hooks=[hook], steps=5)
     for name in plain.get_variable_names():
         assert np.array_equal(plain.get_variable_value(name), model.get_variable_value(name)), name
+
+
+class Interrupt(torchest.SessionRunHook):
+    def __init__(self, at):
+        self.at = at
+
+    def after_run(self, run_context, run_values):
+        if run_context.session.global_step == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", [2, 5, 8])
+def test_an_interruption_changes_neither_when_it_evaluates_nor_what(tmp_path, at):
+    for name in ("whole", "injured"):
+        for when in (None,) if name == "whole" else (at, None):
+            config = QUIET.replace(save_checkpoints_steps=3, tf_random_seed=1)
+            model = torchest.Estimator(model_fn, tmp_path / name, config)
+            evaluator = InMemoryEvaluatorHook(model, rows_input_fn, 1, every_n_iter=4)
+            with contextlib.suppress(KeyboardInterrupt):
+                model.train(rows_input_fn, hooks=[evaluator, Interrupt(when)], max_steps=10)
+    whole, injured = (read_evaluations(tmp_path / name / "eval") for name in ("whole", "injured"))
+    assert list(whole) == [0, 4, 8, 10]
+    assert injured == whole
 
 
 def test_its_hooks_are_called_in_each_evaluation(tmp_path):

@@ -326,3 +326,111 @@ def test_what_end_changes_is_not_in_a_checkpoint_that_training_resumes_from(tmp_
 def test_an_exception_in_a_hook_leaves_its_step_unsaved(tmp_path):
     train(tmp_path, [Count()], at=6)
     assert everything(tmp_path)[0] == 3
+
+
+class Keeps(torchest.SessionRunHook):
+    """Keeps what it was given, and notes what it gets back."""
+
+    def __init__(self, kept):
+        self.kept, self.got = kept, None
+
+    def state_dict(self):
+        return self.kept
+
+    def load_state_dict(self, state):
+        self.got = state
+
+
+ROW = torch.arange(6.0)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"turned": ROW.reshape(2, 3).t()},
+        {"now": ROW, "best": ROW},
+        {"first": ROW[:4], "last": ROW[2:], "every_other": ROW[::2]},
+        {"by_layer": {(0, "weight"): ROW, (1, "weight"): [ROW, (2, None)]}, 3: {True: 1.5}},
+        {"of_its_own": np.random.default_rng(1).bit_generator.state},
+        random.Random(1).getstate(),
+    ],
+    ids=["transposed", "twice", "views", "tuples as keys", "numpy", "python"],
+)
+def test_a_hook_gets_back_what_it_kept_in_any_form(tmp_path, kept):
+    train(tmp_path, [Keeps(kept)], at=4)
+    again = Keeps(kept)
+    train(tmp_path, [again])
+    assert str(again.got) == str(kept)
+
+
+def test_numbers_of_numpy_come_back_as_numbers(tmp_path):
+    kept = {np.int64(3): np.float64(0.1), (np.int64(1), "a"): ROW}
+    train(tmp_path, [Keeps(kept)], at=4)
+    again = Keeps(kept)
+    train(tmp_path, [again])
+    assert again.got == {3: 0.1, (1, "a"): again.got[1, "a"]}
+    assert torch.equal(again.got[1, "a"], ROW)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"a.0": ROW, "a": [ROW]}, "two tensors at 'training.hooks.Keeps.a.0': name them by"),
+        ({1: ROW, "1": ROW}, "two tensors at 'training.hooks.Keeps.1': name them by"),
+        ({b"a": 1}, "holds a bytes at 'training.hooks.Keeps.<key>', which a checkpoint cannot"),
+        ({"a": {frozenset([1]): 1}}, "holds a frozenset at 'training.hooks.Keeps.a.<key>'"),
+        ({ROW: 1}, "has a tensor as a key of 'training.hooks.Keeps'"),
+        ({"a": ROW.to_sparse()}, "holds a sparse tensor at 'training.hooks.Keeps.a'"),
+        ({"a": ROW.numpy()}, "holds a ndarray at 'training.hooks.Keeps.a'"),
+        ({"a": {1}}, "holds a set at 'training.hooks.Keeps.a'"),
+    ],
+)
+def test_what_a_checkpoint_cannot_keep_is_refused_before_the_first_step(tmp_path, kept, message):
+    count = Count()
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(tmp_path, [count, Keeps(kept)])
+    assert count.after == 0
+
+
+@pytest.mark.parametrize("at", [2, 5, 7])
+def test_a_number_of_steps_to_stop_after_has_those_before_an_interruption(tmp_path, at):
+    def hooks():
+        return [torchest.StopAtStepHook(num_steps=8), torchest.StopAtStepHook(num_steps=11)]
+
+    train(tmp_path, hooks(), at=at)
+    train(tmp_path, hooks())
+    assert everything(tmp_path)[0] == 8
+    train(tmp_path, [torchest.StopAtStepHook(num_steps=3)])  # the next training counts anew
+    assert everything(tmp_path)[0] == 11
+
+
+@pytest.mark.parametrize("at", [2, 5, 7, 10])
+def test_early_stopping_asks_at_the_same_steps(tmp_path, caplog, at):
+    asked = {"whole": set(), "injured": set()}
+    for name, interruptions in (("whole", [None]), ("injured", [at, None])):
+        for when in interruptions:
+            count = Count()
+            ask = torchest.experimental.make_early_stopping_hook(
+                torchest.Estimator(model_fn_with(), tmp_path / name, QUIET),
+                lambda name=name, count=count: asked[name].add(count.after),
+                run_every_secs=None,
+                run_every_steps=5,
+            )
+            train(tmp_path / name, [count, ask], at=when)
+    assert asked["injured"] == asked["whole"] == {1, 6, 11}
+    assert "could not end" not in caplog.text
+
+
+def test_a_checkpoint_of_an_earlier_version_gives_hooks_their_state(tmp_path, monkeypatch):
+    """It says neither where the training began nor what numpy and Python would have drawn."""
+    with monkeypatch.context() as patch:
+        state = torchest.training_run.TrainingRun._state
+        new = ("began_at", "is_stopped", "random_of_host")
+        patch.setattr(
+            "torchest.training_run.TrainingRun._state",
+            lambda run, session: {k: v for k, v in state(run, session).items() if k not in new},
+        )
+        train(tmp_path, [Count(), Noise(DRAWS["torch"])], at=7)
+    count = Count()
+    train(tmp_path, [count, Noise(DRAWS["torch"])])
+    assert (count.after, count.sessions) == (STEPS, 1)

@@ -85,9 +85,16 @@ class Contents:
         """With the state of a training, in nested dicts, lists, tensors and JSON values."""
         return dataclasses.replace(
             self,
-            training=tensors_in(state, "training"),
+            training={
+                name: copy_on_host(tensor) for name, tensor in tensors_in(state, "training").items()
+            },
             state={**self.state, "training": without_tensors(state, "training")},
         )
+
+
+def copy_on_host(tensor: Tensor) -> Tensor:
+    """A copy on the CPU that shares its memory with no other tensor, as a file of tensors wants it."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 class Checkpoint:

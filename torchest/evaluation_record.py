@@ -38,7 +38,6 @@ def record_evaluation(
         checkpoint: The path of the checkpoint; None if there was none.
         metrics: Numbers by name.
     """
-    global _in_this_process  # noqa: PLW0603 - a hook that looks at evaluations asks in each step
     known = _read(files.normal(directory))
     known[str(global_step)] = {
         "checkpoint": checkpoint,
@@ -48,11 +47,17 @@ def record_evaluation(
     files.write_text(
         files.join(files.normal(directory), _NAME), json.dumps(content, indent=1) + "\n"
     )
+    count_evaluation()
+
+
+def count_evaluation() -> None:
+    """There is an evaluation to look at, from now or from before an interruption."""
+    global _in_this_process  # noqa: PLW0603 - a hook that looks at evaluations asks in each step
     _in_this_process += 1
 
 
 def evaluations_of_this_process() -> int:
-    """How many evaluations this process has recorded, whatever the directory."""
+    """How many evaluations this process has recorded or met with again, whatever the directory."""
     return _in_this_process
 
 

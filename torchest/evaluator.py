@@ -12,6 +12,7 @@ import numpy as np
 from torchest import files
 from torchest.checkpoint import Checkpoint, held
 from torchest.checksums import identity as identity_of
+from torchest.evaluation_record import count_evaluation
 from torchest.feed import training_paused
 from torchest.keys import MetricKeys
 from torchest.random_state import kept_random_state
@@ -95,6 +96,7 @@ class Evaluator:
         with held(path), training_paused(), kept_random_state(device):
             if self._memory.checkpoint == identity:
                 self._tell_that_known(path, is_last=is_last)
+                count_evaluation()
             else:
                 self._last_start = self._clock()
                 self.result = self._estimator.evaluate(

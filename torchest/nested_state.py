@@ -6,31 +6,62 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from torchest.errors import with_article
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _TENSOR = {"tensor": True}
 
 
 def tensors_in(state: Any, path: str) -> dict[str, Tensor]:
-    """The tensors of nested dicts, lists and tuples by their place, such as `path.key.0`."""
+    """The tensors of nested dicts, lists and tuples by their place, such as `path.key.0`.
+
+    Raises:
+        ValueError: Two of them would have one name.
+        TypeError: One is sparse, or a dict has a key that a checkpoint cannot keep.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in _leaves(state, path):
+        if name in tensors:
+            raise ValueError(
+                f"A state_dict holds two tensors at {name!r}: name them by strings without dots."
+            )
+        tensors[name] = tensor
+    return tensors
+
+
+def _leaves(state: Any, path: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(state, Tensor):
-        return {path: state}
+        if state.layout != torch.strided:
+            raise TypeError(
+                f"A state_dict holds a sparse tensor at {path!r}, which a checkpoint cannot keep: use its indices and "
+                "its values."
+            )
+        yield path, state
+    for key, value in _items(state, path):
+        yield from _leaves(value, f"{path}.{key}")
+
+
+def _items(state: Any, path: str) -> Iterable[tuple[Any, Any]]:
+    """What a dict, a list or a tuple holds; nothing for anything else."""
     if isinstance(state, Mapping):
-        items: Iterable[tuple[Any, Any]] = state.items()
-    elif isinstance(state, (list, tuple)):
-        items = enumerate(state)
-    else:
-        return {}
-    return {
-        name: leaf
-        for key, value in items
-        for name, leaf in tensors_in(value, f"{path}.{key}").items()
-    }
+        return [(_key(key, path), value) for key, value in state.items()]
+    return enumerate(state) if isinstance(state, (list, tuple)) else ()
+
+
+def _key(key: Any, path: str) -> Any:
+    """A key of a dict as it is given back; a number of numpy is one of Python then."""
+    if isinstance(key, str):
+        return str(key)
+    if isinstance(key, Tensor):
+        raise TypeError(
+            f"A state_dict has a tensor as a key of {path!r}: use strings and numbers as keys."
+        )
+    return with_tensors(without_tensors(key, f"{path}.<key>"), path, {})
 
 
 def without_tensors(state: Any, path: str) -> Any:
@@ -46,8 +77,12 @@ def without_tensors(state: Any, path: str) -> Any:
     if isinstance(state, Tensor):
         return _TENSOR
     if isinstance(state, Mapping):
-        items = state.items()
-        return {"mapping": [[key, without_tensors(v, f"{path}.{key}")] for key, v in items]}
+        return {
+            "mapping": [
+                [without_tensors(key, path), without_tensors(value, f"{path}.{key}")]
+                for key, value in _items(state, path)
+            ]
+        }
     if isinstance(state, (list, tuple)):
         kind = "tuple" if isinstance(state, tuple) else "list"
         return {kind: [without_tensors(v, f"{path}.{i}") for i, v in enumerate(state)]}
@@ -75,6 +110,10 @@ def with_tensors(state: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
         return state
     ((kind, inner),) = state.items()
     if kind == "mapping":
-        return {key: with_tensors(value, f"{path}.{key}", tensors) for key, value in inner}
+        keys = [with_tensors(key, path, tensors) for key, _ in inner]
+        return {
+            key: with_tensors(value, f"{path}.{key}", tensors)
+            for key, (_, value) in zip(keys, inner, strict=True)
+        }
     items = [with_tensors(value, f"{path}.{at}", tensors) for at, value in enumerate(inner)]
     return tuple(items) if kind == "tuple" else items

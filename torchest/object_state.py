@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from torchest.checkpoint import Checkpoint, Contents
+from torchest.checkpoint import Checkpoint, Contents, copy_on_host
 from torchest.checkpoint_state import same_kind
 from torchest.errors import CheckpointMismatchError
 from torchest.nested_state import tensors_in, without_tensors
@@ -74,8 +74,8 @@ class ObjectState:
             "others": others,
         }
         return Contents(
-            model={name: _to_host(tensor) for name, tensor in tensors.items()},
-            optimizer={name: _to_host(tensor) for name, tensor in slots.items()},
+            model={name: copy_on_host(tensor) for name, tensor in tensors.items()},
+            optimizer={name: copy_on_host(tensor) for name, tensor in slots.items()},
             state=state,
         )
 
@@ -247,11 +247,6 @@ def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
             first[where] = name
             kept[name] = tensor
     return kept, aliases
-
-
-def _to_host(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach()
-    return tensor.to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:

@@ -80,7 +80,8 @@ class TrainingRun:
         self._name = known if self.goes_on else uuid.uuid4().hex
         self.start = 0 if checkpoint is None else checkpoint.global_step
         self._checkpoint = None if checkpoint is None else checkpoint.path
-        self._began_at: int = (self._saved or {}).get("began_at", self.start)
+        # checkpoints of earlier versions do not say it
+        self._began_at: int = self.start if self._saved is None else self._saved.get("began_at", 0)
         self._reading: Reading
         self._beginnings: list[Position] = []
         self._hooks: dict[str, Any] = {}

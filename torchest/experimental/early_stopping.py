@@ -27,7 +27,7 @@ from torchest.hooks.timer import SecondOrStepTimer, check_periods
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torchest.hooks.base import Session
 
@@ -274,6 +274,15 @@ class _StopHook(SessionRunHook):
         reason = None if self._has_stopped or not session.is_chief else self._why_idle(session)
         if reason is not None:
             _log.warning("%s could not end this training: %s", self._function, reason)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When it asked last, and how often."""
+        return {**self._timer.state_dict(), "looks": self._looks}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on after an interruption."""
+        self._timer.load_state_dict(state)
+        self._looks = state["looks"]
 
     def _why_idle(self, session: Session) -> str | None:
         """Why the hook could not act; None if it could."""

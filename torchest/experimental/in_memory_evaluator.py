@@ -11,7 +11,7 @@ from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunVal
 from torchest.hooks.timer import SecondOrStepTimer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torchest.hooks.base import Session
 
@@ -64,8 +64,9 @@ class InMemoryEvaluatorHook(SessionRunHook):
         self._timer = SecondOrStepTimer(every_steps=every_n_iter)
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Evaluates the weights that training starts with."""
-        self._evaluate(session)
+        """Evaluates the weights that training starts with; one that resumes has done so."""
+        if not session.resumes_midway or self._timer.last_triggered_step() is None:
+            self._evaluate(session)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Evaluates when it is due."""
@@ -76,6 +77,14 @@ class InMemoryEvaluatorHook(SessionRunHook):
         """Evaluates the last weights, unless that has just been done."""
         if self._timer.last_triggered_step() != session.global_step:
             self._evaluate(session)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When it evaluated last."""
+        return self._timer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on counting after an interruption."""
+        self._timer.load_state_dict(state)
 
     def _evaluate(self, session: Session) -> None:
         self._timer.update_last_triggered_step(session.global_step)

@@ -8,6 +8,8 @@ from torchest.arguments import step_count
 from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torchest.hooks.base import Session
 
 
@@ -15,7 +17,7 @@ class StopAtStepHook(SessionRunHook):
     """Ends the loop.
 
     Args:
-        num_steps: After so many steps.
+        num_steps: After so many steps, those before an interruption among them.
         last_step: When the global step reaches this.
 
     Raises:
@@ -32,14 +34,26 @@ class StopAtStepHook(SessionRunHook):
             )
         self._num_steps = num_steps
         self._last_step = last_step
+        self._counts_from: int | None = None
 
     def after_create_session(self, session: Session, coord: None) -> None:
         """Counts from the step that training starts at."""
-        if self._num_steps is not None:
-            self._last_step = session.global_step + self._num_steps
+        self._counts_from = session.global_step
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Ends the loop when the step is reached."""
-        assert self._last_step is not None
-        if run_context.session.global_step >= self._last_step:
+        last_step = self._last_step
+        if last_step is None:
+            assert self._num_steps is not None
+            assert self._counts_from is not None
+            last_step = self._counts_from + self._num_steps
+        if run_context.session.global_step >= last_step:
             run_context.request_stop()
+
+    def state_dict(self) -> dict[str, int | None]:
+        """Where the steps are counted from."""
+        return {"counts_from": self._counts_from}
+
+    def load_state_dict(self, state: Mapping[str, int | None]) -> None:
+        """Goes on counting after an interruption."""
+        self._counts_from = state["counts_from"]

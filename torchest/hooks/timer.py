@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torchest import arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> None:
@@ -101,6 +101,14 @@ class SecondOrStepTimer:
             since = (now - self._last_time, step - self._last_step)
         self._last_step, self._last_time = step, now
         return since
+
+    def state_dict(self) -> dict[str, int | None]:
+        """The step of the last time, for the state of a hook; seconds count from when it is given back."""
+        return {"last_step": self._last_step}
+
+    def load_state_dict(self, state: Mapping[str, int | None]) -> None:
+        """Goes on from a state."""
+        self._last_step, self._last_time = state["last_step"], self._clock()
 
     def last_triggered_step(self) -> int | None:
         """The step of the last time, or None."""
