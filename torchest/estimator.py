@@ -351,7 +351,7 @@ class Estimator:
             as_text: Has no effect: signatures are always text.
             checkpoint_path: Which checkpoint to export. None: the newest.
             experimental_mode: `ModeKeys.PREDICT`; for EVAL and TRAIN inputs and outputs are described only.
-            formats: Which files to write, of "onnx", "torchscript" and "pt2".
+            formats: Which files to write, of "onnx", "torchscript", "pt2" and "onnx-fingerprints" (docs/onnx.md).
 
         Returns:
             The path of the directory.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from torchest.columns.features import Features
+from torchest.columns.strings import Text
 from torchest.export.archives import check_program, check_torchscript
 from torchest.export.column_json import Assets, column_of
 from torchest.export.encoded import encoded, tensors_of
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
     from torchest.arrays import HostArray
 
 ONNX, TORCHSCRIPT, PROGRAM = "onnx", "torchscript", "pt2"
-FILES = {ONNX: "model.onnx", TORCHSCRIPT: "model.pt", PROGRAM: "model.pt2"}
+ONNX_FINGERPRINTS = "onnx-fingerprints"
+FILES = {
+    ONNX: "model.onnx",
+    TORCHSCRIPT: "model.pt",
+    PROGRAM: "model.pt2",
+    ONNX_FINGERPRINTS: "model.fingerprints.onnx",
+}
+FINGERPRINT = "/fingerprint"
 COLUMNS = "columns.json"
 
 Arrays = dict[str, "npt.NDArray[Any]"]
@@ -63,20 +71,40 @@ class Engine(ABC):
 class OnnxEngine(Engine):
     """Runs model.onnx with onnxruntime."""
 
+    format = ONNX
+
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         check_onnxruntime(directory, manifest)
-        self._session = session(directory, FILES[ONNX])
+        self._session = session(directory, FILES[self.format])
         self._names = {each["feature"]: each["name"] for each in manifest["inputs"] if each["used"]}
         self._text = {each["name"] for each in manifest["outputs"] if "strings" in each}
 
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
         """The outputs of a batch by name; see `Engine.run`."""
         feeds = {name: feed(features[key]) for key, name in self._names.items()}
+        return self._answers(feeds, outputs)
+
+    def _answers(self, feeds: Arrays, outputs: Sequence[str]) -> Arrays:
         found = self._session.run(list(outputs), feeds)
         return {
             name: _as_bytes(value) if name in self._text else value
             for name, value in zip(outputs, found, strict=True)
         }
+
+
+class FingerprintEngine(OnnxEngine):
+    """Runs model.fingerprints.onnx with onnxruntime, and hashes text for it."""
+
+    format = ONNX_FINGERPRINTS
+
+    def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
+        """The outputs of a batch by name; see `Engine.run`."""
+        keys = {name: key for key, name in self._names.items()}
+        feeds = {}
+        for name in (each.name for each in self._session.get_inputs()):
+            given = feed(features[keys[name.removesuffix(FINGERPRINT)]])
+            feeds[name] = given if name in keys else _fingerprints(given)
+        return self._answers(feeds, outputs)
 
 
 class _Encoding(Engine):
@@ -155,6 +183,7 @@ ENGINES: dict[str, type[Engine]] = {
     ONNX: OnnxEngine,
     TORCHSCRIPT: TorchScriptEngine,
     PROGRAM: ProgramEngine,
+    ONNX_FINGERPRINTS: FingerprintEngine,
 }
 
 
@@ -166,6 +195,12 @@ def _raw(described: Mapping[str, Any]) -> RawFeature:
         tuple(described["shape"]),
         described["ragged"],
     )
+
+
+def _fingerprints(strings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    found = Text.of_words(strings.reshape(-1).tolist()).fingerprints()
+    signed: npt.NDArray[np.int64] = found.view(np.int64).reshape(strings.shape)
+    return signed
 
 
 def _as_bytes(strings: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.errors import suggest
-from torchest.export.engines import ENGINES, FILES, ONNX
+from torchest.export.engines import ENGINES, FILES, ONNX, ONNX_FINGERPRINTS
 from torchest.export.inputs import Input, conform_all
 from torchest.golden import MANIFEST, believed, exported, read_json
 from torchest.inputs.example_parsing import parse_records
@@ -31,8 +31,9 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
 
     Args:
         directory: What `Estimator.export_saved_model` returned; a path, or a URL that fsspec understands.
-        engine: Which file is to answer: "onnx" (by onnxruntime), which is the default, "torchscript" or "pt2"
-            (by torch). SECURITY.md says what loading them means.
+        engine: Which file is to answer: "onnx" (by onnxruntime), which is the default, "onnx-fingerprints" (the
+            same, quicker with hashed text), "torchscript" or "pt2" (by torch). SECURITY.md says what loading
+            them means.
 
     Raises:
         ValueError: It is no exported model, is damaged, or does not have that file.
@@ -153,7 +154,9 @@ def _running(engine: str, local: str, description: dict[str, Any]) -> Engine:
 
 def _checked_engine(directory: str, engine: str | None) -> str:
     there = [name for name, file in FILES.items() if os.path.exists(os.path.join(directory, file))]
-    if engine is None and ONNX not in there:
+    if engine is None:
+        engine = next((name for name in (ONNX, ONNX_FINGERPRINTS) if name in there), None)
+    if engine is None:
         others = "".join(
             f" Give engine={name!r} if you trust who made its {FILES[name]}, which is a program for torch."
             for name in there
@@ -161,17 +164,15 @@ def _checked_engine(directory: str, engine: str | None) -> str:
         raise ValueError(
             f"{directory!r} has no {FILES[ONNX]}, which answers unless another file is asked for.{others}"
         )
-    if engine is None:
-        engine = ONNX
     if not isinstance(engine, str) or engine not in FILES:
         raise ValueError(f"engine is {engine!r}.{suggest(str(engine), FILES)}")
     if engine not in there:
         raise ValueError(
             f"{directory!r} has no {FILES[engine]}: export with formats=({engine!r}, ...).{suggest(engine, there)}"
         )
-    if engine == ONNX and importlib.util.find_spec("onnxruntime") is None:
+    if engine in (ONNX, ONNX_FINGERPRINTS) and importlib.util.find_spec("onnxruntime") is None:
         others = "".join(f", or give engine={name!r}" for name in there if name != ONNX)
         raise ModuleNotFoundError(
-            f"{FILES[ONNX]} needs onnxruntime, which is not installed: pip install onnxruntime{others}."
+            f"{FILES[engine]} needs onnxruntime, which is not installed: pip install onnxruntime{others}."
         )
     return engine

@@ -65,11 +65,11 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
     )  # [n, length of the longest]
     hashes = _murmur(nodes, characters, 0)
     slots = nodes.cast(((hashes * _FACTOR) >> _SHIFT).value, INT64)
-    found = Words(nodes, nodes.op("Gather", nodes.constant(_ascii_table(), UINT64), slots))
+    found = Words(nodes, nodes.at(nodes.constant(_ascii_table(), UINT64), nodes.flat(slots)))
     # also what is no character, of the hash 0
-    known = Words(nodes, nodes.cast((found >> 8).value, INT32), INT32)
-    is_ascii = nodes.op("Equal", known.signed, hashes.signed)
-    ascii_count = nodes.op("ReduceSum", nodes.cast(nodes.flat(is_ascii), INT32), keepdims=0)
+    known = nodes.cast((found >> 8).value, INT32)
+    is_ascii = nodes.op("Equal", known, nodes.flat(hashes.signed))
+    ascii_count = nodes.op("ReduceSum", nodes.cast(is_ascii, INT32), keepdims=0)
     is_plain = nodes.op("Equal", nodes.cast(ascii_count, INT64), nodes.op("Size", is_ascii))
 
     plain, other = nodes.branch(), nodes.branch()
@@ -86,11 +86,11 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
 def _of_ascii(nodes: Nodes, data: Value, hashes: Value) -> Bytes:
     """The bytes of strings of ASCII: a matrix, filled up with zeros, is a buffer as it is."""
     rows, width = (
-        nodes.op("Squeeze", nodes.op("Shape", data, start=axis, end=axis + 1)) for axis in (0, 1)
+        nodes.op("Squeeze", nodes.op("Shape", hashes, start=axis, end=axis + 1)) for axis in (0, 1)
     )
     places = nodes.op("Range", nodes.constant(0), rows, nodes.constant(1))
     starts = nodes.op("Mul", places, width)
-    return Bytes(nodes.flat(data), starts, _counts(nodes, hashes))
+    return Bytes(data, starts, _counts(nodes, hashes))
 
 
 def _counts(nodes: Nodes, hashes: Value) -> Value:
@@ -102,11 +102,11 @@ def _counts(nodes: Nodes, hashes: Value) -> Value:
 def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_ascii: Value) -> Bytes:
     """The bytes of strings among whose characters are others than ASCII."""
     places = _where(nodes, nodes.flat(nodes.cast(hashes, BOOL)))
-    others = nodes.negation(nodes.op("Gather", nodes.flat(is_ascii), places))
+    others = nodes.negation(nodes.op("Gather", is_ascii, places))
     rows = _where(nodes, others)
     strings = nodes.op("Gather", nodes.flat(characters), nodes.op("Gather", places, rows))
     words, widths = _characters(nodes, strings)
-    of_table = Words(nodes, nodes.op("Gather", nodes.flat(found.value), places))
+    of_table = Words(nodes, nodes.at(found.value, places))
     ones = nodes.op("Expand", nodes.constant(1), nodes.op("Shape", places))
     width = nodes.op("ScatterElements", ones, rows, widths)
     ends = nodes.op("CumSum", width, nodes.constant(0))
@@ -114,11 +114,11 @@ def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_asc
     total = nodes.op("ReduceSum", width, nodes.constant([0]), keepdims=1)
     data = nodes.op("Expand", nodes.constant(0, UINT64), total)
     data = nodes.op("ScatterElements", data, begins, (of_table & 0xFF).value)
-    begin = nodes.op("Gather", begins, rows)
+    begin = nodes.at(begins, rows)
     for place in range(4):
         index = _where(nodes, nodes.op("Greater", widths, nodes.constant(place)))
-        byte = (Words(nodes, nodes.op("Gather", words, index), INT32) >> 8 * place) & 0xFF
-        at = nodes.op("Add", nodes.op("Gather", begin, index), nodes.constant(place))
+        byte = (Words(nodes, nodes.at(words, index), INT32) >> 8 * place) & 0xFF
+        at = nodes.op("Add", nodes.at(begin, index), nodes.constant(place))
         data = nodes.op("ScatterElements", data, at, nodes.cast(byte.value, UINT64))
     # where strings begin, counted in characters, becomes a count of bytes
     counts = _counts(nodes, hashes)

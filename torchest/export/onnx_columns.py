@@ -115,9 +115,9 @@ def _identity(column: IdentityCategoricalColumn, graph: ColumnGraph) -> Value:
 
 @_ids.register(HashedCategoricalColumn)
 def _hashed(column: HashedCategoricalColumn, graph: ColumnGraph) -> Value:
-    text = graph.text_of(column.key)
-    found = graph.buckets(graph.fingerprints(text), column.hash_bucket_size)
-    return graph.missing_where(graph.is_empty(text), found)
+    fingerprints, empty = graph.hashed(column.key)
+    found = graph.buckets(fingerprints, column.hash_bucket_size)
+    return graph.missing_where(empty, found)
 
 
 @_ids.register(VocabularyListCategoricalColumn)
@@ -149,8 +149,11 @@ def _of_vocabulary(
     )
     if column.num_oov_buckets:
         unknown = graph.op("And", graph.equal(found, -1), graph.negation(missing))
-        text = given if textual else graph.cast(given, STRING)
-        hashed = graph.fingerprints(graph.where(unknown, text, graph.constant("", STRING)))
+        if textual and graph.takes_fingerprints_of(column.key):
+            hashed, _ = graph.hashed(column.key)
+        else:
+            text = given if textual else graph.cast(given, STRING)
+            hashed = graph.fingerprints(graph.where(unknown, text, graph.constant("", STRING)))
         bucket = graph.buckets(hashed, column.num_oov_buckets)
         bucket = graph.op("Add", bucket, graph.constant(len(words)))
         found = graph.where(unknown, bucket, found)
@@ -195,8 +198,7 @@ def _part_of_cross(key: Key, graph: ColumnGraph) -> tuple[Value, Value]:
         found = ids(key, graph)
         return graph.cast(found, UINT64), graph.negation(graph.equal(found, MISSING))
     if graph.raw[key].is_text:
-        text = graph.text_of(key)
-        value, empty = graph.fingerprints(text), graph.is_empty(text)
+        value, empty = graph.hashed(key)
     else:
         integers = graph.integers_of(key)
         value, empty = graph.cast(integers, UINT64), graph.equal(integers, -1)
@@ -312,7 +314,7 @@ def tensors(given: Encoded, graph: ColumnGraph) -> list[Value]:  # noqa: ARG001
 
 @tensors.register(Rows)
 def _of_rows(given: Rows, graph: ColumnGraph) -> list[Value]:
-    count = graph.op("Shape", graph.inputs[given.source], end=1)
+    count = graph.op("Shape", graph.values_of(given.source), end=1)
     return [graph.op("Expand", graph.constant(np.array([0]), INT64), count)]
 
 

@@ -7,9 +7,8 @@ strings of that class.
 from __future__ import annotations
 
 import copy
-import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -28,6 +27,8 @@ from torchest.export.onnx_words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    _Class: TypeAlias = "tuple[int, int | None, Callable[[_Strings], Words]]"
 
 K0 = 0xC3A5C85C97CB3127
 K1 = 0xB492B66FBE98F273
@@ -166,7 +167,7 @@ class _Memory:
         return Words(self.nodes, self.nodes.op("Slice", words.value, *bounds))
 
     def _at(self, words: Words, offsets: Value) -> Words:
-        return Words(self.nodes, self.nodes.op("Gather", words.value, offsets))
+        return Words(self.nodes, self.nodes.at(words.value, offsets))
 
 
 @dataclass(frozen=True)
@@ -206,27 +207,36 @@ class _Strings:
 
 def _fingerprints(nodes: Nodes, strings: Bytes) -> Value:
     memory = _Memory(nodes, strings.data)
+    longest = nodes.op("ReduceMax", strings.lengths, keepdims=0)
+    long, none = nodes.branch(), nodes.branch()
+    nothing = [none.constant([], INT64), none.constant([], UINT64)]
+    of_long = nodes.choose(  # most text is short, and nodes for no strings take time as well
+        nodes.op("Greater", longest, nodes.constant(_SHORT)),
+        (long, _of_classes(memory.within(long), strings, _LONG_CLASSES)),
+        (none, [none.op("Identity", each) for each in nothing]),
+    )
+    of_short = _of_classes(memory, strings, _SHORT_CLASSES)
+    rows, hashed = (
+        nodes.op("Concat", *parts, axis=0) for parts in zip(of_short, of_long, strict=True)
+    )
+    of_empty = nodes.op("Expand", nodes.constant(K2, UINT64), nodes.op("Shape", strings.lengths))
+    return nodes.op("ScatterElements", of_empty, rows, hashed)
+
+
+def _of_classes(memory: _Memory, strings: Bytes, classes: Sequence[_Class]) -> list[Value]:
+    """The rows of strings of some classes of lengths, and their fingerprints."""
+    nodes = memory.nodes
     rows, hashed = [], []
-    for (above, upto), path in zip(itertools.pairwise(_BOUNDS), _PATHS, strict=True):
+    for above, upto, path in classes:
         of_class = nodes.op("Greater", strings.lengths, nodes.constant(above))
         if upto is not None:
             below = nodes.op("LessOrEqual", strings.lengths, nodes.constant(upto))
             of_class = nodes.op("And", of_class, below)
         index = nodes.op("Squeeze", nodes.op("NonZero", of_class), nodes.constant([0]))
-        part = _Strings(
-            memory,
-            nodes.op("Gather", strings.starts, index),
-            nodes.op("Gather", strings.lengths, index),
-        )
+        part = _Strings(memory, nodes.at(strings.starts, index), nodes.at(strings.lengths, index))
         rows.append(index)
         hashed.append(path(part).value)
-    of_empty = nodes.op("Expand", nodes.constant(K2, UINT64), nodes.op("Shape", strings.lengths))
-    return nodes.op(
-        "ScatterElements",
-        of_empty,
-        nodes.op("Concat", *rows, axis=0),
-        nodes.op("Concat", *hashed, axis=0),
-    )
+    return [nodes.op("Concat", *rows, axis=0), nodes.op("Concat", *hashed, axis=0)]
 
 
 def _shift_mix(x: Words) -> Words:
@@ -368,12 +378,12 @@ def _finish(strings: _Strings, state: list[Words]) -> Words:
     )
 
 
-_BOUNDS = (0, 3, 7, 16, 32, 64, None)
-_PATHS: tuple[Callable[[_Strings], Words], ...] = (
-    _hash_1_to_3,
-    _hash_4_to_7,
-    _hash_8_to_16,
-    _hash_17_to_32,
-    _hash_33_to_64,
-    _hash_65_and_more,
+_SHORT = 32
+# From more than so many bytes up to so many, and what hashes strings of such lengths.
+_SHORT_CLASSES: tuple[_Class, ...] = (
+    (0, 3, _hash_1_to_3),
+    (3, 7, _hash_4_to_7),
+    (7, 16, _hash_8_to_16),
+    (16, _SHORT, _hash_17_to_32),
 )
+_LONG_CLASSES: tuple[_Class, ...] = ((_SHORT, 64, _hash_33_to_64), (64, None, _hash_65_and_more))

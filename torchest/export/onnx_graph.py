@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from torchest.columns.cells import MISSING
+from torchest.export.engines import FINGERPRINT
 from torchest.export.normalizers import Normalizers
-from torchest.export.onnx_fingerprint import fingerprints
+from torchest.export.onnx_fingerprint import K2, fingerprints
 from torchest.export.onnx_nodes import (
     BOOL,
     DOUBLE,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from torchest.export.raw_features import RawFeature
 
 
+_OF_NOTHING = K2 - (1 << 64)  # the fingerprint of the empty string as int64
+
+
 class ColumnGraph(Nodes):
     """Nodes that make encoded tensors of raw features.
 
@@ -40,11 +44,14 @@ class ColumnGraph(Nodes):
 
     Args:
         raw: The features by key. Each becomes an input.
+        by_fingerprint: Whether text that is hashed comes as fingerprints, which are inputs of their own; then
+            the text itself is an input only if something else reads it.
     """
 
-    def __init__(self, raw: Mapping[str, RawFeature]) -> None:
+    def __init__(self, raw: Mapping[str, RawFeature], by_fingerprint: bool = False) -> None:
         super().__init__("columns.")
         self.raw = raw
+        self._by_fingerprint = by_fingerprint
         self._normalized: list[tuple[NumericColumn, Value, Value]] = []
         self._more_initializers: list[Value] = []
         self._made: dict[FeatureColumn, Value] = {}
@@ -54,8 +61,8 @@ class ColumnGraph(Nodes):
         self._integers: dict[str, Value] = {}
         self._empty: dict[Value, Value] = {}
         for feature in raw.values():
-            rest = [f"values of {feature.key}" if size is None else size for size in feature.shape]
-            self.input(feature.key, dtype_of(feature.dtype), ["batch", *rest])
+            if not (by_fingerprint and feature.is_text):
+                self._add_input(feature, feature.key, dtype_of(feature.dtype))
 
     def once(
         self, column: FeatureColumn, make: Callable[[FeatureColumn, ColumnGraph], Value]
@@ -70,7 +77,15 @@ class ColumnGraph(Nodes):
     def values_of(self, key: str) -> Value:
         """A feature as columns of ids take it: [batch] if it has one value in each row, else [batch, n]."""
         feature = self.raw[key]
-        given = self.inputs[key]
+        if key not in self.inputs:
+            self._add_input(feature, key, STRING)
+        return self._by_row(feature, self.inputs[key])
+
+    def _add_input(self, feature: RawFeature, name: str, dtype: ir.DataType) -> None:
+        rest = [f"values of {feature.key}" if size is None else size for size in feature.shape]
+        self.input(name, dtype, ["batch", *rest])
+
+    def _by_row(self, feature: RawFeature, given: Value) -> Value:
         return self.flat(given) if feature.shape == (1,) else given
 
     def in_rows(self, values: Value, single: bool) -> Value:
@@ -141,6 +156,21 @@ class ColumnGraph(Nodes):
         if text not in self._hashed:
             self._hashed[text] = ir.Value(name="a promise", type=ir.TensorType(UINT64))
         return self._hashed[text]
+
+    def hashed(self, key: str) -> tuple[Value, Value]:
+        """The fingerprints of a feature as text, uint64, and where it is empty."""
+        feature, name = self.raw[key], f"{key}{FINGERPRINT}"
+        if not self.takes_fingerprints_of(key):
+            text = self.text_of(key)
+            return self.fingerprints(text), self.is_empty(text)
+        if name not in self.inputs:
+            self._add_input(feature, name, INT64)
+        given = self._by_row(feature, self.inputs[name])
+        return self.cast(given, UINT64), self.equal(given, _OF_NOTHING)
+
+    def takes_fingerprints_of(self, key: str) -> bool:
+        """Whether the fingerprints of a feature are an input."""
+        return self._by_fingerprint and self.raw[key].is_text
 
     def buckets(self, fingerprints: Value, count: int) -> Value:
         """Fingerprints modulo a number of buckets, int64."""

@@ -48,13 +48,16 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
 
 
-def onnx_model(forward: Forward, names: Mapping[str, str] | None = None) -> ir.Model:
+def onnx_model(
+    forward: Forward, names: Mapping[str, str] | None = None, *, by_fingerprint: bool = False
+) -> ir.Model:
     """The ONNX model of a trained model.
 
     Args:
         forward: The trained model as a module.
         names: What its inputs are called, by the key of the feature; by default as their keys. No input may be
             called as an output.
+        by_fingerprint: Whether it takes fingerprints of the text that it hashes; see `ColumnGraph`.
 
     Returns:
         A model of `onnx_ir`, whose outputs are called as those of the module.
@@ -62,7 +65,7 @@ def onnx_model(forward: Forward, names: Mapping[str, str] | None = None) -> ir.M
     Raises:
         ValueError: A column cannot be exported.
     """
-    columns = ColumnGraph(forward.raw)
+    columns = ColumnGraph(forward.raw, by_fingerprint)
     given = encoded_values(forward.inputs, columns, forward.together)
     columns.finish()
     parameters = forward.original_names

@@ -191,6 +191,10 @@ class Nodes:
         """The values in one dimension."""
         return self.op("Reshape", value, self.constant([-1]))
 
+    def at(self, values: Value, places: Value) -> Value:
+        """Values [n] at places [m]: [m]. Gather, which does the same, is slower by a factor of three."""
+        return self.op("GatherElements", values, places, axis=0)
+
     def in_shape_of(self, value: Value, other: Value) -> Value:
         """The values in the shape of others, which are as many."""
         return self.op("Reshape", value, self.op("Shape", other), allowzero=1)

@@ -22,7 +22,16 @@ from torchest.errors import ExportError, suggest
 from torchest.export import torchscript
 from torchest.export.column_json import Assets, describe_column, digest
 from torchest.export.directory import copy_extra, new_directory
-from torchest.export.engines import COLUMNS, ENGINES, FILES, ONNX, PROGRAM, TORCHSCRIPT
+from torchest.export.engines import (
+    COLUMNS,
+    ENGINES,
+    FILES,
+    FINGERPRINT,
+    ONNX,
+    ONNX_FINGERPRINTS,
+    PROGRAM,
+    TORCHSCRIPT,
+)
 from torchest.export.forward import Forward
 from torchest.export.inputs import Input, conform_all, dtype_text, feed
 from torchest.export.receivers import (
@@ -234,7 +243,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
     needed: dict[str, Any] = {}
     for each in formats:
         needed |= _WRITERS[each](exported, str(directory / FILES[each]))
-    if set(formats) - {ONNX}:
+    if set(formats) - {ONNX, ONNX_FINGERPRINTS}:
         _write_json(directory / COLUMNS, described)
         _write_normalizers(exported, assets, directory)
     for name, path in assets.files.items():
@@ -277,13 +286,24 @@ def _write_program(exported: Exported, path: str) -> dict[str, Any]:
 
 
 def _write_onnx(exported: Exported, path: str) -> dict[str, Any]:
+    return {"onnx": _saved_onnx(exported, path, by_fingerprint=False)}
+
+
+def _write_onnx_fingerprints(exported: Exported, path: str) -> dict[str, Any]:
+    return {"onnx-fingerprints": _saved_onnx(exported, path, by_fingerprint=True)}
+
+
+def _saved_onnx(exported: Exported, path: str, *, by_fingerprint: bool) -> dict[str, Any]:
+    """Writes a file of ONNX; what a runtime must know for it, and what it takes."""
     from torchest.export.onnx_model import needs, onnx_model, save
 
     with _quiet_loggers():
         names = {each.key: each.name for each in exported.inputs}
-        model = onnx_model(exported.forward, names)
+        names |= {f"{key}{FINGERPRINT}": f"{name}{FINGERPRINT}" for key, name in names.items()}
+        model = onnx_model(exported.forward, names, by_fingerprint=by_fingerprint)
     save(model, path)
-    return {"onnx": needs(model)}
+    taken = {"inputs": [value.name for value in model.graph.inputs]} if by_fingerprint else {}
+    return {**needs(model), **taken}
 
 
 @contextlib.contextmanager
@@ -303,6 +323,7 @@ def _quiet_loggers() -> Iterator[None]:
 # Each returns what signatures.json says of the file.
 _WRITERS: dict[str, Callable[[Exported, str], dict[str, Any]]] = {
     ONNX: _write_onnx,
+    ONNX_FINGERPRINTS: _write_onnx_fingerprints,
     TORCHSCRIPT: _write_torchscript,
     PROGRAM: _write_program,
 }

@@ -1,0 +1,122 @@
+"""`model.fingerprints.onnx` takes the fingerprints of text that is hashed, which the caller computes with numpy."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import torchest
+from torchest import columns as fc
+from torchest.columns.strings import Text
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "examples" / "serving"))
+from fingerprints import fingerprints  # noqa: E402
+
+TOWNS = ["Köln", "x", "", "w" * 70, "日本語", "never seen", "x" * 33, "é"]
+FEATURES = {
+    "town": np.array(TOWNS, object),
+    "street": np.array(TOWNS[::-1], object),
+    "kind": np.array(["a", "b", "", "c"] * 2, object),
+    "number": np.array([3, -1, 2**53 + 1, 0, 7, -5, 8, 9]),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """An estimator, and its export in both forms."""
+    town = fc.categorical_column_with_vocabulary_list("town", ["x", "Köln"], num_oov_buckets=5)
+    used = [
+        town,
+        fc.categorical_column_with_hash_bucket("street", 100),
+        fc.categorical_column_with_vocabulary_list("kind", ["a", "b"]),
+        fc.categorical_column_with_hash_bucket("number", 50, torch.int64),
+        fc.crossed_column(["street", "number"], 100),
+        fc.crossed_column([town, "kind"], 100),
+    ]
+    model = torchest.LinearClassifier(used, model_dir=str(tmp_path_factory.mktemp("model")))
+    model.train(lambda: (FEATURES, np.arange(8) % 2), steps=20)
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(
+        {key: value[:2] for key, value in FEATURES.items()}
+    )
+    formats = ("onnx", "onnx-fingerprints")
+    path = model.export_saved_model(tmp_path_factory.mktemp("base"), receiver_fn, formats=formats)
+    return model, path
+
+
+def logits(model, count=8):
+    features = {key: value[:count] for key, value in FEATURES.items()}
+    return next(model.predict(lambda: [features], yield_single_examples=False))["logits"]
+
+
+def test_the_file_takes_fingerprints_of_what_it_hashes_and_text_that_it_looks_up(exported):
+    _, path = exported
+    described = json.loads(Path(path, "signatures.json").read_text(encoding="utf-8"))
+    taken = {"number", "street/fingerprint", "town", "town/fingerprint", "kind", "kind/fingerprint"}
+    assert set(described["onnx-fingerprints"]["inputs"]) == taken
+    assert described["files"]["model.fingerprints.onnx"] == "onnx-fingerprints"
+    model = onnxruntime.InferenceSession(Path(path, "model.fingerprints.onnx"))
+    types = {each.name: each.type for each in model.get_inputs()}
+    assert types["street/fingerprint"] == "tensor(int64)"
+    assert types["kind"] == "tensor(string)"
+
+
+@pytest.mark.parametrize("rows", [0, 1, 8])
+def test_a_caller_with_numpy_and_onnxruntime_gets_the_answers_of_python(exported, rows):
+    model, path = exported
+    file = onnxruntime.InferenceSession(Path(path, "model.fingerprints.onnx"))
+    feeds = {}
+    for name in (each.name for each in file.get_inputs()):
+        key, hashed, _ = name.partition("/fingerprint")
+        values = FEATURES[key][:rows]
+        feeds[name] = fingerprints(values.tolist()) if hashed else values
+    (found,) = file.run(["logits"], feeds)
+    np.testing.assert_allclose(found, logits(model, rows), rtol=1e-5, atol=1e-6)
+
+
+def test_load_hashes_text_itself(exported):
+    model, path = exported
+    served = torchest.export.load(path, engine="onnx-fingerprints")
+    found = served.signatures["predict"](**FEATURES)
+    np.testing.assert_allclose(found["logits"], logits(model), rtol=1e-5, atol=1e-6)
+    assert (
+        found["logits"].tolist()
+        == torchest.export.load(path).signatures["predict"](**FEATURES)["logits"].tolist()
+    )
+
+
+def test_fingerprints_with_numpy_are_those_of_tensorflow():
+    rows = json.loads((HERE / "reference" / "fingerprint.json").read_text(encoding="utf-8"))["rows"]
+    expected = {}
+    for encoded, fingerprint, _ in rows:
+        try:
+            expected[base64.b64decode(encoded).decode()] = fingerprint
+        except UnicodeDecodeError:
+            continue
+    assert len(expected) > 100
+    assert fingerprints(list(expected)).view(np.uint64).tolist() == list(expected.values())
+
+
+@pytest.mark.parametrize("alphabet", ["abc", "aß", "日", "a😀é"])
+def test_fingerprints_with_numpy_of_every_class_of_lengths(alphabet):
+    words = [(alphabet * 200)[:length] for length in range(200)]
+    expected = Text.of_words(words).fingerprints().view(np.int64).tolist()
+    assert fingerprints(words).tolist() == expected
+    assert [fingerprints([word])[0] for word in words[::9]] == expected[::9]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=90), max_size=20))
+def test_fingerprints_with_numpy_of_any_text(words):
+    assert (
+        fingerprints(words).tolist() == Text.of_words(words).fingerprints().view(np.int64).tolist()
+    )
