@@ -168,7 +168,7 @@ def test_regularization_losses_are_the_fifth_argument_of_update_metrics_as_in_te
         ({"b": LABELS["b"]}, LOGITS, r"labels have nothing for the head 'r'.*and have 'b'"),
         (LABELS, LOGITS[:, :2], r"must be \[batch, 3\]: 1 of 'b' \+ 2 of 'r'"),
         (LABELS, {"b": LOGITS[:, :1]}, r"logits have nothing for the head 'r'"),
-        (LABELS, None, r"logits are no tensor"),
+        (LABELS, None, r"logits are None, and their shape must be \[batch, 3\]"),
         (
             LABELS,
             {"b": LOGITS, "r": LOGITS[:, 1:]},

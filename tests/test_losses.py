@@ -64,8 +64,41 @@ def test_the_host_is_never_asked_for_a_value(loss):
 
 
 def test_an_unknown_reduction():
-    with pytest.raises(ValueError, match=r"Invalid Reduction 'mean': it must be one of 'auto'"):
+    with pytest.raises(ValueError, match=r"reduction='mean' is not known\. There are: 'auto'"):
         losses.reduce(LOSSES, None, "mean")
+
+
+@pytest.mark.parametrize("weights", ["2", [1.0], [], (1.0,), {"a": 1}, object(), 10**400])
+def test_weights_of_losses_are_a_tensor(weights):
+    with pytest.raises((TypeError, ValueError), match=r"^weights="):
+        losses.reduce(LOSSES, weights)
+
+
+def test_weights_that_do_not_fit_their_losses_are_told_by_their_shapes():
+    with pytest.raises(ValueError, match=r"^weights=.* of shape \[2, 1\] do not fit .* \[3, 1\]"):
+        losses.reduce(LOSSES, torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("value", [0, 1, "False", None, torch.ones(2)])
+def test_the_full_poisson_loss_is_asked_for_by_true_or_false(value):
+    with pytest.raises(ValueError, match=r"^compute_full_loss=.* must be True or False\.$"):
+        losses.poisson(LOSSES, LOSSES, compute_full_loss=value)
+
+
+@pytest.mark.parametrize(
+    "loss", [losses.sigmoid_cross_entropy, losses.squared_error, losses.poisson]
+)
+def test_labels_are_not_broadcast_to_losses_of_more_examples(loss):
+    with pytest.raises(ValueError, match=r"^labels of shape \[3\] and .* of shape \[3, 1\]"):
+        loss(torch.ones(3), torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize(
+    "ids", [torch.zeros(3).long(), torch.zeros(3, 1), torch.zeros(2, 1).long()]
+)
+def test_class_ids_are_one_whole_number_per_example(ids):
+    with pytest.raises(ValueError, match=r"^class_ids=.* must be int64 of shape \[\.\.\., 1\]"):
+        losses.softmax_cross_entropy(ids, torch.zeros(3, 4))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +171,7 @@ def test_sigmoid_cross_entropy_does_not_overflow():
 
 
 def test_sigmoid_cross_entropy_refuses_labels_of_another_shape():
-    with pytest.raises(ValueError, match="must be the same"):
+    with pytest.raises(ValueError, match=r"labels of shape \[4, 1\] and logits of shape \[4, 3\]"):
         losses.sigmoid_cross_entropy(torch.ones(4, 1), torch.zeros(4, 3))
 
 

@@ -320,6 +320,14 @@ def test_weights_of_a_wrong_shape():
         metrics.mean(LABELS, torch.ones(3))
 
 
+def test_weights_that_do_not_fit_name_what_they_were_to_weigh():
+    weights = torch.ones(2)
+    with pytest.raises(ValueError, match=r"do not fit labels of shape \[\]"):
+        metrics.accuracy_baseline(1.0, weights)
+    with pytest.raises(ValueError, match=r"do not fit labels and predictions of shape \[\]"):
+        metrics.mean_squared_error(1.0, 0.5, weights)
+
+
 @pytest.mark.parametrize("threshold", ["0.5", None, math.nan, [0.5], True])
 @pytest.mark.parametrize("metric", ["precision", "recall", "binary_accuracy"])
 def test_a_threshold_that_is_no_number(metric, threshold):
@@ -361,7 +369,9 @@ def test_statistics_that_are_no_sums(kind, statistics):
     ],
 )
 def test_other_metrics_cannot_be_merged(other):
-    with pytest.raises(TypeError, match=r"a Mean .* cannot be merged with a "):
+    with pytest.raises(
+        TypeError, match=r"a Mean .* cannot be merged with a .*, other=.*: both must"
+    ):
         metrics.mean(LABELS).merge(other)
 
 

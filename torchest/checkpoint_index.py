@@ -73,9 +73,7 @@ def read_index(directory: str) -> Index:
     except FileNotFoundError:
         return Index()
     except NotADirectoryError:
-        raise ValueError(
-            f"{directory!r} cannot be a model_dir, as it is, or lies in, a file: give a directory."
-        ) from None
+        raise files.no_model_dir(directory) from None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{files.join(directory, _FILE)!r} is not the list of checkpoints that torchest writes (TensorFlow "

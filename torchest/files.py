@@ -146,6 +146,13 @@ def make_directory(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
+def no_model_dir(path: str) -> ValueError:
+    """The error for a model_dir that is, or lies in, a file."""
+    return ValueError(
+        f"{path!r} cannot be a model_dir, as it is, or lies in, a file: give a directory."
+    )
+
+
 def read_json(path: str) -> Any:
     """What a small JSON file holds.
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchest.arguments import shown
+from torchest.arguments import boolean, is_number, one_of, shown
 from torchest.tracing import is_traced
 
 
@@ -48,6 +48,7 @@ class Reduction:
             )
 
 
+_WHOLE = (torch.int64, torch.int32)
 _REDUCTIONS = frozenset(Reduction.all())
 
 
@@ -71,8 +72,8 @@ def reduce(
     """
     _check_tensors(losses=losses)
     if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
-        Reduction.validate(reduction)
-    weighted = losses if weights is None else losses * weights
+        one_of("reduction", reduction, Reduction.all())
+    weighted = losses if weights is None else _weighted(losses, weights)
     if reduction == Reduction.NONE:
         return weighted
     if reduction == Reduction.SUM:
@@ -83,6 +84,20 @@ def reduce(
     return weighted.sum() / max(count, 1)
 
 
+def _weighted(losses: Tensor, weights: Any) -> Tensor:
+    if not isinstance(weights, Tensor) and not is_number(weights):
+        raise TypeError(f"weights={shown(weights)} must be a tensor.")
+    try:
+        weighted: Tensor = losses * weights
+    except (RuntimeError, OverflowError):
+        shape = f" of shape {list(weights.shape)}" if isinstance(weights, Tensor) else ""
+        raise ValueError(
+            f"weights={shown(weights)}{shape} do not fit losses of shape {list(losses.shape)}: give one weight per "
+            "loss, or a shape that broadcasts to it."
+        ) from None
+    return weighted
+
+
 def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     """−label·log σ(logit) − (1 − label)·log(1 − σ(logit)), elementwise.
 
@@ -90,10 +105,9 @@ def sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
         labels: Numbers from 0 to 1, of the shape of `logits`.
         logits: Of any shape.
     """
-    _check_tensors(labels=labels, logits=logits)
+    _check_alike(labels=labels, logits=logits)
     labels = labels.to(logits.dtype)
-    is_plain = labels.shape == logits.shape and logits.dtype.itemsize >= 4
-    if labels.requires_grad or not is_plain or is_traced():
+    if labels.requires_grad or logits.dtype.itemsize < 4 or is_traced():
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     if not torch.is_grad_enabled():
         return _sigmoid_cross_entropy(labels, logits)
@@ -134,6 +148,11 @@ def softmax_cross_entropy(class_ids: Tensor, logits: Tensor) -> Tensor:
         [..., 1].
     """
     _check_tensors(class_ids=class_ids, logits=logits)
+    if class_ids.shape != (*logits.shape[:-1], 1) or class_ids.dtype not in _WHOLE:
+        raise ValueError(
+            f"class_ids={shown(class_ids)} of shape {list(class_ids.shape)} must be int64 of shape [..., 1] for logits "
+            f"of shape [..., n_classes]; these have shape {list(logits.shape)}."
+        )
     return -F.log_softmax(logits, dim=-1).gather(-1, class_ids)
 
 
@@ -144,7 +163,7 @@ def squared_error(labels: Tensor, predictions: Tensor) -> Tensor:
         labels: Of the shape of `predictions`.
         predictions: Of any shape.
     """
-    _check_tensors(labels=labels, predictions=predictions)
+    _check_alike(labels=labels, predictions=predictions)
     return (predictions - labels.to(predictions.dtype)).square()
 
 
@@ -157,7 +176,8 @@ def poisson(labels: Tensor, log_rates: Tensor, *, compute_full_loss: bool = True
         compute_full_loss: Add Stirling's approximation of log(count!), count·log(count) − count +
             log(2π·count)/2, where the count is above 1.
     """
-    _check_tensors(labels=labels, log_rates=log_rates)
+    boolean("compute_full_loss", compute_full_loss)
+    _check_alike(labels=labels, log_rates=log_rates)
     labels = labels.to(log_rates.dtype)
     losses = log_rates.exp() - labels * log_rates
     if not compute_full_loss:
@@ -170,3 +190,13 @@ def _check_tensors(**tensors: object) -> None:
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}={shown(value)} must be a tensor.")
+
+
+def _check_alike(**tensors: Any) -> None:
+    """Tensors of one shape: others would be broadcast to losses of more examples than there are."""
+    _check_tensors(**tensors)
+    (name, value), (other, expected) = tensors.items()
+    if value.shape != expected.shape:
+        raise ValueError(
+            f"{name} of shape {list(value.shape)} and {other} of shape {list(expected.shape)} must have one shape."
+        )

@@ -55,7 +55,8 @@ class Metric(ABC):
         """
         if not _are_alike(self, other):
             raise TypeError(
-                f"{_describe(self)} cannot be merged with {_describe(other)}: both must be the same metric."
+                f"{_describe(self)} cannot be merged with {_describe(other)}, other={shown(other)}: both must be the "
+                "same metric."
             )
         ours = self.statistics
         if ours.device != other.statistics.device:

@@ -70,7 +70,7 @@ def mean(values: Numbers, weights: Numbers | None = None) -> Mean:
     tensor(3.)
     """
     values = _tensor("values", values)
-    return metric_values.mean(values, _weights(weights, values))
+    return metric_values.mean(values, _weights(weights, "values", values))
 
 
 def accuracy(labels: Numbers, predictions: Numbers, weights: Numbers | None = None) -> Mean:
@@ -98,7 +98,7 @@ def accuracy_baseline(labels: Numbers, weights: Numbers | None = None) -> Majori
         ValueError: As for `mean`.
     """
     labels = _tensor("labels", labels)
-    return metric_values.accuracy_baseline(labels, _weights(weights, labels))
+    return metric_values.accuracy_baseline(labels, _weights(weights, "labels", labels))
 
 
 def precision(
@@ -209,7 +209,7 @@ def _fitted(
             raise ValueError(
                 f"{metric}: {shapes} must have one shape, or differ by one last dimension of 1: reshape one of them."
             )
-    return labels, predictions, _weights(weights, labels)
+    return labels, predictions, _weights(weights, "labels and predictions", labels)
 
 
 def _tensor(argument: str, value: object) -> Tensor:
@@ -231,8 +231,14 @@ def _tensor(argument: str, value: object) -> Tensor:
     return tensor.detach()
 
 
-def _weights(weights: Numbers | None, values: Tensor) -> Tensor | None:
-    """Weights that broadcast to the values, checked where that does not mean waiting for a device."""
+def _weights(weights: Numbers | None, what: str, values: Tensor) -> Tensor | None:
+    """Weights that broadcast to the values, checked where that does not mean waiting for a device.
+
+    Args:
+        weights: What the user gave.
+        what: What the user calls the values.
+        values: What is weighted.
+    """
     if weights is None:
         return None
     tensor = _tensor("weights", weights)
@@ -246,8 +252,8 @@ def _weights(weights: Numbers | None, values: Tensor) -> Tensor | None:
     )
     if tensor.dim() and not fits:
         raise ValueError(
-            f"weights={shown(weights)} of shape {list(shape)} do not fit values of shape {list(values.shape)}: give "
-            "one weight per value, or a shape that broadcasts to it."
+            f"weights={shown(weights)} of shape {list(shape)} do not fit {what} of shape {list(values.shape)}: "
+            "give one weight per value, or a shape that broadcasts to it."
         )
     return _in_range(tensor).to(values.device, non_blocking=True)
 

@@ -101,7 +101,7 @@ class EstimatorSpec(_Fields):
             mode=mode,
             predictions=_checked_predictions(predictions, mode),
             loss=_checked_loss(loss, mode),
-            train_op=_checked_train_op(train_op, mode),
+            train_op=_train_op_of(train_op, mode),
             eval_metric_ops=_checked_metrics(eval_metric_ops),
             export_outputs=_checked_export_outputs(export_outputs, predictions, mode),
             training_chief_hooks=_checked_hooks("training_chief_hooks", training_chief_hooks),
@@ -264,13 +264,26 @@ def _checked_reduction(reduction: str) -> str:
     return reduction
 
 
-def _checked_train_op(train_op: Any, mode: str) -> Any:
-    if train_op is None:
-        if mode == ModeKeys.TRAIN:
-            raise ValueError(
-                "EstimatorSpec: train_op is missing: in TRAIN give an optimizer, a list of optimizers, or a function."
-            )
-        return None
+def _train_op_of(train_op: Any, mode: str) -> Any:
+    if train_op is not None:
+        return checked_train_op("EstimatorSpec: train_op", train_op)
+    if mode == ModeKeys.TRAIN:
+        raise ValueError(
+            "EstimatorSpec: train_op is missing: in TRAIN give an optimizer, a list of optimizers, or a function."
+        )
+    return None
+
+
+def checked_train_op(what: str, train_op: Any) -> Any:
+    """An optimizer, a list of them, or a function.
+
+    Args:
+        what: The argument as the user wrote it.
+        train_op: Its value.
+
+    Raises:
+        TypeError: It is something else.
+    """
     if isinstance(train_op, torch.optim.Optimizer):
         return train_op
     if callable(train_op) and not isinstance(train_op, (type, torch.nn.Module)):
@@ -283,7 +296,7 @@ def _checked_train_op(train_op: Any, mode: str) -> Any:
     else:
         found = _a(train_op)
     raise TypeError(
-        f"EstimatorSpec: train_op must be a torch.optim.Optimizer, a list of them, or a function; it is {found}."
+        f"{what} must be a torch.optim.Optimizer, a list of them, or a function; it is {found}."
     )
 
 

@@ -39,6 +39,7 @@ def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 
     Raises:
         RuntimeError: Somebody else trains there: another process, another thread, or a caller of this.
+        ValueError: The directory is, or lies in, a file.
     """
     directory = files.normal(model_dir)
     place = directory if files.is_remote(directory) else os.path.realpath(directory)
@@ -52,7 +53,11 @@ def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
         finally:
             _reserved.reset(token)
         return
-    with _alone_in_process(place), _directory_of_run(place), _alone_among_processes(place):
+    with (
+        _alone_in_process(place),
+        _directory_of_run(model_dir, place),
+        _alone_among_processes(place),
+    ):
         for each in (place, *_evaluations_in(place)):
             files.remove_leftovers(each)
         yield
@@ -85,7 +90,7 @@ def _alone_in_process(place: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _directory_of_run(place: str) -> Iterator[None]:
+def _directory_of_run(model_dir: str, place: str) -> Iterator[None]:
     """Makes the directory; it goes away again if it stays empty."""
     made: list[str] = []
     if not files.is_remote(place):
@@ -93,7 +98,10 @@ def _directory_of_run(place: str) -> Iterator[None]:
         while not os.path.lexists(above):
             made.append(above)
             above = os.path.dirname(above)
-        files.make_directory(place)
+        try:
+            files.make_directory(place)
+        except (FileExistsError, NotADirectoryError):
+            raise files.no_model_dir(model_dir) from None
     try:
         yield
     finally:

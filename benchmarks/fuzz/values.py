@@ -82,6 +82,7 @@ ALIASES = {
     "nn.Module": "Module",
     "torch.nn.Module": "Module",
     "torch.Tensor": "Tensor",
+    "Numbers": "Tensor",
     "np.ndarray": "ndarray",
     "npt.NDArray": "ndarray",
     "pd.DataFrame": "DataFrame",
@@ -92,6 +93,7 @@ FOREIGN = {
     "ndarray": np.ndarray,
     "DataFrame": pd.DataFrame,
     "Series": pd.Series,
+    "Optimizer": torch.optim.Optimizer,
     "bytes": bytes,
     "os.PathLike": os.PathLike,
 }

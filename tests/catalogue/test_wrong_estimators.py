@@ -12,6 +12,7 @@ import torch
 import torchest
 from torchest import columns as fc
 from torchest import optimizers
+from torchest.arrays import NotUnderstoodError
 from torchest.errors import MissingFeatureError
 from torchest.heads import (
     BinaryClassHead,
@@ -140,9 +141,9 @@ WRONG = {
     ),
     "complex labels": (
         lambda: linear(np.array([1, 0j])),
-        TypeError,
-        "'labels' has the numpy dtype complex128, which is not understood; give a tensor, a "
-        "numpy array, a list, a pandas Series or an Arrow array with one entry per row.",
+        NotUnderstoodError,
+        "'labels' has the numpy dtype complex128, which is not understood; give its real and its "
+        "imaginary part as columns of their own, values.real and values.imag.",
     ),
     "more labels than rows": (
         lambda: linear([0, 1, 1]),
@@ -537,7 +538,7 @@ WRONG = {
     "head_weights in quotes": (
         lambda: MultiHead([BinaryClassHead(name="a")], ["x"]),
         ValueError,
-        "head_weights=['x'] must be numbers; 'x' is not.",
+        "head_weights[0]='x' must be a finite number.",
     ),
     "one head_weight for all": (
         lambda: MultiHead([BinaryClassHead(name="a")], 2.0),
@@ -685,8 +686,8 @@ WRONG = {
     "columns by key": (
         lambda: torchest.LinearClassifier({"x": X}, "model"),
         ValueError,
-        "feature_columns is {'x': NumericColumn(key='x', shape=(1,), default_value=None, "
-        "dtype=torch.float32, normalizer_fn=None)}: give a list of columns.",
+        "feature_columns is {'x': NumericColumn(key='x', shape=(1,), def...type=torch.float32, "
+        "normalizer_fn=None)}: give a list of columns.",
     ),
     "columns that are None": (
         lambda: torchest.LinearClassifier(None, "model"),
@@ -872,7 +873,8 @@ WRONG = {
         lambda: linear([0, 1], warm_start_from="other"),
         ValueError,
         "warm_start_from: 'other' has no checkpoint of torchest: give the model_dir of a trained "
-        "model, or one of its checkpoints, such as 'model_dir/model.ckpt-100'.",
+        "model, one of its checkpoints, such as 'model_dir/model.ckpt-100', or an export, such as "
+        "'exports/1790000000'.",
     ),
     "a warm start from a number": (
         lambda: torchest.LinearClassifier([X], "model", warm_start_from=3),

@@ -49,7 +49,15 @@ CONSTRUCTOR = {
     "compute_full_loss": {**NEVER, **TEXT, "0": 0, "None": None},
     "name": {**NEVER, "a list": ["a"], "True": True},
     "heads": {**NEVER, **TEXT, "none": [], "a class in a list": [BinaryClassHead], "None": None},
-    "head_weights": {**NEVER, **TEXT, "one": [1.0], "text in a list": ["a", "b"]},
+    "head_weights": {
+        **NEVER,
+        **TEXT,
+        "one": [1.0],
+        "text in a list": ["a", "b"],
+        "NaN in a list": [math.nan, 1.0],
+        "infinity in a list": [1.0, math.inf],
+        "True in a list": [True, 1.0],
+    },
 }
 LABELS = {**NEVER, **TEXT, "three rows": torch.zeros(3), "sparse": torch.eye(4).to_sparse()}
 METHODS = {
@@ -60,6 +68,10 @@ METHODS = {
     "keys": {**NEVER, **TEXT, "a key that is not there": ["logitz"], "lists": [["logits"]]},
     "eval_metrics": {**NEVER, **TEXT, "None": None, "no metric": {"average_loss/a": 3}},
     "train_op_fn": {**WITHOUT_CLASS, **TEXT},
+    "optimizer": {**WITHOUT_CLASS, **TEXT, "none": [], "a class in a list": [torch.optim.SGD]},
+    "trainable_variables": {"a number": 1, "text": "z", "a dict": {"z": 1}},
+    "update_ops": {"a number": 1.5, "text": "z", "a class": object},
+    "predictions": {**NEVER, **TEXT, "None": None},
 }
 
 
@@ -87,7 +99,16 @@ def calls(name):
             **{"eval_metrics": head.metrics(), "features": {}, **batch, **wrong}
         ),
         "create_estimator_spec": lambda **wrong: head.create_estimator_spec(
-            **{"features": {}, "mode": "train", "train_op_fn": lambda _: print, **batch, **wrong}
+            **{
+                "features": {},
+                "mode": "train",
+                "train_op_fn": None if "optimizer" in wrong else lambda _: print,
+                **batch,
+                **wrong,
+            }
+        ),
+        "export_outputs": lambda **wrong: head.export_outputs(
+            **{"predictions": head.predictions(batch["logits"]), **wrong}
         ),
     }
 
@@ -97,7 +118,17 @@ TAKEN = {
     "predictions": ["logits", "keys"],
     "metrics": ["regularization_losses"],
     "update_metrics": ["eval_metrics", "labels", "logits", "mode", "regularization_losses"],
-    "create_estimator_spec": ["labels", "logits", "mode", "train_op_fn", "regularization_losses"],
+    "create_estimator_spec": [
+        "labels",
+        "logits",
+        "mode",
+        "train_op_fn",
+        "regularization_losses",
+        "optimizer",
+        "trainable_variables",
+        "update_ops",
+    ],
+    "export_outputs": ["predictions"],
 }
 
 

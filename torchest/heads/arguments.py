@@ -74,6 +74,19 @@ def wanted_keys(keys: Any, available: Collection[Any], head: str) -> list[Any]:
     return items or list(available)
 
 
+def check_predictions(predictions: Any, *keys: str) -> None:
+    """Raises ValueError unless they are a dict of predictions that has these keys."""
+    if not isinstance(predictions, Mapping):
+        raise ValueError(
+            f"predictions={shown(predictions)} must be a dict, as head.predictions(logits) gives them."
+        )
+    for key in keys:
+        if key not in predictions:
+            raise ValueError(
+                f"predictions={shown(dict(predictions))} have no {key!r}: give all that head.predictions(logits) gives."
+            )
+
+
 def merged(eval_metrics: Any, more: Mapping[str, Metric]) -> dict[str, Metric]:
     """The metrics so far, each merged with that of one more batch.
 

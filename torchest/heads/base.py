@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import metric_values as metrics
-from torchest.arguments import function
+from torchest.arguments import function, is_list, shown
 from torchest.export_outputs import PREDICT, PredictOutput
-from torchest.heads.arguments import check_mode
+from torchest.heads.arguments import check_mode, check_predictions
 from torchest.keys import ModeKeys
-from torchest.spec import Deferred, EstimatorSpec
+from torchest.spec import Deferred, EstimatorSpec, checked_train_op
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -109,6 +109,7 @@ class Head(ABC):
         Args:
             predictions: All that `predictions` gives.
         """
+        check_predictions(predictions)
         return {PREDICT: PredictOutput(predictions)}
 
     def create_estimator_spec(  # noqa: PLR0913
@@ -118,9 +119,9 @@ class Head(ABC):
         logits: Any,
         labels: Any = None,
         optimizer: Any = None,
-        trainable_variables: Iterable[Tensor] | None = None,  # noqa: ARG002
+        trainable_variables: Iterable[Tensor] | None = None,
         train_op_fn: Callable[[Tensor], Any] | None = None,
-        update_ops: Iterable[Any] | None = None,  # noqa: ARG002
+        update_ops: Iterable[Any] | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> EstimatorSpec:
         """The EstimatorSpec of a batch.
@@ -158,12 +159,21 @@ class Head(ABC):
                 loss_reduction=self.loss_reduction,
             )
         if (optimizer is None) == (train_op_fn is None):
-            given = "neither is" if optimizer is None else "both are"
+            both = f"both are: optimizer={shown(optimizer)}, train_op_fn={shown(train_op_fn)}"
             raise ValueError(
-                f"create_estimator_spec: one of optimizer and train_op_fn must be given to train; {given} given."
+                "create_estimator_spec: one of optimizer and train_op_fn must be given to train; "
+                f"{'neither is given' if optimizer is None else both}."
             )
+        if optimizer is not None:
+            checked_train_op("create_estimator_spec: optimizer", optimizer)
         if train_op_fn is not None:
             function("train_op_fn", train_op_fn, "a function of the loss that returns a train_op")
+        for name, unused in (
+            ("trainable_variables", trainable_variables),
+            ("update_ops", update_ops),
+        ):
+            if unused is not None and not is_list(unused):
+                raise ValueError(f"{name}={shown(unused)} must be a list, or None.")
         loss = self.loss(labels, logits, features, mode, regularization_losses)
         train_op = optimizer if train_op_fn is None else train_op_fn(loss)
         return EstimatorSpec(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchest import losses
 from torchest import metric_values as metrics
 from torchest.export_outputs import REGRESSION, RegressionOutput
-from torchest.heads.arguments import probability_thresholds
+from torchest.heads.arguments import check_predictions, probability_thresholds
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
@@ -95,6 +95,7 @@ class BinaryClassHead(SingleHead):
 
     def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
         """Classification; the probability of class 1 as regression; and all predictions."""
+        check_predictions(predictions, PredictionKeys.LOGISTIC)
         return {
             **classification_outputs(predictions, PredictionKeys.ALL_CLASSES),
             REGRESSION: RegressionOutput(predictions[PredictionKeys.LOGISTIC]),

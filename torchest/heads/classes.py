@@ -14,6 +14,7 @@ from torchest.export_outputs import (
     ClassificationOutput,
     PredictOutput,
 )
+from torchest.heads.arguments import check_predictions
 from torchest.heads.vocabulary import LabelVocabulary
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import PredictionKeys
@@ -83,6 +84,7 @@ def classification_outputs(predictions: Mapping[Any, Any], names: str) -> dict[s
         predictions: All predictions of the head.
         names: The key of the names of the classes, [batch, n_classes].
     """
+    check_predictions(predictions, PredictionKeys.PROBABILITIES, names)
     classification = ClassificationOutput(
         predictions[PredictionKeys.PROBABILITIES], predictions[names]
     )

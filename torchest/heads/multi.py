@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +9,22 @@ import torch
 from torch import Tensor
 
 from torchest import metric_values as metrics
-from torchest.arguments import listed
+from torchest.arguments import listed, number, shown
 from torchest.export_outputs import (
     PREDICT,
     SERVING_DEFAULT,
     PredictOutput,
     checked_export_outputs,
 )
-from torchest.heads.arguments import check_mode, merged, scalars, wanted_keys
+from torchest.heads.arguments import (
+    check_mode,
+    check_predictions,
+    merged,
+    scalars,
+    wanted_keys,
+)
 from torchest.heads.base import Head, mean_over_batches
+from torchest.heads.labels import kind_of
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
 
@@ -62,16 +68,16 @@ class MultiHead(Head):
         _check_reductions(self._heads)
         _check_metrics(self._heads)
         weights = [1.0] * len(self._heads) if head_weights is None else head_weights
-        self._weights = listed("head_weights", weights, "numbers, one for each head")
-        for weight in self._weights:
-            if not isinstance(weight, numbers.Real):
-                raise ValueError(
-                    f"head_weights={head_weights!r} must be numbers; {weight!r} is not."
-                )
+        self._weights = [
+            number(f"head_weights[{index}]", weight)
+            for index, weight in enumerate(
+                listed("head_weights", weights, "numbers, one for each head")
+            )
+        ]
         if len(self._weights) != len(self._heads):
             raise ValueError(
-                f"head_weights={head_weights!r} has {len(self._weights)} weights, and there are {len(self._heads)} "
-                "heads: give one for each."
+                f"head_weights={shown(head_weights)} has {len(self._weights)} weights, and there are "
+                f"{len(self._heads)} heads: give one for each."
             )
 
     @property
@@ -133,9 +139,14 @@ class MultiHead(Head):
 
         "predict" has the predictions of all heads; the default is that of the first head.
         """
+        check_predictions(predictions)
         found: dict[str, ExportOutput] = {}
         for name, head in self._heads.items():
-            own = {key: value for (of_head, key), value in predictions.items() if of_head == name}
+            own = {
+                key[1]: value
+                for key, value in predictions.items()
+                if isinstance(key, tuple) and key[0] == name
+            }
             outputs = checked_export_outputs(head.export_outputs(own), own)
             found.setdefault(SERVING_DEFAULT, outputs[SERVING_DEFAULT])
             found[name] = outputs.pop(SERVING_DEFAULT)
@@ -208,14 +219,16 @@ class MultiHead(Head):
             or logits.dim() < 2
             or logits.shape[-1] != sum(dimensions)
         ):
-            shape = (
-                f"have shape {list(logits.shape)}" if hasattr(logits, "shape") else "are no tensor"
+            what = (
+                f"have shape {list(logits.shape)}"
+                if isinstance(logits, Tensor)
+                else f"are {kind_of(logits)}"
             )
             listed = " + ".join(
                 f"{size} of {name!r}" for name, size in zip(self._heads, dimensions, strict=True)
             )
             raise ValueError(
-                f"MultiHead: logits {shape}, and their shape must be [batch, {sum(dimensions)}]: {listed}."
+                f"MultiHead: logits {what}, and their shape must be [batch, {sum(dimensions)}]: {listed}."
             )
         return dict(zip(self._heads, torch.split(logits, dimensions, dim=-1), strict=True))
 
@@ -231,7 +244,7 @@ class MultiHead(Head):
         if missing:
             raise ValueError(
                 f"MultiHead: {what} have nothing for the head {missing[0]!r}; they need one item for each of {names}, "
-                f"and have {', '.join(map(repr, given))}."
+                f"and {'have ' + ', '.join(map(repr, given)) if given else 'are empty'}."
             )
         return given
 

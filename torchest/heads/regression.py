@@ -14,6 +14,7 @@ from torchest.export_outputs import (
     PredictOutput,
     RegressionOutput,
 )
+from torchest.heads.arguments import check_predictions
 from torchest.heads.labels import fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
@@ -102,6 +103,7 @@ class RegressionHead(SingleHead):
 
     def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
         """Regression, and all predictions."""
+        check_predictions(predictions, PredictionKeys.PREDICTIONS)
         regression = RegressionOutput(predictions[PredictionKeys.PREDICTIONS])
         return {
             SERVING_DEFAULT: regression,

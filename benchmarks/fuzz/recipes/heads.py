@@ -14,7 +14,7 @@ WEIGHTS = {"weight_column": "str | FeatureColumn | None"}
 TENSORS = {
     "labels": "Tensor | Sequence[str] | Series",
     "logits": "Tensor",
-    "features": "Mapping[str, Any] | None",
+    "features": "Mapping[str, Any]",
     "mode": "str | None",
     "regularization_losses": "Sequence[Tensor] | None",
 }
@@ -33,12 +33,15 @@ def _loss_fn(labels: Any, logits: Any) -> Any:
 
 
 def _binary() -> torchest.BinaryClassHead:
-    return torchest.BinaryClassHead()
+    return torchest.BinaryClassHead(weight_column="w")
 
 
 def _multi() -> torchest.MultiHead:
     return torchest.MultiHead(
-        [torchest.BinaryClassHead(name="a"), torchest.RegressionHead(name="b")]
+        [
+            torchest.BinaryClassHead(weight_column="w", name="a"),
+            torchest.RegressionHead(weight_column="w", name="b"),
+        ]
     )
 
 
@@ -48,7 +51,7 @@ def _two(value: Any) -> dict[str, Any]:
 
 def _loss() -> dict[str, Any]:
     return {
-        "labels": torch.tensor([[0], [1]]), "logits": torch.zeros(2, 1), "features": {"x": torch.zeros(2)}, "mode": "eval",
+        "labels": torch.tensor([[0], [1]]), "logits": torch.zeros(2, 1), "features": {"w": torch.ones(2)}, "mode": "eval",
         "regularization_losses": None,
     }  # fmt: skip
 
@@ -97,12 +100,16 @@ RECIPES = {
     ),
     "Head.create_estimator_spec": Recipe(
         lambda: {
-            "features": {"x": torch.zeros(2)}, "mode": "train", "logits": things.parameter().reshape(2, 1),
+            "features": {"w": torch.ones(2)}, "mode": "train", "logits": things.parameter().reshape(2, 1),
             "labels": torch.tensor([[0], [1]]), "optimizer": torch.optim.SGD([things.parameter()]),
             "trainable_variables": None, "train_op_fn": None, "update_ops": None, "regularization_losses": None,
         },
         lambda: _binary().create_estimator_spec,
-        types={**TENSORS, "optimizer": "Any", "mode": "str"}, aliases=ALIASES,
+        types={
+            **TENSORS, "optimizer": "Optimizer | Callable", "mode": "str", "update_ops": "Iterable[Any] | None",
+            "trainable_variables": "Iterable[Any] | None",
+        },
+        aliases=ALIASES,
     ),
     "MultiHead.loss": Recipe(
         lambda: {**_loss(), "labels": _two(torch.tensor([[0], [1]])), "logits": torch.zeros(2, 2)},
