@@ -191,7 +191,7 @@ def started(exports: Path) -> tuple[subprocess.Popen[bytes], int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "torchest", "serve", str(exports), "--port", str(port)]
-    server = subprocess.Popen([*command, "--log-level", "error", "--most-seconds", "20"])
+    server = subprocess.Popen([*command, "--log-level", "error", "--timeout", "20"])
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -15,7 +15,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 WITHOUT_TORCH = """
@@ -62,10 +62,12 @@ class Server:
         """The status and the body of an answer."""
         return self._answer(urllib.request.Request(self.url + path))
 
-    def post(self, path: str, body: Any) -> tuple[int, Any]:
+    def post(
+        self, path: str, body: Any, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Likewise; the body is bytes, or a value to be sent as JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._answer(urllib.request.Request(self.url + path, data))
+        return self._answer(urllib.request.Request(self.url + path, data, dict(headers or {})))
 
     def stop(self) -> list[dict[str, Any]]:
         """Ends it by SIGTERM, and gives what it logged."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import gzip
+import http.client
 import json
 import shutil
 import signal
 import socket
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +24,7 @@ from serving_process import Server, serving
 import torchest
 from torchest import columns
 from torchest.columns import FixedLenFeature
+from torchest.command_line import main
 
 PREDICT = "/v1/models/model:predict"
 
@@ -65,7 +71,13 @@ def raw(trained, tmp_path_factory):
     base = tmp_path_factory.mktemp("raw")
     path = export(trained, base)
     with serving(
-        base, "--most-string", "1000", "--most-list", "50", "--most-body", "1000000"
+        base,
+        "--max-string-length",
+        "1000",
+        "--max-list-length",
+        "50",
+        "--max-body-bytes",
+        "1000000",
     ) as server:
         yield server, torchest.export.load(path)
 
@@ -146,12 +158,30 @@ def test_a_regressor_gives_a_value_for_each_example(tmp_path):
         status, answer = server.post("/v1/models/model:regress", {"examples": [{"x": 1}, {"x": 2}]})
         assert status == 200
         np.testing.assert_allclose(answer["result"], expected[:, 0], atol=1e-6)
+        wide = server.post("/v1/models/model:regress", {"examples": []})
+        assert wide == (200, {"results": [], "result": []})
         # a model of one input takes its values without the name, and an answer of one output has none
+        assert answer["results"] == answer["result"]  # TensorFlow Serving's key, and its page's
         named = server.post(PREDICT, {"instances": [{"x": 1}, {"x": 2}]})
         assert server.post(PREDICT, {"instances": [1, 2]}) == named
         assert server.post(PREDICT, {"instances": [[1], [2]]}) == named
         assert server.post(PREDICT, {"inputs": [1, 2]})[1]["outputs"] == named[1]["predictions"]
         assert named[1]["predictions"] == [[value] for value in answer["result"]]
+
+
+def test_a_regressor_of_several_values_is_asked_to_predict(tmp_path):
+    features = {"x": np.arange(4, dtype=np.float32)}
+    model = torchest.LinearRegressor(
+        [columns.numeric_column("x")], tmp_path / "model", label_dimension=2
+    )
+    model.train(lambda: (features, np.ones((4, 2))), steps=1)
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(
+        {"x": FixedLenFeature((1,), "float32")}
+    )
+    with serving(model.export_saved_model(tmp_path / "exports", receiver_fn)) as server:
+        status, answer = server.post("/v1/models/model:regress", {"examples": [{"x": 1}]})
+        assert status == 400
+        assert "has 2 values for each row, and regress answers one: ask predict" in answer["error"]
 
 
 def test_serialized_examples_are_answered_as_their_features_are(parsing):
@@ -215,6 +245,12 @@ def test_what_is_served_is_described(raw):
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
+        ("/v1/models/model/labels/stable:predict", 404, "Versions have no labels here"),
+        ("/v2/models/model/labels/stable/infer", 404, "Versions have no labels here"),
+        ("/v1/models", 404, "There is nothing at '/v1/models'."),
+        ("/v2/", 404, "There is nothing at '/v2/'."),
+        ("/v2/repository/index", 404, "There is nothing at '/v2/repository/index'."),
+        ("/v2", 405, "'/v2' does not take POST."),
         ("/v1/models/other:predict", 404, "There is no model 'other'; it is called 'model'."),
         ("/v1/models/model/versions/7:predict", 404, "Version '7' is not served."),
         ("/v1/models/model:explain", 404, "there are predict, classify and regress"),
@@ -261,6 +297,7 @@ def test_a_wrong_address_is_told_what_there_is(raw, path, status, message):
         ({"inputs": {}}, '"inputs" is empty'),
         ({"inputs": {"age": [1, 2], "n": [1]}}, "'age' has 2, 'n' has 1"),
         ({"inputs": [1]}, '"inputs" must be an object of lists by name'),
+        ({"inputs": {"age": [1]}, "instances": [{}]}, "and has both"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong(raw, body, message):
@@ -284,6 +321,88 @@ def test_ids_beyond_floats_are_exact():
     assert given.array([2**53 + 1, [3]]).tolist() == [[2**53 + 1], [3]]
 
 
+def test_a_wrong_method_is_told_so_and_counted(raw):
+    server, _ = raw
+    for method, path, allowed in (
+        ("PUT", PREDICT, {"GET", "HEAD", "POST"}),
+        ("DELETE", "/v2/models/model/infer", {"GET", "HEAD", "POST"}),
+        ("POST", "/v2/health/live", {"GET", "HEAD"}),
+    ):
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        client.request(method, path, b"{}")
+        with client.getresponse() as answer:
+            assert answer.status == 405
+            assert set(answer.headers["Allow"].split(", ")) == allowed
+            assert json.load(answer) == {"error": f"{path!r} does not take {method}."}
+        client.close()
+    for path in (PREDICT, "/v2/models/model/infer"):
+        status, answer = server.get(path)
+        assert (status, "takes POST" in answer["error"]) == (405, True)
+    assert 'torchest_requests_total{status="405",verb="predict"}' in server.get("/metrics")[1]
+
+
+def sent(server, head, body=b""):
+    """The beginning of what a client gets for bytes."""
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        client.sendall(head + body)
+        return client.recv(1000)
+
+
+def test_a_compressed_body_is_read(raw):
+    server, _ = raw
+    body = json.dumps({"instances": ROWS}).encode()
+    expected = server.post(PREDICT, body)
+    for encoding, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        assert server.post(PREDICT, compress(body), {"Content-Encoding": encoding}) == expected
+    cut = gzip.compress(body)[:-9]
+    for wrong, encoding, status, message in (
+        (gzip.compress(b" " * 1_000_001), "gzip", 413, "more than 1000000 bytes"),
+        (cut, "gzip", 400, "is cut off"),
+        (body, "gzip", 400, "The compressed body is damaged"),
+        (body, "br", 415, "Content-Encoding is 'br': send gzip, deflate or plain bodies."),
+    ):
+        answer = server.post(PREDICT, wrong, {"Content-Encoding": encoding})
+        assert (answer[0], message in answer[1]["error"]) == (status, True)
+
+
+def test_endless_headers_are_refused(raw):
+    head = b"GET /v2 HTTP/1.1\r\n" + b"X-Long: %s\r\n" % (b"x" * 1000) * 80
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        answer = sent(raw[0], head)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert raw[0].get("/v2")[0] == 200
+
+
+def test_a_large_request_is_refused_before_its_body(raw):
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"
+    assert sent(raw[0], head.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+def test_more_rows_than_may_wait_are_refused_at_once(raw):
+    server, _ = raw
+    rows = [{}] * 65_537
+    empty = {"name": "town", "shape": [2**31 - 1, 0], "datatype": "BYTES", "data": []}
+    for path, body in (
+        (PREDICT, {"instances": rows}),
+        (PREDICT, {"inputs": {"age": [1] * 65_537}}),
+        ("/v1/models/model:classify", {"examples": rows}),
+        ("/v2/models/model/infer", {"inputs": [empty]}),
+    ):
+        status, answer = server.post(path, body)
+        assert status == 413
+        assert "send at most 65536 at a time" in answer["error"]
+    assert server.post(PREDICT, {"instances": [{}]})[0] == 200
+
+
+def test_padding_of_base64_may_be_left_out(raw):
+    answers = [
+        raw[0].post(PREDICT, {"instances": [{"town": {"b64": text}}]}) for text in ("YQ==", "YQ")
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 200
+
+
 def test_no_rows_have_no_answers(raw):
     assert raw[0].post(PREDICT, {"instances": []}) == (200, {"predictions": []})
 
@@ -304,7 +423,7 @@ def test_a_body_beyond_the_limit_is_refused(raw):
 def test_a_request_of_more_rows_than_a_run_is_answered_in_several(trained, tmp_path):
     path = export(trained, tmp_path)
     rows = [{"age": row, "town": ["a"] * (row % 5)} for row in range(100)]
-    with serving(path, "--most-rows", "16") as server:
+    with serving(path, "--max-rows-per-run", "16") as server:
         status, answer = server.post(PREDICT, {"signature_name": "predict", "instances": rows})
         alone = [
             server.post(PREDICT, {"signature_name": "predict", "instances": [row]})[1][
@@ -344,8 +463,77 @@ def test_wrong_requests_spoil_none_of_those_that_come_with_them(raw):
     np.testing.assert_allclose(numbers(found, "logits"), expected["logits"], atol=1e-6)
 
 
+def test_one_long_list_does_not_widen_the_rows_of_its_request():
+    """A run holds so many values of a list; the model itself is not needed to see it."""
+    from torchest.serving.batching import Batcher
+    from torchest.serving.limits import Limits
+    from torchest.serving.metrics import Metrics
+    from torchest.serving.values import Input
+
+    shapes = []
+
+    town = Input(
+        {
+            "name": "town",
+            "feature": "town",
+            "dtype": "string",
+            "shape": [None, None],
+            "lists": True,
+            "missing": {"rule": "empty"},
+            "used": True,
+        },
+        Limits(),
+    )
+
+    class Counting:
+        def __init__(self):
+            self.inputs = {"town": town}
+
+        def run(self, feeds, outputs):
+            shapes.append(feeds["town"].shape)
+            return {"size": (feeds["town"] != "").sum(1)}
+
+    async def ask():
+        batcher = Batcher(Counting(), Limits(max_rows_per_run=1000), Metrics())
+        lists = town.array([["a"] * 4096, *[["b", "c"]] * 998, None])
+        single = town.array([["a"]])
+        large = asyncio.create_task(batcher.ask({"town": lists}, ("size",), 1000))
+        await asyncio.sleep(0)
+        small = await batcher.ask({"town": single}, ("size",), 1)
+        assert not large.done()  # a small request is answered between the runs of a large one
+        return small["size"].tolist(), (await large)["size"].tolist()
+
+    assert asyncio.run(ask()) == ([1], [4096, *[2] * 998, 0])
+    assert max(rows * width for rows, width in shapes) <= 1 << 18
+    assert sum(rows * width for rows, width in shapes) < 300_000  # all in one: 4 million
+
+
+def test_a_client_that_reads_no_answer_loses_its_connection(trained, tmp_path):
+    body = json.dumps({"signature_name": "predict", "instances": [{}] * 60_000}).encode()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with serving(export(trained, tmp_path), "--timeout", "0.5") as server:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(head + body)
+            _wait_until(lambda: 'verb="predict"' in server.get("/metrics")[1])
+            server.process.send_signal(signal.SIGTERM)  # it does not keep the server from ending
+            server.process.wait(60)
+        assert server.process.returncode == 0
+
+
+def test_a_client_that_goes_away_is_no_failure(trained, tmp_path):
+    with serving(export(trained, tmp_path)) as server:
+        with socket.create_connection(("127.0.0.1", server.port), 30) as client:
+            client.sendall(
+                f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode()
+            )
+        _wait_until(lambda: 'status="400",verb="predict"' in server.get("/metrics")[1])
+        assert {line["level"] for line in server.stop()} == {"info"}
+
+
 def test_slow_clients_are_given_up(trained, tmp_path):
-    with serving(export(trained, tmp_path), "--most-seconds", "0.5") as server:
+    with serving(export(trained, tmp_path), "--timeout", "0.5") as server:
         for sent in (b"POST /v1/mod", b""):
             with socket.create_connection(("127.0.0.1", server.port), 30) as client:
                 client.sendall(sent)
@@ -404,6 +592,49 @@ def test_a_damaged_version_is_told_of_and_never_answers(trained, tmp_path):
         _wait_for(server, other, "AVAILABLE")
 
 
+def test_a_server_starts_with_the_newest_version_that_is_sound(trained, tmp_path):
+    first = export(trained, tmp_path)
+    old = first.rpartition("/")[2]
+    damaged = str(int(old) + 1)
+    shutil.copytree(first, tmp_path / damaged)
+    (tmp_path / damaged / "model.onnx").write_bytes(b"")
+    with serving(tmp_path) as server:
+        _, answer = server.get("/v1/models/model")
+        states = [(each["version"], each["state"]) for each in answer["model_version_status"]]
+        assert states == [(damaged, "END"), (old, "AVAILABLE")]
+        assert server.post(PREDICT, {"instances": [{}]})[0] == 200
+        assert "torchest_failed_versions_total 1.0" in server.get("/metrics")[1]
+        shutil.rmtree(tmp_path)  # whatever becomes of the files, what is loaded answers on
+        time.sleep(2.5)
+        assert server.post(PREDICT, {"instances": [{}]})[0] == 200
+        told = [line["message"] for line in server.stop() if line["level"] == "warning"]
+    assert len(told) == 1
+    assert "cannot be read" in told[0]
+
+
+def test_a_version_that_is_withdrawn_leaves_the_one_before(trained, tmp_path):
+    exports = tmp_path / "exports"
+    first = export(trained, exports)
+    names = [str(int(first.rpartition("/")[2]) + step) for step in range(3)]
+    for name in names[1:]:
+        shutil.copytree(first, exports / name)
+    with serving(exports) as server:
+        for newest in names[:0:-1]:
+            _wait_for(server, newest, "AVAILABLE")
+            assert server.get("/v1/models/model/metadata")[1]["model_spec"]["version"] == newest
+            (exports / newest).rename(tmp_path / newest)
+            _wait_for(server, newest, None)
+        assert server.get("/v1/models/model/metadata")[1]["model_spec"]["version"] == names[0]
+
+
+def _wait_until(condition):
+    for _ in range(300):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("in vain")
+
+
 def _wait_for(server, version, state):
     for _ in range(300):
         _, answer = server.get("/v1/models/model")
@@ -417,7 +648,7 @@ def _wait_for(server, version, state):
 def test_requests_that_run_at_sigterm_are_answered(trained, tmp_path):
     path = export(trained, tmp_path)
     rows = [{"age": row, "town": ["a"] * 40} for row in range(3000)]
-    with serving(path, "--most-rows", "1") as server, ThreadPoolExecutor(4) as pool:
+    with serving(path, "--max-rows-per-run", "1") as server, ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(server.post, PREDICT, {"instances": rows}) for _ in range(4)]
         while "torchest_run_rows_count 0.0" in server.get("/metrics")[1]:
             time.sleep(0.01)
@@ -425,7 +656,7 @@ def test_requests_that_run_at_sigterm_are_answered(trained, tmp_path):
         answers = [each.result() for each in asked]
         server.stop()
     assert [(status, len(answer["predictions"])) for status, answer in answers] == [(200, 3000)] * 4
-    assert server.process.returncode in (0, -signal.SIGTERM)
+    assert server.process.returncode == 0
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -447,6 +678,7 @@ def test_a_triton_client_works_unchanged(raw, binary):
         }
         age = np.array([[3.0], [4.0]], np.float32)
         town = np.array([["a", ""], ["b", "ü"]], object)
+        assert not client.is_model_ready("other")
         inputs = [
             triton.InferInput("age", [2, 1], "FP32"),
             triton.InferInput("town", [2, 2], "BYTES"),
@@ -456,7 +688,14 @@ def test_a_triton_client_works_unchanged(raw, binary):
         outputs = [
             triton.InferRequestedOutput(name, binary_data=binary) for name in ("logits", "classes")
         ]
-        result = client.infer("model", inputs, outputs=outputs, request_id="7")
+        result = client.infer(
+            "model",
+            inputs,
+            outputs=outputs,
+            request_id="7",
+            request_compression_algorithm="gzip",
+            response_compression_algorithm="gzip",
+        )
         assert result.get_response()["id"] == "7"
         expected = model.signatures["predict"](age=age, town=[["a"], ["b", "ü"]])
         np.testing.assert_allclose(result.as_numpy("logits"), expected["logits"], atol=1e-6)
@@ -477,7 +716,7 @@ def tensor(**changes):
     ("body", "message"),
     [
         ({}, 'with the list "inputs"'),
-        ({"inputs": []}, "at least one input there must be"),
+        ({"inputs": []}, '"inputs" is empty'),
         ({"inputs": [tensor(name="agee")]}, "Did you mean 'age'?"),
         ({"inputs": [tensor(), tensor()]}, "Input 'age' is there twice"),
         ({"inputs": [tensor(shape=[])]}, "must have [rows, ...]"),
@@ -491,6 +730,13 @@ def tensor(**changes):
         ({"inputs": [tensor(parameters={"binary_data_size": 4})]}, "the body is shorter"),
         ({"inputs": [tensor()], "outputs": [{"name": "logit"}]}, "Did you mean 'logits'"),
         ({"inputs": [tensor(), tensor(name="n", shape=[2, 1], data=[1, 2])]}, "as many rows"),
+        (
+            {
+                "inputs": [tensor()],
+                "outputs": [{"name": "logits", "parameters": {"classification": 2}}],
+            },
+            "Output 'logits' has the parameter 'classification', which this server lacks.",
+        ),
     ],
 )
 def test_a_wrong_inference_request_is_told_what_is_wrong(raw, body, message):
@@ -504,6 +750,23 @@ def test_a_directory_without_exports_is_no_server(tmp_path):
     _, told = server.process.communicate(timeout=60)
     assert server.process.returncode == 2
     assert b"has no exported model: give what export_saved_model returned" in told
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--port", "65536", "--port=65536 must be a whole number of at least 0 and at most 65535."),
+        ("--threads", "-1", "--threads=-1 must be a whole number of at least 0."),
+        ("--name", "a/b", "--name='a/b' must be a name without / and :"),
+        ("--name", "", "--name='' must be a name without / and :"),
+        ("--timeout", "nan", "--timeout=nan must be a finite number above 0."),
+        ("--max-rows-per-run", "0", "--max-rows-per-run=0 must be a finite number above 0."),
+    ],
+)
+def test_a_wrong_option_of_the_server_is_refused(tmp_path, capsys, option, value, message):
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", str(tmp_path), option, value])
+    assert message in capsys.readouterr().err
 
 
 def test_the_example_client_asks_for_passengers(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
+from torchest.arguments import number, whole_number
 from torchest.golden import MANIFEST, believed, exported, read_json, verify
 from torchest.serving.limits import Limits
 from torchest.serving.triton import config as triton_config
@@ -25,14 +26,14 @@ from torchest.serving.triton import config as triton_config
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_LIMITS = {
-    "body": "bytes of a request",
-    "rows": "rows of one run of the model; a larger request is answered in several",
-    "waiting": "rows that may wait for a run",
-    "string": "characters of a string",
-    "list": "values in one list of a row",
-    "seconds": "seconds that the headers, or the body, of a request may take to arrive",
-    "connections": "connections at once",
+_LIMITS = {  # by attribute of Limits
+    "max_body_bytes": "bytes of a request's body",
+    "max_rows_per_run": "rows of one run of the model; a larger request is answered in several runs",
+    "max_waiting_rows": "rows of all requests that are being answered",
+    "max_string_length": "characters of a string",
+    "max_list_length": "values in one list of a row",
+    "timeout": "seconds that a client may take to send headers, to send a body, or to go on reading",
+    "max_connections": "connections at once",
 }
 
 
@@ -97,22 +98,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve_options(server: argparse.ArgumentParser) -> None:
     server.add_argument("directory", help="an exported model, or a directory of exported models")
-    server.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 for all")
-    server.add_argument("--port", type=int, default=8501)
-    server.add_argument("--name", default="model", help="what clients call the model")
     server.add_argument(
-        "--threads", type=int, default=0, help="threads of a run; default: all cores"
+        "--host", default="127.0.0.1",
+        help="address to listen on; 0.0.0.0: all of this machine; default: %(default)s",
+    )  # fmt: skip
+    server.add_argument(
+        "--port", type=int, default=8501, help="port; 0: any free one; default: %(default)s"
     )
+    server.add_argument(
+        "--name", default="model", help="what clients call the model; default: %(default)s"
+    )
+    server.add_argument(
+        "--threads", type=int, default=0, metavar="N",
+        help="threads of one run of the model; 0: one for each core; default: %(default)s",
+    )  # fmt: skip
     levels = ("debug", "info", "warning", "error")
-    server.add_argument("--log-level", default="info", choices=levels)
+    server.add_argument(
+        "--log-level", default="info", choices=levels, help="least level; default: %(default)s"
+    )
     for option, meaning in _LIMITS.items():
         default = getattr(Limits, option)
         server.add_argument(
-            f"--most-{option}",
+            _flag(option),
             type=type(default),
             default=default,
-            dest=option,
-            metavar="N",
+            metavar="SECONDS" if option == "timeout" else "N",
             help=f"{meaning}; default: %(default)s",
         )
 
@@ -133,7 +143,8 @@ def _verify(given: argparse.Namespace) -> int:
 def _show(given: argparse.Namespace) -> int:
     lines: Iterable[str]
     if given.format == "triton":
-        lines = triton_config(read_json(given.directory, MANIFEST))
+        with exported(given.directory) as local:
+            lines = triton_config(local)
     elif MANIFEST in files.names_in(files.normal(given.directory)):
         with exported(given.directory) as local, believed(local, MANIFEST):
             lines = list(_of_export(given.directory, local))
@@ -283,9 +294,14 @@ def _predict(given: argparse.Namespace) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
+    whole_number("--port", given.port, at_least=0, at_most=65535)
+    whole_number("--threads", given.threads, at_least=0)
+    if not given.name or set(given.name) & set("/:"):
+        raise ValueError(
+            f"--name={given.name!r} must be a name without / and :, as it is a part of addresses."
+        )
     for option in _LIMITS:
-        if not getattr(given, option) > 0:
-            raise ValueError(f"--most-{option} {getattr(given, option)} must be above 0.")
+        number(_flag(option), getattr(given, option), above=0)
     try:
         from torchest.serving.serve import Options, serve
     except ModuleNotFoundError as error:
@@ -296,6 +312,10 @@ def _serve(given: argparse.Namespace) -> int:
     options = Options(given.host, given.port, given.name, given.threads, given.log_level)
     serve(given.directory, options, limits)
     return 0
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _takes(signature: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:

@@ -7,20 +7,25 @@ runs are the next run. So a single client has the latency of one run, and many s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torchest.serving.limits import Limits, RequestError
-from torchest.serving.values import joined
+from torchest.serving.values import joined, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torchest.serving.metrics import Metrics
     from torchest.serving.model import Model
     from torchest.serving.values import Array
+
+
+# A run has at most so many values of the widest list, as one long list widens those of all rows.
+_MOST_CELLS = 1 << 18
 
 
 @dataclass(eq=False)
@@ -30,6 +35,7 @@ class _Waiting:
     feeds: Mapping[str, Array]
     outputs: tuple[str, ...]
     rows: int
+    width: int
     answer: asyncio.Future[dict[str, Array]]
 
 
@@ -44,9 +50,30 @@ class Batcher:
 
     def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
         self._model, self._limits, self._metrics = model, limits, metrics
+        self._lists = [name for name, each in model.inputs.items() if each.shape is None]
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
         self._running: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def room(self, rows: int) -> Iterator[None]:
+        """Room for the rows of a request, which is made before they are converted.
+
+        Raises:
+            RequestError: They are more than there may be, or there is no room now.
+        """
+        most = self._limits.max_waiting_rows
+        if rows > most:
+            raise RequestError(413, f"The request has {rows} rows: send at most {most} at a time.")
+        if self._rows + rows > most:
+            raise RequestError(
+                503, f"{self._rows} rows are waiting to be answered: try again later."
+            )
+        self._rows += rows
+        try:
+            yield
+        finally:
+            self._rows -= rows
 
     async def ask(
         self, feeds: Mapping[str, Array], outputs: tuple[str, ...], rows: int
@@ -56,30 +83,30 @@ class Batcher:
         Args:
             feeds: Arrays [rows, ...] by the names of inputs.
             outputs: The names of the outputs that are wanted.
-            rows: How many rows there are; more than the limit are answered in several runs.
+            rows: How many rows there are. More than the limit are answered in several runs, between which
+                other requests have theirs.
 
         Raises:
-            RequestError: Too many rows wait already, or the model fails on these rows.
+            RequestError: The model fails on these rows.
         """
-        if self._rows and self._rows + rows > self._limits.waiting:
-            raise RequestError(
-                503, f"{self._rows} rows are waiting to be answered: try again later."
-            )
-        most = self._limits.rows
-        parts = [
-            self._enqueued({name: each[start : start + most] for name, each in feeds.items()},
-                           outputs, min(most, rows - start))
-            for start in range(0, max(rows, 1), most)
-        ]  # fmt: skip
-        answers = await asyncio.gather(*parts)
+        most = min(self._limits.max_rows_per_run, max(1, _MOST_CELLS // self._width(feeds)))
+        if rows <= most:
+            return await self._enqueued(feeds, outputs, rows)
+        answers = []
+        for start in range(0, rows, most):
+            part = {name: each[start : start + most] for name, each in feeds.items()}
+            part |= {name: trimmed(part[name]) for name in self._lists if name in part}
+            answers.append(await self._enqueued(part, outputs, min(most, rows - start)))
         return {name: joined([answer[name] for answer in answers]) for name in outputs}
+
+    def _width(self, feeds: Mapping[str, Array]) -> int:
+        return max((feeds[name].shape[1] for name in self._lists if name in feeds), default=1) or 1
 
     def _enqueued(
         self, feeds: Mapping[str, Array], outputs: tuple[str, ...], rows: int
     ) -> asyncio.Future[dict[str, Array]]:
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(feeds, outputs, rows, answer))
-        self._rows += rows
+        self._waiting.append(_Waiting(feeds, outputs, rows, self._width(feeds), answer))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run_all())
         return answer
@@ -102,14 +129,15 @@ class Batcher:
     def _next(self) -> list[_Waiting]:
         """The requests of the next run, in the order in which they came."""
         requests: list[_Waiting] = []
-        rows = 0
-        while self._waiting and (not rows or rows + self._waiting[0].rows <= self._limits.rows):
-            each = self._waiting.popleft()
-            self._rows -= each.rows
-            if not each.answer.done():
-                requests.append(each)
-                rows += each.rows
-        return requests
+        rows, width = 0, 1
+        while self._waiting:
+            each = self._waiting[0]
+            rows, width = rows + each.rows, max(width, each.width)
+            too_many = rows > self._limits.max_rows_per_run or rows * width > _MOST_CELLS
+            if requests and too_many:
+                break
+            requests.append(self._waiting.popleft())
+        return [each for each in requests if not each.answer.done()]
 
     def _answers(self, requests: list[_Waiting]) -> list[dict[str, Array] | RequestError]:
         """The answers of one run for all requests; of a run for each if that fails, so that one spoils no other."""

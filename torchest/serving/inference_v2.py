@@ -14,6 +14,7 @@ import numpy as np
 from torchest.errors import suggest
 from torchest.serving.json_text import parsed, plain, text
 from torchest.serving.limits import RequestError
+from torchest.serving.threads import converted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,43 +63,21 @@ async def answer(
         RequestError: The request is not as the protocol has it, or its values are not what the model takes.
     """
     length = _header_length(header_length, len(body))
-    request = parsed(body[:length])
+    request = await converted(length, parsed, body[:length])
     if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
         raise RequestError(400, 'The body must be a JSON object with the list "inputs".')
     model = version.model
-    arrays = _inputs(request["inputs"], memoryview(body)[length:], model)
-    counts = {len(array) for array in arrays.values()}
-    if len(counts) != 1:
-        raise RequestError(
-            400, "All inputs must have as many rows, at least one input there must be."
-        )
-    count = counts.pop()
-    feeds = {
-        each.name: each.of_array(arrays[each.name]) if each.name in arrays else each.absent(count)
-        for each in model.inputs.values()
-        if each.used
-    }
     wanted = _outputs(request, model)
-    found = await version.batcher.ask(feeds, tuple(wanted), count)
-    described, blobs = [], []
-    for output, binary in wanted.items():
-        array = np.asarray(found[output])
-        entry: dict[str, Any] = {
-            "name": output,
-            "datatype": _TYPES[model.outputs[output]["dtype"]],
-            "shape": list(array.shape),
-        }
-        if binary:
-            blobs.append(_packed(array))
-            entry["parameters"] = {"binary_data_size": len(blobs[-1])}
-        else:
-            entry["data"] = plain(array.reshape(-1))
-        described.append(entry)
-    response = {"model_name": name, "model_version": model.version, "outputs": described}
-    if "id" in request:
-        response["id"] = request["id"]
-    head = text(response)
-    return head + b"".join(blobs), len(head) if blobs else None
+    count = _count(request["inputs"], model)
+    with version.batcher.room(count):
+        binary = memoryview(body)[length:]
+        feeds = await converted(len(body), _feeds, request["inputs"], binary, model, count)
+        answers = await version.batcher.ask(feeds, tuple(wanted), count)
+        size = sum(each.nbytes for each in answers.values())
+        described = {"model_name": name, "model_version": version.model.version}
+        if "id" in request:
+            described["id"] = request["id"]
+        return await converted(size, _answer, described, wanted, model, answers)
 
 
 def metadata(name: str, model: Model, versions: list[str]) -> dict[str, Any]:
@@ -135,20 +114,33 @@ def _header_length(header: str | None, size: int) -> int:
     return int(header)
 
 
-def _inputs(entries: list[Any], binary: memoryview, model: Model) -> dict[str, Array]:
-    arrays: dict[str, Array] = {}
-    start = 0
+def _count(entries: list[Any], model: Model) -> int:
+    """How many rows all inputs have."""
+    counts: dict[str, int] = {}
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or name not in model.inputs:
             raise RequestError(
                 400, f"There is no input {name!r:.60}.{suggest(str(name), model.inputs)}"
             )
-        if name in arrays:
+        if name in counts:
             raise RequestError(400, f"Input {name!r} is there twice.")
-        shape = _shape(entry, name)
-        parameters = entry.get("parameters")
-        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        counts[name] = _shape(entry, name)[0]
+    if not counts:
+        raise RequestError(400, f'"inputs" is empty.{suggest("", model.inputs)}')
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
+        raise RequestError(400, f"All inputs must have as many rows: {shown}.")
+    return next(iter(counts.values()))
+
+
+def _feeds(entries: list[Any], binary: memoryview, model: Model, count: int) -> dict[str, Array]:
+    """What the model is fed: arrays [rows, ...] by the names of inputs."""
+    arrays: dict[str, Array] = {}
+    start = 0
+    for entry in entries:
+        name, shape = entry["name"], entry["shape"]
+        size = _parameter(entry, "binary_data_size")
         if size is None:
             arrays[name] = _of_data(entry, name, shape)
             continue
@@ -158,7 +150,37 @@ def _inputs(entries: list[Any], binary: memoryview, model: Model) -> dict[str, A
             )
         arrays[name] = _of_binary(entry, name, shape, binary[start : start + size])
         start += size
-    return arrays
+    return {
+        each.name: each.of_array(arrays[each.name]) if each.name in arrays else each.absent(count)
+        for each in model.inputs.values()
+        if each.used
+    }
+
+
+def _answer(
+    described: dict[str, Any],
+    wanted: Mapping[str, bool],
+    model: Model,
+    answers: Mapping[str, Array],
+) -> tuple[bytes, int | None]:
+    """The body of an answer, and how many bytes of it are JSON."""
+    outputs: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for output, is_binary in wanted.items():
+        array = np.asarray(answers[output])
+        entry: dict[str, Any] = {
+            "name": output,
+            "datatype": _TYPES[model.outputs[output]["dtype"]],
+            "shape": list(array.shape),
+        }
+        if is_binary:
+            blobs.append(_packed(array))
+            entry["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            entry["data"] = plain(array.reshape(-1))
+        outputs.append(entry)
+    head = text({**described, "outputs": outputs})
+    return head + b"".join(blobs), len(head) if blobs else None
 
 
 def _shape(entry: Mapping[str, Any], name: str) -> list[int]:
@@ -255,6 +277,12 @@ def _outputs(request: Mapping[str, Any], model: Model) -> dict[str, bool]:
             raise RequestError(
                 400, f"There is no output {name!r:.60}.{suggest(str(name), model.outputs)}"
             )
+        for parameter in ("classification", "shared_memory_region"):
+            if _parameter(entry, parameter):
+                raise RequestError(
+                    400,
+                    f"Output {name!r} has the parameter {parameter!r}, which this server lacks.",
+                )
         binary = _parameter(entry, "binary_data")
         wanted[name] = by_default if binary is None else bool(binary)
     return wanted

@@ -6,6 +6,7 @@ torchest serve exports --port 8501
 from __future__ import annotations
 
 import logging
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from torchest.serving.app import JsonLines, make_app
 from torchest.serving.metrics import Metrics
 from torchest.serving.versions import Versions
+
+_MOST_HEAD = 1 << 16  # bytes of a request's line and headers
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,7 +53,7 @@ def serve(directory: str, options: Options, limits: Limits) -> None:
         limits: Bounds on requests.
 
     Raises:
-        ValueError: There is no export, or the newest cannot be served.
+        ValueError: There is no export, or none can be served.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
@@ -59,25 +62,30 @@ def serve(directory: str, options: Options, limits: Limits) -> None:
         logger.setLevel(options.log_level.upper())
     metrics = Metrics()
     versions = Versions(directory, limits, metrics, options.threads)
+    # uvicorn sends itself SIGTERM again when all is answered: that is the end of a service, and no failure
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         make_app(versions, metrics, limits, options.name),
         host=options.host,
         port=options.port,
-        http=type("Protocol", (_TimedProtocol,), {"seconds": limits.seconds}),
+        http=type("Protocol", (_BoundedProtocol,), {"timeout": limits.timeout}),
+        ws="none",
         log_config=None,
         log_level=options.log_level,
         access_log=False,
         server_header=False,
-        limit_concurrency=limits.connections,
+        limit_concurrency=limits.max_connections,
         timeout_keep_alive=75,
     )
 
 
-class _TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's protocol, but a connection is closed whose headers do not arrive in time."""
+class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's protocol, but a client that is too slow or sends endless headers loses its connection."""
 
-    seconds: float
-    _timer: asyncio.TimerHandle | None = None
+    timeout: float
+    _timer: asyncio.TimerHandle | None = None  # while headers are to come
+    _reader: asyncio.TimerHandle | None = None  # while the client reads an answer
+    _head = 0  # bytes of headers so far
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -89,16 +97,28 @@ class _TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         super().data_received(data)
         if not self._is_between_requests():
             self._stop_waiting()
+        elif self.cycle is None or not self.cycle.more_body:
+            self._head += len(data)
+            if self._head > _MOST_HEAD:
+                self.send_400_response(f"The headers have more than {_MOST_HEAD} bytes.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._reader is not None:
+            self._reader.cancel()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._reader is None and self.transport.get_write_buffer_size():
+            self._wait_for_reader()
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     def _wait_for_headers(self) -> None:
-        self._timer = self.loop.call_later(self.seconds, self._give_up)
+        self._head = 0
+        self._timer = self.loop.call_later(self.timeout, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -109,3 +129,16 @@ class _TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._timer = None
         if self._is_between_requests() and not self.transport.is_closing():
             self.transport.close()
+
+    def _wait_for_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._reader = self.loop.call_later(self.timeout, self._check_reader, left)
+
+    def _check_reader(self, before: int) -> None:
+        """Ends the connection of a client that has read nothing of its answer meanwhile."""
+        self._reader = None
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+        elif left:
+            self._wait_for_reader()

@@ -6,17 +6,22 @@ Protocol: https://www.tensorflow.org/tfx/serving/api_rest
 from __future__ import annotations
 
 import base64
+import itertools
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchest.errors import suggest
 from torchest.serving.examples import rows_of_examples
-from torchest.serving.json_text import plain
+from torchest.serving.json_text import parsed, plain, text, text_of_list
 from torchest.serving.limits import RequestError
+from torchest.serving.threads import converted
 from torchest.serving.values import decoded
 
 if TYPE_CHECKING:
-    from torchest.serving.model import Model
+    from collections.abc import Iterable
+
+    from torchest.serving.model import Model, Signature
     from torchest.serving.values import Array
     from torchest.serving.versions import Version
 
@@ -31,51 +36,30 @@ _TYPES = {
 }
 
 
-async def answer(verb: str, body: Any, version: Version) -> dict[str, Any]:
-    """The answer to a request.
+async def answer(verb: str, body: bytes, version: Version) -> bytes:
+    """The answer to a request, as JSON.
 
     Args:
         verb: "predict", "classify" or "regress".
-        body: What the client sent, parsed.
+        body: What the client sent.
         version: The version that is asked.
 
     Raises:
         RequestError: The request is not as the protocol has it, or its values are not what the model takes.
     """
-    if not isinstance(body, dict):
+    request = await converted(len(body), parsed, body)
+    if not isinstance(request, dict):
         raise RequestError(400, "The body must be a JSON object.")
     model = version.model
-    signature = model.signature(body.get("signature_name") or None)
-    if verb in _METHODS and signature.method != _METHODS[verb]:
-        fitting = [each.name for each in model.signatures.values() if each.method == _METHODS[verb]]
-        if body.get("signature_name") or not fitting:
-            raise RequestError(
-                400,
-                f"Signature {signature.name!r} is for {signature.method}.{suggest('', fitting)}",
-            )
-        signature = model.signatures[min(fitting)]
-    by_column = verb == "predict" and "inputs" in body
-    columns, count = _columns(body, model) if by_column else _rows(verb, body, model)
-    feeds = {
-        name: each.array(columns[name]) if name in columns else each.absent(count)
-        for name, each in model.inputs.items()
-        if each.used
-    }
+    signature = _signature(verb, request, model)
+    key = _key(verb, request)
+    count = _count(request[key])
     outputs = tuple(dict.fromkeys(signature.outputs.values()))
-    found = await version.batcher.ask(feeds, outputs, count)
-    named = {key: found[name] for key, name in signature.outputs.items()}
-    if verb == "classify":
-        return {"result": _classes(named)}
-    if verb == "regress":
-        return {"result": plain(next(iter(named.values())).reshape(count))}
-    values = {key: _values(key, each) for key, each in named.items()}
-    if by_column:
-        return {"outputs": values if len(values) > 1 else next(iter(values.values()))}
-    if len(values) == 1:
-        return {"predictions": next(iter(values.values()))}
-    return {
-        "predictions": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    }  # fmt: skip
+    with version.batcher.room(count):
+        feeds = await converted(len(body), _feeds, key, request, model, count)
+        answers = await version.batcher.ask(feeds, outputs, count)
+        size = sum(each.nbytes for each in answers.values())
+        return await converted(size, _answer, verb, key, signature, answers)
 
 
 def status(states: Mapping[str, str]) -> dict[str, Any]:
@@ -87,7 +71,7 @@ def status(states: Mapping[str, str]) -> dict[str, Any]:
                 "state": "END" if reason else "AVAILABLE",
                 "status": {"error_code": "UNKNOWN" if reason else "OK", "error_message": reason},
             }
-            for name, reason in sorted(states.items(), reverse=True)
+            for name, reason in states.items()
         ]
     }
 
@@ -122,28 +106,83 @@ def metadata(name: str, model: Model) -> dict[str, Any]:
 _SAVED_METHODS = {"classification": "classify", "regression": "regress", "predict": "predict"}
 
 
-def _rows(verb: str, body: Mapping[str, Any], model: Model) -> tuple[dict[str, list[Any]], int]:
+def _signature(verb: str, request: Mapping[str, Any], model: Model) -> Signature:
+    """The signature that is asked; the one for the verb if the default is for another and none is named."""
+    signature = model.signature(request.get("signature_name") or None)
+    if verb not in _METHODS or signature.method == _METHODS[verb]:
+        return signature
+    fitting = [each.name for each in model.signatures.values() if each.method == _METHODS[verb]]
+    if request.get("signature_name") or not fitting:
+        raise RequestError(
+            400, f"Signature {signature.name!r} is for {signature.method}.{suggest('', fitting)}"
+        )
+    return model.signatures[min(fitting)]
+
+
+def _key(verb: str, request: Mapping[str, Any]) -> str:
+    """Under which key a request has its rows."""
+    keys = ("instances", "inputs") if verb == "predict" else ("examples",)
+    there = [key for key in keys if request.get(key) is not None]
+    if len(there) > 1:
+        raise RequestError(400, 'The body must have "instances" or "inputs", and has both.')
+    if not there or not (there == ["inputs"] or isinstance(request[there[0]], list)):
+        named = " or ".join(f'"{key}"' for key in keys)
+        raise RequestError(400, f"The body must have {named}, a list with one entry a row.")
+    return there[0]
+
+
+def _count(rows: Any) -> int:
+    """How many rows there are, one after the other or by input."""
+    if isinstance(rows, Mapping) and rows.keys() != {"b64"}:
+        return max(map(_count, rows.values()), default=0)
+    return len(rows) if isinstance(rows, list) else 1
+
+
+def _feeds(key: str, request: Mapping[str, Any], model: Model, count: int) -> dict[str, Array]:
+    """What the model is fed: arrays [rows, ...] by the names of inputs."""
+    columns = _columns(request, model) if key == "inputs" else _rows(key, request, model)
+    return {
+        name: each.array(columns[name]) if name in columns else each.absent(count)
+        for name, each in model.inputs.items()
+        if each.used
+    }
+
+
+def _answer(verb: str, key: str, signature: Signature, answers: Mapping[str, Array]) -> bytes:
+    """The outputs of a signature as its clients read them."""
+    named = {key: answers[name] for key, name in signature.outputs.items()}
+    if verb in _METHODS:
+        result = _classes(named) if verb == "classify" else _values_of_rows(signature, named)
+        return text({"results": result, "result": result})  # what it writes, and what its page says
+    values = {key: _values(key, each) for key, each in named.items()}
+    if key == "inputs":
+        return text({"outputs": values if len(values) > 1 else next(iter(values.values()))})
+    if len(values) == 1:
+        return text({"predictions": next(iter(values.values()))})
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    return b'{"predictions":' + text_of_list(rows) + b"}"
+
+
+def _rows(key: str, request: Mapping[str, Any], model: Model) -> dict[str, list[Any]]:
     """The values of each input, one a row, of a request that has its rows one after the other."""
-    key = "instances" if verb == "predict" else "examples"
-    rows = body.get(key)
-    if not isinstance(rows, list):
-        other = ' or "inputs"' if verb == "predict" else ""
-        raise RequestError(400, f'The body must have "{key}"{other}, a list with one entry a row.')
+    rows = request[key]
     if rows and all(_is_record(row, model) for row in rows):
-        return _parsed(rows, model), len(rows)
-    context = body.get("context") if verb != "predict" else None
+        return _parsed(rows, model)
+    context = request.get("context") if key == "examples" else None
     if context is not None and not isinstance(context, Mapping):
         raise RequestError(400, f'"context" must be an object, and is {context!r:.60}.')
-    columns: dict[str, list[Any]] = {}
-    for number, row in enumerate(rows):
-        named = {**(context or {}), **_by_name(row, number, model)}
-        for name in named.keys() - columns.keys():
-            if name not in model.inputs:
-                raise RequestError(400, f"There is no input {name!r}.{suggest(name, model.inputs)}")
-            columns[name] = [None] * number
-        for name, values in columns.items():
-            values.append(named.get(name))
-    return columns, len(rows)
+    named = [_by_name(row, number, model) for number, row in enumerate(rows)]
+    if context:
+        named = [{**context, **row} for row in named]
+    names = dict.fromkeys(itertools.chain.from_iterable(named))
+    _check_names(names, model)
+    return {name: [row.get(name) for row in named] for name in names}
+
+
+def _check_names(names: Iterable[str], model: Model) -> None:
+    for name in names:
+        if name not in model.inputs:
+            raise RequestError(400, f"There is no input {name!r:.60}.{suggest(name, model.inputs)}")
 
 
 def _by_name(row: Any, number: int, model: Model) -> Mapping[str, Any]:
@@ -157,9 +196,9 @@ def _by_name(row: Any, number: int, model: Model) -> Mapping[str, Any]:
     )
 
 
-def _columns(body: Mapping[str, Any], model: Model) -> tuple[dict[str, list[Any]], int]:
+def _columns(request: Mapping[str, Any], model: Model) -> dict[str, list[Any]]:
     """The values of each input, one a row, of a request that has them by input."""
-    columns = body["inputs"]
+    columns = request["inputs"]
     if not isinstance(columns, Mapping) or columns.keys() == {"b64"}:
         only = [model.examples] if model.examples is not None else list(model.inputs)
         if len(only) != 1:
@@ -176,14 +215,11 @@ def _columns(body: Mapping[str, Any], model: Model) -> tuple[dict[str, list[Any]
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
         raise RequestError(400, f"All inputs must have as many rows: {shown}.")
-    count = next(iter(counts.values()))
     name = next(iter(lists))
     if len(lists) == 1 and _is_of_examples(name, model):
-        return _parsed(lists[name], model), count
-    for name in lists:
-        if name not in model.inputs:
-            raise RequestError(400, f"There is no input {name!r}.{suggest(name, model.inputs)}")
-    return lists, count
+        return _parsed(lists[name], model)
+    _check_names(lists, model)
+    return lists
 
 
 def _is_of_examples(name: str, model: Model) -> bool:
@@ -238,6 +274,18 @@ def _classes(named: Mapping[str, Array]) -> list[Any]:
         [list(pair) for pair in zip(of_row, numbers, strict=True)]
         for of_row, numbers in zip(labels, plain(scores), strict=True)
     ]
+
+
+def _values_of_rows(signature: Signature, named: Mapping[str, Array]) -> list[Any]:
+    """One value for each row."""
+    (array,) = named.values()
+    if array.size != len(array):
+        raise RequestError(
+            400,
+            f"Signature {signature.name!r} has {math.prod(array.shape[1:])} values for each row, and regress answers "
+            "one: ask predict.",
+        )
+    return plain(array.reshape(-1))
 
 
 def _values(key: str, array: Array) -> list[Any]:

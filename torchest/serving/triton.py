@@ -6,9 +6,10 @@ Format: https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from torchest.golden import MODEL
+from torchest.golden import MANIFEST, MODEL, believed, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,22 +33,26 @@ _TYPES = {
 }
 
 
-def config(manifest: Mapping[str, Any]) -> Iterable[str]:
+def config(directory: str) -> list[str]:
     """The lines of a config.pbtxt, by which Triton's onnxruntime backend serves model.onnx.
 
     Args:
-        manifest: What signatures.json holds.
+        directory: The export.
 
     Raises:
-        ValueError: There is no model.onnx.
+        ValueError: There is no model.onnx, or signatures.json is damaged.
     """
-    if MODEL not in manifest.get("files", {}):
-        raise ValueError(f"The export has no {MODEL}: export it with formats=('onnx', ...).")
-    yield 'backend: "onnxruntime"'
-    yield "max_batch_size: 1024"  # every tensor's first dimension counts rows
-    yield from _tensors("input", [each for each in manifest["inputs"] if each["used"]])
-    yield from _tensors("output", manifest["outputs"])
-    yield "dynamic_batching { }"
+    manifest = read_json(directory, MANIFEST)
+    if not os.path.exists(os.path.join(directory, MODEL)):
+        raise ValueError(f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...).")
+    with believed(directory, MANIFEST):
+        return [
+            'backend: "onnxruntime"',
+            "max_batch_size: 1024",  # every tensor's first dimension counts rows
+            *_tensors("input", [each for each in manifest["inputs"] if each["used"]]),
+            *_tensors("output", manifest["outputs"]),
+            "dynamic_batching { }",
+        ]
 
 
 def _tensors(field: str, described: Sequence[Mapping[str, Any]]) -> Iterable[str]:

@@ -88,7 +88,7 @@ class Input:
         """
         if self.shape is None:
             array = array.reshape(len(array), -1)
-            if array.shape[1] > self._limits.list:
+            if array.shape[1] > self._limits.max_list_length:
                 raise self._too_long(array.shape[1])
         elif array.size != len(array) * math.prod(self.shape):
             raise RequestError(
@@ -118,7 +118,7 @@ class Input:
         lists = [_flat(row) for row in rows]
         lengths = np.array([len(each) for each in lists], np.int64)
         width = int(lengths.max(initial=0))
-        if width > self._limits.list:
+        if width > self._limits.max_list_length:
             raise self._too_long(width)
         cells = self._cells([cell for each in lists for cell in each])
         fill: Any = "" if self.is_text else np.nan if self.dtype.startswith("float") else -1
@@ -190,11 +190,11 @@ class Input:
                 ) from None
         if not isinstance(cell, str):
             raise self._wrong(cell)
-        if len(cell) > self._limits.string:
+        if len(cell) > self._limits.max_string_length:
             raise RequestError(
                 400,
                 f"Input {self.name!r} has a string of {len(cell)} characters; the longest allowed has "
-                f"{self._limits.string}.",
+                f"{self._limits.max_string_length}.",
             )
         return cell
 
@@ -205,7 +205,8 @@ class Input:
     def _too_long(self, length: int) -> RequestError:
         return RequestError(
             400,
-            f"Input {self.name!r} has a list of {length} values; the longest allowed has {self._limits.list}.",
+            f"Input {self.name!r} has a list of {length} values; the longest allowed has "
+            f"{self._limits.max_list_length}.",
         )
 
 
@@ -216,7 +217,7 @@ def decoded(text: Any, name: str) -> bytes:
         RequestError: It is none.
     """
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError, TypeError):
         raise RequestError(400, f"{name!r} has {text!r:.60} as b64, which is no base64.") from None
 
@@ -228,6 +229,19 @@ def joined(arrays: Sequence[Array]) -> Array:
         width = max(array.shape[1] for array in arrays)
         arrays = [_widened(array, width) for array in arrays]
     return np.concatenate(arrays)
+
+
+def trimmed(lists: Array) -> Array:
+    """A matrix of lists without the columns that fill up all of its rows."""
+    fill = (
+        lists == ""
+        if lists.dtype == object
+        else np.isnan(lists)
+        if lists.dtype.kind == "f"
+        else lists == -1
+    )
+    kept = np.flatnonzero(~fill.all(0))
+    return lists[:, : kept[-1] + 1 if len(kept) else 0]
 
 
 def _widened(array: Array, width: int) -> Array:

@@ -43,14 +43,16 @@ class Versions:
         threads: How many threads a run of the model uses; 0 leaves it to onnxruntime.
 
     Raises:
-        ValueError: There is no export, or the newest cannot be served.
+        ValueError: There is no export, or none can be served.
     """
 
     def __init__(self, directory: str, limits: Limits, metrics: Metrics, threads: int = 0) -> None:
         self._directory = os.path.abspath(directory)
         self._limits, self._metrics, self._threads = limits, metrics, threads
         self._is_single = os.path.exists(os.path.join(self._directory, MANIFEST))
-        self._failed: dict[str, tuple[object, str]] = {}
+        self._failed: dict[
+            str, tuple[object, str]
+        ] = {}  # by name: what was there, and what is wrong
         self._loaded: dict[str, Version] = {}
         names = self._names()
         if not names:
@@ -58,7 +60,7 @@ class Versions:
                 f"{directory!r} has no exported model: give what export_saved_model returned, or the directory that "
                 "it was given, with folders such as 1790000000."
             )
-        self._add(names[-1], self._load(names[-1]))
+        self._add_newest(names)
 
     @property
     def newest(self) -> Version:
@@ -78,18 +80,23 @@ class Versions:
         return self._loaded[name]
 
     def states(self) -> dict[str, str]:
-        """Why each version is not served, by name; an empty string for one that is."""
+        """Why each version is not served, by name, newest first; an empty string for one that is."""
         failed = {name: reason for name, (_, reason) in self._failed.items()}
-        return {**failed, **dict.fromkeys(self._loaded, "")}
+        states = {**failed, **dict.fromkeys(self._loaded, "")}
+        return {name: states[name] for name in sorted(states, key=_number, reverse=True)}
 
     async def watch(self, seconds: float) -> None:
         """Looks for new versions every so many seconds, for ever."""
+        told = ""
         while not self._is_single:
             await asyncio.sleep(seconds)
             try:
                 await self._look()
+                told = ""
             except OSError as error:  # a directory on a network may be away for a while
-                _log.warning("%s cannot be read: %s", self._directory, error)
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("%s cannot be read: %s", self._directory, error)
 
     async def _look(self) -> None:
         names = await asyncio.to_thread(self._names)
@@ -102,11 +109,26 @@ class Versions:
             try:
                 self._add(name, await asyncio.to_thread(self._load, name))
             except Exception as error:
-                reason = str(error).strip().partition("\n")[0]
-                self._failed[name] = (state, reason)
-                self._metrics.failed()
-                _log.error("version %s is not served: %s", name, reason)
+                self._fail(name, state, error)
         self._forget(names)
+
+    def _add_newest(self, names: list[str]) -> None:
+        """Loads the newest version that can be."""
+        for name in reversed(names):
+            state = _state(self._path(name))
+            try:
+                self._add(name, self._load(name))
+                return
+            except Exception as error:
+                self._fail(name, state, error)
+                if name == names[0]:
+                    raise
+
+    def _fail(self, name: str, state: object, error: Exception) -> None:
+        reason = str(error).strip().partition("\n")[0]
+        self._failed[name] = (state, reason)
+        self._metrics.failed()
+        _log.error("version %s is not served: %s", name, reason)
 
     def _add(self, name: str, version: Version) -> None:
         self._loaded[name] = version
