@@ -20,6 +20,7 @@ import torchest
 from torchest import columns, files
 from torchest.command_line import main
 from torchest.errors import DamagedExportError, RefusedFileError
+from torchest.export.torchscript import quiet
 from torchest.golden import verify
 from torchest.serving.limits import Limits
 from torchest.serving.model import Model
@@ -202,6 +203,24 @@ def guard_that_ends_its_message(graph, canary):
     graph["guards_code"] = [f"""L['a'] == '\\'") or open("{canary}", "w") #'"""]
 
 
+def tensor_called_metadata(graph, canary):
+    """Notes of torch are called so, too, and are free texts."""
+    tensors = graph["graph_module"]["graph"]["tensor_values"]
+    renamed = json.loads(json.dumps(graph).replace(json.dumps(next(iter(tensors))), '"metadata"'))
+    code = f"__import__('os').system('touch {canary}')"
+    sizes = [{"as_expr": {"expr_str": code, "hint": {"as_int": 2}}}]
+    renamed["graph_module"]["graph"]["tensor_values"]["metadata"]["sizes"] = sizes
+    graph.update(renamed)
+
+
+def inputs_that_unpack_to_much_more(members, canary):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/version", b"3")
+        archive.writestr("archive/data/0", bytes(1 << 29))
+    members["model/data/sample_inputs/model.pt"] = inner.getvalue()
+
+
 def structure(described):
     def change(graph, canary):
         for each in graph["graph_module"]["module_call_graph"]:
@@ -238,6 +257,11 @@ PROGRAMS = {
     "a text that is evaluated": (size("Max('open(1)', 2)"), "has .* as a size"),
     "a number without end": (size("Pow(Integer(9), Integer(999999999))"), "has .* as a size"),
     "a tower of powers": (size("Pow(Symbol('a') - Symbol('a') + 9, 9)**9"), "has .* as a size"),
+    "a shift without end": (size("Integer(1) << Integer(99999999999)"), "has .* as a size"),
+    "a text without end": (size("Max('a' * 99999999999, 2)"), "has .* as a size"),
+    "a tuple without end": (size("Max((1, 2) * 99999999999, 2)"), "has .* as a size"),
+    "a tensor called metadata": (in_json(GRAPH, tensor_called_metadata), "has .* as a size"),
+    "an archive in it": (inputs_that_unpack_to_much_more, "unpacks to 536,"),
     "code as the key of a range": (in_json(GRAPH, key_of_a_range), 'has something called "__imp'),
     "code as a guard": (in_json(GRAPH, guard), "has .* as a size"),
     "a guard that ends its text": (in_json(GRAPH, guard_that_ends_its_message), "has .* as a size"),
@@ -290,11 +314,12 @@ def test_what_is_no_archive_is_called_damaged(hostile, name, engine, content):
 # ---- TorchScript
 
 
-def with_statement(path, statement):
+def with_statement(path, statement, folder="code"):
     def change(members):
         (name,) = [name for name in members if name.endswith("code/__torch__.py")]
-        before, return_, after = members[name].decode().rpartition("    return")
-        members[name] = f"{before}    {statement}\n{return_}{after}".encode()
+        before, return_, after = members.pop(name).decode().rpartition("    return")
+        changed = f"{before}    {statement}\n{return_}{after}".encode()
+        members[name.replace("code", folder)] = changed
 
     rewrite(path, change)
 
@@ -309,6 +334,11 @@ def with_statement(path, statement):
         't = torch\n    t.save(x, "{canary}")',
         'getattr(torch, "save")(x, "{canary}")',
         'getattr(torch, "s\\141ve")(x, "{canary}")',
+        'getattr(torch, """s\\141ve""")(x, "{canary}")',
+        'getattr(torch, "sa" "ve")(x, "{canary}")',
+        'getattr(torch, "sa"\'ve\')(x, "{canary}")',
+        'getattr(torch, "sa" # "\n    "ve")(x, "{canary}")',
+        'getattr(getattr(ops, "aten"), "sa" "ve")(x, "{canary}")',
         '_1 = torch.from_file("{canary}", True, 4)',
     ],
 )
@@ -323,6 +353,25 @@ def test_torchscript_that_would_read_or_write_files_is_not_loaded(
         torchest.export.load(hostile, engine)
     onnx_answers = torchest.export.load(hostile).signatures["predict"]
     assert onnx_answers(age=[1.0], town=["Basel"])["logits"].shape == (1, 1)
+
+
+@pytest.mark.parametrize("folder", ["CODE", "Code"])
+def test_torchscript_is_looked_into_whatever_the_case_of_its_folder(hostile, canary, folder):
+    statement = f'torch.save(x, "{canary}")'
+    with_statement(hostile / "normalizers" / "age.pt", statement, folder)
+    with pytest.raises(RefusedFileError, match=r"age\.pt' is not loaded: it names 'save'"):
+        torchest.export.load(hostile, "torchscript")
+
+
+def test_torchscript_may_have_modules_whose_names_are_numbers(hostile):
+    layers = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Identity()))
+    with quiet():
+        torch.jit.save(
+            torch.jit.trace(layers, torch.ones(2, 1)), hostile / "normalizers" / "age.pt"
+        )
+    with zipfile.ZipFile(hostile / "normalizers" / "age.pt") as archive:
+        assert any(b"getattr(" in archive.read(name) for name in archive.namelist())
+    torchest.export.load(hostile, "torchscript").signatures["predict"](age=[1.0], town=["Basel"])
 
 
 def test_an_archive_that_unpacks_to_much_more_is_not_loaded(hostile):
@@ -418,6 +467,13 @@ def test_tensors_elsewhere_are_not_read(hostile, canary, capsys, location, place
     with_external_tensor(hostile, location, place)
     for use in (torchest.export.load, verify, serve):
         with pytest.raises(RefusedFileError, match="not the name of a file inside of it"):
+            use(hostile)
+
+
+def test_tensors_in_memory_are_not_read(hostile, canary):
+    with_external_tensor(hostile, "*/_ORT_MEM_ADDR_/*", "initializer")
+    for use in (torchest.export.load, verify, serve):
+        with pytest.raises(RefusedFileError, match=r"has tensors in '\*/.*', which is no file"):
             use(hostile)
 
 

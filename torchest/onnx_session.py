@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from torchest import files
+from torchest.errors import RefusedFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,10 @@ def session(directory: str, name: str, threads: int = 0) -> Any:
 
     path = os.path.join(directory, name)
     for location in _locations(path):
-        files.inside(directory, location)
+        if not os.path.isfile(files.inside(directory, location)):
+            raise RefusedFileError(
+                f"{path!r} has tensors in {location!r:.80}, which is no file beside it."
+            )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads

@@ -51,7 +51,8 @@ _FUNCTIONS = {
 }  # fmt: skip
 _NODES = (
     *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Constant),
-    *(ast.operator, ast.unaryop, ast.cmpop, ast.Load, ast.Tuple, ast.Subscript, ast.keyword),
+    *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
+    *(ast.unaryop, ast.cmpop, ast.Load, ast.Tuple, ast.Subscript, ast.keyword),
 )
 _EXPRESSION = re.compile(r"[\w .,()\[\]'=<>!+*/%-]*")
 _SIZE = re.compile(r"[A-Za-z]\w*|Symbol\('\w+'(, \w+=\w+)*\)")
@@ -61,7 +62,10 @@ _CONTEXT = re.compile(r"(null|\[[^{}]*\])?")
 _LONGEST = 2000  # characters of an expression
 _STRUCTURES = {None, "builtins.tuple", "builtins.list", "builtins.dict"}
 _TORCHSCRIPT_FILES = re.compile(  # whatever stands before: modules can be given other names
-    rb"\b(%b)\b|getattr[^\"']*[\"'][^\"']*\\" % "|".join(sorted(_FILE_OPERATORS)).encode()
+    rb"\b(%b)\b" % "|".join(sorted(_FILE_OPERATORS)).encode()
+)
+_PLAIN_GETATTR = re.compile(  # as torch writes it; any other form could put a name together
+    rb"""\bgetattr\((?:(?!getattr)[^"'\\#])*, "[^"\\]*"\)"""
 )
 _MOST_INFLATED = 1 << 28  # bytes that an archive may have more than its file
 
@@ -98,19 +102,34 @@ def check_torchscript(path: str) -> None:
     if "constants.pkl" not in names:
         _refuse(path, "is in a format of an older torch")
     for name in names:
-        if name.startswith("code/") and not name.endswith(".debug_pkl"):
-            named = _TORCHSCRIPT_FILES.search(reader.get_record(name))
-            if named is not None:
-                _refuse(path, f"names {named[0].decode()!r}, which may read or write files")
+        called = name.lower()  # torch finds a record whatever the case of its name
+        if called.startswith("code/") and not called.endswith(".debug_pkl"):
+            _check_code(path, reader.get_record(name))
+
+
+def _check_code(path: str, code: bytes) -> None:
+    """Raises RefusedFileError if TorchScript names an operator for files, or could put such a name together."""
+    named = _TORCHSCRIPT_FILES.search(code)
+    replaced = 1
+    while replaced:  # the innermost first
+        code, replaced = _PLAIN_GETATTR.subn(b"_", code)
+    named = named or re.search(b"getattr", code)
+    if named is not None:
+        _refuse(path, f"names {named[0].decode()!r}, which may read or write files")
 
 
 def _reader(path: str) -> Any:
     """What torch itself reads archives with, so that nothing is seen otherwise here."""
     reader = torch._C.PyTorchFileReader(path)
-    size = sum(reader.get_record_size(name) for name in reader.get_all_records())
-    if size > os.path.getsize(path) + _MOST_INFLATED:
-        _refuse(path, f"unpacks to {size:,} bytes")
+    _check_unpacked(path, reader, os.path.getsize(path))
     return reader
+
+
+def _check_unpacked(path: str, reader: Any, packed: int) -> None:
+    """Raises RefusedFileError if an archive of so many bytes unpacks to many more."""
+    size = sum(reader.get_record_size(name) for name in reader.get_all_records())
+    if size > packed + _MOST_INFLATED:
+        _refuse(path, f"unpacks to {size:,} bytes")
 
 
 def _json(reader: Any, name: str) -> Any:
@@ -126,6 +145,9 @@ def _check_tensors(path: str, config: Any, names: re.Pattern[str]) -> None:
 
 def _check_pickle(path: str, name: str, content: bytes) -> None:
     """Raises RefusedFileError unless a pickle makes tensors only; torch would run it otherwise."""
+    if content.startswith(b"PK"):  # an archive in the archive
+        inner = torch._C.PyTorchFileReader(io.BytesIO(content))
+        _check_unpacked(path, inner, len(content))
     try:
         if content:
             torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -150,17 +172,23 @@ def _check_graph(path: str, graph: Any) -> None:
 
 
 def _texts(graph: Any) -> Iterator[tuple[str, str]]:
-    """All texts in JSON values, with their keys; and the keys. What is only told to people is left out."""
+    """All texts in JSON values, with their keys; and the keys. What is only told to people is left out: texts alone."""
     waiting = [("", graph)]
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, dict):
             waiting.extend(("", each) for each in value)
-            waiting.extend(item for item in value.items() if item[0] != "metadata")
+            waiting.extend(item for item in value.items() if not _is_told(*item))
         elif isinstance(value, list):
             waiting.extend((key, each) for each in value)
         elif isinstance(value, str):
             yield key, value
+
+
+def _is_told(key: str, value: Any) -> bool:
+    """Whether a value is notes of torch about a node, rather than a tensor that is called so."""
+    is_text = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    return key == "metadata" and is_text
 
 
 def _is_expression(text: str) -> bool:
@@ -185,9 +213,16 @@ def _is_arithmetic(node: ast.AST) -> bool:
             return not node.args
         name = getattr(node.func, "id", None)
         return name in _FUNCTIONS and ("Pow" not in name or _is_small_power(node.args))
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return _is_small_power([node.left, node.right])
+    if isinstance(node, ast.BinOp):
+        sides = [node.left, node.right]
+        if any(map(_is_sequence, sides)):  # a text times a number may be one without end
+            return False
+        return not isinstance(node.op, ast.Pow) or _is_small_power(sides)
     return isinstance(node, _NODES)
+
+
+def _is_sequence(node: ast.expr) -> bool:
+    return isinstance(node, ast.Tuple) or isinstance(getattr(node, "value", None), str)
 
 
 def _is_symbol(name: object) -> bool:
