@@ -49,12 +49,14 @@ parity: $(INSTALLED)
 # Exports of every kind of estimator over every kind of column, in several versions of onnxruntime for Python, in Node
 # and in WebAssembly: some minutes, and npm. The table of results is RUNTIMES/table.md.
 runtimes: $(INSTALLED) $(FLOOR:%=$(RUNTIMES)/%/.installed) $(OTHERS:%=$(RUNTIMES)/%/.installed) $(RUNTIMES)/node/.installed
+	rm -rf $(RUNTIMES)/cases
 	$(CASES) $(RUNTIMES)/cases
 	$(BIN)/python tests/runtimes/all.py $(RUNTIMES) $(RUNTIMES)/cases --python $(BIN)/python $(FLOOR:%=$(RUNTIMES)/%/bin/python) \
 		$(OTHERS:%=$(RUNTIMES)/%/bin/python) --node $(NODE_PACKAGES)
 
 # Models of all columns in the oldest onnxruntime.
 runtimes-floor: $(INSTALLED) $(RUNTIMES)/$(FLOOR)/.installed
+	rm -rf $(RUNTIMES)/cases
 	$(CASES) $(RUNTIMES)/cases --quick
 	$(BIN)/python tests/runtimes/all.py $(RUNTIMES) $(RUNTIMES)/cases --python $(RUNTIMES)/$(FLOOR)/bin/python
 
