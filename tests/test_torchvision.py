@@ -147,7 +147,8 @@ def test_mobilenet_v2_is_exported_and_answers_as_in_python(tmp_path):
     others = images(7, 64, seed=5)
     expected = [row["output"] for row in model.predict(batches(others))]
     receiver_fn = torchest.export.build_raw_serving_input_receiver_fn({"image": others[0][:2]})
-    path = model.export_saved_model(tmp_path / "exports", receiver_fn)
+    formats = ("onnx", "torchscript")
+    path = model.export_saved_model(tmp_path / "exports", receiver_fn, formats=formats)
     for engine in ("onnx", "torchscript"):
         served = torchest.export.load(path, engine)
         for rows in (7, 1):

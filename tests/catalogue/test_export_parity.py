@@ -342,7 +342,7 @@ def test_exports_answer_fuzzed_rows_as_python_does(estimator, head, compared, tm
     model = trained(estimator, head, keys, tmp_path / "model")
     example = Rows(2, seed=2, only_finite=True).features(np.arange(2), keys)
     receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(example)
-    path = model.export_saved_model(tmp_path / "base", receiver_fn)
+    path = model.export_saved_model(tmp_path / "base", receiver_fn, formats=("onnx", "torchscript"))
     script = torchest.export.load(path, engine="torchscript")
     outputs = script.description["signatures"]["predict"]["outputs"]
 

@@ -67,7 +67,7 @@ def assert_same(found, expected):
 def test_torchscript_predicts_as_python_does(name, receiver, tmp_path):
     model = trained(name, tmp_path / "model")
     path = model.export_saved_model(tmp_path / "base", RECEIVERS[receiver](), formats="torchscript")
-    predict = torchest.export.load(path).signatures["predict"]
+    predict = torchest.export.load(path, "torchscript").signatures["predict"]
     for rows in (1, 4, 0):
         features = {key: batch(rows, 20)[0][key] for key in ("age", "town", "kind")}
         (expected,) = model.predict(lambda: iter([features]), yield_single_examples=False)  # noqa: B023
@@ -111,7 +111,8 @@ def answers_as_in_python(model, images, tmp_path):
     def receiver_fn():
         return torchest.export.TensorServingInputReceiver(images, {"image": images})
 
-    path = model.export_saved_model(tmp_path / "base", receiver_fn)
+    formats = ("onnx", "torchscript")
+    path = model.export_saved_model(tmp_path / "base", receiver_fn, formats=formats)
     (expected,) = model.predict(lambda: iter([images]), yield_single_examples=False)
     for engine in ("onnx", "torchscript"):
         found = torchest.export.load(path, engine).signatures["serving_default"](image=images)
