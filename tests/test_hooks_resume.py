@@ -341,6 +341,14 @@ class Keeps(torchest.SessionRunHook):
         self.got = state
 
 
+def test_a_state_that_no_hook_takes_back_is_told(tmp_path, caplog):
+    train(tmp_path, [Count(), Keeps({}), Count()], [Listener()], at=7)
+    train(tmp_path, [Count(), Keeps({}), Count()], [Listener()], at=8)
+    assert "dropped" not in caplog.text
+    train(tmp_path, [Count()])
+    assert "not given now, and it is dropped: Count-1, Keeps, Listener." in caplog.text
+
+
 ROW = torch.arange(6.0)
 
 

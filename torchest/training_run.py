@@ -133,6 +133,13 @@ class TrainingRun:
         if self._saved.get("is_stopped", False):
             _log.info("A hook had asked for the end of the training after step %d.", self.start)
             session.request_stop()
+        dropped = sorted(self._saved["hooks"].keys() - self._hooks.keys())
+        if dropped and self._strategy.is_chief:
+            _log.warning(
+                "The checkpoint that training goes on from holds the state of hooks or listeners that are not given "
+                "now, and it is dropped: %s.",
+                ", ".join(dropped),
+            )
         self.restore()
 
     def restore(self) -> None:
