@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from torchest.columns.few_shapes import in_few_shapes
-from torchest.columns.ids import Ids, PaddedIds
+from torchest.columns.ids import Ids, PaddedIds, Time
 from torchest.columns.steps import PaddedSteps, Steps
 
 
@@ -37,6 +37,17 @@ def test_steps_are_padded_to_the_same_width_as_ids():
     assert isinstance(found, PaddedSteps)
     assert found.values.shape == (2, 8, 2)
     assert found.padded(-1.0)[0].tolist() == [[1, 1], *[[-1, -1]] * 7]
+
+
+@pytest.mark.parametrize("steps", [5, 9])
+def test_sequences_of_a_matrix_keep_its_width(steps):
+    time = Time(steps, is_fixed=True)
+    ids = in_few_shapes(Ids(torch.tensor([4, 5]), offsets(2), None, time))
+    assert ids.values.tolist() == [[4, 5, *[-1] * (steps - 2)]]
+    assert in_few_shapes(Steps(torch.ones(3, 2), offsets(1, 2), time)).values.shape == (2, steps, 2)
+    lists = Time(steps, is_fixed=False)
+    width = 8 if steps < 8 else 16
+    assert in_few_shapes(Ids(torch.tensor([4]), offsets(1), None, lists)).values.shape == (1, width)
 
 
 def test_what_has_one_shape_stays_as_it_is():

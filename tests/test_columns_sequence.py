@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from torchest.columns.categorical import categorical_column_with_identity
 from torchest.columns.features import Features
-from torchest.columns.ids import Ids
+from torchest.columns.ids import Ids, Time
 from torchest.columns.sequence import (
     SequenceCategoricalColumn,
     SequenceNumericColumn,
@@ -167,6 +167,44 @@ def test_steps_move_to_a_device() -> None:
     assert moved.values.device.type == "meta"
     assert moved.offsets.device.type == "meta"
     assert moved.batch_size == 2
+
+
+IDS = sequence_categorical_column_with_identity("v", 9)
+ROOM: list[tuple[FeatureColumn, Any, int, bool]] = [
+    (IDS, np.array([[1, -1, -1, -1], [2, 3, -1, -1]]), 4, True),
+    (IDS, torch.full((2, 3), -1), 3, True),
+    (IDS, np.zeros((2, 0), np.int64), 0, True),
+    (IDS, np.zeros((0, 3), np.int64), 3, True),
+    (IDS, np.array([-1, 2]), 1, True),
+    (IDS, np.array([[[1, 2], [-1, -1], [-1, -1]]]), 3, True),
+    (IDS, [[1, -1, -1], [2]], 3, False),
+    (IDS, [[1, -1, -1], [2, 3, -1]], 3, False),
+    (IDS, [], 1, True),
+    (IDS, pa.array([], pa.list_(pa.int64())), 0, False),
+    (IDS, torch.sparse_coo_tensor([[0], [1]], [3], (2, 5), check_invariants=True), 5, False),
+    (WORDS, np.array([["p", "", ""], ["", "", ""]]), 3, True),
+    (WORDS, pa.array([["p", None], None], pa.list_(pa.string(), 2)), 2, True),
+    (WORDS, pa.array([["p", None, None], None], pa.list_(pa.string())), 3, False),
+    (NUMBERS, np.array([[1.0, np.nan, np.nan], [np.nan] * 3]), 3, True),
+    (NUMBERS, [[1.0, 2.0], []], 2, False),
+    (PAIRS, np.array([[1.0, 2.0, np.nan, np.nan, np.nan]]), 3, True),
+    (PAIRS, torch.zeros(1, 4, 2), 4, True),
+    (PAIRS, [[[1.0, 2.0], [3.0, 4.0]], []], 2, False),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "steps", "is_fixed"), ROOM)
+def test_a_matrix_has_room_for_its_width_and_lists_for_the_longest(
+    column: FeatureColumn, value: Any, steps: int, is_fixed: bool
+) -> None:
+    encoded = Features({"v": value}).encoded(column)
+    assert encoded.time == Time(steps, is_fixed)
+    assert encoded.to("meta").time == encoded.time
+    if isinstance(encoded, Ids):
+        assert encoded.padded().values.shape[1] == steps
+        assert encoded.rows(0, 0).time == encoded.time
+    if isinstance(encoded, Steps):
+        assert encoded.padded(0.0).shape[1] == steps
 
 
 def test_a_number_missing_in_between() -> None:

@@ -281,6 +281,14 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
         lambda: fc.sequence_numeric_column("x"),
         {"x": np.array([[1.0, 2.0, np.nan], [np.nan] * 3, [1.0, 2.0, 3.0]], np.float32)},
     ),
+    "steps in a matrix that is wider than all rows": (
+        lambda: fc.sequence_numeric_column("x", 2),
+        {"x": np.array([[np.nan] * 7, [1.0, 2.0, 3.0, *[np.nan] * 4]], np.float32)},
+    ),
+    "ids in a matrix that is wider than all rows": (
+        lambda: fc.sequence_categorical_column_with_identity("x", 9),
+        {"x": np.array([[-1, -1, -1, -1], [3, -1, 4, -1]])},
+    ),
     "ids of steps with holes": (
         lambda: fc.sequence_categorical_column_with_hash_bucket("x", 50),
         {"x": np.array([["a", "", "b", ""], ["", "", "", ""], ["", "", "", "c"]], object)},

@@ -12,6 +12,7 @@ from torch import nn
 
 import torchest
 from torchest import columns as fc
+from torchest import golden
 from torchest.export.onnx_model import onnx_model
 from torchest.models.rnn import RNNModel
 
@@ -114,6 +115,63 @@ def test_layers_are_loops_in_the_graph(exported):
     assert {kind: exported.kinds.count(kind) for kind in ("LSTM", "GRU", "RNN")} == {
         "LSTM": 4, "GRU": 3, "RNN": 3
     }  # fmt: skip
+
+
+SEEN = fc.sequence_categorical_column_with_identity("seen", 9)
+SPENT = fc.sequence_numeric_column("spent", default_value=-1.0)
+TAGS = fc.sequence_categorical_column_with_vocabulary_list("tag", ["a", "b"])
+WIDTHS = {
+    "equal": (5, 5, 5),
+    "differing": (3, 4, 6),
+    "as wide as the longest row": (2, 2, 2),
+    "no step in any row": (4, 3, 0),
+    "no room": (0, 0, 0),
+}
+
+
+def padded(seen: int, spent: int, tag: int) -> dict[str, Any]:
+    """Three rows of two steps, one and none, as far as there is room, in matrices of so many steps."""
+    lengths = np.array([2, 1, 0]) * (min(seen, spent, tag) > 0)
+
+    def matrix(width: int, value: Any, fill: Any) -> np.ndarray:
+        return np.where(np.arange(width) < lengths[:, None], value, fill)
+
+    return {
+        "seen": matrix(seen, 3, -1).astype(np.int64),
+        "spent": matrix(spent, 0.5, np.nan).astype(np.float32),
+        "tag": matrix(tag, "b", "").astype(object),
+    }
+
+
+@pytest.fixture(scope="module")
+def of_matrices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("of_matrices")
+    used = [fc.embedding_column(SEEN, 2), SPENT, fc.indicator_column(TAGS)]
+    model = torchest.experimental.RNNClassifier(
+        used, units=[3], cell_type="gru", return_sequences=True, model_dir=folder / "model"
+    )
+    model.train(lambda: (padded(2, 2, 2), [[1, 0], [1], []]), steps=1)
+    receiver = torchest.export.build_parsing_serving_input_receiver_fn(
+        fc.make_parse_example_spec(used)
+    )
+    formats = ("onnx", "torchscript", "pt2")
+    path = model.export_saved_model(folder / "exports", receiver, formats=formats)
+    assert golden.verify(path) == []
+    return model, [torchest.export.load(path, each).signatures["predict"] for each in formats]
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_a_matrix_keeps_its_width_in_every_format(of_matrices, name):
+    model, engines = of_matrices
+    features = padded(*WIDTHS[name])
+    (expected,) = model.predict(lambda: [features], yield_single_examples=False)
+    assert expected["logits"].shape == (3, max(WIDTHS[name]), 1)
+    for predict in engines:
+        found = predict(**features)
+        for key, value in expected.items():
+            assert found[key].shape == value.shape, key
+            if value.dtype != object:
+                np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
 
 
 def test_several_ids_a_step_are_trained_on_and_not_exported(tmp_path):

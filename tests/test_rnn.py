@@ -90,6 +90,43 @@ def test_labels_of_each_step_as_lists_or_as_a_matrix(labels, tmp_path):
     assert found["accuracy"] == pytest.approx(np.concatenate(right).mean(), abs=1e-6)
 
 
+MATRIX = np.array([[*row, *[-1] * (7 - len(row))] for row in ROWS])
+
+
+def test_steps_behind_the_longest_row_change_no_number(tmp_path):
+    """Not by a bit: nothing reads them."""
+    weights = []
+    for name, rows in (("lists", ROWS), ("matrix", MATRIX)):
+        config = torchest.RunConfig(tf_random_seed=2)
+        model = classifier(tmp_path / name, config=config)
+        model.train(lambda rows=rows: ({"watched": rows}, [1, 0, 1, 0]), steps=3)
+        values = [model.get_variable_value(key) for key in model.get_variable_names()]
+        weights.append([*values, logits(model, rows)])
+    assert all(map(np.array_equal, *weights))
+
+
+@pytest.mark.parametrize("width", [3, 7], ids=["the longest row", "the matrix"])
+def test_every_step_of_a_matrix_has_a_prediction(width, tmp_path):
+    config = torchest.RunConfig(tf_random_seed=2)
+    model = classifier(tmp_path, return_sequences=True, config=config)
+    labels = np.array([[*row, *[9] * (width - len(row))] for row in STEP_LABELS])
+    of_matrix = model.evaluate(lambda: ({"watched": MATRIX}, labels))
+    assert of_matrix == model.evaluate(lambda: ({"watched": ROWS}, STEP_LABELS))
+    rows = list(model.predict(lambda: [{"watched": MATRIX}]))
+    assert [row["logits"].shape for row in rows] == [(7, 1)] * 4
+    assert [row["sequence_mask"].sum() for row in rows] == [3, 1, 0, 2]
+    lists = list(model.predict(lambda: [{"watched": ROWS}]))
+    for wide, narrow in zip(rows, lists, strict=True):
+        np.testing.assert_array_equal(wide["logits"][:3], narrow["logits"])
+
+
+def test_labels_that_leave_out_a_step_are_named():
+    model = classifier(return_sequences=True)
+    message = "labels: row 0 of a batch has 2 of them, and 3 steps"
+    with pytest.raises(ValueError, match=message):
+        model.train(lambda: ({"watched": MATRIX}, np.zeros((4, 2), np.int64)))
+
+
 def test_labels_that_are_words(tmp_path):
     model = classifier(tmp_path, return_sequences=True, label_vocabulary=["no", "yes"])
     labels = [["yes", "no", "no"], ["yes"], [], ["no", "no"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections import ChainMap
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,14 @@ from torchest.evaluation_record import record_evaluation
 from torchest.hooks.progress import ProgressBarHook
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.loop import run_steps
+from torchest.non_finite import first_in_labels
 from torchest.summary import SummaryWriter
 from torchest.train_step import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
 
     from torchest.distributed.strategy import Strategy
     from torchest.feed import Feed
@@ -52,12 +56,16 @@ def run_evaluation(
     Returns:
         Metrics by name, sorted, as numpy scalars, and the global step last. And those among the metrics
         that are areas under precision-recall curves, so that the curves can be shown.
+
+    Raises:
+        ValueError: The loss is NaN, and so is a label.
     """
     merged: dict[str, Any] = {}
+    nan_label = ""
     done = 0
 
     def step(batch: tuple[Any, Any]) -> None:
-        nonlocal done
+        nonlocal done, nan_label
         spec = model(*batch, ModeKeys.EVAL)
         assert spec.loss is not None
         # a batch without rows has no loss to speak of
@@ -69,6 +77,7 @@ def run_evaluation(
         session.values = ChainMap({**so_far, MetricKeys.LOSS: spec.loss}, values_of(spec))
         strategy.end_step()
         done += 1
+        nan_label = nan_label or _nan_label(done, spec.loss, batch[1])
         _tell(done, steps)
         if done == steps:
             session.request_stop()
@@ -84,6 +93,8 @@ def run_evaluation(
     metrics_by_name = {
         name: np.float32(metric.compute()) for name, metric in sorted(merged.items())
     }
+    if nan_label and np.isnan(metrics_by_name[MetricKeys.LOSS]):
+        raise ValueError(nan_label)
     results = {**metrics_by_name, MetricKeys.GLOBAL_STEP: np.int64(session.global_step)}
     _log.info("Inference Time : %.5fs", time.monotonic() - began)
     _log.info("Finished evaluation at %s", time.strftime("%Y-%m-%d-%H:%M:%S"))
@@ -142,6 +153,16 @@ def _write_events(
         if checkpoint is not None:
             _log.info("Saving 'checkpoint_path' summary for global step %d: %s", step, checkpoint)
             writer.add_text("checkpoint_path", checkpoint, step)
+
+
+def _nan_label(number: int, loss: Tensor, labels: Any) -> str:
+    """What to say of a batch if its loss is NaN, or cannot be looked at without waiting, and a label is too."""
+    if loss.device.type == "cpu" and not math.isnan(loss.item()):
+        return ""
+    clause = first_in_labels(labels)
+    return clause and (
+        f"The loss of batch {number} of the evaluation is NaN: {clause}. Leave out rows whose label is missing."
+    )
 
 
 def _is_empty(features: Any) -> bool:

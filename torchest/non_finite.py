@@ -8,12 +8,18 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from torchest import arrays
 from torchest.columns.features import Features
+from torchest.columns.values import cells
+from torchest.host_copies import on_host
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torchest.running_model import RunningModel
 
 _log = logging.getLogger("torchest")
@@ -30,8 +36,23 @@ def first_non_finite(model: RunningModel, batch: tuple[Any, Any], mode: str) -> 
     Returns:
         Nothing, as a text, if the search itself fails: the NaN is the error to see.
     """
+    return _tried(lambda: _search(model, batch, mode))
+
+
+def first_in_labels(labels: Any) -> str:
+    """What the first label is that is not finite: a clause for an error message; nothing if all are.
+
+    Labels that are on a device alone are not looked at.
+
+    Args:
+        labels: Labels of a batch.
+    """
+    return _tried(lambda: next(_in_labels(labels), ""))
+
+
+def _tried(search: Callable[[], str]) -> str:
     try:
-        return _search(model, batch, mode)
+        return search()
     except Exception:
         _log.debug("The search for the origin of a NaN failed.", exc_info=True)
         return ""
@@ -43,7 +64,7 @@ def _search(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
     ways = (
         _in_values("the feature", features),
         _in_columns(features),
-        _in_values("the label", labels),
+        _in_labels(labels),
         _in_parameters(modules),
     )
     for found in itertools.chain(*ways):
@@ -58,8 +79,19 @@ def _search(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
     )
 
 
+def _in_labels(labels: Any) -> Iterator[str]:
+    """The labels that are not finite, those of the steps of sequences too."""
+    yield from _in_values("the label", labels)
+    if arrays.is_arrow(labels) and arrays.is_ragged(labels) and not arrays.is_textual(labels):
+        flat, offsets = cells(Features({"": labels}), "", "labels", numeric=True).with_offsets()
+        numbers = arrays.to_tensor(flat, "labels")
+        for place in (~numbers.isfinite()).nonzero()[:1, 0].tolist():
+            row = np.searchsorted(offsets, place, "right") - 1
+            yield f"the label has {numbers[place].item():g} in row {row} of the batch"
+
+
 def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
-    """The numbers of a batch that are not finite."""
+    """The numbers of a batch that are not finite, as far as they are on the host."""
     if isinstance(values, Mapping):
         for key in values:
             yield from _in_values(
@@ -69,6 +101,9 @@ def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
         for place, item in enumerate(values):
             yield from _in_values(what, item, f"{name}[{place}]")
     elif isinstance(values, Tensor) and values.is_floating_point():
+        values = on_host(values)
+        if values.device.type != "cpu":
+            return
         wrong = (~values.isfinite()).nonzero()
         if len(wrong):
             at = tuple(wrong[0].tolist())

@@ -684,6 +684,12 @@ def sequence_cases() -> list[Case]:
     padded = {"a": text(["x", "q", "y"], ["", "", ""], ["y", "", ""])}
     gap = {"a": np.array([[1, -1, 2], [-1, 3, -1], [-1, -1, -1]])}
     empty = {"a": Sparse([], [], [0, 0], "int64")}
+    wide = {"a": np.array([[1, 2, -1, -1, -1], [3, -1, -1, -1, -1]])}
+
+    def of_shape(rows: list[list[Any]], width: int) -> Sparse:
+        made = sparse(rows)
+        return Sparse(made.indices, made.values, [len(rows), width], made.dtype)
+
     return [
         in_sequence("sequence numeric: lengths differ", numbers, x),
         in_sequence("sequence numeric: pairs", pairs, {"x": sparse([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0]])}),
@@ -723,6 +729,18 @@ def sequence_cases() -> list[Case]:
         in_sequence("sequence embedding: no rows", embedding(by_id, 4), empty),
         in_sequence("sequence embedding: only empty rows", embedding(by_id, 4), {"a": np.full([2, 2], -1)}),
         in_sequence("sequence embedding: weighted", embedding(weighted(by_id), 4, combiner="sum"), a | {"w": sparse([[1.0, 2.0, 0.5], [], [-1.0]])}),
+        in_sequence("sequence embedding: wider than the longest row", embedding(by_id, 4), wide),
+        in_sequence("sequence embedding: words, wider than the longest row", embedding(by_word, 2), {"a": text(["x", "", "y", "", ""], ["q", "", "", "", ""])}),
+        in_sequence("sequence embedding: a sparse tensor wider than the longest row", embedding(by_id, 4), {"a": of_shape([[3, 0], [1]], 4)}),
+        in_sequence("sequence embedding: several ids a step, more steps than the longest row", embedding(by_id, 4, combiner="sum"), {"a": np.array([[[1, 2], [3, -1], [-1, -1], [-1, -1]], [[-1, -1]] * 4])}),
+        in_sequence("sequence embedding: a width of 0", embedding(by_id, 4), {"a": np.zeros([2, 0], np.int64)}),
+        in_sequence("sequence embedding: no rows of three steps", embedding(by_id, 4), {"a": np.zeros([0, 3], np.int64)}),
+        in_sequence("sequence embedding: no value in one value a row", embedding(by_id, 4), {"a": np.array([-1, -1])}),
+        in_sequence("sequence indicator: wider than the longest row", indicator(by_id), wide),
+        in_sequence("sequence numeric: a sparse tensor wider than the longest row", column("sequence_numeric_column", key="x", default_value=-1.0), {"x": of_shape([[1.0, 2.5], [3.0]], 4)}),
+        in_sequence("sequence numeric: pairs in a sparse tensor wider than the longest row", pairs, {"x": of_shape([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0]], 8)}),
+        in_sequence("sequences: a wide matrix beside a sparse tensor as wide", [numbers, embedding(by_id, 4)], wide | {"x": of_shape([[1.0, 2.5], [3.0]], 5)}),
+        in_sequence("sequences: differing widths", [numbers, embedding(by_id, 4, 1)], wide | {"x": sparse([[1.0, 2.5], [3.0]])}),
         in_sequence("sequence indicator: identity", indicator(by_id), a),
         in_sequence("sequence indicator: unknown words", indicator(by_word), letters),
         in_sequence("sequence indicator: padded, with a gap", indicator(by_id), gap),

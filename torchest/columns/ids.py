@@ -6,7 +6,7 @@ Ids(values=tensor([3, 5, 1]), offsets=tensor([0, 1, 3]), weights=None)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +16,19 @@ from torchest.host_copies import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Time:
+    """How many steps there is room for in each row of a batch of sequences.
+
+    Attributes:
+        steps: As many as the rows of a matrix have, padding included, or as the longest list has.
+        is_fixed: Whether other batches are likely to have the same, as those of a matrix are.
+    """
+
+    steps: int
+    is_fixed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +42,13 @@ class Ids:
         offsets: int64 [batch + 1]: row i has the ids `values[offsets[i]:offsets[i + 1]]`. None if
             every row has exactly one id, or none.
         weights: float32, the weight of each id, in the shape of `values`. None if all are 1.
+        time: Of sequences: the number of steps of their matrix. None: as many as the longest row has.
     """
 
     values: Tensor
     offsets: Tensor | None = None
     weights: Tensor | None = None
+    time: Time | None = field(default=None, repr=False)
 
     @classmethod
     def from_padded(cls, values: Tensor, weights: Tensor | None = None) -> Ids:
@@ -66,14 +81,14 @@ class Ids:
         """The same ids as a matrix.
 
         Args:
-            width: How many ids a row has room for; None: as many as the longest has.
+            width: How many ids a row has room for; None: as `time` says.
         """
         if self.offsets is None:
             weights = None if self.weights is None else self.weights.unsqueeze(1)
             return PaddedIds(self.values.unsqueeze(1), weights)
         lengths = self.offsets.diff()
         if width is None:
-            width = int(lengths.max()) if len(lengths) else 0
+            width = room(lengths, self.time)
         there = torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
         values = self.values.new_full(there.shape, -1)
         values[there] = self.values
@@ -106,14 +121,23 @@ class Ids:
             offsets = self.offsets[start : stop + 1]
             part = slice(int(offsets[0]), int(offsets[-1]))
             offsets = offsets - offsets[0]
-        return Ids(self.values[part], offsets, None if self.weights is None else self.weights[part])
+        weights = None if self.weights is None else self.weights[part]
+        return Ids(self.values[part], offsets, weights, self.time)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Ids:
         return Ids(
             change(self.values),
             None if self.offsets is None else change(self.offsets),
             None if self.weights is None else change(self.weights),
+            self.time,
         )
+
+
+def room(lengths: Tensor, time: Time | None) -> int:
+    """How wide a matrix of rows of these lengths is."""
+    if time is not None:
+        return time.steps
+    return int(lengths.max()) if len(lengths) else 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -372,9 +372,9 @@ class SequenceFeatures(Parts):
         output_widths: That of each column by its name, in the order of the output.
 
     Shape:
-        - output: [batch, time, width], where time is the greatest length of the batch, and the lengths
-          of the rows, int64 [batch]. Behind its last step a row has zeros, and the default value of
-          numeric columns.
+        - output: [batch, time, width], and the lengths of the rows, int64 [batch]. Time is the width of the
+          matrices that were given, padding included, or the length of the longest list, whichever is greatest.
+          Behind its last step a row has zeros, and the default value of numeric columns.
 
     Raises:
         ValueError: There are no columns, two of one name, or one that is not of sequences; or, for a
@@ -410,14 +410,15 @@ class SequenceFeatures(Parts):
         batch.usage.together.add(tuple(self._columns))
         steps = [self._steps(column, batch) for column in self._columns]
         first = steps[0].lengths
+        # in a model that is traced nothing can depend on values, and all matrices have one width
+        time = None if any(map(_is_traced, steps)) else max(part.room for part in steps)
         for column, other in zip(self._columns, steps, strict=True):
             lengths = on_host(first), on_host(other.lengths)
-            # in a model that is traced nothing can depend on values
-            is_traced = isinstance(other, PaddedSteps) and lengths[1] is other.lengths
-            if not is_traced and not torch.equal(*lengths):
+            if time is not None and not torch.equal(*lengths):
                 raise _unequal_lengths(self._columns[0], lengths[0], column, lengths[1])
         padded = [
-            part.padded(_padding(column)) for column, part in zip(self._columns, steps, strict=True)
+            part.padded(_padding(column), time)
+            for column, part in zip(self._columns, steps, strict=True)
         ]
         return torch.cat(padded, 2), first
 
@@ -427,12 +428,12 @@ class SequenceFeatures(Parts):
             return steps
         ids: Ids | IdSteps | PaddedIds = batch.encoded(column.categorical_column)
         if isinstance(ids, IdSteps):
-            return Steps(self._vectors_of_bags(column, ids.ids), ids.offsets)
+            return Steps(self._vectors_of_bags(column, ids.ids), ids.offsets, ids.time)
         if isinstance(ids, PaddedIds):
             assert ids.lengths is not None
             return PaddedSteps(self._vectors_of(column, ids.values), ids.lengths)
         assert ids.offsets is not None
-        return Steps(self._vectors_of(column, ids.values), ids.offsets)
+        return Steps(self._vectors_of(column, ids.values), ids.offsets, ids.time)
 
     def _vectors_of_bags(self, column: AnyEmbedding | IndicatorColumn, ids: Ids) -> Tensor:
         """A vector for each step of several ids: combined as the column combines those of a row."""
@@ -524,6 +525,11 @@ def _checked_sequence(column: FeatureColumn) -> SequenceDense:
         f"feature_columns: {column.name!r} ({type(column).__name__}) has no steps: give only "
         "sequence_numeric_column, and embedding_column or indicator_column of a sequence_categorical_column."
     )
+
+
+def _is_traced(steps: Steps | PaddedSteps) -> bool:
+    """Whether steps are those of a traced model: a matrix that did not come from the host."""
+    return isinstance(steps, PaddedSteps) and on_host(steps.lengths) is steps.lengths
 
 
 def _padding(column: SequenceDense) -> float:

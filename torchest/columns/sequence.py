@@ -22,7 +22,7 @@ from torchest.columns.categorical import (
 )
 from torchest.columns.cells import MISSING, Cells
 from torchest.columns.features import Features
-from torchest.columns.ids import Ids
+from torchest.columns.ids import Ids, Time
 from torchest.columns.numeric import NumericColumn, numeric_column
 from torchest.columns.steps import IdSteps, Steps
 from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
@@ -61,8 +61,7 @@ class SequenceCategoricalColumn(CategoricalColumn):
 
     def look_up(self, features: Features) -> Cells[Int64s]:
         """The ids up to the last value of each row that is not missing."""
-        cells = self.categorical_column.look_up(features)
-        return cells.where(_up_to_last(cells.values != MISSING, cells.with_offsets()[1]))
+        return self._ended(self.categorical_column.look_up(features))
 
     def encode(self, features: Features) -> Ids | IdSteps:  # type: ignore[override]
         """The ids of a batch, with −1 in the place of an unknown value, or a missing one in between.
@@ -72,11 +71,17 @@ class SequenceCategoricalColumn(CategoricalColumn):
         (key,) = self.feature_keys
         by_step = values.steps(features, key)
         if by_step is not None:
-            return self._of_steps(*by_step)
-        ids, offsets = self.look_up(features).with_offsets()
-        return Ids(torch.from_numpy(np.maximum(ids, -1)), torch.from_numpy(offsets))
+            return self._of_steps(*by_step, _time(features, key, by_step[1]))
+        cells = self.categorical_column.look_up(features)
+        time = _time(features, key, cells.with_offsets()[1])
+        ids, offsets = self._ended(cells).with_offsets()
+        return Ids(torch.from_numpy(np.maximum(ids, -1)), torch.from_numpy(offsets), None, time)
 
-    def _of_steps(self, flat: arrays.HostArray, offsets: Int64s) -> IdSteps:
+    def _ended(self, cells: Cells[Int64s]) -> Cells[Int64s]:
+        """The ids up to the last one of each row that is not missing."""
+        return cells.where(_up_to_last(cells.values != MISSING, cells.with_offsets()[1]))
+
+    def _of_steps(self, flat: arrays.HostArray, offsets: Int64s, time: Time) -> IdSteps:
         """The ids of steps with several values each, up to the last step of each row that has one."""
         (key,) = self.feature_keys
         ids, of_step = self.categorical_column.look_up(Features({key: flat})).with_offsets()
@@ -85,7 +90,7 @@ class SequenceCategoricalColumn(CategoricalColumn):
         known = _so_far(ids >= 0)[of_step]
         ends = _so_far(np.diff(known)[kept])
         bags = Ids(torch.from_numpy(ids[ids >= 0]), torch.from_numpy(ends))
-        return IdSteps(bags, torch.from_numpy(_so_far(kept)[offsets]))
+        return IdSteps(bags, torch.from_numpy(_so_far(kept)[offsets]), time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +128,14 @@ class SequenceNumericColumn(FeatureColumn):
             ValueError: A number within a row is missing.
         """
         cells = self._cells(features)
+        time = _time(features, self.key, cells.with_offsets()[1], self.width)
         numbers = arrays.to_tensor(cells.values, self.key).to(torch.float64).numpy()
         given = Cells(numbers, cells.offsets)
         there = ~np.isnan(numbers)
         if not there.all():
             given = given.where(_up_to_last(there, given.with_offsets()[1]))
             self._check_complete(given)
-        return self._steps(*given.with_offsets())
+        return self._steps(*given.with_offsets(), time)
 
     def _cells(self, features: Features) -> Cells[values.FlatArray]:
         """The numbers of each row."""
@@ -148,7 +154,7 @@ class SequenceNumericColumn(FeatureColumn):
             )
         return Cells(flat.flatten(), offsets * self.width)
 
-    def _steps(self, numbers: Float64s, offsets: Int64s) -> Steps:
+    def _steps(self, numbers: Float64s, offsets: Int64s, time: Time) -> Steps:
         """Cuts the numbers of each row into steps; a last one that is incomplete is filled up."""
         counts = np.diff(offsets)
         lengths = -(-counts // self.width)
@@ -161,7 +167,8 @@ class SequenceNumericColumn(FeatureColumn):
         filled_up = np.ones(len(flat), bool)
         filled_up[place] = False
         padding = torch.from_numpy(filled_up).reshape(-1, self.width)
-        return Steps(normalized.masked_fill(padding, self.default_value), torch.from_numpy(steps))
+        filled = normalized.masked_fill(padding, self.default_value)
+        return Steps(filled, torch.from_numpy(steps), time)
 
     def _check_complete(self, given: Cells[Float64s]) -> None:
         numbers, offsets = given.with_offsets()
@@ -279,6 +286,21 @@ def _check_padding(value: Any, key: str) -> None:
         raise ValueError(
             f"default_value of column {key!r} is {value}: give a number, for example 0."
         )
+
+
+def _time(features: Features, key: str, offsets: Int64s, width: int = 0) -> Time:
+    """How many steps a feature has room for.
+
+    Args:
+        features: The batch.
+        key: The key of the feature.
+        offsets: Where its rows begin, padding included.
+        width: How many numbers a step has; 0: a step is an element of a row, whatever that is.
+    """
+    shape = values.row_shape(features, key)
+    inner = (int(np.diff(offsets).max(initial=0)),) if shape is None else shape
+    most = math.prod(inner if width else inner[:1])
+    return Time(-(-most // (width or 1)), values.is_matrix(features, key))
 
 
 def _so_far(counts: npt.NDArray[Any]) -> Int64s:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from torchest.columns.ids import room
 from torchest.host_copies import to_device
 
 if TYPE_CHECKING:
-    from torchest.columns.ids import Ids
+    from torchest.columns.ids import Ids, Time
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +23,12 @@ class Steps:
     Attributes:
         values: float32 [steps of all rows, width].
         offsets: int64 [batch + 1]: row i has the steps `values[offsets[i]:offsets[i + 1]]`.
+        time: The number of steps of their matrix. None: as many as the longest row has.
     """
 
     values: Tensor
     offsets: Tensor
+    time: Time | None = None
 
     @property
     def device(self) -> torch.device:
@@ -41,18 +45,23 @@ class Steps:
         """The number of steps of each row, int64 [batch]."""
         return self.offsets.diff()
 
-    def padded(self, fill: float, longest: int | None = None) -> Tensor:
-        """The rows one above the other, float32 [batch, most steps, width].
+    @property
+    def room(self) -> int:
+        """The number of steps of their matrix."""
+        return room(self.lengths, self.time)
+
+    def padded(self, fill: float, steps: int | None = None) -> Tensor:
+        """The rows one above the other, float32 [batch, steps, width].
 
         Args:
             fill: What stands behind the last step of a shorter row.
-            longest: How many steps there is room for; None: as many as the longest row has.
+            steps: How many steps there is room for; None: as `time` says.
         """
         lengths = self.lengths
-        if longest is None:
-            longest = int(lengths.max()) if len(lengths) else 0
-        step = torch.arange(longest, device=lengths.device)
-        padded = self.values.new_full((len(lengths), longest, self.values.shape[1]), fill)
+        if steps is None:
+            steps = self.room
+        step = torch.arange(steps, device=lengths.device)
+        padded = self.values.new_full((len(lengths), steps, self.values.shape[1]), fill)
         padded[step < lengths.unsqueeze(1)] = self.values
         return padded
 
@@ -61,11 +70,12 @@ class Steps:
         return Steps(
             self.values.to(device, non_blocking=non_blocking),
             self.offsets.to(device, non_blocking=non_blocking),
+            self.time,
         )
 
     def pin_memory(self) -> Steps:
         """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return Steps(self.values.pin_memory(), self.offsets.pin_memory())
+        return Steps(self.values.pin_memory(), self.offsets.pin_memory(), self.time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +85,12 @@ class IdSteps:
     Attributes:
         ids: The ids of each step, one step after the other.
         offsets: int64 [batch + 1]: row i has the steps from `offsets[i]` up to `offsets[i + 1]`.
+        time: The number of steps of their matrix.
     """
 
     ids: Ids
     offsets: Tensor
+    time: Time
 
     @property
     def device(self) -> torch.device:
@@ -95,11 +107,12 @@ class IdSteps:
         return IdSteps(
             self.ids.to(device, non_blocking=non_blocking),
             self.offsets.to(device, non_blocking=non_blocking),
+            self.time,
         )
 
     def pin_memory(self) -> IdSteps:
         """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return IdSteps(self.ids.pin_memory(), self.offsets.pin_memory())
+        return IdSteps(self.ids.pin_memory(), self.offsets.pin_memory(), self.time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +141,19 @@ class PaddedSteps:
         """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
         return PaddedSteps(self.values.pin_memory(), self.lengths.pin_memory())
 
-    def padded(self, fill: float) -> Tensor:
-        """The steps with `fill` behind the last one of each row."""
+    @property
+    def room(self) -> int:
+        """The number of steps of the matrix."""
+        return self.values.shape[1]
+
+    def padded(self, fill: float, steps: int | None = None) -> Tensor:
+        """The steps with `fill` behind the last one of each row.
+
+        Args:
+            fill: What stands there.
+            steps: How many steps there is room for, at least `room`; None: `room`.
+        """
         step = torch.arange(self.values.shape[1], device=self.values.device)
         there = (step < self.lengths.unsqueeze(1)).unsqueeze(2)
-        return self.values.where(there, fill)
+        padded = self.values.where(there, fill)
+        return padded if steps is None else F.pad(padded, (0, 0, 0, steps - self.room), value=fill)

@@ -133,6 +133,22 @@ def steps(features: Features, key: str) -> tuple[HostArray, Int64s] | None:
     return lists.flatten(), offsets
 
 
+def row_shape(features: Features, key: str) -> tuple[int, ...] | None:
+    """The shape of the rows of a feature, padding included; None if they are lists."""
+    array: Any = features.raw(key)
+    if isinstance(array, Tensor | np.ndarray):
+        is_nested = isinstance(array, Tensor) and array.is_nested
+        return None if is_nested else tuple(array.shape[1:])
+    import pyarrow.types as pt
+
+    shape: list[int] = []
+    kind: Any = array.type
+    while pt.is_fixed_size_list(kind):
+        shape.append(kind.list_size)
+        kind = kind.value_type
+    return None if pt.is_nested(kind) else tuple(shape)
+
+
 def is_matrix(features: Features, key: str) -> bool:
     """Whether every row of a feature has the same number of values by its form: no lists."""
     if features.is_nested_list(key):

@@ -132,6 +132,13 @@ class Forward(nn.Module):
         batch.expect([given.source for given in self.inputs if not isinstance(given.source, str)])
         return tensors_of(self.inputs, batch)
 
+    def steps_of(self, features: Mapping[str, Any]) -> int | None:
+        """How many steps the sequences of a batch of raw features have room for; None if there are no sequences."""
+        for given, tensor in zip(self.encode(features), self.tensors, strict=True):
+            if STEPS in tensor.shape:
+                return given.shape[tensor.shape.index(STEPS)]
+        return None
+
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
         features = _TracedFeatures(self._keys, self._encodings(tensors))

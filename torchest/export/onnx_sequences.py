@@ -1,4 +1,4 @@
-"""The nodes of sequence columns: matrices of as many steps as the longest sequence of a batch has."""
+"""The nodes of sequence columns: matrices of as many steps as the widest input of a batch has room for."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sequences:
-    """The steps of a column, of which there may be more than the longest sequence of the batch has.
+    """The steps of a column, for which other columns may have more room.
 
     Attributes:
         lengths: The number of steps of each row, int64 [batch].
-        cut: Makes the tensor for a number of steps.
+        room: The number of steps that the input has room for, int64 [1].
+        widened: Makes the tensor for a number of steps, at least `room`.
     """
 
     lengths: Value
-    cut: Callable[[Value], Value]
+    room: Value
+    widened: Callable[[Value], Value]
 
 
 def sequence_tensors(
@@ -51,9 +53,8 @@ def sequence_tensors(
         same = [by_column[column] for column in columns if column in by_column]
         for other in same[1:]:
             graph.refuse(graph.negation(graph.op("Equal", same[0], other)))
-    lengths = graph.op("Concat", graph.constant([0]), *(each.lengths for each in found), axis=0)
-    longest = graph.op("ReduceMax", lengths, keepdims=1)
-    return [[each.cut(longest), each.lengths] for each in found]
+    steps = found[0].room if len(found) == 1 else graph.op("Max", *(each.room for each in found))
+    return [[each.widened(steps), each.lengths] for each in found]
 
 
 def _sequences(given: SequenceIds | SequenceNumbers, graph: ColumnGraph) -> Sequences:
@@ -70,7 +71,8 @@ def _of_ids(column: SequenceCategoricalColumn, graph: ColumnGraph) -> Sequences:
         found = graph.op("Unsqueeze", found, graph.constant([1]))
     lengths = up_to_last(graph.negation(graph.equal(found, MISSING)), graph)
     shown = graph.op("Max", found, graph.constant(-1))
-    return Sequences(lengths, lambda steps: fitted(shown, steps, graph.constant(-1), graph))
+    room = graph.op("Shape", found, start=1, end=2)
+    return Sequences(lengths, room, lambda steps: fitted(shown, steps, graph.constant(-1), graph))
 
 
 def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
@@ -84,10 +86,12 @@ def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
     default = graph.constant(column.default_value, seen)
     filled = graph.where(graph.op("And", within, there), given, default)
     width = graph.constant([column.width])
-    less_one = graph.op("Sub", graph.op("Add", counts, width), graph.constant([1]))
-    lengths = graph.op("Div", less_one, width)
 
-    def cut(steps: Value) -> Value:
+    def in_steps(numbers: Value) -> Value:
+        less_one = graph.op("Sub", graph.op("Add", numbers, width), graph.constant([1]))
+        return graph.op("Div", less_one, width)
+
+    def of_steps(steps: Value) -> Value:
         flat = fitted(filled, graph.op("Mul", steps, width), default, graph)
         rows = graph.op("Shape", flat, start=0, end=1)
         shape = graph.op("Concat", rows, steps, width, axis=0)
@@ -99,7 +103,7 @@ def _of_numbers(column: SequenceNumericColumn, graph: ColumnGraph) -> Sequences:
         numbers = graph.where(before(counts, flat, graph), normalized, padding)
         return graph.op("Reshape", numbers, shape, allowzero=1)
 
-    return Sequences(lengths, cut)
+    return Sequences(in_steps(counts), in_steps(graph.op("Shape", given, start=1, end=2)), of_steps)
 
 
 def _check_padding(column: SequenceNumericColumn, graph: ColumnGraph) -> None:

@@ -26,7 +26,7 @@ class SequentialHead(Head):
 
     Logits are [batch, time, logits_dimension], and `features` has a mask [batch, time] of the steps that are there.
     Labels, and weights, have a value for each of these steps: lists of unequal lengths, or tensors [batch, time, ...]
-    of which only these steps count.
+    of which only these steps count; time may end with the last step of the longest row, too.
 
     Args:
         head: The head of a step.
@@ -132,6 +132,8 @@ class SequentialHead(Head):
 def _of_steps(value: Any, mask: Tensor, what: str) -> Any:
     """The values of the steps that are there: [number of steps, ...]."""
     array = value if isinstance(value, Tensor) else arrays.to_host(value, what)
+    if isinstance(array, (Tensor, np.ndarray)) and array.ndim > 1:
+        mask = _fitted(mask, array.shape[1])
     if isinstance(array, (Tensor, np.ndarray)) and array.shape[:2] == mask.shape:
         return array[mask.cpu().numpy() if isinstance(array, np.ndarray) else mask.to(array.device)]
     of_rows = cells(Features({what: array}), what, what)
@@ -145,3 +147,9 @@ def _of_steps(value: Any, mask: Tensor, what: str) -> Any:
             "return_sequences every step needs one, as lists of as many as the sequences are long."
         )
     return values
+
+
+def _fitted(mask: Tensor, steps: int) -> Tensor:
+    """A mask without the steps behind the last one that is there, if it is of so many steps then."""
+    is_cut = steps < mask.shape[1] and not bool(mask[:, steps:].any())
+    return mask[:, :steps] if is_cut else mask

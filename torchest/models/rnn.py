@@ -77,8 +77,9 @@ class RNNModel(nn.Module):
         """Features by key to logits and mask."""
         values, lengths = self.sequence(features)
         steps = values.shape[1]
+        values = _up_to_longest(values, lengths)
         if self.context is not None:
-            context = self.context(features).unsqueeze(1).expand(-1, steps, -1)
+            context = self.context(features).unsqueeze(1).expand(-1, values.shape[1], -1)
             values = torch.cat([values, context], 2)
         values = self._through_layers(values.to(self.logits.weight.dtype))
         last = (lengths - 1).clamp_min(0)
@@ -101,7 +102,7 @@ class RNNModel(nn.Module):
 
     def _through_layers(self, values: Tensor) -> Tensor:
         """[batch, time, width] to [batch, at least one step, units of the last layer]."""
-        if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+        if _is_traced():
             # Nothing can depend on sizes then: a step and a row more do not change the others.
             return self._layered(F.pad(values, (0, 0, 0, 1, 0, 1)))[: values.shape[0]]
         if values.shape[1] == 0:  # no row has a step, and layers need one
@@ -114,6 +115,20 @@ class RNNModel(nn.Module):
         for layer in self.layers:
             values, _ = layer(values)
         return values
+
+
+def _is_traced() -> bool:
+    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
+
+
+def _up_to_longest(values: Tensor, lengths: Tensor) -> Tensor:
+    """The steps that some row has: of what is behind them, nothing is read.
+
+    A traced model and XLA keep the rest, as no shape may depend on values there.
+    """
+    if _is_traced() or values.device.type == "xla" or len(lengths) == 0:
+        return values
+    return values[:, : int(lengths.max())]
 
 
 def _layers(
