@@ -197,8 +197,16 @@ def test_predict_answers_the_rows_of_a_table(model, exported, tmp_path, capsys, 
         ),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--signature", "predct"], "mean 'predict'"),
         (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--engine", "pt2"], "has no model.pt2"),
-        (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--batch_size", "0"], "must be at least 1"),
+        (["predict", "{model}", "--input", "{csv}", "--output", "b.csv", "--batch_size", "0"], "--batch-size=0 must"),
         (["predict", "{model}", "--input", "{header}", "--output", "{empty}/b.csv"], "There are no rows to answer"),
+        (
+            ["predict", "{model}", "--input", "{twice}", "--output", "{empty}/b.csv"],
+            "twice.csv' has more than one column 'town'",
+        ),
+        (
+            ["predict", "{model}", "--input", "{text}", "--output", "{empty}/b.csv"],
+            "text.csv' cannot be read: Column 'age': CSV conversion error .* 'old'",
+        ),
         (["vrify", "{model}"], "invalid choice: 'vrify'"),
     ],
 )  # fmt: skip
@@ -209,9 +217,14 @@ def test_wrong_use(exported, tmp_path, capsys, arguments, message):
     table.write_text("agee,x\n1,2\n")
     header = tmp_path / "header.csv"
     header.write_text("age,town\n")
+    twice = tmp_path / "twice.csv"
+    twice.write_text("age,town,town\n1,a,b\n")
+    text = tmp_path / "text.csv"
+    text.write_text("town,age\na,old\n")
     empty = tmp_path / "empty"
     empty.mkdir()
-    names = {"empty": empty, "model": exported, "csv": table, "header": header}
+    paths = (table, header, twice, text)
+    names = {"empty": empty, "model": exported, "csv": table, **{path.stem: path for path in paths}}
     code, _, err = run(capsys, *(argument.format(**names) for argument in arguments))
     assert code == 2
     assert re.search(message, err), err

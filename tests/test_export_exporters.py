@@ -198,9 +198,14 @@ def test_exporters_that_want_the_same_checkpoint_share_one_export(tmp_path, monk
     def input_fn():
         return torchest.inputs.Dataset.from_tensor_slices(({"x": [1.0, 2.0]}, [1.0, 2.0])).batch(2)
 
-    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(
-        {"x": columns.FixedLenFeature((1,), "float32")}
-    )
+    def receiver_fn():
+        spec = columns.FixedLenFeature((1,), "float32")
+        return torchest.export.build_raw_serving_input_receiver_fn({"x": spec})
+
+    def renaming_receiver_fn():
+        spec = columns.FixedLenFeature((1,), "float32")
+        return torchest.export.ServingInputReceiver({"x": spec}, {"my_x": spec})
+
     config = torchest.RunConfig(save_checkpoints_steps=2)
     model = torchest.LinearRegressor(
         [columns.numeric_column("x")], tmp_path / "model", config=config
@@ -213,10 +218,11 @@ def test_exporters_that_want_the_same_checkpoint_share_one_export(tmp_path, monk
         lambda *given, **named: exported.append(1) or original(*given, **named),
     )
     exporters = [
-        torchest.BestExporter("best", receiver_fn),
-        torchest.LatestExporter("latest", receiver_fn),
-        torchest.FinalExporter("final", receiver_fn),
-        torchest.LatestExporter("with a file", receiver_fn, assets_extra={"a.py": __file__}),
+        torchest.BestExporter("best", receiver_fn()),
+        torchest.LatestExporter("latest", receiver_fn()),
+        torchest.FinalExporter("final", receiver_fn()),
+        torchest.LatestExporter("with a file", receiver_fn(), assets_extra={"a.py": __file__}),
+        torchest.FinalExporter("renamed", renaming_receiver_fn),
     ]
     torchest.train_and_evaluate(
         model,
@@ -229,4 +235,6 @@ def test_exporters_that_want_the_same_checkpoint_share_one_export(tmp_path, monk
         loaded = torchest.export.load(paths[-1])
         assert loaded.description["global_step"] == 4
         assert loaded.signatures["predict"](x=[3.0])["predictions"].shape == (1, 1)
-    assert len(exported) == 4  # two checkpoints, with and without the file
+    (renamed,) = exports_in(tmp_path / "model" / "export" / "renamed")
+    assert [each.name for each in torchest.export.load(renamed).inputs] == ["my_x"]
+    assert len(exported) == 5  # two checkpoints, with and without the file; the last one renamed

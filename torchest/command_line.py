@@ -269,8 +269,7 @@ def _predict(given: argparse.Namespace) -> int:
     from torchest.export.loading import load
     from torchest.export.tables import format_of, read_batches, write_batches
 
-    if given.batch_size < 1:
-        raise ValueError(f"--batch_size {given.batch_size} must be at least 1.")
+    whole_number("--batch-size", given.batch_size, at_least=1)
     format_of(given.output)
     model = load(given.directory, given.engine)
     if given.signature not in model.signatures:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torchest import files
 from torchest.arguments import boolean, shown
 from torchest.checksums import identity
+from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.errors import suggest
 from torchest.export.directory import copied, exports_in
 from torchest.export.exporter import Exporter
+from torchest.export.receivers import ServingInputReceiver, input_names
 from torchest.keys import MetricKeys
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class _Export(NamedTuple):
     """An export: what it was made of, and where it lies."""
 
     wanted: Any
+    receiver_fn: ReceiverFn
     path: str
 
 
@@ -57,6 +60,25 @@ def _identity(checkpoint_path: str) -> Any:
         return identity(checkpoint_path)
     except FileNotFoundError:
         return object()  # equal to nothing else
+
+
+def _are_alike(one: ReceiverFn, other: ReceiverFn) -> bool:
+    """Whether two functions are one, or make the same receiver of specs."""
+    if one is other:
+        return True
+    described = _described(one)
+    return described is not None and described == _described(other)
+
+
+def _described(receiver_fn: ReceiverFn) -> Any:
+    """What a receiver of specs has; None for example arrays, which are compared by nothing."""
+    receiver = receiver_fn()
+    if not isinstance(receiver, ServingInputReceiver):
+        return None
+    features = tuple(receiver.features.items())
+    if not all(isinstance(spec, FixedLenFeature | VarLenFeature) for _, spec in features):
+        return None
+    return features, tuple(input_names(receiver).items()), tuple(receiver.receiver_tensors)
 
 
 class _ExportingExporter(Exporter):
@@ -112,9 +134,14 @@ class _ExportingExporter(Exporter):
     def _made(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> str:
         """A new export; a copy of another exporter's, where that has just exported the same."""
         assets = tuple(sorted((self._assets_extra or {}).items()))
-        wanted = (_identity(checkpoint_path), self._receiver_fn, assets)
+        wanted = (_identity(checkpoint_path), assets)
         there = _newest.get(estimator)
-        if there is not None and there.wanted == wanted and files.is_directory(there.path):
+        if (
+            there is not None
+            and there.wanted == wanted
+            and _are_alike(there.receiver_fn, self._receiver_fn)
+            and files.is_directory(there.path)
+        ):
             _log.info("Exporter %s: copies %s", self.name, there.path)
             return copied(there.path, export_path)
         path = estimator.export_saved_model(
@@ -124,7 +151,7 @@ class _ExportingExporter(Exporter):
             as_text=self._as_text,
             checkpoint_path=checkpoint_path,
         )
-        _newest[estimator] = _Export(wanted, path)
+        _newest[estimator] = _Export(wanted, self._receiver_fn, path)
         return path
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
+import re
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -55,9 +57,27 @@ def read_batches(
     def choose(columns: Sequence[str]) -> list[str]:
         return _inputs_among(columns, path, inputs, allow_missing=allow_missing)
 
-    for table in tables(path, inputs, choose):
-        for batch in table.combine_chunks().to_batches(max_chunksize=batch_size):
-            yield dict(zip(batch.schema.names, batch.columns, strict=True))
+    with _told_of(path):
+        for table in tables(path, inputs, choose):
+            for batch in table.combine_chunks().to_batches(max_chunksize=batch_size):
+                yield dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+@contextlib.contextmanager
+def _told_of(path: str) -> Iterator[None]:
+    """Errors of Arrow name the file and, for CSV, the column."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        said = re.sub(r"In CSV column #(\d+)", lambda at: _column(path, int(at[1])), str(error))
+        raise ValueError(f"{path!r} cannot be read: {said}") from error
+
+
+def _column(path: str, number: int) -> str:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return f"Column {next(csv.reader(file))[number]!r}"
 
 
 def _inputs_among(
@@ -66,6 +86,9 @@ def _inputs_among(
     """The columns of a table that are inputs."""
     names = {each.name for each in inputs}
     kept = [name for name in columns if name in names]
+    twice = next((name for name in kept if kept.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path!r} has more than one column {twice!r}: leave one of them.")
     lacking = [each.name for each in inputs if each.used and each.name not in kept]
     others = [name for name in columns if name not in names]
     if lacking and not allow_missing:
@@ -115,11 +138,11 @@ def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) 
 
 def _csv(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     types = {each.name: pa.string() if each.is_text else _type(each) for each in inputs}
-    convert = csv.ConvertOptions(column_types=types, strings_can_be_null=False)
-    with csv.open_csv(path, convert_options=convert) as reader:
+    convert = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=False)
+    with arrow_csv.open_csv(path, convert_options=convert) as reader:
         columns = choose(reader.schema.names)
         for batch in reader:
             if batch.num_rows:
@@ -175,9 +198,9 @@ def _array(values: npt.NDArray[Any]) -> Any:
 @contextlib.contextmanager
 def _writer(path: str, ending: str, schema: Any) -> Iterator[Any]:
     if ending == ".csv":
-        from pyarrow import csv
+        from pyarrow import csv as arrow_csv
 
-        with csv.CSVWriter(path, schema) as writer:
+        with arrow_csv.CSVWriter(path, schema) as writer:
             yield writer
     elif ending == ".parquet":
         from pyarrow import parquet
