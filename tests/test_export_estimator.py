@@ -27,6 +27,7 @@ from torchest.export.directory import exports_in, new_directory
 from torchest.golden import verify
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None, tf_random_seed=3)
+BOTH = ("onnx", "torchscript")
 ALL_SEVEN = [
     "all_class_ids", "all_classes", "class_ids", "classes", "logistic", "logits", "probabilities"
 ]  # fmt: skip
@@ -156,7 +157,9 @@ def test_vocabulary_files_and_extra_files_are_in_the_export(tmp_path):
     model = torchest.LinearClassifier([word], model_dir=str(tmp_path / "model"), config=QUIET)
     model.train(lambda: ({"word": ["a", "日本"]}, [0, 1]), steps=3)
     extra = {"readme.txt": words, "more/of/it.txt": str(words)}
-    path = model.export_saved_model(tmp_path / "base", parsing(word), assets_extra=extra)
+    path = model.export_saved_model(
+        tmp_path / "base", parsing(word), assets_extra=extra, formats=BOTH
+    )
     expected = list(model.predict(lambda: iter([{"word": ["日本", "x"]}])))
     words.unlink()
     for name in ("assets/words.txt", "assets.extra/readme.txt", "assets.extra/more/of/it.txt"):
@@ -164,7 +167,7 @@ def test_vocabulary_files_and_extra_files_are_in_the_export(tmp_path):
             assert file.read() == "a\nb\n日本\n"
     moved = tmp_path / "moved"
     os.rename(path, moved)
-    for engine in ("onnx", "torchscript"):
+    for engine in BOTH:
         found = torchest.export.load(moved, engine).signatures["predict"](word=["日本", "x"])
         np.testing.assert_allclose(found["logits"], [row["logits"] for row in expected], atol=1e-6)
 
@@ -224,8 +227,8 @@ def test_features_may_have_other_names_for_clients(model, tmp_path):
     def receiver():
         return torchest.export.ServingInputReceiver({"x": spec}, {"amount": spec})
 
-    path = model.export_saved_model(tmp_path, receiver)
-    for engine in ("onnx", "torchscript"):
+    path = model.export_saved_model(tmp_path, receiver, formats=BOTH)
+    for engine in BOTH:
         predict = torchest.export.load(path, engine).signatures["predict"]
         assert predict(amount=[3.5])["class_ids"] == 0
         with pytest.raises(ValueError, match=r"There is no input 'x'\. .*'amount'"):
@@ -252,9 +255,9 @@ def test_a_model_fn_that_takes_a_single_tensor(tmp_path):
     def receiver():
         return torchest.export.TensorServingInputReceiver(rows, {"rows": rows})
 
-    path = model.export_saved_model(tmp_path / "base", receiver)
+    path = model.export_saved_model(tmp_path / "base", receiver, formats=BOTH)
     expected = np.stack(list(model.predict(lambda: iter([rows]))))
-    for engine in ("onnx", "torchscript"):
+    for engine in BOTH:
         found = torchest.export.load(path, engine).signatures["serving_default"](rows=rows)
         np.testing.assert_allclose(found["output"], expected, atol=1e-5)
 
@@ -264,8 +267,8 @@ def test_optional_features_are_filled_in_as_in_training(tmp_path):
     tags = columns.categorical_column_with_hash_bucket("tags", 5)
     model = torchest.LinearClassifier([age, tags], model_dir=str(tmp_path / "model"), config=QUIET)
     model.train(lambda: ({"age": [1.0, 2.0], "tags": ["a", ""]}, [0, 1]), steps=5)
-    path = model.export_saved_model(tmp_path / "base", parsing(age, tags))
-    for engine in ("onnx", "torchscript"):
+    path = model.export_saved_model(tmp_path / "base", parsing(age, tags), formats=BOTH)
+    for engine in BOTH:
         predict = torchest.export.load(path, engine).signatures["predict"]
         whole = predict(age=[30.0, 30.0], tags=[[], []])["logits"]
         assert (predict(age=[30.0, 30.0])["logits"] == whole).all()
