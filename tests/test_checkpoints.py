@@ -63,7 +63,9 @@ def test_tensors_shapes_and_types_by_name(trained):
     assert np.array_equal(value, objects["net"][0].weight.detach().numpy())
     assert reader.has_tensor("net.0.weight")
     assert not reader.has_tensor("net.0.wait")
-    with pytest.raises(ValueError, match=r"no variable 'net.0.wait'\. Did you mean 'net.0.weight'"):
+    with pytest.raises(
+        ValueError, match=r"name='net.0.wait' is no variable .*\. Did you mean 'net.0.weight'"
+    ):
         reader.get_tensor("net.0.wait")
 
 
@@ -95,7 +97,9 @@ def test_each_object_gets_its_state_dict_back(trained):
 
 def test_a_directory_without_checkpoints_is_refused(tmp_path):
     for read in (torchest.load_checkpoint, torchest.list_variables):
-        with pytest.raises(ValueError, match="is not a checkpoint"):
+        with pytest.raises(
+            ValueError, match=r"^ckpt_dir_or_file=.* neither has checkpoints nor is one"
+        ):
             read(tmp_path)
 
 
@@ -173,5 +177,5 @@ def test_the_global_step_is_a_variable_as_in_tensorflow(trained):
 
 @pytest.mark.parametrize("name", ["global_stepp", 3, None, ["net.0.weight"]])
 def test_a_variable_that_is_not_there_is_named(trained, name):
-    with pytest.raises(ValueError, match=r"The checkpoint has no variable .* There are: 'adam"):
+    with pytest.raises(ValueError, match=r"^name=.* (is no variable|must be a string)"):
         torchest.load_variable(trained[0], name)

@@ -193,7 +193,10 @@ def test_estimates_are_marked():
         (([TOWN], ROWS, 1), ValueError, "collision_share is 1: give a share between 0 and 1, such as"),
         ((["town"], ROWS), ValueError, "columns has 'town' (str): every item must be a column"),
         (([TOWN], {"city": ["Rome"]}), ValueError, "feature 'town'"),
-        (([TOWN], 7), TypeError, "returned an object of type int; return a torchest.inputs.Dataset"),
+        (([TOWN], 7), TypeError, "^dataset=7 must be a Dataset, an iterable of batches, or one batch"),
+        (([TOWN], "towns.csv"), TypeError, "^dataset='towns.csv' must be a Dataset"),
+        (([TOWN], dict), TypeError, "^dataset=<class 'dict'> must be a Dataset"),
+        ((None, ROWS), ValueError, "^columns=None must be a list of columns"),
         (
             ([TOWN], Dataset.from_tensor_slices(ROWS).repeat().batch(2)),
             ValueError, "The dataset has no end: make it with num_epochs=1, or give dataset.take",

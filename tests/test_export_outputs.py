@@ -94,7 +94,15 @@ def test_classification_and_regression_call_their_single_input_inputs(output, ex
     signature = output.as_signature_def({"examples": WORDS})
     assert list(signature.inputs) == [expected]
     assert signature.outputs == output.named()
-    assert list(output.as_signature_def({"a": 1, "b": 2}).inputs) == ["a", "b"]
+    assert list(output.as_signature_def({"a": SCORES, "b": SCORES}).inputs) == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", [None, 1.5, "a", ["a"], object(), {"a": "b"}, {1: SCORES}])
+def test_a_signature_takes_specs_and_tensors_alone(value):
+    with pytest.raises(
+        ValueError, match=r"^receiver_tensors(\[.*\] must be a spec| has the name 1)"
+    ):
+        PredictOutput(SCORES).as_signature_def(value)
 
 
 # ---- in a spec

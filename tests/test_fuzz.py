@@ -66,6 +66,21 @@ def test_a_sentence_without_the_value_is_not_clear():
     assert told.startswith("does not show the value: ")
 
 
+@pytest.mark.parametrize(
+    ("message", "value"),
+    [
+        ("'a' is no checkpoint.", b"a"),
+        ("params=[] must be at least one parameter.", ()),
+        ("features are empty.", {}),
+        ("input_fn 'verdict' returned None.", verdict),
+        ("labels of shape [] are too few.", np.array(1.5)),
+    ],
+)
+def test_a_value_may_be_shown_in_several_ways(message, value):
+    assert judge.shows(message, value)
+    assert not judge.shows("x must be something else.", value)
+
+
 def test_an_error_of_a_library_is_not_clear():
     told = verdict(lambda: torchest.columns.Ids.from_padded("ab"), values="ab")
     assert told.startswith("internal: ")

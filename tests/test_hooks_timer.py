@@ -47,3 +47,13 @@ def test_never_twice_at_one_step():
 def test_exactly_one_period_is_needed(given):
     with pytest.raises(ValueError, match="give exactly one of the two"):
         SecondOrStepTimer(**given)
+
+
+@pytest.mark.parametrize(
+    "state", [None, 3, {}, {"step": 3}, {"last_step": 1.5}, {"last_step": -1}, {"last_step": True}]
+)
+def test_a_state_that_no_timer_gave_is_refused(state):
+    with pytest.raises(
+        ValueError, match=r"^state(=.* must be what|\['last_step'\]=.* must be a whole)"
+    ):
+        SecondOrStepTimer(every_steps=2).load_state_dict(state)

@@ -217,7 +217,7 @@ def test_text_that_is_not_utf8_is_named():
         (np.array([1, 2]), TypeError, "serialized holds values of type int64: give the bytes"),
         (torch.ones(2), TypeError, "serialized holds values of type torch.float32"),
         (np.array([b"a", b"b"]), TypeError, "fixed-width bytes, which loses zeros"),
-        ([EXAMPLES[0], None], ValueError, "Record 1 of the batch is missing (None): leave it out."),
+        ([EXAMPLES[0], None], ValueError, "Record 1 of serialized is missing (None): leave it out."),
     ],
 )  # fmt: skip
 def test_wrong_records_are_refused(records: Any, error: type[Exception], message: str):

@@ -97,6 +97,11 @@ def copy_on_host(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
+def is_checkpoint(path: str) -> bool:
+    """Whether a directory looks like a checkpoint, damaged or not."""
+    return _STATE in files.names_in(path)
+
+
 class Checkpoint:
     """A reader of one checkpoint.
 
@@ -243,14 +248,14 @@ class Checkpoint:
         Raises:
             ValueError: There is nothing of that name.
         """
-        if name == MetricKeys.GLOBAL_STEP:
+        if text("name", name) == MetricKeys.GLOBAL_STEP:
             return np.array(self.global_step, np.int64)
         try:
             return self.tensor(name).numpy()
         except (KeyError, TypeError):
             known = self.get_variable_to_shape_map()
             raise ValueError(
-                f"The checkpoint has no variable {shown(name)}.{suggest(str(name), known)}"
+                f"name={shown(name)} is no variable of the checkpoint.{suggest(name, known)}"
             ) from None
 
     def has_tensor(self, name: str) -> bool:
@@ -334,7 +339,7 @@ class Checkpoint:
         if step_of(files.parent_and_name(self.path)[1]) >= 0 and files.is_directory(self.path):
             return self._damaged(_STATE)
         return ValueError(
-            f"{self.path!r} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
+            f"{shown(self.path)} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
             "'model_dir/model.ckpt-100', written by torchest; leave checkpoint_path out to use the newest."
         )
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from torchest import arguments, files
-from torchest.checkpoint import Checkpoint, latest_checkpoint
+from torchest.checkpoint import Checkpoint, is_checkpoint, latest_checkpoint
 from torchest.checkpoint_index import step_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
         DamagedCheckpointError: A file is missing or of another size than was written.
     """
     path = files.normal(arguments.path("ckpt_dir_or_file", ckpt_dir_or_file))
-    newest = None if step_of(files.parent_and_name(path)[1]) >= 0 else latest_checkpoint(path)
+    if step_of(files.parent_and_name(path)[1]) >= 0:
+        return Checkpoint(path)
+    newest = latest_checkpoint(path)
+    if newest is None and not is_checkpoint(path):
+        raise ValueError(
+            f"ckpt_dir_or_file={arguments.shown(ckpt_dir_or_file)} neither has checkpoints nor is one: give the "
+            "model_dir of a trained model, or one of its checkpoints, such as 'model_dir/model.ckpt-100'."
+        )
     return Checkpoint(newest or path)
 
 

@@ -40,7 +40,7 @@ from torchest.inputs.seeds import default_seed
 from torchest.inputs.source import call_input_fn, check_end, is_endless
 from torchest.keys import ModeKeys
 from torchest.model_fn import ModelFn
-from torchest.prediction import examples, run_prediction
+from torchest.prediction import checked_keys, examples, run_prediction
 from torchest.random_state import kept_random_state
 from torchest.run_config import RunConfig
 from torchest.running_model import RunningModel
@@ -305,6 +305,7 @@ class Estimator:
         """
         hooks = all_of(SessionRunHook, "hooks", hooks)
         arguments.boolean("yield_single_examples", yield_single_examples)
+        keys = checked_keys(predict_keys)
         strategy = self._eval_strategy.now()
         model, checkpoint = self._restored_from(checkpoint_path, "predict")
         step = 0 if checkpoint is None else checkpoint.global_step
@@ -316,7 +317,7 @@ class Estimator:
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
-                run_prediction(model, feed, session, strategy, all_hooks, predict_keys)
+                run_prediction(model, feed, session, strategy, all_hooks, keys)
             ) as batches:
                 for batch in batches:
                     if yield_single_examples:

@@ -59,12 +59,17 @@ class ExportOutput(ABC):
         """The signature.
 
         Args:
-            receiver_tensors: What the model takes, by name.
+            receiver_tensors: What the model takes, by name: specs or tensors.
 
         Returns:
             The inputs and outputs by name. Classification and regression call a single input "inputs".
+
+        Raises:
+            ValueError: One is something else.
         """
         inputs = _by_name(receiver_tensors, "receiver_tensors", "input")
+        for name, value in inputs.items():
+            _check(value, f"receiver_tensors[{name!r}]", "a spec or a tensor", _is_described)
         if self.method in (CLASSIFICATION, REGRESSION) and len(inputs) == 1:
             inputs = {"inputs": next(iter(inputs.values()))}
         return SignatureDef(self.method, inputs, self.named())
@@ -181,6 +186,8 @@ class EvalOutput(ExportOutput):
                 named = _by_name(given, f"EvalOutput: {field}", field)
                 for key, value in named.items():
                     what = f"EvalOutput: {field}" + (f"[{key!r}]" if key != field else "")
+                    if field == self.LOSS_NAME:
+                        _check(value, what, "a tensor", _is_numeric)
                     _check(value, what, "a tensor or strings", _is_array)
                 object.__setattr__(
                     self, field, {_prefixed(field, key): named[key] for key in named}
@@ -275,6 +282,14 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, IndexedStrings) or (
         arrays.is_arrow(value) and arrays.is_textual(value)
     )
+
+
+def _is_numeric(value: Any) -> bool:
+    return _is_array(value) and not _is_text(value)
+
+
+def _is_described(value: Any) -> bool:
+    return hasattr(value, "dtype") or _is_text(value)
 
 
 def _is_array(value: Any) -> bool:

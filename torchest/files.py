@@ -496,10 +496,19 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+
+
 def _opened(path: str, flags: int, *, directory_too: bool = False) -> int:
     """A descriptor of a regular file; opening a named pipe would wait for a writer, and a device may do anything."""
     if not flags & os.O_CREAT or os.path.lexists(path):
-        mode = os.stat(path).st_mode
+        mode = _stat(path).st_mode
         if not (directory_too and stat.S_ISDIR(mode)):
             _check_kind(path, mode)
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0), 0o666)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import files
+from torchest import arguments, files
 from torchest.errors import DamagedExportError, OldOnnxruntimeError, RefusedFileError
 from torchest.onnx_session import session
 
@@ -125,7 +125,7 @@ def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
         ValueError: It is no exported model.
         RefusedFileError: It has something else than regular files.
     """
-    path = files.normal(directory)
+    path = files.normal(arguments.path("directory", directory))
     if MANIFEST not in files.names_in(path):
         raise ValueError(
             f"{path!r} is no exported model: it has no {MANIFEST}. Give a directory such as 'exports/1790000000' that "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from torchest.arguments import shown
+from torchest.arguments import listed, shown
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
 from torchest.loop import run_steps
@@ -30,7 +30,7 @@ def run_prediction(
     session: Session,
     strategy: Strategy,
     hooks: Sequence[SessionRunHook],
-    keys: Sequence[str] | str | None,
+    keys: Sequence[Any],
 ) -> Generator[Any, None, None]:
     """Predicts with a model that has been made and restored.
 
@@ -40,7 +40,7 @@ def run_prediction(
         session: The model as hooks see it.
         strategy: Where the model runs.
         hooks: The user's.
-        keys: Which predictions to give; None or none: all.
+        keys: Which predictions to give; none: all.
 
     Yields:
         For each batch its predictions as numpy, a dict if the model gives a dict.
@@ -82,19 +82,35 @@ def examples(batch: Any) -> Iterator[Any]:
     yield from map(dict, map(zip, itertools.repeat(tuple(batch)), rows))
 
 
-def _selected(predictions: Any, keys: Sequence[str] | str | None) -> Any:
-    if not keys:
+def checked_keys(keys: Any) -> list[Any]:
+    """The keys of predictions that are wanted; none: all.
+
+    Raises:
+        ValueError: They are no list of keys.
+    """
+    wanted = (
+        [keys] if isinstance(keys, str) else listed("predict_keys", keys, "keys of predictions")
+    )
+    for key in wanted:
+        if not isinstance(key, str | tuple):  # of a MultiHead: (head, key)
+            raise ValueError(
+                f"predict_keys={shown(keys)} must be keys of predictions; {shown(key)} is not."
+            )
+    return wanted
+
+
+def _selected(predictions: Any, wanted: Sequence[Any]) -> Any:
+    if not wanted:
         return predictions
     if not isinstance(predictions, Mapping):
         raise ValueError(
-            f"predict_keys={keys!r} needs predictions that are a dict, and model_fn gave a "
+            f"predict_keys={shown(wanted)} needs predictions that are a dict, and model_fn gave a "
             f"{type(predictions).__name__}. Leave predict_keys out."
         )
-    wanted = [keys] if isinstance(keys, str) else list(keys)
     for key in wanted:
         if key not in predictions:
             raise ValueError(
-                f"predict_keys has {key!r}, which is no prediction.{suggest(key, predictions)}"
+                f"predict_keys has {shown(key)}, which is no prediction.{suggest(str(key), map(str, predictions))}"
             )
     return {key: value for key, value in predictions.items() if key in wanted}
 

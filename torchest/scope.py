@@ -118,8 +118,8 @@ class Scope:
             made = factory()
         if not hasattr(made, "state_dict") or not hasattr(made, "load_state_dict"):
             raise TypeError(
-                f"get_or_create({name!r}) made a {type(made).__name__}, which has no state_dict: it could not "
-                "be kept in a checkpoint. Make an nn.Module, an optimizer or another object with state_dict "
+                f"get_or_create({name!r}): its factory made a {type(made).__name__}, which has no state_dict: it "
+                "could not be kept in a checkpoint. Make an nn.Module, an optimizer or another object with state_dict "
                 "and load_state_dict."
             )
         if isinstance(made, nn.Module):

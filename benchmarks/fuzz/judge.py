@@ -6,6 +6,7 @@ import linecache
 import os
 import re
 import traceback
+import types
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,10 +60,15 @@ def _forms(value: Any) -> Iterable[str]:
     yield repr(value)[:20]
     yield str(value)[:20]
     yield type(value).__name__
-    if isinstance(value, type):
+    yield repr(str(value))[:20]  # as the command line gets it
+    if isinstance(value, bytes):
+        yield repr(value.decode())  # of a path
+    if isinstance(value, type | types.FunctionType):
         yield value.__name__
-    if value is None or np.size(value) == 0:
-        yield from ("missing", "empty", "neither", "no ")
+    if value is None or _is_empty(value):
+        yield from ("missing", "empty", "neither", "no ", "not there")
+    if isinstance(value, tuple):
+        yield shown(list(value))
     if isinstance(value, (bool, int, float, complex, np.generic, list, tuple, np.ndarray)):
         yield f"shape {_shape(value)}"
     if isinstance(value, (np.ndarray, torch.Tensor, pd.Series)):
@@ -72,6 +78,13 @@ def _forms(value: Any) -> Iterable[str]:
         yield "(0,)"
     for item in _items(value):
         yield from (shown(item), repr(item))
+
+
+def _is_empty(value: Any) -> bool:
+    try:
+        return len(value) == 0
+    except TypeError:
+        return False
 
 
 def _shape(value: Any) -> list[int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.fuzz.calls import Change
 
-LONGEST = 5.0  # seconds that a call may take
+LONGEST = 5.0  # seconds that a call may take, of processors that nobody else uses
 WARM_UP = 180.0  # seconds for the right call, which compiles loops and trains models
 MEMORY = 16 * 2**30  # bytes of address space; a call that asks for more gets a MemoryError
 HANG = "hang"
@@ -72,7 +72,7 @@ class Worker:
                 return CRASH
             if answer is not None:
                 return answer
-            limit = LONGEST
+            limit = LONGEST * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")

@@ -305,7 +305,8 @@ WRONG = {
     "a tensor to be kept": (
         lambda: made_by("top", lambda: torch.zeros(3)),
         TypeError,
-        f"get_or_create('top') made a Tensor, which has no state_dict: it could not be kept in a checkpoint. {MAKE}",
+        "get_or_create('top'): its factory made a Tensor, which has no state_dict: it could not be kept in a "
+        f"checkpoint. {MAKE}",
     ),
     "get_or_create elsewhere": (
         net,

@@ -94,6 +94,19 @@ def predict(model, **arguments):
     return list(model.predict(lambda: [BATCH[0]], **arguments))
 
 
+def saved_model(_, **arguments):
+    return torchest.export.load(**arguments)
+
+
+def variable_value(model, **arguments):
+    return model.get_variable_value(**arguments)
+
+
+def exporter(_, **arguments):
+    right = {"name": "best", "serving_input_receiver_fn": input_fn}
+    return torchest.BestExporter(**{**right, **arguments})
+
+
 def latest(_, **arguments):
     return torchest.latest_checkpoint(**arguments)
 
@@ -151,6 +164,16 @@ CASES = [
     )
 ]
 CASES += [
+    *of(saved_model, "directory", *NOT_PATHS, "x" * 10_000),
+    *of(load, "ckpt_dir_or_file", "misspelt", "x" * 10_000),
+    *of(variables, "ckpt_dir_or_file", "misspelt"),
+    *of(variable, "name", *NOT_PATHS, "misspelt"),
+    *of(variable_value, "name", *NOT_PATHS, "misspelt", np.array(["a", "b"])),
+    *of(predict, "predict_keys", True, 1.5, object(), b"logits", {"a": 1}, np.array([1.5]), [3]),
+    *of(exporter, "exports_to_keep", *NOT_WHOLE, 0),
+    *of(exporter, "event_file_pattern", *NOT_PATHS[:3], object()),
+    *of(exporter, "assets_extra", 5, {1: 2}, {"a": 2}),
+    *of(train_spec, "hooks", np.array(1.5)),
     *of(train_spec, "input_fn", *NOT_FUNCTIONS, None),
     *of(train_spec, "max_steps", *NOT_WHOLE, 0, -1),
     *of(train_spec, "hooks", 5, "hook"),

@@ -102,7 +102,8 @@ class DNNLinearCombinedEstimator(Estimator):
         if linear:
             check_model(make_linear, "linear_")
             rate = min(_LINEAR_LEARNING_RATE, len(linear) ** -0.5)
-            make_optimizer = resolve(linear_optimizer or "Ftrl", rate, "linear_optimizer")
+            named = "Ftrl" if linear_optimizer is None else linear_optimizer
+            make_optimizer = resolve(named, rate, "linear_optimizer")
             parts["linear"] = Part(make_linear, "linear_optimizer", make_optimizer)
         if deep:
             check_model(make_deep, "dnn_")

@@ -25,7 +25,7 @@ from torchest.columns.numeric import NumericColumn
 from torchest.columns.sequence import SequenceNumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.errors import suggest
-from torchest.inputs.source import batches, is_endless
+from torchest.inputs.source import batches, is_endless, may_be_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,7 +139,14 @@ def describe(
         raise ValueError(
             f"collision_share is {checks.shown(collision_share)}: give a share between 0 and 1, such as 0.1."
         )
+    if columns is None:
+        raise ValueError("columns=None must be a list of columns.")
     listed = checks.column_list(columns, "columns")
+    if not may_be_batches(dataset):
+        raise TypeError(
+            f"dataset={arguments.shown(dataset)} must be a Dataset, an iterable of batches, or one batch, such as a "
+            "dict of arrays or a DataFrame."
+        )
     counts = [_Count(column) for column in listed]
     for features in _batches(dataset):
         batch = Features.of(features)

@@ -61,6 +61,7 @@ def call_logit_fn(
     values = list(logits.values()) if isinstance(logits, Mapping) else [logits]
     if not all(isinstance(value, Tensor) for value in values):
         raise ValueError(
-            f"logit_fn must return a tensor, or a dict of tensors by name; it returned {shown(logits)}."
+            f"logit_fn={shown(logit_fn)} must return a tensor, or a dict of tensors by name; it returned "
+            f"{shown(logits)}."
         )
     return logits

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from torchest import arrays
-from torchest.arguments import whole_number
+from torchest.arguments import boolean, whole_number
 from torchest.columns.base import CategoricalColumn, DenseColumn
 from torchest.columns.features import Features
 from torchest.columns.strings import Text
@@ -104,8 +104,7 @@ class LinearSDCA:
             raise ValueError(
                 f"example_id_column={example_id_column!r} must be the key of a feature with the examples' ids."
             )
-        if not isinstance(adaptive, bool):
-            raise ValueError(f"adaptive={adaptive!r} must be True or False.")
+        boolean("adaptive", adaptive)
         whole_number("num_loss_partitions", num_loss_partitions, at_least=1)
         if num_table_shards is not None:
             whole_number("num_table_shards", num_table_shards, at_least=1)

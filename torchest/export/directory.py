@@ -13,15 +13,17 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchest import files
+from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.golden import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 TEMPORARY = ".tmp-"
 EXTRA = "assets.extra"
@@ -117,30 +119,36 @@ def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, direct
         shutil.copyfile(source, target)
 
 
-def check_extra(assets_extra: object) -> None:
+def check_extra(assets_extra: Any) -> None:
     """Raises ValueError unless there are files under names that stay inside of `assets.extra`."""
-    if assets_extra is None:
-        return
-    if not hasattr(assets_extra, "items"):
-        raise ValueError(
-            f"assets_extra is {assets_extra!r:.80}: give a dict from the name in assets.extra to the path of a file."
-        )
-    for name, source in assets_extra.items():
-        if not isinstance(name, str) or not isinstance(source, str | os.PathLike):
-            raise ValueError(
-                f"assets_extra has {name!r}: {source!r:.80}; give a name in assets.extra and the path of a file."
-            )
-        inside = os.path.normpath(os.path.join(EXTRA, name))
-        if os.path.isabs(name) or not inside.startswith(EXTRA + os.sep):
-            raise ValueError(
-                f"assets_extra has the name {name!r}: give a name inside of assets.extra, such as 'readme.txt'."
-            )
+    check_names_of_extra(assets_extra)
+    for name, source in (assets_extra or {}).items():
         if not os.path.isfile(source):
             folder = os.path.dirname(os.fspath(source)) or "."
             near = os.listdir(folder) if os.path.isdir(folder) else []
             raise ValueError(
                 f"assets_extra[{name!r}] is {os.fspath(source)!r}, which is no file."
                 f"{suggest(os.path.basename(source), near)}"
+            )
+
+
+def check_names_of_extra(assets_extra: Any) -> None:
+    """Raises ValueError unless it is a dict of paths by names that stay inside of `assets.extra`, or None."""
+    if assets_extra is None:
+        return
+    if not isinstance(assets_extra, Mapping):
+        raise ValueError(
+            f"assets_extra={shown(assets_extra)} must be a dict from the name in assets.extra to the path of a file."
+        )
+    for name, source in assets_extra.items():
+        if not isinstance(name, str) or not isinstance(source, str | os.PathLike):
+            raise ValueError(
+                f"assets_extra has {shown(name)}: {shown(source)}; give a name in assets.extra and the path of a file."
+            )
+        inside = os.path.normpath(os.path.join(EXTRA, name))
+        if os.path.isabs(name) or not inside.startswith(EXTRA + os.sep):
+            raise ValueError(
+                f"assets_extra has the name {name!r}: give a name inside of assets.extra, such as 'readme.txt'."
             )
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchest import files
-from torchest.arguments import boolean, shown
+from torchest.arguments import boolean, shown, text, whole_number
 from torchest.checksums import identity
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.errors import suggest
-from torchest.export.directory import copied, exports_in
+from torchest.export.directory import check_names_of_extra, copied, exports_in
 from torchest.export.exporter import Exporter
 from torchest.export.receivers import ServingInputReceiver, input_names
 from torchest.keys import MetricKeys
@@ -101,15 +101,10 @@ class _ExportingExporter(Exporter):
                 f"serving_input_receiver_fn is {shown(serving_input_receiver_fn)}: give a function, such as "
                 "torchest.export.build_parsing_serving_input_receiver_fn(spec) makes."
             )
-        is_count = isinstance(exports_to_keep, int) and not isinstance(exports_to_keep, bool)
-        if exports_to_keep is not None and (not is_count or exports_to_keep < 1):
-            raise ValueError(
-                f"exports_to_keep={shown(exports_to_keep)} must be a whole number of at least 1; None keeps all."
-            )
-        if assets_extra is not None and not isinstance(assets_extra, Mapping):
-            raise ValueError(
-                f"assets_extra={shown(assets_extra)} must be a dict from names to the paths of files, or None."
-            )
+        if exports_to_keep is not None:
+            way_out = " None keeps all."
+            exports_to_keep = whole_number("exports_to_keep", exports_to_keep, way_out, at_least=1)
+        check_names_of_extra(assets_extra)
         boolean("as_text", as_text)
         self._name = name
         self._receiver_fn = serving_input_receiver_fn
@@ -253,13 +248,15 @@ class BestExporter(_ExportingExporter):
         self,
         name: str = "best_exporter",
         serving_input_receiver_fn: ReceiverFn | None = None,
-        event_file_pattern: str | None = "eval/*.tfevents.*",  # noqa: ARG002
+        event_file_pattern: str | None = "eval/*.tfevents.*",
         compare_fn: Compare = loss_smaller,
         assets_extra: AssetsExtra | None = None,
         as_text: bool = False,
         exports_to_keep: int | None = 5,
     ) -> None:
         super().__init__(name, serving_input_receiver_fn, assets_extra, as_text, exports_to_keep)
+        if event_file_pattern is not None:
+            text("event_file_pattern", event_file_pattern, " None is allowed, too.")
         self._compare = _checked_compare(compare_fn)
 
     def export(

@@ -247,7 +247,7 @@ def _check_receiver(
     for key, value in features.items():
         if id(value) not in sent:
             raise ValueError(
-                f"features[{key!r}] is none of the receiver_tensors ({', '.join(map(repr, tensors))}): what a client "
+                f"features[{key!r}]={shown(value)} is none of the receiver_tensors={shown(tensors)}: what a client "
                 "sends must be the features. Compute features from others by a normalizer_fn of a column, or "
                 "in model_fn; or let serialized examples be the only receiver tensor."
             )

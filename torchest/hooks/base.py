@@ -12,19 +12,18 @@ A value is read from the device only when a hook asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from torchest.arguments import shown
+from torchest.arguments import is_list, shown
 from torchest.errors import suggest, with_article
 from torchest.hooks.fetches import fetched, names_in
 from torchest.keys import MetricKeys
 from torchest.step_values import GRADIENT_NORM, learning_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from torchest.checkpoint import Contents
     from torchest.object_state import ObjectState
@@ -262,7 +261,7 @@ def all_of(kind: type[Item], argument: str, given: Iterable[Any] | None) -> tupl
     """
     if given is None:
         return ()
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+    if not is_list(given):
         raise TypeError(f"{argument}={shown(given)} must be a list, such as [{kind.__name__}()].")
     found = tuple(given)
     for item in found:

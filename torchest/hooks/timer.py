@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchest import arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> None:
@@ -107,7 +108,17 @@ class SecondOrStepTimer:
         return {"last_step": self._last_step}
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
-        """Goes on from a state."""
+        """Goes on from a state.
+
+        Raises:
+            ValueError: It is none that `state_dict` gives.
+        """
+        if not isinstance(state, Mapping) or state.keys() != {"last_step"}:
+            raise ValueError(
+                f"state={arguments.shown(state)} must be what state_dict() gave, such as {{'last_step': 10}}."
+            )
+        if state["last_step"] is not None:
+            arguments.whole_number("state['last_step']", state["last_step"], at_least=0)
         self._last_step, self._last_time = state["last_step"], self._clock()
 
     def last_triggered_step(self) -> int | None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from torchest.arguments import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -98,8 +100,8 @@ def declared(selected: Sequence[str], column_defaults: Sequence[Any]) -> tuple[C
     """The columns with the types or values of missing cells that the user gave."""
     if len(column_defaults) != len(selected):
         raise ValueError(
-            f"column_defaults has {len(column_defaults)} entries, and {len(selected)} columns are read: "
-            f"{', '.join(selected)}; give one for each."
+            f"column_defaults={shown(list(column_defaults))} has {len(column_defaults)} entries, and {len(selected)} "
+            f"columns are read: {', '.join(selected)}; give one for each."
         )
     return tuple(
         Column(name, *_type_and_default(name, given))

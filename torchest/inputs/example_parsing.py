@@ -106,7 +106,7 @@ def _as_binary(serialized: Any, argument: str) -> Any:
         )
     if array.null_count:
         missing = int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))
-        raise ValueError(f"Record {missing} of the batch is missing (None): leave it out.")
+        raise ValueError(f"Record {missing} of {argument} is missing (None): leave it out.")
     return array.cast(pa.large_binary())
 
 
@@ -128,8 +128,9 @@ def _parsed(records: Any, first: int, specs: dict[str, FeatureSpec]) -> dict[str
         columns = read_examples(records, {key: _KINDS[spec.dtype] for key, spec in specs.items()})
     except MalformedError as error:
         raise ValueError(
-            f"Record {first + error.message} of the batch is no serialized tf.Example: a field in it is malformed or "
-            "cut off. Give what SerializeToString() of a tf.train.Example makes."
+            f"Record {first + error.message} of the batch is no serialized tf.Example: a field in it is malformed "
+            f"or cut off. It is {shown(records[error.message].as_py())}. Give what SerializeToString() of a "
+            "tf.train.Example makes."
         ) from None
     return {key: _built(key, spec, columns[key], first) for key, spec in specs.items()}
 

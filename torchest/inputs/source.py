@@ -85,11 +85,7 @@ def batches(source: Any) -> Iterator[tuple[Any, Any]]:
     if is_one_batch(source):
         batch = _as_batch(source)
         return iter(() if _has_no_rows(batch[0]) else (batch,))
-    if (
-        isinstance(source, Mapping)
-        or not isinstance(source, Iterable)
-        or isinstance(source, (str, bytes))
-    ):
+    if not may_be_batches(source):
         raise TypeError(
             f"input_fn returned an object of type {type(source).__name__}; return {_EXPECTED}."
         )
@@ -122,6 +118,13 @@ def check_end(source: Any, steps: str) -> None:
 def is_endless(source: Any) -> bool:
     """Whether the batches of the source are known never to end."""
     return isinstance(source, Dataset) and source.cardinality() == math.inf
+
+
+def may_be_batches(source: Any) -> bool:
+    """Whether the source is one batch, or something that can be iterated and is not known to hold no batches."""
+    return is_one_batch(source) or (
+        isinstance(source, Iterable) and not isinstance(source, (str, bytes, Mapping, type))
+    )
 
 
 def is_one_batch(source: Any) -> bool:

@@ -134,6 +134,8 @@ class RowOptimizer(torch.optim.Optimizer):
                 "dicts of groups of them."
             )
         params = list(params)
+        if not params:
+            raise ValueError(f"{type(self).__name__}: params=[] must be at least one parameter.")
         for item in params:
             if not isinstance(item, Tensor | Mapping | tuple):
                 raise TypeError(

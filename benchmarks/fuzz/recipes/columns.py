@@ -121,6 +121,7 @@ RECIPES = {
     "columns.describe": Recipe(
         lambda: {"columns": [things.X], "dataset": things.batch(), "collision_share": 0.1},
         types={"dataset": "Batch | Callable"},
+        aliases=("input", "features", "feature"),
     ),
     "columns.infer": Recipe(
         lambda: {"dataframe": things.frame()},

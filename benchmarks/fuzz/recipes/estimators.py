@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,11 +11,14 @@ import torchest
 from benchmarks.fuzz import things
 from benchmarks.fuzz.recipe import Recipe
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 OPTIMIZER = "str | Callable"
 WEIGHTS = "str | FeatureColumn | None"
 TYPES = {
     "optimizer": OPTIMIZER,
-    "linear_optimizer": OPTIMIZER,
+    "linear_optimizer": f"{OPTIMIZER} | None",
     "dnn_optimizer": OPTIMIZER,
     "weight_column": WEIGHTS,
     "units": "Sequence[int] | int | None",
@@ -46,12 +49,16 @@ CLASSES: dict[str, Any] = {
 NUMBERS: dict[str, Any] = {"label_dimension": 1, "weight_column": "w", "loss_reduction": "sum"}
 
 
+# whose optimizer=None is Ftrl, as in TensorFlow
+LINEAR_TYPES = {**TYPES, "optimizer": f"{OPTIMIZER} | None"}
+
+
 def _with_head(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"head": torchest.BinaryClassHead(), **arguments}
 
 
-def _canned(**arguments: Any) -> Recipe:
-    return Recipe(lambda: arguments, types=TYPES, calls=110)
+def _canned(types: Mapping[str, str] = TYPES, **arguments: Any) -> Recipe:
+    return Recipe(lambda: arguments, types=types, calls=110)
 
 
 def _three(results: Any) -> Any:
@@ -84,9 +91,9 @@ RECIPES = {
     "BaselineClassifier": _canned(**COMMON, **CLASSES, optimizer="Ftrl"),
     "BaselineRegressor": _canned(**COMMON, **NUMBERS, optimizer="Ftrl"),
     "BaselineEstimator": _canned(**_with_head(COMMON), optimizer="Ftrl"),
-    "LinearClassifier": _canned(**LINEAR, **CLASSES, optimizer="Ftrl"),
-    "LinearRegressor": _canned(**LINEAR, **NUMBERS, optimizer="Ftrl"),
-    "LinearEstimator": _canned(**_with_head(LINEAR), optimizer="Ftrl"),
+    "LinearClassifier": _canned(LINEAR_TYPES, **LINEAR, **CLASSES, optimizer="Ftrl"),
+    "LinearRegressor": _canned(LINEAR_TYPES, **LINEAR, **NUMBERS, optimizer="Ftrl"),
+    "LinearEstimator": _canned(LINEAR_TYPES, **_with_head(LINEAR), optimizer="Ftrl"),
     "DNNClassifier": _canned(**DEEP, **CLASSES, optimizer="Adagrad"),
     "DNNRegressor": _canned(**DEEP, **NUMBERS, optimizer="Adagrad"),
     "DNNEstimator": _canned(**_with_head(DEEP), optimizer="Adagrad"),
@@ -157,6 +164,7 @@ RECIPES = {
             "formats": ["onnx"],
         },
         lambda: things.trained().export_saved_model,
+        aliases=("mode",),
         calls=40,
     ),
     "Estimator.export_savedmodel": Recipe(
@@ -371,7 +379,7 @@ RECIPES = {
     ),
     "experimental.call_logit_fn": Recipe(
         lambda: {
-            "logit_fn": lambda features: features["x"],
+            "logit_fn": lambda features: torch.zeros(2, 1),
             "features": {"x": torch.zeros(2, 1)},
             "mode": "train",
             "params": None,

@@ -19,7 +19,7 @@ from torchest.inputs import FixedLenFeature
 SPEC = FixedLenFeature((1,), torch.float32)
 ARRAY = "Tensor | FixedLenFeature | VarLenFeature | Sequence[str]"
 BY_NAME = f"Mapping[str, {ARRAY}] | {ARRAY}"
-OUTPUTS = "Mapping[str, Tensor | Sequence[str]] | Tensor"
+OUTPUTS = "Mapping[str, Tensor | Sequence[str]] | Tensor | Sequence[str]"
 
 
 def run_command(
@@ -103,7 +103,7 @@ RECIPES = {
     "export.PredictOutput": Recipe(lambda: {"outputs": {"y": torch.zeros(2)}}, types={"outputs": OUTPUTS}),
     "export.EvalOutput": Recipe(
         _metrics_output,
-        types={"loss": "Tensor | Mapping[str, Tensor]", "predictions": f"{OUTPUTS} | None", "metrics": "Mapping[str, Any] | None"},
+        types={"loss": "Tensor | Mapping[str, Tensor] | None", "predictions": f"{OUTPUTS} | None", "metrics": "Mapping[str, Any] | None"},
     ),
     "ExportOutput.as_signature_def": Recipe(
         lambda: {"receiver_tensors": {"x": SPEC}},

@@ -89,7 +89,7 @@ RECIPES = {
         lambda: {"x": {"a": np.array([1.0, 2.0])}, "y": np.array([0, 1]), **_of_memory()},
         then=_called,
         types={"x": "Mapping[str, ndarray] | ndarray", "y": "Mapping[str, ndarray] | ndarray | None"},
-        aliases=("a",),
+        aliases=("a", "features", "labels"),
     ),
     "inputs.pandas_input_fn": Recipe(
         lambda: {"x": things.frame(), "y": things.frame()["x"], **_of_memory(), "target_column": "target"},
@@ -98,9 +98,9 @@ RECIPES = {
     ),
     "Dataset.from_tensor_slices": Recipe(
         lambda: {"tensors": {"x": [1.0, 2.0]}}, lambda: Dataset.from_tensor_slices, _first,
-        types={"tensors": f"{COLUMNS} | Mapping[str, {COLUMNS}]"}, aliases=("x", "a", "column"),
+        types={"tensors": f"{COLUMNS} | Mapping[str, {COLUMNS}]"}, aliases=("x", "a", "column", "value"),
     ),
-    "Dataset.from_tensors": Recipe(lambda: {"tensors": {"x": [1.0, 2.0]}}, lambda: Dataset.from_tensors, _first),
+    "Dataset.from_tensors": Recipe(lambda: {"tensors": {"x": [1.0, 2.0]}}, lambda: Dataset.from_tensors, _first, aliases=("value",)),
     "Dataset.from_generator": Recipe(
         lambda: {"generator": lambda: iter([1, 2]), "args": ()}, lambda: Dataset.from_generator, _first,
     ),

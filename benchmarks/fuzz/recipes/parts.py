@@ -122,6 +122,10 @@ RECIPES = {
     "SecondOrStepTimer.update_last_triggered_step": Recipe(
         lambda: {"step": 3}, lambda: torchest.SecondOrStepTimer(every_steps=10).update_last_triggered_step
     ),
+    "SecondOrStepTimer.state_dict": Recipe(function=lambda: torchest.SecondOrStepTimer(every_steps=10).state_dict),
+    "SecondOrStepTimer.load_state_dict": Recipe(
+        lambda: {"state": {"last_step": 3}}, lambda: torchest.SecondOrStepTimer(every_steps=10).load_state_dict
+    ),
     "SessionRunArgs": Recipe(lambda: {"fetches": "loss", "feed_dict": None, "options": None}),
     "SessionRunValues": Recipe(lambda: {"results": 0.5, "options": None, "run_metadata": None}),
     "distributed.InputContext": Recipe(
