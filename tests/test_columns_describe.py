@@ -191,7 +191,7 @@ def test_estimates_are_marked():
     [
         (([TOWN], {"town": []}), ValueError, "The dataset has no rows, so that there is nothing to"),
         (([TOWN], ROWS, 1), ValueError, "collision_share is 1: give a share between 0 and 1, such as"),
-        ((["town"], ROWS), ValueError, "columns has 'town' (str): every item must be a column"),
+        ((["town"], ROWS), ValueError, r"columns has 'town' \(str\): every item must be a column"),
         (([TOWN], {"city": ["Rome"]}), ValueError, "feature 'town'"),
         (([TOWN], 7), TypeError, "^dataset=7 must be a Dataset, an iterable of batches, or one batch"),
         (([TOWN], "towns.csv"), TypeError, "^dataset='towns.csv' must be a Dataset"),

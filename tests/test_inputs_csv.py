@@ -355,12 +355,12 @@ def test_a_missing_cell_where_only_the_type_is_given(write):
         ({"column_names": ["a", "b"]}, "data.csv, line 2: there are 6 cells, and 2 columns"),
         (
             {"column_defaults": [0]},
-            "column_defaults=[0] has 1 entries, and 6 columns are read: i, f, s, big, m, l",
+            r"column_defaults=\[0\] has 1 entries, and 6 columns are read: i, f, s, big, m, l",
         ),
         ({"header": False}, "With header=False the columns need names; give column_names"),
         (
             {"compression_type": "ZLIB"},
-            "compression_type='ZLIB' is not known. There are: '', 'GZIP', 'None'",
+            "compression_type='ZLIB' is not known. There are: '', 'GZIP', None",
         ),
         ({"encoding": "utf-9"}, "encoding='utf-9' must be a text encoding"),
         (

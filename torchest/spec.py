@@ -317,7 +317,13 @@ def _checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
         raise TypeError(
             f"EstimatorSpec: {name} must be a list of hooks, not {_a(hooks)}. Write [hook]."
         )
-    return tuple(hooks)
+    listed = tuple(hooks)
+    for hook in listed:
+        if isinstance(hook, type) or not hasattr(hook, "after_run"):
+            raise TypeError(
+                f"EstimatorSpec: {name} has {shown(hook)}, and every item must be a SessionRunHook."
+            )
+    return listed
 
 
 def _a(value: Any) -> str:

@@ -164,7 +164,7 @@ CASES = [
     )
 ]
 CASES += [
-    *of(saved_model, "directory", *NOT_PATHS, "x" * 10_000),
+    *of(saved_model, "directory", *NOT_PATHS),
     *of(load, "ckpt_dir_or_file", "misspelt", "x" * 10_000),
     *of(variables, "ckpt_dir_or_file", "misspelt"),
     *of(variable, "name", *NOT_PATHS, "misspelt"),
@@ -172,7 +172,7 @@ CASES += [
     *of(predict, "predict_keys", True, 1.5, object(), b"logits", {"a": 1}, np.array([1.5]), [3]),
     *of(exporter, "exports_to_keep", *NOT_WHOLE, 0),
     *of(exporter, "event_file_pattern", *NOT_PATHS[:3], object()),
-    *of(exporter, "assets_extra", 5, {1: 2}, {"a": 2}),
+    *of(exporter, "assets_extra", 5, "a", [1]),
     *of(train_spec, "hooks", np.array(1.5)),
     *of(train_spec, "input_fn", *NOT_FUNCTIONS, None),
     *of(train_spec, "max_steps", *NOT_WHOLE, 0, -1),
@@ -241,6 +241,13 @@ def test_a_wrong_argument_is_named_with_its_value(model, function, argument, val
         function(model, **{**others, argument: value})
     assert raised.value.__traceback__.tb_next is not None  # from torchest, not from a wrong call
     assert len(str(raised.value)) < 500
+
+
+def test_a_path_too_long_for_a_file_is_told_in_short():
+    with pytest.raises(ValueError, match=r"^'x+\.\.\.x+' is no exported model: it has no"):
+        torchest.export.load("x" * 10_000)
+    with pytest.raises(ValueError, match=r"^ckpt_dir_or_file='x+\.\.\.x+' neither has checkpoints"):
+        torchest.load_checkpoint("x" * 10_000)
 
 
 @pytest.mark.parametrize("name", [None, "", "validation", "a/b", "2026-01-01"])

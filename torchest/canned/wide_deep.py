@@ -31,7 +31,8 @@ _LINEAR_LEARNING_RATE = 0.005
 
 
 def _columns(given: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
-    return in_order(given, argument) if given else []
+    is_none = given is None or (isinstance(given, list | tuple) and not given)
+    return [] if is_none else in_order(given, argument)
 
 
 class DNNLinearCombinedEstimator(Estimator):

@@ -181,6 +181,7 @@ RECIPES = {
             "checkpoint_path": None,
         },
         lambda: things.trained().experimental_export_all_saved_models,
+        aliases=("mode",),
         calls=40,
     ),
     "RunConfig": Recipe(
