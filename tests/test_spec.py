@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from torchest import metrics
-from torchest.hooks.base import SessionRunHook
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
 from torchest.spec import Deferred, EstimatorSpec
@@ -52,16 +51,6 @@ def test_replace_changes_single_fields():
         ({"eval_metric_ops": {"x": 3}}, TypeError, "is a int, not a metric"),
         ({"eval_metric_ops": {"loss": metrics.mean(1.0)}}, ValueError, "has 'loss'"),
         ({"training_hooks": 3}, TypeError, "training_hooks must be a list of hooks"),
-        (
-            {"evaluation_hooks": ["a"]},
-            TypeError,
-            "evaluation_hooks has 'a', and every item must be a Sess",
-        ),
-        (
-            {"prediction_hooks": [SessionRunHook]},
-            TypeError,
-            "prediction_hooks has <class .*, and every item",
-        ),
         ({"scaffold": 3}, TypeError, "scaffold is a int"),
         ({"loss_reduction": "mean"}, ValueError, "loss_reduction='mean'"),
         ({"mode": "eval"}, ValueError, "mode='eval' cannot take the place of 'train'"),

@@ -128,8 +128,8 @@ def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
     path = files.normal(arguments.path("directory", directory))
     if MANIFEST not in files.names_in(path):
         raise ValueError(
-            f"{arguments.shown(path)} is no exported model: it has no {MANIFEST}. Give a directory such as 'exports/1790000000' that "
-            "export_saved_model wrote."
+            f"{arguments.shown(path)} is no exported model: it has no {MANIFEST}. Give a directory such as "
+            "'exports/1790000000' that export_saved_model wrote."
         )
     with files.on_disk(path) as local:
         try:

@@ -31,8 +31,9 @@ _LINEAR_LEARNING_RATE = 0.005
 
 
 def _columns(given: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
-    is_none = given is None or (isinstance(given, list | tuple) and not given)
-    return [] if is_none else in_order(given, argument)
+    if given is None or (isinstance(given, list | tuple) and not given):
+        return []
+    return in_order(given, argument)
 
 
 class DNNLinearCombinedEstimator(Estimator):

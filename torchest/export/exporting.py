@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,7 @@ from torchest.running_model import RunningModel
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torchest.model_fn import ModelFn
 
@@ -94,7 +95,7 @@ def export(
 
 def check_modes(receiver_fns: Any) -> None:
     """Raises ValueError unless there are functions by mode."""
-    if not hasattr(receiver_fns, "items") or not receiver_fns:
+    if not isinstance(receiver_fns, Mapping) or not receiver_fns:
         raise ValueError(
             f"input_receiver_fn_map is {receiver_fns!r:.80}: give a dict from ModeKeys.PREDICT, EVAL or TRAIN to a "
             "function that makes a receiver."

@@ -10,6 +10,7 @@ import torch
 import torchest
 from benchmarks.fuzz import things
 from benchmarks.fuzz.recipe import Recipe
+from torchest.hooks.base import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,13 @@ def _metric_fn(predictions: Any) -> dict[str, Any]:
     return {"m": torchest.metrics.mean(predictions["logits"])}
 
 
+def _hooks_taken(spec: torchest.EstimatorSpec) -> None:
+    """Takes the hooks of a spec as a run does: once, not in every step."""
+    for name in SPEC_HOOKS:
+        all_of(torchest.SessionRunHook, name, getattr(spec, name))
+
+
+SPEC_HOOKS = ("training_chief_hooks", "training_hooks", "evaluation_hooks", "prediction_hooks")
 HOOKS = "Sequence[SessionRunHook] | None"
 RECIPES = {
     "BaselineClassifier": _canned(**COMMON, **CLASSES, optimizer="Ftrl"),
@@ -254,11 +262,9 @@ RECIPES = {
             "predictions": "Tensor | Mapping[str, Any] | None",
             "loss": "Tensor",
             "train_op": "Any",
-            **dict.fromkeys(
-                ("training_chief_hooks", "training_hooks", "evaluation_hooks", "prediction_hooks"),
-                HOOKS,
-            ),
+            **dict.fromkeys(SPEC_HOOKS, HOOKS),
         },
+        then=_hooks_taken,
     ),
     "Scaffold": Recipe(lambda: {"init_fn": None}),
     "get_or_create": Recipe(
