@@ -375,6 +375,23 @@ def test_a_comparison_of_an_arrow_array_in_map_is_named(tmp_path, change):
         model.train(lambda: TEXT.batch(4).map(change), steps=1)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda features, labels: ({"x": features["x"][labels == "y"]}, labels),
+        lambda features, labels: ({"x": features["x"][features["t"] == "a"]}, labels),
+        lambda features, labels: ({"x": torch.as_tensor(features["x"])[labels == "y"]}, labels),
+    ],
+)
+def test_a_feature_indexed_with_a_comparison_of_an_arrow_array_is_named(tmp_path, change):
+    model = torchest.LinearClassifier([NUMBER], tmp_path, label_vocabulary=["n", "y"])
+    message = (
+        r"Column 'x' .* got \[0, 4\].* comparison of an Arrow array: == gives one bool for all rows"
+    )
+    with pytest.raises(ValueError, match=message):
+        model.train(lambda: TEXT.batch(4).map(change), steps=1)
+
+
 def test_one_label_for_one_row_may_be_a_bool(tmp_path):
     model = torchest.LinearClassifier([NUMBER], tmp_path)
     data = (

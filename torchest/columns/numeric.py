@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from torchest.columns.features import Features
 
 
+# In numpy and torch, array[False] has no rows and one dimension more.
+_INDEXED = (
+    " If it was indexed with a comparison of an Arrow array: == gives one bool for all rows, and "
+    "pyarrow.compute.equal(column, value) one for each row."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class NumericColumn(DenseColumn):
     """Numbers; made by `numeric_column`."""
@@ -84,7 +91,7 @@ class NumericColumn(DenseColumn):
         raise ValueError(
             f"Column {self.key!r} expects its feature in the shape {wanted}, but got "
             f"{list(given.shape)}: make the column with numeric_column({self.key!r}, "
-            f"shape={rest or 1}), or reshape the feature."
+            f"shape={rest or 1}), or reshape the feature.{'' if len(given) else _INDEXED}"
         )
 
     def _filled(self, given: Tensor) -> Tensor:
