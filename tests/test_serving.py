@@ -25,6 +25,10 @@ import torchest
 from torchest import columns
 from torchest.columns import FixedLenFeature
 from torchest.command_line import main
+from torchest.serving.batching import Batcher
+from torchest.serving.limits import Limits
+from torchest.serving.metrics import Metrics
+from torchest.serving.values import Input
 
 PREDICT = "/v1/models/model:predict"
 
@@ -307,9 +311,6 @@ def test_a_wrong_request_is_told_what_is_wrong(raw, body, message):
 
 
 def test_ids_beyond_floats_are_exact():
-    from torchest.serving.limits import Limits
-    from torchest.serving.values import Input
-
     described = {
         "name": "id",
         "feature": "id",
@@ -463,16 +464,8 @@ def test_wrong_requests_spoil_none_of_those_that_come_with_them(raw):
     np.testing.assert_allclose(numbers(found, "logits"), expected["logits"], atol=1e-6)
 
 
-def test_one_long_list_does_not_widen_the_rows_of_its_request():
-    """A run holds so many values of a list; the model itself is not needed to see it."""
-    from torchest.serving.batching import Batcher
-    from torchest.serving.limits import Limits
-    from torchest.serving.metrics import Metrics
-    from torchest.serving.values import Input
-
-    shapes = []
-
-    town = Input(
+def list_input():
+    return Input(
         {
             "name": "town",
             "feature": "town",
@@ -485,27 +478,53 @@ def test_one_long_list_does_not_widen_the_rows_of_its_request():
         Limits(),
     )
 
-    class Counting:
-        def __init__(self):
-            self.inputs = {"town": town}
 
-        def run(self, feeds, outputs):
-            shapes.append(feeds["town"].shape)
-            return {"size": (feeds["town"] != "").sum(1)}
+class OfLists:
+    """A model that takes lists of words, and notes the shapes of its runs."""
+
+    def __init__(self, answer, shape):
+        self.inputs = {"town": list_input()}
+        self.outputs = {"answer": {"shape": shape}}
+        self.shapes = []
+        self._answer = answer
+
+    def run(self, feeds, outputs):
+        self.shapes.append(feeds["town"].shape)
+        return {"answer": self._answer(feeds["town"] != "")}
+
+
+def test_one_long_list_does_not_widen_the_rows_of_its_request():
+    model = OfLists(lambda there: there.sum(1), [None])
 
     async def ask():
-        batcher = Batcher(Counting(), Limits(max_rows_per_run=1000), Metrics())
-        lists = town.array([["a"] * 4096, *[["b", "c"]] * 998, None])
-        single = town.array([["a"]])
-        large = asyncio.create_task(batcher.ask({"town": lists}, ("size",), 1000))
+        batcher = Batcher(model, Limits(max_rows_per_run=1000), Metrics())
+        lists = list_input().array([["a"] * 4096, *[["b", "c"]] * 998, None])
+        single = list_input().array([["a"]])
+        large = asyncio.create_task(batcher.ask({"town": lists}, ("answer",), 1000))
         await asyncio.sleep(0)
-        small = await batcher.ask({"town": single}, ("size",), 1)
+        small = await batcher.ask({"town": single}, ("answer",), 1)
         assert not large.done()  # a small request is answered between the runs of a large one
-        return small["size"].tolist(), (await large)["size"].tolist()
+        return small["answer"].tolist(), (await large)["answer"].tolist()
 
     assert asyncio.run(ask()) == ([1], [4096, *[2] * 998, 0])
-    assert max(rows * width for rows, width in shapes) <= 1 << 18
-    assert sum(rows * width for rows, width in shapes) < 300_000  # all in one: 4 million
+    assert max(rows * width for rows, width in model.shapes) <= 1 << 18
+    assert sum(rows * width for rows, width in model.shapes) < 300_000  # all in one: 4 million
+
+
+def test_answers_of_steps_have_the_steps_of_their_own_request():
+    model = OfLists(lambda there: there.astype(np.float32), [None, None])
+
+    async def ask():
+        batcher = Batcher(model, Limits(max_rows_per_run=2), Metrics())
+        requests = [[["a"]], [["a", "b", "c"], ["d"], ["e"]], [["a"]], [["a", "b"]]]
+        asked = [
+            batcher.ask({"town": list_input().array(rows)}, ("answer",), len(rows))
+            for rows in requests
+        ]
+        return [answer["answer"].tolist() for answer in await asyncio.gather(*asked)]
+
+    three = [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
+    assert asyncio.run(ask()) == [[[1]], three, [[1]], [[1, 1]]]
 
 
 def test_a_client_that_reads_no_answer_loses_its_connection(trained, tmp_path):

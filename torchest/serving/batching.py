@@ -35,7 +35,7 @@ class _Waiting:
     feeds: Mapping[str, Array]
     outputs: tuple[str, ...]
     rows: int
-    width: int
+    widths: tuple[int, ...]  # of matrices of lists
     answer: asyncio.Future[dict[str, Array]]
 
 
@@ -51,6 +51,8 @@ class Batcher:
     def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
         self._model, self._limits, self._metrics = model, limits, metrics
         self._lists = [name for name, each in model.inputs.items() if each.shape is None]
+        # An answer for each step of a sequence has as many steps as the run: such runs are of one width.
+        self._has_steps = any(None in each["shape"][1:] for each in model.outputs.values())
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
         self._running: asyncio.Task[None] | None = None
@@ -89,24 +91,27 @@ class Batcher:
         Raises:
             RequestError: The model fails on these rows.
         """
-        most = min(self._limits.max_rows_per_run, max(1, _MOST_CELLS // self._width(feeds)))
+        most = min(
+            self._limits.max_rows_per_run, max(1, _MOST_CELLS // _widest(self._widths(feeds)))
+        )
         if rows <= most:
             return await self._enqueued(feeds, outputs, rows)
         answers = []
         for start in range(0, rows, most):
             part = {name: each[start : start + most] for name, each in feeds.items()}
-            part |= {name: trimmed(part[name]) for name in self._lists if name in part}
+            if not self._has_steps:
+                part |= {name: trimmed(part[name]) for name in self._lists if name in part}
             answers.append(await self._enqueued(part, outputs, min(most, rows - start)))
         return {name: joined([answer[name] for answer in answers]) for name in outputs}
 
-    def _width(self, feeds: Mapping[str, Array]) -> int:
-        return max((feeds[name].shape[1] for name in self._lists if name in feeds), default=1) or 1
+    def _widths(self, feeds: Mapping[str, Array]) -> tuple[int, ...]:
+        return tuple(feeds[name].shape[1] for name in self._lists if name in feeds)
 
     def _enqueued(
         self, feeds: Mapping[str, Array], outputs: tuple[str, ...], rows: int
     ) -> asyncio.Future[dict[str, Array]]:
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(feeds, outputs, rows, self._width(feeds), answer))
+        self._waiting.append(_Waiting(feeds, outputs, rows, self._widths(feeds), answer))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run_all())
         return answer
@@ -132,9 +137,10 @@ class Batcher:
         rows, width = 0, 1
         while self._waiting:
             each = self._waiting[0]
-            rows, width = rows + each.rows, max(width, each.width)
+            rows, width = rows + each.rows, max(width, _widest(each.widths))
             too_many = rows > self._limits.max_rows_per_run or rows * width > _MOST_CELLS
-            if requests and too_many:
+            is_other = self._has_steps and requests and each.widths != requests[0].widths
+            if is_other or (requests and too_many):
                 break
             requests.append(self._waiting.popleft())
         return [each for each in requests if not each.answer.done()]
@@ -161,3 +167,7 @@ class Batcher:
             {name: answers[name][end - each.rows : end] for name in each.outputs}
             for each, end in zip(requests, ends, strict=True)
         ]
+
+
+def _widest(widths: tuple[int, ...]) -> int:
+    return max((1, *widths))
