@@ -503,12 +503,14 @@ class TestWhatTheEstimatorTells:
         [
             (
                 lambda x: x.sum(),
-                r"they are the single number array\(3\..*leave out the mean or sum",
+                r"predictions=3\.0 is a single value, .* one row per example: leave out the mean or sum",
             ),
-            (lambda x: x.sum().numpy(), r"they are the single number"),
-            (lambda x: {"sum": x.sum(), "x": x}, r"numbers of rows: 'sum': None, 'x': 2"),
+            (lambda x: x.sum().numpy(), r"predictions=3\.0 is a single value"),
+            (lambda x: {"x": x, "sum": x.sum()}, r"predictions\['sum'\]=3\.0 is a single value"),
+            (lambda x: {"sum": x.sum(0), "x": x}, r"numbers of rows: 'sum': 1, 'x': 2"),
+            (lambda x: {"x": x, "sum": np.array("3", object)}, r"predictions\['sum'\]=b?'3' is a"),
         ],
-        ids=["tensor", "numpy", "dict"],
+        ids=["tensor", "numpy", "dict", "rows", "text"],
     )
     def test_predictions_without_rows_say_so(self, tmp_path, predictions, message):
         def model_fn(features, mode):
@@ -519,7 +521,7 @@ class TestWhatTheEstimatorTells:
         with pytest.raises(ValueError, match=message):
             next(estimator.predict(lambda: batch))
         whole = next(estimator.predict(lambda: batch, yield_single_examples=False))
-        assert (whole["sum"] if isinstance(whole, dict) else whole) == 3
+        assert float(whole["sum"] if isinstance(whole, dict) else whole) == 3
 
     def test_model_fn_is_a_function_of_four_arguments_with_params_bound(self, tmp_path):
         calls = []

@@ -477,9 +477,9 @@ def test_lists_of_integers_as_numbers_of_steps_are_named():
         InOnnx([column], {"x": [[1], [2, 3]]})
 
 
-def test_text_that_model_fn_reads_itself_is_named():
-    with pytest.raises(ValueError, match="model_fn reads the feature 'x' itself, which is text"):
-        encoded([], ["x"], {"x": RawFeature("x", "string")})
+def test_text_that_model_fn_reads_itself_has_no_tensors():
+    raw = {"x": RawFeature("x", "string"), "y": RawFeature("y", torch.float32)}
+    assert [each.source for each in encoded([], ["x", "y"], raw)] == ["y"]
 
 
 def test_a_function_of_numbers_that_cannot_be_traced_is_named():

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from serialized_examples import serialized as example
 from serving_process import Server, serving
 
@@ -186,6 +187,35 @@ def test_a_regressor_of_several_values_is_asked_to_predict(tmp_path):
         status, answer = server.post("/v1/models/model:regress", {"examples": [{"x": 1}]})
         assert status == 400
         assert "has 2 values for each row, and regress answers one: ask predict" in answer["error"]
+
+
+def test_a_key_comes_back_under_its_name(tmp_path):
+    """The input is renamed in the file, as there is an output of its name; clients call both by the key."""
+
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 1))
+        answers = {"key": features["key"], "y": net(features["x"])}
+        sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+        return torchest.EstimatorSpec(mode, answers, answers["y"].mean(), sgd)
+
+    rows = {"key": ["a", "\u65e5"], "x": np.array([[1.0], [2.0]], np.float32)}
+    model = torchest.Estimator(model_fn, tmp_path / "model").train(lambda: rows, steps=1)
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(rows)
+    with serving(model.export_saved_model(tmp_path / "exports", receiver_fn)) as server:
+        for key in ("key", "feature_key"):
+            instances = [{key: "a", "x": [1]}, {key: "\u65e5", "x": [2]}]
+            status, answer = server.post(PREDICT, {"instances": instances})
+            assert (status, [each["key"] for each in answer["predictions"]]) == (
+                200,
+                ["a", "\u65e5"],
+            )
+            entries = [
+                {"name": key, "shape": [2], "datatype": "BYTES", "data": ["a", "\u65e5"]},
+                {"name": "x", "shape": [2, 1], "datatype": "FP32", "data": [1, 2]},
+            ]
+            status, answer = server.post("/v2/models/model/infer", {"inputs": entries})
+            named = {each["name"]: each["data"] for each in answer["outputs"]}
+            assert (status, named["key"]) == (200, ["a", "\u65e5"])
 
 
 def test_serialized_examples_are_answered_as_their_features_are(parsing):

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from torchest import arrays
 from torchest.arguments import shown
-from torchest.indexed_strings import IndexedStrings
+from torchest.predicted_text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +80,8 @@ class ClassificationOutput(ExportOutput):
 
     Args:
         scores: A floating tensor [batch, n_classes], such as probabilities.
-        classes: The names of the classes, strings [batch, n_classes].
+        classes: The names of the classes, strings [batch, n_classes]: a feature that is text, an array of
+            strings or, as an exported model can make them, what `indexed_strings` gives.
 
     Raises:
         ValueError: Both are missing, or one is of another kind.
@@ -99,7 +99,7 @@ class ClassificationOutput(ExportOutput):
         if self.scores is not None:
             _check(self.scores, "ClassificationOutput: scores", "a floating tensor", _is_floating)
         if self.classes is not None:
-            _check(self.classes, "ClassificationOutput: classes", "strings", _is_text)
+            _check(self.classes, "ClassificationOutput: classes", "strings", is_text)
 
     def named(self) -> dict[str, Any]:
         """`scores` and `classes`, as far as they are given."""
@@ -276,21 +276,13 @@ def _is_floating(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _is_text(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "OSU"
-    return isinstance(value, IndexedStrings) or (
-        arrays.is_arrow(value) and arrays.is_textual(value)
-    )
-
-
 def _is_numeric(value: Any) -> bool:
-    return _is_array(value) and not _is_text(value)
+    return _is_array(value) and not is_text(value)
 
 
 def _is_described(value: Any) -> bool:
-    return hasattr(value, "dtype") or _is_text(value)
+    return hasattr(value, "dtype") or is_text(value)
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, Tensor | np.ndarray | np.generic) or _is_text(value)
+    return isinstance(value, Tensor | np.ndarray | np.generic) or is_text(value)

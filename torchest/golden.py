@@ -26,6 +26,7 @@ GOLDEN = "golden.json"
 # What onnxruntime says of a model of newer operators or of a newer form, rather than of a file that is no model.
 _TOO_NEW = ("No Op registered", "NOT_IMPLEMENTED", "IR version", "ValidateOpset", "opset")
 MODEL = "model.onnx"
+RENAMED = "feature_"  # begins the names of inputs that would be called as an output is
 WEIGHTS = "model.safetensors"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-5
@@ -184,6 +185,13 @@ def check_onnxruntime(directory: str | os.PathLike[str], manifest: Mapping[str, 
 def _release(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def is_renamed(name: str, key: str) -> bool:
+    """Whether an input has the key of its feature for a name, but for what tells it from an output of that name."""
+    return (
+        name != key and name.endswith(key) and not name[: len(name) - len(key)].replace(RENAMED, "")
+    )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from torchest.arguments import listed, shown
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
 from torchest.loop import run_steps
+from torchest.predicted_text import is_text, text_to_numpy
 from torchest.train_step import values_of
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ def examples(batch: Any) -> Iterator[Any]:
     """
     if not isinstance(batch, dict):
         if np.ndim(batch) == 0:
-            raise ValueError(
-                f"Predictions must have one row per example; they are the single number {shown(batch)}: leave out the "
-                "mean or sum over the batch. predict(..., yield_single_examples=False) gives them as they are."
-            )
+            raise ValueError(_scalar("predictions", batch))
         yield from batch
         return
-    lengths = {key: len(value) if np.ndim(value) else None for key, value in batch.items()}
-    if len(set(lengths.values())) > 1 or None in lengths.values():
+    for key, value in batch.items():
+        if np.ndim(value) == 0:
+            raise ValueError(_scalar(f"predictions[{key!r}]", value))
+    lengths = {key: len(value) for key, value in batch.items()}
+    if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{key!r}: {length}" for key, length in lengths.items())
         raise ValueError(
             f"Predictions must all have one row per example; they have these numbers of rows: {listed}. "
@@ -80,6 +81,14 @@ def examples(batch: Any) -> Iterator[Any]:
         )
     rows = zip(*batch.values(), strict=True)
     yield from map(dict, map(zip, itertools.repeat(tuple(batch)), rows))
+
+
+def _scalar(name: str, value: Any) -> str:
+    """What to say of a prediction of no examples."""
+    return (
+        f"{name}={shown(np.asarray(value).item())} is a single value, and must have one row per example: leave out the "
+        "mean or sum over the batch. predict(..., yield_single_examples=False) gives it as it is."
+    )
 
 
 def checked_keys(keys: Any) -> list[Any]:
@@ -121,4 +130,7 @@ def to_numpy(predictions: Any) -> Any:
         return {key: to_numpy(value) for key, value in predictions.items()}
     if isinstance(predictions, Tensor):
         return predictions.detach().cpu().numpy()
-    return predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)
+    if is_text(predictions):
+        return text_to_numpy(predictions)
+    array = predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)
+    return text_to_numpy(array) if is_text(array) else array

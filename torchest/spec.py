@@ -14,6 +14,7 @@ from torchest.export_outputs import checked_export_outputs
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import Metric
+from torchest.predicted_text import is_text
 from torchest.scaffold import Scaffold
 from torchest.torch_metrics import TorchMetric, is_torch_metric
 
@@ -47,7 +48,8 @@ class EstimatorSpec(_Fields):
 
     Args:
         mode: A `ModeKeys`: what model_fn was called for.
-        predictions: A tensor or a dict of tensors by name. Needed in PREDICT.
+        predictions: A tensor or a dict of tensors by name. Needed in PREDICT. Text may be among them: a
+            feature that is text, such as the key of an example, or an array of strings.
         loss: A scalar, or a tensor of shape [1]. Needed in TRAIN and EVAL.
         train_op: An optimizer; a list of optimizers, which share one backward pass; or a function that
             does backward (by `torchest.backward(loss)`) and step itself. Needed in TRAIN.
@@ -219,10 +221,10 @@ def _checked_predictions(predictions: Any, mode: str) -> Any:
 
 
 def _check_array(name: str, value: Any) -> None:
-    # strings stay on the host, in values that have a shape and become arrays by numpy()
-    if not (hasattr(value, "shape") and hasattr(value, "numpy")) and not hasattr(value, "dtype"):
+    is_array = hasattr(value, "dtype") or (hasattr(value, "shape") and hasattr(value, "numpy"))
+    if not is_array and not is_text(value):
         way_out = "Make one with torch.as_tensor."
-        if _is_text(value):
+        if _is_string(value):
             way_out = (
                 "Give text as an array with one string per example: np.array([...], dtype=object)."
             )
@@ -231,7 +233,7 @@ def _check_array(name: str, value: Any) -> None:
         )
 
 
-def _is_text(value: Any) -> bool:
+def _is_string(value: Any) -> bool:
     """Whether it is a string, or a list that begins with one."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]

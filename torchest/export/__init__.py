@@ -15,6 +15,7 @@ from torchest.export_outputs import (
     PredictOutput,
     RegressionOutput,
 )
+from torchest.indexed_strings import indexed_strings
 
 __all__ = [
     "ClassificationOutput",
@@ -28,5 +29,6 @@ __all__ = [
     "TensorServingInputReceiver",
     "build_parsing_serving_input_receiver_fn",
     "build_raw_serving_input_receiver_fn",
+    "indexed_strings",
     "load",
 ]

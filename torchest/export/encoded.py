@@ -236,12 +236,12 @@ def encoded(
 
     Args:
         columns: The columns.
-        keys: The keys of the features that it reads as they are.
+        keys: The keys of the features that it reads as they are; text has no tensors.
         raw: What is known of the features, by key.
 
     Raises:
-        ValueError: A feature that the model reads itself is text, or its rows are lists; or a column is of a
-            kind that cannot be exported.
+        ValueError: The rows of a feature that the model reads itself are lists; or a column is of a kind that
+            cannot be exported.
     """
     taken: dict[str, int] = {}
 
@@ -249,7 +249,8 @@ def encoded(
         taken[name] = taken.get(name, 0) + 1
         return name if taken[name] == 1 else f"{name}:{taken[name]}"
 
-    found = [_of_feature(key, unique(key), raw[key]) for key in sorted(keys)]
+    numbers = (key for key in sorted(keys) if not raw[key].is_text)
+    found = [_of_feature(key, unique(key), raw[key]) for key in numbers]
     read = {read_by_model(column) for column in columns}
     for column in sorted(read, key=lambda column: (column.name, type(column).__name__)):
         found.append(_of_column(column, unique(column.name), raw))
@@ -290,11 +291,6 @@ def read_by_model(column: FeatureColumn) -> FeatureColumn:
 
 
 def _of_feature(key: str, name: str, raw: RawFeature) -> Encoded:
-    if isinstance(raw.dtype, str):
-        raise ValueError(
-            f"model_fn reads the feature {key!r} itself, which is text and cannot be exported: give it to a "
-            "categorical column."
-        )
     if None in raw.shape:
         raise ValueError(
             f"model_fn reads the feature {key!r} itself, whose rows are lists, which cannot be exported: give "

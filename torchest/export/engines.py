@@ -10,7 +10,6 @@ import warnings
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from torchest.columns.features import Features
@@ -25,6 +24,7 @@ from torchest.export.torchscript import quiet
 from torchest.golden import believed, check_onnxruntime, read_json
 from torchest.indexed_strings import IndexedStrings
 from torchest.onnx_session import session
+from torchest.predicted_text import text_to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ class OnnxEngine(Engine):
         check_onnxruntime(directory, manifest)
         self._session = session(directory, FILES[self.format])
         self._names = {each["feature"]: each["name"] for each in manifest["inputs"] if each["used"]}
-        self._text = {each["name"] for each in manifest["outputs"] if "strings" in each}
+        self._text = {each["name"] for each in manifest["outputs"] if each["dtype"] == "string"}
 
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
         """The outputs of a batch by name; see `Engine.run`."""
@@ -87,7 +87,7 @@ class OnnxEngine(Engine):
     def _answers(self, feeds: Arrays, outputs: Sequence[str]) -> Arrays:
         found = self._session.run(list(outputs), feeds)
         return {
-            name: _as_bytes(value) if name in self._text else value
+            name: text_to_numpy(value) if name in self._text else value
             for name, value in zip(outputs, found, strict=True)
         }
 
@@ -117,9 +117,14 @@ class _Encoding(Engine):
             columns = [column_of(column, assets) for column in described["columns"]]
             raw = {each["key"]: _raw(each) for each in described["features"]}
             self._inputs = encoded(columns, described["keys"], raw)
+        outputs = manifest["outputs"]
+        keys = {each["feature"]: each["feature"] for each in manifest["inputs"]}
+        self._text = {
+            each["name"]: keys[each["feature"]] for each in outputs if _is_text_of_rows(each)
+        }
+        made = (each for each in outputs if each["name"] not in self._text)
         self._outputs = {
-            each["name"]: (place, each.get("strings"))
-            for place, each in enumerate(manifest["outputs"])
+            each["name"]: (place, each.get("strings")) for place, each in enumerate(made)
         }
 
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
@@ -129,7 +134,12 @@ class _Encoding(Engine):
         tensors = tensors_of(self._inputs, batch)
         with torch.inference_mode():
             found = self.forward(*tensors)
-        return {name: self._answer(name, found) for name in outputs}
+        return {
+            name: text_to_numpy(features[self._text[name]])
+            if name in self._text
+            else self._answer(name, found)
+            for name in outputs
+        }
 
     @abstractmethod
     def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -203,10 +213,6 @@ def _fingerprints(strings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return signed
 
 
-def _as_bytes(strings: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Strings as predictions have them: an object array of bytes."""
-    distinct, places = np.unique(strings.astype(str), return_inverse=True)
-    encoded_once = np.empty(len(distinct), object)
-    encoded_once[:] = [str(each).encode() for each in distinct]
-    found: npt.NDArray[Any] = encoded_once[places.reshape(strings.shape)]
-    return found
+def _is_text_of_rows(output: Mapping[str, Any]) -> bool:
+    """Whether an output is a feature of text, which goes around the model."""
+    return output["dtype"] == "string" and "feature" in output

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest.checkpoint import Checkpoint, held, newest_whole_checkpoint
+from torchest.columns.checks import STRING
 from torchest.columns.features import Features
 from torchest.errors import suggest
 from torchest.export.directory import check_extra
@@ -22,6 +23,7 @@ from torchest.export.receivers import (
 from torchest.export.rows import neutral_rows, spec_of
 from torchest.export_outputs import EvalOutput
 from torchest.keys import ModeKeys
+from torchest.prediction import to_numpy
 from torchest.random_state import kept_random_state
 from torchest.running_model import RunningModel
 
@@ -141,6 +143,7 @@ def _described(
     spec = model(batch, labels, mode)
     metrics = {name: torch.tensor(0.0) for name in spec.eval_metric_ops or {}} or None
     output = EvalOutput(spec.loss, spec.predictions or None, metrics)
+    named = {name: to_numpy(value) for name, value in output.named().items()}
     return {
         "inputs": [
             Input(name, name, spec_of(value, name)).to_json()
@@ -149,10 +152,10 @@ def _described(
         "outputs": [
             {
                 "name": name,
-                "dtype": dtype_text(value.dtype) if hasattr(value, "dtype") else "string",
-                "shape": [None, *value.shape[1:]] if len(value.shape) else [],
+                "dtype": STRING if value.dtype == object else dtype_text(value.dtype),
+                "shape": [None, *value.shape[1:]] if value.ndim else [],
             }
-            for name, value in output.named().items()
+            for name, value in named.items()
         ],
     }
 

@@ -3,7 +3,7 @@
     forward = Forward(model, features)          # a warm model, and a batch of raw features
     forward.inputs, forward.outputs             # what it takes and gives
     tensors = forward.encode(features)
-    predictions = forward(*tensors)             # a tuple of tensors, in the order of `outputs`
+    predictions = forward(*tensors)             # a tuple of tensors, in the order of `outputs` without text of features
     program = forward.program()                 # torch.export: any number of rows
 
 Calling it runs the user's model_fn in PREDICT mode, and so does tracing it.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from torchest.columns.checks import STRING
 from torchest.columns.features import Features
 from torchest.export.encoded import (
     STEPS,
@@ -35,6 +36,7 @@ from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import WholeLayers
 from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
+from torchest.predicted_text import FeatureText, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,15 +54,22 @@ class Output:
 
     Attributes:
         name: Its name.
-        dtype: The dtype of the tensor; int64 also if it stands for strings.
+        dtype: The dtype of the tensor, int64 also if it stands for strings; "string" where there is no tensor.
         shape: Its dimensions; that of the rows is called "batch".
         strings: The strings that the numbers of the tensor stand for, or None.
+        feature: The key of the feature that it is as it came, or None. If that is text, no tensor stands for it.
     """
 
     name: str
-    dtype: torch.dtype
+    dtype: torch.dtype | str
     shape: tuple[int | str, ...]
     strings: tuple[bytes, ...] | None = None
+    feature: str | None = None
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether the module gives it; text of features never enters the module."""
+        return isinstance(self.dtype, torch.dtype)
 
 
 def predictions(spec: EstimatorSpec) -> Mapping[str, Any]:
@@ -103,8 +112,8 @@ class Forward(nn.Module):
         self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
         self.together = [tuple(map(read_by_model, columns)) for columns in usage.together]
         self._keys = tuple(example)
+        self._text = {key: FeatureText(key) for key in usage.keys if self.raw[key].is_text}
         self._example = self.encode(example)
-        self._answers = tuple(answers)
         self.outputs = self._described(answers)
         parts = nn.ModuleList(model.scope.modules().values()).modules()
         self._tensors = nn.ModuleList(_Tensors(part) for part in parts)
@@ -141,36 +150,51 @@ class Forward(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
-        features = _TracedFeatures(self._keys, self._encodings(tensors))
         with self._whole_layers if torch.compiler.is_exporting() else contextlib.nullcontext():
-            answers = self._select(self._model.trace(features))
-        return tuple(_tensor(answers[name]) for name in self._answers)
+            answers = self._answers(self._encodings(tensors))
+        return tuple(_tensor(answers[output.name]) for output in self.outputs if output.is_tensor)
 
     def program(self) -> torch.export.ExportedProgram:
         """The module as a graph that takes any number of rows, also none."""
         return export_program(self, self._example, self.tensors)
 
+    def _answers(self, encodings: Mapping[FeatureColumn | str, Any]) -> Mapping[str, Any]:
+        """What model_fn answers to a batch of which the encodings are known."""
+        return self._select(self._model.trace(_TracedFeatures(self._keys, encodings, self._text)))
+
     def _described(self, answers: Mapping[str, Any]) -> list[Output]:
         """What the module gives; a dimension that differs between batches of different sizes has a name."""
-        least = _least(self._example, self.tensors)
-        sizes = _sizes(self.tensors, least), _sizes(self.tensors, least + len(self.tensors))
-        with torch.no_grad():
-            one, other = (self(*_with_sizes(self._example, self.tensors, each)) for each in sizes)
-        names = {size: name for name, size in sizes[0].items()}
+        sizes = _sizes(self.tensors, _largest(self._example, self.tensors) + 1)
+        encodings = self._encodings(tuple(_with_sizes(self._example, self.tensors, sizes)))
+        try:
+            with torch.no_grad():
+                others = self._answers(encodings)
+        except Exception as error:
+            if not self._text:
+                raise
+            raise ValueError(_of_text(self._text, str(error).partition("\n")[0])) from error
+        whose = {id(value): key for key, value in encodings.items() if isinstance(key, str)}
+        names = {size: name for name, size in sizes.items()}
         return [
-            Output(
-                name,
-                tensor.dtype,
-                tuple(
-                    size if size == second else names.get(size, f"{place} of {name}")
-                    for place, (size, second) in enumerate(
-                        zip(tensor.shape, again.shape, strict=True)
-                    )
-                ),
-                value.vocabulary if isinstance(value, IndexedStrings) else None,
-            )
-            for (name, value), tensor, again in zip(answers.items(), one, other, strict=True)
+            self._output(name, value, others[name], names, whose.get(id(others[name])))
+            for name, value in answers.items()
         ]
+
+    def _output(
+        self, name: str, value: Any, other: Any, names: Mapping[int, str], feature: str | None
+    ) -> Output:
+        """An output, of its values for two batches; `names` has those of the dimensions of the second."""
+        if isinstance(other, FeatureText):
+            return Output(name, STRING, self.raw[other.key].dimensions, None, other.key)
+        if not isinstance(other, Tensor | IndexedStrings):
+            raise ValueError(_of_array(name, other))
+        strings = other.vocabulary if isinstance(other, IndexedStrings) else None
+        one, again = _tensor(value).shape, _tensor(other)
+        shape = tuple(
+            size if size == second else names.get(second, f"{place} of {name}")
+            for place, (size, second) in enumerate(zip(one, again.shape, strict=True))
+        )
+        return Output(name, again.dtype, shape, strings, feature)
 
     def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[FeatureColumn | str, Any]:
         remaining = iter(tensors)
@@ -240,6 +264,16 @@ def _names(tensors: list[TensorSpec]) -> list[str]:
     return sorted({size for tensor in tensors for size in tensor.shape if isinstance(size, str)})
 
 
+def _largest(example: list[Tensor], tensors: list[TensorSpec]) -> int:
+    """The largest of the dimensions that have names."""
+    return max(
+        size
+        for given, tensor in zip(example, tensors, strict=True)
+        for size, name in zip(given.shape, tensor.shape, strict=True)
+        if isinstance(name, str)
+    )
+
+
 def _least(example: list[Tensor], tensors: list[TensorSpec]) -> int:
     """0 and 1 would be taken for special cases, and no length may go beyond the steps that there are."""
     steps = [
@@ -291,10 +325,16 @@ class _Tensors(nn.Module):
 class _TracedFeatures(Features):
     """A batch of which nothing is known but its encodings."""
 
-    def __init__(self, keys: tuple[str, ...], encodings: dict[FeatureColumn | str, Any]) -> None:
+    def __init__(
+        self,
+        keys: tuple[str, ...],
+        encodings: Mapping[FeatureColumn | str, Any],
+        text: Mapping[str, FeatureText],
+    ) -> None:
         super().__init__(dict.fromkeys(keys))
         self.joins = False
         self._encodings = encodings
+        self._text = text
 
     @property
     def batch_size(self) -> Any:
@@ -320,7 +360,31 @@ class _TracedFeatures(Features):
         return self.encoded(column)
 
     def __getitem__(self, key: str) -> Any:
+        if key in self._text and key not in self._changed:
+            return self._text[key]
         return self._encodings[key] if key in self._encodings else super().__getitem__(key)
+
+
+def _of_text(text: Mapping[str, FeatureText], error: str) -> str:
+    """What to say of a model_fn that fails where text is not there."""
+    keys = " and ".join(map(repr, text))
+    return (
+        f"model_fn reads the feature {keys} itself, which is text and can only be given back as it is by an exported "
+        f"model ({error}): give it to a categorical column, or among the predictions without a change."
+    )
+
+
+def _of_array(name: str, value: Any) -> str:
+    """What to say of an answer that no operation of torch made."""
+    if is_text(value):
+        return (
+            f"The answer {name!r} is text that model_fn makes, which an exported model cannot: give a feature that is "
+            "text as it is, or torchest.export.indexed_strings(indices, vocabulary), which picks strings from a list."
+        )
+    return (
+        f"The answer {name!r} is a {type(value).__name__}, which an exported model cannot make: compute it with "
+        "operations of torch."
+    )
 
 
 def _tensor(value: Any) -> Tensor:

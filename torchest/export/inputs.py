@@ -18,6 +18,7 @@ from torch import Tensor
 from torchest import arrays
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature, dtype_name
 from torchest.errors import suggest
+from torchest.golden import is_renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -213,22 +214,30 @@ def conform_all(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, 
 
     Args:
         inputs: The inputs of the model.
-        given: Their values; what is left out is filled in, if it may be.
+        given: Their values, by name; an input that is renamed as an output has its name may be called by the key
+            of its feature. What is left out is filled in, if it may be.
 
     Raises:
         TypeError: An input has values of another kind.
         ValueError: An input is unknown, missing, or of another shape; or they differ in their rows.
     """
     by_name = {each.name: each for each in inputs}
-    for name in given:
-        if name not in by_name:
+    known = {
+        each.key: each for each in by_name.values() if is_renamed(each.name, each.key)
+    } | by_name
+    found: dict[str, HostArray] = {}
+    for name, value in given.items():
+        if name not in known:
             raise ValueError(f"There is no input {name!r}.{suggest(name, by_name)}")
-    found = {by_name[name].key: by_name[name].conform(value) for name, value in given.items()}
+        each = known[name]
+        if each.key in found:
+            raise ValueError(f"Input {each.name!r} is given twice, as {each.key!r} too.")
+        found[each.key] = each.conform(value)
     if not found:
         raise ValueError(f"No input is given.{suggest('', by_name)}")
     count = arrays.check_lengths(found)
-    for name, each in by_name.items():
-        if name not in given:
+    for each in by_name.values():
+        if each.key not in found:
             found[each.key] = each.absent(count)
     return found
 

@@ -114,6 +114,7 @@ class Signature:
             ValueError: An input is unknown, missing or of another shape, or a record is malformed.
         """
         named |= self._single(given)
+        self._check_names(named)
         if self._examples is not None and self._examples in named:
             named = self._parsed(named)
         features = conform_all(self._features, named)
@@ -133,6 +134,16 @@ class Signature:
                 f"{self.inputs[0]}=[...]."
             )
         return {self.inputs[0]: given[0]}
+
+    def _check_names(self, named: Mapping[str, Any]) -> None:
+        """Raises ValueError if what seems to be serialized examples is called otherwise than they are."""
+        known = {each.name: each.key for each in self._features}
+        for name in named:
+            if self._examples is not None and name not in {*known, *known.values(), self._examples}:
+                raise ValueError(
+                    f"There is no input {name!r} of signature {self.name!r}: write {self._examples}=[...] for "
+                    f"serialized examples, or features by their names.{suggest(name, known)}"
+                )
 
     def _parsed(self, named: Mapping[str, Any]) -> dict[str, Any]:
         """The features of serialized examples, by their names."""

@@ -76,14 +76,16 @@ class ColumnGraph(Nodes):
 
     def values_of(self, key: str) -> Value:
         """A feature as columns of ids take it: [batch] if it has one value in each row, else [batch, n]."""
-        feature = self.raw[key]
+        return self._by_row(self.raw[key], self.given(key))
+
+    def given(self, key: str) -> Value:
+        """A feature as it comes."""
         if key not in self.inputs:
-            self._add_input(feature, key, STRING)
-        return self._by_row(feature, self.inputs[key])
+            self._add_input(self.raw[key], key, STRING)
+        return self.inputs[key]
 
     def _add_input(self, feature: RawFeature, name: str, dtype: ir.DataType) -> None:
-        rest = [f"values of {feature.key}" if size is None else size for size in feature.shape]
-        self.input(name, dtype, ["batch", *rest])
+        self.input(name, dtype, list(feature.dimensions))
 
     def _by_row(self, feature: RawFeature, given: Value) -> Value:
         return self.flat(given) if feature.shape == (1,) else given

@@ -71,9 +71,15 @@ def onnx_model(
     parameters = forward.original_names
     traced = inlined(of_program(forward.program()), given, "model.", parameters)
     answers = Nodes("answers.")
+    made = iter(traced.outputs)
     outputs = [
-        _answer(answers, output, value, columns.refused())
-        for output, value in zip(forward.outputs, traced.outputs, strict=True)
+        _answer(
+            answers,
+            output,
+            next(made) if output.is_tensor else columns.inputs[str(output.feature)],
+            columns.refused(),
+        )
+        for output in forward.outputs
     ]
     whole = ir.Graph(
         list(columns.inputs.values()),
@@ -148,12 +154,16 @@ def _keep_apart(graph: ir.Graph) -> None:
 
 
 def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -> Value:
-    """An output of the graph: strings for what stands for them, and nothing for rows that are refused."""
+    """An output of the graph: strings for what stands for them, and nothing for rows that are refused.
+
+    A feature that is given back, such as the key of an example, tells which row was refused.
+    """
     dtype = dtype_of(output.dtype)
     if output.strings is not None:
         dtype = STRING
         value = nodes.op("Gather", nodes.constant(output.strings, STRING), value)
-    if refused is not None and output.shape[:1] == (BATCH,):
+    is_given_back = output.feature is not None
+    if refused is not None and not is_given_back and output.shape[:1] == (BATCH,):
         axes = nodes.constant(np.arange(1, len(output.shape)), INT64)
         wrong = nodes.op("Unsqueeze", refused, axes) if len(output.shape) > 1 else refused
         value = _nothing_where(nodes, wrong, value, dtype)

@@ -16,13 +16,14 @@ import torch
 
 from torchest import arrays
 from torchest.arguments import listed
+from torchest.columns.checks import STRING
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.errors import ExportError, suggest
 from torchest.export import torchscript
 from torchest.export.column_json import Assets, describe_column, digest
 from torchest.export.directory import copy_extra, new_directory
-from torchest.export.encoded import STEPS
+from torchest.export.encoded import BATCH, STEPS
 from torchest.export.engines import (
     COLUMNS,
     ENGINES,
@@ -154,6 +155,7 @@ def prepare(
         return outputs
 
     forward = Forward(served, first, select)
+    _check_rows(forward.outputs)
     examples = next(iter(receiver.receiver_tensors)) if parses_examples(receiver) else None
     taken = {output.name for output in forward.outputs}
     if examples is not None:
@@ -226,12 +228,31 @@ def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[st
         for name, answer in exported.answers.items():
             room = (slice(steps if size == STEPS else None) for size in shapes[name][1:])
             part = (slice(count), *room)
-            differs = difference(answer[part], found[name])
+            differs = difference(_as_wide(answer[part], found[name]), found[name])
             if differs is not None:
                 raise ExportError(
                     f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} "
                     f"{differs}. Nothing was written; leave {which!r} out of formats to export without it."
                 )
+
+
+def _check_rows(outputs: Sequence[Output]) -> None:
+    """Raises ValueError if an output has another number of rows than a batch has."""
+    for output in outputs:
+        if output.shape[:1] != (BATCH,):
+            found = f"has the shape {_shape(output.shape)}" if output.shape else "is a single value"
+            raise ValueError(
+                f"The answer {output.name!r} {found}, and must have one row per example to be exported: leave out the "
+                "mean or sum over the batch, or leave it out of the predictions or export_outputs."
+            )
+
+
+def _as_wide(answer: Any, found: Any) -> Any:
+    """An answer without the filling that only longer lists of other rows have brought about."""
+    is_wider = answer.ndim > 1 and answer.ndim == found.ndim and answer.dtype == object
+    if is_wider and not any(answer[:, found.shape[1] :].flat):
+        return answer[:, : found.shape[1]]
+    return answer
 
 
 def _write_model(exported: Exported, formats: Sequence[str], directory: Path) -> dict[str, Any]:
@@ -386,11 +407,13 @@ def _golden(exported: Exported) -> dict[str, Any]:
 def _output(output: Output) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": output.name,
-        "dtype": dtype_text(output.dtype) if output.strings is None else "string",
+        "dtype": STRING if output.strings is not None else dtype_text(output.dtype),
         "shape": _shape(output.shape),
     }
     if output.strings is not None:
         described["strings"] = [each.decode() for each in output.strings]
+    if output.feature is not None:
+        described["feature"] = output.feature
     return described
 
 

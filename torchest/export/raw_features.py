@@ -63,6 +63,12 @@ class RawFeature:
         return self.dtype == checks.STRING
 
     @property
+    def dimensions(self) -> tuple[int | str, ...]:
+        """The dimensions of a batch; those that batches may differ in have names."""
+        rest = (f"values of {self.key}" if size is None else size for size in self.shape)
+        return ("batch", *rest)
+
+    @property
     def is_single(self) -> bool:
         """Whether each row has exactly one value."""
         return self.shape in ((), (1,))

@@ -21,6 +21,7 @@ import numpy as np
 from torchest import arrays
 from torchest.arguments import shown
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
+from torchest.golden import RENAMED
 
 if TYPE_CHECKING:
     from torchest.columns.feature_specs import FeatureSpec
@@ -224,9 +225,9 @@ def free_names(names: Mapping[str, str], taken: Collection[str]) -> dict[str, st
     free = {key: name for key, name in names.items() if name and name not in taken}
     for key, name in names.items():
         if key not in free:
-            renamed = f"feature_{name}"
+            renamed = f"{RENAMED}{name}"
             while renamed in taken or renamed in free.values():
-                renamed = f"feature_{renamed}"
+                renamed = f"{RENAMED}{renamed}"
             free[key] = renamed
     return {key: free[key] for key in names}
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchest.errors import with_article
+from torchest.predicted_text import is_text, text_to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
 
 
 def as_numpy(value: Any) -> Any:
-    """A tensor, a metric or an array of strings as numpy, scalars as numpy scalars; waits for the device."""
+    """A tensor, a metric or text as numpy, scalars as numpy scalars; waits for the device."""
     if hasattr(value, "compute"):
         value = value.compute()
     if isinstance(value, Tensor):
@@ -63,4 +64,6 @@ def as_numpy(value: Any) -> Any:
         value = value.float() if value.dtype == torch.bfloat16 else value  # numpy has no such type
         array = value.cpu().numpy()
         return array[()] if array.ndim == 0 else array
+    if is_text(value):
+        return text_to_numpy(value)
     return value.numpy() if hasattr(value, "numpy") else value

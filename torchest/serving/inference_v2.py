@@ -119,6 +119,7 @@ def _count(entries: list[Any], model: Model) -> int:
     counts: dict[str, int] = {}
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
+        name = model.renamed.get(name, name) if isinstance(name, str) else name
         if not isinstance(name, str) or name not in model.inputs:
             raise RequestError(
                 400, f"There is no input {name!r:.60}.{suggest(str(name), model.inputs)}"

@@ -18,6 +18,7 @@ from torchest.golden import (
     check_onnxruntime,
     difference,
     exported,
+    is_renamed,
     read_json,
 )
 from torchest.onnx_session import session
@@ -59,6 +60,7 @@ class Model:
     Attributes:
         version: As given.
         inputs: The inputs by name, those that the model does not read among them.
+        renamed: The names of inputs that are renamed, by the key of the feature: clients may send either.
         examples: What clients call serialized examples; None if the model takes features only.
         signatures: The signatures by name.
         outputs: The outputs as signatures.json describes them, by name.
@@ -83,6 +85,11 @@ class Model:
             with believed(local, MANIFEST):
                 self.examples: str | None = manifest["examples"]
                 self.inputs = {each["name"]: Input(each, limits) for each in manifest["inputs"]}
+                self.renamed = {
+                    each.key: each.name
+                    for each in self.inputs.values()
+                    if is_renamed(each.name, each.key)
+                }
                 self.outputs = {each["name"]: each for each in manifest["outputs"]}
                 self.signatures = {
                     name: Signature(name, each["method"], each["outputs"])

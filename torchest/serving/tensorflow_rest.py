@@ -140,7 +140,8 @@ def _count(rows: Any) -> int:
 
 def _feeds(key: str, request: Mapping[str, Any], model: Model, count: int) -> dict[str, Array]:
     """What the model is fed: arrays [rows, ...] by the names of inputs."""
-    columns = _columns(request, model) if key == "inputs" else _rows(key, request, model)
+    given = _columns(request, model) if key == "inputs" else _rows(key, request, model)
+    columns = {model.renamed.get(name, name): values for name, values in given.items()}
     return {
         name: each.array(columns[name]) if name in columns else each.absent(count)
         for name, each in model.inputs.items()
@@ -181,7 +182,7 @@ def _rows(key: str, request: Mapping[str, Any], model: Model) -> dict[str, list[
 
 def _check_names(names: Iterable[str], model: Model) -> None:
     for name in names:
-        if name not in model.inputs:
+        if name not in model.inputs and name not in model.renamed:
             raise RequestError(400, f"There is no input {name!r:.60}.{suggest(name, model.inputs)}")
 
 
