@@ -18,7 +18,7 @@ from torchest.export import ClassificationOutput, PredictOutput, indexed_strings
 from torchest.golden import verify
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "text_outputs.json").read_text())
-ENGINES = ("onnx", "torchscript", "pt2")
+ENGINES = ("onnx", "torchscript", "pt2", "onnx-fingerprints")
 SPEC = {
     "x": FixedLenFeature((), "float32"),
     "key": FixedLenFeature((), str),

@@ -321,7 +321,7 @@ def _of_rows(given: Rows, graph: ColumnGraph) -> list[Value]:
 @tensors.register(Numbers)
 def _of_numbers(given: Numbers, graph: ColumnGraph) -> list[Value]:
     if isinstance(given.source, str):
-        return [graph.inputs[given.source]]
+        return [graph.given(given.source)]
     return [numbers(given.source, graph)]
 
 

@@ -76,7 +76,7 @@ def onnx_model(
         _answer(
             answers,
             output,
-            next(made) if output.is_tensor else columns.inputs[str(output.feature)],
+            next(made) if output.is_tensor else columns.given(str(output.feature)),
             columns.refused(),
         )
         for output in forward.outputs

@@ -140,7 +140,7 @@ def _feeds(entries: list[Any], binary: memoryview, model: Model, count: int) -> 
     arrays: dict[str, Array] = {}
     start = 0
     for entry in entries:
-        name, shape = entry["name"], entry["shape"]
+        name, shape = model.renamed.get(entry["name"], entry["name"]), entry["shape"]
         size = _parameter(entry, "binary_data_size")
         if size is None:
             arrays[name] = _of_data(entry, name, shape)
