@@ -22,6 +22,7 @@ from torchest.command_line import main
 from torchest.errors import DamagedExportError, RefusedFileError
 from torchest.export.torchscript import quiet
 from torchest.golden import verify
+from torchest.serving import inference_v2, tensorflow_rest, triton
 from torchest.serving.limits import Limits
 from torchest.serving.model import Model
 
@@ -578,6 +579,87 @@ def test_whatever_is_wrong_in_it_gives_one_sentence(hostile, capsys, name, other
         with pytest.raises(SystemExit):
             main(["show", str(hostile)])
     capsys.readouterr()
+
+
+WRONG = [
+    "left out",
+    None,
+    True,
+    -1,
+    2**70,
+    1.5,
+    "x",
+    "../../secret",
+    "a" * 5000,
+    [],
+    {},
+    ["x"],
+    {"a": 1},
+]
+
+
+def fields(described):
+    """Ways to the fields that are read when a model is asked."""
+    for kind in ("inputs", "outputs"):
+        yield (kind,)
+        for name in described[kind][0]:
+            yield (kind, 0, name)
+    yield ("examples",)
+    for name in described["signatures"]["predict"]:
+        yield ("signatures", "predict", name)
+    yield ("signatures", "predict", "outputs", "logits")
+
+
+@pytest.mark.parametrize("other", WRONG, ids=lambda value: repr(value)[:20])
+def test_a_field_of_signatures_that_no_export_has_is_told_before_a_model_is_asked(hostile, other):
+    original = json.loads((hostile / "signatures.json").read_text())
+    for *way, last in fields(original):
+        changed = json.loads(json.dumps(original))
+        within = changed
+        for key in way:
+            within = within[key]
+        if other == "left out":
+            del within[last]
+        else:
+            within[last] = other
+        (hostile / "signatures.json").write_text(json.dumps(changed))
+        for use in (describe_all, ask):
+            try:
+                use(hostile)
+            except ValueError as error:
+                assert len(str(error)) < 1000  # noqa: PT017
+
+
+def describe_all(path):
+    model = Model(str(path), "1", Limits())
+    tensorflow_rest.metadata("model", model)
+    inference_v2.metadata("model", model, ["1"])
+    triton.config(str(path))
+
+
+def ask(path):
+    predict = torchest.export.load(path).signatures["predict"]
+    if {"age", "town"} <= {each.name for each in torchest.export.load(path).inputs}:
+        predict(age=[1.0, 2.0], town=["Basel", "x"])
+
+
+def test_golden_rows_without_values_are_not_counted_for_ever(hostile):
+    def change(golden):
+        for array in (*golden["inputs"].values(), *golden["outputs"].values()):
+            array.update(shape=[10**9, 0], values=[])
+
+    in_file(hostile / "golden.json", change)
+    with pytest.raises(DamagedExportError, match="is damaged"):
+        verify(hostile)
+
+
+def test_messages_of_a_damaged_export_cannot_move_the_cursor_of_a_terminal(hostile, capsys):
+    in_file(
+        hostile / "signatures.json", lambda value: value["onnx"].update(onnxruntime="99\x1b[2J")
+    )
+    with pytest.raises(SystemExit, match="2"):
+        main(["verify", str(hostile)])
+    assert "\\x1b[2J" in capsys.readouterr().err
 
 
 def test_names_cannot_move_the_cursor_of_a_terminal(hostile, capsys):

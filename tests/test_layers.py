@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 RANKS = {
     0: (
         "arguments arrays arrow_types checksums copy_stream errors files freed_memory golden host_copies "
-        "indexed_strings kernels keys missing_names nested_state onnx_session predicted_text random_state serving "
-        "tensorflow_names tracing trainer_lock version"
+        "indexed_strings json_form kernels keys missing_names nested_state onnx_session predicted_text random_state "
+        "serving tensorflow_names tracing trainer_lock version"
     ),
     1: (
         "checkpoint checkpoint_index checkpoint_state checkpoints columns distributed evaluation_record "

@@ -253,9 +253,17 @@ def test_serialized_examples_are_answered_as_their_features_are(parsing):
     ],
 )
 def test_a_wrong_record_is_told_what_is_wrong(parsing, record, message):
-    status, answer = parsing[0].post("/v1/models/titanic:predict", {"instances": [record]})
+    for body in ({"instances": [record]}, {"inputs": {"examples": [record]}}):
+        status, answer = parsing[0].post("/v1/models/titanic:predict", body)
+        assert status == 400
+        assert message in answer["error"]
+
+
+def test_an_object_without_a_record_is_told_what_is_wrong(parsing):
+    body = {"inputs": {"examples": [{}]}}
+    status, answer = parsing[0].post("/v1/models/titanic:predict", body)
     assert status == 400
-    assert message in answer["error"]
+    assert "must hold serialized tf.Example records" in answer["error"]
 
 
 def test_what_is_served_is_described(raw):
@@ -331,6 +339,13 @@ def test_a_wrong_address_is_told_what_there_is(raw, path, status, message):
         ({"inputs": {}}, '"inputs" is empty'),
         ({"inputs": {"age": [1, 2], "n": [1]}}, "'age' has 2, 'n' has 1"),
         ({"inputs": [1]}, '"inputs" must be an object of lists by name'),
+        ({"instances": [{"age": [None]}, {}]}, "Input 'age' takes float32, and has None."),
+        (
+            {"inputs": {"age": ["x" * 10_000] + [1] * 60_000}},
+            "Input 'age' takes float32, and has 'xxx",
+        ),
+        ({"signature_name": "a" * 900_000, "instances": []}, "There is no signature 'aaa"),
+        ({"instances": [{"a" * 900_000: 1}]}, "There is no input 'aaa"),
         ({"inputs": {"age": [1]}, "instances": [{}]}, "and has both"),
     ],
 )
@@ -436,6 +451,29 @@ def test_padding_of_base64_may_be_left_out(raw):
 
 def test_no_rows_have_no_answers(raw):
     assert raw[0].post(PREDICT, {"instances": []}) == (200, {"predictions": []})
+
+
+def test_no_rows_of_lists_have_no_answers(raw):
+    empty = {"name": "town", "datatype": "BYTES", "shape": [0, 3], "data": []}
+    status, answer = raw[0].post("/v2/models/model/infer", {"inputs": [empty]})
+    assert status == 200
+    assert all(output["data"] == [] for output in answer["outputs"])
+
+
+def test_one_long_list_does_not_widen_those_of_many_rows_without_bound():
+    from torchest.serving.limits import Limits, RequestError
+    from torchest.serving.values import Input
+
+    described = {
+        "name": "town",
+        "feature": "town",
+        "dtype": "string",
+        "shape": [None, None],
+        "lists": True,
+    }
+    town = Input({**described, "missing": {"rule": "empty"}, "used": True}, Limits())
+    with pytest.raises(RequestError, match="has 60001 rows, and a list of 4096 values: send few"):
+        town.array([["a"] * 4096] + [[]] * 60_000)
 
 
 def test_infinity_is_taken_and_an_answer_that_is_no_number_is_null(raw):
@@ -616,6 +654,20 @@ def test_a_new_version_is_picked_up_and_the_old_one_still_answers(trained, tmp_p
         )
 
 
+def test_a_version_that_cannot_be_listed_does_not_keep_others_from_being_served(trained, tmp_path):
+    first = export(trained, tmp_path)
+    old = int(first.rpartition("/")[2])
+    with serving(tmp_path) as server:
+        shutil.copytree(first, tmp_path / "t" / "broken")
+        (tmp_path / "t" / "broken" / "away").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "t" / "broken").rename(tmp_path / str(old + 1))
+        state = _wait_for(server, str(old + 1), "END")
+        assert "is a link to" in state["status"]["error_message"]
+        shutil.copytree(first, tmp_path / "t" / "sound")
+        (tmp_path / "t" / "sound").rename(tmp_path / str(old + 2))
+        _wait_for(server, str(old + 2), "AVAILABLE")
+
+
 def test_a_damaged_version_is_told_of_and_never_answers(trained, tmp_path):
     first = export(trained, tmp_path)
     old = first.rpartition("/")[2]
@@ -766,6 +818,16 @@ def tensor(**changes):
     [
         ({}, 'with the list "inputs"'),
         ({"inputs": []}, '"inputs" is empty'),
+        ({"inputs": [tensor()], "id": float("nan")}, '"id" is nan, and must be a text'),
+        ({"inputs": [tensor()], "id": "\ud800"}, "and must be a text"),
+        ({"inputs": [tensor(shape=[1] * 100)]}, "must have [rows, ...]"),
+        ({"inputs": [tensor(shape=[0, 2**30, 2**30])]}, "must have [rows, ...]"),
+        ({"inputs": [tensor(datatype=["FP32"])]}, "has the datatype ['FP32']."),
+        ({"inputs": [tensor(datatype="a" * 900_000)]}, "has the datatype 'aaa"),
+        (
+            {"inputs": [tensor(shape=[60_001], data=["x" * 10_000] + [1] * 60_000)]},
+            "Input 'age' takes numbers, and has ['xxx",
+        ),
         ({"inputs": [tensor(name="agee")]}, "Did you mean 'age'?"),
         ({"inputs": [tensor(), tensor()]}, "Input 'age' is there twice"),
         ({"inputs": [tensor(shape=[])]}, "must have [rows, ...]"),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest import files
 from torchest.arguments import number, whole_number
-from torchest.golden import MANIFEST, believed, exported, read_json, verify
+from torchest.golden import MANIFEST, believed, exported, read_manifest, verify
 from torchest.serving.limits import Limits
 from torchest.serving.triton import config as triton_config
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         problems = 0
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        parser.exit(2, f"torchest {given.command}: {error}\n")
+        parser.exit(2, _printable(f"torchest {given.command}: {error}") + "\n")
     parser.exit(1 if problems else 0)
 
 
@@ -130,7 +130,7 @@ def _add_serve_options(server: argparse.ArgumentParser) -> None:
 def _verify(given: argparse.Namespace) -> int:
     problems = verify(given.directory)
     for problem in problems:
-        print(problem)  # noqa: T201
+        print(_printable(problem))  # noqa: T201
     answer = (
         f"{len(problems)} answers differ"
         if problems
@@ -166,7 +166,7 @@ def _printable(line: str) -> str:
 
 def _of_export(directory: str, local: str) -> Iterable[str]:
     """What there is to say of an exported model, in lines."""
-    manifest = read_json(local, MANIFEST)
+    manifest = read_manifest(local)
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     yield f"{directory}: step {manifest['global_step']}, written with {versions}"
     if "files" in manifest:

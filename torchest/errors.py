@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LONGEST = 200  # characters of a name in a message
+
+
 class CheckpointMismatchError(ValueError):
     """A checkpoint holds other parameters than the model: names or shapes differ."""
 
@@ -64,7 +67,7 @@ def suggest(name: object, known: Iterable[object]) -> str:
     names = sorted(shown)
     if not names:
         return ""
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(str(name)[:_LONGEST], names, n=3, cutoff=0.6)
     listed = ", ".join(shown[candidate] for candidate in names[:30])
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     meant = f" Did you mean {' or '.join(shown[candidate] for candidate in near)}?" if near else ""
@@ -72,8 +75,9 @@ def suggest(name: object, known: Iterable[object]) -> str:
 
 
 def _quoted(name: object) -> str:
-    """The name as it is written in a program, be it a string of numpy."""
-    return repr(str(name) if isinstance(name, str) else name)
+    """The name as it is written in a program, be it a string of numpy; a very long one is cut off."""
+    written = repr(str(name) if isinstance(name, str) else name)
+    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}..."
 
 
 def with_article(noun: str) -> str:

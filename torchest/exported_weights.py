@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 
 from torchest import files
-from torchest.golden import MANIFEST, WEIGHTS, damage, read_json
+from torchest.golden import MANIFEST, WEIGHTS, believed, exported, read_manifest
+from torchest.json_form import check_form
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,19 +30,14 @@ class ExportedWeights:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        with files.on_disk(path) as directory:
-            manifest = read_json(directory, MANIFEST)
-            try:
-                self._file: Any = safetensors.safe_open(
-                    files.join(directory, WEIGHTS), framework="pt"
-                )
-            except (FileNotFoundError, safetensors.SafetensorError) as error:
-                raise ValueError(damage(path, WEIGHTS, error)) from error
-        self.state: dict[str, Any] = {
-            "aliases": manifest.get("aliases", {}),
-            "optimizers": {},
-            "objects": {},
-        }
+        with exported(path) as directory:
+            aliases = read_manifest(directory).get("aliases", {})
+            with believed(directory, MANIFEST):
+                check_form(aliases, {str: str}, "aliases")
+            with believed(directory, WEIGHTS):
+                path = files.join(directory, WEIGHTS)
+                self._file: Any = safetensors.safe_open(path, framework="pt")
+        self.state: dict[str, Any] = {"aliases": aliases, "optimizers": {}, "objects": {}}
 
     def part(self, name: str) -> dict[str, Any]:
         """As `Checkpoint.part`."""

@@ -14,12 +14,15 @@ import numpy as np
 
 from torchest import arguments, files
 from torchest.errors import DamagedExportError, OldOnnxruntimeError, RefusedFileError
+from torchest.json_form import check_form, shape, text_or_none
 from torchest.onnx_session import session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
+
+    Arrays = Mapping[str, npt.NDArray[Any]]
 
 MANIFEST = "signatures.json"
 GOLDEN = "golden.json"
@@ -32,6 +35,23 @@ FORMAT_VERSION = 1
 TOLERANCE = 1e-5
 _CLEAR = (RefusedFileError, DamagedExportError, OldOnnxruntimeError)  # say what is wrong
 _DTYPES = {"bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64"}
+_TENSOR = {
+    "name": str,
+    "dtype": _DTYPES | {"bfloat16", "bytes", "string", "uint16", "uint32", "uint64"},
+    "shape": shape,
+}
+_INPUT = {**_TENSOR, "feature": str, "lists": bool, "missing": {"rule": str}, "used": bool}
+_SIGNATURE = {
+    "method": {"classification", "predict", "regression"},
+    "inputs": {str: str},
+    "outputs": {str: str},
+}
+_SERVED = {  # the form of signatures.json, where the export has signatures
+    "inputs": [_INPUT],
+    "outputs": [_TENSOR],
+    "examples": text_or_none,
+    "signatures": {str: _SIGNATURE},
+}
 _SPECIAL = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
@@ -94,28 +114,36 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
         ValueError: It is no exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
     """
     with exported(directory) as path:
-        manifest, golden = read_json(path, MANIFEST), read_json(path, GOLDEN)
+        manifest, golden = read_manifest(path), read_json(path, GOLDEN)
         if not os.path.exists(os.path.join(path, MODEL)):
             raise ValueError(f"{path!r} has no {MODEL}: export it with formats=('onnx', ...).")
         with believed(path, GOLDEN):
             used = [each["name"] for each in manifest["inputs"] if each["used"]]
             feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
             answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
-            rows = min(map(len, answers.values()))
         with believed(path, MANIFEST):
             check_onnxruntime(path, manifest)
-        problems = []
         with believed(path, MODEL):
-            model = session(path, MODEL)
-            for part in [slice(None), *(slice(row, row + 1) for row in range(rows))]:
-                features = {name: value[part] for name, value in feeds.items()}
-                found = model.run(list(answers), features)
-                for (name, answer), value in zip(answers.items(), found, strict=True):
-                    differs = difference(answer[part], value)
-                    if differs is not None:
-                        where = "all rows" if part == slice(None) else f"row {part.start} alone"
-                        problems.append(f"output {name!r}, {where}: {differs}")
-    return problems
+            return list(_problems(session(path, MODEL), feeds, answers))
+
+
+def _problems(model: Any, feeds: Arrays, answers: Arrays) -> Iterator[str]:
+    """What differs, in words."""
+    values = model.run(list(answers), dict(feeds))
+    yield from _differences("all rows", answers, values)
+    for row in range(min(map(len, (*answers.values(), *values)))):
+        alone = slice(row, row + 1)
+        features = {name: value[alone] for name, value in feeds.items()}
+        expected = {name: answer[alone] for name, answer in answers.items()}
+        values = model.run(list(answers), features)
+        yield from _differences(f"row {row} alone", expected, values)
+
+
+def _differences(where: str, answers: Arrays, values: Sequence[npt.NDArray[Any]]) -> Iterator[str]:
+    for (name, answer), value in zip(answers.items(), values, strict=True):
+        differs = difference(answer, value)
+        if differs is not None:
+            yield f"output {name!r}, {where}: {differs}"
 
 
 @contextlib.contextmanager
@@ -138,7 +166,7 @@ def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
         except ValueError as error:
             if local == path:
                 raise
-            kind = RefusedFileError if isinstance(error, RefusedFileError) else ValueError
+            kind = type(error) if isinstance(error, _CLEAR) else ValueError
             # the copy is gone by then
             raise kind(str(error).replace(local, path)) from error
 
@@ -160,10 +188,26 @@ def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
     version = found.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"{os.fspath(directory)!r} has the format version {version!r}, and this torchest reads version "
+            f"{os.fspath(directory)!r} has the format version {version!r:.80}, and this torchest reads version "
             f"{FORMAT_VERSION}: use the torchest that wrote it, or a newer one."
         )
     return found
+
+
+def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """What signatures.json holds, in the form that torchest writes.
+
+    Raises:
+        ValueError: As `read_json`.
+    """
+    manifest = read_json(directory, MANIFEST)
+    if "signatures" in manifest:
+        with believed(directory, MANIFEST):
+            check_form(manifest, _SERVED)
+            outputs = {each["name"] for each in manifest["outputs"]}
+            for name, each in manifest["signatures"].items():
+                check_form(each["outputs"], {str: outputs}, f"signatures.{name:.80}.outputs")
+    return manifest
 
 
 def check_onnxruntime(directory: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
@@ -212,8 +256,8 @@ def believed(directory: str | os.PathLike[str], name: str) -> Iterator[None]:
 def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
     """What to say of a file that cannot be read."""
     return (
-        f"{os.path.join(os.fspath(directory), name)!r} is damaged ({reason}): export the model again, or copy the "
-        "directory once more."
+        f"{os.path.join(os.fspath(directory), name)!r} is damaged ({reason!s:.300}): export the model again, or copy "
+        "the directory once more."
     )
 
 

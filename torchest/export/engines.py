@@ -24,6 +24,7 @@ from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
 from torchest.golden import believed, check_onnxruntime, read_json
 from torchest.indexed_strings import IndexedStrings
+from torchest.json_form import check_form
 from torchest.onnx_session import session
 from torchest.predicted_text import text_to_numpy
 
@@ -77,6 +78,8 @@ class OnnxEngine(Engine):
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         check_onnxruntime(directory, manifest)
         self._session = session(directory, FILES[self.format])
+        outputs = {each.name for each in self._session.get_outputs()}
+        check_form([each["name"] for each in manifest["outputs"]], [outputs], "outputs")
         self._names = {each["feature"]: each["name"] for each in manifest["inputs"] if each["used"]}
         self._text = {each["name"] for each in manifest["outputs"] if each["dtype"] == "string"}
 

@@ -15,7 +15,7 @@ from torchest import arguments, files
 from torchest.errors import suggest
 from torchest.export.engines import ENGINES, FILES, ONNX, ONNX_FINGERPRINTS
 from torchest.export.inputs import Input, conform_all
-from torchest.golden import MANIFEST, believed, exported, read_json
+from torchest.golden import MANIFEST, believed, exported, read_manifest
 from torchest.inputs.example_parsing import parse_records
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ExportedModel:
     def __init__(self, directory: str, engine: str | None) -> None:
         self.directory = directory
         with exported(directory) as local:
-            self.description = read_json(local, MANIFEST)
+            self.description = read_manifest(local)
             if "signatures" not in self.description:
                 raise ValueError(
                     f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."

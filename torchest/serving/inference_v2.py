@@ -15,6 +15,7 @@ from torchest.errors import suggest
 from torchest.serving.json_text import parsed, plain, text
 from torchest.serving.limits import RequestError
 from torchest.serving.threads import converted
+from torchest.serving.values import are_numbers, flat, is_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 HEADER = "Inference-Header-Content-Length"
 PLATFORM = "onnxruntime_onnx"
 _BYTES = "BYTES"
+_MOST_DIMENSIONS = 32
+_MOST_DIGITS = 18
 _TYPES = {
     "bool": "BOOL",
     "uint8": "UINT8",
@@ -76,7 +79,7 @@ async def answer(
         size = sum(each.nbytes for each in answers.values())
         described = {"model_name": name, "model_version": version.model.version}
         if "id" in request:
-            described["id"] = request["id"]
+            described["id"] = _id(request["id"])
         return await converted(size, _answer, described, wanted, model, answers)
 
 
@@ -109,9 +112,15 @@ def metadata(name: str, model: Model, versions: list[str]) -> dict[str, Any]:
 def _header_length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not header.isdecimal() or int(header) > size:
+    if not header.isdecimal() or len(header) > _MOST_DIGITS or int(header) > size:
         raise RequestError(400, f"{HEADER} is {header!r:.40}, and the body has {size} bytes.")
     return int(header)
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str) or not is_unicode(value):
+        raise RequestError(400, f'"id" is {value!r:.60}, and must be a text.')
+    return value
 
 
 def _count(entries: list[Any], model: Model) -> int:
@@ -131,7 +140,7 @@ def _count(entries: list[Any], model: Model) -> int:
         raise RequestError(400, f'"inputs" is empty.{suggest("", model.inputs)}')
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
-        raise RequestError(400, f"All inputs must have as many rows: {shown}.")
+        raise RequestError(400, f"All inputs must have as many rows: {shown:.300}.")
     return next(iter(counts.values()))
 
 
@@ -189,12 +198,17 @@ def _shape(entry: Mapping[str, Any], name: str) -> list[int]:
     is_shape = isinstance(shape, list) and all(
         isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**31 for size in shape
     )
-    if not is_shape or not shape:
+    if (
+        not is_shape
+        or not shape
+        or len(shape) > _MOST_DIMENSIONS
+        or math.prod(filter(None, shape)) >= 2**31
+    ):
         raise RequestError(
             400, f"Input {name!r} has the shape {shape!r:.60}, and must have [rows, ...]."
         )
     datatype = entry.get("datatype")
-    if datatype != _BYTES and datatype not in _NUMPY:
+    if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in _NUMPY):
         raise RequestError(
             400,
             f"Input {name!r} has the datatype {datatype!r:.40}.{suggest(str(datatype), [*_NUMPY, _BYTES])}",
@@ -207,17 +221,14 @@ def _of_data(entry: Mapping[str, Any], name: str, shape: list[int]) -> Array:
     data = entry.get("data")
     if not isinstance(data, list):
         raise RequestError(400, f'Input {name!r} must have "data", a list of its values.')
+    cells = flat(data)
     if entry["datatype"] == _BYTES:
-        flat = _flat(data)
-        values = np.empty(len(flat), object)
-        values[:] = flat
+        values = np.empty(len(cells), object)
+        values[:] = cells
     else:
-        try:
-            values = np.asarray(data).reshape(-1)
-        except (ValueError, OverflowError):
-            values = np.asarray([None])
-        if values.dtype.kind not in "biuf":
-            raise RequestError(400, f"Input {name!r} takes numbers, and has {data!r:.60}.")
+        values = np.asarray(cells if are_numbers(cells) else [None])
+        if values.dtype.kind not in "biuf":  # as of integers beyond 64 bits
+            raise RequestError(400, f"Input {name!r} takes numbers, and has {cells[:9]!r:.60}.")
     if values.size != math.prod(shape):
         raise RequestError(
             400,
@@ -292,9 +303,3 @@ def _outputs(request: Mapping[str, Any], model: Model) -> dict[str, bool]:
 def _parameter(entry: Mapping[str, Any], name: str) -> Any:
     parameters = entry.get("parameters")
     return parameters.get(name) if isinstance(parameters, dict) else None
-
-
-def _flat(data: list[Any]) -> list[Any]:
-    if not any(isinstance(each, list) for each in data):
-        return data
-    return [cell for each in data for cell in (_flat(each) if isinstance(each, list) else [each])]

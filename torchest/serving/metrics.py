@@ -43,7 +43,7 @@ class Metrics:
 
     def serves(self, version: str) -> None:
         """Notes the version that answers by default."""
-        self._version.set(int(version) if version.isdigit() else 0)
+        self._version.set(int(version) if version.isdecimal() else 0)
 
     def failed(self) -> None:
         """Counts a version that could not be loaded."""

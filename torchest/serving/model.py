@@ -20,6 +20,7 @@ from torchest.golden import (
     exported,
     is_renamed,
     read_json,
+    read_manifest,
 )
 from torchest.onnx_session import session
 from torchest.serving.limits import Limits, RequestError
@@ -73,7 +74,7 @@ class Model:
     def __init__(self, directory: str, version: str, limits: Limits, threads: int = 0) -> None:
         self.version = version
         with exported(directory) as local:
-            manifest = read_json(local, MANIFEST)
+            manifest = read_manifest(local)
             if "signatures" not in manifest or not os.path.exists(os.path.join(local, MODEL)):
                 raise ValueError(
                     f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...)."
@@ -107,7 +108,7 @@ class Model:
             name = DEFAULT if DEFAULT in self.signatures else PREDICT
         if not isinstance(name, str) or name not in self.signatures:
             raise RequestError(
-                400, f"There is no signature {name!r}.{suggest(str(name), self.signatures)}"
+                400, f"There is no signature {name!r:.60}.{suggest(str(name), self.signatures)}"
             )
         return self.signatures[name]
 

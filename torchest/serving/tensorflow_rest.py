@@ -215,7 +215,7 @@ def _columns(request: Mapping[str, Any], model: Model) -> dict[str, list[Any]]:
         raise RequestError(400, f'"inputs" is empty.{suggest("", model.inputs)}')
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
-        raise RequestError(400, f"All inputs must have as many rows: {shown}.")
+        raise RequestError(400, f"All inputs must have as many rows: {shown:.300}.")
     name = next(iter(lists))
     if len(lists) == 1 and _is_of_examples(name, model):
         return _parsed(lists[name], model)
@@ -247,7 +247,7 @@ def _parsed(records: list[Any], model: Model) -> dict[str, list[Any]]:
 def _record(row: Any, model: Model) -> bytes:
     """The bytes of a serialized example."""
     if isinstance(row, Mapping) and row.keys() != {"b64"}:
-        row = next(iter(row.values()))
+        row = next(iter(row.values()), None)
     if isinstance(row, list) and len(row) == 1:
         row = row[0]
     name = model.examples or "examples"

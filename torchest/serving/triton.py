@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from torchest.golden import MANIFEST, MODEL, believed, read_json
+from torchest.golden import MANIFEST, MODEL, believed, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ def config(directory: str) -> list[str]:
     Raises:
         ValueError: There is no model.onnx, or signatures.json is damaged.
     """
-    manifest = read_json(directory, MANIFEST)
+    manifest = read_manifest(directory)
     if not os.path.exists(os.path.join(directory, MODEL)):
         raise ValueError(f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...).")
     with believed(directory, MANIFEST):

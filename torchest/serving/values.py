@@ -23,6 +23,9 @@ from torchest.serving.limits import Limits, RequestError
 
 Array = npt.NDArray[Any]
 
+_MOST_CELLS = 1 << 25  # of a matrix of lists: a single long list widens those of all rows
+_NUMBERS = {bool, float, int}
+
 
 class Input:
     """One input of a model.
@@ -87,7 +90,7 @@ class Input:
             RequestError: It has another kind of values or another shape.
         """
         if self.shape is None:
-            array = array.reshape(len(array), -1)
+            array = array.reshape(len(array), math.prod(array.shape[1:]))
             if array.shape[1] > self._limits.max_list_length:
                 raise self._too_long(array.shape[1])
         elif array.size != len(array) * math.prod(self.shape):
@@ -115,11 +118,16 @@ class Input:
         return self._default
 
     def _matrix(self, rows: Sequence[Any]) -> Array:
-        lists = [_flat(row) for row in rows]
+        lists = [flat(row) for row in rows]
         lengths = np.array([len(each) for each in lists], np.int64)
         width = int(lengths.max(initial=0))
         if width > self._limits.max_list_length:
             raise self._too_long(width)
+        if width * len(rows) > _MOST_CELLS:
+            raise RequestError(
+                413,
+                f"Input {self.name!r} has {len(rows)} rows, and a list of {width} values: send fewer rows at a time.",
+            )
         cells = self._cells([cell for each in lists for cell in each])
         fill: Any = "" if self.is_text else np.nan if self.dtype.startswith("float") else -1
         matrix = np.full((len(rows), width), fill, cells.dtype)
@@ -128,23 +136,17 @@ class Input:
 
     def _cells(self, rows: Sequence[Any]) -> Array:
         """All values of some rows, one after the other."""
+        cells = flat(list(rows))
         if self.is_text:
-            return self._strings(_flat(list(rows)))
-        if not rows:
+            return self._strings(cells)
+        if not cells:
             return np.zeros(0, self.dtype)
-        try:
-            array = np.asarray(rows)
-        except ValueError:  # lists beside single values
-            array = np.asarray(_flat(list(rows)), object)
-        if array.dtype.kind not in "biuf":
-            cells = _flat(list(rows))
-            wrong = next((cell for cell in cells if not isinstance(cell, (int, float))), None)
-            if wrong is not None:
-                raise self._wrong(wrong)
-            array = np.asarray(cells)
+        if not are_numbers(cells):
+            raise self._wrong(next(cell for cell in cells if not are_numbers([cell])))
+        array = np.asarray(cells)
         if array.dtype == object:  # integers beyond 64 bits
-            raise self._wrong(max(array.reshape(-1).tolist(), key=abs))
-        return self._numbers(array).reshape(-1)
+            raise self._wrong(max(cells, key=abs))
+        return self._numbers(array)
 
     def _numbers(self, array: Array) -> Array:
         """Numbers in the dtype of the input, if it can hold them."""
@@ -170,7 +172,7 @@ class Input:
         try:
             "".join(texts).encode()
         except UnicodeEncodeError:
-            wrong = next(text for text in texts if not _is_unicode(text))
+            wrong = next(text for text in texts if not is_unicode(text))
             raise RequestError(
                 400, f"Input {self.name!r} has {wrong[:40]!r}, which is no Unicode text."
             ) from None
@@ -251,7 +253,7 @@ def _widened(array: Array, width: int) -> Array:
     return wide
 
 
-def _flat(value: Any) -> list[Any]:
+def flat(value: Any) -> list[Any]:
     """The values in nested lists, in order; a single value counts as a list of one, None as none."""
     if value is None:
         return []
@@ -259,7 +261,7 @@ def _flat(value: Any) -> list[Any]:
         return [value]
     if not any(isinstance(each, list) for each in value):
         return value
-    return [cell for each in value for cell in _flat(each)]
+    return [cell for each in value for cell in flat(each)]
 
 
 def _count(value: Any) -> int:
@@ -271,7 +273,13 @@ def _count(value: Any) -> int:
     return sum(map(_count, value))
 
 
-def _is_unicode(text: str) -> bool:
+def are_numbers(cells: list[Any]) -> bool:
+    """Whether all values are numbers; numpy would widen all of them for a single text."""
+    return {*map(type, cells)} <= _NUMBERS
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no lone surrogates, which JSON may hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -76,7 +76,9 @@ class Versions:
         if name is None:
             return self.newest
         if name not in self._loaded:
-            raise RequestError(404, f"Version {name!r} is not served.{suggest(name, self._loaded)}")
+            raise RequestError(
+                404, f"Version {name!r:.60} is not served.{suggest(name, self._loaded)}"
+            )
         return self._loaded[name]
 
     def states(self) -> dict[str, str]:
@@ -172,5 +174,9 @@ def _number(name: str) -> int:
 
 def _state(directory: str) -> object:
     """What changes when somebody copies the rest of an export, or exports it again."""
-    entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-    return [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in entries]
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        states = [(each.name, each.stat(follow_symlinks=False)) for each in entries]
+    except OSError as error:
+        return str(error)
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
