@@ -120,14 +120,14 @@ def _check_code(path: str, code: bytes) -> None:
 
 def _reader(path: str) -> Any:
     """What torch itself reads archives with, so that nothing is seen otherwise here."""
-    reader = torch._C.PyTorchFileReader(path)
-    _check_unpacked(path, reader, os.path.getsize(path))
-    return reader
+    _check_unpacked(path, path, os.path.getsize(path))
+    return torch._C.PyTorchFileReader(path)
 
 
-def _check_unpacked(path: str, reader: Any, packed: int) -> None:
+def _check_unpacked(path: str, archive: str | io.BytesIO, packed: int) -> None:
     """Raises RefusedFileError if an archive of so many bytes unpacks to many more."""
-    size = sum(reader.get_record_size(name) for name in reader.get_all_records())
+    with zipfile.ZipFile(archive) as records:
+        size = sum(record.file_size for record in records.infolist())
     if size > packed + _MOST_INFLATED:
         _refuse(path, f"unpacks to {size:,} bytes")
 
@@ -146,8 +146,7 @@ def _check_tensors(path: str, config: Any, names: re.Pattern[str]) -> None:
 def _check_pickle(path: str, name: str, content: bytes) -> None:
     """Raises RefusedFileError unless a pickle makes tensors only; torch would run it otherwise."""
     if content.startswith(b"PK"):  # an archive in the archive
-        inner = torch._C.PyTorchFileReader(io.BytesIO(content))
-        _check_unpacked(path, inner, len(content))
+        _check_unpacked(path, io.BytesIO(content), len(content))
     try:
         if content:
             torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
