@@ -5,6 +5,7 @@ The tests on S3 need moto and s3fs, which `make test-s3` installs, and no networ
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -317,8 +318,38 @@ def test_files_elsewhere_that_columns_name_are_not_read(exported, made, place, n
 # ---- checkpoints
 
 
-@pytest.mark.parametrize("name", ["../precious", "../../secret", "/etc", ".", ".."])
-def test_names_elsewhere_in_the_list_of_checkpoints_are_passed_over(trained, made, place, name):
+DAMAGE = {
+    "nested deep": lambda state: "[" * 200_000,
+    "no step": lambda state: {key: value for key, value in state.items() if key != "global_step"},
+    "no objects": lambda state: {"format_version": 1},
+    "a step beyond 64 bits": lambda state: {**state, "global_step": 2**70},
+    "a step that is text": lambda state: {**state, "global_step": "../../secret"},
+    "a version that is text": lambda state: {**state, "format_version": "x"},
+    "a list": lambda state: [state],
+    "nothing": lambda state: "",
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_state_that_is_none_is_told_in_one_sentence(trained, made, place, capsys, case):
+    shutil.copytree(trained, made)
+    for path in made.glob("model.ckpt-*"):
+        changed = DAMAGE[case](json.loads((path / "state.json").read_text()))
+        (path / "state.json").write_text(
+            changed if isinstance(changed, str) else json.dumps(changed)
+        )
+        (path / "checksums.json").unlink()
+        write_checksums(path)
+    send(made, place)
+    refused(lambda: torchest.Estimator(model_fn, place, CONFIG).train(data, steps=1), "damaged")
+    if not files.is_remote(place):
+        with pytest.raises(SystemExit, match="2"):
+            main(["show", place])
+        assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["precious", "../precious", "../../secret", "/etc", "", ".", 3])
+def test_only_checkpoints_are_removed_whatever_the_list_names(trained, made, place, name):
     shutil.copytree(trained, made)
     (made / "precious").mkdir()
     (made / "precious" / "a").write_text("x")
@@ -335,6 +366,40 @@ def test_names_elsewhere_in_the_list_of_checkpoints_are_passed_over(trained, mad
     except ValueError as error:
         assert "checkpoint" in str(error)  # noqa: PT017
     assert files.read_text(files.join(place, "precious", "a")) == "x"
+
+
+def replaced(state, key, value):
+    """The state of a training, as JSON, with another value at a key."""
+    if isinstance(state, dict):
+        return {kind: replaced(inner, key, value) for kind, inner in state.items()}
+    if isinstance(state, list) and len(state) == 2 and state[0] == key:
+        return [key, value]
+    return [replaced(each, key, value) for each in state] if isinstance(state, list) else state
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lengths", {"list": []}),
+        ("seeds", {"list": [{"list": [1]}]}),
+        ("hooks", {"mapping": [[3, {"mapping": []}]]}),
+        ("pos", 10**9),
+        ("gauss", "../../secret"),
+    ],
+)
+def test_a_training_does_not_go_on_from_what_no_training_writes(trained, made, key, value):
+    shutil.copytree(trained, made)
+    for path in made.glob("model.ckpt-*"):
+        state = json.loads((path / "state.json").read_text())
+        run = dict(state["training"]["mapping"])["run"]
+        changed = {**state, "training": replaced(state["training"], key, value)}
+        assert changed != state
+        (path / "state.json").write_text(json.dumps(changed))
+        (path / "checksums.json").unlink()
+        write_checksums(path)
+    (made / "unfinished").write_text(json.dumps({"run": run}))
+    estimator = torchest.Estimator(model_fn, str(made), CONFIG)
+    refused(lambda: estimator.train(data, steps=1), "is damaged|cannot go on where it was")
 
 
 @pytest.mark.parametrize("name", ["state.json", "checksums.json", "model.safetensors"])

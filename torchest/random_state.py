@@ -72,7 +72,10 @@ def check_host_random_state(state: Any) -> None:
     before = host_random_state()
     try:
         set_host_random_state(state)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        inner = state["numpy"]["state"]
+        if not 0 <= inner["pos"] <= len(inner["key"]):  # numpy would read elsewhere in memory
+            raise ValueError
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         raise ValueError("the random state of numpy and Python is none") from None
     finally:
         set_host_random_state(before)

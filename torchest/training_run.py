@@ -207,7 +207,8 @@ def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
     try:
         text(saved.get("run"), "training.run")
         whole(saved, "seed_of_others", "training.seed_of_others")
-        mapping(saved, "hooks", "training.hooks")
+        for name in mapping(saved, "hooks", "training.hooks"):
+            text(name, "training.hooks")
         check_random_state(mapping(saved, "random", "training.random"))
         if "random_of_host" in saved:
             check_host_random_state(saved["random_of_host"])

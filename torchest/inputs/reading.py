@@ -140,6 +140,7 @@ class _Dataset(Reading):
         else:
             _check_same(position["description"], self._description)
             self._iteration, self._first = position["iteration"], position["batches"]
+            _check_counts(position, stage)
             stage = _replaced(stage, _seed_setter(iter(position["seeds"])))
             stage = _replaced(stage, _length_setter(iter(position["lengths"])))
             if any(isinstance(each, Generated) for each in _chain(stage)):
@@ -166,6 +167,18 @@ class _Dataset(Reading):
             "iteration": self._iteration,
             "batches": self._first + count,
         }
+
+
+def _check_counts(position: Mapping[str, Any], stage: Any) -> None:
+    """Raises ValueError unless a position has seeds and lengths for all stages that take one."""
+    stages = _chain(stage)
+    counts = {
+        "seeds": sum(hasattr(each, "entropy") for each in stages),
+        "lengths": sum(isinstance(each, Repeat) for each in stages),
+    }
+    for name, count in counts.items():
+        if len(position[name]) != count:
+            raise ValueError(f"it has {count} {name}, and the checkpoint {len(position[name])}")
 
 
 class _Stateful(Reading):
