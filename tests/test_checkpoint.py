@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import NamedTuple
 
 import fsspec
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -226,6 +228,35 @@ def test_a_damaged_state_is_told(tmp_path, content):
     (tmp_path / "model.ckpt-1" / "state.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"model.ckpt-1' is damaged: its state\.json"):
         Checkpoint(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e5m2])
+def test_a_value_whose_dtype_numpy_lacks_is_float32(tmp_path, dtype):
+    path = write_checkpoint(tmp_path, 1, lambda: Contents({"a": torch.tensor([1.5]).to(dtype)}), 5)
+    value = Checkpoint(path).get_tensor("a")
+    assert value.dtype == np.float32
+    assert value.tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"dtype": "F6_E2M3", "shape": [16], "data_offsets": [0, 12]},
+        {"dtype": "F32", "shape": [0, 2**64 - 1], "data_offsets": [0, 0]},
+    ],
+)
+def test_a_tensor_that_torch_cannot_hold_is_damage(tmp_path, described):
+    path = Path(write_checkpoint(tmp_path, 1, lambda: Contents({"a": torch.ones(1)}), 5))
+    header = json.dumps({"a": described}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes(described["data_offsets"][1])
+    (path / "model.safetensors").write_bytes(content)
+    (path / "checksums.json").unlink()
+    write_checksums(path)
+    for read in (Checkpoint(path).model, lambda: Checkpoint(path).get_tensor("a")):
+        with pytest.raises(
+            DamagedCheckpointError, match=r"its model\.safetensors is missing or not"
+        ):
+            read()
 
 
 @pytest.mark.parametrize("file", ["model", "optimizer"])

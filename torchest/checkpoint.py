@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("torchest")
 
 FORMAT_VERSION = 1
+_NOT_IN_NUMPY = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
 _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _TRAINING = "training.safetensors"
@@ -236,11 +237,12 @@ class Checkpoint:
         Raises:
             KeyError: There is none of that name.
         """
-        tensor: Tensor = self._holders[name].get_tensor(name)
-        return tensor
+        return self._read(self._holders[name], name)
 
     def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
         """The value of one parameter, buffer or optimizer slot, or of `global_step`.
+
+        Floating-point dtypes that numpy lacks, such as bfloat16, become float32.
 
         Args:
             name: One of `get_variable_to_shape_map()`.
@@ -250,13 +252,13 @@ class Checkpoint:
         """
         if text("name", name) == MetricKeys.GLOBAL_STEP:
             return np.array(self.global_step, np.int64)
-        try:
-            return self.tensor(name).numpy()
-        except (KeyError, TypeError):
+        if name not in self._holders:
             known = self.get_variable_to_shape_map()
             raise ValueError(
                 f"name={shown(name)} is no variable of the checkpoint.{suggest(name, known)}"
-            ) from None
+            )
+        tensor = self.tensor(name)
+        return (tensor.float() if tensor.dtype in _NOT_IN_NUMPY else tensor).numpy()
 
     def has_tensor(self, name: str) -> bool:
         """Whether there is a parameter, buffer or optimizer slot of that name; or it is `global_step`."""
@@ -264,7 +266,10 @@ class Checkpoint:
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
-        shapes = {name: self._holders[name].get_slice(name).get_shape() for name in self.names()}
+        shapes = {
+            name: self._files[self._holders[name]].get_slice(name).get_shape()
+            for name in self.names()
+        }
         return dict(sorted({**shapes, MetricKeys.GLOBAL_STEP: []}.items()))
 
     def get_variable_to_dtype_map(self) -> dict[str, Any]:
@@ -296,14 +301,20 @@ class Checkpoint:
         return found
 
     @cached_property
-    def _holders(self) -> dict[str, Any]:
+    def _holders(self) -> dict[str, str]:
         """The file of each parameter, buffer and optimizer slot."""
-        opened = [self._files[_OPTIMIZER], self._files[_MODEL]]
-        return {name: file for file in opened for name in file.keys()}  # noqa: SIM118 - not a dict
+        return {name: file for file in (_OPTIMIZER, _MODEL) for name in self._files[file].keys()}  # noqa: SIM118
 
     def _tensors(self, file: str) -> dict[str, Tensor]:
-        tensors = self._files[file]
-        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+        return {name: self._read(file, name) for name in self._files[file].keys()}  # noqa: SIM118
+
+    def _read(self, file: str, name: str) -> Tensor:
+        try:
+            tensor: Tensor = self._files[file].get_tensor(name)
+        except (safetensors.SafetensorError, TypeError, RuntimeError) as error:
+            # of a dtype or a shape that torch lacks
+            raise self._damaged(file) from error
+        return tensor
 
     def _read_state(self, directory: str) -> dict[str, Any]:
         try:

@@ -50,7 +50,8 @@ class ExportedWeights:
 
     def tensor(self, name: str) -> Tensor:
         """One of them by its name."""
-        tensor: Tensor = self._file.get_tensor(name)
+        with believed(self.path, WEIGHTS):
+            tensor: Tensor = self._file.get_tensor(name)
         return tensor
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
