@@ -132,6 +132,12 @@ def test_a_name_that_leads_out_of_a_directory_is_refused(directory, name):
         files.inside(directory, name)
 
 
+@pytest.mark.parametrize("name", ["a" * 256, "ü" * 128, "a/" * 1100 + "b", "a\ud800"])
+def test_a_name_that_no_disk_takes_is_refused(name):
+    with pytest.raises(RefusedFileError, match="not the name of a file inside of it"):
+        files.inside("exports/1", name)
+
+
 @pytest.mark.parametrize("name", ["x", "a/x", "...", "..a", "a..", ".tmp-a/b c", "日本/é", "ab:c"])
 def test_a_name_within_a_directory_is_joined(directory, name):
     assert files.inside(directory, name) == files.join(directory, *name.split("/"))

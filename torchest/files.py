@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _TEMPORARY = ".tmp-"
-_LONGEST_NAME = 255  # bytes
+_LONGEST_NAME, _LONGEST_PATH = 255, 2048  # bytes
 _LARGEST_READ = 1 << 30  # bytes of a file that is read as a whole
 _LARGEST = 1 << 40  # bytes of any file
 _NO_PLAIN_NAME = re.compile(r"[\\\x00-\x1f]|(^|/)([A-Za-z]:|\.{0,2}(/|$))")
@@ -109,16 +109,22 @@ def inside(directory: str, name: str) -> str:
     >>> inside("exports/1", "assets/words.txt")
     'exports/1/assets/words.txt'
     """
-    if not isinstance(name, str) or _NO_PLAIN_NAME.search(name) or _is_too_long(name):
+    if not isinstance(name, str) or _NO_PLAIN_NAME.search(name) or not _can_lie_on_disk(name):
         raise RefusedFileError(
             f"{directory!r} has a file called {name!r:.80}, which is not the name of a file inside of it."
         )
     return join(directory, *name.split("/"))
 
 
-def _is_too_long(name: str) -> bool:
-    """Whether no disk could hold a file of that name."""
-    return any(len(part.encode(errors="replace")) > _LONGEST_NAME for part in name.split("/"))
+def _can_lie_on_disk(name: str) -> bool:
+    """Whether a name is one of Unicode, and not longer than disks take."""
+    try:
+        parts = [part.encode() for part in name.split("/")]
+    except UnicodeEncodeError:
+        return False
+    return (
+        max(map(len, parts)) <= _LONGEST_NAME and sum(map(len, parts)) + len(parts) <= _LONGEST_PATH
+    )
 
 
 def parent_and_name(path: str) -> tuple[str, str]:
