@@ -1,9 +1,11 @@
-"""`model.fingerprints.onnx` takes the fingerprints of text that is hashed, which the caller computes with numpy."""
+"""`model.fingerprints.onnx` takes the fingerprints of text that is hashed, made by numpy or in JavaScript."""
 
 from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,8 +21,17 @@ from torchest import columns as fc
 from torchest.columns.strings import Text
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "examples" / "serving"))
+SERVING = HERE.parent / "examples" / "serving"
+sys.path.insert(0, str(SERVING))
 from fingerprints import fingerprints  # noqa: E402
+
+NODE = shutil.which("node")
+NODE_PACKAGES = HERE.parent / ".venv-runtimes" / "node"
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
+needs_onnxruntime_node = pytest.mark.skipif(
+    NODE is None or not (NODE_PACKAGES / "node_modules" / "onnxruntime-node").exists(),
+    reason="onnxruntime-node is not installed; `make runtimes` installs it",
+)
 
 TOWNS = ["Köln", "x", "", "w" * 70, "日本語", "never seen", "x" * 33, "é"]
 FEATURES = {
@@ -94,7 +105,8 @@ def test_load_hashes_text_itself(exported):
     )
 
 
-def test_fingerprints_with_numpy_are_those_of_tensorflow():
+def tensorflows_fingerprints():
+    """TensorFlow's fingerprint of each text among its reference strings."""
     rows = json.loads((HERE / "reference" / "fingerprint.json").read_text(encoding="utf-8"))["rows"]
     expected = {}
     for encoded, fingerprint, _ in rows:
@@ -103,6 +115,38 @@ def test_fingerprints_with_numpy_are_those_of_tensorflow():
         except UnicodeDecodeError:
             continue
     assert len(expected) > 100
+    return expected
+
+
+def in_node(program, value):
+    """What a program in JavaScript, which has `fingerprints` and the `value`, makes its `answer`."""
+    source = f"""
+        import {{ readFileSync }} from "node:fs";
+        import {{ createRequire }} from "node:module";
+        import {{ fingerprints }} from {json.dumps((SERVING / "fingerprints.mjs").as_uri())};
+        const value = JSON.parse(readFileSync(0, "utf8"));
+        let answer;
+        {program}
+        console.log(JSON.stringify(answer, (_, each) => (typeof each === "bigint" ? String(each) : each)));
+    """
+    done = subprocess.run(
+        [NODE, "--input-type=module", "--eval", source],
+        check=False,
+        input=json.dumps(value),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def fingerprints_in_node(words):
+    return [int(each) for each in in_node("answer = [...fingerprints(value)];", words)]
+
+
+def test_fingerprints_with_numpy_are_those_of_tensorflow():
+    expected = tensorflows_fingerprints()
     assert fingerprints(list(expected)).view(np.uint64).tolist() == list(expected.values())
 
 
@@ -120,3 +164,55 @@ def test_fingerprints_with_numpy_of_any_text(words):
     assert (
         fingerprints(words).tolist() == Text.of_words(words).fingerprints().view(np.int64).tolist()
     )
+
+
+@needs_node
+def test_fingerprints_in_javascript_are_those_of_tensorflow():
+    expected = tensorflows_fingerprints()
+    in_javascript = np.array(fingerprints_in_node(list(expected)))
+    assert in_javascript.view(np.uint64).tolist() == list(expected.values())
+
+
+@needs_node
+def test_fingerprints_in_javascript_of_every_class_of_lengths():
+    alphabets = ["abc", "aß", "日", "a😀é", "\0", "\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"]
+    words = [(alphabet * 200)[:length] for alphabet in alphabets for length in range(200)]
+    expected = Text.of_words(words).fingerprints().view(np.int64).tolist()
+    assert fingerprints_in_node(words) == expected
+    assert fingerprints_in_node([]) == []
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("value", "message"), [(["a", 3], "strings[1] is to be a string, not 3"), ([None], "not null")]
+)
+def test_fingerprints_in_javascript_refuse_what_is_no_string(value, message):
+    program = "try { fingerprints(value); } catch (error) { answer = String(error); }"
+    assert message in in_node(program, value)
+
+
+@needs_onnxruntime_node
+def test_a_caller_in_node_gets_the_answers_of_python(exported):
+    model, path = exported
+    program = """
+        const { InferenceSession, Tensor } = createRequire(value.packages)("onnxruntime-node");
+        const session = await InferenceSession.create(value.model);
+        const feeds = {};
+        for (const name of session.inputNames) {
+          const [key, hashed] = name.split("/");
+          const column = value.features[key];
+          if (hashed) feeds[name] = new Tensor("int64", fingerprints(column), [column.length]);
+          else if (key === "number") feeds[name] = new Tensor("int64", column.map(BigInt), [column.length]);
+          else feeds[name] = new Tensor("string", column, [column.length]);
+        }
+        answer = [...(await session.run(feeds)).logits.data];
+    """
+    features = {key: column.tolist() for key, column in FEATURES.items()}
+    features["number"] = [str(each) for each in features["number"]]
+    value = {
+        "packages": f"{NODE_PACKAGES}/",
+        "model": str(Path(path, "model.fingerprints.onnx")),
+        "features": features,
+    }
+    answers = in_node(program, value)
+    np.testing.assert_allclose(answers, logits(model).ravel(), rtol=1e-5, atol=1e-6)
