@@ -23,7 +23,8 @@ from torchest.export.onnx_nodes import (
     Value,
     dtype_of,
 )
-from torchest.export.onnx_traced import inlined, of_program
+from torchest.export.onnx_program import of_program
+from torchest.export.onnx_traced import inlined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

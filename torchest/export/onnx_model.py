@@ -34,8 +34,9 @@ from torchest.export.onnx_nodes import (
     Value,
     dtype_of,
 )
+from torchest.export.onnx_program import of_program
 from torchest.export.onnx_sequences import sequence_tensors
-from torchest.export.onnx_traced import inlined, of_program
+from torchest.export.onnx_traced import inlined
 from torchest.version import __version__
 
 if TYPE_CHECKING:

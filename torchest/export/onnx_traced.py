@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
-import torch
 
-from torchest.export.onnx_nodes import OPSETS, Value
 from torchest.export.onnx_older_runtimes import mend
-from torchest.export.onnx_recurrent import recurrent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from torchest.export.onnx_nodes import Value
 
 
 @dataclass(frozen=True)
@@ -26,21 +22,6 @@ class Traced:
     nodes: list[ir.Node]
     initializers: list[Value]
     outputs: list[Value]
-
-
-def of_program(program: torch.export.ExportedProgram) -> ir.Model:
-    """The ONNX model that torch makes of a program."""
-    with _quiet():
-        made = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSETS[""],
-            verbose=False,
-            custom_translation_table={torch.ops.torchest.recurrent.default: recurrent},
-        )
-    assert made is not None
-    model: ir.Model = made.model
-    return model
 
 
 def inlined(
@@ -74,18 +55,3 @@ def inlined(
         for value in node.outputs:
             value.name = f"{prefix}{value.name}"
     return Traced(nodes, initializers, outputs)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch says about itself: deprecations of its own parts, and packages that it looked for."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
-    finally:
-        logger.setLevel(level)
