@@ -72,7 +72,8 @@ def exported(request, tmp_path_factory):
     case = request.param
     model = of_weights(case, tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("scratch"))
     receiver = torchest.export.build_parsing_serving_input_receiver_fn(spec_of(case["name"]))
-    return case, model.export_saved_model(tmp_path_factory.mktemp("export"), receiver)
+    base, formats = tmp_path_factory.mktemp("export"), ("onnx", "torchscript")
+    return case, model.export_saved_model(base, receiver, formats=formats)
 
 
 @pytest.mark.parametrize("engine", ["onnx", "torchscript"])
