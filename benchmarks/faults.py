@@ -152,6 +152,9 @@ def full_disks(seed: int, writes: int = 24, sizes: int = 12) -> Report:
 
 def _injure(train: Callable[..., None], model_dir: str, fault: int, report: Report) -> None:
     """Trains with a fault: the newest checkpoint must stay whole, with nothing beside it."""
+    killed = _hidden(
+        model_dir
+    )  # left by the training that was killed; the first write comes before they go
     code = run_in_a_process(train, model_dir, fault)
     if code != os.EX_IOERR:
         report.failures.append(f"{train.__name__} {fault} ended with {code}")
@@ -160,7 +163,11 @@ def _injure(train: Callable[..., None], model_dir: str, fault: int, report: Repo
     newest = Checkpoint(latest_checkpoint(model_dir) or "").check()
     if newest.global_step < 6:
         report.failures.append(f"Step {newest.global_step} is left of 6.")
-    report.add("leftovers", len([name for name in os.listdir(model_dir) if name[0] == "."]))
+    report.add("leftovers", len(_hidden(model_dir) - killed))
+
+
+def _hidden(directory: str) -> set[str]:
+    return {name for name in os.listdir(directory) if name[0] == "."}
 
 
 @contextlib.contextmanager

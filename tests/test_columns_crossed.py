@@ -245,8 +245,9 @@ def test_names_and_fields() -> None:
         ),
         (
             np.array(["2020-01-01", "2020-01-02"], "M8[D]"),
-            "Key 'b' of column 'a_X_b' needs integers, but its feature holds values of type "
-            "datetime64[D] such as '2020-01-01': convert it to integers first, or use a column of strings.",
+            "Key 'b' of column 'a_X_b' needs integers, but its feature holds dates such as '2020-01-01': "
+            "give a number, such as the days since a date, (dates - start).dt.days, or the month, "
+            "dates.dt.month; or text for a categorical column, dates.dt.strftime('%Y-%m-%d').",
         ),
     ],
 )

@@ -106,7 +106,7 @@ def test_wrong_columns_are_named(listed: Any, message: str):
         ({"label_key": "y", "weight_column": 3}, "weight_column is 3: give the key of a feature"),
         (
             {"label_key": "y", "label_default": 0.5},
-            "default_value is 0.5: give values of the dtype",
+            "label_default is 0.5: give values of the dtype",
         ),
     ],
 )

@@ -241,8 +241,8 @@ def test_a_function_as_train_op_does_this_itself(options, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"clip_norm": 0}, "RunConfig: clip_norm=0 must be a number above 0, or None."),
-        ({"clip_norm": "5"}, "RunConfig: clip_norm='5' must be a number above 0, or None."),
+        ({"clip_norm": 0}, "RunConfig: clip_norm=0 must be a finite number above 0. None switches it off."),
+        ({"clip_norm": "5"}, "RunConfig: clip_norm='5' must be a finite number above 0. None switches it off."),
         ({"accumulate_steps": 0}, "RunConfig: accumulate_steps=0 must be a whole number of at least 1."),
         ({"accumulate_steps": 2.0}, "RunConfig: accumulate_steps=2.0 must be a whole number of at least 1."),
     ],

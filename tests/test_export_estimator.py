@@ -530,7 +530,7 @@ WRONG = {
     ),
     "extra files as a list": (
         lambda model, base: model.export_saved_model(base / "b", parsing(X), assets_extra=["x"]),
-        r"assets_extra is \['x'\]: give a dict",
+        r"assets_extra=\['x'\] must be a dict",
     ),
     "checkpoint that is none": (
         lambda model, base: model.export_saved_model(

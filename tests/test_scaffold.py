@@ -35,7 +35,7 @@ def estimator(model_dir, calls):
 
 def test_init_fn_runs_once_after_the_model_was_made(tmp_path):
     calls = []
-    model = estimator(tmp_path, calls).train(lambda: [X, X, X])
+    model = estimator(tmp_path, calls).train(lambda: iter([X, X, X]))
     ((scaffold, step),) = calls
     assert isinstance(scaffold, torchest.Scaffold)
     assert step == 0

@@ -57,12 +57,14 @@ def _check_optimizer(saved: dict[str, Any], name: str) -> None:
 
 
 def _check_numbers(values: Any, place: str) -> None:
-    """Options of an optimizer: plain values, and lists of them."""
+    """Options of an optimizer: plain values, lists of them, and lists of what schedulers keep there by name."""
     if not isinstance(values, dict):
         raise ValueError(f"{place} has {shown(values)} in the place of values by name")
     for name, value in values.items():
         for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, (dict, list)) or is_beyond(each):
+            if isinstance(each, dict) and each is not value:
+                _check_numbers(each, f"{place}.{name}")
+            elif isinstance(each, (dict, list)) or is_beyond(each):
                 raise ValueError(f"{place}.{name} is {shown(value)}")
 
 

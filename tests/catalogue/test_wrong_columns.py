@@ -13,6 +13,7 @@ import torch
 
 import torchest
 from torchest import columns as fc
+from torchest.arrays import NotUnderstoodError
 from torchest.columns import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.errors import MissingFeatureError
 
@@ -99,9 +100,9 @@ WRONG = {
     ),
     "text and numbers in one feature": (
         lambda: linear(fc.categorical_column_with_hash_bucket("town", 10), town=["x", 3]),
-        TypeError,
+        NotUnderstoodError,
         "'town' holds values that do not make one column (Expected bytes, got a 'int' "
-        "object); make them all text, or all numbers.",
+        "object); make them all text, or all numbers, with .astype(str) or .astype(float).",
     ),
     "None instead of a feature": (
         lambda: dense(fc.numeric_column("age"), age=None),
@@ -146,20 +147,15 @@ WRONG = {
     "dates as numbers": (
         lambda: dense(fc.numeric_column("day"), day=np.array(["2020-01-01"], "M8[D]")),
         TypeError,
-        "'day' holds dates such as '2020-01-01', and numbers are needed; convert it, or "
-        "use it through a categorical column.",
-    ),
-    "Decimal as a number": (
-        lambda: dense(fc.numeric_column("price"), price=[decimal.Decimal("1.5")]),
-        TypeError,
-        "'price' holds values of the Arrow type decimal128(2, 1), which is not "
-        "understood; make them numbers or text, e.g. with .astype(float) or .astype(str).",
+        "'day' holds dates such as '2020-01-01', and numbers are needed; give a number, such as the "
+        "days since a date, (dates - start).dt.days, or the month, dates.dt.month; or text for a "
+        "categorical column, dates.dt.strftime('%Y-%m-%d').",
     ),
     "complex numbers": (
         lambda: dense(fc.numeric_column("z"), z=np.array([1j])),
-        TypeError,
-        "'z' has the numpy dtype complex128, which is not understood; give a tensor, a "
-        "numpy array, a list, a pandas Series or an Arrow array with one entry per row.",
+        NotUnderstoodError,
+        "'z' has the numpy dtype complex128, which is not understood; give its real and its "
+        "imaginary part as columns of their own, values.real and values.imag.",
     ),
     "more numbers a row than the column has": (
         lambda: dense(fc.numeric_column("age"), age=np.zeros((2, 4))),
@@ -338,17 +334,17 @@ WRONG = {
             fc.categorical_column_with_hash_bucket("day", 10), day=[datetime.date(2020, 1, 1)]
         ),
         ValueError,
-        "Column 'day' needs text or integers, but its feature holds values of type "
-        "datetime64[D] such as '2020-01-01': convert it to text or integers first, or use"
-        " numeric_column for a quantity.",
+        "Column 'day' needs text or integers, but its feature holds dates such as '2020-01-01': "
+        "give a number, such as the days since a date, (dates - start).dt.days, or the month, "
+        "dates.dt.month; or text for a categorical column, dates.dt.strftime('%Y-%m-%d').",
     ),
     "a hash of Decimal": (
         lambda: linear(
             fc.categorical_column_with_hash_bucket("price", 10), price=[decimal.Decimal("1.5")]
         ),
-        TypeError,
-        "'price' holds values of the Arrow type decimal128(2, 1), which is not "
-        "understood; make them numbers or text, e.g. with .astype(float) or .astype(str).",
+        ValueError,
+        "Column 'price' got the float 1.5: ids and keys are integers or text. Use "
+        "numeric_column, or bucketized_column over it, for a quantity.",
     ),
     "text in a column of integers": (
         lambda: linear(fc.categorical_column_with_hash_bucket("a", 10, torch.int64), a=["x"]),

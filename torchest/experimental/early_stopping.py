@@ -277,11 +277,11 @@ class _StopHook(SessionRunHook):
 
     def state_dict(self) -> dict[str, Any]:
         """When it asked last, and how often."""
-        return {**self._timer.state_dict(), "looks": self._looks}
+        return {"timer": self._timer.state_dict(), "looks": self._looks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on after an interruption."""
-        self._timer.load_state_dict(state)
+        self._timer.load_state_dict(state["timer"])
         self._looks = state["looks"]
 
     def _why_idle(self, session: Session) -> str | None:

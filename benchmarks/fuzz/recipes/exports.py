@@ -105,6 +105,9 @@ RECIPES = {
         _metrics_output,
         types={"loss": "Tensor | Mapping[str, Tensor] | None", "predictions": f"{OUTPUTS} | None", "metrics": "Mapping[str, Any] | None"},
     ),
+    "export.indexed_strings": Recipe(
+        lambda: {"indices": torch.tensor([1, 0]), "vocabulary": ["no", "yes"]}
+    ),
     "ExportOutput.as_signature_def": Recipe(
         lambda: {"receiver_tensors": {"x": SPEC}},
         lambda: export.RegressionOutput(torch.zeros(2)).as_signature_def,
