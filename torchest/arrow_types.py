@@ -9,6 +9,7 @@ None
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 WAY_OUT_OF_DATES = (
@@ -45,6 +46,7 @@ def is_list(kind: Any) -> bool:
     return pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
 
 
+@functools.lru_cache(maxsize=256)  # asked of every array of a batch
 def is_understood(kind: Any) -> bool:
     """Whether columns take arrays of this type as they are: numbers, text, lists and dictionaries of these."""
     import pyarrow.types as pt
