@@ -1,11 +1,18 @@
-"""Guards around every test: the same seed, and nothing left running."""
+"""Guards around every test: the same seed, no clock, and nothing left running."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
 import torch
+
+with contextlib.suppress(ModuleNotFoundError):  # the tests on torch_xla do without hypothesis
+    from hypothesis import settings
+
+    settings.register_profile("without a clock", deadline=None)
+    settings.load_profile("without a clock")
 
 
 @pytest.fixture(autouse=True)
