@@ -126,9 +126,9 @@ class Model:
                 if each.used
             }
             answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
-            found = self.run(feeds, list(answers))
-        for name, answer in found.items():
-            differs = difference(answers[name], np.asarray(answer))
+            served = self.run(feeds, list(answers))
+        for name, answer in answers.items():
+            differs = difference(answer, np.asarray(served[name]))
             if differs is not None:
                 raise ValueError(
                     f"{directory!r} answers otherwise than at the export: output {name!r} {differs}."

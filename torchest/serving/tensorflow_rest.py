@@ -140,8 +140,8 @@ def _count(rows: Any) -> int:
 
 def _feeds(key: str, request: Mapping[str, Any], model: Model, count: int) -> dict[str, Array]:
     """What the model is fed: arrays [rows, ...] by the names of inputs."""
-    given = _columns(request, model) if key == "inputs" else _rows(key, request, model)
-    columns = {model.renamed.get(name, name): values for name, values in given.items()}
+    sent = _columns(request, model) if key == "inputs" else _rows(key, request, model)
+    columns = {model.renamed.get(name, name): values for name, values in sent.items()}
     return {
         name: each.array(columns[name]) if name in columns else each.absent(count)
         for name, each in model.inputs.items()
