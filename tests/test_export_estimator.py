@@ -187,6 +187,52 @@ def test_a_normalizer_is_exported_with_its_column(tmp_path):
         np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
 
 
+WORD = columns.sequence_categorical_column_with_vocabulary_list("word", ["a", "b"])
+
+
+def of_sequences(model_dir, *feature_columns):
+    """A model of sequences of one or two steps, and their features."""
+    model = torchest.experimental.RNNClassifier(
+        feature_columns, units=[3], model_dir=str(model_dir)
+    )
+    rows = {
+        "numbers": [[1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 7.0]],
+        "more": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0]],
+        "word": [["a", "b"], ["b"]],
+    }
+    features = {key: rows[key] for column in feature_columns for key in column.feature_keys}
+    return model.train(lambda: (features, [0, 1]), steps=1), features
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torchscript", "pt2"])
+def test_steps_of_several_numbers_are_exported_beside_other_sequences(tmp_path, engine):
+    read = (
+        columns.sequence_numeric_column("numbers", shape=3, default_value=-1.0),
+        columns.sequence_numeric_column("more", shape=(2, 2)),
+        columns.embedding_column(WORD, 2),
+    )
+    model, features = of_sequences(tmp_path / "model", *read)
+    path = model.export_saved_model(tmp_path / "e", parsing(*read), formats=(engine,))
+    answers = torchest.export.load(path, engine).signatures["predict"](**features)
+    expected = next(model.predict(lambda: [features], yield_single_examples=False))
+    np.testing.assert_allclose(answers["logits"], expected["logits"], atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["torchscript", "pt2"])
+def test_sequences_of_unequal_lengths_are_refused_as_in_python(tmp_path, engine):
+    read = (columns.sequence_numeric_column("numbers", shape=3), columns.indicator_column(WORD))
+    model, features = of_sequences(tmp_path / "model", *read)
+    path = model.export_saved_model(tmp_path / "e", parsing(*read), formats=(engine,))
+    predict = torchest.export.load(path, engine).signatures["predict"]
+    predict(**features)
+    features["word"] = [["a", "b"], ["b", "b", "a"]]
+    with pytest.raises(
+        ValueError,
+        match="'numbers' and 'word' have sequences of differing lengths, 1 and 3 in row 1",
+    ):
+        predict(**features)
+
+
 def test_an_older_checkpoint_can_be_exported(tmp_path, model):
     first = os.path.join(model.model_dir, "model.ckpt-0")
     path = model.export_saved_model(

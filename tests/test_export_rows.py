@@ -19,7 +19,7 @@ SPECS = {
 def test_neutral_rows_suit_every_column():
     rows = neutral_rows(SPECS, 3)
     assert rows["age"].tolist() == [[0.0, 0.0]] * 3
-    assert rows["word"].to_pylist() == [["a"], ["a", "a"], ["a", "a", "a"]]
+    assert rows["word"].to_pylist() == [["a"]] * 3
     assert rows["day"].tolist() == [0, 0, 0]
     assert all(len(neutral_rows({"x": spec}, 0)["x"]) == 0 for spec in SPECS.values())
 
@@ -52,6 +52,14 @@ def test_lists_end_with_a_known_value_so_that_sequences_of_all_columns_are_equal
     word = columns.sequence_categorical_column_with_vocabulary_list("word", ["x", "y"])
     rows = golden_rows(SPECS, [word], 12)
     assert {row[-1] for row in rows["word"].to_pylist()} == {"x"}
+
+
+def test_steps_of_several_numbers_are_as_many_as_those_of_other_columns():
+    pairs = columns.sequence_numeric_column("weight", shape=2)
+    rows = golden_rows(SPECS, [pairs], 12)
+    numbers = [len(row) for row in rows["weight"].to_pylist()]
+    assert [-(-number // 2) for number in numbers] == [len(row) for row in rows["word"].to_pylist()]
+    assert {number % 2 for number in numbers} == {0, 1}  # the last step may have fewer numbers
 
 
 def test_rows_are_always_the_same():

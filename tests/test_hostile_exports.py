@@ -434,6 +434,13 @@ def test_columns_that_are_none_are_damage(hostile, key, value):
         torchest.export.load(hostile, "torchscript")
 
 
+@pytest.mark.parametrize("together", [3, [3], [[9]], [["town"]], [[0, 1]]])
+def test_columns_read_together_that_are_no_sequences_are_damage(hostile, together):
+    in_file(hostile / "columns.json", lambda described: described.update(together=together))
+    with pytest.raises(ValueError, match=r"columns\.json' is damaged"):
+        torchest.export.load(hostile, "torchscript")
+
+
 # ---- model.onnx
 
 

@@ -412,10 +412,8 @@ class SequenceFeatures(Parts):
         first = steps[0].lengths
         # in a model that is traced nothing can depend on values, and all matrices have one width
         time = None if any(map(_is_traced, steps)) else max(part.room for part in steps)
-        for column, other in zip(self._columns, steps, strict=True):
-            lengths = on_host(first), on_host(other.lengths)
-            if time is not None and not torch.equal(*lengths):
-                raise _unequal_lengths(self._columns[0], lengths[0], column, lengths[1])
+        if time is not None:
+            check_equal_lengths(self._columns, [on_host(part.lengths) for part in steps])
         padded = [
             part.padded(_padding(column), time)
             for column, part in zip(self._columns, steps, strict=True)
@@ -534,6 +532,18 @@ def _is_traced(steps: Steps | PaddedSteps) -> bool:
 
 def _padding(column: SequenceDense) -> float:
     return column.default_value if isinstance(column, SequenceNumericColumn) else 0.0
+
+
+def check_equal_lengths(columns: Sequence[FeatureColumn], lengths: Sequence[Tensor]) -> None:
+    """Raises ValueError unless the sequences of columns have as many steps as each other.
+
+    Args:
+        columns: The columns.
+        lengths: Of the sequences of each column, int64 [batch], on the host.
+    """
+    for column, others in zip(columns[1:], lengths[1:], strict=True):
+        if not torch.equal(lengths[0], others):
+            raise _unequal_lengths(columns[0], lengths[0], column, others)
 
 
 def _unequal_lengths(

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from torchest.columns.features import Features
+from torchest.columns.layers import check_equal_lengths
+from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.strings import Text
 from torchest.export.archives import check_program, check_torchscript
 from torchest.export.column_json import Assets, column_of
@@ -121,6 +123,14 @@ class _Encoding(Engine):
             columns = [column_of(column, assets) for column in described["columns"]]
             raw = {each["key"]: _raw(each) for each in described["features"]}
             self._inputs = encoded(columns, described["keys"], raw)
+            sequences = {
+                place: column
+                for place, column in enumerate(columns)
+                if isinstance(column, SequenceCategoricalColumn | SequenceNumericColumn)
+            }
+            self._together = [
+                [sequences[place] for place in places] for places in described.get("together", [])
+            ]
         outputs = manifest["outputs"]
         keys = {each["feature"]: each["feature"] for each in manifest["inputs"]}
         self._text = {
@@ -136,6 +146,9 @@ class _Encoding(Engine):
         batch = Features(features)
         batch.expect([each.source for each in self._inputs if not isinstance(each.source, str)])
         tensors = tensors_of(self._inputs, batch)
+        for columns in self._together:
+            encodings: list[Any] = [batch.encoded(column) for column in columns]
+            check_equal_lengths(columns, [steps.offsets.diff() for steps in encodings])
         with torch.inference_mode():
             found = self.forward(*tensors)
         return {

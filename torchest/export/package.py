@@ -265,6 +265,9 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
         "features": [
             {**asdict(raw), "dtype": dtype_text(raw.dtype)} for raw in forward.raw.values()
         ],
+        "together": [
+            [exported.columns.index(column) for column in columns] for columns in forward.together
+        ],
     }
     needed: dict[str, Any] = {}
     for each in formats:

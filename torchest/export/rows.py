@@ -26,7 +26,7 @@ from torchest.columns.categorical import (
 )
 from torchest.columns.crossed import CrossedColumn
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
-from torchest.columns.sequence import SequenceCategoricalColumn
+from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 
@@ -63,14 +63,16 @@ def spec_of(value: Any, key: str) -> FeatureSpec:
 
 
 def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]:
-    """Rows of zeros and of one word, in lists of one to three.
+    """Rows of zeros and of one word, in lists of one.
+
+    Those are one step in every column of sequences, however many numbers its steps have.
 
     Args:
         specs: Of the features, by key.
         count: How many rows.
     """
     return {
-        key: _column(spec, [("a",)] if _is_text(spec) else [(0,)], count)
+        key: _column(spec, [("a",)] if _is_text(spec) else [(0,)], [1] * count)
         for key, spec in specs.items()
     }
 
@@ -86,10 +88,16 @@ def golden_rows(
         count: How many rows.
     """
     wanted: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    widths: dict[str, int] = {}
     for column in columns:
+        if isinstance(column, SequenceNumericColumn):
+            widths[column.key] = column.width
         for key, values in _values(column).items():
             wanted[key].append(values)
-    return {key: _column(spec, wanted.get(key, []), count) for key, spec in specs.items()}
+    return {
+        key: _column(spec, wanted.get(key, []), _lengths(widths.get(key, 1), count))
+        for key, spec in specs.items()
+    }
 
 
 @functools.singledispatch
@@ -152,14 +160,17 @@ def _(column: CrossedColumn) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], count: int) -> Any:
-    """A feature of `count` rows, in the form that `parse_example` gives it."""
+def _lengths(width: int, count: int) -> list[int]:
+    """The lengths of lists of one to three steps, whose last step may have fewer than its `width` numbers."""
+    return [row % 3 * width + row % width + 1 for row in range(count)]
+
+
+def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], lengths: list[int]) -> Any:
+    """A feature in the form that `parse_example` gives it; `lengths` are those of its rows if they are lists."""
     values = _cast(spec, wanted)
-    lengths = (
-        [1 + row % 3 for row in range(count)]
-        if isinstance(spec, VarLenFeature)
-        else [spec.size] * count
-    )
+    count = len(lengths)
+    if isinstance(spec, FixedLenFeature):
+        lengths = [spec.size] * count
     endless = itertools.cycle(values)
     flat = [next(endless) for _ in range(sum(lengths))]
     if isinstance(spec, VarLenFeature) and not isinstance(values[0], float):
