@@ -105,6 +105,64 @@ def test_load_hashes_text_itself(exported):
     )
 
 
+def test_an_onnxruntime_that_is_too_old_is_told_where_there_is_no_other_file(
+    exported, tmp_path, monkeypatch
+):
+    model, _ = exported
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(FEATURES)
+    path = model.export_saved_model(tmp_path, receiver_fn, formats=("onnx-fingerprints",))
+    monkeypatch.setattr("onnxruntime.__version__", "1.19.2")
+    message = r"model\.fingerprints\.onnx' needs onnxruntime >= 1\.20, this is 1\.19\.2"
+    with pytest.raises(ValueError, match=message):
+        torchest.export.load(path)
+
+
+def export_of(tmp_path, features, *feature_columns):
+    """The path of a file of fingerprints, and the estimator."""
+    model = torchest.LinearClassifier(feature_columns, model_dir=str(tmp_path / "model"))
+    model.train(lambda: (features, [0, 1]), steps=2)
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(features)
+    path = model.export_saved_model(
+        tmp_path / "exports", receiver_fn, formats=("onnx-fingerprints",)
+    )
+    return path, model
+
+
+def test_features_may_be_called_as_fingerprints_are(tmp_path):
+    features = {
+        "age/fingerprint": np.array([3.0, 4.0], np.float32),
+        "town/fingerprint": np.array(["Köln", "x"], object),
+    }
+    age = fc.numeric_column("age/fingerprint")
+    town = fc.categorical_column_with_hash_bucket("town/fingerprint", 50)
+    path, model = export_of(tmp_path, features, age, town)
+    found = torchest.export.load(path).signatures["predict"](**features)["logits"]
+    (expected,) = model.predict(lambda: [features], yield_single_examples=False)
+    np.testing.assert_allclose(found, expected["logits"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        (np.array([3.0, 4.0], np.float32), fc.numeric_column),
+        (np.array([3, 4]), lambda key: fc.categorical_column_with_identity(key, 9)),
+        (
+            np.array(["a", "b"], object),
+            lambda key: fc.categorical_column_with_vocabulary_list(key, ["a", "b"]),
+        ),
+        (np.array(["a", "b"], object), lambda key: fc.categorical_column_with_hash_bucket(key, 9)),
+    ],
+    ids=["numbers", "ids", "words", "hashed words"],
+)
+def test_a_feature_called_as_the_fingerprints_of_another_is_told_of(tmp_path, values, column):
+    features = {"town": np.array(["Köln", "x"], object), "town/fingerprint": values}
+    town = fc.categorical_column_with_hash_bucket("town", 50)
+    message = "whose input for the feature 'town' is called 'town/fingerprint', and so is another"
+    with pytest.raises(ValueError, match=message):
+        export_of(tmp_path, features, town, column("town/fingerprint"))
+    assert not list((tmp_path / "exports").glob("*/signatures.json"))
+
+
 def tensorflows_fingerprints():
     """TensorFlow's fingerprint of each text among its reference strings."""
     rows = json.loads((HERE / "reference" / "fingerprint.json").read_text(encoding="utf-8"))["rows"]

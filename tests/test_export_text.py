@@ -196,6 +196,19 @@ def test_a_single_feature_that_is_text_is_given_back(tmp_path):
         assert answer["one"].tolist() == [1, 1]
 
 
+def test_a_model_that_answers_with_text_alone_has_no_pt2(tmp_path):
+    model, _ = trained(tmp_path, lambda features: {"predictions": features["key"]})
+    receiver_fn = raw({"key": SPEC["key"]})
+    for engine in ("onnx", "torchscript", "onnx-fingerprints"):
+        path = model.export_saved_model(tmp_path / "exports", receiver_fn, formats=engine)
+        predict = torchest.export.load(path, engine).signatures["serving_default"]
+        assert predict(key=["a", "b"])["output"].tolist() == [b"a", b"b"]
+    with pytest.raises(
+        ValueError, match=r"text of its features alone, .* leave 'pt2' out of formats"
+    ):
+        model.export_saved_model(tmp_path / "exports", receiver_fn, formats=("onnx", "pt2"))
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

@@ -122,7 +122,7 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
             feeds = {name: array_of_json(golden["inputs"][name]) for name in used}
             answers = {name: array_of_json(each) for name, each in golden["outputs"].items()}
         with believed(path, MANIFEST):
-            check_onnxruntime(path, manifest)
+            check_onnxruntime(path, manifest.get("onnx", {}))
         with believed(path, MODEL):
             return list(_problems(session(path, MODEL), feeds, answers))
 
@@ -210,17 +210,24 @@ def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return manifest
 
 
-def check_onnxruntime(directory: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
-    """Compares the onnxruntime that is installed with the least one that an exported model needs.
+def check_onnxruntime(
+    directory: str | os.PathLike[str], needs: Mapping[str, Any], name: str = MODEL
+) -> None:
+    """Compares the onnxruntime that is installed with the least one that a file of an exported model needs.
+
+    Args:
+        directory: The exported model.
+        needs: What its signatures.json says of the file.
+        name: The name of the file.
 
     Raises:
         OldOnnxruntimeError: It is older.
     """
     import onnxruntime
 
-    least, installed = manifest.get("onnx", {}).get("onnxruntime"), onnxruntime.__version__
+    least, installed = needs.get("onnxruntime"), onnxruntime.__version__
     if least is not None and _release(installed) < _release(least):
-        path = os.path.join(os.fspath(directory), MODEL)
+        path = os.path.join(os.fspath(directory), name)
         raise OldOnnxruntimeError(
             f"{path!r} needs onnxruntime >= {least}, this is {installed}: pip install 'onnxruntime>={least}'."
         )

@@ -78,7 +78,7 @@ class OnnxEngine(Engine):
     format = ONNX
 
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
-        check_onnxruntime(directory, manifest)
+        check_onnxruntime(directory, manifest.get(self.format, {}), FILES[self.format])
         self._session = session(directory, FILES[self.format])
         outputs = {each.name for each in self._session.get_outputs()}
         check_form([each["name"] for each in manifest["outputs"]], [outputs], "outputs")
@@ -108,8 +108,10 @@ class FingerprintEngine(OnnxEngine):
         keys = {name: key for key, name in self._names.items()}
         feeds = {}
         for name in (each.name for each in self._session.get_inputs()):
-            given = feed(features[keys[name.removesuffix(FINGERPRINT)]])
-            feeds[name] = given if name in keys else _fingerprints(given)
+            if name in keys:
+                feeds[name] = feed(features[keys[name]])
+            else:
+                feeds[name] = _fingerprints(feed(features[keys[name.removesuffix(FINGERPRINT)]]))
         return self._answers(feeds, outputs)
 
 

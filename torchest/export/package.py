@@ -307,6 +307,11 @@ def _write_torchscript(exported: Exported, path: str) -> dict[str, Any]:
 
 
 def _write_program(exported: Exported, path: str) -> dict[str, Any]:
+    if not any(output.is_tensor for output in exported.forward.outputs):
+        raise ValueError(
+            f"The model answers with text of its features alone, and {FILES[PROGRAM]} holds only what is computed: "
+            f"leave {PROGRAM!r} out of formats."
+        )
     program = exported.forward.program()
     for name, tensor in program.state_dict.items():  # parameters may share storage
         program.state_dict[name] = torch.nn.Parameter(tensor.detach().clone(), tensor.requires_grad)
@@ -328,11 +333,26 @@ def _saved_onnx(exported: Exported, path: str, *, by_fingerprint: bool) -> dict[
 
     with _quiet_loggers():
         names = {each.key: each.name for each in exported.inputs}
+        if by_fingerprint:
+            _check_fingerprint_names(exported)
         names |= {f"{key}{FINGERPRINT}": f"{name}{FINGERPRINT}" for key, name in names.items()}
         model = onnx_model(exported.forward, names, by_fingerprint=by_fingerprint)
     save(model, path)
     taken = {"inputs": [value.name for value in model.graph.inputs]} if by_fingerprint else {}
     return {**needs(model), **taken}
+
+
+def _check_fingerprint_names(exported: Exported) -> None:
+    """Raises ValueError if the fingerprints of a feature are called as another feature, or an answer, is."""
+    used = [each for each in exported.inputs if each.used]
+    taken = {each.name for each in used} | {each.name for each in exported.forward.outputs}
+    for each in used:
+        name = f"{each.name}{FINGERPRINT}"
+        if exported.forward.raw[each.key].is_text and name in taken:
+            raise ValueError(
+                f"formats has {ONNX_FINGERPRINTS!r}, whose input for the feature {each.key!r} is called {name!r}, and "
+                "so is another feature or an answer: rename that one, or leave this format out."
+            )
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class Model:
                     f"{directory!r} has no {MODEL}: export it with formats=('onnx', ...)."
                 )
             with believed(local, MANIFEST):
-                check_onnxruntime(local, manifest)
+                check_onnxruntime(local, manifest.get("onnx", {}))
             with believed(local, MODEL):
                 self._session = session(local, MODEL, threads)
             with believed(local, MANIFEST):
