@@ -12,6 +12,8 @@ RUNTIMES := .venv-runtimes
 # onnxruntime 1.20 has no packages for Python 3.14 and newer.
 RUNTIME_PYTHON ?= $(PYTHON)
 NODE_PACKAGES := onnxruntime-node onnxruntime-web
+# Runs onnxruntime-web in a page, if it is installed.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 MODEL_DIR ?= models/titanic
 
 .PHONY: bench compiled demo faults fuzz parity runtimes runtimes-floor test test-accelerators test-s3 lint clean
@@ -46,13 +48,14 @@ fuzz: $(INSTALLED)
 parity: $(INSTALLED)
 	$(BIN)/python -m pytest -s -m '' tests/catalogue/test_export_parity.py
 
-# Exports of every kind of estimator over every kind of column, in several versions of onnxruntime for Python, in Node
-# and in WebAssembly: some minutes, and npm. The table of results is RUNTIMES/table.md.
+# Exports of every kind of estimator over every kind of column, in several versions of onnxruntime for Python, in Node,
+# in WebAssembly and in Chromium: some minutes, and npm. The table of results is RUNTIMES/table.md.
 runtimes: $(INSTALLED) $(FLOOR:%=$(RUNTIMES)/%/.installed) $(OTHERS:%=$(RUNTIMES)/%/.installed) $(RUNTIMES)/node/.installed
 	rm -rf $(RUNTIMES)/cases
 	$(CASES) $(RUNTIMES)/cases
 	$(BIN)/python tests/runtimes/all.py $(RUNTIMES) $(RUNTIMES)/cases --python $(BIN)/python $(FLOOR:%=$(RUNTIMES)/%/bin/python) \
-		$(OTHERS:%=$(RUNTIMES)/%/bin/python) --node $(NODE_PACKAGES)
+		$(OTHERS:%=$(RUNTIMES)/%/bin/python) --node $(NODE_PACKAGES) \
+		$(if $(CHROMIUM),--browser $(CHROMIUM))
 
 # Models of all columns in the oldest onnxruntime.
 runtimes-floor: $(INSTALLED) $(RUNTIMES)/$(FLOOR)/.installed

@@ -1,8 +1,9 @@
 """Runs the cases of `make runtimes` in each runtime, and writes a table of the results.
 
-    python tests/runtimes/all.py DIRECTORY CASES --python PYTHON ... --node PACKAGE ...
+    python tests/runtimes/all.py DIRECTORY CASES --python PYTHON ... --node PACKAGE ... [--browser CHROMIUM]
 
-The packages of Node are installed in DIRECTORY/node. Batches for WebAssembly, which is slower, have fewer rows.
+The packages of Node are installed in DIRECTORY/node. CHROMIUM, the command of a browser, runs onnxruntime-web once
+more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MOST_ROWS = {"onnxruntime-node": 1000, "onnxruntime-web": 200}
 
 
 def main() -> None:
@@ -23,18 +23,21 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--python", nargs="+", default=[])
     parser.add_argument("--node", nargs="+", default=[])
+    parser.add_argument("--browser")
     given = parser.parse_args()
+    in_javascript = [(package, "") for package in given.node]
+    if given.browser:
+        in_javascript.append(("onnxruntime-web", given.browser))
     commands = [[python, HERE / "check.py", given.cases] for python in given.python]
     commands += [
-        ["node", HERE / "check.cjs", given.directory / "node", package, given.cases]
-        for package in given.node
+        ["node", HERE / "run.mjs", given.directory / "node", package, browser, given.cases]
+        for package, browser in in_javascript
     ]
     failed, results = False, []
     for number, command in enumerate(commands):
         result = given.directory / f"result_{number}.json"
         result.unlink(missing_ok=True)
-        more = [MOST_ROWS[command[3]]] if command[0] == "node" else []
-        done = subprocess.run([str(each) for each in [*command, result, *more]], check=False)
+        done = subprocess.run([str(each) for each in [*command, result]], check=False)
         failed |= done.returncode != 0
         if result.exists():
             results.append(json.loads(result.read_text(encoding="utf-8")))
@@ -43,26 +46,28 @@ def main() -> None:
 
 
 def table(results: list[dict]) -> str:
-    """A row for each kind of column, a column for each runtime, and in it the estimators that answer as Python does."""
-    kinds = list(
-        dict.fromkeys(case.partition("/")[2] for each in results for case in each["cases"])
-    )
-    head = ["column", *(each["runtime"] for each in results)]
+    """The runtimes, and for each kind of column and each estimator whether they answer as Python does."""
+    cases = [case.split("/") for case in results[0]["cases"]]
+    estimators = list(dict.fromkeys(estimator for estimator, _ in cases))
+    kinds = sorted({kind for _, kind in cases}, key=lambda kind: ("sequence" in kind, kind))
+    head = ["column", *estimators]
     rows = [
         head,
         ["---"] * len(head),
-        *([kind, *(cell(each, kind) for each in results)] for kind in kinds),
+        *(
+            [kind, *(cell(results, f"{estimator}/{kind}") for estimator in estimators)]
+            for kind in kinds
+        ),
     ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    runtimes = "".join(f"- {each['runtime']}\n" for each in results)
+    return runtimes + "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def cell(result: dict, kind: str) -> str:
-    of_kind = {
-        case: each for case, each in result["cases"].items() if case.partition("/")[2] == kind
-    }
-    wrong = [case.partition("/")[0] for case, problem in of_kind.items() if problem]
-    right = [case.partition("/")[0] for case, problem in of_kind.items() if not problem]
-    return ", ".join(right) + (f"; **not: {', '.join(wrong)}**" if wrong else "")
+def cell(results: list[dict], case: str) -> str:
+    if case not in results[0]["cases"]:
+        return ""
+    wrong = [each["runtime"] for each in results if each["cases"].get(case, "no result")]
+    return f"not in {', '.join(wrong)}" if wrong else "alike"
 
 
 if __name__ == "__main__":
