@@ -208,6 +208,12 @@ def test_fingerprints_with_numpy_are_those_of_tensorflow():
     assert fingerprints(list(expected)).view(np.uint64).tolist() == list(expected.values())
 
 
+def test_fingerprints_of_the_package_pyfarmhash_are_those_of_tensorflow():
+    farmhash = pytest.importorskip("farmhash", reason="pyfarmhash has no wheel here")
+    expected = tensorflows_fingerprints()
+    assert [farmhash.fingerprint64(text) for text in expected] == list(expected.values())
+
+
 @pytest.mark.parametrize("alphabet", ["abc", "aß", "日", "a😀é"])
 def test_fingerprints_with_numpy_of_every_class_of_lengths(alphabet):
     words = [(alphabet * 200)[:length] for length in range(200)]
