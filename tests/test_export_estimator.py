@@ -346,6 +346,66 @@ def test_a_file_that_answers_otherwise_is_found_and_nothing_is_left(model, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_fails_is_told_of_in_a_sentence(model, tmp_path, monkeypatch):
+    class Failing(package.ENGINES["onnx"]):
+        def run(self, features, outputs):
+            raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL\nof many lines")
+
+    monkeypatch.setitem(package.ENGINES, "onnx", Failing)
+    message = (
+        r"model\.onnx fails for a batch of 0 rows \(\[ONNXRuntimeError\] : 1 : FAIL\)\. Nothing was"
+    )
+    with pytest.raises(torchest.ExportError, match=message):
+        model.export_saved_model(tmp_path, parsing(X))
+    assert list(tmp_path.iterdir()) == []
+
+
+def of_function(model_dir, function):
+    """A model that predicts a function of its feature `x`."""
+
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 1))
+        answer = function(features["x"].reshape(-1, 1) + net.bias.detach() * 0)
+        if mode == torchest.ModeKeys.PREDICT:
+            return torchest.EstimatorSpec(mode, predictions={"answer": answer})
+        sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+        return torchest.EstimatorSpec(mode, loss=net.bias.sum(), train_op=sgd)
+
+    model = torchest.Estimator(model_fn, str(model_dir), QUIET)
+    return model.train(lambda: ({"x": [1.0, 2.0]}, [0, 0]), steps=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_that_numpy_lacks_are_predicted_as_float32(tmp_path, dtype):
+    model = of_function(tmp_path, lambda x: x.to(dtype))
+    found = [each["answer"] for each in model.predict(lambda: [{"x": [1.5, -2.0]}])]
+    np.testing.assert_array_equal(found, np.array([[1.5], [-2.0]], np.float32), strict=True)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torchscript", "pt2"])
+def test_numbers_that_numpy_lacks_are_answered_as_float32(tmp_path, engine):
+    model = of_function(tmp_path / "model", lambda x: x.to(torch.bfloat16))
+    path = model.export_saved_model(tmp_path / "e", parsing(X), formats=(engine,))
+    answers = torchest.export.load(path, engine).signatures["serving_default"](x=[1.5, -2.0])
+    expected = np.array([[1.5], [-2.0]], np.float32)
+    np.testing.assert_array_equal(answers["answer"], expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("function", "operator"),
+    [
+        (lambda x: x.median(1).values, "aten.median"),
+        (lambda x: torch.isin(x, torch.tensor([1.0, 2.0])), "aten.searchsorted"),
+    ],
+)
+def test_what_onnx_has_no_operator_for_is_named(tmp_path, function, operator):
+    model = of_function(tmp_path / "model", function)
+    with pytest.raises(ValueError, match=f"ONNX has no operator for .*{operator}.* with formats="):
+        model.export_saved_model(tmp_path / "e", parsing(X))
+    path = model.export_saved_model(tmp_path / "e", parsing(X), formats=("torchscript",))
+    torchest.export.load(path, "torchscript").signatures["serving_default"](x=[1.0])
+
+
 def test_a_full_disk_leaves_nothing_behind(model, tmp_path, monkeypatch):
     def full(exported, path):
         raise OSError(28, "No space left on device")

@@ -43,6 +43,10 @@ FUNCTIONS: dict[str, Callable[[torch.Tensor], Any]] = {
     "norm": lambda x: x.norm(dim=-1),
     "error function": lambda x: torch.erf(x - x),  # NaN of infinity
     "root": lambda x: x.abs().sqrt(),
+    "all in order beside a norm": lambda x: {
+        "sorted": x.sort(-1).values,
+        "norm": torch.nn.functional.normalize(x.clamp(-9, 9)),
+    },
     "the largest two": lambda x: dict(zip(("values", "places"), x.topk(2, -1), strict=True)),
 }
 

@@ -47,6 +47,7 @@ class NotUnderstoodError(TypeError, ValueError):
         self.column = column
 
 
+_NOT_IN_NUMPY = frozenset({torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2})
 _WAY_OUT = (
     "give a tensor, a numpy array, a list, a pandas Series or an Arrow array with one entry per row"
 )
@@ -233,6 +234,11 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return torch.from_numpy(array)
+
+
+def in_numpy_dtype(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor; float32 in place of floats that numpy lacks, such as bfloat16."""
+    return tensor.float() if tensor.dtype in _NOT_IN_NUMPY else tensor
 
 
 def numbers_of(array: HostArray) -> str:

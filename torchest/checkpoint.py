@@ -32,6 +32,7 @@ import torch
 
 from torchest import arguments, files
 from torchest.arguments import shown, text
+from torchest.arrays import in_numpy_dtype
 from torchest.checkpoint_index import (
     name_of,
     read_index,
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("torchest")
 
 FORMAT_VERSION = 1
-_NOT_IN_NUMPY = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
 _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _TRAINING = "training.safetensors"
@@ -257,8 +257,7 @@ class Checkpoint:
             raise ValueError(
                 f"name={shown(name)} is no variable of the checkpoint.{suggest(name, known)}"
             )
-        tensor = self.tensor(name)
-        return (tensor.float() if tensor.dtype in _NOT_IN_NUMPY else tensor).numpy()
+        return in_numpy_dtype(self.tensor(name)).numpy()
 
     def has_tensor(self, name: str) -> bool:
         """Whether there is a parameter, buffer or optimizer slot of that name; or it is `global_step`."""

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from torchest.arguments import listed, shown
+from torchest.arrays import in_numpy_dtype
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
 from torchest.loop import run_steps
@@ -129,7 +130,7 @@ def to_numpy(predictions: Any) -> Any:
     if isinstance(predictions, Mapping):
         return {key: to_numpy(value) for key, value in predictions.items()}
     if isinstance(predictions, Tensor):
-        return predictions.detach().cpu().numpy()
+        return in_numpy_dtype(predictions.detach()).cpu().numpy()
     if is_text(predictions):
         return text_to_numpy(predictions)
     array = predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)

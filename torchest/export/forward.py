@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from torchest import arrays
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
 from torchest.export.encoded import (
@@ -390,5 +391,4 @@ def _of_array(name: str, value: Any) -> str:
 def _tensor(value: Any) -> Tensor:
     if isinstance(value, IndexedStrings):
         return value.indices
-    tensor: Tensor = value
-    return tensor
+    return arrays.in_numpy_dtype(value)

@@ -59,6 +59,7 @@ def _add_a_row(node: ir.Node, first: ir.Value, rank: int) -> None:
     zero = _constant(node, [0])
     for output in node.outputs:
         _replace(node, output, "Slice", lambda made: [made, zero, rows, zero])
+        output.shape = None  # onnxruntime would put it in the memory of a value of this shape
 
 
 def _constant(

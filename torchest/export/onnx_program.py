@@ -51,17 +51,30 @@ def of_program(program: torch.export.ExportedProgram) -> ir.Model:
 
 def _translated(program: torch.export.ExportedProgram) -> ir.Model:
     """The model before the optimizer."""
-    made = torch.onnx.export(
-        program,
-        dynamo=True,
-        opset_version=OPSETS[""],
-        verbose=False,
-        optimize=False,
-        custom_translation_table={torch.ops.torchest.recurrent.default: recurrent},
-    )
+    try:
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSETS[""],
+            verbose=False,
+            optimize=False,
+            custom_translation_table={torch.ops.torchest.recurrent.default: recurrent},
+        )
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(
+            f"ONNX has no operator for something that the model computes ({_reason(error)}): compute it with other "
+            "operations of torch, or export with formats=('torchscript',)."
+        ) from error
     assert made is not None
     model: ir.Model = made.model
     return model
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of the error that began it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0].partition(". ")[0]
 
 
 def _keep(key: str, translation: ir.Model) -> None:

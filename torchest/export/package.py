@@ -219,12 +219,14 @@ def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[st
     Raises:
         ExportError: They differ.
     """
-    engine = ENGINES[which](str(directory), manifest)
+    with _working(which):
+        engine = ENGINES[which](str(directory), manifest)
     shapes = {output.name: output.shape for output in exported.forward.outputs}
     for count in _BATCHES:
         features = {key: value[:count] for key, value in exported.golden.items()}
         steps = exported.forward.steps_of(features)  # lists of fewer rows may have fewer
-        found = engine.run(features, list(exported.answers))
+        with _working(which, f" for a batch of {count} rows"):
+            found = engine.run(features, list(exported.answers))
         for name, answer in exported.answers.items():
             room = (slice(steps if size == STEPS else None) for size in shapes[name][1:])
             part = (slice(count), *room)
@@ -234,6 +236,21 @@ def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[st
                     f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} "
                     f"{differs}. Nothing was written; leave {which!r} out of formats to export without it."
                 )
+
+
+@contextlib.contextmanager
+def _working(which: str, when: str = "") -> Iterator[None]:
+    """Raises ExportError for what torch and onnxruntime say of a file that they cannot run."""
+    try:
+        yield
+    except (ValueError, ImportError, OSError):
+        raise
+    except Exception as error:  # onnxruntime's errors have no class in common
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"{FILES[which]} fails{when} ({reason:.300}). Nothing was written; leave {which!r} out of formats to "
+            "export without it."
+        ) from error
 
 
 def _check_rows(outputs: Sequence[Output]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
+from torchest.arrays import in_numpy_dtype
 from torchest.errors import with_article
 from torchest.predicted_text import is_text, text_to_numpy
 
@@ -60,9 +60,7 @@ def as_numpy(value: Any) -> Any:
     if hasattr(value, "compute"):
         value = value.compute()
     if isinstance(value, Tensor):
-        value = value.detach()
-        value = value.float() if value.dtype == torch.bfloat16 else value  # numpy has no such type
-        array = value.cpu().numpy()
+        array = in_numpy_dtype(value.detach()).cpu().numpy()
         return array[()] if array.ndim == 0 else array
     if is_text(value):
         return text_to_numpy(value)
