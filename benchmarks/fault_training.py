@@ -19,7 +19,7 @@ from torch import nn
 
 import torchest
 from torchest import columns, inputs
-from torchest.checkpoint import Checkpoint, latest_checkpoint
+from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
 
 ROWS, BATCH, EPOCHS = 50, 8, 16
 STEPS = ROWS * EPOCHS // BATCH

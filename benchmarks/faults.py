@@ -30,7 +30,7 @@ import torch
 
 from benchmarks import fault_training
 from benchmarks.fault_training import STEPS, differences, result_of, rows_per_epoch
-from torchest.checkpoint import Checkpoint, Contents, latest_checkpoint, write_checkpoint
+from torchest.checkpoint.directory import Checkpoint, Contents, latest_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

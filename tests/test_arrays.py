@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest import arrays
+from torchest.utils import arrays
 
 WORDS = ["b", None, "", "日本"]
 

@@ -15,7 +15,7 @@ from reference_arrays import array, params, read
 
 import torchest
 from torchest import columns, heads, optimizers
-from torchest.checkpoint import Checkpoint, Contents, write_checkpoint
+from torchest.checkpoint.directory import Checkpoint, Contents, write_checkpoint
 
 FILES = {kind: read(f"canned_{kind}") for kind in ("linear", "deep")}
 CASES = [case for file in FILES.values() for case in file["cases"]]

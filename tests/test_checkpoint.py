@@ -15,8 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from torchest import files
-from torchest.checkpoint import (
+from torchest.checkpoint.checksums import write_checksums
+from torchest.checkpoint.directory import (
     Checkpoint,
     Contents,
     in_use,
@@ -25,8 +25,8 @@ from torchest.checkpoint import (
     set_damaged_aside,
     write_checkpoint,
 )
-from torchest.checksums import write_checksums
 from torchest.errors import DamagedCheckpointError
+from torchest.utils import files
 
 
 class Best(NamedTuple):
@@ -333,7 +333,7 @@ def test_on_an_object_store_a_checkpoint_counts_when_it_is_listed(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.checkpoint.write_index", killed)
+        patch.setattr("torchest.checkpoint.directory.write_index", killed)
         with pytest.raises(KeyboardInterrupt):
             write_checkpoint(model_dir, 2, contents, keep=5)
     assert steps_in(model_dir) == [1, 2]
@@ -403,7 +403,7 @@ class TestDamage:
             newest_whole_checkpoint(tmp_path)
 
     def test_large_files_are_checked_part_by_part(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("torchest.checksums._PART", 64)
+        monkeypatch.setattr("torchest.checkpoint.checksums._PART", 64)
         for step in (1, 2):
             write_checkpoint(tmp_path, step, contents, keep=5)
         state = json.loads((tmp_path / "model.ckpt-2" / "checksums.json").read_text())

@@ -9,8 +9,8 @@ import pytest
 
 import torchest
 from torchest import columns as fc
-from torchest.checkpoint import newest_whole_checkpoint
-from torchest.checksums import write_checksums
+from torchest.checkpoint.checksums import write_checksums
+from torchest.checkpoint.directory import newest_whole_checkpoint
 from torchest.command_line import main
 from torchest.errors import DamagedCheckpointError
 

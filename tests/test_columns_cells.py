@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchest.columns.cells import MISSING, Cells
+from torchest.columns.encode.cells import MISSING, Cells
 
 
 def test_one_value_a_row_keeps_its_place_without_an_id() -> None:

@@ -19,11 +19,11 @@ from torchest.columns.categorical import (
     categorical_column_with_vocabulary_list,
 )
 from torchest.columns.crossed import CrossedColumn, crossed_column
+from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
 from torchest.columns.indicator import indicator_column
 from torchest.columns.numeric import numeric_column
 from torchest.columns.sequence import sequence_categorical_column_with_identity
-from torchest.columns.strings import Text
 from torchest.columns.weighted import weighted_categorical_column
 
 MASK = (1 << 64) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from torchest.columns.few_shapes import in_few_shapes
+from torchest.columns.encode.bucketed_padding import in_few_shapes
 from torchest.columns.ids import Ids, PaddedIds, Time
 from torchest.columns.steps import PaddedSteps, Steps
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest.columns.fingerprint import fingerprint64, fingerprint_cat64
+from torchest.columns.encode.fingerprint import fingerprint64, fingerprint_cat64
 
 REFERENCE = Path(__file__).parent / "reference" / "fingerprint.json"
 MASK = (1 << 64) - 1

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from torchest import columns
-from torchest.columns import infer
+from torchest.columns.report import infer
 
 TITANIC = pathlib.Path(__file__).parent.parent / "examples" / "data" / "titanic_train.csv"
 WORDS = columns.categorical_column_with_vocabulary_list

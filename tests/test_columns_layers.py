@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from torchest import columns
-from torchest.checkpoint import Contents, write_checkpoint
+from torchest.checkpoint.directory import Contents, write_checkpoint
 from torchest.columns import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.features import Features
 from torchest.optimizers.row_gradients import summed

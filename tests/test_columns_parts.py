@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from torchest import columns
-from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 
 NAMES = ["a", "a.b", "a.b.c", "type", "weight", "bias"]
 

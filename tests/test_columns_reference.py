@@ -18,7 +18,7 @@ import torch
 
 from torchest import columns
 from torchest.columns.features import Features
-from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 
 if TYPE_CHECKING:
     from pathlib import Path

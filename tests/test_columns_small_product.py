@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 
-from torchest.columns.small_product import add_product
+from torchest.columns.layers.fused_linear import add_product
 
 NO_BIAS = torch.zeros(1)
 

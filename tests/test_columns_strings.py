@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest.columns.strings import DictionaryCache, Text, hash_together, text_of_rows
+from torchest.columns.encode.strings import DictionaryCache, Text, hash_together, text_of_rows
 
 WORDS = ["a", "", "Straße", "日本語", "a longer text of 30 characters", "😀"]
 BYTES = [word.encode() for word in WORDS]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchest.columns.ids import Ids
-from torchest.columns.table import Table
+from torchest.columns.layers.table import Table
 from torchest.optimizers.row_gradients import summed
 
 ROWS = [[1.0, 0.0], [0.0, 2.0], [3.0, 4.0], [-1.0, 1.0]]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchest import columns
+from torchest.columns.encode.batch import hashed_alone, hashed_together, numbers_together
+from torchest.columns.encode.stacked import JointColumn, JointDenseColumn, RowOrderColumn
 from torchest.columns.features import Features
-from torchest.columns.joint import JointColumn, JointDenseColumn, RowOrderColumn
-from torchest.columns.together import hashed_alone, hashed_together, numbers_together
 from torchest.errors import MissingFeatureError
 
 KEYS = ("a", "b", "c")

@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest.columns.cells import MISSING
-from torchest.columns.strings import Text
-from torchest.columns.vocabulary import Integers, Vocabulary, Words
+from torchest.columns.encode.cells import MISSING
+from torchest.columns.encode.strings import Text
+from torchest.columns.encode.vocabulary import Integers, Vocabulary, Words
 
 if TYPE_CHECKING:
     import pytest
 
-    from torchest.columns.fingerprint import UInt64s
+    from torchest.columns.encode.fingerprint import UInt64s
 
 
 @given(

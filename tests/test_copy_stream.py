@@ -9,7 +9,7 @@ import torch
 
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
-from torchest.copy_stream import CopyStream, tensors_of
+from torchest.utils.copy_stream import CopyStream, tensors_of
 
 
 class Stream:

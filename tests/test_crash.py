@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import torchest
-from torchest.checkpoint import Checkpoint, latest_checkpoint
+from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
 
 _FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
 _LARGE = 20_000

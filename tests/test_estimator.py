@@ -71,7 +71,7 @@ class TestTraining:
             (net(batch["x"]) - batch["y"]).abs().mean().backward()
             optimizer.step()
 
-        checkpoint = torchest.checkpoint.Checkpoint(estimator.latest_checkpoint())
+        checkpoint = torchest.checkpoint.directory.Checkpoint(estimator.latest_checkpoint())
         assert checkpoint.global_step == 10
         assert torch.equal(checkpoint.model()["net.weight"], net.weight)
         assert torch.equal(checkpoint.model()["net.bias"], net.bias)
@@ -131,7 +131,7 @@ class TestTraining:
 
         again.train(toy_input_fn, steps=2, hooks=[Step()])
         assert seen == [3, 4]
-        assert torchest.checkpoint.Checkpoint(again.latest_checkpoint()).global_step == 5
+        assert torchest.checkpoint.directory.Checkpoint(again.latest_checkpoint()).global_step == 5
 
     def test_max_steps_is_absolute(self, tmp_path, caplog):
         estimator = torchest.Estimator(toy_model_fn, tmp_path, QUIET)
@@ -203,7 +203,8 @@ class TestTraining:
 
         estimator = torchest.Estimator(model_fn, tmp_path, QUIET).train(toy_input_fn, steps=3)
         read = [
-            torchest.checkpoint.Checkpoint(str(tmp_path / f"model.ckpt-{step}")) for step in (0, 3)
+            torchest.checkpoint.directory.Checkpoint(str(tmp_path / f"model.ckpt-{step}"))
+            for step in (0, 3)
         ]
         assert torch.equal(read[0].tensor("net.bias"), read[1].tensor("net.bias"))
         assert not torch.equal(read[0].tensor("net.weight"), read[1].tensor("net.weight"))
@@ -410,9 +411,9 @@ class TestPrediction:
     def test_the_checkpoint_is_read_once_and_training_is_seen_at_once(self, tmp_path, monkeypatch):
         estimator = torchest.Estimator(toy_model_fn, tmp_path, QUIET).train(toy_input_fn, steps=2)
         reads = []
-        original = torchest.checkpoint.Checkpoint.model
+        original = torchest.checkpoint.directory.Checkpoint.model
         monkeypatch.setattr(
-            torchest.checkpoint.Checkpoint,
+            torchest.checkpoint.directory.Checkpoint,
             "model",
             lambda self: (reads.append(os.path.basename(self.path)), original(self))[1],
         )

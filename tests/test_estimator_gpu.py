@@ -67,7 +67,7 @@ def test_a_model_fn_trains_as_a_plain_loop_does_bit_for_bit(tmp_path):
 
 def test_a_checkpoint_of_the_device_is_read_on_the_cpu(tmp_path):
     estimator = torchest.Estimator(model_fn, tmp_path).train(input_fn, steps=2)
-    tensors = torchest.checkpoint.Checkpoint(estimator.latest_checkpoint()).model()
+    tensors = torchest.checkpoint.directory.Checkpoint(estimator.latest_checkpoint()).model()
     assert {tensor.device.type for tensor in tensors.values()} == {"cpu"}
     predictions = list(estimator.predict(lambda: input_fn().take(1)))
     assert predictions[0]["y"].shape == (1,)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from torchest.evaluation_record import read_evaluations, record_evaluation
+from torchest.modes.evaluation_record import read_evaluations, record_evaluation
 
 
 def test_evaluations_come_back_in_the_order_of_steps(tmp_path):

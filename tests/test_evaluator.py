@@ -9,8 +9,8 @@ import pytest
 
 import torchest
 from torchest import columns as fc
-from torchest.checkpoint import latest_checkpoint
-from torchest.evaluator import Evaluator
+from torchest.checkpoint.directory import latest_checkpoint
+from torchest.train_evaluate.evaluator import Evaluator
 
 QUIET = torchest.RunConfig(
     save_summary_steps=None, log_step_count_steps=None, keep_checkpoint_max=None

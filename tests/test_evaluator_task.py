@@ -14,9 +14,9 @@ import torchest
 from torchest import columns as fc
 from torchest import inputs
 from torchest.distributed.tf_config import EVALUATOR
-from torchest.evaluator_task import BOTH, TRAINER, evaluate_beside_training
-from torchest.evaluator_task import role_of_environment as role
-from torchest.training_run import is_unfinished, run_with_more
+from torchest.engine.resume import is_unfinished, run_with_more
+from torchest.train_evaluate.evaluator_task import BOTH, TRAINER, evaluate_beside_training
+from torchest.train_evaluate.evaluator_task import role_of_environment as role
 
 X = torch.arange(8.0)
 

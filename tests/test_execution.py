@@ -7,7 +7,7 @@ import torch
 
 import torchest
 from torchest import feature_column as fc
-from torchest.execution import Execution
+from torchest.engine.execution import Execution
 
 KEYS = [f"c{number}" for number in range(4)]
 

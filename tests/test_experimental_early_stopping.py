@@ -10,7 +10,7 @@ from reference_hooks import REFERENCE, Hook, estimator, input_fn
 
 import torchest
 from torchest import experimental
-from torchest.evaluation_record import record_evaluation
+from torchest.modes.evaluation_record import record_evaluation
 
 EACH_STEP = {"run_every_secs": None, "run_every_steps": 1}
 CASES = REFERENCE["stops"]

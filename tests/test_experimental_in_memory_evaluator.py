@@ -11,8 +11,8 @@ from reference_hooks import QUIET, REFERENCE, Hook, estimator, input_fn
 from torch import nn
 
 import torchest
-from torchest.evaluation_record import read_evaluations
 from torchest.experimental import InMemoryEvaluatorHook
+from torchest.modes.evaluation_record import read_evaluations
 
 
 def steps_of_evaluations(model):

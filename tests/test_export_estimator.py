@@ -24,7 +24,7 @@ from torchest import columns
 from torchest.columns import FixedLenFeature
 from torchest.export import package, torchscript
 from torchest.export.directory import exports_in, new_directory
-from torchest.golden import verify
+from torchest.exported.golden import verify
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None, tf_random_seed=3)
 BOTH = ("onnx", "torchscript")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import torchest
 from torchest import columns as fc
-from torchest.columns.strings import Text
+from torchest.columns.encode.strings import Text
 
 HERE = Path(__file__).parent
 SERVING = HERE.parent / "examples" / "serving"

@@ -17,12 +17,12 @@ import torchest
 from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.features import Features
-from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.export.encoded import CategoricalIds, Numbers, encoded
 from torchest.export.forward import Forward
-from torchest.export.onnx_graph import ColumnGraph
-from torchest.export.onnx_model import encoded_values, onnx_model
-from torchest.export.onnx_nodes import IR_VERSION, OPSETS
+from torchest.export.onnx.graph import ColumnGraph
+from torchest.export.onnx.model import encoded_values, onnx_model
+from torchest.export.onnx.nodes import IR_VERSION, OPSETS
 from torchest.export.raw_features import RawFeature
 
 sys.path.insert(0, str(Path(__file__).parent / "catalogue"))

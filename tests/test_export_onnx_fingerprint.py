@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchest.columns.fingerprint import fingerprint_cat64 as cat64_in_python
-from torchest.columns.strings import Text
-from torchest.export.onnx_fingerprint import fingerprint_cat64, fingerprints
-from torchest.export.onnx_nodes import IR_VERSION, OPSETS, STRING, UINT64, Nodes
-from torchest.export.onnx_words import Words
+from torchest.columns.encode.fingerprint import fingerprint_cat64 as cat64_in_python
+from torchest.columns.encode.strings import Text
+from torchest.export.onnx.fingerprint import fingerprint_cat64, fingerprints
+from torchest.export.onnx.nodes import IR_VERSION, OPSETS, STRING, UINT64, Nodes
+from torchest.export.onnx.words import Words
 
 if TYPE_CHECKING:
-    from torchest.export.onnx_nodes import Value
+    from torchest.export.onnx.nodes import Value
 
 REFERENCE = Path(__file__).parent / "reference" / "fingerprint.json"
 

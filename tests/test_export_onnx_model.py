@@ -14,7 +14,7 @@ import torch
 import torchest
 from torchest import columns as fc
 from torchest.export.forward import Forward
-from torchest.export.onnx_model import onnx_model, save
+from torchest.export.onnx.model import onnx_model, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,7 +221,7 @@ def test_the_file_needs_only_the_sets_of_operators_that_it_uses(tmp_path):
 def test_tensors_that_do_not_fit_into_a_file_lie_beside_it_and_move_with_the_folder(
     trained, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("torchest.export.onnx_model._LARGEST_FILE", 1000)
+    monkeypatch.setattr("torchest.export.onnx.model._LARGEST_FILE", 1000)
     features = rows(20)
     estimator, model = trained(deep)
     first = tmp_path / "first"

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest.export.onnx_nodes import (
+from torchest.export.onnx.nodes import (
     DOUBLE,
     INT64,
     IR_VERSION,
@@ -22,7 +22,7 @@ from torchest.export.onnx_nodes import (
     Value,
     dtype_of,
 )
-from torchest.export.onnx_words import Words
+from torchest.export.onnx.words import Words
 
 
 def run(nodes: Nodes, output: Value, **given: np.ndarray) -> np.ndarray:

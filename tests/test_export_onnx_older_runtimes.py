@@ -13,7 +13,7 @@ import torch
 
 import torchest
 from torchest.export.forward import Forward
-from torchest.export.onnx_model import onnx_model, save
+from torchest.export.onnx.model import onnx_model, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable

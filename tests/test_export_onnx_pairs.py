@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import torchest
 from torchest import columns as fc
 from torchest.export.forward import Forward
-from torchest.export.onnx_model import onnx_model, save
+from torchest.export.onnx.model import onnx_model, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from torchest.export import (
     RegressionOutput,
 )
 from torchest.export.signatures import name_outputs
-from torchest.indexed_strings import IndexedStrings
+from torchest.utils.indexed_strings import IndexedStrings
 
 SCORES = torch.tensor([[0.25, 0.75]])
 INTEGERS = torch.tensor([[1]])

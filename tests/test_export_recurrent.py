@@ -12,8 +12,8 @@ from torch import nn
 
 import torchest
 from torchest import columns as fc
-from torchest import golden
-from torchest.export.onnx_model import onnx_model
+from torchest.export.onnx.model import onnx_model
+from torchest.exported import golden
 from torchest.models.rnn import RNNModel
 
 if TYPE_CHECKING:

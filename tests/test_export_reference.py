@@ -15,7 +15,7 @@ from test_canned_reference import estimator, our_variables
 
 import torchest
 from torchest import columns
-from torchest.checkpoint import Checkpoint, Contents, write_checkpoint
+from torchest.checkpoint.directory import Checkpoint, Contents, write_checkpoint
 
 FILE = read("saved_models")
 CASES = FILE["cases"]

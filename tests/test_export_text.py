@@ -15,7 +15,7 @@ import torchest
 from torchest import columns
 from torchest.columns import FixedLenFeature, VarLenFeature
 from torchest.export import ClassificationOutput, PredictOutput, indexed_strings
-from torchest.golden import verify
+from torchest.exported.golden import verify
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "text_outputs.json").read_text())
 ENGINES = ("onnx", "torchscript", "pt2", "onnx-fingerprints")

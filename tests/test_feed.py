@@ -6,7 +6,7 @@ import torch
 
 from torchest.columns.ids import Ids
 from torchest.columns.numeric import numeric_column
-from torchest.feed import Feed
+from torchest.engine.feed import Feed
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from torchest import feed
+from torchest.engine import feed
 
 
 @pytest.fixture

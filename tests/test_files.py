@@ -8,8 +8,8 @@ import zipfile
 import fsspec
 import pytest
 
-from torchest import files
 from torchest.errors import RefusedFileError
+from torchest.utils import files
 
 OUTSIDE = [
     "..",

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from torchest.freed_memory import keep_freed_memory
+from torchest.utils.freed_memory import keep_freed_memory
 
 FAULTS = """
 import resource, torch
-from torchest.freed_memory import keep_freed_memory
+from torchest.utils.freed_memory import keep_freed_memory
 {}
 for step in range(20):
     if step == 10:

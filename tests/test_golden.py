@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from torchest.golden import array_of_json, array_to_json, difference, verify
+from torchest.exported.golden import array_of_json, array_to_json, difference, verify
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from reference_hooks import estimator, input_fn
 
 import torchest
 from torchest import experimental
-from torchest.arguments import shown
+from torchest.utils.checks import shown
 
 STEPS = [0, -1, math.nan, math.inf, 1.5, "3", [], object(), True]
 SECONDS = [-1, math.nan, math.inf, "3", [], object(), True]

@@ -162,7 +162,7 @@ def test_a_search_that_fails_does_not_hide_the_nan(tmp_path, monkeypatch):
     def fails(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("torchest.non_finite._in_values", fails)
+    monkeypatch.setattr("torchest.engine.find_nan._in_values", fails)
     message = error_of(tmp_path, input_fn([NAN, 2.0]))
     assert message.startswith("NaN loss during training. loss is NaN in step 1. The next train")
 

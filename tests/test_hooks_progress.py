@@ -13,11 +13,11 @@ import termios
 import pytest
 import torch
 
-from torchest.hooks.base import Session, SessionRunHook
+from torchest.engine.hooks import Session, SessionRunHook
+from torchest.engine.loop import run_steps
+from torchest.engine.object_state import ObjectState
+from torchest.engine.scope import Scope
 from torchest.hooks.progress import LoggingTensorHook
-from torchest.loop import run_steps
-from torchest.object_state import ObjectState
-from torchest.scope import Scope
 
 PROGRAM = """
 import logging, torch, torchest

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from torchest.hooks.base import Session, SessionRunArgs, SessionRunContext
+from torchest.engine.hooks import Session, SessionRunArgs, SessionRunContext
+from torchest.engine.object_state import ObjectState
+from torchest.engine.scope import Scope
 from torchest.hooks.random_numbers import SeededSteps
-from torchest.object_state import ObjectState
-from torchest.scope import Scope
 
 
 @pytest.mark.parametrize(

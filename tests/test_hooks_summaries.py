@@ -13,11 +13,11 @@ from torch.utils import tensorboard
 
 import torchest
 from torchest import columns
-from torchest.hooks.base import Session
-from torchest.loop import run_steps
-from torchest.object_state import ObjectState
+from torchest.engine.hooks import Session
+from torchest.engine.loop import run_steps
+from torchest.engine.object_state import ObjectState
+from torchest.engine.scope import Scope
 from torchest.optimizers import Adagrad
-from torchest.scope import Scope
 from torchest.summary import SummaryWriter
 
 SILENT = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None)
@@ -171,7 +171,7 @@ def test_where_to_write_is_needed_once():
 
 def test_the_line_of_progress_says_how_fast_it_is_and_how_long_it_takes(caplog, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("torchest.loop.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("torchest.engine.loop.time.perf_counter", lambda: now[0])
     scope = Scope(torch.device("cpu"), training=True)
     session = Session(scope, ObjectState(scope), 0)
     session.last_step = 12

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from torchest.feed import Feed
+from torchest.engine.feed import Feed
 from torchest.heads.binary import BinaryClassHead
-from torchest.host_copies import on_host, to_device
+from torchest.utils.host_copies import on_host, to_device
 
 ELSEWHERE = torch.device("meta")  # has no values: whoever looks at them fails
 

@@ -22,11 +22,12 @@ from test_hostile_exports import PROGRAMS, in_file, rewrite
 from torch import nn
 
 import torchest
-from torchest import columns, files
-from torchest.checkpoint import Checkpoint, Contents, latest_checkpoint, write_checkpoint
-from torchest.checksums import write_checksums
+from torchest import columns
+from torchest.checkpoint.checksums import write_checksums
+from torchest.checkpoint.directory import Checkpoint, Contents, latest_checkpoint, write_checkpoint
 from torchest.command_line import main
-from torchest.golden import verify
+from torchest.exported.golden import verify
+from torchest.utils import files
 
 SECRET = b"this must stay where it is 01234"
 ALWAYS_OUTSIDE = ("/etc/passwd", "/dev/zero")

@@ -17,14 +17,15 @@ import pytest
 import torch
 
 import torchest
-from torchest import columns, files
+from torchest import columns
 from torchest.command_line import main
 from torchest.errors import DamagedExportError, RefusedFileError
 from torchest.export.torchscript import quiet
-from torchest.golden import verify
+from torchest.exported.golden import verify
 from torchest.serving import inference_v2, tensorflow_rest, triton
 from torchest.serving.limits import Limits
 from torchest.serving.model import Model
+from torchest.utils import files
 
 
 def serve(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from torchest.indexed_strings import IndexedStrings
+from torchest.utils.indexed_strings import IndexedStrings
 
 
 def test_strings_are_looked_up_in_the_shape_of_the_indices():

@@ -15,9 +15,10 @@ import torch
 from pyarrow import parquet
 
 import torchest
-from torchest import arrays, columns
+from torchest import columns
 from torchest.columns.features import Features
 from torchest.inputs import Dataset, make_parquet_dataset, numpy_input_fn, pandas_input_fn
+from torchest.utils import arrays
 
 D = decimal.Decimal
 X = [1.0, 2.0, 3.0, 4.0]

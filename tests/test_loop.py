@@ -5,11 +5,11 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from torchest.hooks.base import Session, SessionRunArgs, SessionRunHook
+from torchest.engine.hooks import Session, SessionRunArgs, SessionRunHook
+from torchest.engine.loop import run_steps
+from torchest.engine.object_state import ObjectState
+from torchest.engine.scope import Scope
 from torchest.hooks.stop_at_step import StopAtStepHook
-from torchest.loop import run_steps
-from torchest.object_state import ObjectState
-from torchest.scope import Scope
 
 
 class Recorder(SessionRunHook):

@@ -46,7 +46,7 @@ def trained_by_hand(module, optimizer, steps):
 
 
 def saved(model):
-    checkpoint = torchest.checkpoint.Checkpoint(model.latest_checkpoint())
+    checkpoint = torchest.checkpoint.directory.Checkpoint(model.latest_checkpoint())
     return {name.removeprefix("model."): value for name, value in checkpoint.model().items()}
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from torchest.checkpoint import Checkpoint, write_checkpoint
+from torchest.checkpoint.directory import Checkpoint, write_checkpoint
+from torchest.engine.object_state import ObjectState
+from torchest.engine.scope import Scope
 from torchest.errors import CheckpointMismatchError
-from torchest.object_state import ObjectState
-from torchest.scope import Scope
 
 
 def scope_of(training=True, **factories):

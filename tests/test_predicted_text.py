@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import torchest
-from torchest.predicted_text import text_to_numpy
+from torchest.utils.predicted_text import text_to_numpy
 
 WORDS = [b"a", b"", "日本".encode()]
 HOLDERS = {

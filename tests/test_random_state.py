@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import torch
 
-from torchest.random_state import kept_random_state, random_state, seed_step, set_random_state
+from torchest.utils.random_state import (
+    kept_random_state,
+    random_state,
+    seed_step,
+    set_random_state,
+)
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from torch import nn
 
 import torchest
 from torchest import inputs
-from torchest.checkpoint import Checkpoint
+from torchest.checkpoint.directory import Checkpoint
 
 ROWS, BATCH, EPOCHS = 14, 4, 3  # batches go over the ends of epochs
 STEPS = ROWS * EPOCHS // BATCH + 1
@@ -35,7 +35,7 @@ class InterruptionError(Exception):
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("torchest.files._sync", lambda path: None)
+    monkeypatch.setattr("torchest.utils.files._sync", lambda path: None)
 
 
 class Record(torchest.SessionRunHook):
@@ -202,7 +202,7 @@ def test_a_kill_between_the_last_checkpoint_and_the_return_repeats_nothing(
     tmp_path, monkeypatch, caplog
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.training_run.TrainingRun.end", lambda self: None)
+        patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
         train(tmp_path)
     assert (tmp_path / "unfinished").exists()
     with caplog.at_level(logging.INFO, "torchest"):
@@ -218,7 +218,7 @@ def test_a_kill_after_the_last_step_is_over_when_the_training_was_called_again(
     tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.training_run.TrainingRun.end", lambda self: None)
+        patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
         first = train(tmp_path, max_steps=3)
     assert train(tmp_path, max_steps=3).rows == {}
     assert train(tmp_path, max_steps=4).rows[3] == first.rows[0]

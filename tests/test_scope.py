@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from torchest.scope import Scope, get_or_create
+from torchest.engine.scope import Scope, get_or_create
 
 CPU = torch.device("cpu")
 

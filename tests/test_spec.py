@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from torchest import metrics
-from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
 from torchest.spec import Deferred, EstimatorSpec
+from torchest.utils.indexed_strings import IndexedStrings
 
 LOSS = torch.tensor(0.5)
 WEIGHT = torch.nn.Parameter(torch.zeros(1))

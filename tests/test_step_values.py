@@ -13,8 +13,8 @@ from torch import nn
 
 import torchest
 from torchest import columns
+from torchest.engine.step_values import gradient_norm, learning_rates
 from torchest.optimizers import Adagrad, row_gradients
-from torchest.step_values import gradient_norm, learning_rates
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None)
 
@@ -146,7 +146,7 @@ def test_the_gradient_norm_is_how_far_plain_descent_moves(tmp_path, optimizer):
     )
     model.train(lambda: (rows, [1.0, 2.0, 3.0, 4.0]), hooks=[hook], steps=1)
     before, after = (
-        torchest.checkpoint.Checkpoint(str(tmp_path / f"model.ckpt-{step}")).model()
+        torchest.checkpoint.directory.Checkpoint(str(tmp_path / f"model.ckpt-{step}")).model()
         for step in (0, 1)
     )
     moved = torch.cat([(before[name] - after[name]).flatten() for name in before])
@@ -160,7 +160,7 @@ def test_the_gradient_norm_is_computed_only_where_a_hook_asks_for_it(tmp_path, m
         computed.append(1)
         return gradient_norm(parameters)
 
-    monkeypatch.setattr("torchest.train_step.gradient_norm", noted)
+    monkeypatch.setattr("torchest.engine.train_step.gradient_norm", noted)
 
     class Every3rd(Fetch):
         def before_run(self, run_context):

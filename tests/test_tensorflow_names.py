@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchest.tensorflow_names import torchest_name
+from torchest.warm_start.tensorflow_names import torchest_name
 
 LAYER = "dnn/input_from_feature_columns/input_layer"
 

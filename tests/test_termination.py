@@ -12,7 +12,7 @@ import torch
 from test_crash import PRELOAD
 
 import torchest
-from torchest.termination import Termination
+from torchest.engine.termination import Termination
 
 
 class SigtermAt3(torchest.SessionRunHook):

@@ -12,7 +12,7 @@ from torchest.keys import ModeKeys
 from torchest.spec import EstimatorSpec
 
 if TYPE_CHECKING:
-    from torchest.torch_metrics import TorchMetric
+    from torchest.metrics.torchmetrics import TorchMetric
 
 LOSS = torch.tensor(0.5)
 

@@ -8,7 +8,7 @@ from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from torchest import losses, metrics
-from torchest.columns.small_product import add_product
+from torchest.columns.layers.fused_linear import add_product
 from torchest.optimizers.row_gradients import look_up_sums
 
 VALUES = torch.tensor([[1.0], [-2.0], [0.0]])

@@ -13,9 +13,9 @@ from torch import nn
 import torchest
 from torchest import columns as fc
 from torchest import inputs
-from torchest.checkpoint import Checkpoint, Contents, write_checkpoint
-from torchest.running_model import RunningModel
-from torchest.training_run import is_unfinished
+from torchest.checkpoint.directory import Checkpoint, Contents, write_checkpoint
+from torchest.engine.model import RunningModel
+from torchest.engine.resume import is_unfinished
 
 QUIET = {"save_summary_steps": None, "log_step_count_steps": None}
 X = torch.arange(8.0)[:, None]

@@ -18,8 +18,8 @@ import pytest
 
 import torchest
 from torchest import columns as fc
-from torchest import files
-from torchest.trainer_lock import only_trainer, reserved_for_training
+from torchest.checkpoint.trainer_lock import only_trainer, reserved_for_training
+from torchest.utils import files
 
 BATCH = {"x": [1.0, 2.0]}, [1.0, 2.0]
 QUIET = {"save_summary_steps": None, "log_step_count_steps": None}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import torchest
-from torchest.vocabulary_move import move_of
+from torchest.warm_start.vocabulary import move_of
 
 WORDS = st.lists(st.text("abcdeüß1", min_size=1, max_size=3), min_size=1, max_size=8, unique=True)
 

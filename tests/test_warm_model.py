@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 import torchest
-from torchest import files
 from torchest.errors import DamagedCheckpointError
+from torchest.utils import files
 
 CONFIG = torchest.RunConfig(
     save_checkpoints_steps=1,

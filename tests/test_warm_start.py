@@ -12,8 +12,8 @@ from torch import nn
 import torchest
 from torchest import columns as fc
 from torchest import optimizers
-from torchest.checkpoint import Checkpoint, Contents, write_checkpoint
-from torchest.tensorflow_names import torchest_name
+from torchest.checkpoint.directory import Checkpoint, Contents, write_checkpoint
+from torchest.warm_start.tensorflow_names import torchest_name
 
 REFERENCE = read("warm_start")
 QUIET = {"save_summary_steps": None, "log_step_count_steps": None}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from torchest.warm_start_settings import VocabInfo, WarmStartSettings, settings_of
+from torchest.warm_start.settings import VocabInfo, WarmStartSettings, settings_of
 
 INFO = VocabInfo(["a"], 1, 0, ["a"])
 

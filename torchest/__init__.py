@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
     globals().update({public: getattr(api, public) for public in api.__all__})
     if name in ("__all__", *api.__all__):
         return getattr(api, name)
-    from torchest.missing_names import no_attribute
+    from torchest.utils.nearest_names import no_attribute
 
     raise AttributeError(no_attribute("torchest", name, api.__all__))
 

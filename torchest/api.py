@@ -3,6 +3,8 @@
 from torchest import columns, distributed, export, feature_column, inputs, metrics, optimizers
 from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
 from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
+from torchest.canned.extenders import add_metrics
+from torchest.canned.from_module import model_to_estimator
 from torchest.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
 from torchest.canned.parse_specs import classifier_parse_example_spec, regressor_parse_example_spec
 from torchest.canned.wide_deep import (
@@ -10,13 +12,21 @@ from torchest.canned.wide_deep import (
     DNNLinearCombinedEstimator,
     DNNLinearCombinedRegressor,
 )
-from torchest.checkpoint import latest_checkpoint
-from torchest.checkpoints import (
+from torchest.checkpoint.directory import latest_checkpoint
+from torchest.checkpoint.variables import (
     checkpoints_iterator,
     list_variables,
     load_checkpoint,
     load_variable,
 )
+from torchest.engine.hooks import (
+    SessionRunArgs,
+    SessionRunContext,
+    SessionRunHook,
+    SessionRunValues,
+)
+from torchest.engine.scope import get_or_create
+from torchest.engine.train_step import backward
 from torchest.errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
@@ -24,9 +34,6 @@ from torchest.errors import (
     NanLossDuringTrainingError,
 )
 from torchest.estimator import Estimator
-from torchest.export.exporter import Exporter
-from torchest.export.exporters import BestExporter, FinalExporter, LatestExporter
-from torchest.extenders import add_metrics
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.logistic import LogisticRegressionHead
@@ -35,12 +42,6 @@ from torchest.heads.multi_class import MultiClassHead
 from torchest.heads.multi_label import MultiLabelHead
 from torchest.heads.poisson import PoissonRegressionHead
 from torchest.heads.regression import RegressionHead
-from torchest.hooks.base import (
-    SessionRunArgs,
-    SessionRunContext,
-    SessionRunHook,
-    SessionRunValues,
-)
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.hooks.embedding_projector import EmbeddingProjectorHook
 from torchest.hooks.feed_fn import FeedFnHook
@@ -53,16 +54,15 @@ from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.hooks.timer import SecondOrStepTimer
 from torchest.keys import ModeKeys
-from torchest.module_estimator import model_to_estimator
 from torchest.run_config import RunConfig
-from torchest.run_specs import EvalSpec, TrainSpec
 from torchest.scaffold import Scaffold
-from torchest.scope import get_or_create
 from torchest.spec import EstimatorSpec
-from torchest.train_evaluate import train_and_evaluate
-from torchest.train_step import backward
+from torchest.train_evaluate.driver import train_and_evaluate
+from torchest.train_evaluate.exporter import Exporter
+from torchest.train_evaluate.exporters import BestExporter, FinalExporter, LatestExporter
+from torchest.train_evaluate.specs import EvalSpec, TrainSpec
 from torchest.version import __version__
-from torchest.warm_start_settings import VocabInfo, WarmStartSettings
+from torchest.warm_start.settings import VocabInfo, WarmStartSettings
 
 __all__ = [
     "BaselineClassifier",

@@ -17,11 +17,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from torchest import files
-from torchest.arguments import number, whole_number
-from torchest.golden import MANIFEST, believed, exported, read_manifest, verify
+from torchest.exported.golden import MANIFEST, believed, exported, read_manifest, verify
 from torchest.serving.limits import Limits
 from torchest.serving.triton import config as triton_config
+from torchest.utils import files
+from torchest.utils.checks import number, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -221,9 +221,9 @@ def _of_export(directory: str, local: str) -> Iterable[str]:
 
 def _of_training(directory: str) -> Iterable[str]:
     """What there is to say of a training directory, in lines."""
-    from torchest.checkpoint import Checkpoint, latest_checkpoint
-    from torchest.checkpoint_index import read_index
-    from torchest.evaluation_record import read_evaluations
+    from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+    from torchest.checkpoint.index import read_index
+    from torchest.modes.evaluation_record import read_evaluations
 
     newest = latest_checkpoint(directory)
     if newest is None:

@@ -18,38 +18,38 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest import arguments, files
-from torchest.arguments import checked_count, checked_name, one_of, shown
-from torchest.checkpoint import (
+from torchest.checkpoint.directory import (
     Checkpoint,
     held,
     latest_checkpoint,
     newest_whole_checkpoint,
     set_damaged_aside,
 )
+from torchest.checkpoint.trainer_lock import only_trainer
 from torchest.distributed.choose import strategy_of_environment
 from torchest.distributed.tf_config import TFConfig
-from torchest.evaluation import run_evaluation, write_evaluation
-from torchest.execution import Execution
+from torchest.engine.execution import Execution
+from torchest.engine.feed import Feed, training_paused
+from torchest.engine.hooks import Session, SessionRunHook, all_of
+from torchest.engine.model import RunningModel
+from torchest.engine.model_cache import WarmModel
+from torchest.engine.model_fn import ModelFn
+from torchest.engine.resume import TrainingRun
+from torchest.engine.scope import evaluating
 from torchest.export.exporting import check_modes, checkpoint_of, export
 from torchest.export.package import DEFAULT_FORMATS, checked_formats
-from torchest.feed import Feed, training_paused
-from torchest.hooks.base import Session, SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
 from torchest.inputs.source import call_input_fn, check_end, is_endless
 from torchest.keys import ModeKeys
-from torchest.model_fn import ModelFn
-from torchest.prediction import checked_keys, examples, run_prediction
-from torchest.random_state import kept_random_state
+from torchest.modes.evaluate import run_evaluation, write_evaluation
+from torchest.modes.predict import checked_keys, examples, run_prediction
+from torchest.modes.train import run_training
 from torchest.run_config import RunConfig
-from torchest.running_model import RunningModel
-from torchest.scope import evaluating
-from torchest.trainer_lock import only_trainer
-from torchest.training import run_training
-from torchest.training_run import TrainingRun
-from torchest.warm_model import WarmModel
-from torchest.warm_start_settings import settings_of
+from torchest.utils import checks, files
+from torchest.utils.checks import checked_count, checked_name, one_of, shown
+from torchest.utils.random_state import kept_random_state
+from torchest.warm_start.settings import settings_of
 
 if TYPE_CHECKING:
     import os
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from torchest.distributed.strategy import Strategy
     from torchest.spec import EstimatorSpec
-    from torchest.warm_start_settings import WarmStartFrom, WarmStartSettings
+    from torchest.warm_start.settings import WarmStartFrom, WarmStartSettings
 
 _log = logging.getLogger("torchest")
 
@@ -304,7 +304,7 @@ class Estimator:
             ValueError: An argument is wrong.
         """
         hooks = all_of(SessionRunHook, "hooks", hooks)
-        arguments.boolean("yield_single_examples", yield_single_examples)
+        checks.boolean("yield_single_examples", yield_single_examples)
         keys = checked_keys(predict_keys)
         strategy = self._eval_strategy.now()
         model, checkpoint = self._restored_from(checkpoint_path, "predict")
@@ -361,7 +361,7 @@ class Estimator:
             ValueError: There is no checkpoint, an argument is wrong, or a column cannot be exported.
             ExportError: A file answers otherwise than Python. Nothing is left behind.
         """
-        mode = arguments.text("experimental_mode", experimental_mode)
+        mode = checks.text("experimental_mode", experimental_mode)
         receivers = {mode: serving_input_receiver_fn}
         return self._export(
             export_dir_base, receivers, assets_extra, as_text, checkpoint_path, formats
@@ -462,10 +462,10 @@ class Estimator:
         checkpoint_path: str | os.PathLike[str] | None,
         formats: Sequence[str],
     ) -> str:
-        base = arguments.path("export_dir_base", base)
+        base = checks.path("export_dir_base", base)
         if checkpoint_path is not None:
-            checkpoint_path = arguments.path("checkpoint_path", checkpoint_path)
-        arguments.boolean("as_text", as_text)
+            checkpoint_path = checks.path("checkpoint_path", checkpoint_path)
+        checks.boolean("as_text", as_text)
         check_modes(receivers)
         chosen = checked_formats(formats)
         if as_text:
@@ -609,7 +609,7 @@ class Estimator:
     ) -> tuple[RunningModel, Checkpoint | None]:
         """The model to evaluate or ask, and the checkpoint that it is restored from."""
         if checkpoint_path is not None:
-            checkpoint_path = arguments.path("checkpoint_path", checkpoint_path)
+            checkpoint_path = checks.path("checkpoint_path", checkpoint_path)
         model, checkpoint, is_new = self._warm_model.at(checkpoint_path)
         if checkpoint is None and is_new:
             _log.warning(
@@ -710,7 +710,7 @@ def _with_model_dir(
     if not isinstance(config, RunConfig):
         raise TypeError(f"config={shown(config)} must be a torchest.RunConfig, or None.")
     if model_dir is not None:
-        model_dir = RunConfig(model_dir=arguments.path("model_dir", model_dir)).model_dir
+        model_dir = RunConfig(model_dir=checks.path("model_dir", model_dir)).model_dir
         if config.model_dir not in (None, model_dir):
             raise ValueError(
                 f"model_dir={model_dir!r} and config.model_dir={config.model_dir!r} differ: give one of them."

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from torchest.arguments import shown
-from torchest.predicted_text import is_text
+from torchest.utils.checks import shown
+from torchest.utils.predicted_text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchest.arguments import boolean, is_number, one_of, shown
-from torchest.tracing import is_traced
+from torchest.utils.checks import boolean, is_number, one_of, shown
+from torchest.utils.tracing import is_traced
 
 
 class Reduction:

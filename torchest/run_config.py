@@ -7,12 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from torchest import files
-from torchest.arguments import boolean, function, number, one_of, path, shown, whole_number
 from torchest.distributed.strategy import Strategy
 from torchest.distributed.tf_config import TFConfig, place_of_environment
+from torchest.engine.execution import FLOAT32, PRECISIONS
 from torchest.errors import suggest
-from torchest.execution import FLOAT32, PRECISIONS
+from torchest.utils import files
+from torchest.utils.checks import (
+    boolean,
+    function,
+    number,
+    one_of,
+    path,
+    shown,
+    whole_number,
+)
 
 _Check: TypeAlias = Callable[[str, Any], Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest.arguments import shown
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from torchest.arguments import is_list, shown, text
 from torchest.errors import suggest
 from torchest.export_outputs import checked_export_outputs
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import Metric
-from torchest.predicted_text import is_text
+from torchest.metrics.torchmetrics import TorchMetric, is_torch_metric
 from torchest.scaffold import Scaffold
-from torchest.torch_metrics import TorchMetric, is_torch_metric
+from torchest.utils.checks import is_list, shown, text
+from torchest.utils.predicted_text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

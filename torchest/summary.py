@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import files
 from torchest.inputs.crc32c import crc32c, masked
+from torchest.utils import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

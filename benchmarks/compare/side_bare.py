@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches
 from benchmarks.compare.worker import Stopwatch, task_and_seconds
 from torchest import feature_column as fc
+from torchest.columns.encode.stacked import JointColumn, JointDenseColumn, RowOrderColumn
 from torchest.columns.features import Features
-from torchest.columns.joint import JointColumn, JointDenseColumn, RowOrderColumn
-from torchest.columns.small_product import add_product
-from torchest.feed import _ahead_if_worth_it
+from torchest.columns.layers.fused_linear import add_product
+from torchest.engine.feed import _ahead_if_worth_it
 from torchest.losses import reduce, sigmoid_cross_entropy
 from torchest.optimizers import Adagrad, Ftrl
 from torchest.optimizers.row_gradients import RowOrder, look_up, look_up_sums

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 import torchest
-from torchest.arguments import shown
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
-from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.steps import Steps
-from torchest.columns.strings import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import torch
 
 import torchest
 from torchest import columns
-from torchest.checkpoint import Checkpoint
+from torchest.checkpoint.directory import Checkpoint
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None, tf_random_seed=3)
 NAMES = Path(__file__).with_name("parameter_names.json")

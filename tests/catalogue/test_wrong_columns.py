@@ -13,9 +13,9 @@ import torch
 
 import torchest
 from torchest import columns as fc
-from torchest.arrays import NotUnderstoodError
 from torchest.columns import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.errors import MissingFeatureError
+from torchest.utils.arrays import NotUnderstoodError
 
 IDENTITY = fc.categorical_column_with_identity("a", 3)
 WEIGHTED = fc.weighted_categorical_column(IDENTITY, "w")

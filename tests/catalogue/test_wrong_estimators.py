@@ -12,7 +12,6 @@ import torch
 import torchest
 from torchest import columns as fc
 from torchest import optimizers
-from torchest.arrays import NotUnderstoodError
 from torchest.errors import MissingFeatureError
 from torchest.heads import (
     BinaryClassHead,
@@ -23,6 +22,7 @@ from torchest.heads import (
     PoissonRegressionHead,
     RegressionHead,
 )
+from torchest.utils.arrays import NotUnderstoodError
 
 X = fc.numeric_column("x")
 TOWN = fc.categorical_column_with_vocabulary_list("town", ["a", "b"])

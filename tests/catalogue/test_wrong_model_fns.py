@@ -405,7 +405,7 @@ WRONG = {
     "the class of a hook": (
         lambda: spec_of(training_hooks=[torchest.SessionRunHook]),
         TypeError,
-        "training_hooks has <class 'torchest.hooks.base.SessionRunHook'>, and every item must be a SessionRunHook, "
+        "training_hooks has <class 'torchest.engine.hooks.SessionRunHook'>, and every item must be a SessionRunHook, "
         "or of a subclass of it: write SessionRunHook(...).",
     ),
     "a hook that is none": (

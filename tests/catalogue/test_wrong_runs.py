@@ -10,8 +10,8 @@ import pytest
 
 import torchest
 from torchest import columns as fc
-from torchest.arguments import shown
 from torchest.distributed import InputContext
+from torchest.utils.checks import shown
 
 BATCH = {"x": [1.0, 2.0]}, [1.0, 2.0]
 NOT_WHOLE = (1.5, math.nan, math.inf, True, np.True_, "3", b"3", 2**70, object(), [3], np.zeros(2))

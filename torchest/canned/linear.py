@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchest.canned.parts import check_model, classifier_head, single_model_fn
-from torchest.columns.layers import in_order
+from torchest.columns.layers.layers import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
     from torchest.run_config import RunConfig
-    from torchest.warm_start_settings import WarmStartFrom
+    from torchest.warm_start.settings import WarmStartFrom
 
 _LEARNING_RATE = 0.2
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.arguments import shown, text, whole_number
 from torchest.columns.feature_specs import FixedLenFeature
 from torchest.columns.numeric import NumericColumn, numeric_column
 from torchest.columns.parse_spec import make_parse_example_spec
+from torchest.utils.checks import shown, text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

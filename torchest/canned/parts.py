@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from torchest.arguments import whole_number
+from torchest.engine.scope import get_or_create
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
 from torchest.keys import ModeKeys
-from torchest.scope import get_or_create
+from torchest.utils.checks import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 
 from torchest.canned.parts import Part, check_model, classifier_head, joint_model_fn
-from torchest.columns.layers import in_order
+from torchest.columns.layers.layers import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
     from torchest.run_config import RunConfig
-    from torchest.warm_start_settings import WarmStartFrom
+    from torchest.warm_start.settings import WarmStartFrom
 
 _LINEAR_LEARNING_RATE = 0.005
 

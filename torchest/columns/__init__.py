@@ -10,16 +10,16 @@ from torchest.columns.categorical import (
     categorical_column_with_vocabulary_list,
 )
 from torchest.columns.crossed import crossed_column
-from torchest.columns.describe import ColumnDescription, Description, describe
 from torchest.columns.embedding import embedding_column, shared_embeddings
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.indicator import indicator_column
-from torchest.columns.infer import InferredColumns, infer
-from torchest.columns.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.numeric import numeric_column
 from torchest.columns.parse_spec import make_parse_example_spec
+from torchest.columns.report.describe import ColumnDescription, Description, describe
+from torchest.columns.report.infer import InferredColumns, infer
 from torchest.columns.sequence import (
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from torchest.columns.cells import Cells, Int64s
+    from torchest.columns.encode.cells import Cells, Int64s
+    from torchest.columns.encode.stacked import JointIds
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids, PaddedIds
-    from torchest.columns.joint import JointIds
     from torchest.columns.steps import IdSteps, PaddedSteps, Steps
     from torchest.optimizers.row_gradients import RowOrder
 

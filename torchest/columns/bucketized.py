@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.arguments import is_list, is_number
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
-from torchest.columns.cells import Cells
+from torchest.columns.encode.cells import Cells
 from torchest.columns.numeric import NumericColumn
+from torchest.utils.checks import is_list, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
-    from torchest.columns.fingerprint import Int64s
 
 
 @dataclass(frozen=True, eq=False)

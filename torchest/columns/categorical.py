@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest.arguments import is_list
-from torchest.columns import checks, values
+from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
-from torchest.columns.cells import MISSING, Cells
-from torchest.columns.fingerprint import bucket_of
-from torchest.columns.strings import DictionaryCache, Text
-from torchest.columns.vocabulary import Vocabulary
+from torchest.columns.encode import values
+from torchest.columns.encode.cells import MISSING, Cells
+from torchest.columns.encode.fingerprint import bucket_of
+from torchest.columns.encode.strings import DictionaryCache, Text
+from torchest.columns.encode.vocabulary import Vocabulary
+from torchest.utils.checks import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
+    from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
-    from torchest.columns.fingerprint import Int64s
 
 
 _log = logging.getLogger("torchest")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchest import arguments
 from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.utils import checks
 
 STRING = "string"
 
@@ -69,9 +69,9 @@ def column_list(value: object, argument: str) -> list[FeatureColumn]:
     """
     if isinstance(value, FeatureColumn | str | bytes):
         value = [value]
-    if value is not None and not arguments.is_list(value):
+    if value is not None and not checks.is_list(value):
         raise ValueError(f"{argument} is {shown(value)}: give a list of columns.")
-    columns = arguments.listed(argument, value, "columns")
+    columns = checks.listed(argument, value, "columns")
     for column in columns:
         if not isinstance(column, FeatureColumn):
             raise ValueError(
@@ -132,7 +132,7 @@ def shown(value: object) -> str:
     """What the user gave, for an error: a column by its name and kind, anything else as it is written."""
     if isinstance(value, FeatureColumn):
         return f"{value.name!r} ({type(value).__name__})"
-    return arguments.shown(value)
+    return checks.shown(value)
 
 
 def one_of(value: object, allowed: tuple[str, ...], argument: str, column: str) -> str:

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from torchest.arguments import is_list
-from torchest.columns import checks, values
+from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
 from torchest.columns.categorical import HashedCategoricalColumn
-from torchest.columns.cells import MISSING, Cells
-from torchest.columns.fingerprint import UInt64s, bucket_of, fingerprint_cat64
+from torchest.columns.encode import values
+from torchest.columns.encode.cells import MISSING, Cells
+from torchest.columns.encode.fingerprint import UInt64s, bucket_of, fingerprint_cat64
+from torchest.columns.encode.strings import DictionaryCache, Text
 from torchest.columns.sequence import SequenceCategoricalColumn
-from torchest.columns.strings import DictionaryCache, Text
 from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.utils.checks import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
-    from torchest.columns.fingerprint import Int64s
 
 Key: TypeAlias = "str | CategoricalColumn"
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from torchest.arguments import is_list, is_number, path, text
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 from torchest.errors import suggest
+from torchest.utils.checks import is_list, is_number, path, text
 
 if TYPE_CHECKING:
     from torchest.columns.features import Features

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from torchest.arguments import is_list, shown
+from torchest.utils.checks import is_list, shown
 
 _NAMES: dict[object, type] = {str: str, "str": str, "string": str, bytes: bytes, "bytes": bytes}
 

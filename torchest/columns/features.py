@@ -20,20 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest import arrays
-from torchest.arguments import shown
-from torchest.columns.few_shapes import in_few_shapes
-from torchest.columns.strings import hash_together, text_of_rows
+from torchest.columns.encode.bucketed_padding import in_few_shapes
+from torchest.columns.encode.strings import hash_together, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
+from torchest.utils import arrays
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
-    from torchest.arrays import HostArray
     from torchest.columns.base import Encoding, FeatureColumn
-    from torchest.columns.strings import Text
+    from torchest.columns.encode.strings import Text
+    from torchest.utils.arrays import HostArray
 
 
 @dataclass

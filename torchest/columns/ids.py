@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from torchest.host_copies import to_device
+from torchest.utils.host_copies import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable

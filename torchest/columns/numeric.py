@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest.arguments import is_list
-from torchest.columns import checks, values
+from torchest.columns import checks
 from torchest.columns.base import DenseColumn
+from torchest.columns.encode import values
+from torchest.utils.checks import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

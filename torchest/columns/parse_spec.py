@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.arguments import is_list
 from torchest.columns import checks
 from torchest.columns.base import FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
@@ -29,6 +28,7 @@ from torchest.columns.numeric import NumericColumn
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.utils.checks import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

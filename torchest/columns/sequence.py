@@ -11,21 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest import arrays
-from torchest.arguments import is_number
-from torchest.columns import checks, values
+from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.categorical import (
     categorical_column_with_hash_bucket,
     categorical_column_with_identity,
     categorical_column_with_vocabulary_list,
 )
-from torchest.columns.cells import MISSING, Cells
+from torchest.columns.encode import values
+from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, Time
 from torchest.columns.numeric import NumericColumn, numeric_column
 from torchest.columns.steps import IdSteps, Steps
 from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
+from torchest.utils import arrays
+from torchest.utils.checks import is_number
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.columns.fingerprint import Int64s
+    from torchest.columns.encode.fingerprint import Int64s
 
     Float64s: TypeAlias = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchest.columns.ids import room
-from torchest.host_copies import to_device
+from torchest.utils.host_copies import to_device
 
 if TYPE_CHECKING:
     from torchest.columns.ids import Ids, Time

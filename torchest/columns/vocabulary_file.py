@@ -7,10 +7,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torchest import files
 from torchest.columns import checks
 from torchest.columns.categorical import VocabularyCategoricalColumn, checked_unknown
 from torchest.errors import RefusedFileError
+from torchest.utils import files
 
 if TYPE_CHECKING:
     import torch

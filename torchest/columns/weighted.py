@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest import arrays
-from torchest.columns import checks, values
+from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
+from torchest.columns.encode import values
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from torchest.columns.cells import Cells
+    from torchest.columns.encode.cells import Cells
+    from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
-    from torchest.columns.fingerprint import Int64s
     from torchest.columns.ids import Ids
 
 

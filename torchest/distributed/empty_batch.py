@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from torchest import arrays
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     import torch

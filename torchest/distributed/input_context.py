@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torchest.arguments import whole_number
+from torchest.utils.checks import whole_number
 
 
 @dataclass(frozen=True)

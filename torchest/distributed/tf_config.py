@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torchest.arguments import shown
 from torchest.distributed.cluster import Cluster
+from torchest.utils.checks import shown
 
 CHIEF, MASTER, WORKER, PS, EVALUATOR = "chief", "master", "worker", "ps", "evaluator"
 _TRAINERS = (CHIEF, MASTER, WORKER)

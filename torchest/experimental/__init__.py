@@ -33,6 +33,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    from torchest.missing_names import no_attribute
+    from torchest.utils.nearest_names import no_attribute
 
     raise AttributeError(no_attribute("torchest.experimental", name, __all__))

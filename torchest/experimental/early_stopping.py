@@ -16,20 +16,20 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments, files
-from torchest.arguments import shown
+from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.errors import suggest
 from torchest.estimator import Estimator
-from torchest.evaluation_record import evaluations_of_this_process, read_evaluations
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
+from torchest.modes.evaluation_record import evaluations_of_this_process, read_evaluations
+from torchest.utils import checks, files
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
     Directory = str | os.PathLike[str]
     Metrics = dict[int, dict[str, float]]
@@ -59,7 +59,7 @@ def make_early_stopping_hook(
         TypeError: `estimator` is no estimator.
         ValueError: Both or neither of the periods are given, or an argument is wrong.
     """
-    arguments.function(
+    checks.function(
         "make_early_stopping_hook: should_stop_fn",
         should_stop_fn,
         "a function without arguments that returns whether to stop",
@@ -103,7 +103,7 @@ def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fu
             evaluations without such a metric.
     """
     evaluations = _Evaluations(estimator, "stop_if_higher_hook", metric_name, eval_dir, min_steps)
-    arguments.number("stop_if_higher_hook: threshold", threshold)
+    checks.number("stop_if_higher_hook: threshold", threshold)
     return evaluations.hook(
         lambda values: _first(values, lambda value: value > threshold),
         run_every_secs,
@@ -122,7 +122,7 @@ def stop_if_lower_hook(  # noqa: PLR0913
 ) -> SessionRunHook:
     """A hook that ends training when a metric has been below a threshold. See `stop_if_higher_hook`."""
     evaluations = _Evaluations(estimator, "stop_if_lower_hook", metric_name, eval_dir, min_steps)
-    arguments.number("stop_if_lower_hook: threshold", threshold)
+    checks.number("stop_if_lower_hook: threshold", threshold)
     return evaluations.hook(
         lambda values: _first(values, lambda value: value < threshold),
         run_every_secs,
@@ -163,7 +163,7 @@ def stop_if_no_increase_hook(  # noqa: PLR0913
     evaluations = _Evaluations(
         estimator, "stop_if_no_increase_hook", metric_name, eval_dir, min_steps
     )
-    arguments.step_count(
+    checks.step_count(
         "stop_if_no_increase_hook: max_steps_without_increase", max_steps_without_increase
     )
     return evaluations.hook(
@@ -187,7 +187,7 @@ def stop_if_no_decrease_hook(  # noqa: PLR0913
     evaluations = _Evaluations(
         estimator, "stop_if_no_decrease_hook", metric_name, eval_dir, min_steps
     )
-    arguments.step_count(
+    checks.step_count(
         "stop_if_no_decrease_hook: max_steps_without_decrease", max_steps_without_decrease
     )
     return evaluations.hook(
@@ -216,8 +216,8 @@ def make_stop_at_checkpoint_step_hook(
     """
     of = "make_stop_at_checkpoint_step_hook"
     _check_estimator(of, estimator)
-    arguments.step_count(f"{of}: last_step", last_step)
-    arguments.number(f"{of}: wait_after_file_check_secs", wait_after_file_check_secs, at_least=0)
+    checks.step_count(f"{of}: last_step", last_step)
+    checks.number(f"{of}: wait_after_file_check_secs", wait_after_file_check_secs, at_least=0)
     return StopAtStepHook(last_step=last_step)
 
 
@@ -357,13 +357,13 @@ class _Evaluations:
         self.estimator = estimator
         self.function = function
         self.seen: set[int] = set()
-        self._name = arguments.text(f"{function}: metric_name", metric_name)
+        self._name = checks.text(f"{function}: metric_name", metric_name)
         self._directory = (
             estimator.eval_dir()
             if eval_dir is None
-            else files.normal(arguments.path(f"{function}: eval_dir", eval_dir))
+            else files.normal(checks.path(f"{function}: eval_dir", eval_dir))
         )
-        self._min_steps = arguments.step_count(f"{function}: min_steps", min_steps, at_least=0)
+        self._min_steps = checks.step_count(f"{function}: min_steps", min_steps, at_least=0)
 
     def hook(
         self,

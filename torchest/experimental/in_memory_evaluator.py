@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments
-from torchest.arguments import shown
+from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues, all_of
 from torchest.estimator import Estimator
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues, all_of
 from torchest.hooks.timer import SecondOrStepTimer
+from torchest.utils import checks
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 
 class InMemoryEvaluatorHook(SessionRunHook):
@@ -53,14 +53,14 @@ class InMemoryEvaluatorHook(SessionRunHook):
                 f"InMemoryEvaluatorHook: estimator={shown(estimator)} must be a torchest.Estimator."
             )
         of = "InMemoryEvaluatorHook: "
-        arguments.step_count(f"{of}every_n_iter", every_n_iter)
+        checks.step_count(f"{of}every_n_iter", every_n_iter)
         self._estimator = estimator
-        self._input_fn = arguments.function(
+        self._input_fn = checks.function(
             f"{of}input_fn", input_fn, "a function that returns the data, as for evaluate"
         )
-        self._steps = arguments.checked_count(f"{of}steps", steps)
+        self._steps = checks.checked_count(f"{of}steps", steps)
         self._hooks = all_of(SessionRunHook, f"{of}hooks", hooks)
-        self._name = None if name is None else arguments.text(f"{of}name", name, empty=True)
+        self._name = None if name is None else checks.text(f"{of}name", name, empty=True)
         self._timer = SecondOrStepTimer(every_steps=every_n_iter)
 
     def after_create_session(self, session: Session, coord: None) -> None:

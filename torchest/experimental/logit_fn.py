@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from torchest.arguments import one_of, shown
 from torchest.keys import ModeKeys
+from torchest.utils.checks import one_of, shown
 
 
 def call_logit_fn(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest.arguments import boolean, text
 from torchest.canned.parts import check_model, classifier_head
-from torchest.columns.layers import in_order
+from torchest.columns.layers.layers import in_order
 from torchest.columns.numeric import NumericColumn
+from torchest.engine.scope import get_or_create
+from torchest.engine.step_values import clip_gradients, gradient_norm
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.multi import MultiHead
@@ -16,8 +17,7 @@ from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.models.rnn import RNNModel
 from torchest.optimizers.resolve import resolve
-from torchest.scope import get_or_create
-from torchest.step_values import clip_gradients, gradient_norm
+from torchest.utils.checks import boolean, text
 
 if TYPE_CHECKING:
     import os

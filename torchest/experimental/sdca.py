@@ -16,11 +16,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchest import arrays
-from torchest.arguments import boolean, whole_number
 from torchest.columns.base import CategoricalColumn, DenseColumn
+from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
-from torchest.columns.strings import Text
+from torchest.engine.scope import get_or_create
 from torchest.errors import MissingFeatureError, suggest
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.logistic import LogisticRegressionHead
@@ -28,19 +27,20 @@ from torchest.heads.regression import RegressionHead
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import ModeKeys
 from torchest.optimizers.dual_ascent import DualAscent, Entries, LogisticLoss, SquaredLoss
-from torchest.scope import get_or_create
+from torchest.utils import arrays
+from torchest.utils.checks import boolean, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import nn
 
-    from torchest.arrays import HostArray
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
     from torchest.models.linear import LinearModel
     from torchest.optimizers.dual_ascent import Loss
     from torchest.spec import EstimatorSpec
+    from torchest.utils.arrays import HostArray
 
     ModelFn = Callable[[Any, Any, str], EstimatorSpec]
 

@@ -15,7 +15,7 @@ from torchest.export_outputs import (
     PredictOutput,
     RegressionOutput,
 )
-from torchest.indexed_strings import indexed_strings
+from torchest.utils.indexed_strings import indexed_strings
 
 __all__ = [
     "ClassificationOutput",

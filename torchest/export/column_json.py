@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest import files
 from torchest.columns.base import FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.categorical import (
@@ -34,6 +33,7 @@ from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 from torchest.export.archives import check_torchscript
 from torchest.export.inputs import dtype_of
+from torchest.utils import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

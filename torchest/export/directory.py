@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchest import files
-from torchest.arguments import shown
 from torchest.errors import suggest
-from torchest.golden import MANIFEST
+from torchest.exported.golden import MANIFEST
+from torchest.utils import files
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchest import arrays
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.crossed import CrossedColumn
@@ -34,6 +33,7 @@ from torchest.columns.indicator import IndicatorColumn
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.steps import IdSteps, PaddedSteps
 from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

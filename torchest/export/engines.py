@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
-from torchest.columns.layers import check_equal_lengths
+from torchest.columns.layers.layers import check_equal_lengths
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
-from torchest.columns.strings import Text
 from torchest.export.archives import check_program, check_torchscript
 from torchest.export.column_json import Assets, column_of
 from torchest.export.encoded import encoded, tensors_of
@@ -24,18 +24,18 @@ from torchest.export.inputs import dtype_of, feed
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
-from torchest.golden import believed, check_onnxruntime, read_json
-from torchest.indexed_strings import IndexedStrings
-from torchest.json_form import check_form
-from torchest.onnx_session import session
-from torchest.predicted_text import text_to_numpy
+from torchest.exported.golden import believed, check_onnxruntime, read_json
+from torchest.exported.session import session
+from torchest.utils.indexed_strings import IndexedStrings
+from torchest.utils.json_form import check_form
+from torchest.utils.predicted_text import text_to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-    from torchest.arrays import HostArray
+    from torchest.utils.arrays import HostArray
 
 ONNX, TORCHSCRIPT, PROGRAM = "onnx", "torchscript", "pt2"
 ONNX_FINGERPRINTS = "onnx-fingerprints"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.checkpoint import Checkpoint, held, newest_whole_checkpoint
+from torchest.checkpoint.directory import Checkpoint, held, newest_whole_checkpoint
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
+from torchest.engine.model import RunningModel
 from torchest.errors import suggest
 from torchest.export.directory import check_extra
 from torchest.export.inputs import Input, dtype_text
@@ -23,15 +24,14 @@ from torchest.export.receivers import (
 from torchest.export.rows import neutral_rows, spec_of
 from torchest.export_outputs import EvalOutput
 from torchest.keys import ModeKeys
-from torchest.prediction import to_numpy
-from torchest.random_state import kept_random_state
-from torchest.running_model import RunningModel
+from torchest.modes.predict import to_numpy
+from torchest.utils.random_state import kept_random_state
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from torchest.model_fn import ModelFn
+    from torchest.engine.model_fn import ModelFn
 
 _log = logging.getLogger("torchest")
 _SUPERVISED = (ModeKeys.TRAIN, ModeKeys.EVAL)

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from torchest import arrays
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
 from torchest.export.encoded import (
@@ -35,15 +34,16 @@ from torchest.export.encoded import (
 )
 from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import WholeLayers
-from torchest.indexed_strings import IndexedStrings
 from torchest.keys import ModeKeys
-from torchest.predicted_text import FeatureText, is_text
+from torchest.utils import arrays
+from torchest.utils.indexed_strings import IndexedStrings
+from torchest.utils.predicted_text import FeatureText, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torchest.columns.base import FeatureColumn
-    from torchest.running_model import RunningModel
+    from torchest.engine.model import RunningModel
     from torchest.spec import EstimatorSpec
 
     Select = Callable[[EstimatorSpec], Mapping[str, Any]]

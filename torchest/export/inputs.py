@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest import arrays
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature, dtype_name
 from torchest.errors import suggest
-from torchest.golden import is_renamed
+from torchest.exported.golden import is_renamed
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
-    from torchest.arrays import HostArray
     from torchest.columns.feature_specs import FeatureSpec
+    from torchest.utils.arrays import HostArray
 
 REQUIRED, DEFAULT, EMPTY = "required", "default", "empty"
 

@@ -11,12 +11,12 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments, files
 from torchest.errors import suggest
 from torchest.export.engines import ENGINES, FILES, ONNX, ONNX_FINGERPRINTS
 from torchest.export.inputs import Input, conform_all
-from torchest.golden import MANIFEST, believed, exported, read_manifest
+from torchest.exported.golden import MANIFEST, believed, exported, read_manifest
 from torchest.inputs.example_parsing import parse_records
+from torchest.utils import checks, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
         RefusedFileError: It would read files elsewhere, or run something else than a model.
         ModuleNotFoundError: onnxruntime is asked for and is not installed.
     """
-    return ExportedModel(files.normal(arguments.path("directory", directory)), engine)
+    return ExportedModel(files.normal(checks.path("directory", directory)), engine)
 
 
 class ExportedModel:

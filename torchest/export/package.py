@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 import safetensors.torch
 import torch
 
-from torchest import arrays
-from torchest.arguments import listed
 from torchest.columns.checks import STRING
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
@@ -47,7 +45,7 @@ from torchest.export.receivers import (
 from torchest.export.rows import golden_rows, neutral_rows, spec_of
 from torchest.export.signatures import name_outputs
 from torchest.export_outputs import CLASSIFICATION, REGRESSION
-from torchest.golden import (
+from torchest.exported.golden import (
     FORMAT_VERSION,
     GOLDEN,
     MANIFEST,
@@ -56,7 +54,9 @@ from torchest.golden import (
     difference,
 )
 from torchest.keys import ModeKeys
-from torchest.prediction import to_numpy
+from torchest.modes.predict import to_numpy
+from torchest.utils import arrays
+from torchest.utils.checks import listed
 from torchest.version import __version__
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from torchest.arrays import HostArray
-    from torchest.checkpoint import Checkpoint
+    from torchest.checkpoint.directory import Checkpoint
     from torchest.columns.base import FeatureColumn
+    from torchest.engine.model import RunningModel
     from torchest.export.forward import Output
     from torchest.export.receivers import ServingInputReceiver
-    from torchest.running_model import RunningModel
     from torchest.spec import EstimatorSpec
+    from torchest.utils.arrays import HostArray
 
 DEFAULT_FORMATS = (ONNX,)
 _ROWS = 12
@@ -346,7 +346,7 @@ def _write_onnx_fingerprints(exported: Exported, path: str) -> dict[str, Any]:
 
 def _saved_onnx(exported: Exported, path: str, *, by_fingerprint: bool) -> dict[str, Any]:
     """Writes a file of ONNX; what a runtime must know for it, and what it takes."""
-    from torchest.export.onnx_model import needs, onnx_model, save
+    from torchest.export.onnx.model import needs, onnx_model, save
 
     with _quiet_loggers():
         names = {each.key: each.name for each in exported.inputs}

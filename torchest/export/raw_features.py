@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest import arrays
-from torchest.columns import checks, values
+from torchest.columns import checks
+from torchest.columns.encode import values
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from typing import Any

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import arrays
-from torchest.arguments import shown
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
-from torchest.golden import RENAMED
+from torchest.exported.golden import RENAMED
+from torchest.utils import arrays
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from torchest.columns.feature_specs import FeatureSpec

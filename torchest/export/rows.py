@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest import arrays
 from torchest.columns import checks
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.categorical import (
@@ -29,6 +28,7 @@ from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

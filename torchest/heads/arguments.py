@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest.arguments import is_number, listed, one_of, shown
 from torchest.errors import suggest
 from torchest.keys import ModeKeys
+from torchest.utils.checks import is_number, listed, one_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 _MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 

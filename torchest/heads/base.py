@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest import metric_values as metrics
-from torchest.arguments import function, is_list, shown
 from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.heads.arguments import check_mode, check_predictions
 from torchest.keys import ModeKeys
+from torchest.metrics import values as metrics
 from torchest.spec import Deferred, EstimatorSpec, checked_train_op
+from torchest.utils.checks import function, is_list, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 
 class Head(ABC):

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from torchest import losses
-from torchest import metric_values as metrics
 from torchest.export_outputs import REGRESSION, RegressionOutput
 from torchest.heads.arguments import check_predictions, probability_thresholds
 from torchest.heads.classes import Classes, classification_outputs
@@ -17,6 +16,7 @@ from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
+from torchest.metrics import values as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 _THRESHOLDS = 200
 

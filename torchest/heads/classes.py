@@ -16,8 +16,8 @@ from torchest.export_outputs import (
 )
 from torchest.heads.arguments import check_predictions
 from torchest.heads.vocabulary import LabelVocabulary
-from torchest.indexed_strings import IndexedStrings
 from torchest.keys import PredictionKeys
+from torchest.utils.indexed_strings import IndexedStrings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

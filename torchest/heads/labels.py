@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest import arrays
 from torchest.heads.vocabulary import TextRows, shown
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

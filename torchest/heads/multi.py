@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest import metric_values as metrics
-from torchest.arguments import listed, number, shown
 from torchest.export_outputs import (
     PREDICT,
     SERVING_DEFAULT,
@@ -27,12 +25,14 @@ from torchest.heads.base import Head, mean_over_batches
 from torchest.heads.labels import kind_of
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
+from torchest.metrics import values as metrics
+from torchest.utils.checks import listed, number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 
 class MultiHead(Head):

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from torchest import losses
-from torchest import metric_values as metrics
-from torchest.arguments import whole_number
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
+from torchest.metrics import values as metrics
+from torchest.utils.checks import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 
 class MultiClassHead(SingleHead):

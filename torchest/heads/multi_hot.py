@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest import arrays
 from torchest.columns.ids import Ids
 from torchest.heads.labels import check_class_ids, numeric_labels
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from torchest.heads.classes import Classes

@@ -6,8 +6,6 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 from torchest import losses
-from torchest import metric_values as metrics
-from torchest.arguments import listed, whole_number
 from torchest.errors import suggest
 from torchest.heads.arguments import probability_thresholds
 from torchest.heads.binary import metrics_at_thresholds
@@ -17,6 +15,8 @@ from torchest.heads.multi_hot import multi_hot
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
+from torchest.metrics import values as metrics
+from torchest.utils.checks import listed, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 
 class MultiLabelHead(SingleHead):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchest import losses
-from torchest.arguments import boolean
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
+from torchest.utils.checks import boolean
 
 if TYPE_CHECKING:
     from torch import Tensor

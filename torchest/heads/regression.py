@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchest import losses
-from torchest import metric_values as metrics
-from torchest.arguments import whole_number
 from torchest.export_outputs import (
     PREDICT,
     REGRESSION,
@@ -19,6 +17,8 @@ from torchest.heads.labels import fit_to_logits, numeric_labels
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
+from torchest.metrics import values as metrics
+from torchest.utils.checks import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 
 class RegressionHead(SingleHead):

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from torchest import arrays
+from torchest.columns.encode.values import cells
 from torchest.columns.features import Features
-from torchest.columns.values import cells
 from torchest.errors import MissingFeatureError, suggest
 from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.heads.base import Head
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torchest.export_outputs import ExportOutput
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
 
 class SequentialHead(Head):

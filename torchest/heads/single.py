@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from torchest import losses
-from torchest import metric_values as metrics
-from torchest.arguments import one_of, shown
 from torchest.columns.numeric import NumericColumn
 from torchest.heads.arguments import check_mode, merged, scalars, wanted_keys
 from torchest.heads.base import Head, mean_over_batches
 from torchest.heads.labels import check_logits, check_present
 from torchest.heads.weights import weights_of
-from torchest.host_copies import on_host
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
+from torchest.metrics import values as metrics
+from torchest.utils.checks import one_of, shown
+from torchest.utils.host_copies import on_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
-    from torchest.metric_values import Metric
+    from torchest.metrics.values import Metric
 
     LossFn = Callable[..., Tensor]
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest import arrays
 from torchest.errors import suggest
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ class TextRows:
 
     @classmethod
     def of(cls, array: Any) -> TextRows:
-        """The strings of a textual array as `torchest.arrays.to_host` gives it."""
+        """The strings of a textual array as `torchest.utils.arrays.to_host` gives it."""
         import pyarrow as pa
         import pyarrow.compute as pc
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from torchest import arrays
 from torchest.columns.features import Features
 from torchest.errors import MissingFeatureError, suggest
 from torchest.heads.labels import kind_of
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from torchest import arguments, files
-from torchest.checkpoint import write_checkpoint
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues, all_of
+from torchest.checkpoint.directory import write_checkpoint
+from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues, all_of
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
+from torchest.utils import checks, files
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
 
@@ -72,13 +72,13 @@ class CheckpointSaverHook(SessionRunHook):
         save_graph_def: bool = True,
     ) -> None:
         of = "CheckpointSaverHook: "
-        self.directory = files.normal(arguments.path(f"{of}checkpoint_dir", checkpoint_dir))
+        self.directory = files.normal(checks.path(f"{of}checkpoint_dir", checkpoint_dir))
         check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
         if saver is not None:
-            arguments.function(f"{of}saver", saver, "a function of the session, or None")
-        arguments.text(f"{of}checkpoint_basename", checkpoint_basename)
-        arguments.one_of(f"{of}scaffold", scaffold, [None])
-        arguments.boolean(f"{of}save_graph_def", save_graph_def)
+            checks.function(f"{of}saver", saver, "a function of the session, or None")
+        checks.text(f"{of}checkpoint_basename", checkpoint_basename)
+        checks.one_of(f"{of}scaffold", scaffold, [None])
+        checks.boolean(f"{of}save_graph_def", save_graph_def)
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         self._saver = saver or self._keep_five
         self._listeners = all_of(CheckpointSaverListener, f"{of}listeners", listeners)

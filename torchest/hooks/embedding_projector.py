@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from torchest import arguments, files
-from torchest.columns.row_names import row_names
-from torchest.columns.table import Table
-from torchest.hooks.base import SessionRunHook
+from torchest.columns.layers.table import Table
+from torchest.columns.report.row_names import row_names
+from torchest.engine.hooks import SessionRunHook
+from torchest.utils import checks, files
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from torchest.columns.base import CategoricalColumn
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
 _MOST_ROWS = 10_000  # what the projector can show
@@ -41,7 +41,7 @@ class EmbeddingProjectorHook(SessionRunHook):
 
     def __init__(self, output_dir: str | os.PathLike[str]) -> None:
         self._directory = files.normal(
-            arguments.path("EmbeddingProjectorHook: output_dir", output_dir)
+            checks.path("EmbeddingProjectorHook: output_dir", output_dir)
         )
 
     def end(self, session: Session) -> None:

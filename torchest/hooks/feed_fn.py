@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest.arguments import shown
-from torchest.hooks.base import SessionRunHook
+from torchest.engine.hooks import SessionRunHook
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchest.arguments import shown
-from torchest.hooks.base import SessionRunHook
-from torchest.hooks.fetches import names_in
+from torchest.engine.fetches import names_in
+from torchest.engine.hooks import SessionRunHook
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 
 class FinalOpsHook(SessionRunHook):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from torchest.arguments import step_count
-from torchest.hooks.base import SessionRunHook
+from torchest.engine.hooks import SessionRunHook
+from torchest.utils.checks import step_count
 
 _log = logging.getLogger("torchest")
 

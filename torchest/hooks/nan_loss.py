@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from torchest import arguments
+from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.errors import NanLossDuringTrainingError
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
 
@@ -45,10 +45,8 @@ class NanTensorHook(SessionRunHook):
 
     def __init__(self, loss_tensor: str, fail_on_nan_loss: bool = True) -> None:
         self.has_found = False
-        self.name = arguments.text(
-            "NanTensorHook: loss_tensor", loss_tensor, ' The loss is "loss".'
-        )
-        self._fail = arguments.boolean("NanTensorHook: fail_on_nan_loss", fail_on_nan_loss)
+        self.name = checks.text("NanTensorHook: loss_tensor", loss_tensor, ' The loss is "loss".')
+        self._fail = checks.boolean("NanTensorHook: fail_on_nan_loss", fail_on_nan_loss)
         self.every_steps = 100
         self._unseen: list[Tensor] = []
         self._step = 0

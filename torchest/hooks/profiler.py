@@ -6,16 +6,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchest import arguments
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     import os
 
     from torch.profiler import profile
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
 
@@ -52,10 +52,10 @@ class ProfilerHook(SessionRunHook):
         self._output_dir = Path(
             "."
             if isinstance(output_dir, str) and not output_dir
-            else arguments.path(f"{of}output_dir", output_dir)
+            else checks.path(f"{of}output_dir", output_dir)
         )
-        self._show_dataflow = arguments.boolean(f"{of}show_dataflow", show_dataflow)
-        self._show_memory = arguments.boolean(f"{of}show_memory", show_memory)
+        self._show_dataflow = checks.boolean(f"{of}show_dataflow", show_dataflow)
+        self._show_memory = checks.boolean(f"{of}show_memory", show_memory)
         self._running: profile | None = None
 
     def after_create_session(self, session: Session, coord: None) -> None:

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import arguments
-from torchest.arguments import shown
-from torchest.hooks.base import (
+from torchest.engine.hooks import (
     SessionRunArgs,
     SessionRunContext,
     SessionRunHook,
     SessionRunValues,
 )
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
+from torchest.utils import checks
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
 
@@ -53,13 +53,13 @@ class LoggingTensorHook(SessionRunHook):
     ) -> None:
         of = "LoggingTensorHook: "
         self._names = _names_of(f"{of}tensors", tensors)
-        self._at_end = arguments.boolean(f"{of}at_end", at_end)
+        self._at_end = checks.boolean(f"{of}at_end", at_end)
         self._timer: SecondOrStepTimer | None = None
         if not (at_end and every_n_iter is None and every_n_secs is None):
             check_periods(of, ("every_n_secs", every_n_secs), ("every_n_iter", every_n_iter))
             self._timer = SecondOrStepTimer(every_n_secs, every_n_iter)
         if formatter is not None:
-            arguments.function(
+            checks.function(
                 f"{of}formatter",
                 formatter,
                 "a function of a dict of values that returns a line, or None",

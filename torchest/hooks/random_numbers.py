@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchest.hooks.base import SessionRunContext, SessionRunHook
-from torchest.random_state import seed_step
+from torchest.engine.hooks import SessionRunContext, SessionRunHook
+from torchest.utils.random_state import seed_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchest.arguments import step_count
-from torchest.hooks.base import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues
+from torchest.utils.checks import step_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 
 class StopAtStepHook(SessionRunHook):

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import arguments
-from torchest.arguments import shown
-from torchest.hooks.base import (
+from torchest.engine.hooks import (
     SessionRunArgs,
     SessionRunContext,
     SessionRunHook,
@@ -19,9 +17,11 @@ from torchest.hooks.base import (
 )
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
 from torchest.summary import SummaryWriter
+from torchest.utils import checks
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
-    from torchest.hooks.base import Session
+    from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
 
@@ -32,7 +32,7 @@ class _WritingHook(SessionRunHook):
     def __init__(self, output_dir: str | None, summary_writer: SummaryWriter | None) -> None:
         of = f"{type(self).__name__}: "
         if output_dir is not None:
-            arguments.path(f"{of}output_dir", output_dir)
+            checks.path(f"{of}output_dir", output_dir)
         if summary_writer is not None and not hasattr(summary_writer, "add_scalar"):
             raise ValueError(
                 f"{of}summary_writer={shown(summary_writer)} must be a torch.utils.tensorboard.SummaryWriter, or None."
@@ -165,7 +165,7 @@ class SummarySaverHook(_WritingHook):
         of = "SummarySaverHook: "
         check_periods(of, ("save_secs", save_secs), ("save_steps", save_steps))
         self._timer = SecondOrStepTimer(save_secs, save_steps)
-        arguments.one_of(f"{of}scaffold", scaffold, [None])
+        checks.one_of(f"{of}scaffold", scaffold, [None])
         self._names = _tags(f"{of}summary_op", summary_op)
 
     def end(self, session: Session | None = None) -> None:

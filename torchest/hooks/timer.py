@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> Non
     ValueError: LoggingTensorHook: every_n_secs=None and every_n_iter=None: give exactly one of the two.
     """
     if secs[1] is not None:
-        arguments.number(f"{of}{secs[0]}", secs[1], at_least=0)
+        checks.number(f"{of}{secs[0]}", secs[1], at_least=0)
     if steps[1] is not None:
-        arguments.step_count(f"{of}{steps[0]}", steps[1])
+        checks.step_count(f"{of}{steps[0]}", steps[1])
     if (secs[1] is None) == (steps[1] is None):
         rest = "" if secs[1] is None else ", and None for the other"
         raise ValueError(
@@ -75,7 +75,7 @@ class SecondOrStepTimer:
             ValueError: `step` is no whole number of at least 0.
         """
         if type(step) is not int:
-            step = arguments.step_count("step", step, at_least=0)
+            step = checks.step_count("step", step, at_least=0)
         if self._last_step is None:
             return True
         if step == self._last_step:
@@ -95,7 +95,7 @@ class SecondOrStepTimer:
             ValueError: `step` is no whole number of at least 0.
         """
         if type(step) is not int:
-            step = arguments.step_count("step", step, at_least=0)
+            step = checks.step_count("step", step, at_least=0)
         now = self._clock()
         since: tuple[float | None, int | None] = (None, None)
         if self._last_step is not None:
@@ -115,10 +115,10 @@ class SecondOrStepTimer:
         """
         if not isinstance(state, Mapping) or state.keys() != {"last_step"}:
             raise ValueError(
-                f"state={arguments.shown(state)} must be what state_dict() gave, such as {{'last_step': 10}}."
+                f"state={checks.shown(state)} must be what state_dict() gave, such as {{'last_step': 10}}."
             )
         if state["last_step"] is not None:
-            arguments.whole_number("state['last_step']", state["last_step"], at_least=0)
+            checks.whole_number("state['last_step']", state["last_step"], at_least=0)
         self._last_step, self._last_time = state["last_step"], self._clock()
 
     def last_triggered_step(self) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
@@ -19,6 +18,7 @@ from torchest.inputs.table_files import (
     prefetched,
 )
 from torchest.inputs.tfrecord import TFRecordDataset
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     import os
@@ -76,21 +76,21 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
         batch_size, num_epochs, shuffle, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
     )
     specs = checked_specs(features)
-    if label_key is not None and arguments.text("label_key", label_key, empty=True) not in specs:
+    if label_key is not None and checks.text("label_key", label_key, empty=True) not in specs:
         raise ValueError(
             f"label_key is {label_key!r}, which is none of the features.{suggest(label_key, specs)}"
         )
     make = TFRecordDataset if reader is None else reader
-    arguments.function("reader", make, "a function that makes a Dataset of a path, or None")
-    others = tuple(arguments.listed("reader_args", reader_args, "further arguments of the reader"))
+    checks.function("reader", make, "a function that makes a Dataset of a path, or None")
+    others = tuple(checks.listed("reader_args", reader_args, "further arguments of the reader"))
     for name, threads in (
         ("reader_num_threads", reader_num_threads),
         ("parser_num_threads", parser_num_threads),
     ):
         if threads is not None:
-            arguments.whole_number(name, threads, at_least=-1)
-    arguments.boolean("sloppy_ordering", sloppy_ordering)
-    arguments.boolean("drop_final_batch", drop_final_batch)
+            checks.whole_number(name, threads, at_least=-1)
+    checks.boolean("sloppy_ordering", sloppy_ordering)
+    checks.boolean("drop_final_batch", drop_final_batch)
 
     def parse(records: Any) -> Any:
         parsed = parse_records("What reader reads", records, specs)
@@ -124,7 +124,7 @@ class _Records(FileRows):
             records = self.reader(path, *self.arguments)
             if not isinstance(records, Dataset):
                 raise TypeError(
-                    f"reader={arguments.shown(self.reader)} made {arguments.shown(records)} of a path, and must make a "
+                    f"reader={checks.shown(self.reader)} made {checks.shown(records)} of a path, and must make a "
                     "Dataset of records."
                 )
             yield from records._stage.chunks(epoch, 0)

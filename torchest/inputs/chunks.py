@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from torchest import arrays
 from torchest.inputs.structure import Layout, Struct, stack
+from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import arguments
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
 from torchest.inputs.csv_columns import Column, convert, declared, inferred, why_wrong
@@ -23,6 +22,7 @@ from torchest.inputs.table_files import (
     prefetched,
     selected_columns,
 )
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     import os
@@ -130,14 +130,14 @@ def make_csv_dataset(  # noqa: PLR0913
         ignore_errors,
     )
     if num_parallel_reads is not None:
-        arguments.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
-    arguments.boolean("sloppy", sloppy)
+        checks.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
+    checks.boolean("sloppy", sloppy)
     if num_rows_for_inference is not None:
-        arguments.whole_number("num_rows_for_inference", num_rows_for_inference, at_least=1)
+        checks.whole_number("num_rows_for_inference", num_rows_for_inference, at_least=1)
     chosen = chosen_columns(select_columns, label_name)
     defaults = column_defaults
     if defaults is not None:
-        defaults = arguments.listed("column_defaults", defaults, "dtypes or values")
+        defaults = checks.listed("column_defaults", defaults, "dtypes or values")
     files = matching_files(file_pattern)
     names = names_of(files[0], dialect)
     selected = selected_columns(names, chosen, label_name)
@@ -162,46 +162,46 @@ def _dialect(  # noqa: PLR0913 - make_csv_dataset's arguments
     ignore_errors: bool,
 ) -> Dialect:
     """The arguments, checked."""
-    quote = '"' if arguments.boolean("use_quote_delim", use_quote_delim) else None
+    quote = '"' if checks.boolean("use_quote_delim", use_quote_delim) else None
     if (
         not isinstance(field_delim, str)
         or len(field_delim.encode(errors="replace")) != 1
         or field_delim in (quote, "\n", "\r", "\0")
     ):
         raise ValueError(
-            f"field_delim={arguments.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
+            f"field_delim={checks.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
         )
     missing = (
-        [na_value] if isinstance(na_value, str) else arguments.listed("na_value", na_value, "texts")
+        [na_value] if isinstance(na_value, str) else checks.listed("na_value", na_value, "texts")
     )
     for value in missing:
-        arguments.text("na_value", value, empty=True)
+        checks.text("na_value", value, empty=True)
     names = None
     if column_names is not None:
         names = tuple(
-            arguments.text("column_names", name, " Each name is one.", empty=True)
-            for name in arguments.listed("column_names", column_names, "names")
+            checks.text("column_names", name, " Each name is one.", empty=True)
+            for name in checks.listed("column_names", column_names, "names")
         )
         if not names:
             raise ValueError("column_names=[] must have the name of each column.")
-    elif not arguments.boolean("header", header):
+    elif not checks.boolean("header", header):
         raise ValueError("With header=False the columns need names; give column_names.")
-    arguments.one_of("compression_type", compression_type, _COMPRESSIONS)
+    checks.one_of("compression_type", compression_type, _COMPRESSIONS)
     return Dialect(
         field_delim,
         quote,
         tuple(missing),
-        arguments.boolean("strip_whitespace", strip_whitespace),
-        arguments.boolean("header", header),
+        checks.boolean("strip_whitespace", strip_whitespace),
+        checks.boolean("header", header),
         names,
         _COMPRESSIONS[compression_type],
         _text_encoding(encoding),
-        arguments.boolean("ignore_errors", ignore_errors),
+        checks.boolean("ignore_errors", ignore_errors),
     )
 
 
 def _text_encoding(encoding: str) -> str:
-    name = arguments.text("encoding", encoding)
+    name = checks.text("encoding", encoding)
     try:
         "".encode(name)
     except (LookupError, ValueError):  # unknown, or no encoding of text, such as hex

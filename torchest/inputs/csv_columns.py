@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest.arguments import shown
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

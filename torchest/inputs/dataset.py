@@ -12,10 +12,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments, arrays
 from torchest.inputs import seeds, stages
 from torchest.inputs.chunks import Rows
 from torchest.inputs.structure import labels_of, map_leaves, read_only
+from torchest.utils import arrays, checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ class Dataset:
     is iterated without `batch`.
 
     A batch holds torch tensors, numpy arrays or Arrow arrays, of whatever the data came in: see
-    `torchest.arrays`.
+    `torchest.utils.arrays`.
 
     Args:
         stage: The last stage. Use the `from_…` methods.
@@ -78,10 +78,10 @@ class Dataset:
         """
         if not callable(generator):
             raise TypeError(
-                f"generator={arguments.shown(generator)} must be a function that makes what is iterated, e.g. a "
+                f"generator={checks.shown(generator)} must be a function that makes what is iterated, e.g. a "
                 "generator function without the call."
             )
-        return cls(stages.Generated(generator, tuple(arguments.listed("args", args, "arguments"))))
+        return cls(stages.Generated(generator, tuple(checks.listed("args", args, "arguments"))))
 
     def map(self, map_func: Callable[..., Any]) -> Dataset:
         """Each element replaced by what the function makes of it.
@@ -114,8 +114,8 @@ class Dataset:
                 comes. By default it is drawn now, unless a seed was set for all, as the estimator does.
             reshuffle_each_iteration: Whether each pass has another order than the one before.
         """
-        size = arguments.whole_number("buffer_size", buffer_size, at_least=1)
-        every_epoch = arguments.boolean("reshuffle_each_iteration", reshuffle_each_iteration)
+        size = checks.whole_number("buffer_size", buffer_size, at_least=1)
+        every_epoch = checks.boolean("reshuffle_each_iteration", reshuffle_each_iteration)
         return Dataset(
             stages.Shuffle(
                 self._stage, size, seeds.entropy(seeds.checked("seed", seed)), every_epoch
@@ -124,7 +124,7 @@ class Dataset:
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Several passes one after the other; endless with None or −1."""
-        times = None if count is None else arguments.whole_number("count", count, at_least=-1)
+        times = None if count is None else checks.whole_number("count", count, at_least=-1)
         times = None if times == -1 else times
         return Dataset(stages.Repeat(self._stage, times))
 
@@ -137,8 +137,8 @@ class Dataset:
             batch_size: The number of elements in a batch.
             drop_remainder: Whether to leave out a last batch that is smaller.
         """
-        size = arguments.whole_number("batch_size", batch_size, at_least=1)
-        drop = arguments.boolean("drop_remainder", drop_remainder)
+        size = checks.whole_number("batch_size", batch_size, at_least=1)
+        drop = checks.boolean("drop_remainder", drop_remainder)
         return Dataset(stages.Batch(self._stage, size, drop))
 
     def unbatch(self) -> Dataset:
@@ -147,19 +147,19 @@ class Dataset:
 
     def take(self, count: int) -> Dataset:
         """The first `count` elements; all with a negative count."""
-        number = arguments.whole_number("count", count)
+        number = checks.whole_number("count", count)
         return self if number < 0 else Dataset(stages.Take(self._stage, number))
 
     def skip(self, count: int) -> Dataset:
         """All but the first `count` elements; none with a negative count."""
-        number = arguments.whole_number("count", count)
+        number = checks.whole_number("count", count)
         stage = stages.Take(self._stage, 0) if number < 0 else stages.Skip(self._stage, number)
         return Dataset(stage)
 
     def shard(self, num_shards: int, index: int) -> Dataset:
         """Every num_shards-th element, beginning with number `index`."""
-        shards = arguments.whole_number("num_shards", num_shards, at_least=1)
-        number = arguments.whole_number("index", index, at_least=0)
+        shards = checks.whole_number("num_shards", num_shards, at_least=1)
+        number = checks.whole_number("index", index, at_least=0)
         if number >= shards:
             raise ValueError(f"index={number} must be below num_shards={shards}.")
         return Dataset(stages.Shard(self._stage, shards, number))
@@ -180,7 +180,7 @@ class Dataset:
         Args:
             buffer_size: How many elements may wait (rows wait in blocks); −1 for 2.
         """
-        number = arguments.whole_number("buffer_size", buffer_size, at_least=-1)
+        number = checks.whole_number("buffer_size", buffer_size, at_least=-1)
         if number == 0:
             return self
         return Dataset(stages.Prefetch(self._stage, number if number > 0 else 2))
@@ -197,8 +197,8 @@ class Dataset:
 
         Skipped batches are not put together, and functions given to `map` are not called for them.
         """
-        first = arguments.whole_number("iteration", iteration, at_least=0)
-        return self._elements(first, arguments.whole_number("skip", skip, at_least=0))
+        first = checks.whole_number("iteration", iteration, at_least=0)
+        return self._elements(first, checks.whole_number("skip", skip, at_least=0))
 
     def _elements(self, iteration: int, skip: int) -> Iterator[Any]:
         for chunk in self._stage.chunks((iteration,), skip):
@@ -218,5 +218,5 @@ def _normal(leaf: Any, name: str) -> Any:
 
 def _callable(name: str, value: Any) -> Any:
     if not callable(value):
-        raise TypeError(f"{name}={arguments.shown(value)} must be a function.")
+        raise TypeError(f"{name}={checks.shown(value)} must be a function.")
     return value

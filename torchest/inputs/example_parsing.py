@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest import arrays
-from torchest.arguments import shown
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature, dtype_name
 from torchest.inputs.example_proto import BYTES, FLOATS, INT64S, Column, read_examples
 from torchest.inputs.wire import MalformedError
+from torchest.utils import arrays
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
-    from torchest.arrays import HostArray
     from torchest.columns.feature_specs import FeatureSpec
+    from torchest.utils.arrays import HostArray
 
 _KINDS = {str: BYTES, bytes: BYTES, torch.float32: FLOATS, torch.int64: INT64S}
 _KIND_NAMES = {BYTES: "bytes", FLOATS: "floats", INT64S: "int64s"}

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.columns.strings import Text
-from torchest.columns.vocabulary import Words
+from torchest.columns.encode.strings import Text
+from torchest.columns.encode.vocabulary import Words
 from torchest.inputs import wire
 from torchest.inputs.byte_strings import strings_at
 

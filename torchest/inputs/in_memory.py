@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest import arguments
 from torchest.inputs.dataset import Dataset
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ def check_unused(queue_capacity: object, num_threads: object) -> None:
     """
     for name, value in (("queue_capacity", queue_capacity), ("num_threads", num_threads)):
         if value is not None:
-            arguments.whole_number(name, value, at_least=1)
+            checks.whole_number(name, value, at_least=1)
 
 
 def input_function(
@@ -43,12 +43,12 @@ def input_function(
     """
     if not isinstance(shuffle, (bool, np.bool_)):
         raise ValueError(
-            f"shuffle={arguments.shown(shuffle)} must be True, as is right for training, or False, for evaluation "
+            f"shuffle={checks.shown(shuffle)} must be True, as is right for training, or False, for evaluation "
             "and prediction."
         )
     if num_epochs is not None:
-        arguments.whole_number("num_epochs", num_epochs, " None is endless.", at_least=0)
-    arguments.whole_number("batch_size", batch_size, at_least=1)
+        checks.whole_number("num_epochs", num_epochs, " None is endless.", at_least=0)
+    checks.whole_number("batch_size", batch_size, at_least=1)
     rows = Dataset.from_tensor_slices(structure)
     number = rows.cardinality()
     assert isinstance(number, int)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.arguments import shown
 from torchest.inputs.in_memory import check_unused, input_function
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.arguments import shown
 from torchest.inputs.in_memory import check_unused, input_function
 from torchest.inputs.structure import is_frame
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 ) -> Callable[[], Dataset]:
     """An input function over a DataFrame.
 
-    Texts, categories and missing values are understood as `torchest.arrays` says.
+    Texts, categories and missing values are understood as `torchest.utils.arrays` says.
 
     Args:
         x: The features, one column each.

@@ -61,7 +61,7 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
     Returns:
         A dataset of (features, labels), or of features without `label_name`: features a dict from column
         name to numpy or Arrow array [batch_size], labels one such array. Missing values, dictionaries and
-        lists stay what they are in the file; see `torchest.arrays`. Without an end there is no last,
+        lists stay what they are in the file; see `torchest.utils.arrays`. Without an end there is no last,
         smaller batch.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.arguments import shown
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchest import arrays
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.structure import columns_of, is_frame, labels_of
+from torchest.utils import arrays
 
 _EXPECTED = (
     "a torchest.inputs.Dataset, a DataLoader, an iterable of batches, each (features, labels) or features, "

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.arguments import shown
 from torchest.inputs import seeds
 from torchest.inputs.background import in_background
 from torchest.inputs.chunks import BLOCK, Chunk, Elements, Rows, blocks, concatenate, drop
 from torchest.inputs.structure import read_only
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

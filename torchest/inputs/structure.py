@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchest import arrays
+from torchest.utils import arrays
 
 
 class Struct(dict[Any, Any]):

@@ -8,13 +8,13 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from torchest import arguments
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Rows
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.file_identity import identities
 from torchest.inputs.stages import Epoch, Stage
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,13 +27,13 @@ def matching_files(file_pattern: Any) -> tuple[str, ...]:
         ValueError: There are none, or a path is a folder.
     """
     if not isinstance(file_pattern, (str, bytes, os.PathLike)):
-        file_pattern = arguments.listed("file_pattern", file_pattern, "paths")
+        file_pattern = checks.listed("file_pattern", file_pattern, "paths")
         if not file_pattern:
             raise ValueError("file_pattern is an empty list; give at least one path.")
     else:
         file_pattern = [file_pattern]
     matching: set[str] = set()
-    for pattern in (arguments.path("file_pattern", pattern) for pattern in file_pattern):
+    for pattern in (checks.path("file_pattern", pattern) for pattern in file_pattern):
         if os.path.isdir(pattern):
             raise ValueError(
                 f"file_pattern {pattern!r} is a folder: give a pattern of the files in it, such as "
@@ -75,14 +75,14 @@ def chosen_columns(select_columns: Any, label_name: Any) -> list[str | int] | No
         ValueError: They are something else, or the label's name is no string.
     """
     if label_name is not None:
-        arguments.text("label_name", label_name, empty=True)
+        checks.text("label_name", label_name, empty=True)
     if select_columns is None:
         return None
-    chosen = arguments.listed("select_columns", select_columns, "names or numbers of columns")
+    chosen = checks.listed("select_columns", select_columns, "names or numbers of columns")
     if not chosen:
         raise ValueError("select_columns=[] must have at least one column; None reads all.")
     return [
-        column if isinstance(column, str) else arguments.whole_number("select_columns", column)
+        column if isinstance(column, str) else checks.whole_number("select_columns", column)
         for column in chosen
     ]
 
@@ -103,14 +103,14 @@ class Batching:
     prefetch_buffer_size: int | None
 
     def __post_init__(self) -> None:
-        arguments.whole_number("batch_size", self.batch_size, at_least=1)
+        checks.whole_number("batch_size", self.batch_size, at_least=1)
         if self.num_epochs is not None:
-            arguments.whole_number("num_epochs", self.num_epochs, at_least=-1)
-        arguments.boolean("shuffle", self.shuffle)
-        arguments.whole_number("shuffle_buffer_size", self.shuffle_buffer_size, at_least=1)
+            checks.whole_number("num_epochs", self.num_epochs, at_least=-1)
+        checks.boolean("shuffle", self.shuffle)
+        checks.whole_number("shuffle_buffer_size", self.shuffle_buffer_size, at_least=1)
         seeds.checked("shuffle_seed", self.shuffle_seed)
         if self.prefetch_buffer_size is not None:
-            arguments.whole_number("prefetch_buffer_size", self.prefetch_buffer_size, at_least=-1)
+            checks.whole_number("prefetch_buffer_size", self.prefetch_buffer_size, at_least=-1)
 
     @property
     def endless(self) -> bool:

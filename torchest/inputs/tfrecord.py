@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from torchest import arguments
 from torchest.inputs.byte_strings import strings_at
 from torchest.inputs.chunks import Chunk, Rows, drop
 from torchest.inputs.crc32c import crc32c, masked
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.stages import Epoch, Stage
 from torchest.inputs.table_files import check_regular
+from torchest.utils import checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,11 +68,11 @@ class TFRecordDataset(Dataset):
         buffer_size: int | None = None,
         num_parallel_reads: int | None = None,
     ) -> None:
-        arguments.one_of("compression_type", compression_type, (None, "", *_WINDOW_BITS))
+        checks.one_of("compression_type", compression_type, (None, "", *_WINDOW_BITS))
         if buffer_size is not None:
-            arguments.whole_number("buffer_size", buffer_size, at_least=1)
+            checks.whole_number("buffer_size", buffer_size, at_least=1)
         if num_parallel_reads is not None:
-            arguments.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
+            checks.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
         super().__init__(
             _Records(_existing(filenames), compression_type or None, buffer_size or _READ)
         )
@@ -122,11 +122,10 @@ def _existing(filenames: Any) -> tuple[str, ...]:
     if isinstance(filenames, (str, bytes, os.PathLike)):
         filenames = [filenames]
     files = tuple(
-        arguments.path("filenames", path)
-        for path in arguments.listed("filenames", filenames, "paths")
+        checks.path("filenames", path) for path in checks.listed("filenames", filenames, "paths")
     )
     if not files:
-        raise ValueError(f"filenames={arguments.shown(filenames)} must have at least one path.")
+        raise ValueError(f"filenames={checks.shown(filenames)} must have at least one path.")
     for path in files:
         check_regular("filenames", path)
     return files

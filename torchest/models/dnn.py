@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from torchest.arguments import boolean, is_list, is_number, shown
-from torchest.columns.layers import DenseFeatures
-from torchest.columns.parts import have_hooks
+from torchest.columns.layers.layers import DenseFeatures
+from torchest.columns.layers.named_modules import have_hooks
+from torchest.utils.checks import boolean, is_list, is_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

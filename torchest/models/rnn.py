@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place of torch.nn.GRU
 
-from torchest.arguments import boolean, shown
-from torchest.columns.layers import DenseFeatures, SequenceFeatures
+from torchest.columns.layers.layers import DenseFeatures, SequenceFeatures
 from torchest.errors import suggest
 from torchest.models.dnn import checked_widths, linear
+from torchest.utils.checks import boolean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
-from torchest.arguments import boolean, is_list, is_number, shown
 from torchest.optimizers import row_gradients
 from torchest.optimizers.units import (
     SMALL,
@@ -24,6 +23,7 @@ from torchest.optimizers.units import (
     is_updated_at_once,
     units_of,
 )
+from torchest.utils.checks import boolean, is_list, is_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from torchest.arguments import shown
 from torchest.errors import suggest
 from torchest.optimizers.adagrad import Adagrad
 from torchest.optimizers.adam import Adam
 from torchest.optimizers.ftrl import Ftrl
 from torchest.optimizers.rmsprop import RMSProp
 from torchest.optimizers.sgd import SGD
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from torchest.optimizers.shared_storage import SharedStorage, storage_of
-from torchest.tracing import is_traced
+from torchest.utils.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

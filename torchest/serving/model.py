@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest.errors import suggest
-from torchest.golden import (
+from torchest.exported.golden import (
     GOLDEN,
     MANIFEST,
     MODEL,
@@ -22,7 +22,7 @@ from torchest.golden import (
     read_json,
     read_manifest,
 )
-from torchest.onnx_session import session
+from torchest.exported.session import session
 from torchest.serving.limits import Limits, RequestError
 from torchest.serving.values import Input
 

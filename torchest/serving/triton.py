@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from torchest.golden import MANIFEST, MODEL, believed, read_manifest
+from torchest.exported.golden import MANIFEST, MODEL, believed, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
-from torchest.golden import MANIFEST
+from torchest.exported.golden import MANIFEST
 from torchest.serving.batching import Batcher
 from torchest.serving.limits import Limits, RequestError
 from torchest.serving.model import Model

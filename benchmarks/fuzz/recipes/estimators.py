@@ -10,7 +10,7 @@ import torch
 import torchest
 from benchmarks.fuzz import things
 from benchmarks.fuzz.recipe import Recipe
-from torchest.hooks.base import all_of
+from torchest.engine.hooks import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -410,7 +410,7 @@ def _in_train_op(*surplus: Any, **arguments: Any) -> None:
 
 
 def _in_scope(*surplus: Any, **arguments: Any) -> Any:
-    from torchest.scope import Scope
+    from torchest.engine.scope import Scope
 
     scope = Scope(torch.device("cpu"), training=True)
     with scope.active(), scope.creating():

@@ -1,0 +1,1 @@
+"""Checkpoints: written, listed, read, checked."""

@@ -1,0 +1,524 @@
+"""Checkpoints: directories of safetensors and JSON, listed in a file called `checkpoint`.
+
+    model_dir/
+      checkpoint               JSON: the newest checkpoint and all that are kept
+      model.ckpt-100/
+        model.safetensors      parameters and buffers, by name
+        optimizer.safetensors  optimizer slots, by optimizer, parameter and slot
+        training.safetensors   random state and what else only a training that goes on needs
+        state.json             global step, and what is not a tensor
+        checksums.json         the size and CRC-32s of each of these
+
+On a disk a directory appears in one rename when all of it is there, so whatever has a checkpoint's name is
+whole; the list is written after it. On an object store the list alone says what is whole. No pickle is read
+or written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from torchest.checkpoint.checksums import damaged_file, write_checksums
+from torchest.checkpoint.index import name_of, read_index, step_of, steps_on_disk, write_index
+from torchest.checkpoint.nested import tensors_in, with_tensors, without_tensors
+from torchest.checkpoint.state import check_state, whole
+from torchest.errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+    RefusedFileError,
+    suggest,
+)
+from torchest.keys import MetricKeys
+from torchest.utils import checks, files
+from torchest.utils.arrays import in_numpy_dtype
+from torchest.utils.checks import shown, text
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor
+
+_log = logging.getLogger("torchest")
+
+FORMAT_VERSION = 1
+_MODEL = "model.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_TRAINING = "training.safetensors"
+_STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint holds.
+
+    Attributes:
+        model: Parameters and buffers by name.
+        optimizer: Optimizer slots by name.
+        training: Tensors that only a training needs that goes on, by name.
+        state: What is not a tensor, as JSON values.
+    """
+
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor] = field(default_factory=dict)
+    training: Mapping[str, Tensor] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_training(self, state: Mapping[str, Any]) -> Contents:
+        """With the state of a training, in nested dicts, lists, tensors and JSON values."""
+        return dataclasses.replace(
+            self,
+            training={
+                name: copy_on_host(tensor) for name, tensor in tensors_in(state, "training").items()
+            },
+            state={**self.state, "training": without_tensors(state, "training")},
+        )
+
+
+def copy_on_host(tensor: Tensor) -> Tensor:
+    """A copy on the CPU that shares its memory with no other tensor, as a file of tensors wants it."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def is_checkpoint(path: str) -> bool:
+    """Whether a directory looks like a checkpoint, damaged or not."""
+    return _STATE in files.names_in(path)
+
+
+class Checkpoint:
+    """A reader of one checkpoint.
+
+    All files are opened at once, and tensors are read when they are asked for, so that the checkpoint may
+    be removed or replaced meanwhile.
+
+    Args:
+        path: The checkpoint's directory.
+
+    Attributes:
+        path: The directory.
+        global_step: The number of steps that had been made.
+        state: What is not a tensor.
+
+    Raises:
+        DamagedCheckpointError: A file is missing, or of another size than was written, or state.json is not
+            what was written. `check` looks at all that the files hold.
+        ValueError: `path` is not a checkpoint, or of a newer format than this version reads.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = files.normal(path)
+        with contextlib.ExitStack() as opened:
+            try:
+                opened.enter_context(in_use(self.path))
+                directory = opened.enter_context(files.on_disk(self.path))
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._missing() from None
+            except RefusedFileError as error:
+                raise DamagedCheckpointError(
+                    f"The checkpoint {self.path!r} is not read: {error}"
+                ) from None
+            self._check(directory, only=_STATE)
+            self.state: dict[str, Any] = self._read_state(directory)
+            self._files = {
+                file: self._opened(directory, file) for file in (_MODEL, _OPTIMIZER, _TRAINING)
+            }
+            self._check_state()
+            self.global_step: int = self.state["global_step"]
+
+    def check(self) -> Checkpoint:
+        """Looks whether every byte is what was written.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            DamagedCheckpointError: It is not.
+        """
+        with in_use(self.path), files.on_disk(self.path) as directory:
+            self._check(directory, only=None)
+        return self
+
+    def model(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name, on the CPU."""
+        return self._tensors(_MODEL)
+
+    def optimizer(self) -> dict[str, Tensor]:
+        """Optimizer slots by name, on the CPU."""
+        return self._tensors(_OPTIMIZER)
+
+    def training(self) -> dict[str, Any] | None:
+        """What only a training needs that goes on, as `Contents.with_training` was given it; None if it was not."""
+        state = self.state.get("training")
+        if state is None:
+            return None
+        return self._nested(state, "training", self._tensors(_TRAINING))
+
+    def module(self, name: str) -> dict[str, Any]:
+        """The state_dict of an object that model_fn made with `get_or_create(name, ...)`.
+
+        Args:
+            name: Of a module, an optimizer, or whatever else has a state_dict.
+
+        Returns:
+            What the `load_state_dict` of such an object takes, tensors on the CPU.
+
+        Raises:
+            ValueError: There is no object of that name.
+
+        """
+        objects = self.state.get("objects", {})
+        if text("name", name) not in objects:
+            raise ValueError(
+                f"The checkpoint {self.path!r} has no {name!r}.{suggest(name, objects)}"
+            )
+        if name in self.part("optimizers"):
+            return self._optimizer_state(name)
+        tensors = self.model()
+        tensors.update({alias: tensors[kept] for alias, kept in self.part("aliases").items()})
+        if name in self.part("others"):
+            return self.other(name, tensors)
+        prefix = f"{name}."
+        return {key[len(prefix) :]: tensors[key] for key in tensors if key.startswith(prefix)}
+
+    def part(self, name: str) -> dict[str, Any]:
+        """What state.json says of "objects", "aliases", "optimizers" or "others", by name.
+
+        Raises:
+            DamagedCheckpointError: It does not; no Estimator has written it.
+        """
+        if name not in self.state:
+            raise self.damaged(f"{name} is missing")
+        found: dict[str, Any] = self.state[name]
+        return found
+
+    def other(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The state_dict of an object that is neither a module nor an optimizer.
+
+        Args:
+            name: Its name.
+            tensors: Those of the checkpoint.
+
+        Raises:
+            ValueError: There is no such object.
+        """
+        others = self.part("others")
+        if name not in others:
+            raise CheckpointMismatchError(
+                f"The checkpoint {self.path!r} belongs to another model: it holds no state of {name!r}."
+                f"{suggest(name, others)}"
+            )
+        return self._nested(others[name], name, tensors)
+
+    def names(self) -> list[str]:
+        """The names of all parameters, buffers and optimizer slots, sorted."""
+        return sorted([*self._files[_MODEL].keys(), *self._files[_OPTIMIZER].keys()])
+
+    def tensor(self, name: str) -> Tensor:
+        """One tensor by its name.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        return self._read(self._holders[name], name)
+
+    def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
+        """The value of one parameter, buffer or optimizer slot, or of `global_step`.
+
+        Floating-point dtypes that numpy lacks, such as bfloat16, become float32.
+
+        Args:
+            name: One of `get_variable_to_shape_map()`.
+
+        Raises:
+            ValueError: There is nothing of that name.
+        """
+        if text("name", name) == MetricKeys.GLOBAL_STEP:
+            return np.array(self.global_step, np.int64)
+        if name not in self._holders:
+            known = self.get_variable_to_shape_map()
+            raise ValueError(
+                f"name={shown(name)} is no variable of the checkpoint.{suggest(name, known)}"
+            )
+        return in_numpy_dtype(self.tensor(name)).numpy()
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether there is a parameter, buffer or optimizer slot of that name; or it is `global_step`."""
+        return text("name", name) in self.get_variable_to_shape_map()
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        """The shape of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
+        shapes = {
+            name: self._files[self._holders[name]].get_slice(name).get_shape()
+            for name in self.names()
+        }
+        return dict(sorted({**shapes, MetricKeys.GLOBAL_STEP: []}.items()))
+
+    def get_variable_to_dtype_map(self) -> dict[str, Any]:
+        """The torch dtype of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
+        dtypes = {name: self.tensor(name).dtype for name in self.names()}
+        return dict(sorted({**dtypes, MetricKeys.GLOBAL_STEP: torch.int64}.items()))
+
+    def _optimizer_state(self, name: str) -> dict[str, Any]:
+        saved, slots = self.part("optimizers")[name], self.optimizer()
+        state: dict[int, dict[str, Any]] = {}
+        groups: list[dict[str, Any]] = []
+        for options, parameters in zip(saved["options"], saved["parameters"], strict=True):
+            first = sum(len(group["params"]) for group in groups)
+            groups.append({**options, "params": list(range(first, first + len(parameters)))})
+            for position, parameter in enumerate(parameters, first):
+                prefix = f"{name}.{parameter}."
+                own = {key.rpartition(".")[2]: slots[key] for key in slots if _is_slot(key, prefix)}
+                if own or prefix in saved["numbers"]:
+                    state[position] = {**own, **saved["numbers"].get(prefix, {})}
+        return {"state": state, "param_groups": groups}
+
+    def _nested(self, state: Any, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = with_tensors(state, path, tensors)
+            if not isinstance(found, dict):
+                raise TypeError
+        except (KeyError, ValueError, TypeError, RecursionError):
+            raise self.damaged(f"{path} is not what training writes") from None
+        return found
+
+    @cached_property
+    def _holders(self) -> dict[str, str]:
+        """The file of each parameter, buffer and optimizer slot."""
+        return {name: file for file in (_OPTIMIZER, _MODEL) for name in self._files[file].keys()}  # noqa: SIM118
+
+    def _tensors(self, file: str) -> dict[str, Tensor]:
+        return {name: self._read(file, name) for name in self._files[file].keys()}  # noqa: SIM118
+
+    def _read(self, file: str, name: str) -> Tensor:
+        try:
+            tensor: Tensor = self._files[file].get_tensor(name)
+        except (safetensors.SafetensorError, TypeError, RuntimeError) as error:
+            # of a dtype or a shape that torch lacks
+            raise self._damaged(file) from error
+        return tensor
+
+    def _read_state(self, directory: str) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = files.read_json(files.join(directory, _STATE))
+            version = whole(state, "format_version", "format_version")
+        except ValueError as error:
+            raise self.damaged(str(error)) from None
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"The checkpoint {self.path!r} has format version {version}, this "
+                f"torchest reads up to {FORMAT_VERSION}: it was written by a newer torchest."
+            )
+        return state
+
+    def _check_state(self) -> None:
+        try:
+            check_state(self.state, set(self._files[_MODEL].keys()))
+        except ValueError as error:
+            raise self.damaged(str(error)) from None
+
+    def _check(self, directory: str, only: str | None) -> None:
+        damaged = damaged_file(directory, only=only)
+        if damaged is not None:
+            raise self._damaged(damaged)
+
+    def _opened(self, directory: str, file: str) -> Any:
+        try:
+            return safetensors.safe_open(files.join(directory, file), framework="pt")
+        except (FileNotFoundError, safetensors.SafetensorError) as error:
+            raise self._damaged(file) from error
+
+    def _missing(self) -> ValueError:
+        if step_of(files.parent_and_name(self.path)[1]) >= 0 and files.is_directory(self.path):
+            return self._damaged(_STATE)
+        return ValueError(
+            f"{shown(self.path)} is not a checkpoint: it has no {_STATE}. A checkpoint is a directory such as "
+            "'model_dir/model.ckpt-100', written by torchest; leave checkpoint_path out to use the newest."
+        )
+
+    def damaged(self, problem: str) -> DamagedCheckpointError:
+        """The error for a state.json of which every byte was written so, and which says what cannot be.
+
+        Args:
+            problem: What is wrong, in half a sentence.
+        """
+        return DamagedCheckpointError(
+            f"The checkpoint {self.path!r} is damaged: in its {_STATE}, {problem}. Move it out of the directory, to go "
+            "on from the checkpoint before it."
+        )
+
+    def _damaged(self, file: str) -> DamagedCheckpointError:
+        return DamagedCheckpointError(
+            f"The checkpoint {self.path!r} is damaged: its {file} is missing or not what was written. Move it out "
+            "of the directory, to go on from the checkpoint before it."
+        )
+
+
+@contextlib.contextmanager
+def in_use(path: str | os.PathLike[str]) -> Iterator[None]:
+    """While it lasts, no training removes the checkpoint, in this process or another.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+    """
+    with files.reading(files.join(files.normal(path), _STATE)):
+        yield
+
+
+@contextlib.contextmanager
+def held(path: str | None) -> Iterator[None]:
+    """As `in_use`, of a checkpoint that has been read already: there may be none, or it may be gone."""
+    with contextlib.ExitStack() as opened:
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                opened.enter_context(in_use(path))
+        yield
+
+
+def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
+    """The path of the newest checkpoint in a model directory, or None.
+
+    That is the one that the file `checkpoint` calls the newest; or one that was completed after it,
+    just before a writer was killed.
+
+    Args:
+        checkpoint_dir: A `model_dir`.
+
+    Raises:
+        ValueError: That is no path, or the file `checkpoint` there is not what torchest writes.
+    """
+    directory = files.normal(checks.path("checkpoint_dir", checkpoint_dir))
+    name = _newest_first(directory)[:1]
+    return files.join(directory, *name) if name else None
+
+
+def newest_whole_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> Checkpoint | None:
+    """The newest checkpoint of which every byte is what was written; None if there is no checkpoint.
+
+    Damaged ones are passed over with a warning.
+
+    Raises:
+        DamagedCheckpointError: There are checkpoints, and all of them are damaged.
+    """
+    directory = files.normal(checkpoint_dir)
+    damaged: DamagedCheckpointError | None = None
+    for name in _newest_first(directory):
+        path = files.join(directory, name)
+        try:
+            found = Checkpoint(path).check()
+        except DamagedCheckpointError as error:
+            _log.warning("%s", error)
+            damaged = error
+        except (ValueError, FileNotFoundError):
+            if files.is_directory(path):
+                raise
+            return newest_whole_checkpoint(
+                directory
+            )  # removed since it was listed: there is a newer one
+        else:
+            if damaged is not None:
+                _log.warning("Going on from the checkpoint before it: %s", path)
+            return found
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def _newest_first(directory: str) -> list[str]:
+    """The names of the newest checkpoint and of those before it."""
+    index = read_index(directory)
+    steps = {step_of(name) for name in index.times}
+    unlisted = steps_on_disk(directory) - steps
+    newest = -1 if index.newest is None else step_of(index.newest)
+    later = {step for step in unlisted if step > max(steps, default=-1)}
+    known = steps | unlisted
+    return [
+        name_of(step) for step in sorted(known, reverse=True) if step <= newest or step in later
+    ]
+
+
+def set_damaged_aside(whole: Checkpoint) -> None:
+    """Gives other names to the checkpoints that `newest_whole_checkpoint` passed over, so that they stay unused."""
+    directory, kept = files.parent_and_name(whole.path)
+    for name in _newest_first(directory):
+        if name == kept:
+            break
+        if not files.is_remote(directory):
+            files.rename_directory(files.join(directory, name), f"damaged-{name}")
+    write_index(directory, read_index(directory).with_newest(kept, time.time()))
+
+
+def write_checkpoint(
+    model_dir: str | os.PathLike[str],
+    global_step: int,
+    contents: Callable[[], Contents],
+    keep: int | None,
+    keep_every_n_hours: float | None = None,
+) -> str:
+    """Writes a checkpoint, lists it, and removes those that are beyond `keep` and not in use.
+
+    Where the newest checkpoint is of this step already, it is only listed.
+
+    Args:
+        model_dir: Where to; made if it is not there.
+        global_step: The step that the contents belong to.
+        contents: Gives what to write.
+        keep: How many checkpoints to keep; None or 0 keeps all.
+        keep_every_n_hours: Of those beyond `keep`, one for each so many hours stays for ever; None: none.
+
+    Returns:
+        The path of the checkpoint.
+    """
+    directory = files.normal(model_dir)
+    files.make_directory(directory)
+    name = name_of(global_step)
+    path = files.join(directory, name)
+    if latest_checkpoint(directory) != path:
+        _write(path, global_step, contents())
+    before = read_index(directory).with_newest(name, time.time())
+    write_index(directory, before)
+    after, old = before.without_old(keep, keep_every_n_hours)
+    if old:
+        used = [other for other in old if not _removed(files.join(directory, other))]
+        write_index(directory, after.with_kept(used, before))
+    elif after != before:
+        write_index(directory, after)
+    return path
+
+
+def _write(path: str, global_step: int, contents: Contents) -> None:
+    state = {"format_version": FORMAT_VERSION, "global_step": global_step, **contents.state}
+    with files.new_directory(path) as temporary:
+        safetensors.torch.save_file(dict(contents.model), temporary / _MODEL)
+        safetensors.torch.save_file(dict(contents.optimizer), temporary / _OPTIMIZER)
+        safetensors.torch.save_file(dict(contents.training), temporary / _TRAINING)
+        (temporary / _STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        write_checksums(temporary)
+
+
+def _removed(path: str) -> bool:
+    """Removes a checkpoint unless it is in use; whether it is gone."""
+    try:
+        with files.nobody_reads(files.join(path, _STATE)) as unused:
+            if unused:
+                files.remove_directory(path)
+            return unused
+    except (FileNotFoundError, RefusedFileError):
+        files.remove_directory(path)
+        return True
+
+
+def _is_slot(key: str, prefix: str) -> bool:
+    """Whether a name is that of a slot of a parameter; a slot's name has no dot."""
+    return key.startswith(prefix) and "." not in key[len(prefix) :]

@@ -1,0 +1,144 @@
+"""The file `checkpoint` of a model directory: which checkpoints are kept, and which of them is the newest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchest.utils import files
+from torchest.utils.checks import is_number
+
+_FILE = "checkpoint"
+_NAME = re.compile(r"model\.ckpt-(0|[1-9][0-9]{0,17})")
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the file lists.
+
+    Attributes:
+        newest: The name of the newest checkpoint; None if there is none.
+        times: When each listed checkpoint was written, in seconds since 1970, by name, oldest first.
+        last_preserved: The time of the last one that is kept for ever, or of the first checkpoint ever;
+            None before that.
+    """
+
+    newest: str | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    last_preserved: float | None = None
+
+    def with_newest(self, name: str, time: float) -> Index:
+        """With one more checkpoint, which becomes the newest."""
+        times = {other: self.times[other] for other in self.times if other != name}
+        times[name] = self.times.get(name, time)
+        preserved = min(times.values()) if self.last_preserved is None else self.last_preserved
+        return Index(name, times, preserved)
+
+    def without_old(self, keep: int | None, every_n_hours: float | None) -> tuple[Index, list[str]]:
+        """Lists only the newest `keep`, and gives those to remove: one for every so many hours stays for ever.
+
+        Args:
+            keep: How many; None or 0 keeps all.
+            every_n_hours: Hours between two that stay; None: none does.
+        """
+        old = list(self.times)[:-keep] if keep else []
+        preserved = self.last_preserved
+        dropped = []
+        for name in old:
+            time = self.times[name]
+            if preserved is not None and every_n_hours and time >= preserved + every_n_hours * 3600:
+                preserved = time
+            else:
+                dropped.append(name)
+        kept = {name: self.times[name] for name in self.times if name not in old}
+        return Index(self.newest, kept, preserved), dropped
+
+    def with_kept(self, names: list[str], before: Index) -> Index:
+        """Lists also those that could not be removed."""
+        kept = {name: time for name, time in before.times.items() if name in names}
+        return dataclasses.replace(self, times={**kept, **self.times})
+
+
+def read_index(directory: str) -> Index:
+    """The index of a model directory, of those checkpoints that are there.
+
+    Raises:
+        ValueError: The file is not one that torchest writes, or `directory` lies in a file.
+    """
+    try:
+        newest, times, preserved = _parsed(files.read_json(files.join(directory, _FILE)))
+    except FileNotFoundError:
+        return Index()
+    except NotADirectoryError:
+        raise files.no_model_dir(directory) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{files.join(directory, _FILE)!r} is not the list of checkpoints that torchest writes (TensorFlow "
+            "writes one under this name, too). Use another model_dir; or delete the file, if it was damaged."
+        ) from error
+    there = set(files.names_in(directory))
+    times = {
+        name: time
+        for name, time in times.items()
+        if name in there and (files.is_remote(directory) or _is_directory(directory, name))
+    }
+    last = next(reversed(times), None)
+    return Index(newest if newest in times else last, times, preserved)
+
+
+def _parsed(index: Any) -> tuple[str | None, dict[str, float], float | None]:
+    """What the file lists; of the names only those of checkpoints, as torchest removes what is listed.
+
+    Raises:
+        ValueError: Or TypeError, or KeyError: it is not what torchest writes.
+    """
+    newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
+    stamps, preserved = index["all_model_checkpoint_timestamps"], index["last_preserved_timestamp"]
+    if not isinstance(listed, list) or not isinstance(newest, str | None):
+        raise TypeError
+    for stamp in [*stamps, *([] if preserved is None else [preserved])]:
+        if not is_number(stamp) or not abs(stamp) < 2**63:
+            raise ValueError
+    times = dict(zip(map(str, listed), stamps, strict=True))
+    return newest, {name: time for name, time in times.items() if step_of(name) >= 0}, preserved
+
+
+def _is_directory(directory: str, name: str) -> bool:
+    return files.is_directory(files.join(directory, name))
+
+
+def write_index(directory: str, index: Index) -> None:
+    """Writes the file at once."""
+    content = {
+        "model_checkpoint_path": index.newest,
+        "all_model_checkpoint_paths": list(index.times),
+        "all_model_checkpoint_timestamps": list(index.times.values()),
+        "last_preserved_timestamp": index.last_preserved,
+    }
+    files.write_text(files.join(directory, _FILE), json.dumps(content, indent=1) + "\n")
+
+
+def name_of(global_step: int) -> str:
+    """The name of the checkpoint of a step."""
+    return f"model.ckpt-{global_step}"
+
+
+def step_of(name: str) -> int:
+    """The step of a checkpoint's name; −1 of other names."""
+    found = _NAME.fullmatch(name)
+    return int(found.group(1)) if found else -1
+
+
+def steps_on_disk(directory: str) -> set[int]:
+    """The steps of the complete checkpoints in a directory on a disk, listed or not.
+
+    On an object store only the index says what is complete: nothing.
+    """
+    if files.is_remote(directory):
+        return set()
+    names = files.names_in(directory)
+    steps = {step_of(name) for name in names if files.is_directory(files.join(directory, name))}
+    return steps - {-1}

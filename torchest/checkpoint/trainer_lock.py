@@ -1,0 +1,183 @@
+"""One training at a time in a model_dir: two would write over each other's checkpoints, each unaware of the other.
+
+The trainer holds the file `training.lock` beside `unfinished`, which says who it is. The system frees the file when the
+process dies, however it dies, so the next one need not wait. Where there are no locks, as on an object store, the
+file is only a hint, and a warning the answer to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from torchest.utils import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger("torchest")
+_FILE = "training.lock"
+_PATIENCE = 2.0  # seconds: what was killed a moment ago may still be going away
+_of_this_process: dict[tuple[int, str], str] = {}
+_reserved: ContextVar[str | None] = ContextVar("torchest_reserved_model_dir", default=None)
+
+
+@contextlib.contextmanager
+def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
+    """While it lasts, nobody else trains in a directory; what killed trainings left there is removed first.
+
+    Args:
+        model_dir: The directory; made if it is not there, and removed again if nothing was written.
+        is_chief: Whether this process is the one that writes; the others of a training hold nothing.
+
+    Raises:
+        RuntimeError: Somebody else trains there: another process, another thread, or a caller of this.
+        ValueError: The directory is, or lies in, a file.
+    """
+    directory = files.normal(model_dir)
+    place = directory if files.is_remote(directory) else os.path.realpath(directory)
+    if not is_chief:
+        yield
+        return
+    if _reserved.get() == place:  # by `reserved_for_training`, for one at a time
+        token = _reserved.set(None)
+        try:
+            yield
+        finally:
+            _reserved.reset(token)
+        return
+    with (
+        _alone_in_process(place),
+        _directory_of_run(model_dir, place),
+        _alone_among_processes(place),
+    ):
+        for each in (place, *_evaluations_in(place)):
+            files.remove_leftovers(each)
+        yield
+
+
+@contextlib.contextmanager
+def reserved_for_training(model_dir: str, *, is_chief: bool) -> Iterator[None]:
+    """As `only_trainer`, for trainings inside of it: one after the other, and with gaps between them."""
+    directory = files.normal(model_dir)
+    place = directory if files.is_remote(directory) else os.path.realpath(directory)
+    with only_trainer(model_dir, is_chief=is_chief):
+        token = _reserved.set(place)
+        try:
+            yield
+        finally:
+            _reserved.reset(token)
+
+
+@contextlib.contextmanager
+def _alone_in_process(place: str) -> Iterator[None]:
+    key = os.getpid(), place
+    me = f"in its thread {threading.current_thread().name!r} since {_now()}"
+    holder = _of_this_process.setdefault(key, me)  # one operation: no two threads pass
+    if holder is not me:
+        raise _taken(place, f"this process, {holder}")
+    try:
+        yield
+    finally:
+        _of_this_process.pop(key, None)
+
+
+@contextlib.contextmanager
+def _directory_of_run(model_dir: str, place: str) -> Iterator[None]:
+    """Makes the directory; it goes away again if it stays empty."""
+    made: list[str] = []
+    if not files.is_remote(place):
+        above = place
+        while not os.path.lexists(above):
+            made.append(above)
+            above = os.path.dirname(above)
+        try:
+            files.make_directory(place)
+        except (FileExistsError, NotADirectoryError):
+            raise files.no_model_dir(model_dir) from None
+    try:
+        yield
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):
+                os.rmdir(each)
+
+
+@contextlib.contextmanager
+def _alone_among_processes(place: str) -> Iterator[None]:
+    note = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+    with contextlib.ExitStack() as opened:
+        other = _held(files.join(place, _FILE), json.dumps(note) + "\n", place, opened)
+        if other and not _has_died(other):
+            _log.warning(
+                "%s may be trained by somebody else: %s has not ended there, or was killed, and %s has no locks that "
+                "would tell. Two trainings write over each other's checkpoints.",
+                place, _named(other), "an object store" if files.is_remote(place) else "its disk",
+            )  # fmt: skip
+        yield
+
+
+def _held(file: str, note: str, place: str, opened: contextlib.ExitStack) -> str:
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return opened.enter_context(files.held_alone(file, note))
+        except BlockingIOError as error:
+            if time.monotonic() > give_up:
+                raise _taken(place, _named(str(error))) from None
+        time.sleep(0.05)
+
+
+def _taken(place: str, who: str) -> RuntimeError:
+    return RuntimeError(
+        f"{place!r} is being trained already, by {who}: two trainings would write over each other's checkpoints. Wait "
+        "until that one has ended, end it, or use another model_dir."
+    )
+
+
+def _note(text: str) -> dict[str, Any]:
+    try:
+        note = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _named(text: str) -> str:
+    note = _note(text)
+    if not note:
+        return "another process"
+    return f"the process {note.get('pid')} on {note.get('host')} since {note.get('since')}"
+
+
+def _has_died(text: str) -> bool:
+    """Whether the process of a note is seen to have ended: it ran on this machine."""
+    note = _note(text)
+    pid = note.get("pid")
+    if note.get("host") != socket.gethostname() or os.name != "posix":
+        return False
+    if not isinstance(pid, int) or not 0 < pid < 2**31 or pid == os.getpid():
+        return pid == os.getpid()  # this process would know of its own training
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _evaluations_in(place: str) -> list[str]:
+    names = [name for name in files.names_in(place) if name == "eval" or name.startswith("eval_")]
+    return [files.join(place, name) for name in names]
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,136 @@
+"""Looking into checkpoints, and waiting for new ones, with TensorFlow's signatures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from torchest.checkpoint.directory import Checkpoint, is_checkpoint, latest_checkpoint
+from torchest.checkpoint.index import step_of
+from torchest.utils import checks, files
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+
+_log = logging.getLogger("torchest")
+_POLL_SECS = 1.0
+
+
+def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
+    """Opens a checkpoint.
+
+    Its tensors are read when they are asked for: `get_tensor(name)` gives one as numpy, `module(name)` the
+    state_dict of an object that model_fn made under that name, `global_step` its step.
+
+    Args:
+        ckpt_dir_or_file: A `model_dir`, for its newest checkpoint, or one of its checkpoints, such as
+            'model_dir/model.ckpt-100'.
+
+    Raises:
+        ValueError: There is no checkpoint.
+        DamagedCheckpointError: A file is missing or of another size than was written.
+    """
+    path = files.normal(checks.path("ckpt_dir_or_file", ckpt_dir_or_file))
+    if step_of(files.parent_and_name(path)[1]) >= 0:
+        return Checkpoint(path)
+    newest = latest_checkpoint(path)
+    if newest is None and not is_checkpoint(path):
+        raise ValueError(
+            f"ckpt_dir_or_file={checks.shown(ckpt_dir_or_file)} neither has checkpoints nor is one: give the "
+            "model_dir of a trained model, or one of its checkpoints, such as 'model_dir/model.ckpt-100'."
+        )
+    return Checkpoint(newest or path)
+
+
+def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, list[int]]]:
+    """The names and shapes of all parameters, buffers and optimizer slots and of `global_step`, sorted by name.
+
+    Args:
+        ckpt_dir_or_file: As for `load_checkpoint`.
+    """
+    return sorted(load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map().items())
+
+
+def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> np.ndarray[Any, Any]:
+    """The value of one parameter, buffer or optimizer slot, or of `global_step`.
+
+    Args:
+        ckpt_dir_or_file: As for `load_checkpoint`.
+        name: One of those that `list_variables` names.
+
+    Raises:
+        ValueError: There is no checkpoint, or nothing of that name.
+    """
+    return load_checkpoint(ckpt_dir_or_file).get_tensor(name)
+
+
+def checkpoints_iterator(
+    checkpoint_dir: str | os.PathLike[str],
+    min_interval_secs: float = 0,
+    timeout: float | None = None,
+    timeout_fn: Callable[[], bool] | None = None,
+) -> Iterator[str]:
+    """The newest checkpoint of a directory again and again, whenever there is a new one.
+
+    Those that were followed by a newer one meanwhile are passed over. While the caller works with one, no
+    training removes it if he holds it with `torchest.checkpoint.directory.in_use`.
+
+    Args:
+        checkpoint_dir: A `model_dir`, which need not be there yet.
+        min_interval_secs: At least so many seconds lie between two.
+        timeout: How many seconds to wait for a new one. None: without end.
+        timeout_fn: Called when so long nothing came; True ends, otherwise the waiting begins anew. Without
+            it the end of the time is the end.
+
+    Returns:
+        Paths of checkpoints, one after the other.
+
+    Raises:
+        ValueError: An argument is wrong.
+    """
+    checks.path("checkpoint_dir", checkpoint_dir)
+    checks.number("min_interval_secs", min_interval_secs, at_least=0)
+    if timeout is not None:
+        checks.number("timeout", timeout, " None waits without end.", at_least=0)
+    if timeout_fn is not None:
+        checks.function("timeout_fn", timeout_fn, "a function without arguments, or None")
+    return _new_ones(checkpoint_dir, min_interval_secs, timeout, timeout_fn)
+
+
+def _new_ones(
+    checkpoint_dir: str | os.PathLike[str],
+    min_interval_secs: float,
+    timeout: float | None,
+    timeout_fn: Callable[[], bool] | None,
+) -> Iterator[str]:
+    last: str | None = None
+    while True:
+        path = _wait_for_another(checkpoint_dir, last, timeout)
+        if path is None:
+            if timeout_fn is None:
+                _log.info("Timed-out waiting for a checkpoint.")
+                return
+            if timeout_fn():
+                return
+            continue
+        began = time.monotonic()
+        last = path
+        yield path
+        time.sleep(max(0.0, began + min_interval_secs - time.monotonic()))
+
+
+def _wait_for_another(
+    directory: str | os.PathLike[str], last: str | None, timeout: float | None
+) -> str | None:
+    give_up = None if timeout is None else time.monotonic() + timeout
+    while True:
+        path = latest_checkpoint(directory)
+        if path is not None and path != last:
+            return path
+        if give_up is not None and time.monotonic() + _POLL_SECS > give_up:
+            return None
+        time.sleep(_POLL_SECS)

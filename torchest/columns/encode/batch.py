@@ -1,0 +1,177 @@
+"""Encodings of many columns in a few operations, where their features are alike."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from torchest.columns import checks
+from torchest.columns.categorical import HashedCategoricalColumn
+from torchest.columns.encode.strings import PLAIN, Text
+from torchest.columns.numeric import NumericColumn
+from torchest.utils.arrays import is_arrow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from torchest.columns.base import CategoricalColumn, DenseColumn
+    from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.features import Features
+
+_COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
+
+
+def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
+    """The places of the hashed columns of strings that no other of the columns hashes too."""
+    used = Counter(key for column in columns for key in column.feature_keys)
+    return [
+        place
+        for place, column in enumerate(columns)
+        if isinstance(column, HashedCategoricalColumn)
+        and column.dtype == checks.STRING
+        and used[column.key] == 1
+    ]
+
+
+def hashed_together(
+    columns: Sequence[HashedCategoricalColumn], firsts: Int64s, features: Features
+) -> list[Together]:
+    """The rows of a table that hashed columns of one string in each row use.
+
+    Args:
+        columns: Those of `hashed_alone`.
+        firsts: The row of each column's id 0, int64 [columns].
+        features: The batch.
+
+    Returns:
+        Columns that are had at once; without those whose features are in an array of a kind of its own.
+
+    Raises:
+        MissingFeatureError: A feature is not there.
+        ValueError: A feature has another number of rows than the others.
+    """
+    counts = np.array([column.hash_bucket_size for column in columns])
+    vectors = features.vectors([column.key for column in columns]) if len(columns) > 1 else None
+    if vectors is not None and {array.dtype.kind for array in vectors} == {"S"}:
+        return [_together(list(range(len(columns))), vectors, counts, firsts)]
+    alike: dict[object, tuple[list[int], list[Any]]] = {}
+    for number, column in enumerate(columns):
+        array = features.raw_of(column, column.key)
+        kind = _kind(array)
+        if kind is not None:
+            numbers, arrays = alike.setdefault(kind, ([], []))
+            numbers.append(number)
+            arrays.append(array)
+    return [
+        _together(numbers, arrays, counts[numbers], firsts[numbers])
+        for numbers, arrays in alike.values()
+        if len(numbers) > 1
+    ]
+
+
+class Together(NamedTuple):
+    """What several columns made of a batch.
+
+    Attributes:
+        numbers: Which columns, ascending.
+        rows: int64 [batch, columns], −1 where a string is empty or missing.
+        are_there: Whether there is no −1.
+    """
+
+    numbers: list[int]
+    rows: Int64s
+    are_there: bool
+
+
+def _kind(array: Any) -> object:
+    """What arrays of one string in each row have in common that can be put together; None for others."""
+    if isinstance(array, np.ndarray):
+        return "S" if array.ndim == 1 and array.dtype.kind == "S" else None
+    return str(array.type) if is_arrow(array) and str(array.type) in PLAIN else None
+
+
+def _together(numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int64s) -> Together:
+    from torchest.kernels import farmhash
+
+    rows = np.empty((len(arrays[0]), len(arrays)), np.int64)
+    if isinstance(arrays[0], np.ndarray):
+        layout = np.array([(array.strides[0], array.itemsize) for array in arrays])
+        empty = farmhash.buckets_of_padded(_addresses(arrays), layout, counts, firsts, rows)
+    else:
+        import pyarrow as pa
+
+        text = Text.of(pa.concat_arrays(arrays))
+        empty = farmhash.buckets(text.data, text.starts, text.lengths, counts, firsts, rows)
+    return Together(numbers, rows, empty == 0)
+
+
+def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy()
+
+
+def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
+    # features see to it; loops would read what is not theirs
+    assert len(set(map(len, arrays))) == 1
+    return np.array(list(map(_address, arrays)))
+
+
+def _address(array: Any) -> int:
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or in several pieces
+        address: int = array.__array_interface__["data"][0]  # takes four times as long
+        return address
+
+
+def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
+    """Whether all are numeric columns of one number in each row that leave it as it is."""
+    return all(
+        isinstance(column, NumericColumn) and not column.normalizer_fn and column.shape == (1,)
+        for column in columns
+    )
+
+
+def numbers_together(
+    columns: Sequence[NumericColumn], features: Features
+) -> npt.NDArray[np.float32] | None:
+    """The numbers of numeric columns of one number in each row.
+
+    Args:
+        columns: Those of which `are_single_numbers` holds.
+        features: The batch.
+
+    Returns:
+        float32 [batch, number of columns]; None if an array is of another kind, or a number is missing.
+
+    Raises:
+        MissingFeatureError: A feature is not there.
+        ValueError: A feature has another number of rows than the others.
+    """
+    arrays = features.vectors([column.key for column in columns])
+    if arrays is None:
+        of_any_kind = [features.raw_of(column, column.key) for column in columns]
+        arrays = [
+            array for array in of_any_kind if isinstance(array, np.ndarray) and array.ndim == 1
+        ]
+    if len(arrays) < len(columns) or not {array.dtype.kind for array in arrays} <= set("biuf"):
+        return None
+    kinds = {array.dtype for array in arrays}
+    if len(kinds) == 1 and kinds.pop() in _COMPILED_FOR:
+        return _side_by_side(list(map(_in_one_piece, arrays)))
+    with np.errstate(over="ignore"):  # what is too large for float32 is infinite
+        together = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
+    return None if np.isnan(together).any() else together
+
+
+def _side_by_side(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32] | None:
+    from torchest.kernels import numbers
+
+    together = np.empty((len(arrays[0]), len(arrays)), np.float32)
+    like = arrays[0].dtype.type(0)
+    return together if numbers.side_by_side(_addresses(arrays), like, together) else None

@@ -1,0 +1,1 @@
+"""The device half of columns: layers and tables."""

@@ -1,0 +1,226 @@
+"""The device half of a categorical column: a table whose rows are looked up and combined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
+from torchest.columns.ids import PaddedIds
+from torchest.errors import DamagedCheckpointError, suggest
+from torchest.optimizers.row_gradients import look_up
+from torchest.optimizers.shared_storage import new_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.columns.base import CategoricalColumn
+    from torchest.columns.embedding import SharedEmbeddingColumnCreator
+    from torchest.columns.ids import Ids
+
+AnyEmbedding: TypeAlias = EmbeddingColumn | SharedEmbeddingColumn
+
+
+class Table(nn.Module):
+    """Vectors by id; an example has the sum, mean or scaled sum of those of its ids.
+
+    A row without ids has a vector of zeros. A training step reads and writes only the rows that the batch
+    uses (with the optimizers of torchest).
+
+    Args:
+        rows: How many ids there are.
+        dimension: The width of a vector.
+        combiner: "sum", "mean" (divided by the sum of the weights) or "sqrtn" (divided by the root of the
+            sum of their squares).
+        initializer: Fills the new table in place.
+        max_norm: If given, a longer vector counts as one of this length, in the same direction. The
+            table itself keeps it as it is.
+
+    Attributes:
+        categorical_column: The column of an embedding, whose ids the rows belong to.
+
+    Shape:
+        - weight: [rows, dimension]
+        - input: `Ids` of a batch, or `PaddedIds`
+        - output: [batch, dimension]
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        dimension: int,
+        combiner: str,
+        initializer: Callable[[Tensor], object] = nn.init.zeros_,
+        max_norm: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(new_empty(torch.empty(0), [rows, dimension]))
+        self.combiner = combiner
+        self.max_norm = max_norm
+        self.categorical_column: CategoricalColumn | None = None
+        with torch.no_grad():
+            initializer(self.weight)
+
+    def forward(self, ids: Ids | PaddedIds) -> Tensor:
+        """Looks up and combines."""
+        if isinstance(ids, PaddedIds):
+            return self._padded(ids.values, ids.weights)
+        if ids.offsets is None:
+            return self._one_each(ids.values, ids.weights)
+        return self._bags(ids.values, ids.offsets, ids.weights)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """The vector of each id, zeros for −1: [*ids.shape, dimension]."""
+        found = self._look_up(ids.clamp_min(0))
+        return found * (ids >= 0).to(found.dtype).unsqueeze(-1)
+
+    def _look_up(self, ids: Tensor) -> Tensor:
+        vectors = look_up(self.weight, ids)
+        if self.max_norm is None:
+            return vectors
+        norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        return vectors * (self.max_norm / norms.clamp_min(self.max_norm))
+
+    def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
+        """One id, or none (−1), for each example; its weight matters to a sum only, but for its sign."""
+        if weights is not None and self.combiner != "sum":
+            ids, weights = torch.where(weights > 0, ids, -1), None
+        vectors = self._look_up(ids.clamp_min(0))  # [batch, dimension]
+        factor = (ids >= 0).to(vectors.dtype)
+        if weights is not None:
+            factor = factor * weights.to(vectors.dtype)
+        return vectors * factor.unsqueeze(1)
+
+    def _padded(self, ids: Tensor, weights: Tensor | None) -> Tensor:
+        """As `_bags`, in operations whose shapes do not depend on the values: for exported models, and XLA."""
+        if weights is not None and self.combiner != "sum":
+            ids = torch.where(weights > 0, ids, -1)
+        factor = (ids >= 0).to(self.weight.dtype)  # [batch, n]
+        if weights is not None:
+            factor = factor * weights.to(factor.dtype)
+        is_trained = torch.is_grad_enabled() and self.weight.requires_grad
+        looked_up = _without_gaps(ids) if is_trained else ids.clamp_min(0)
+        summed = (self._look_up(looked_up) * factor.unsqueeze(2)).sum(1)
+        if self.combiner == "sum":
+            return summed
+        scale = factor.sum(1) if self.combiner == "mean" else factor.square().sum(1).sqrt()
+        return summed / scale.masked_fill(scale == 0, 1).unsqueeze(1)
+
+    def _bags(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+        counts = offsets.diff()
+        bag = torch.repeat_interleave(
+            torch.arange(len(counts), device=ids.device), counts, output_size=len(ids)
+        )
+        if weights is not None and self.combiner != "sum":
+            kept = weights > 0
+            ids, weights = _instead_of_dropped(ids, kept), weights.clamp_min(0)
+            counts = torch.zeros_like(counts).index_add(0, bag, kept.to(counts.dtype))
+        vectors = self._look_up(_with_touched(ids, counts))[: len(ids)]  # [ids, dimension]
+        if weights is None:
+            weights = torch.ones_like(ids, dtype=vectors.dtype)
+        weights = weights.to(vectors.dtype)
+        summed = vectors.new_zeros(len(counts), self.weight.shape[1])
+        summed = summed.index_add(0, bag, vectors * weights.unsqueeze(1))
+        if self.combiner == "sum":
+            return summed
+        parts = weights if self.combiner == "mean" else weights.square()
+        scale = torch.zeros_like(counts, dtype=vectors.dtype).index_add(0, bag, parts)
+        if self.combiner == "sqrtn":
+            scale = scale.sqrt()
+        return summed / scale.masked_fill(scale == 0, 1).unsqueeze(1)
+
+
+def _instead_of_dropped(ids: Tensor, kept: Tensor) -> Tensor:
+    """The ids, with one that is kept anyway, or 0, in the places of those that are not.
+
+    Those would reach the optimizer with a gradient of 0, and momentum would move their rows. So the ids
+    stay as many as they are, and nothing is read back from the device.
+    """
+    if len(ids) == 0:
+        return ids
+    first_kept = ids[kept.to(torch.int8).argmax()]
+    return torch.where(kept, ids, torch.where(kept.any(), first_kept, 0))
+
+
+def _with_touched(ids: Tensor, counts: Tensor) -> Tensor:
+    """The ids of bags, and one more: 0 where a bag is empty, else one that is there already.
+
+    For TensorFlow an empty row looks up id 0, with a gradient of 0. Optimizers that move rows without a
+    gradient (momentum, l2 shrinkage) so move row 0. Nothing is read back from the device for this.
+    """
+    if len(ids) == 0:
+        return ids.new_zeros(min(1, len(counts)))
+    return torch.cat([ids, torch.where((counts == 0).any(), torch.zeros_like(ids[:1]), ids[:1])])
+
+
+def _without_gaps(ids: Tensor) -> Tensor:
+    """Padded ids with 0 in the places of none if a row is empty, else with one that is there; see `_with_touched`."""
+    if ids.numel() == 0:
+        return ids
+    there = ids >= 0
+    return torch.where(there, ids, torch.where(there.any(1).all(), ids.max(), 0))
+
+
+def table_name(column: AnyEmbedding) -> str:
+    """What the table of an embedding is called: by its categorical column, or as its columns share it."""
+    if isinstance(column, SharedEmbeddingColumn):
+        return column.shared_embedding_column_creator.name
+    return column.categorical_column.name
+
+
+def table_of(column: AnyEmbedding) -> Table:
+    """A new table for an embedding, filled from the checkpoint that it names, if it names one.
+
+    Raises:
+        ValueError: The checkpoint has no such tensor, or one of another shape.
+    """
+    settings: EmbeddingColumn | SharedEmbeddingColumnCreator
+    settings = (
+        column.shared_embedding_column_creator
+        if isinstance(column, SharedEmbeddingColumn)
+        else column
+    )
+    table = Table(
+        column.categorical_column.num_buckets,
+        column.dimension,
+        column.combiner,
+        settings.initializer,
+        column.max_norm,
+    )
+    table.categorical_column = column.categorical_column
+    if settings.ckpt_to_load_from is not None:
+        assert settings.tensor_name_in_ckpt is not None
+        _load(table, settings.ckpt_to_load_from, settings.tensor_name_in_ckpt, column.subject)
+    table.weight.requires_grad_(settings.trainable)
+    return table
+
+
+def _load(table: Table, path: str, name: str, subject: str) -> None:
+    """Fills a table with a tensor of a checkpoint, or of the newest one in a directory."""
+    try:
+        checkpoint = Checkpoint(latest_checkpoint(path) or path).check()
+    except DamagedCheckpointError:
+        raise
+    except ValueError as error:
+        raise ValueError(
+            f"{subject}: ckpt_to_load_from={path!r} has no checkpoint: give a model_dir, or one of its "
+            "directories such as 'model.ckpt-100'."
+        ) from error
+    try:
+        saved = checkpoint.tensor(name)
+    except KeyError:
+        raise ValueError(
+            f"{subject}: tensor_name_in_ckpt={name!r} is not in the checkpoint {checkpoint.path!r}."
+            f"{suggest(name, checkpoint.names())}"
+        ) from None
+    if saved.shape != table.weight.shape:
+        raise ValueError(
+            f"{subject} has a table of shape {list(table.weight.shape)}, but {name!r} in the checkpoint "
+            f"{checkpoint.path!r} has {list(saved.shape)}: give a tensor of the same shape, or change "
+            "the column."
+        )
+    with torch.no_grad():
+        table.weight.copy_(saved)

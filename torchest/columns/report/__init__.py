@@ -1,0 +1,1 @@
+"""What columns make of a table."""

@@ -1,0 +1,1 @@
+"""The loop and what it runs: steps, the feed, the objects of a model, resuming."""

@@ -1,0 +1,118 @@
+"""What is wrong with a model that would only be seen later, or never: looked for in the creation pass.
+
+A module or optimizer that a model_fn makes by itself, outside `get_or_create`, is a new one on every batch:
+training runs, and learns nothing. The graph of the first loss tells.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torchest.engine.scope import Scope
+    from torchest.spec import EstimatorSpec
+
+_log = logging.getLogger("torchest")
+
+
+def check_training(spec: EstimatorSpec, scope: Scope) -> None:
+    """Checks what a model_fn gave for training, while the graph of the loss is there.
+
+    Args:
+        spec: Of the first batch.
+        scope: The objects that were made.
+
+    Raises:
+        ValueError: The loss has no gradient; or an optimizer, or parameters, were not made with get_or_create.
+        TypeError: An optimizer cannot take a step by itself, or a scheduler follows a metric.
+    """
+    assert spec.loss is not None  # the spec checks it
+    scope.schedulers()
+    _check_optimizers(spec.train_op, scope)
+    names = scope.parameter_names()
+    held = _held_parameters(scope)
+    for name, parameter in held:
+        if id(parameter) not in names:
+            raise ValueError(
+                f"{name!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
+                "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
+            )
+    if isinstance(spec.train_op, (torch.optim.Optimizer, list)) and not spec.loss.requires_grad:
+        raise ValueError(_why_no_gradient(spec.loss, [parameter for _, parameter in held]))
+    used = {id(parameter): parameter for parameter in _parameters_behind(spec.loss)}
+    for key, parameter in used.items():
+        if key not in names:
+            raise ValueError(
+                f"The loss comes from a parameter of shape {list(parameter.shape)} that belongs to no module made "
+                "with get_or_create: it would not be trained, nor be in any checkpoint. Make its module with "
+                "get_or_create, or call requires_grad_(False) on it if it is not to be trained."
+            )
+    resting = sorted(names[key] for key in used.keys() - {id(parameter) for _, parameter in held})
+    if resting:
+        _log.warning(
+            "No optimizer has %s%s, which the loss comes from: it will not be trained.",
+            resting[0],
+            f", nor {len(resting) - 1} more parameters" if len(resting) > 1 else "",
+        )
+
+
+def _check_optimizers(train_op: Any, scope: Scope) -> None:
+    if callable(train_op):
+        return
+    made = {id(optimizer) for optimizer in scope.optimizers().values()}
+    for optimizer in train_op if isinstance(train_op, list) else [train_op]:
+        kind = type(optimizer).__name__
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise TypeError(
+                f"train_op is a {kind}, whose step needs a closure: give a function as train_op that calls step."
+            )
+        if id(optimizer) not in made:
+            raise ValueError(
+                f"train_op has an optimizer, {kind}, that was not made with get_or_create: it would be a new one on "
+                "every batch, and its state in no checkpoint. Write get_or_create('optimizer', lambda: "
+                f"{kind}(...))."
+            )
+
+
+def _held_parameters(scope: Scope) -> list[tuple[str, torch.Tensor]]:
+    """The parameters of the optimizers, with the name of the optimizer."""
+    return [
+        (name, parameter)
+        for name, optimizer in scope.optimizers().items()
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+
+
+def _why_no_gradient(loss: torch.Tensor, parameters: list[torch.Tensor]) -> str:
+    if not loss.is_floating_point():
+        why = f"it is of dtype {loss.dtype}: compute it in floating point."
+    elif not any(parameter.requires_grad for parameter in parameters):
+        why = "all parameters of the optimizers are frozen: call requires_grad_(True) on those to be trained."
+    else:
+        why = (
+            "nothing leads from it to a parameter of the optimizers. Leave out detach(), item(), numpy(), argmax() and "
+            "torch.no_grad() on the way from the model's output to the loss."
+        )
+    return f"The loss has no gradient, as {why}"
+
+
+def _parameters_behind(loss: torch.Tensor) -> Iterator[nn.Parameter]:
+    """The parameters that a loss was computed from."""
+    seen: set[Any] = set()
+    waiting = [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, nn.Parameter):
+            yield leaf
+        waiting.extend(following for following, _ in node.next_functions)

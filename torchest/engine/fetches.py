@@ -1,0 +1,67 @@
+"""Fetches: names of values of a step, alone or in lists, tuples and dicts, and the values in the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from torchest.errors import with_article
+from torchest.utils.arrays import in_numpy_dtype
+from torchest.utils.predicted_text import is_text, text_to_numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def names_in(fetches: Any) -> Iterator[str]:
+    """All names in a structure of fetches.
+
+    Raises:
+        TypeError: There is something else than names in it.
+
+    >>> sorted(names_in({"a": "loss", "b": ["global_step", ("loss",)]}))
+    ['global_step', 'loss', 'loss']
+    """
+    if isinstance(fetches, str):
+        yield fetches
+    elif isinstance(fetches, (Mapping, list, tuple)):
+        for item in fetches.values() if isinstance(fetches, Mapping) else fetches:
+            yield from names_in(item)
+    else:
+        raise TypeError(
+            f"A hook fetches {with_article(type(fetches).__name__)}: give the name of a value, such as 'loss' or a key "
+            "of the predictions; values themselves are of one batch only."
+        )
+
+
+def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
+    """What stands under the names in a structure of fetches, as numpy, in the same structure.
+
+    Args:
+        fetches: Names.
+        find: Gives the value of a name.
+
+    >>> fetched({"a": ["x"], "b": "y"}, {"x": torch.tensor([1, 2]), "y": torch.tensor(3)}.get)
+    {'a': [array([1, 2])], 'b': np.int64(3)}
+    """
+    if isinstance(fetches, Mapping):
+        return {key: fetched(item, find) for key, item in fetches.items()}
+    if isinstance(fetches, (list, tuple)):
+        items = [fetched(item, find) for item in fetches]
+        is_named = hasattr(fetches, "_fields")
+        return type(fetches)(*items) if is_named else type(fetches)(items)
+    return as_numpy(find(fetches))
+
+
+def as_numpy(value: Any) -> Any:
+    """A tensor, a metric or text as numpy, scalars as numpy scalars; waits for the device."""
+    if hasattr(value, "compute"):
+        value = value.compute()
+    if isinstance(value, Tensor):
+        array = in_numpy_dtype(value.detach()).cpu().numpy()
+        return array[()] if array.ndim == 0 else array
+    if is_text(value):
+        return text_to_numpy(value)
+    return value.numpy() if hasattr(value, "numpy") else value

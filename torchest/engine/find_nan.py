@@ -1,0 +1,149 @@
+"""Where a loss that is NaN comes from: a feature, the labels, a parameter, or a layer."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from torchest.columns.encode.values import cells
+from torchest.columns.features import Features
+from torchest.utils import arrays
+from torchest.utils.host_copies import on_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.engine.model import RunningModel
+
+_log = logging.getLogger("torchest")
+
+
+def first_non_finite(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
+    """What the first non-finite number on the way to the loss is in: a clause for an error message.
+
+    Args:
+        model: The model with the weights that it had before the step. It runs on the batch once more.
+        batch: Features and labels.
+        mode: A `ModeKeys`.
+
+    Returns:
+        Nothing, as a text, if the search itself fails: the NaN is the error to see.
+    """
+    return _tried(lambda: _search(model, batch, mode))
+
+
+def first_in_labels(labels: Any) -> str:
+    """What the first label is that is not finite: a clause for an error message; nothing if all are.
+
+    Labels that are on a device alone are not looked at.
+
+    Args:
+        labels: Labels of a batch.
+    """
+    return _tried(lambda: next(_in_labels(labels), ""))
+
+
+def _tried(search: Callable[[], str]) -> str:
+    try:
+        return search()
+    except Exception:
+        _log.debug("The search for the origin of a NaN failed.", exc_info=True)
+        return ""
+
+
+def _search(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
+    features, labels = batch
+    modules = model.scope.modules()
+    ways = (
+        _in_values("the feature", features),
+        _in_columns(features),
+        _in_labels(labels),
+        _in_parameters(modules),
+    )
+    for found in itertools.chain(*ways):
+        return found
+    with _watching(modules) as seen, torch.no_grad(), contextlib.suppress(Exception):
+        model(features, labels, mode)
+    if seen:
+        return f"the output of the layer {seen[0]!r} is the first that is not finite"
+    return (
+        "features, labels, parameters and the outputs of all layers are finite, so that it arises behind them, such "
+        "as in the logarithm of a 0, or in the loss"
+    )
+
+
+def _in_labels(labels: Any) -> Iterator[str]:
+    """The labels that are not finite, those of the steps of sequences too."""
+    yield from _in_values("the label", labels)
+    if arrays.is_arrow(labels) and arrays.is_ragged(labels) and not arrays.is_textual(labels):
+        flat, offsets = cells(Features({"": labels}), "", "labels", numeric=True).with_offsets()
+        numbers = arrays.to_tensor(flat, "labels")
+        for place in (~numbers.isfinite()).nonzero()[:1, 0].tolist():
+            row = np.searchsorted(offsets, place, "right") - 1
+            yield f"the label has {numbers[place].item():g} in row {row} of the batch"
+
+
+def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
+    """The numbers of a batch that are not finite, as far as they are on the host."""
+    if isinstance(values, Mapping):
+        for key in values:
+            yield from _in_values(
+                what, _number_of(values, key), f"{name}.{key}" if name else str(key)
+            )
+    elif isinstance(values, (tuple, list)):
+        for place, item in enumerate(values):
+            yield from _in_values(what, item, f"{name}[{place}]")
+    elif isinstance(values, Tensor) and values.is_floating_point():
+        values = on_host(values)
+        if values.device.type != "cpu":
+            return
+        wrong = (~values.isfinite()).nonzero()
+        if len(wrong):
+            at = tuple(wrong[0].tolist())
+            named = f"{what} {name!r}" if name else what
+            yield f"{named} has {values[at].item():g} in row {at[0] if at else 0} of the batch"
+
+
+def _number_of(values: Mapping[Any, Any], key: Any) -> Any:
+    """The value of a key; None of a column of dates and the like, which the model did not read."""
+    with contextlib.suppress(TypeError, ValueError):
+        return values[key]
+    return None
+
+
+def _in_columns(features: Any) -> Iterator[str]:
+    if isinstance(features, Features):
+        used = {member for column in features.usage.columns for member in column.members}
+        for column in sorted(used, key=lambda column: column.name):
+            yield from _in_values("the column", features.encoded(column), column.name)
+
+
+def _in_parameters(modules: Mapping[str, nn.Module]) -> Iterator[str]:
+    for made, module in modules.items():
+        for within, parameter in module.named_parameters():
+            if not parameter.isfinite().all():
+                yield f"the parameter {f'{made}.{within}'!r} is not finite any more, since an earlier step"
+
+
+@contextlib.contextmanager
+def _watching(modules: Mapping[str, nn.Module]) -> Iterator[list[str]]:
+    """Notes the names of layers with outputs that are not finite, in the order in which they ran."""
+    seen: list[str] = []
+    with contextlib.ExitStack() as stack:
+        for made, module in modules.items():
+            for within, part in module.named_modules():
+                name = f"{made}.{within}" if within else made
+
+                def note(_: Any, __: Any, output: Any, name: str = name) -> None:
+                    if next(_in_values("", output), None):
+                        seen.append(name)
+
+                stack.callback(part.register_forward_hook(note).remove)
+        yield seen

@@ -1,0 +1,140 @@
+"""A model_fn together with the objects that it made: what the loop trains, evaluates and asks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from torchest.engine.check_model import check_training
+from torchest.engine.execution import Execution
+from torchest.engine.hooks import Session, SessionRunHook, all_of
+from torchest.engine.object_state import ObjectState
+from torchest.engine.scope import Scope
+from torchest.keys import ModeKeys
+from torchest.utils.freed_memory import keep_freed_memory
+from torchest.warm_start.plan import warm_start
+
+if TYPE_CHECKING:
+    from torchest.checkpoint.directory import Checkpoint
+    from torchest.engine.model_fn import ModelFn
+    from torchest.spec import EstimatorSpec
+    from torchest.warm_start.settings import WarmStartSettings
+
+_log = logging.getLogger("torchest")
+_PLAIN = Execution()
+
+
+class ModelHooks(NamedTuple):
+    """The hooks that a model_fn asks for in its `EstimatorSpec`."""
+
+    training_chief: tuple[SessionRunHook, ...]
+    training: tuple[SessionRunHook, ...]
+    evaluation: tuple[SessionRunHook, ...]
+    prediction: tuple[SessionRunHook, ...]
+
+
+class RunningModel:
+    """The objects of one model, and the calls of its model_fn.
+
+    A model for training is used by one loop. A model that is not for training may be used for evaluation
+    and prediction, by several threads at once.
+
+    Args:
+        model_fn: The function.
+        device: Where the model runs.
+        training: Whether the model is for training.
+        warm_start: Where it takes its first weights from, if it is not restored.
+        execution: How it is computed.
+    """
+
+    def __init__(
+        self,
+        model_fn: ModelFn,
+        device: torch.device,
+        *,
+        training: bool,
+        warm_start: WarmStartSettings | None = None,
+        execution: Execution = _PLAIN,
+    ) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.scope = Scope(device, training=training)
+        self.state = ObjectState(self.scope)
+        self._model_fn = model_fn
+        self._device = device
+        self._training = training
+        self._warm_start = warm_start
+        self._execution = execution
+        self._created: dict[str, ModelHooks] = {}
+        self._lock = threading.Lock()
+
+    def create(
+        self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None
+    ) -> ModelHooks:
+        """Makes the objects from a first batch, and restores them, unless that has been done.
+
+        Returns:
+            The hooks that model_fn asked for the first time.
+        """
+        with self._lock:
+            if mode in self._created:
+                return self._created[mode]
+            _log.info("Calling model_fn.")
+            before = set(self.scope.objects)
+            with self.scope.creating():
+                spec = self._run(features, labels, mode, grad=self._training)
+            if mode == ModeKeys.TRAIN:
+                check_training(spec, self.scope)
+            hooks = _hooks_of(spec)
+            _log.info("Done calling model_fn.")
+            modules = self.scope.modules()
+            self._execution.prepare(modules[name] for name in modules if name not in before)
+            self.state.remember_options()
+            if checkpoint is not None:
+                self.state.restore(checkpoint, training=self._training)
+            elif self._warm_start is not None:
+                on_device = [self._device] if self._device.type == "cuda" else []
+                with torch.random.fork_rng(on_device, enabled=not self._training):
+                    warm_start(self.scope, self._warm_start, before)
+            if (
+                checkpoint is None
+                and spec.scaffold is not None
+                and spec.scaffold.init_fn is not None
+            ):
+                with torch.no_grad():
+                    spec.scaffold.init_fn(spec.scaffold, Session(self.scope, self.state, 0))
+            self._created[mode] = hooks
+            return hooks
+
+    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
+        """Runs model_fn on one batch."""
+        if mode == ModeKeys.TRAIN:
+            return self._run(features, labels, mode, grad=True)
+        # torch_xla 2.9 cannot make views in inference mode
+        with torch.inference_mode(self._device.type != "xla"):
+            return self._run(features, labels, mode, grad=False)
+
+    def trace(self, features: Any) -> EstimatorSpec:
+        """Runs model_fn for predictions, in float32, in a way that the tracers of torch can follow."""
+        with self.scope.active(), torch.set_grad_enabled(False):
+            return self._model_fn(features, None, ModeKeys.PREDICT)
+
+    def _run(self, features: Any, labels: Any, mode: str, *, grad: bool) -> EstimatorSpec:
+        with (
+            self.scope.active(),
+            torch.set_grad_enabled(grad),
+            self._execution.autocast(self._device),
+        ):
+            return self._model_fn(features, labels, mode)
+
+
+def _hooks_of(spec: EstimatorSpec) -> ModelHooks:
+    return ModelHooks(
+        all_of(SessionRunHook, "training_chief_hooks", spec.training_chief_hooks),
+        all_of(SessionRunHook, "training_hooks", spec.training_hooks),
+        all_of(SessionRunHook, "evaluation_hooks", spec.evaluation_hooks),
+        all_of(SessionRunHook, "prediction_hooks", spec.prediction_hooks),
+    )

@@ -1,0 +1,307 @@
+"""Between the objects of a model and the contents of a checkpoint.
+
+Modules give their tensors as `net.weight`, optimizers their slots by the names of their parameters, as
+`optimizer.net.weight.exp_avg`, so that neither depends on the order in which things were made. Whatever
+else has a `state_dict` gives its tensors in the same way, and the rest of it as JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.checkpoint.directory import Checkpoint, Contents, copy_on_host
+from torchest.checkpoint.nested import tensors_in, without_tensors
+from torchest.checkpoint.state import same_kind
+from torchest.errors import CheckpointMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torchest.engine.scope import Scope
+
+_log = logging.getLogger("torchest")
+
+
+class ObjectState:
+    """Saves and restores the objects of a scope.
+
+    Args:
+        scope: The objects.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._made_with: dict[str, list[dict[str, Any]]] = {}
+        self._restored: set[str] = set()
+
+    def remember_options(self) -> None:
+        """Notes the learning rates and so on that optimizers were made with; call it before any step."""
+        self._made_with = {
+            name: _options(optimizer) for name, optimizer in self._scope.optimizers().items()
+        }
+
+    def contents(self) -> Contents:
+        """What a checkpoint of the objects holds, copied to the CPU."""
+        tensors, aliases = _distinct(_tensors(self._scope.objects))
+        names = self._scope.parameter_names()
+        slots: dict[str, Tensor] = {}
+        optimizers: dict[str, Any] = {}
+        for name, optimizer in self._scope.optimizers().items():
+            own_slots, numbers = _slots(name, optimizer, names)
+            slots.update(own_slots)
+            optimizers[name] = {
+                "made_with": self._made_with[name],
+                "options": _options(optimizer),
+                "numbers": numbers,
+                "parameters": [
+                    [_name_of(parameter, name, names) for parameter in group["params"]]
+                    for group in optimizer.param_groups
+                ],
+            }
+        others = {
+            name: without_tensors(made.state_dict(), name)
+            for name, made in self._scope.objects.items()
+            if not isinstance(made, (nn.Module, torch.optim.Optimizer))
+        }
+        state = {
+            "objects": {name: type(made).__name__ for name, made in self._scope.objects.items()},
+            "aliases": aliases,
+            "optimizers": optimizers,
+            "others": others,
+        }
+        return Contents(
+            model={name: copy_on_host(tensor) for name, tensor in tensors.items()},
+            optimizer={name: copy_on_host(tensor) for name, tensor in slots.items()},
+            state=state,
+        )
+
+    def restore(self, checkpoint: Checkpoint, *, training: bool) -> None:
+        """Gives the objects what a checkpoint holds, each object once.
+
+        Args:
+            checkpoint: What to read.
+            training: Whether the model is about to be trained. If not, optimizers are left alone and the
+                checkpoint may hold objects that were not made.
+
+        Raises:
+            CheckpointMismatchError: The checkpoint is of another model. Nothing was changed.
+        """
+        new = {
+            name: made
+            for name, made in self._scope.objects.items()
+            if name not in self._restored
+            and (training or not isinstance(made, torch.optim.Optimizer))
+        }
+        if not new:
+            return
+        _log.info("Restoring parameters from %s", checkpoint.path)
+        saved = checkpoint.model()
+        saved.update({alias: saved[name] for alias, name in checkpoint.part("aliases").items()})
+        _check_match(checkpoint, _tensors(new), saved, new, training=training)
+        slots: dict[str, dict[str, Any]] = {}
+        if training:
+            self._check_optimizers(checkpoint)
+            slots = _by_parameter(checkpoint.optimizer())
+        for name, made in new.items():
+            if isinstance(made, torch.optim.Optimizer):
+                self._restore_optimizer(name, made, checkpoint, slots)
+            elif isinstance(made, nn.Module):
+                _copy(_module_tensors(name, made), saved)
+            else:
+                made.load_state_dict(checkpoint.other(name, saved))
+        self._restored.update(new)
+
+    def _check_optimizers(self, checkpoint: Checkpoint) -> None:
+        made, saved = self._scope.objects, checkpoint.part("objects")
+        for name, optimizer in self._scope.optimizers().items():
+            if saved.get(name) != type(optimizer).__name__:
+                raise CheckpointMismatchError(
+                    f"The optimizer {name!r} is now made by {type(made[name]).__name__}, and the checkpoint "
+                    f"{checkpoint.path!r} was trained with {saved.get(name, 'none of this name')}. Use the same "
+                    "optimizer, or another model_dir."
+                )
+
+    def _restore_optimizer(
+        self,
+        name: str,
+        optimizer: torch.optim.Optimizer,
+        checkpoint: Checkpoint,
+        saved: Mapping[str, dict[str, Any]],
+    ) -> None:
+        names = self._scope.parameter_names()
+        numbers = _of_optimizer(checkpoint, name)["numbers"]
+        state: dict[int, dict[str, Any]] = {}
+        for position, parameter in enumerate(_parameters(optimizer)):
+            prefix = f"{name}.{_name_of(parameter, name, names)}."
+            slots = {**saved.get(prefix, {}), **numbers.get(prefix, {})}
+            if slots:
+                state[position] = slots
+        groups = optimizer.state_dict()["param_groups"]
+        for group, options in zip(groups, self._options_to_use(name, checkpoint), strict=False):
+            group.update(options)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+        """The saved learning rate and so on go on, but for those that the optimizer is now made with anew."""
+        saved = _of_optimizer(checkpoint, name)
+        options: list[dict[str, Any]] = []
+        groups = zip(saved["made_with"], self._made_with[name], saved["options"], strict=False)
+        for group, (before, now, last) in enumerate(groups):
+            for key in last:
+                if not same_kind(last[key], now.get(key)):
+                    raise checkpoint.damaged(f"optimizers.{name}: {key} is {last[key]!r}")
+            changed = {key: now[key] for key in now if now[key] != before.get(key)}
+            for key, value in sorted(changed.items()):
+                _log.info(
+                    "%s now has %s = %s (parameter group %d); the checkpoint was trained with %s.",
+                    name, key, value, group, before.get(key),
+                )  # fmt: skip
+            options.append({**last, **changed})
+        return options
+
+
+def _of_optimizer(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    optimizers = checkpoint.part("optimizers")
+    if name not in optimizers:
+        raise checkpoint.damaged(f"optimizers.{name} is missing")
+    saved: dict[str, Any] = optimizers[name]
+    return saved
+
+
+def _check_match(
+    checkpoint: Checkpoint,
+    expected: Mapping[str, Tensor],
+    saved: Mapping[str, Tensor],
+    objects: Mapping[str, Any],
+    *,
+    training: bool,
+) -> None:
+    """Raises one error that names all that is missing, unexpected or of another shape."""
+    missing = sorted(expected.keys() - saved.keys())
+    unexpected = sorted(
+        name
+        for name in saved.keys() - expected.keys()
+        if training or any(name.startswith(f"{made}.") for made in objects)
+    )
+    reshaped = sorted(
+        f"{name} ({list(saved[name].shape)} in the checkpoint, {list(expected[name].shape)} in the model)"
+        for name in expected.keys() & saved.keys()
+        if expected[name].shape != saved[name].shape
+    )
+    found = {
+        "missing from the checkpoint": missing,
+        "only in the checkpoint": unexpected,
+        "of another shape": reshaped,
+    }
+    if any(found.values()):
+        listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items() if names)
+        raise CheckpointMismatchError(
+            f"The checkpoint {checkpoint.path!r} belongs to another model; {listed}. Use another model_dir, "
+            "or make the model as it was when the checkpoint was written."
+        )
+
+
+def _tensors(objects: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Every tensor of the objects but the optimizers', by its name in a checkpoint."""
+    found: dict[str, Tensor] = {}
+    for name, made in objects.items():
+        if isinstance(made, nn.Module):
+            found.update(_module_tensors(name, made))
+        elif not isinstance(made, torch.optim.Optimizer):
+            found.update(tensors_in(made.state_dict(), name))
+    return found
+
+
+def _module_tensors(name: str, module: nn.Module) -> dict[str, Tensor]:
+    state = module.state_dict(keep_vars=True)
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name}.{key} is a {type(value).__name__}: checkpoints hold tensors only. Leave "
+                "get_extra_state out of the module, or let it return a tensor."
+            )
+    return {f"{name}.{key}": value for key, value in state.items()}
+
+
+def _copy(targets: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, tensor in targets.items():
+            tensor.copy_(saved[name])
+
+
+def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tied tensors once, and the other names that they have."""
+    kept: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, tensor in tensors.items():
+        place = tensor.data_ptr() or id(tensor)  # on XLA a tensor has no address
+        where = (tensor.device, place, tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and where in first:
+            aliases[name] = first[where]
+        else:
+            first[where] = name
+            kept[name] = tensor
+    return kept, aliases
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:
+    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _name_of(parameter: Tensor, optimizer: str, names: Mapping[int, str]) -> str:
+    try:
+        return names[id(parameter)]
+    except KeyError:
+        raise ValueError(
+            f"{optimizer!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
+            "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
+        ) from None
+
+
+def _slots(
+    name: str, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter in _parameters(optimizer):
+        prefix = f"{name}.{_name_of(parameter, name, names)}."
+        for slot, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[prefix + slot] = value
+            elif value is not None:
+                numbers.setdefault(prefix, {})[slot] = value
+    return tensors, numbers
+
+
+def _by_parameter(slots: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+    """The saved slots of each parameter, by `<optimizer>.<parameter>.`; a slot's name has no dot."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in slots.items():
+        parameter, dot, slot = key.rpartition(".")
+        found.setdefault(parameter + dot, {})[slot] = value.clone()
+    return found
+
+
+def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Learning rate and so on, per parameter group, as JSON gives them back."""
+    return [
+        {key: _json_value(value) for key, value in group.items() if _is_json(key, value)}
+        for group in optimizer.state_dict()["param_groups"]
+    ]
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_json(key: str, value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return key != "params" and isinstance(value, (bool, int, float, str, tuple, list, type(None)))

@@ -1,0 +1,271 @@
+"""What a model_fn makes once and uses on every batch: `get_or_create`.
+
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 5))
+        ...
+
+A `Scope` holds the objects of one model. The loop makes a scope active while it calls model_fn. The
+first call is the creation pass: it runs on the first batch only so that the objects come into being, and
+whatever else it did, to buffers and to random state, is undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from torchest.errors import suggest
+from torchest.utils.checks import shown
+from torchest.utils.random_state import random_state, set_random_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import Tensor
+
+T = TypeVar("T")
+_active: ContextVar[Scope] = ContextVar("torchest_scope")
+
+
+def get_or_create(name: str, factory: Callable[[], T]) -> T:
+    """The object called `name` of the running model; made by `factory` on the first call.
+
+    What lives longer than a batch is made with it: modules, optimizers, schedulers, anything with
+    `state_dict` and `load_state_dict`. It is in every checkpoint under its name. Modules come back on the
+    device that the model runs on, so make an optimizer from the module that this function returned.
+
+    Args:
+        name: A name of its own in the model, not one that goes on from another's with a dot.
+        factory: Makes the object, without arguments.
+
+    Returns:
+        What `factory` made, the same object on every call.
+
+    Raises:
+        RuntimeError: Called outside a model_fn, or for a new name after the first batch.
+        ValueError: Tensors in checkpoints could not be told from those of another name; or the name was used
+            with another factory before, in the first call of model_fn.
+        TypeError: `factory` cannot be called, or what it made cannot be kept in a checkpoint.
+    """
+    try:
+        scope = _active.get()
+    except LookupError:
+        raise RuntimeError(
+            f"get_or_create({name!r}) was called outside a model_fn: it works only while an estimator "
+            "runs a model_fn. Elsewhere, make the object directly."
+        ) from None
+    return scope.get_or_create(name, factory)
+
+
+class Scope:
+    """The objects of one model by name, on one device.
+
+    Args:
+        device: Where modules are put.
+        training: Whether modules are in training mode.
+    """
+
+    def __init__(self, device: torch.device, *, training: bool) -> None:
+        self.objects: dict[str, Any] = {}
+        self._device = device
+        self._training = training
+        self._creation: _Creation | None = None
+        self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Lets `get_or_create` find this scope."""
+        token = _active.set(self)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """The creation pass: new objects are made, other effects of what runs inside are undone."""
+        with self._lock:
+            self._creation = _Creation(self._device, keeps_random_numbers=self._training)
+            try:
+                yield
+            finally:
+                creation, self._creation = self._creation, None
+                creation.undo_effects()
+
+    def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
+        """See the function of this name."""
+        if self._creation is not None or not isinstance(name, str):
+            self._check_name(name, factory)
+        if self._creation is not None and self._creation.is_here():
+            self._creation.check_factory(name, factory)
+        if name in self.objects:
+            existing: T = self.objects[name]
+            return existing
+        self._check_prefixes(name)
+        if self._creation is None:
+            raise RuntimeError(
+                f"get_or_create({name!r}) came after the first batch: every object has to be made the first "
+                f"time model_fn runs, since checkpoints are restored right after it.{suggest(name, self.objects)}"
+            )
+        with self._creation.factory_running(), torch.enable_grad():
+            made = factory()
+        if not hasattr(made, "state_dict") or not hasattr(made, "load_state_dict"):
+            raise TypeError(
+                f"get_or_create({name!r}): its factory made a {type(made).__name__}, which has no state_dict: it "
+                "could not be kept in a checkpoint. Make an nn.Module, an optimizer or another object with state_dict "
+                "and load_state_dict."
+            )
+        if isinstance(made, nn.Module):
+            _move(made, self._device)
+            made.train(self._training)
+            self._creation.watch(made)
+        self.objects[name] = made
+        return made
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules among the objects."""
+        return {name: made for name, made in self.objects.items() if isinstance(made, nn.Module)}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimizers among the objects."""
+        return {
+            name: made
+            for name, made in self.objects.items()
+            if isinstance(made, torch.optim.Optimizer)
+        }
+
+    def schedulers(self) -> dict[str, LRScheduler]:
+        """The learning-rate schedulers among the objects.
+
+        Raises:
+            TypeError: One follows a metric.
+        """
+        found = {n: made for n, made in self.objects.items() if isinstance(made, LRScheduler)}
+        for name, scheduler in found.items():
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise TypeError(
+                    f"get_or_create({name!r}) made a ReduceLROnPlateau, which follows a metric, and a training step "
+                    "has none of an evaluation: use a scheduler that follows the number of steps."
+                )
+        return found
+
+    def parameter_names(self) -> dict[int, str]:
+        """The name of each parameter, by the parameter's `id`."""
+        return {
+            id(parameter): f"{name}.{within}" if within else name
+            for name, module in self.modules().items()
+            for within, parameter in module.named_parameters()
+        }
+
+    @staticmethod
+    def _check_name(name: str, factory: object) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(
+                f"get_or_create: name={shown(name)} must be a string that is not empty."
+            )
+        if not callable(factory):
+            raise TypeError(
+                f"get_or_create({name!r}): factory must be a function that makes the object, not a "
+                f"{type(factory).__name__}. Write `lambda: ...` around it, so that it is made only once."
+            )
+
+    def _check_prefixes(self, name: str) -> None:
+        for other in self.objects:
+            if name.startswith(f"{other}.") or other.startswith(f"{name}."):
+                raise ValueError(
+                    f"get_or_create({name!r}): there is {other!r} too, and one name goes on from the other with a dot, "
+                    "so that their tensors could not be told apart in a checkpoint. Use '_' for the dot."
+                )
+
+
+class _Creation:
+    """Keeps what a creation pass must not change: buffers, and the stream of random numbers.
+
+    Factories draw from the stream of random numbers one after the other, as if nothing had run between
+    them; what the rest of model_fn draws is given back. So training starts from the weights, and goes on
+    with the random numbers, that a plain script with the same seed would have. A model that is not for
+    training gives back all.
+    """
+
+    def __init__(self, device: torch.device, *, keeps_random_numbers: bool) -> None:
+        self._device = device
+        self._factories = self._before = random_state(device)
+        self._keeps_random_numbers = keeps_random_numbers
+        self._buffers: list[tuple[Tensor, Tensor]] = []
+        self._origins: dict[str, Any] = {}
+        self._thread = threading.get_ident()
+
+    @contextlib.contextmanager
+    def factory_running(self) -> Iterator[None]:
+        outside = random_state(self._device)
+        set_random_state(self._device, self._factories)
+        try:
+            yield
+        finally:
+            self._factories = random_state(self._device)
+            set_random_state(self._device, outside)
+
+    def is_here(self) -> bool:
+        """Whether it is this thread that makes the model; others may be using it for another mode."""
+        return threading.get_ident() == self._thread
+
+    def check_factory(self, name: str, factory: Any) -> None:
+        """Sees to it that a name is not used for two things by mistake."""
+        origin = _origin(factory)
+        if self._origins.setdefault(name, origin) is not origin:
+            raise ValueError(
+                f"get_or_create({name!r}) was called with two factories, and would give what the first one makes "
+                "for both: use another name for the second. To share an object, call get_or_create once."
+            )
+
+    def watch(self, module: nn.Module) -> None:
+        self._buffers.extend((buffer, buffer.clone()) for buffer in module.buffers())
+
+    def undo_effects(self) -> None:
+        set_random_state(
+            self._device, self._factories if self._keeps_random_numbers else self._before
+        )
+        with torch.no_grad():
+            for buffer, before in self._buffers:
+                buffer.copy_(before)
+
+
+def _origin(factory: Any) -> Any:
+    """What tells a factory from another one; a lambda is the same one on each call."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return getattr(factory, "__code__", factory if isinstance(factory, type) else type(factory))
+
+
+def _move(module: nn.Module, device: torch.device) -> None:
+    """Moves a module; parameters that parts of it share stay shared, also on XLA, where moved ones are new."""
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
+            places.setdefault(id(parameter), []).append((part, name))
+    module.to(device)
+    for (owner, own_name), *sharing in places.values():
+        for part, name in sharing:
+            setattr(part, name, getattr(owner, own_name))
+
+
+@contextlib.contextmanager
+def evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Puts modules into evaluation mode for a while; each part is in its own mode again afterwards."""
+    modules = list(modules)
+    # one part may be called "training", so that the attribute cannot be used
+    modes = [(part, vars(part)["training"]) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            vars(part)["training"] = mode

@@ -1,0 +1,215 @@
+"""One training step: loss, gradients, optimizers."""
+
+from __future__ import annotations
+
+import math
+from collections import ChainMap
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from torchest.columns.features import Features
+from torchest.distributed.empty_batch import rows_in
+from torchest.engine.find_nan import first_non_finite
+from torchest.engine.step_values import (
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    clip_gradients,
+    gradient_norm,
+    learning_rates,
+)
+from torchest.keys import ModeKeys
+from torchest.losses import Reduction
+from torchest.optimizers import row_gradients
+from torchest.optimizers.base import RowOptimizer
+from torchest.utils.checks import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+
+    from torchest.distributed.strategy import Strategy
+    from torchest.engine.hooks import Session
+    from torchest.engine.model import RunningModel
+    from torchest.spec import EstimatorSpec
+
+_running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
+
+
+def backward(loss: torch.Tensor) -> None:
+    """Computes gradients inside a `train_op` that is a function.
+
+    Such a function steps its optimizers itself; this stands for `loss.backward()` there, and also
+    synchronises the gradients where several processes train.
+
+    Args:
+        loss: A scalar.
+
+    Raises:
+        RuntimeError: Called outside a `train_op`.
+    """
+    try:
+        step = _running.get()
+    except LookupError:
+        raise RuntimeError(
+            "torchest.backward(loss) was called outside a train_op: it works only in a function given as "
+            "EstimatorSpec(train_op=...). Elsewhere, call loss.backward()."
+        ) from None
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        raise TypeError(
+            f"torchest.backward: loss={shown(loss)} must be a scalar tensor that depends on parameters."
+        )
+    step.backward(loss)
+    step.note_gradient_norm()
+
+
+class TrainStep:
+    """Runs one step on the batches that it is called with: one, unless gradients are accumulated.
+
+    Args:
+        model: The model.
+        strategy: Where it runs.
+        session: Is told the values of each step, and counts the steps.
+        clip_norm: How long the gradient may be; see `RunConfig`.
+    """
+
+    def __init__(
+        self,
+        model: RunningModel,
+        strategy: Strategy,
+        session: Session,
+        clip_norm: float | None = None,
+    ) -> None:
+        self._model = model
+        self._strategy = strategy
+        self._session = session
+        self._clip_norm = clip_norm
+        self._reduction = Reduction.AUTO
+        self._noted: dict[str, Any] = {}  # values of the step that are gone when it is over
+        self._schedulers = list(model.scope.schedulers().values())
+        self._parameters = [
+            parameter
+            for module in model.scope.modules().values()
+            for parameter in module.parameters()
+        ]
+        self._holders = row_gradients.Holders(self._parameters)
+
+    def __call__(self, batches: Sequence[tuple[Any, Any]]) -> EstimatorSpec:
+        """Trains on batches of (features, labels), at least one, whose losses count alike."""
+        self._holders.clear()
+        self._noted = self._rates()
+        self._session.origin_of_nan = ""
+        spec = self._run(batches[0])
+        optimizers = _optimizers(spec.train_op)
+        if optimizers is None:
+            loss = self._call(spec)
+        else:
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            loss = self._share(spec, len(batches))
+            for batch in batches[1:]:
+                spec = self._run(batch)
+                loss = loss + self._share(spec, len(batches))
+            self._optimize(optimizers)
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._session.global_step += 1
+        self._session.values = ChainMap({**self._noted, "loss": loss}, values_of(spec))
+        self._strategy.end_step()
+        return spec
+
+    def _run(self, batch: tuple[Any, Any]) -> EstimatorSpec:
+        self._strategy.begin_batch()
+        spec = self._model(*batch, ModeKeys.TRAIN)
+        assert spec.loss is not None  # the spec checks it
+        self._session.origin_of_nan += self._origin_of_nan(spec.loss, batch)
+        self._session.examples += _rows(batch[0])
+        self._reduction = spec.loss_reduction
+        return spec
+
+    def _share(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
+        """Computes the gradients of one of so many batches of a step, and its share in their loss."""
+        assert spec.loss is not None  # the spec checks it
+        return self.backward(spec.loss if batches == 1 else spec.loss / batches)
+
+    def backward(self, loss: torch.Tensor) -> torch.Tensor:
+        """Computes gradients; those of optimizers that do not know rows become dense.
+
+        Returns:
+            The loss of the batches of all processes.
+        """
+        loss = self._strategy.backward(loss, self._reduction)
+        for optimizer in self._model.scope.optimizers().values():
+            if not isinstance(optimizer, RowOptimizer):
+                for parameter in _parameters_of([optimizer]):
+                    row_gradients.densify(parameter)
+        return loss
+
+    def note_gradient_norm(self) -> None:
+        """Computes how long the gradient of all parameters is, where a hook asks for it."""
+        if GRADIENT_NORM in self._session.wanted:
+            self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
+
+    def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
+        """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
+        if loss.device.type != "cpu" or not math.isnan(loss.item()) or rows_in(batch) == 0:
+            return ""
+        if self._session.origin_of_nan:  # of an earlier batch of the step
+            return ""
+        return first_non_finite(self._model, batch, ModeKeys.TRAIN)
+
+    def _rates(self) -> dict[str, Any]:
+        """Learning rates, where a hook asks for one: schedules move them on with the step."""
+        is_wanted = any(name.endswith(LEARNING_RATE) for name in self._session.wanted)
+        return dict(learning_rates(self._model.scope.optimizers())) if is_wanted else {}
+
+    def _optimize(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        if self._clip_norm is not None or GRADIENT_NORM in self._session.wanted:
+            parameters = list(_parameters_of(optimizers))
+            norm = self._noted[GRADIENT_NORM] = gradient_norm(parameters)
+            if self._clip_norm is not None:
+                clip_gradients(parameters, self._clip_norm, norm)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    def _call(self, spec: EstimatorSpec) -> torch.Tensor:
+        """Lets a function do the step, and gives the loss of the batches of all processes."""
+        assert spec.loss is not None  # the spec checks it
+        token = _running.set(self)
+        try:
+            spec.train_op()
+        finally:
+            _running.reset(token)
+        return self._strategy.total(spec.loss, spec.loss_reduction)
+
+
+def _parameters_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[torch.Tensor]:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            yield from group["params"]
+
+
+def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
+    """The optimizers of a step; None for a function that does the step itself."""
+    if isinstance(train_op, (list, tuple)):
+        return train_op
+    return None if callable(train_op) else [train_op]
+
+
+def values_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
+    """The values of a step by the names that hooks ask for them by; predictions are looked into last."""
+    predictions = spec.predictions
+    named = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
+    values = {**(spec.eval_metric_ops or {}), "loss": spec.loss}
+    # a ChainMap reads its maps only, though its type asks for some that can be written to
+    return ChainMap(
+        {name: value for name, value in values.items() if value is not None}, cast("Any", named)
+    )
+
+
+def _rows(features: Any) -> int:
+    """How many examples a batch has, where its features say so."""
+    if isinstance(features, Features):
+        return features.batch_size
+    return len(features) if isinstance(features, torch.Tensor) and features.ndim else 0

@@ -1,0 +1,1 @@
+"""Columns and models as ONNX graphs."""

@@ -1,0 +1,222 @@
+"""The graph from raw features to encoded tensors in the making: what the nodes of all columns share."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from torchest.columns.encode.cells import MISSING
+from torchest.export.engines import FINGERPRINT
+from torchest.export.normalizers import Normalizers
+from torchest.export.onnx.fingerprint import K2, fingerprints
+from torchest.export.onnx.nodes import (
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT64,
+    ML,
+    STRING,
+    UINT64,
+    Nodes,
+    Value,
+    dtype_of,
+)
+from torchest.export.onnx.program import of_program
+from torchest.export.onnx.traced import inlined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.columns.numeric import NumericColumn
+    from torchest.export.raw_features import RawFeature
+
+
+_OF_NOTHING = K2 - (1 << 64)  # the fingerprint of the empty string as int64
+
+
+class ColumnGraph(Nodes):
+    """Nodes that make encoded tensors of raw features.
+
+    What is best done at once for all columns (hashing, functions of the user) they ask for one by one;
+    `finish` makes it.
+
+    Args:
+        raw: The features by key. Each becomes an input.
+        by_fingerprint: Whether text that is hashed comes as fingerprints, which are inputs of their own; then
+            the text itself is an input only if something else reads it.
+    """
+
+    def __init__(self, raw: Mapping[str, RawFeature], by_fingerprint: bool = False) -> None:
+        super().__init__("columns.")
+        self.raw = raw
+        self._by_fingerprint = by_fingerprint
+        self._normalized: list[tuple[NumericColumn, Value, Value]] = []
+        self._more_initializers: list[Value] = []
+        self._made: dict[FeatureColumn, Value] = {}
+        self._refused: list[Value] = []
+        self._hashed: dict[Value, Value] = {}
+        self._texts: dict[str, Value] = {}
+        self._integers: dict[str, Value] = {}
+        self._empty: dict[Value, Value] = {}
+        for feature in raw.values():
+            if not (by_fingerprint and feature.is_text):
+                self._add_input(feature, feature.key, dtype_of(feature.dtype))
+
+    def once(
+        self, column: FeatureColumn, make: Callable[[FeatureColumn, ColumnGraph], Value]
+    ) -> Value:
+        """What is made of a column, by the nodes that are there already if it was asked for before."""
+        if column not in self._made:
+            self._made[column] = make(column, self)
+        return self._made[column]
+
+    # ---- raw features
+
+    def values_of(self, key: str) -> Value:
+        """A feature as columns of ids take it: [batch] if it has one value in each row, else [batch, n]."""
+        return self._by_row(self.raw[key], self.given(key))
+
+    def given(self, key: str) -> Value:
+        """A feature as it comes."""
+        if key not in self.inputs:
+            self._add_input(self.raw[key], key, STRING)
+        return self.inputs[key]
+
+    def _add_input(self, feature: RawFeature, name: str, dtype: ir.DataType) -> None:
+        self.input(name, dtype, list(feature.dimensions))
+
+    def _by_row(self, feature: RawFeature, given: Value) -> Value:
+        return self.flat(given) if feature.shape == (1,) else given
+
+    def in_rows(self, values: Value, single: bool) -> Value:
+        """Values [batch], where there is a single one in each row, or [batch, ...], as [batch, n]."""
+        if single:
+            return self.op("Unsqueeze", values, self.constant([1]))
+        return self.op("Flatten", values, axis=1)
+
+    def text_of(self, key: str) -> Value:
+        """A feature as text; integers are decimal text, and −1, which means missing, is empty."""
+        if key not in self._texts:
+            text = self.values_of(key)
+            self._texts[key] = (
+                text if self.raw[key].is_text else self.decimal(self.integers_of(key))
+            )
+        return self._texts[key]
+
+    def decimal(self, integers: Value) -> Value:
+        """The decimal text of integers, empty for −1."""
+        missing = self.equal(integers, -1)
+        return self.where(missing, self.constant("", STRING), self.cast(integers, STRING))
+
+    def integers_of(self, key: str) -> Value:
+        """A feature as int64. Of floats, NaN becomes −1, and a row with a fraction is refused."""
+        if key not in self._integers:
+            self._integers[key] = self._as_integers(key)
+        return self._integers[key]
+
+    def _as_integers(self, key: str) -> Value:
+        given, dtype = self.values_of(key), dtype_of(self.raw[key].dtype)
+        if dtype == INT64:
+            return given
+        if not dtype.is_floating_point():
+            return self.cast(given, INT64)
+        missing = self.op("IsNaN", given)
+        filled = self.where(missing, self.constant(-1, dtype), given)
+        exact = 2.0**53 if dtype == DOUBLE else 2.0**24  # beyond it, integers are rounded
+        whole = self.op("Equal", filled, self.op("Floor", filled))
+        fits = self.op("LessOrEqual", self.op("Abs", filled), self.constant(exact, dtype))
+        good = self.op("And", whole, fits)
+        self.refuse(self.negation(good))
+        return self.cast(self.where(good, filled, self.constant(-1, dtype)), INT64)
+
+    def normalized(self, column: NumericColumn, filled: Value) -> Value:
+        """What the normalizer_fn of a column makes of its numbers, float32 [rows, width]."""
+        promise = ir.Value(name="a promise", type=ir.TensorType(FLOAT))
+        self._normalized.append((column, filled, promise))
+        return self.op("Identity", promise)  # a promise itself is not to leave the graph
+
+    # ---- text
+
+    def is_empty(self, text: Value) -> Value:
+        """Where strings are empty; in this set of operators, Equal compares no strings."""
+        if text not in self._empty:
+            marks = self.op(
+                "LabelEncoder",
+                text,
+                domain=ML,
+                keys_strings=[""],
+                values_int64s=[1],
+                default_int64=0,
+            )
+            self._empty[text] = self.cast(marks, BOOL)
+        return self._empty[text]
+
+    def fingerprints(self, text: Value) -> Value:
+        """The FarmHash Fingerprint64 of each string, uint64 in the shape of the text."""
+        if text not in self._hashed:
+            self._hashed[text] = ir.Value(name="a promise", type=ir.TensorType(UINT64))
+        return self._hashed[text]
+
+    def hashed(self, key: str) -> tuple[Value, Value]:
+        """The fingerprints of a feature as text, uint64, and where it is empty."""
+        feature, name = self.raw[key], f"{key}{FINGERPRINT}"
+        if not self.takes_fingerprints_of(key):
+            text = self.text_of(key)
+            return self.fingerprints(text), self.is_empty(text)
+        if name not in self.inputs:
+            self._add_input(feature, name, INT64)
+        given = self._by_row(feature, self.inputs[name])
+        return self.cast(given, UINT64), self.equal(given, _OF_NOTHING)
+
+    def takes_fingerprints_of(self, key: str) -> bool:
+        """Whether the fingerprints of a feature are an input."""
+        return self._by_fingerprint and self.raw[key].is_text
+
+    def buckets(self, fingerprints: Value, count: int) -> Value:
+        """Fingerprints modulo a number of buckets, int64."""
+        return self.cast(self.op("Mod", fingerprints, self.constant(count, UINT64)), INT64)
+
+    def missing_where(self, missing: Value, ids: Value) -> Value:
+        """Ids, MISSING where a value is missing."""
+        return self.where(missing, self.constant(MISSING), ids)
+
+    # ---- rows that Python would refuse
+
+    def refuse(self, wrong: Value) -> None:
+        """Marks rows whose answers are to be NaN and −1: where a condition [batch] or [batch, ...] holds."""
+        self._refused.append(self.any_of_row(self.op("Flatten", wrong, axis=1)))
+
+    def refused(self) -> Value | None:
+        """Where rows are refused, [batch]; None if none ever is."""
+        if not self._refused:
+            return None
+        return functools.reduce(self.either, self._refused)
+
+    def finish(self) -> None:
+        """Makes what columns asked for.
+
+        Raises:
+            ValueError: A normalizer_fn cannot be traced.
+        """
+        if self._normalized:
+            columns, filled, promises = zip(*self._normalized, strict=True)
+            program = Normalizers(list(columns)).program()
+            traced = inlined(of_program(program), filled, "normalizers.", {})
+            self.list += traced.nodes
+            self._more_initializers += traced.initializers
+            _keep(promises, traced.outputs)
+        if self._hashed:
+            _keep(self._hashed.values(), fingerprints(self, list(self._hashed)))
+
+    @property
+    def initializers(self) -> list[Value]:
+        """The constants."""
+        return [*super().initializers, *self._more_initializers]
+
+
+def _keep(promises: Iterable[Value], made: Iterable[Value]) -> None:
+    for promise, value in zip(promises, made, strict=True):
+        ir.convenience.replace_all_uses_with(promise, value)

@@ -1,0 +1,189 @@
+"""An ONNX model that takes raw features: the nodes of the columns, and behind them the model.
+
+    model = onnx_model(Forward(warm_model, features))
+    save(model, "model.onnx")
+
+It has one input for each feature that the model uses, called by its key: strings are text, and rows that are lists
+are the rows of a matrix, filled up with "", −1 or NaN. Stock onnxruntime runs it, and its metadata say which
+operators it needs. A row that Python refuses (an id out of range, a missing number without a default) has the
+answers NaN, −1 and "" there, and the other rows have their own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from torchest.export.encoded import BATCH, SequenceIds, SequenceNumbers
+from torchest.export.onnx.columns import tensors
+from torchest.export.onnx.graph import ColumnGraph
+from torchest.export.onnx.nodes import (
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT32,
+    INT64,
+    IR_VERSION,
+    LEAST_ONNXRUNTIME,
+    OPSETS,
+    STRING,
+    Nodes,
+    Value,
+    dtype_of,
+)
+from torchest.export.onnx.program import of_program
+from torchest.export.onnx.sequences import sequence_tensors
+from torchest.export.onnx.traced import inlined
+from torchest.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.export.encoded import Encoded
+    from torchest.export.forward import Forward, Output
+
+_LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
+
+
+def onnx_model(
+    forward: Forward, names: Mapping[str, str] | None = None, *, by_fingerprint: bool = False
+) -> ir.Model:
+    """The ONNX model of a trained model.
+
+    Args:
+        forward: The trained model as a module.
+        names: What its inputs are called, by the key of the feature; by default as their keys. No input may be
+            called as an output.
+        by_fingerprint: Whether it takes fingerprints of the text that it hashes; see `ColumnGraph`.
+
+    Returns:
+        A model of `onnx_ir`, whose outputs are called as those of the module.
+
+    Raises:
+        ValueError: A column cannot be exported.
+    """
+    columns = ColumnGraph(forward.raw, by_fingerprint)
+    given = encoded_values(forward.inputs, columns, forward.together)
+    columns.finish()
+    parameters = forward.original_names
+    traced = inlined(of_program(forward.program()), given, "model.", parameters)
+    answers = Nodes("answers.")
+    made = iter(traced.outputs)
+    outputs = [
+        _answer(
+            answers,
+            output,
+            next(made) if output.is_tensor else columns.given(str(output.feature)),
+            columns.refused(),
+        )
+        for output in forward.outputs
+    ]
+    whole = ir.Graph(
+        list(columns.inputs.values()),
+        outputs,
+        nodes=[*columns.list, *traced.nodes, *answers.list],
+        initializers=[*columns.initializers, *traced.initializers, *answers.initializers],
+        opset_imports={"": OPSETS[""]},
+        name="model",
+    )
+    for key, value in columns.inputs.items():
+        value.name = (names or {}).get(key, key)
+    _keep_apart(whole)
+    whole.sort()
+    used = {node.domain for node in whole.all_nodes()}
+    whole.opset_imports.update({domain: OPSETS[domain] for domain in OPSETS if domain in used})
+    model = ir.Model(
+        whole, ir_version=IR_VERSION, producer_name="torchest", producer_version=__version__
+    )
+    operators = needs(model)["operators"].items()
+    described = ", ".join(f"{domain} {version}" for domain, version in operators)
+    model.metadata_props["operators"] = f"{described}; all built into onnxruntime"
+    model.metadata_props["onnxruntime"] = LEAST_ONNXRUNTIME
+    return model
+
+
+def needs(model: ir.Model) -> dict[str, Any]:
+    """What a runtime must know to read a model: least versions, all of them built into onnxruntime."""
+    imports = model.graph.opset_imports.items()
+    return {
+        "ir_version": model.ir_version,
+        "operators": {domain or "ai.onnx": version for domain, version in imports},
+        "onnxruntime": LEAST_ONNXRUNTIME,
+    }
+
+
+def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a model to a file. Tensors that do not fit into it (2 GB) lie beside it, in `<path>.data`."""
+    sizes = [0 if value.const_value is None else value.const_value.nbytes
+             for value in model.graph.initializers.values()]  # fmt: skip
+    beside = f"{os.path.basename(path)}.data" if sum(sizes) > _LARGEST_FILE else None
+    ir.save(model, path, external_data=beside)
+
+
+def encoded_values(
+    inputs: list[Encoded],
+    graph: ColumnGraph,
+    together: Iterable[Sequence[FeatureColumn]] = (),
+) -> list[Value]:
+    """The tensors that the module takes, in order.
+
+    Args:
+        inputs: What it takes.
+        graph: The graph.
+        together: Columns of sequences that must have as many steps as each other.
+    """
+    sequences = [given for given in inputs if isinstance(given, SequenceIds | SequenceNumbers)]
+    made: dict[Encoded, list[Value]] = dict(
+        zip(sequences, sequence_tensors(sequences, graph, together), strict=True)
+    )
+    made |= {given: tensors(given, graph) for given in inputs if given not in made}
+    return [value for given in inputs for value in made[given]]
+
+
+def _keep_apart(graph: ir.Graph) -> None:
+    """Renames values within a graph that are called as one of its inputs or outputs."""
+    outside = {*graph.inputs, *graph.outputs}
+    taken = {value.name for value in outside}
+    inside = [value for node in graph.all_nodes() for value in node.outputs]
+    for value in [*inside, *graph.initializers.values()]:
+        if value not in outside and value.name in taken:
+            value.name = f"inside.{value.name}"
+
+
+def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -> Value:
+    """An output of the graph: strings for what stands for them, and nothing for rows that are refused.
+
+    A feature that is given back, such as the key of an example, tells which row was refused.
+    """
+    dtype = dtype_of(output.dtype)
+    if output.strings is not None:
+        dtype = STRING
+        value = nodes.op("Gather", nodes.constant(output.strings, STRING), value)
+    is_given_back = output.feature is not None
+    if refused is not None and not is_given_back and output.shape[:1] == (BATCH,):
+        axes = nodes.constant(np.arange(1, len(output.shape)), INT64)
+        wrong = nodes.op("Unsqueeze", refused, axes) if len(output.shape) > 1 else refused
+        value = _nothing_where(nodes, wrong, value, dtype)
+    answer = nodes.op("Identity", value)
+    answer.name = output.name
+    answer.type = ir.TensorType(dtype)
+    answer.shape = ir.Shape(output.shape)
+    return answer
+
+
+def _nothing_where(nodes: Nodes, wrong: Value, value: Value, dtype: ir.DataType) -> Value:
+    """NaN, −1, "" or False where a row is refused. Where knows few dtypes: others are widened for it."""
+    if dtype == BOOL:
+        return nodes.op("And", value, nodes.negation(wrong))
+    if dtype == STRING:
+        return nodes.where(wrong, nodes.constant("", STRING), value)
+    wide = DOUBLE if dtype.is_floating_point() else INT64
+    nothing = np.nan if dtype.is_floating_point() else -1 if dtype.is_signed() else 0
+    if dtype in (FLOAT, DOUBLE, INT32, INT64):
+        return nodes.where(wrong, nodes.constant(nothing, dtype), value)
+    found = nodes.where(wrong, nodes.constant(nothing, wide), nodes.cast(value, wide))
+    return nodes.cast(found, dtype)

@@ -1,0 +1,1 @@
+"""Reading exported directories, without torch."""

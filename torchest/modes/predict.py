@@ -1,0 +1,137 @@
+"""A run of prediction: from the values of a batch to one dict per example."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from torchest.engine.loop import run_steps
+from torchest.engine.train_step import values_of
+from torchest.errors import suggest
+from torchest.keys import ModeKeys
+from torchest.utils.arrays import in_numpy_dtype
+from torchest.utils.checks import listed, shown
+from torchest.utils.predicted_text import is_text, text_to_numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from torchest.distributed.strategy import Strategy
+    from torchest.engine.feed import Feed
+    from torchest.engine.hooks import Session, SessionRunHook
+    from torchest.engine.model import RunningModel
+
+
+def run_prediction(
+    model: RunningModel,
+    feed: Feed,
+    session: Session,
+    strategy: Strategy,
+    hooks: Sequence[SessionRunHook],
+    keys: Sequence[Any],
+) -> Generator[Any, None, None]:
+    """Predicts with a model that has been made and restored.
+
+    Args:
+        model: The model.
+        feed: The batches.
+        session: The model as hooks see it.
+        strategy: Where the model runs.
+        hooks: The user's.
+        keys: Which predictions to give; none: all.
+
+    Yields:
+        For each batch its predictions as numpy, a dict if the model gives a dict.
+    """
+
+    def step(batch: tuple[Any, Any]) -> Any:
+        spec = model(batch[0], None, ModeKeys.PREDICT)
+        session.values = values_of(spec)
+        strategy.end_step()
+        return to_numpy(_selected(spec.predictions, keys))
+
+    session.is_chief = strategy.is_chief
+    batches = strategy.batches(feed.batches(), ModeKeys.PREDICT)
+    return run_steps(batches, step, session, hooks, batches.stopped)
+
+
+def examples(batch: Any) -> Iterator[Any]:
+    """The predictions of one batch, example by example.
+
+    Raises:
+        ValueError: The predictions are not all of the same number of examples.
+    """
+    if not isinstance(batch, dict):
+        if np.ndim(batch) == 0:
+            raise ValueError(_scalar("predictions", batch))
+        yield from batch
+        return
+    for key, value in batch.items():
+        if np.ndim(value) == 0:
+            raise ValueError(_scalar(f"predictions[{key!r}]", value))
+    lengths = {key: len(value) for key, value in batch.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{key!r}: {length}" for key, length in lengths.items())
+        raise ValueError(
+            f"Predictions must all have one row per example; they have these numbers of rows: {listed}. "
+            "predict(..., yield_single_examples=False) gives them as they are."
+        )
+    rows = zip(*batch.values(), strict=True)
+    yield from map(dict, map(zip, itertools.repeat(tuple(batch)), rows))
+
+
+def _scalar(name: str, value: Any) -> str:
+    """What to say of a prediction of no examples."""
+    return (
+        f"{name}={shown(np.asarray(value).item())} is a single value, and must have one row per example: leave out the "
+        "mean or sum over the batch. predict(..., yield_single_examples=False) gives it as it is."
+    )
+
+
+def checked_keys(keys: Any) -> list[Any]:
+    """The keys of predictions that are wanted; none: all.
+
+    Raises:
+        ValueError: They are no list of keys.
+    """
+    wanted = (
+        [keys] if isinstance(keys, str) else listed("predict_keys", keys, "keys of predictions")
+    )
+    for key in wanted:
+        if not isinstance(key, str | tuple):  # of a MultiHead: (head, key)
+            raise ValueError(
+                f"predict_keys={shown(keys)} must be keys of predictions; {shown(key)} is not."
+            )
+    return wanted
+
+
+def _selected(predictions: Any, wanted: Sequence[Any]) -> Any:
+    if not wanted:
+        return predictions
+    if not isinstance(predictions, Mapping):
+        raise ValueError(
+            f"predict_keys={shown(wanted)} needs predictions that are a dict, and model_fn gave a "
+            f"{type(predictions).__name__}. Leave predict_keys out."
+        )
+    for key in wanted:
+        if key not in predictions:
+            raise ValueError(
+                f"predict_keys has {shown(key)}, which is no prediction.{suggest(str(key), map(str, predictions))}"
+            )
+    return {key: value for key, value in predictions.items() if key in wanted}
+
+
+def to_numpy(predictions: Any) -> Any:
+    """Predictions as numpy, in the same dicts; strings are object arrays of bytes."""
+    if isinstance(predictions, Mapping):
+        return {key: to_numpy(value) for key, value in predictions.items()}
+    if isinstance(predictions, Tensor):
+        return in_numpy_dtype(predictions.detach()).cpu().numpy()
+    if is_text(predictions):
+        return text_to_numpy(predictions)
+    array = predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)
+    return text_to_numpy(array) if is_text(array) else array

@@ -1,0 +1,1 @@
+"""train_and_evaluate and its parts."""

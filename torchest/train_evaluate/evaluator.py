@@ -1,0 +1,207 @@
+"""Evaluates the checkpoints of a training and calls the exporters: each checkpoint once, the last one always."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.checkpoint.checksums import identity as identity_of
+from torchest.checkpoint.directory import Checkpoint, held
+from torchest.engine.feed import training_paused
+from torchest.keys import MetricKeys
+from torchest.modes.evaluation_record import count_evaluation
+from torchest.utils import files
+from torchest.utils.random_state import kept_random_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torchest.engine.hooks import SessionRunHook
+    from torchest.estimator import Estimator
+    from torchest.train_evaluate.exporter import Exporter
+    from torchest.train_evaluate.specs import EvalSpec
+
+_log = logging.getLogger("torchest")
+_MEMORY = "train_and_evaluate.json"
+
+
+class Evaluator:
+    """Evaluates checkpoints one after the other.
+
+    What was done with the last checkpoint is kept in a small file in the directory of evaluations, so that
+    a process that was killed goes on where it stopped.
+
+    Args:
+        estimator: What to evaluate.
+        eval_spec: On what, how often, and what to export then.
+        max_steps: The checkpoint of this step, or above, is the last. None: `finish` tells the last.
+        clock: Gives the time in seconds; monotonic, so that changes of the system's clock do not matter.
+
+    Attributes:
+        result: The metrics of the last evaluation; None before the first.
+        exports: What each exporter gave for the last evaluation; None before the first.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        eval_spec: EvalSpec,
+        max_steps: int | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.result: dict[str, Any] | None = None
+        self.exports: list[Any] | None = None
+        self._estimator = estimator
+        self._spec = eval_spec
+        self._max_steps = max_steps
+        self._clock = clock
+        self._last_start: float | None = None
+        self._memory = _Memory(files.join(estimator.eval_dir(eval_spec.name), _MEMORY))
+
+    def at(self, checkpoint: str, hooks: Sequence[SessionRunHook] = ()) -> None:
+        """Evaluates a checkpoint, if `throttle_secs` have passed since the start of the last evaluation.
+
+        Args:
+            checkpoint: Its path.
+            hooks: Called during the evaluation, besides those of the `EvalSpec`.
+        """
+        if not self.seconds_to_wait():
+            self._evaluate(checkpoint, hooks, is_last=False)
+            return
+        assert self._last_start is not None
+        _log.info(
+            "Skip the evaluation of %s: the last one began %.0f s ago, and throttle_secs=%g. "
+            "The last checkpoint of training is evaluated in any case.",
+            checkpoint, self._clock() - self._last_start, self._spec.throttle_secs,
+        )  # fmt: skip
+
+    def seconds_to_wait(self) -> float:
+        """How long it is until the next evaluation may begin."""
+        if self._last_start is None:
+            return 0.0
+        return max(0.0, self._last_start + self._spec.throttle_secs - self._clock())
+
+    def finish(self, checkpoint: str) -> None:
+        """Evaluates the last checkpoint of training, and exports it."""
+        self._evaluate(checkpoint, (), is_last=True)
+
+    def _evaluate(self, path: str, hooks: Sequence[SessionRunHook], *, is_last: bool) -> None:
+        identity, step = identity_of(path), Checkpoint(path).global_step
+        is_last = is_last or (self._max_steps is not None and step >= self._max_steps)
+        device = self._estimator._strategy.device
+        with held(path), training_paused(), kept_random_state(device):
+            if self._memory.checkpoint == identity:
+                self._tell_that_known(path, is_last=is_last)
+                count_evaluation()
+            else:
+                self._last_start = self._clock()
+                self.result = self._estimator.evaluate(
+                    self._spec.input_fn,
+                    steps=self._spec.steps,
+                    hooks=[*self._spec.hooks, *hooks],
+                    checkpoint_path=path,
+                    name=self._spec.name,
+                )
+                self.exports = [None] * len(self._spec.exporters)
+                self._memory.evaluated(identity, self.result)
+            self._export(path, is_last=is_last)
+
+    def _tell_that_known(self, path: str, *, is_last: bool) -> None:
+        waiting = [exporter.name for exporter in self._waiting(is_last=is_last)]
+        _log.info(
+            "%s was evaluated before and has not changed: it is not evaluated again%s.",
+            path, f", only exported ({', '.join(waiting)})" if waiting else "",
+        )  # fmt: skip
+
+    def _export(self, path: str, *, is_last: bool) -> None:
+        result = dict(self._memory.metrics)
+        waiting = self._waiting(is_last=is_last)
+        for exporter in waiting:
+            exported = exporter.export(
+                estimator=self._estimator,
+                export_path=files.join(self._estimator.model_dir, "export", exporter.name),
+                checkpoint_path=path,
+                eval_result=result,
+                is_the_final_export=is_last,
+            )
+            self._memory.asked(exporter.name, is_last=is_last, exported=exported is not None)
+            if self.exports is None:
+                self.result, self.exports = result, [None] * len(self._spec.exporters)
+            self.exports[self._spec.exporters.index(exporter)] = exported
+
+    def _waiting(self, *, is_last: bool) -> list[Exporter]:
+        """The exporters that are still to be asked about the checkpoint."""
+        return [
+            exporter
+            for exporter in self._spec.exporters
+            if self._memory.is_waiting(exporter.name, is_last=is_last)
+        ]
+
+
+class _Memory:
+    """What was done with the last checkpoint, on the disk.
+
+    Attributes:
+        checkpoint: Tells that checkpoint from others; None if there was none.
+        metrics: Its evaluation.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.checkpoint: str | None = None
+        self.metrics: Mapping[str, Any] = {}
+        self._asked: dict[str, dict[str, bool]] = {}
+        try:
+            known = files.read_json(path)
+            metrics = _numpy(known["metrics"])
+            asked = {
+                name: {key: bool(each[key]) for key in ("for_the_last_time", "exported")}
+                for name, each in known["exporters"].items()
+            }
+            self.checkpoint, self.metrics, self._asked = known["checkpoint"], metrics, asked
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            _log.warning("%s is not readable: what was evaluated before is forgotten.", path)
+
+    def evaluated(self, checkpoint: str, metrics: Mapping[str, Any]) -> None:
+        self.checkpoint, self.metrics, self._asked = checkpoint, metrics, {}
+        self._write()
+
+    def asked(self, exporter: str, *, is_last: bool, exported: bool) -> None:
+        self._asked[exporter] = {"for_the_last_time": is_last, "exported": exported}
+        self._write()
+
+    def is_waiting(self, exporter: str, *, is_last: bool) -> bool:
+        """Whether an exporter was not asked yet; or exported nothing, and is not told yet that this is the last."""
+        known = self._asked.get(exporter)
+        if known is None:
+            return True
+        return is_last and not known["for_the_last_time"] and not known["exported"]
+
+    def _write(self) -> None:
+        known = {
+            "checkpoint": self.checkpoint,
+            "metrics": {name: value.item() for name, value in self.metrics.items()},
+            "exporters": self._asked,
+        }
+        try:
+            files.make_directory(files.parent_and_name(self._path)[0])
+            files.write_text(self._path, json.dumps(known, indent=1) + "\n")
+        except OSError as error:  # a disk that is full or read-only; training's own writes do fail
+            _log.warning(
+                "%s cannot be written (%s): a program that is started again evaluates this checkpoint again.",
+                self._path, error,
+            )  # fmt: skip
+
+
+def _numpy(metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Metrics as `Estimator.evaluate` gives them."""
+    return {
+        name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)
+        for name, value in metrics.items()
+    }

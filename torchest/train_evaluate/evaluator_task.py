@@ -1,0 +1,151 @@
+"""An evaluator that is a process of its own, beside training.
+
+The environment variable TF_CONFIG says which process is which, as for tf.estimator; all of them run the same program,
+which calls `train_and_evaluate`:
+
+    TF_CONFIG='{"cluster": {"chief": ["localhost"]}, "task": {"type": "chief"}}' python program.py
+    TF_CONFIG='{"cluster": {"chief": ["localhost"]}, "task": {"type": "evaluator"}}' python program.py
+
+The first trains only, the second evaluates and exports. They meet in the model_dir alone: training is over when its
+checkpoint of `max_steps` is there, or when nobody is training there any more, which the file `unfinished` tells. That
+file stays when training is killed, so the evaluator then waits for its restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from torchest.checkpoint.directory import in_use, latest_checkpoint
+from torchest.checkpoint.index import read_index, step_of
+from torchest.distributed.cluster import Cluster
+from torchest.distributed.tf_config import EVALUATOR, MASTER, TFConfig
+from torchest.engine.resume import is_unfinished
+from torchest.errors import DamagedCheckpointError
+from torchest.train_evaluate.evaluator import Evaluator
+from torchest.utils import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchest.estimator import Estimator
+    from torchest.train_evaluate.specs import EvalSpec
+
+_log = logging.getLogger("torchest")
+_POLL_SECS = 1.0
+_TELL_SECS = 600.0
+TRAINER, BOTH = "trainer", "both"
+
+
+def role_of_environment() -> str:
+    """What this process does in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
+
+    BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without an
+    evaluator.
+
+    Raises:
+        ValueError: TF_CONFIG is not what it should be, or names tasks that torchrun has not started.
+    """
+    config = TFConfig.of_environment()
+    if config.is_evaluator:
+        _check_is_alone(Cluster.of_environment())
+        return EVALUATOR
+    config.check_may_train()
+    return TRAINER if config.tasks and config.task_type != MASTER else BOTH
+
+
+def _check_is_alone(cluster: Cluster) -> None:
+    if cluster.is_distributed:
+        raise ValueError(
+            f"TF_CONFIG says that this process is the evaluator, and torchrun has started {cluster.world_size} of them "
+            f"(RANK={cluster.rank}, WORLD_SIZE={cluster.world_size}): start the evaluator without torchrun."
+        )
+
+
+def evaluate_beside_training(
+    estimator: Estimator,
+    eval_spec: EvalSpec,
+    max_steps: int | None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Evaluator:
+    """Evaluates the checkpoints that a training in another process writes, until it has ended.
+
+    Args:
+        estimator: One like that which is trained.
+        eval_spec: On what, how often, what to export, and how long to wait at first. That time should cover the
+            start of the other process, where the model_dir holds checkpoints of an earlier training.
+        max_steps: The checkpoint of this step, or above, is the last. None: training ends with its input.
+        clock: Gives the time in seconds.
+        sleep: Waits.
+
+    Returns:
+        The evaluator, with its last results.
+    """
+    _log.info("This process is the evaluator of %s; another one trains.", estimator.model_dir)
+    evaluator = Evaluator(estimator, eval_spec, max_steps, clock)
+    sleep(eval_spec.start_delay_secs)
+    watch = _Watch(estimator.model_dir, max_steps, clock)
+    while True:
+        path, is_last = watch.newest()
+        try:
+            if path is not None and is_last:
+                watch.tell_passed_over(path)
+                with in_use(path):
+                    evaluator.finish(path)
+                return evaluator
+            if path is not None and not evaluator.seconds_to_wait():
+                watch.tell_passed_over(path)
+                with in_use(path):
+                    evaluator.at(path)
+        except FileNotFoundError:  # a newer one has taken its place
+            _log.info("%s is not evaluated: it has been removed.", path)
+        except DamagedCheckpointError as error:
+            if is_last:
+                raise
+            _log.warning("%s It is not evaluated.", error)
+        sleep(_POLL_SECS)
+
+
+class _Watch:
+    """Looks for checkpoints that are new."""
+
+    def __init__(self, model_dir: str, max_steps: int | None, clock: Callable[[], float]) -> None:
+        self._model_dir = model_dir
+        self._max_steps = max_steps
+        self._clock = clock
+        self._told = clock()
+        self._seen: set[int] = set()
+        self._last = 0  # the step that was given last; that of step 0 is not evaluated
+
+    def newest(self) -> tuple[str | None, bool]:
+        """The newest checkpoint, or None if it was given to `tell_passed_over`; and whether it is the last."""
+        is_running = is_unfinished(
+            self._model_dir
+        )  # asked first: the last checkpoint is there when this ends
+        self._seen |= {step_of(name) for name in read_index(self._model_dir).times}
+        path = latest_checkpoint(self._model_dir)
+        step = 0 if path is None else step_of(files.parent_and_name(path)[1])
+        reached = self._max_steps is not None and step >= self._max_steps
+        if path is not None and (reached or not is_running):
+            why = f"max_steps={self._max_steps} is reached" if reached else "training has ended"
+            _log.info("%s is the last checkpoint: %s.", path, why)
+            return path, True
+        if step == self._last:
+            self._tell_of_waiting()
+            return None, False
+        return path, False
+
+    def tell_passed_over(self, path: str) -> None:
+        """Names the checkpoints that came and went since the last evaluation; this one comes next."""
+        step = step_of(files.parent_and_name(path)[1])
+        for passed in sorted(self._seen):
+            if self._last < passed < step:
+                _log.info("The checkpoint of step %d is not evaluated: %s is newer.", passed, path)
+        self._last, self._told = step, self._clock()
+
+    def _tell_of_waiting(self) -> None:
+        if self._clock() - self._told >= _TELL_SECS:
+            self._told = self._clock()
+            _log.info("Waiting for a checkpoint in %s that is not evaluated yet.", self._model_dir)

@@ -1,0 +1,1 @@
+"""What any module may use."""

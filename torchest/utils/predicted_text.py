@@ -1,0 +1,92 @@
+"""Text among predictions and export outputs: what may be given for it, and how `predict` gives it.
+
+>>> import numpy as np
+>>> text_to_numpy(np.array(["a", None, b"c"], dtype=object))
+array([b'a', b'', b'c'], dtype=object)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchest.utils import arrays
+from torchest.utils.arrow_types import is_list
+from torchest.utils.indexed_strings import IndexedStrings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureText:
+    """The text of a feature where a model is traced: all that is known of it is which feature it is.
+
+    Attributes:
+        key: The key of the feature.
+    """
+
+    key: str
+
+
+def is_text(value: Any) -> bool:
+    """Whether a prediction is text: an Arrow or numpy array of strings, or what stands for one."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "OSTU"
+    return isinstance(value, IndexedStrings | FeatureText) or (
+        arrays.is_arrow(value) and arrays.is_textual(value)
+    )
+
+
+def text_to_numpy(value: Any) -> npt.NDArray[Any]:
+    """Text as an object array of bytes, as TensorFlow gives it.
+
+    Args:
+        value: For what `is_text` holds, on the host. Objects that are no text stay as they are.
+
+    Returns:
+        Missing strings are empty. Rows that are lists make a matrix, filled up with empty strings.
+    """
+    if isinstance(value, IndexedStrings):
+        return value.numpy()
+    if not isinstance(value, np.ndarray):
+        return _of_arrow(value)
+    shape: tuple[int, ...] = value.shape
+    try:
+        flat: Any = arrays.to_host(value.reshape(-1))
+    except arrays.NotUnderstoodError:
+        return value
+    if not arrays.is_textual(flat):
+        return value
+    text: npt.NDArray[Any] = (
+        flat.astype(object) if isinstance(flat, np.ndarray) else _of_arrow(flat)
+    )
+    return text.reshape(shape)
+
+
+def _of_arrow(array: Any) -> npt.NDArray[Any]:
+    import pyarrow as pa
+
+    if is_list(array.type):
+        return _of_lists(array)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    found: npt.NDArray[Any] = array.cast(pa.large_binary()).fill_null(b"").to_numpy(False)
+    return found
+
+
+def _of_lists(array: Any) -> npt.NDArray[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    flat = _of_arrow(array.flatten())  # without the values of missing lists
+    lengths = np.asarray(pc.list_value_length(array).fill_null(0))
+    is_matrix = pa.types.is_fixed_size_list(array.type)
+    width = array.type.list_size if is_matrix else int(lengths.max(initial=0))
+    if len(flat) == len(array) * width:
+        return flat.reshape(len(array), width, *flat.shape[1:])
+    filled = np.full((len(array), width, *flat.shape[1:]), b"", object)
+    filled[np.arange(width) < lengths[:, None]] = flat
+    return filled

@@ -1,0 +1,235 @@
+"""A warm start: a new model takes parameters, buffers and slots from another model's checkpoint, or from its export.
+
+Every parameter is told of in the log: loaded, resized, or skipped, with the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+from torchest.errors import DamagedCheckpointError, suggest
+from torchest.exported.golden import MANIFEST
+from torchest.exported.weights import ExportedWeights
+from torchest.keys import MetricKeys
+from torchest.utils import files
+from torchest.warm_start.slots import give_slots
+from torchest.warm_start.tensorflow_names import torchest_name
+from torchest.warm_start.vocabulary import Move, move_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from torchest.engine.scope import Scope
+    from torchest.warm_start.settings import WarmStartSettings
+
+_log = logging.getLogger("torchest")
+
+
+class Taken(NamedTuple):
+    """A parameter or buffer that is taken.
+
+    Attributes:
+        source: Its name in the checkpoint.
+        move: How its rows move, if its vocabulary changed.
+    """
+
+    source: str
+    move: Move | None
+
+
+def warm_start(scope: Scope, settings: WarmStartSettings, known: Collection[str] = ()) -> None:
+    """Gives the objects of a new model what the settings say.
+
+    Args:
+        scope: The objects. Slots go to those optimizers that were made.
+        settings: What to take.
+        known: The names of objects that have been given theirs before.
+
+    Raises:
+        ValueError: There is no checkpoint; a pattern matches no parameter, or a name is none; a parameter
+            is missing from the checkpoint or has another shape. Nothing was changed.
+    """
+    targets = _targets(scope, known)
+    if not targets:
+        return
+    if not known:  # later objects need not be those that the settings are about
+        _check_names(settings, targets)
+    checkpoint = _opened(settings.ckpt_to_initialize_from)
+    plan = _plan(targets, checkpoint, settings)
+    _log.info("Warm-starting from: %s", checkpoint.path)
+    aliases = checkpoint.part("aliases")
+    with torch.no_grad():
+        for name, taken in plan.items():
+            saved = checkpoint.tensor(aliases.get(taken.source, taken.source))
+            _give(targets[name], saved, taken.move, settings, name)
+    for name in targets:
+        _log.info("Warm start: %s", _told(name, plan.get(name), settings))
+    if settings.copy_slots:
+        give_slots(scope, checkpoint, plan)
+
+
+def _targets(scope: Scope, known: Collection[str]) -> dict[str, Tensor]:
+    """The parameters and buffers of the modules by name; a tied parameter has several."""
+    return {
+        f"{made}.{name}": tensor
+        for made, module in scope.modules().items()
+        if made not in known
+        for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+
+
+def _opened(path: str) -> Checkpoint | ExportedWeights:
+    if MANIFEST in files.names_in(path):
+        return ExportedWeights(path)
+    try:
+        return Checkpoint(latest_checkpoint(path) or path).check()
+    except DamagedCheckpointError:
+        raise
+    except ValueError:
+        raise ValueError(
+            f"warm_start_from: {path!r} has no checkpoint of torchest: give the model_dir of a trained model, one of "
+            f"its checkpoints, such as 'model_dir/model.ckpt-100', or an export, such as 'exports/1790000000'."
+        ) from None
+
+
+def _check_names(settings: WarmStartSettings, targets: Mapping[str, Tensor]) -> None:
+    patterns = settings.vars_to_warm_start
+    for pattern in [patterns] if isinstance(patterns, str) else patterns or ():
+        if not any(settings._replace(vars_to_warm_start=pattern).matches(name) for name in targets):
+            raise ValueError(
+                f"vars_to_warm_start: {pattern!r} matches no parameter; it is a regular expression, matched from the "
+                f"start of the name.{_meant(pattern, targets)}"
+            )
+    for argument, names in (
+        ("var_name_to_vocab_info", settings.var_name_to_vocab_info),
+        ("var_name_to_prev_var_name", settings.var_name_to_prev_var_name),
+    ):
+        for name in names:
+            if name not in targets:
+                raise ValueError(
+                    f"{argument} has {name!r}, which is no parameter of the model.{_meant(name, targets)}"
+                )
+
+
+def _meant(name: str, targets: Collection[str]) -> str:
+    translated = torchest_name(name)
+    if translated in targets:
+        return f" TensorFlow's name is {translated!r} in torchest."
+    return suggest(name if translated is None else translated, targets)
+
+
+def _plan(
+    targets: Mapping[str, Tensor],
+    checkpoint: Checkpoint | ExportedWeights,
+    settings: WarmStartSettings,
+) -> dict[str, Taken]:
+    """What is taken, by the name in the new model.
+
+    Raises:
+        ValueError: The checkpoint lacks some of it, or has it in another shape; all are named.
+    """
+    shapes = _shapes(checkpoint)
+    plan: dict[str, Taken] = {}
+    missing: list[tuple[str, str]] = []
+    reshaped: list[str] = []
+    for name in _selected(targets, settings):
+        source = settings.var_name_to_prev_var_name.get(name, name)
+        if source not in shapes:
+            missing.append((source, name))
+            continue
+        shape, saved = list(targets[name].shape), list(shapes[source])
+        info = settings.var_name_to_vocab_info.get(name)
+        axis = None if info is None else info.axis
+        if not _fits(saved, shape, axis):
+            reshaped.append(f"{name} ({saved} in the checkpoint, {shape} in the model)")
+            continue
+        move = None if info is None else move_of(info, name, saved[info.axis], shape[info.axis])
+        plan[name] = Taken(source, move)
+    _check_found(missing, reshaped, checkpoint, shapes)
+    return plan
+
+
+def _shapes(checkpoint: Checkpoint | ExportedWeights) -> dict[str, list[int]]:
+    """The shapes of parameters and buffers by name, under all names that they have."""
+    slots = tuple(f"{optimizer}." for optimizer in checkpoint.part("optimizers"))
+    shapes = {
+        name: shape
+        for name, shape in checkpoint.get_variable_to_shape_map().items()
+        if name != MetricKeys.GLOBAL_STEP and not name.startswith(slots)
+    }
+    aliases = checkpoint.part("aliases")
+    return {**shapes, **{alias: shapes[name] for alias, name in aliases.items()}}
+
+
+def _selected(targets: Mapping[str, Tensor], settings: WarmStartSettings) -> list[str]:
+    """The names that are taken: those that match, and the buffers of modules with such a parameter."""
+    chosen = {name for name in targets if settings.selects(name)}
+    modules = {
+        name.rpartition(".")[0] for name in chosen if isinstance(targets[name], nn.Parameter)
+    }
+    return [
+        name
+        for name, tensor in targets.items()
+        if name in chosen
+        or (not isinstance(tensor, nn.Parameter) and name.rpartition(".")[0] in modules)
+    ]
+
+
+def _fits(saved: list[int], shape: list[int], axis: int | None) -> bool:
+    if axis is None:
+        return saved == shape
+    if len(saved) != len(shape) or len(shape) <= axis:
+        return False
+    return saved[:axis] + saved[axis + 1 :] == shape[:axis] + shape[axis + 1 :]
+
+
+def _check_found(
+    missing: list[tuple[str, str]],
+    reshaped: list[str],
+    checkpoint: Checkpoint | ExportedWeights,
+    known: Collection[str],
+) -> None:
+    if missing:
+        listed = [name if source == name else f"{source} (for {name})" for source, name in missing]
+        raise ValueError(
+            f"warm_start_from: the checkpoint {str(checkpoint.path)!r} lacks {', '.join(listed)}: leave them out of "
+            "vars_to_warm_start, or give their names there in var_name_to_prev_var_name."
+            f"{suggest(missing[0][0], known)}"
+        )
+    if reshaped:
+        raise ValueError(
+            f"warm_start_from: the checkpoint {str(checkpoint.path)!r} has other shapes: {', '.join(reshaped)}. Give "
+            "the two vocabularies of a table in var_name_to_vocab_info, or leave the name out of vars_to_warm_start."
+        )
+
+
+def _give(
+    target: Tensor, saved: Tensor, move: Move | None, settings: WarmStartSettings, name: str
+) -> None:
+    if move is None:
+        target.copy_(saved)
+        return
+    fill = settings.var_name_to_vocab_info[name].backup_initializer
+    fresh = move.fresh()
+    if fill is not None and len(fresh):
+        rows = target.index_select(move.axis, fresh.to(target.device))
+        fill(rows)
+        target.index_copy_(move.axis, fresh.to(target.device), rows)
+    move.apply(saved, target)
+
+
+def _told(name: str, taken: Taken | None, settings: WarmStartSettings) -> str:
+    """A line of the report."""
+    if taken is None:
+        return f"{name}: skipped, vars_to_warm_start={settings.vars_to_warm_start!r} does not match"
+    origin = "" if taken.source == name else f" from {taken.source}"
+    if taken.move is None:
+        return f"{name}: loaded{origin}"
+    fill = settings.var_name_to_vocab_info[name].backup_initializer
+    by = "" if fill is None else ", by backup_initializer"
+    return f"{name}: resized{origin}, rows: {taken.move}{by}"

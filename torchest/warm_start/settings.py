@@ -1,0 +1,240 @@
+"""What a warm start takes from another model's checkpoint: `WarmStartSettings` and `VocabInfo`.
+
+grown = torchest.VocabInfo("words_new.txt", 5000, 1, "words_old.txt")
+settings = torchest.WarmStartSettings(
+    "models/old", var_name_to_vocab_info={"dnn.embeddings.word.weight": grown}
+)
+model = torchest.DNNClassifier(..., warm_start_from=settings)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from torchest.utils.checks import boolean, is_list, path, shown, whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Words: TypeAlias = str | os.PathLike[str] | Sequence[str | bytes | int]
+    WarmStartFrom: TypeAlias = str | os.PathLike[str] | "WarmStartSettings" | None
+
+
+class _VocabFields(NamedTuple):
+    new_vocab: Words
+    new_vocab_size: int
+    num_oov_buckets: int
+    old_vocab: Words
+    old_vocab_size: int
+    backup_initializer: Callable[[Tensor], object] | None
+    axis: int
+
+
+class VocabInfo(_VocabFields):
+    """How the rows of a table move when its vocabulary has changed: by token.
+
+    Rows of tokens that both vocabularies have are kept. So are the rows for unknown tokens, if their number
+    is the same. All others start anew.
+
+    Args:
+        new_vocab: The vocabulary of the new model: the path of a file with one token a line, or a list.
+        new_vocab_size: How many of its tokens count, from the first.
+        num_oov_buckets: How many rows for unknown tokens the new model has after them.
+        old_vocab: The vocabulary of the old model, likewise.
+        old_vocab_size: How many of its tokens count, from the first; −1: all.
+        backup_initializer: Fills a tensor of new rows in place, such as `torch.nn.init.zeros_`. None: they
+            start as they do without a warm start.
+        axis: 0 if the tokens are the rows of the parameter, 1 if they are its columns.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range.
+
+    >>> VocabInfo(["new", "old"], 2, 0, ["old"]).old_vocab_size
+    -1
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
+        cls,
+        new_vocab: Words,
+        new_vocab_size: int,
+        num_oov_buckets: int,
+        old_vocab: Words,
+        old_vocab_size: int = -1,
+        backup_initializer: Callable[[Tensor], object] | None = None,
+        axis: int = 0,
+    ) -> VocabInfo:
+        """Checks the fields."""
+        vocabularies: dict[str, Any] = {"new_vocab": new_vocab, "old_vocab": old_vocab}
+        for name, words in vocabularies.items():
+            if not _is_path(words) and not (is_list(words) and _are_tokens(list(words))):
+                raise TypeError(
+                    f"VocabInfo: {name}={shown(words)} must be the path of a file with one token a line, or a list of "
+                    "tokens."
+                )
+        new_vocab_size = whole_number("VocabInfo: new_vocab_size", new_vocab_size, at_least=1)
+        num_oov_buckets = whole_number("VocabInfo: num_oov_buckets", num_oov_buckets, at_least=0)
+        old_vocab_size = whole_number("VocabInfo: old_vocab_size", old_vocab_size, at_least=-1)
+        if old_vocab_size == 0:
+            raise ValueError(
+                "VocabInfo: old_vocab_size=0 must be a whole number of at least 1, or -1."
+            )
+        if backup_initializer is not None and not callable(backup_initializer):
+            raise TypeError(
+                f"VocabInfo: backup_initializer={shown(backup_initializer)} must be a function that fills a tensor in "
+                "place, such as torch.nn.init.zeros_, or None."
+            )
+        if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or axis not in (0, 1):
+            raise ValueError(
+                f"VocabInfo: axis={shown(axis)} must be 0 (tokens are rows) or 1 (columns)."
+            )
+        return super().__new__(
+            cls,
+            new_vocab,
+            new_vocab_size,
+            num_oov_buckets,
+            old_vocab,
+            old_vocab_size,
+            backup_initializer,
+            int(axis),
+        )
+
+
+class _WarmStartFields(NamedTuple):
+    ckpt_to_initialize_from: str
+    vars_to_warm_start: str | tuple[str, ...] | None
+    var_name_to_vocab_info: Mapping[str, VocabInfo]
+    var_name_to_prev_var_name: Mapping[str, str]
+    copy_slots: bool
+
+
+class WarmStartSettings(_WarmStartFields):
+    """Which parameters a new model takes from another model's checkpoint.
+
+    Names are those of torchest, such as "linear.age.weight", "dnn.embeddings.town.weight" or
+    "dnn.hidden.0.bias"; `Estimator.get_variable_names()` of a trained model lists them.
+
+    Args:
+        ckpt_to_initialize_from: A `model_dir`, of which the newest checkpoint is used, a checkpoint, or an
+            export, which has no slots.
+        vars_to_warm_start: A regular expression, or a list of them: parameters whose names match one from
+            the start are taken, and with them the buffers of their modules, such as the statistics
+            of batch normalisation. None: only those in `var_name_to_vocab_info`.
+        var_name_to_vocab_info: How rows move, by the name of the parameter. Those parameters are taken
+            too.
+        var_name_to_prev_var_name: The names in the checkpoint of parameters that are called otherwise in
+            the new model, by their names there.
+        copy_slots: Whether the optimizer's slots come along for all that is taken. If not, they start anew.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: There is no path, or a pattern is no regular expression.
+
+    >>> WarmStartSettings("models/old", "linear.*").vars_to_warm_start
+    'linear.*'
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        ckpt_to_initialize_from: str | os.PathLike[str],
+        vars_to_warm_start: str | Sequence[str] | None = ".*",
+        var_name_to_vocab_info: Mapping[str, VocabInfo] | None = None,
+        var_name_to_prev_var_name: Mapping[str, str] | None = None,
+        copy_slots: bool = False,
+    ) -> WarmStartSettings:
+        """Checks the fields."""
+        if not _is_path(ckpt_to_initialize_from) or "\0" in os.fsdecode(ckpt_to_initialize_from):
+            raise ValueError(
+                f"WarmStartSettings: ckpt_to_initialize_from={shown(ckpt_to_initialize_from)} must be the path of a "
+                "model_dir or of a checkpoint."
+            )
+        _check_mapping("var_name_to_vocab_info", var_name_to_vocab_info, VocabInfo)
+        _check_mapping("var_name_to_prev_var_name", var_name_to_prev_var_name, str)
+        return super().__new__(
+            cls,
+            os.fspath(ckpt_to_initialize_from),
+            _checked_patterns(vars_to_warm_start),
+            dict(var_name_to_vocab_info or {}),
+            dict(var_name_to_prev_var_name or {}),
+            boolean("WarmStartSettings: copy_slots", copy_slots),
+        )
+
+    def matches(self, name: str) -> bool:
+        """Whether a pattern matches a name."""
+        patterns = self.vars_to_warm_start
+        listed = [patterns] if isinstance(patterns, str) else patterns or ()
+        return any(re.match(pattern, name) for pattern in listed)
+
+    def selects(self, name: str) -> bool:
+        """Whether a parameter or buffer of this name is to be taken from the checkpoint."""
+        return name in self.var_name_to_vocab_info or self.matches(name)
+
+
+def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
+    """What a user gave as `warm_start_from`, as settings; None for None.
+
+    Raises:
+        TypeError: It is neither a path nor settings.
+        ValueError: The path is empty.
+    """
+    if warm_start_from is None or isinstance(warm_start_from, WarmStartSettings):
+        return warm_start_from
+    if not isinstance(warm_start_from, (str, os.PathLike)):
+        raise TypeError(
+            f"warm_start_from={shown(warm_start_from)} must be the path of a model_dir or of a checkpoint, or "
+            "torchest.WarmStartSettings."
+        )
+    if not os.fspath(warm_start_from):
+        raise ValueError("warm_start_from='' is no path: give a model_dir, a checkpoint, or None.")
+    return WarmStartSettings(path("warm_start_from", warm_start_from))
+
+
+def _are_tokens(words: list[Any]) -> bool:
+    is_token = (str, bytes, int, np.integer)
+    return bool(words) and all(isinstance(word, is_token) for word in words)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value))
+
+
+def _check_mapping(name: str, given: Any, kind: type) -> None:
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"WarmStartSettings: {name} is a {type(given).__name__}, and must be a dict by the names of parameters."
+        )
+    for key, value in given.items():
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"WarmStartSettings: {name}[{shown(key)}] is a {type(value).__name__}, and must be a {kind.__name__}."
+            )
+
+
+def _checked_patterns(given: Any) -> str | tuple[str, ...] | None:
+    if given is None:
+        return None
+    patterns = [given] if isinstance(given, str) else given
+    if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
+        raise TypeError(
+            f"WarmStartSettings: vars_to_warm_start={shown(given)} must be a regular expression of names of "
+            "parameters, a list of them, or None."
+        )
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"WarmStartSettings: vars_to_warm_start has {pattern!r}, which is no regular expression: {error}."
+            ) from None
+    return given if isinstance(given, str) else tuple(patterns)

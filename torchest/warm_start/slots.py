@@ -1,0 +1,98 @@
+"""Optimizer slots at a warm start: copied for what was taken from the checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from torchest.optimizers.base import RowOptimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchest.checkpoint.directory import Checkpoint
+    from torchest.engine.scope import Scope
+    from torchest.exported.weights import ExportedWeights
+    from torchest.warm_start.plan import Taken
+
+_log = logging.getLogger("torchest")
+
+
+def give_slots(
+    scope: Scope, checkpoint: Checkpoint | ExportedWeights, plan: Mapping[str, Taken]
+) -> None:
+    """Gives optimizers the slots of all parameters that were taken, where the checkpoint has them.
+
+    Args:
+        scope: The objects of the new model.
+        checkpoint: The old model's.
+        plan: What was taken, by the name in the new model.
+    """
+    names = scope.parameter_names()
+    saved = _Slots(checkpoint)
+    for optimizer in scope.optimizers().values():
+        if getattr(optimizer, "slots_are_of_examples", False):  # DualAscent
+            _log.info(
+                "Warm start: dual variables start anew: they are of the examples of that training."
+            )
+            continue
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                name = names.get(id(parameter), "")
+                if name in plan:
+                    found = saved.of(plan[name].source, type(optimizer).__name__)
+                    if isinstance(found, str):
+                        _log.info("Warm start: the slots of %s start anew: %s", name, found)
+                        continue
+                    _give(optimizer, group, parameter, found, plan[name])
+                    _log.info("Warm start: the slots of %s were copied", name)
+
+
+class _Slots:
+    """The slots in a checkpoint by parameter."""
+
+    def __init__(self, checkpoint: Checkpoint | ExportedWeights) -> None:
+        self._checkpoint = checkpoint
+        self._optimizers: dict[str, Any] = checkpoint.part("optimizers")
+        self._names: dict[str, list[str]] = {}
+        for key in checkpoint.names():
+            self._names.setdefault(key.rpartition(".")[0], []).append(key)
+
+    def of(self, parameter: str, kind: str) -> dict[str, Any] | str:
+        """The slots of a parameter by name; or why there are none."""
+        for optimizer, known in self._optimizers.items():
+            prefix = f"{optimizer}.{parameter}"
+            keys = self._names.get(prefix, [])
+            numbers = known["numbers"].get(f"{prefix}.", {})
+            if not keys and not numbers:
+                continue
+            was = self._checkpoint.part("objects")[optimizer]
+            if was != kind:
+                return f"they are of {was}, and the optimizer is now {kind}"
+            tensors = {key.rpartition(".")[2]: self._checkpoint.tensor(key) for key in keys}
+            return {**tensors, **numbers}
+        return "the checkpoint has none"
+
+
+def _give(
+    optimizer: torch.optim.Optimizer,
+    group: Mapping[str, Any],
+    parameter: Tensor,
+    slots: Mapping[str, Any],
+    taken: Taken,
+) -> None:
+    if isinstance(optimizer, RowOptimizer):
+        optimizer.slots(parameter, group)
+    state = optimizer.state[parameter]
+    for slot, value in slots.items():
+        if not isinstance(value, Tensor):
+            state[slot] = value
+        elif taken.move is None or value.dim() == 0:
+            state[slot] = value.to(parameter.device if value.dim() else value.device, copy=True)
+        else:
+            # the optimizers of torch whose slots do not begin at 0 have made them already
+            state.setdefault(slot, torch.zeros_like(parameter, requires_grad=False))
+            taken.move.apply(value, state[slot])
