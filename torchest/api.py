@@ -55,11 +55,9 @@ from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.hooks.timer import SecondOrStepTimer
 from torchest.keys import ModeKeys
 from torchest.run_config import RunConfig
-from torchest.scaffold import Scaffold
-from torchest.spec import EstimatorSpec
+from torchest.spec import EstimatorSpec, Scaffold
 from torchest.train_evaluate.driver import train_and_evaluate
-from torchest.train_evaluate.exporter import Exporter
-from torchest.train_evaluate.exporters import BestExporter, FinalExporter, LatestExporter
+from torchest.train_evaluate.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
 from torchest.train_evaluate.specs import EvalSpec, TrainSpec
 from torchest.version import __version__
 from torchest.warm_start.settings import VocabInfo, WarmStartSettings

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import logging
 import tempfile
 import warnings
@@ -49,6 +50,7 @@ from torchest.run_config import RunConfig
 from torchest.utils import checks, files
 from torchest.utils.checks import checked_count, checked_name, one_of, shown
 from torchest.utils.random_state import kept_random_state
+from torchest.warm_start.plan import warm_start
 from torchest.warm_start.settings import settings_of
 
 if TYPE_CHECKING:
@@ -624,11 +626,12 @@ class Estimator:
         return Execution(self._config.precision, self._config.compile)
 
     def _new_model(self, strategy: Strategy, *, training: bool) -> RunningModel:
+        settings = self._warm_start
         return RunningModel(
             self._model_fn,
             strategy.device,
             training=training,
-            warm_start=self._warm_start,
+            initialize=settings and functools.partial(warm_start, settings=settings),
             execution=self._execution,
         )
 

@@ -9,7 +9,6 @@ from typing import Any, Final, TypeAlias
 
 from torchest.distributed.strategy import Strategy
 from torchest.distributed.tf_config import TFConfig, place_of_environment
-from torchest.engine.execution import FLOAT32, PRECISIONS
 from torchest.errors import suggest
 from torchest.utils import files
 from torchest.utils.checks import (
@@ -22,6 +21,7 @@ from torchest.utils.checks import (
     whole_number,
 )
 
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bf16")
 _Check: TypeAlias = Callable[[str, Any], Any]
 
 

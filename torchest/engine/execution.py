@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from torchest.columns.layers.named_modules import Parts
+from torchest.run_config import BFLOAT16, FLOAT32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bf16")
-
 
 @dataclass(frozen=True)
 class Execution:
     """See the attributes of these names of `RunConfig`.
 
     Attributes:
-        precision: One of PRECISIONS.
+        precision: One of `run_config.PRECISIONS`.
         compile: Whether modules are compiled.
     """
 

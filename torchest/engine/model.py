@@ -15,13 +15,13 @@ from torchest.engine.object_state import ObjectState
 from torchest.engine.scope import Scope
 from torchest.keys import ModeKeys
 from torchest.utils.freed_memory import keep_freed_memory
-from torchest.warm_start.plan import warm_start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from torchest.checkpoint.directory import Checkpoint
     from torchest.engine.model_fn import ModelFn
     from torchest.spec import EstimatorSpec
-    from torchest.warm_start.settings import WarmStartSettings
 
 _log = logging.getLogger("torchest")
 _PLAIN = Execution()
@@ -46,7 +46,8 @@ class RunningModel:
         model_fn: The function.
         device: Where the model runs.
         training: Whether the model is for training.
-        warm_start: Where it takes its first weights from, if it is not restored.
+        initialize: Called with the scope of a model that is not restored, and the names of the objects that it
+            had before, once model_fn has made its objects: a warm start.
         execution: How it is computed.
     """
 
@@ -56,7 +57,7 @@ class RunningModel:
         device: torch.device,
         *,
         training: bool,
-        warm_start: WarmStartSettings | None = None,
+        initialize: Callable[[Scope, Collection[str]], None] | None = None,
         execution: Execution = _PLAIN,
     ) -> None:
         if device.type == "cpu":
@@ -66,7 +67,7 @@ class RunningModel:
         self._model_fn = model_fn
         self._device = device
         self._training = training
-        self._warm_start = warm_start
+        self._initialize = initialize
         self._execution = execution
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
@@ -95,10 +96,10 @@ class RunningModel:
             self.state.remember_options()
             if checkpoint is not None:
                 self.state.restore(checkpoint, training=self._training)
-            elif self._warm_start is not None:
+            elif self._initialize is not None:
                 on_device = [self._device] if self._device.type == "cuda" else []
                 with torch.random.fork_rng(on_device, enabled=not self._training):
-                    warm_start(self.scope, self._warm_start, before)
+                    self._initialize(self.scope, before)
             if (
                 checkpoint is None
                 and spec.scaffold is not None

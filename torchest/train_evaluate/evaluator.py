@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torchest.engine.hooks import SessionRunHook
     from torchest.estimator import Estimator
-    from torchest.train_evaluate.exporter import Exporter
+    from torchest.train_evaluate.exporters import Exporter
     from torchest.train_evaluate.specs import EvalSpec
 
 _log = logging.getLogger("torchest")

@@ -5,6 +5,7 @@ torchest.EvalSpec(eval_input_fn, exporters=[torchest.BestExporter("best", servin
 
 from __future__ import annotations
 
+import abc
 import inspect
 import json
 import logging
@@ -20,7 +21,6 @@ from torchest.errors import suggest
 from torchest.export.directory import check_names_of_extra, copied, exports_in
 from torchest.export.receivers import ServingInputReceiver, input_names
 from torchest.keys import MetricKeys
-from torchest.train_evaluate.exporter import Exporter
 from torchest.utils import files
 from torchest.utils.checks import boolean, shown, text, whole_number
 
@@ -34,6 +34,38 @@ _COMPARE_ARGUMENTS = ("best_eval_result", "current_eval_result")
 ReceiverFn = Callable[[], Any]
 AssetsExtra = Mapping[str, "str | os.PathLike[str]"]
 Compare = Callable[..., bool]
+
+
+class Exporter(abc.ABC):
+    """Is called by `train_and_evaluate` after each evaluation, and decides whether to export."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Names the directory of the exports; no two exporters of an `EvalSpec` have the same."""
+
+    @abc.abstractmethod
+    def export(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        checkpoint_path: str,
+        eval_result: Mapping[str, Any],
+        is_the_final_export: bool,
+    ) -> Any:
+        """Exports the model, if the exporter finds that it should be.
+
+        Args:
+            estimator: The estimator.
+            export_path: The directory for this exporter's exports: `<model_dir>/export/<name>`.
+            checkpoint_path: The checkpoint that was evaluated.
+            eval_result: What `Estimator.evaluate` gave for it.
+            is_the_final_export: Whether training has ended with this checkpoint. An exporter that gave
+                None for a checkpoint which then turns out to be the last is called again, with True.
+
+        Returns:
+            The path of the export; None if nothing was exported.
+        """
 
 
 def loss_smaller(

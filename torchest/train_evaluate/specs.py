@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchest.engine.hooks import SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
-from torchest.train_evaluate.exporter import Exporter
+from torchest.train_evaluate.exporters import Exporter
 from torchest.utils.checks import checked_count, checked_name, is_number, number, shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ Every parameter is told of in the log: loaded, resized, or skipped, with the rea
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torchest.keys import MetricKeys
 from torchest.utils import files
 from torchest.warm_start.slots import give_slots
 from torchest.warm_start.tensorflow_names import torchest_name
-from torchest.warm_start.vocabulary import Move, move_of
+from torchest.warm_start.vocabulary import Move, Taken, move_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,25 +30,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("torchest")
 
 
-class Taken(NamedTuple):
-    """A parameter or buffer that is taken.
-
-    Attributes:
-        source: Its name in the checkpoint.
-        move: How its rows move, if its vocabulary changed.
-    """
-
-    source: str
-    move: Move | None
-
-
-def warm_start(scope: Scope, settings: WarmStartSettings, known: Collection[str] = ()) -> None:
+def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings) -> None:
     """Gives the objects of a new model what the settings say.
 
     Args:
         scope: The objects. Slots go to those optimizers that were made.
-        settings: What to take.
         known: The names of objects that have been given theirs before.
+        settings: What to take.
 
     Raises:
         ValueError: There is no checkpoint; a pattern matches no parameter, or a name is none; a parameter

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torchest.checkpoint.directory import Checkpoint
     from torchest.engine.scope import Scope
     from torchest.exported.weights import ExportedWeights
-    from torchest.warm_start.plan import Taken
+    from torchest.warm_start.vocabulary import Taken
 
 _log = logging.getLogger("torchest")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -60,6 +60,18 @@ class Move:
         count = self.size - len(self.new)
         unknown = f", {self.unknown} for unknown tokens kept" if self.unknown else ""
         return f"{self.by_token} kept by token{unknown}, {count} new"
+
+
+class Taken(NamedTuple):
+    """A parameter or buffer that is taken.
+
+    Attributes:
+        source: Its name in the checkpoint.
+        move: How its rows move, if its vocabulary changed.
+    """
+
+    source: str
+    move: Move | None
 
 
 def move_of(info: VocabInfo, name: str, old_size: int, new_size: int) -> Move:
