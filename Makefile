@@ -30,7 +30,7 @@ test-s3: $(INSTALLED)
 	$(BIN)/python -m pytest -k s3 tests/test_hostile_directories.py
 
 test-accelerators: $(ACCELERATORS)/.installed
-	PJRT_DEVICE=CPU $(ACCELERATORS)/bin/python -m pytest -m xla $$(grep -l 'mark.xla' tests/test_*.py)
+	PJRT_DEVICE=CPU $(ACCELERATORS)/bin/python -m pytest -m xla $$(grep -rl 'mark.xla' tests --include='test_*.py')
 
 # With TF_PYTHON=<the Python of an environment with TensorFlow> also in comparison to TensorFlow.
 bench: $(INSTALLED)
@@ -63,11 +63,11 @@ runtimes-floor: $(INSTALLED) $(RUNTIMES)/$(FLOOR)/.installed
 	$(CASES) $(RUNTIMES)/cases --quick
 	$(BIN)/python tests/runtimes/all.py $(RUNTIMES) $(RUNTIMES)/cases --python $(RUNTIMES)/$(FLOOR)/bin/python
 
-CASES = PYTHONPATH=tests:tests/catalogue $(BIN)/python tests/runtimes/cases.py
+CASES = PYTHONPATH=.:tests:tests/catalogue $(BIN)/python tests/runtimes/cases.py
 
 # RunConfig(compile=True): needs a C++ compiler, and a minute.
 compiled: $(INSTALLED)
-	$(BIN)/python -m pytest -m compiled tests/test_execution.py
+	$(BIN)/python -m pytest -m compiled tests/engine/test_execution.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

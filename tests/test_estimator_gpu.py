@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import test_canned_linear_reference as reference
 import torch
 from torch import nn
 
 import torchest
+from tests.canned import test_linear_reference as reference
 from torchest import columns, inputs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -18,10 +18,10 @@ import fsspec
 import numpy as np
 import pytest
 import torch
-from test_hostile_exports import PROGRAMS, in_file, rewrite
 from torch import nn
 
 import torchest
+from tests.test_hostile_exports import PROGRAMS, in_file, rewrite
 from torchest import columns
 from torchest.checkpoint.checksums import write_checksums
 from torchest.checkpoint.directory import Checkpoint, Contents, latest_checkpoint, write_checkpoint

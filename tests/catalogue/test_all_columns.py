@@ -494,7 +494,7 @@ def test_all_forms_of_several_values_have_the_same_ids(name, form):
 
 
 PROGRAM = """
-import test_all_columns as tests
+from tests.catalogue import test_all_columns as tests
 print([tests.encoded(tests.CASES[name].make(), tests.batch(list(range(8))))
        for name in tests.ENCODED])
 """

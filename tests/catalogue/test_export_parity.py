@@ -14,10 +14,10 @@ import numpy as np
 import onnxruntime_process as process
 import pyarrow as pa
 import pytest
-import test_all_columns as catalogue
 import torch
 
 import torchest
+from tests.catalogue import test_all_columns as catalogue
 from torchest import columns as fc
 from torchest import heads
 from torchest.columns.base import CategoricalColumn, FeatureColumn

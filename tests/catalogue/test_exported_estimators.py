@@ -6,9 +6,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from test_all_estimators import AGE, DEEP, ESTIMATORS, KIND, QUIET, TOWN, batch, batches, make
 
 import torchest
+from tests.catalogue.test_all_estimators import (
+    AGE,
+    DEEP,
+    ESTIMATORS,
+    KIND,
+    QUIET,
+    TOWN,
+    batch,
+    batches,
+    make,
+)
 from torchest import columns, heads
 
 SPEC = columns.make_parse_example_spec([AGE, TOWN, KIND])

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import test_all_columns as catalogue
-import test_export_parity as parity
 import torch
 
 import torchest
+from tests.catalogue import test_all_columns as catalogue
+from tests.catalogue import test_export_parity as parity
 from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 

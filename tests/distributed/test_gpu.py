@@ -7,7 +7,8 @@ import json
 import distributed_program as program
 import pytest
 import torch
-from test_distributed_data_parallel import furthest, load, torchrun
+
+from tests.distributed.test_data_parallel import furthest, load, torchrun
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

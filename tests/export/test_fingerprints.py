@@ -20,7 +20,7 @@ import torchest
 from torchest import columns as fc
 from torchest.columns.encode.strings import Text
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SERVING = HERE.parent / "examples" / "serving"
 sys.path.insert(0, str(SERVING))
 from fingerprints import fingerprints  # noqa: E402

@@ -883,7 +883,7 @@ def test_a_wrong_option_of_the_server_is_refused(tmp_path, capsys, option, value
 def test_the_example_client_asks_for_passengers(tmp_path, monkeypatch):
     from pathlib import Path
 
-    examples = Path(__file__).parents[1] / "examples"
+    examples = Path(__file__).parents[2] / "examples"
     monkeypatch.syspath_prepend(str(examples))
     monkeypatch.syspath_prepend(str(examples / "serving"))
     import client

@@ -10,7 +10,7 @@ import torch
 from torchest import columns
 from torchest.columns.report import infer
 
-TITANIC = pathlib.Path(__file__).parent.parent / "examples" / "data" / "titanic_train.csv"
+TITANIC = pathlib.Path(__file__).parents[3] / "examples" / "data" / "titanic_train.csv"
 WORDS = columns.categorical_column_with_vocabulary_list
 HASHED = columns.categorical_column_with_hash_bucket
 NUMBER = columns.numeric_column

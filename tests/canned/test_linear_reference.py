@@ -13,7 +13,7 @@ import pytest
 import torchest
 from torchest import columns
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 CASES = json.loads((HERE / "reference" / "titanic_linear.json").read_text(encoding="utf-8"))[
     "cases"
 ]

@@ -23,7 +23,7 @@ from torchest.export.onnx.words import Words
 if TYPE_CHECKING:
     from torchest.export.onnx.nodes import Value
 
-REFERENCE = Path(__file__).parent / "reference" / "fingerprint.json"
+REFERENCE = Path(__file__).parents[2] / "reference" / "fingerprint.json"
 
 
 def session(nodes: Nodes, outputs: list[Value]) -> onnxruntime.InferenceSession:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import torch
 
 import torchest
+from tests.catalogue import test_all_columns as catalogue
 from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.features import Features
@@ -24,9 +23,6 @@ from torchest.export.onnx.graph import ColumnGraph
 from torchest.export.onnx.model import encoded_values, onnx_model
 from torchest.export.onnx.nodes import IR_VERSION, OPSETS
 from torchest.export.raw_features import RawFeature
-
-sys.path.insert(0, str(Path(__file__).parent / "catalogue"))
-import test_all_columns as catalogue
 
 
 class InOnnx:

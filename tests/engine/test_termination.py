@@ -9,9 +9,9 @@ import threading
 
 import pytest
 import torch
-from test_crash import PRELOAD
 
 import torchest
+from tests.test_crash import PRELOAD
 from torchest.engine.termination import Termination
 
 

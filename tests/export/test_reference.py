@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from reference_arrays import array, params, read
-from test_canned_reference import estimator, our_variables
 
 import torchest
+from tests.canned.test_reference import estimator, our_variables
 from torchest import columns
 from torchest.checkpoint.directory import Checkpoint, Contents, write_checkpoint
 
@@ -62,7 +62,7 @@ def spec_of(name):
 
 
 def estimator_columns(case):
-    from test_canned_reference import made
+    from tests.canned.test_reference import made
 
     return made(case["arguments"]["feature_columns"])
 

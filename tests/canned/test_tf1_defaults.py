@@ -12,7 +12,7 @@ import torch
 import torchest
 from torchest import columns, optimizers
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "tf1_defaults.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "tf1_defaults.json").read_text())
 FEATURES = {key: np.float32(values) for key, values in REFERENCE["rows"]["features"].items()}
 LABELS = {key: np.array(values) for key, values in REFERENCE["rows"]["labels"].items()}
 SIZE, ROWS = REFERENCE["batch_size"], 48

@@ -17,7 +17,7 @@ from torchest.columns import FixedLenFeature, VarLenFeature
 from torchest.export import ClassificationOutput, PredictOutput, indexed_strings
 from torchest.exported.golden import verify
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "text_outputs.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "text_outputs.json").read_text())
 ENGINES = ("onnx", "torchscript", "pt2", "onnx-fingerprints")
 SPEC = {
     "x": FixedLenFeature((), "float32"),

@@ -21,7 +21,7 @@ from torchest.inputs import Dataset
 from torchest.optimizers.dual_ascent import DualAscent, LogisticLoss, SquaredLoss
 
 REFERENCE = json.loads(
-    (Path(__file__).parent / "reference" / "linear_sdca.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "reference" / "linear_sdca.json").read_text(encoding="utf-8")
 )
 PARAMETERS = {"bias": "bias", "x": "x.weight", "town": "town.weight", "tags": "tags.weight"}
 DTYPES = {"x": np.float32, "town": np.int64, "tags": np.int64, "weight": np.float32}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
-import test_export_onnx_columns as of_columns
 import torch
 from torch import nn
 
 import torchest
+from tests.export.onnx import test_columns as of_columns
 from torchest import columns as fc
 from torchest.export.onnx.model import onnx_model
 from torchest.exported import golden

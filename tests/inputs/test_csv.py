@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torchest.inputs import make_csv_dataset
 from torchest.inputs.seeds import default_seed
 
-TITANIC = pathlib.Path(__file__).parent.parent / "examples" / "data" / "titanic_train.csv"
+TITANIC = pathlib.Path(__file__).parents[2] / "examples" / "data" / "titanic_train.csv"
 
 # The first case is a copy of what tf.data.experimental.make_csv_dataset of TensorFlow 2.15.1 gives for
 # this file: types, values of missing cells, batches over the ends of epochs.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from torchest.columns.encode.fingerprint import fingerprint64, fingerprint_cat64
 
-REFERENCE = Path(__file__).parent / "reference" / "fingerprint.json"
+REFERENCE = Path(__file__).parents[2] / "reference" / "fingerprint.json"
 MASK = (1 << 64) - 1
 K0, K1, K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 

@@ -308,7 +308,7 @@ def test_taking_and_joining_are_those_of_lists(parts, random):
 
 def test_plain_columns_need_neither_pandas_nor_pyarrow():
     code = (
-        "import sys, numpy, torch; from torchest import arrays\n"
+        "import sys, numpy, torch; from torchest.utils import arrays\n"
         "arrays.to_tensor(arrays.to_host([1, 2])); arrays.to_host(torch.zeros(2)); arrays.is_arrow(3)\n"
         "print(sorted({'pandas', 'pyarrow'} & set(sys.modules)))"
     )

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 import reference_arrays
 import torch
-from test_columns_parse_spec import spec_of
 
+from tests.columns.test_parse_spec import spec_of
 from torchest import columns
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features

@@ -14,7 +14,7 @@ from torch import nn
 from torchest.optimizers import Ftrl
 from torchest.optimizers.row_gradients import look_up
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "ftrl.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "ftrl.json").read_text())
 STEPS = 100
 
 

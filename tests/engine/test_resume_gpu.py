@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import test_resume as on_cpu
 import torch
+
+from tests.engine import test_resume as on_cpu
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
