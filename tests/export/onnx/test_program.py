@@ -17,7 +17,9 @@ from torch import Tensor, nn
 import torchest
 from torchest import columns as fc
 from torchest.export.forward import Forward
-from torchest.export.onnx import graph, model, program
+from torchest.export.onnx import graph
+from torchest.export.onnx import model as onnx_model
+from torchest.export.onnx import program as onnx_program
 from torchest.export.onnx.nodes import OPSETS
 from torchest.export.onnx.recurrent import recurrent
 
@@ -65,9 +67,9 @@ def with_constants() -> torchest.Estimator:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_kept():
-    program._translations.clear()
+    onnx_program._translations.clear()
     yield
-    program._translations.clear()
+    onnx_program._translations.clear()
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def trained_file(estimator: torchest.Estimator) -> bytes:
 def file_of(estimator: torchest.Estimator) -> bytes:
     next(estimator.predict(lambda: [FEATURES]))
     model, _ = estimator._warm_model._kept
-    return content(model.onnx_model(Forward(model, FEATURES)))
+    return content(onnx_model.onnx_model(Forward(model, FEATURES)))
 
 
 def program_of(module: nn.Module, *examples: Tensor) -> torch.export.ExportedProgram:
@@ -123,7 +125,7 @@ class Scaled(nn.Module):
 def of_torch(program: torch.export.ExportedProgram) -> ir.Model:
     """What torch makes of a program in one go."""
     operators = {torch.ops.torchest.recurrent.default: recurrent}
-    with program._quiet():
+    with onnx_program._quiet():
         made = torch.onnx.export(
             program, dynamo=True, opset_version=OPSETS[""], verbose=False, custom_translation_table=operators
         )  # fmt: skip
@@ -150,7 +152,7 @@ def test_files_made_of_a_kept_translation_are_those_that_torch_makes(
     again = trained_file(estimator)
     assert len(translations) == made
     monkeypatch.setattr(graph, "of_program", of_torch)
-    monkeypatch.setattr(model, "of_program", of_torch)
+    monkeypatch.setattr(onnx_model, "of_program", of_torch)
     expected = file_of(estimator)
     assert len(translations) == 2 * made
     assert with_values_numbered(again) == with_values_numbered(expected)
@@ -163,11 +165,11 @@ def test_a_program_that_differs_only_in_a_constant_has_its_own(translations):
         for scale in ([1.0, 2.0], [1.0, 3.0], [1.0, 2.0])
     ]
     assert len({str(program) for program in programs}) == 1
-    one, other, again = (content(program.of_program(program)) for program in programs)
+    one, other, again = (content(onnx_program.of_program(program)) for program in programs)
     assert one == again != other
     assert len(translations) == 2
-    program._translations.clear()
-    assert content(program.of_program(programs[1])) == other
+    onnx_program._translations.clear()
+    assert content(onnx_program.of_program(programs[1])) == other
 
 
 def test_a_program_whose_weights_have_other_strides_is_translated_anew(translations):
@@ -177,7 +179,7 @@ def test_a_program_whose_weights_have_other_strides_is_translated_anew(translati
         for kept in (weight, weight.T.contiguous().T)
     ]
     assert len({str(program) for program in programs}) == 1
-    one, other = (content(program.of_program(program)) for program in programs)
+    one, other = (content(onnx_program.of_program(program)) for program in programs)
     assert one == other
     assert len(translations) == 2
 
@@ -196,7 +198,7 @@ class Added(nn.Module):
 def test_a_program_whose_weights_share_storage_is_translated_anew(translations):
     both = torch.ones(2)
     for weights in ((torch.ones(2), torch.ones(2)), (both, both.view(2))):
-        program.of_program(program_of(Added(*weights), torch.ones(3, 2)))
+        onnx_program.of_program(program_of(Added(*weights), torch.ones(3, 2)))
     assert len(translations) == 2
 
 
@@ -207,26 +209,26 @@ class Branches(nn.Module):
 
 def test_a_program_with_branches_is_translated_each_time(translations):
     for _ in range(2):
-        program.of_program(program_of(Branches(), torch.ones(3, 2)))
+        onnx_program.of_program(program_of(Branches(), torch.ones(3, 2)))
     assert len(translations) == 2
-    assert not program._translations
+    assert not onnx_program._translations
 
 
 def test_few_translations_are_kept(monkeypatch):
-    monkeypatch.setattr(program, "_MOST_TRANSLATIONS", 2)
+    monkeypatch.setattr(onnx_program, "_MOST_TRANSLATIONS", 2)
     for width in range(1, 4):
         module = Scaled([1.0] * width, torch.ones(width, 1))
-        program.of_program(program_of(module, torch.ones(3, width)))
-    assert len(program._translations) == 2
+        onnx_program.of_program(program_of(module, torch.ones(3, width)))
+    assert len(onnx_program._translations) == 2
 
 
 def test_kept_translations_hold_no_weights():
     module = Scaled([1.0, 2.0], torch.ones(2, 3))
     weight = weakref.ref(module.weight)
-    program.of_program(program_of(module, torch.ones(4, 2)))
+    onnx_program.of_program(program_of(module, torch.ones(4, 2)))
     del module
     # the rules of the optimizer remember the nodes that they saw last
-    program.of_program(program_of(Scaled([1.0], torch.ones(1, 1)), torch.ones(4, 1)))
+    onnx_program.of_program(program_of(Scaled([1.0], torch.ones(1, 1)), torch.ones(4, 1)))
     gc.collect()
-    assert len(program._translations) == 2
+    assert len(onnx_program._translations) == 2
     assert weight() is None
