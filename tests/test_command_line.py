@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from pyarrow import csv, parquet
 
 import torchest
@@ -254,3 +255,71 @@ def test_a_misspelt_column_is_named_unless_it_may_be_missing(
     without = {"age": [30.0] * 3, "town": ROWS["town"]}
     expected = [row["probabilities"] for row in model.predict(lambda: iter([without]))]
     np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def of_text(tmp_path_factory):
+    """An export that gives lists of text back, under the names that its inputs had."""
+
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 1))
+        if mode == torchest.ModeKeys.PREDICT:
+            answers = {"x": features["x"] * 2, "tags": features["tags"]}
+            return torchest.EstimatorSpec(mode, predictions=answers)
+        sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.1))
+        return torchest.EstimatorSpec(mode, loss=net.bias.sum(), train_op=sgd)
+
+    place = tmp_path_factory.mktemp("text")
+    model = torchest.Estimator(model_fn, str(place / "model"))
+    model.train(lambda: ({"x": [1.0, 2.0], "tags": [["a"], []]}, [0, 0]), steps=1)
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(
+        {"x": columns.FixedLenFeature((), "float32"), "tags": columns.VarLenFeature(str)}
+    )
+    return model.export_saved_model(place / "exports", receiver_fn)
+
+
+LISTS = [["a"], ["b", "c"], []]
+
+
+def answers_of_lists(of_text, tmp_path, capsys, ending, *options):
+    given, written = tmp_path / "rows.jsonl", tmp_path / f"answers.{ending}"
+    rows = [{"x": at, "tags": row} for at, row in enumerate(LISTS)]
+    given.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("predict", of_text, "--input", given, "--output", written, *options)
+    return written, *run(capsys, *command)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_lists_of_text_are_answered_in_batches_of_any_width(of_text, tmp_path, capsys, ending):
+    written, code, _, err = answers_of_lists(of_text, tmp_path, capsys, ending, "--batch-size", 1)
+    assert code == 0, err
+    answers = (
+        parquet.read_table(written).to_pylist()
+        if ending == "parquet"
+        else [json.loads(line) for line in written.read_text().splitlines()]
+    )
+    assert answers == [{"x": 2.0 * at, "tags": row} for at, row in enumerate(LISTS)]
+
+
+def test_lists_of_text_are_columns_of_csv_if_all_are_as_wide(of_text, tmp_path, capsys):
+    written, code, _, err = answers_of_lists(of_text, tmp_path, capsys, "csv")
+    assert code == 0, err
+    table = csv.read_csv(written)
+    assert table.column_names == ["x", "tags_0", "tags_1"]
+    assert table["tags_0"].to_pylist() == ["a", "b", ""]
+    written.unlink()
+    _, code, _, err = answers_of_lists(of_text, tmp_path, capsys, "csv", "--batch-size", 1)
+    assert code == 2
+    assert "The rows of 'tags' have differing numbers of values, which no .csv holds" in err
+    assert not written.exists()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_may_call_a_renamed_input_by_its_feature(of_text, tmp_path, capsys, ending):
+    given, written = tmp_path / f"rows.{ending}", tmp_path / "answers.jsonl"
+    table = pa.table({"tags": ["01", "b"], "x": [1.0, 2.0]})
+    (csv.write_csv if ending == "csv" else parquet.write_table)(table, given)
+    code, _, err = run(capsys, "predict", of_text, "--input", given, "--output", written)
+    assert code == 0, err
+    answers = [json.loads(line) for line in written.read_text().splitlines()]
+    assert answers == [{"x": 2.0, "tags": ["01"]}, {"x": 4.0, "tags": ["b"]}]

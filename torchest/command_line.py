@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("directory", help="an exported model")
     ask.add_argument("--input", required=True, help="a file: .csv, .jsonl or .parquet")
     ask.add_argument("--output", required=True, help="a file to write: .csv, .jsonl or .parquet")
-    ask.add_argument("--signature", default="predict", help="which signature; default: predict")
+    ask.add_argument("--signature", help="which signature; default: predict, or serving_default")
     ask.add_argument("--engine", help="onnx, torchscript or pt2; default: onnx")
     ask.add_argument(
         "--batch-size", "--batch_size", type=int, default=4096, help="rows at a time; default: 4096"
@@ -268,15 +268,16 @@ def _predict(given: argparse.Namespace) -> int:
     from torchest.errors import suggest
     from torchest.export.loading import load
     from torchest.export.tables import format_of, read_batches, write_batches
+    from torchest.export_outputs import PREDICT, SERVING_DEFAULT
 
     whole_number("--batch-size", given.batch_size, at_least=1)
     format_of(given.output)
     model = load(given.directory, given.engine)
-    if given.signature not in model.signatures:
-        raise ValueError(
-            f"There is no signature {given.signature!r}.{suggest(given.signature, model.signatures)}"
-        )
-    signature = model.signatures[given.signature]
+    usual = PREDICT if PREDICT in model.signatures else SERVING_DEFAULT
+    wanted = given.signature or usual
+    if wanted not in model.signatures:
+        raise ValueError(f"There is no signature {wanted!r}.{suggest(wanted, model.signatures)}")
+    signature = model.signatures[wanted]
     batches = read_batches(
         given.input, model.inputs, given.batch_size, allow_missing=given.allow_missing
     )
@@ -287,7 +288,7 @@ def _predict(given: argparse.Namespace) -> int:
                 yield signature(**batch)
                 bar.update(len(next(iter(batch.values()))))
 
-        count = write_batches(given.output, answers())
+        count = write_batches(given.output, answers(), signature.of_any_length)
     print(f"{given.output}: {count} rows, answered by {model.engine}")  # noqa: T201
     return 0
 

@@ -222,9 +222,7 @@ def conform_all(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, 
         ValueError: An input is unknown, missing, or of another shape; or they differ in their rows.
     """
     by_name = {each.name: each for each in inputs}
-    known = {
-        each.key: each for each in by_name.values() if is_renamed(each.name, each.key)
-    } | by_name
+    known = by_any_name(by_name.values())
     found: dict[str, HostArray] = {}
     for name, value in given.items():
         if name not in known:
@@ -240,6 +238,13 @@ def conform_all(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, 
         if each.key not in found:
             found[each.key] = each.absent(count)
     return found
+
+
+def by_any_name(inputs: Iterable[Input]) -> dict[str, Input]:
+    """The inputs of a model by their names, and by the keys of their features where they are renamed."""
+    named = list(inputs)
+    keys = {each.key: each for each in named if is_renamed(each.name, each.key)}
+    return keys | {each.name: each for each in named}
 
 
 def feed(array: HostArray) -> npt.NDArray[Any]:

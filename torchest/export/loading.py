@@ -83,6 +83,7 @@ class Signature:
         method: "classification", "regression" or "predict".
         inputs: The names of what it takes.
         outputs: The names of what it answers.
+        of_any_length: Those of them of which rows of one batch may have more values than those of another.
     """
 
     def __init__(
@@ -93,6 +94,10 @@ class Signature:
         self.inputs = list(described["inputs"])
         self.outputs = list(described["outputs"])
         self._of_model: dict[str, str] = dict(described["outputs"])
+        shapes = {each["name"]: each["shape"] for each in model.description["outputs"]}
+        self.of_any_length = [
+            key for key, name in self._of_model.items() if None in shapes[name][1:]
+        ]
         self._examples = None if model.description["examples"] is None else self.inputs[0]
         self._features = model.inputs
         self._engine = engine

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from torchest.errors import suggest
-from torchest.export.inputs import dtype_text
+from torchest.export.inputs import by_any_name, dtype_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -84,12 +84,13 @@ def _inputs_among(
     columns: Sequence[str], path: str, inputs: Sequence[Input], *, allow_missing: bool
 ) -> list[str]:
     """The columns of a table that are inputs."""
-    names = {each.name for each in inputs}
+    names = by_any_name(inputs)
     kept = [name for name in columns if name in names]
     twice = next((name for name in kept if kept.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{path!r} has more than one column {twice!r}: leave one of them.")
-    lacking = [each.name for each in inputs if each.used and each.name not in kept]
+    there = {names[name].name for name in kept}
+    lacking = [each.name for each in inputs if each.used and each.name not in there]
     others = [name for name in columns if name not in names]
     if lacking and not allow_missing:
         raise ValueError(
@@ -101,16 +102,19 @@ def _inputs_among(
     return kept
 
 
-def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) -> int:
+def write_batches(
+    path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]], lists: Collection[str] = ()
+) -> int:
     """Writes answers, and gives the number of rows; the file appears when it is whole.
 
     Args:
         path: The table to write; its ending tells the format.
         batches: Arrays [batch, ...] by name. In CSV, an array of several values a row is a column for each,
             `name_0`, `name_1` and so on; otherwise it is a column of lists.
+        lists: The names of those of which batches may have differing numbers of values in a row.
 
     Raises:
-        ValueError: The ending is unknown, or there are no rows.
+        ValueError: The ending is unknown, there are no rows, or the numbers of values differ in CSV.
     """
     ending = format_of(path)
     temporary = os.path.join(
@@ -121,9 +125,15 @@ def write_batches(path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]]) 
         with contextlib.ExitStack() as opened:
             writer: Any = None
             for answers in batches:
-                table = _table(answers, flat=ending == ".csv")
+                table = _table(answers, lists, flat=ending == ".csv")
                 if writer is None:
-                    writer = opened.enter_context(_writer(temporary, ending, table.schema))
+                    schema = table.schema
+                    writer = opened.enter_context(_writer(temporary, ending, schema))
+                elif ending == ".csv" and table.schema != schema:
+                    raise ValueError(
+                        f"The rows of {' and '.join(map(repr, lists))} have differing numbers of values, which no .csv "
+                        "holds: write a .jsonl or a .parquet."
+                    )
                 writer.write_table(table)
                 count += len(table)
         if not count:
@@ -140,7 +150,10 @@ def _csv(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    types = {each.name: pa.string() if each.is_text else _type(each) for each in inputs}
+    types = {
+        name: pa.string() if each.is_text else _type(each)
+        for name, each in by_any_name(inputs).items()
+    }
     convert = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=False)
     with arrow_csv.open_csv(path, convert_options=convert) as reader:
         columns = choose(reader.schema.names)
@@ -171,16 +184,20 @@ def _type(each: Input) -> Any:
     return getattr(pa, dtype_text(each.spec.dtype))()
 
 
-def _table(answers: Mapping[str, npt.NDArray[Any]], *, flat: bool) -> Any:
+def _table(answers: Mapping[str, npt.NDArray[Any]], lists: Collection[str], *, flat: bool) -> Any:
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
     for name, answer in answers.items():
         rows = answer.reshape(len(answer), -1)
-        if rows.shape[1] == 1:
-            columns[name] = _array(rows[:, 0])
-        elif flat:
+        if flat and (name in lists or rows.shape[1] > 1):
             columns |= {f"{name}_{at}": _array(rows[:, at]) for at in range(rows.shape[1])}
+        elif name in lists:
+            listed: Any = pa.LargeListArray
+            offsets = np.arange(len(rows) + 1) * rows.shape[1]
+            columns[name] = listed.from_arrays(offsets, _array(rows.reshape(-1)))
+        elif rows.shape[1] == 1:
+            columns[name] = _array(rows[:, 0])
         else:
             sized: Any = pa.FixedSizeListArray
             columns[name] = sized.from_arrays(_array(rows.reshape(-1)), rows.shape[1])
