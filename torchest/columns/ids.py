@@ -7,15 +7,11 @@ Ids(values=tensor([3, 5, 1]), offsets=tensor([0, 1, 3]), weights=None)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from torchest.utils.host_copies import to_device
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from torchest.utils.tensor_group import TensorGroup
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Time:
 
 
 @dataclass(frozen=True, eq=False)
-class Ids:
+class Ids(TensorGroup):
     """One id for each row, or any number of them.
 
     Attributes:
@@ -68,11 +64,6 @@ class Ids:
         )
 
     @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.values.device
-
-    @property
     def batch_size(self) -> int:
         """The number of rows."""
         return self.values.shape[0] if self.offsets is None else self.offsets.shape[0] - 1
@@ -105,14 +96,6 @@ class Ids:
         rows = torch.arange(self.batch_size, device=self.values.device)
         return rows.repeat_interleave(self.offsets.diff(), output_size=len(self.values))
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Ids:
-        """The same ids on a device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self) -> Ids:
-        """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return self._map(Tensor.pin_memory)
-
     def rows(self, start: int, stop: int) -> Ids:
         """The ids of the rows from `start` up to `stop`."""
         if self.offsets is None:
@@ -124,14 +107,6 @@ class Ids:
         weights = None if self.weights is None else self.weights[part]
         return Ids(self.values[part], offsets, weights, self.time)
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Ids:
-        return Ids(
-            change(self.values),
-            None if self.offsets is None else change(self.offsets),
-            None if self.weights is None else change(self.weights),
-            self.time,
-        )
-
 
 def room(lengths: Tensor, time: Time | None) -> int:
     """How wide a matrix of rows of these lengths is."""
@@ -141,7 +116,7 @@ def room(lengths: Tensor, time: Time | None) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class PaddedIds:
+class PaddedIds(TensorGroup):
     """Ids as a matrix: the form in which a traced model takes them, as no shape depends on their number.
 
     Attributes:
@@ -151,27 +126,8 @@ class PaddedIds:
             matter and not their places.
     """
 
+    known_on_host = ("lengths",)
+
     values: Tensor
     weights: Tensor | None = None
     lengths: Tensor | None = None
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.values.device
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PaddedIds:
-        """The same ids on a device."""
-        return PaddedIds(
-            self.values.to(device, non_blocking=non_blocking),
-            None if self.weights is None else self.weights.to(device, non_blocking=non_blocking),
-            None if self.lengths is None else to_device(self.lengths, torch.device(device)),
-        )
-
-    def pin_memory(self) -> PaddedIds:
-        """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return PaddedIds(
-            self.values.pin_memory(),
-            None if self.weights is None else self.weights.pin_memory(),
-            None if self.lengths is None else self.lengths.pin_memory(),
-        )

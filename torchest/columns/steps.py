@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchest.columns.ids import room
-from torchest.utils.host_copies import to_device
+from torchest.utils.tensor_group import TensorGroup
 
 if TYPE_CHECKING:
     from torchest.columns.ids import Ids, Time
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class Steps(TensorGroup):
     """Any number of steps for each row, each with as many numbers.
 
     Attributes:
@@ -29,11 +29,6 @@ class Steps:
     values: Tensor
     offsets: Tensor
     time: Time | None = None
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.values.device
 
     @property
     def batch_size(self) -> int:
@@ -65,21 +60,9 @@ class Steps:
         padded[step < lengths.unsqueeze(1)] = self.values
         return padded
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Steps:
-        """The same steps on a device."""
-        return Steps(
-            self.values.to(device, non_blocking=non_blocking),
-            self.offsets.to(device, non_blocking=non_blocking),
-            self.time,
-        )
-
-    def pin_memory(self) -> Steps:
-        """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return Steps(self.values.pin_memory(), self.offsets.pin_memory(), self.time)
-
 
 @dataclass(frozen=True, eq=False)
-class IdSteps:
+class IdSteps(TensorGroup):
     """Any number of steps for each row, each with any number of ids.
 
     Attributes:
@@ -93,30 +76,13 @@ class IdSteps:
     time: Time
 
     @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.ids.device
-
-    @property
     def batch_size(self) -> int:
         """The number of rows."""
         return len(self.offsets) - 1
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> IdSteps:
-        """The same ids on a device."""
-        return IdSteps(
-            self.ids.to(device, non_blocking=non_blocking),
-            self.offsets.to(device, non_blocking=non_blocking),
-            self.time,
-        )
-
-    def pin_memory(self) -> IdSteps:
-        """The same ids in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return IdSteps(self.ids.pin_memory(), self.offsets.pin_memory(), self.time)
-
 
 @dataclass(frozen=True, eq=False)
-class PaddedSteps:
+class PaddedSteps(TensorGroup):
     """Steps one row above the other: the form in which a traced model takes them.
 
     Attributes:
@@ -124,22 +90,10 @@ class PaddedSteps:
         lengths: The number of steps of each row, int64 [batch].
     """
 
+    known_on_host = ("lengths",)
+
     values: Tensor
     lengths: Tensor
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.values.device
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PaddedSteps:
-        """The same steps on a device."""
-        values = self.values.to(device, non_blocking=non_blocking)
-        return PaddedSteps(values, to_device(self.lengths, torch.device(device)))
-
-    def pin_memory(self) -> PaddedSteps:
-        """The same steps in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return PaddedSteps(self.values.pin_memory(), self.lengths.pin_memory())
 
     @property
     def room(self) -> int:

@@ -23,10 +23,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from torchest.optimizers.shared_storage import SharedStorage, storage_of
+from torchest.utils.tensor_group import TensorGroup
 from torchest.utils.tracing import is_traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -41,7 +42,7 @@ _NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
 
 
 @dataclass(frozen=True)
-class RowOrder:
+class RowOrder(TensorGroup):
     """The order in which the gradients of rows are summed, each row once.
 
     Attributes:
@@ -83,22 +84,6 @@ class RowOrder:
         sums = np.empty((len(self.starts), values.shape[1]), values.dtype)
         rows.add_up(values, self.places.numpy(), self.starts.numpy(), sums)
         return torch.from_numpy(sums)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.rows.device
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> RowOrder:
-        """The same order on a device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self) -> RowOrder:
-        """The same order in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return self._map(Tensor.pin_memory)
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> RowOrder:
-        return RowOrder(change(self.rows), change(self.places), change(self.starts))
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,16 @@ from torchest.columns.encode.batch import (
     numbers_together,
 )
 from torchest.optimizers.row_gradients import RowOrder
+from torchest.utils.tensor_group import TensorGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
 
 
 @dataclass(frozen=True, eq=False)
-class JointIds:
+class JointIds(TensorGroup):
     """Rows of one table that a batch uses, column by column.
 
     Attributes:
@@ -45,23 +44,6 @@ class JointIds:
     rows: Tensor
     there: Tensor | None
     places: tuple[int, ...]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.rows.device
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> JointIds:
-        """The same rows on a device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self) -> JointIds:
-        """The same rows in page-locked memory, from which a copy to a GPU is asynchronous."""
-        return self._map(Tensor.pin_memory)
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> JointIds:
-        there = None if self.there is None else change(self.there)
-        return JointIds(change(self.rows), there, self.places)
 
 
 class _Joint(FeatureColumn):
