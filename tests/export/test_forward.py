@@ -11,7 +11,7 @@ import torch
 import torchest
 from torchest import columns as fc
 from torchest.columns.features import Features
-from torchest.export.encoded import TensorSpec
+from torchest.columns.model_inputs import TensorSpec
 from torchest.export.forward import Forward, Output
 
 FEATURES = {

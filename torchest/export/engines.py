@@ -16,12 +16,12 @@ import torch
 from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import check_equal_lengths
+from torchest.columns.model_inputs import encoded, tensors_of
+from torchest.columns.raw_features import RawFeature
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.export.archives import check_program, check_torchscript
 from torchest.export.column_json import Assets, column_of
-from torchest.export.encoded import encoded, tensors_of
 from torchest.export.inputs import dtype_of, feed
-from torchest.export.raw_features import RawFeature
 from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
 from torchest.exported.golden import believed, check_onnxruntime, read_json

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
-from torchest.export.encoded import (
+from torchest.columns.model_inputs import (
     STEPS,
     Encoded,
     TensorSpec,
@@ -32,7 +32,7 @@ from torchest.export.encoded import (
     read_by_model,
     tensors_of,
 )
-from torchest.export.raw_features import RawFeature
+from torchest.columns.raw_features import RawFeature
 from torchest.export.recurrent import WholeLayers
 from torchest.keys import ModeKeys
 from torchest.utils import arrays

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from torchest.export.encoded import TensorSpec
+from torchest.columns.model_inputs import TensorSpec
 from torchest.export.forward import export_program
 
 if TYPE_CHECKING:

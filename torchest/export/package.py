@@ -17,11 +17,11 @@ import torch
 from torchest.columns.checks import STRING
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
+from torchest.columns.model_inputs import BATCH, STEPS
 from torchest.errors import ExportError, suggest
 from torchest.export import torchscript
 from torchest.export.column_json import Assets, describe_column, digest
 from torchest.export.directory import copy_extra, new_directory
-from torchest.export.encoded import BATCH, STEPS
 from torchest.export.engines import (
     COLUMNS,
     ENGINES,

@@ -17,12 +17,12 @@ from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
-from torchest.export.encoded import CategoricalIds, Numbers, encoded
+from torchest.columns.model_inputs import CategoricalIds, Numbers, encoded
+from torchest.columns.raw_features import RawFeature
 from torchest.export.forward import Forward
 from torchest.export.onnx.graph import ColumnGraph
 from torchest.export.onnx.model import encoded_values, onnx_model
 from torchest.export.onnx.nodes import IR_VERSION, OPSETS
-from torchest.export.raw_features import RawFeature
 
 
 class InOnnx:

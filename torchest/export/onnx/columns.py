@@ -20,10 +20,10 @@ from torchest.columns.categorical import (
 )
 from torchest.columns.crossed import CrossedColumn
 from torchest.columns.encode.cells import MISSING
+from torchest.columns.model_inputs import CategoricalIds, Encoded, Numbers, Rows, is_single
 from torchest.columns.numeric import NumericColumn
 from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
-from torchest.export.encoded import CategoricalIds, Encoded, Numbers, Rows, is_single
 from torchest.export.onnx.fingerprint import fingerprint_cat64
 from torchest.export.onnx.nodes import FLOAT, INT64, ML, STRING, UINT64, Value, dtype_of
 from torchest.export.onnx.words import Words

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
     from torchest.columns.numeric import NumericColumn
-    from torchest.export.raw_features import RawFeature
+    from torchest.columns.raw_features import RawFeature
 
 
 _OF_NOTHING = K2 - (1 << 64)  # the fingerprint of the empty string as int64

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from torchest.export.encoded import BATCH, SequenceIds, SequenceNumbers
+from torchest.columns.model_inputs import BATCH, SequenceIds, SequenceNumbers
 from torchest.export.onnx.columns import tensors
 from torchest.export.onnx.graph import ColumnGraph
 from torchest.export.onnx.nodes import (
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from torchest.columns.base import FeatureColumn
-    from torchest.export.encoded import Encoded
+    from torchest.columns.model_inputs import Encoded
     from torchest.export.forward import Forward, Output
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes

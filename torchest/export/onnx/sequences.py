@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torchest.columns.encode.cells import MISSING
+from torchest.columns.model_inputs import SequenceIds, SequenceNumbers
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
-from torchest.export.encoded import SequenceIds, SequenceNumbers
 from torchest.export.onnx.columns import before, fitted, ids, up_to_last
 from torchest.export.onnx.nodes import FLOAT, Value, dtype_of
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from torchest.columns.features import Features
-from torchest.export.raw_features import RawFeature
+from torchest.columns.raw_features import RawFeature
 
 LISTS = [[1], [2, 3]]
 CASES: dict[str, tuple[Any, RawFeature]] = {

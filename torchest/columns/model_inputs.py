@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from torchest.columns.features import Features
+    from torchest.columns.raw_features import RawFeature
     from torchest.columns.steps import Steps
-    from torchest.export.raw_features import RawFeature
 
 BATCH = "batch"
 STEPS = "steps"
