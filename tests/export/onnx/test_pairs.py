@@ -44,10 +44,10 @@ def words(key: str) -> Any:
     )
 
 
-def steps() -> Any:
+def steps(numbers: int = 1) -> Any:
     return fc.SequenceFeatures(
         [
-            fc.sequence_numeric_column("a"),
+            fc.sequence_numeric_column("a", numbers),
             fc.embedding_column(fc.sequence_categorical_column_with_identity("b", 8), 2),
         ]
     )
@@ -56,9 +56,9 @@ def steps() -> Any:
 class Sequences(torch.nn.Module):
     """The sum of the steps of two columns, and perhaps a context of lists beside it."""
 
-    def __init__(self, context: Any = None) -> None:
+    def __init__(self, context: Any = None, numbers: int = 1) -> None:
         super().__init__()
-        self.steps = steps()
+        self.steps = steps(numbers)
         self.context = None if context is None else fc.DenseFeatures([context])
 
     def forward(self, features: Any) -> torch.Tensor:
@@ -103,6 +103,18 @@ PAIRS = {
         {"a": str, "b": str, "c": int},
     ),
     "sequences": Pair(Sequences, {"a": float, "b": int}),
+    "sequences of two numbers a step": Pair(
+        lambda: Sequences(numbers=2), {"a": float, "b": int}
+    ),
+    "two weights of a list": Pair(
+        lambda: fc.LinearFeatures(
+            [
+                fc.weighted_categorical_column(words("a"), "b"),
+                fc.weighted_categorical_column(fc.categorical_column_with_identity("d", 8), "c"),
+            ]
+        ),
+        {"a": str, "b": float, "c": float, "d": int},
+    ),
     "sequences with a context": Pair(
         lambda: Sequences(fc.indicator_column(words("c"))), {"a": float, "b": int, "c": str}
     ),
