@@ -378,8 +378,8 @@ def of_function(model_dir, function):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
 def test_numbers_that_numpy_lacks_are_predicted_as_float32(tmp_path, dtype):
     model = of_function(tmp_path, lambda x: x.to(dtype))
-    found = [each["answer"] for each in model.predict(lambda: [{"x": [1.5, -2.0]}])]
-    np.testing.assert_array_equal(found, np.array([[1.5], [-2.0]], np.float32), strict=True)
+    answers = [each["answer"] for each in model.predict(lambda: [{"x": [1.5, -2.0]}])]
+    np.testing.assert_array_equal(answers, np.array([[1.5], [-2.0]], np.float32), strict=True)
 
 
 @pytest.mark.parametrize("engine", ["onnx", "torchscript", "pt2"])

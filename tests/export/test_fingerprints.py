@@ -136,9 +136,9 @@ def test_features_may_be_called_as_fingerprints_are(tmp_path):
     age = fc.numeric_column("age/fingerprint")
     town = fc.categorical_column_with_hash_bucket("town/fingerprint", 50)
     path, model = export_of(tmp_path, features, age, town)
-    found = torchest.export.load(path).signatures["predict"](**features)["logits"]
+    answers = torchest.export.load(path).signatures["predict"](**features)
     (expected,) = model.predict(lambda: [features], yield_single_examples=False)
-    np.testing.assert_allclose(found, expected["logits"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(answers["logits"], expected["logits"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -579,8 +579,9 @@ def test_one_long_list_does_not_widen_the_rows_of_its_request():
     assert sum(rows * width for rows, width in model.shapes) < 300_000  # all in one: 4 million
 
 
-def test_answers_of_steps_have_the_steps_of_their_own_request():
-    model = OfLists(lambda there: there.astype(np.float32), [None, None])
+@pytest.mark.parametrize(("one", "none"), [(1, 0), ("t", "")])
+def test_answers_of_steps_and_lists_of_text_are_as_wide_as_their_own_request(one, none):
+    model = OfLists(lambda there: np.where(there, one, none), [None, None])
 
     async def ask():
         batcher = Batcher(model, Limits(max_rows_per_run=2), Metrics())
@@ -591,8 +592,8 @@ def test_answers_of_steps_have_the_steps_of_their_own_request():
         ]
         return [answer["answer"].tolist() for answer in await asyncio.gather(*asked)]
 
-    three = [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
-    assert asyncio.run(ask()) == [[[1]], three, [[1]], [[1, 1]]]
+    three = [[one, one, one], [one, none, none], [one, none, none]]
+    assert asyncio.run(ask()) == [[[one]], three, [[one]], [[one, one]]]
 
 
 def test_a_client_that_reads_no_answer_loses_its_connection(trained, tmp_path):

@@ -103,9 +103,7 @@ PAIRS = {
         {"a": str, "b": str, "c": int},
     ),
     "sequences": Pair(Sequences, {"a": float, "b": int}),
-    "sequences of two numbers a step": Pair(
-        lambda: Sequences(numbers=2), {"a": float, "b": int}
-    ),
+    "sequences of two numbers a step": Pair(lambda: Sequences(numbers=2), {"a": float, "b": int}),
     "two weights of a list": Pair(
         lambda: fc.LinearFeatures(
             [
