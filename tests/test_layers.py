@@ -52,13 +52,10 @@ def rank_of(module: str) -> int:
     return RANK_OF[folder]
 
 
-def imported_modules(path: Path, *, types: bool = True) -> set[str]:
+def imported_modules(path: Path) -> set[str]:
     """The torchest modules that a module imports, when it is run or for its types."""
     names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not types:
-            node.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
@@ -85,10 +82,7 @@ def test_imports_go_to_earlier_lines(path):
 
 
 def test_there_is_no_import_cycle():
-    graph = {
-        name_of(path).removesuffix(".__init__"): imported_modules(path, types=False)
-        for path in MODULES
-    }
+    graph = {name_of(path).removesuffix(".__init__"): imported_modules(path) for path in MODULES}
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from torchest.columns.encode.cells import Cells, Int64s
-    from torchest.columns.encode.stacked import JointIds
     from torchest.columns.features import Features
-    from torchest.columns.ids import Ids, PaddedIds
-    from torchest.columns.steps import IdSteps, PaddedSteps, Steps
-    from torchest.optimizers.row_gradients import RowOrder
-
-Encoding: TypeAlias = (
-    "Tensor | Ids | PaddedIds | Steps | IdSteps | PaddedSteps | JointIds | RowOrder"
-)
+    from torchest.columns.ids import Ids
+    from torchest.utils.tensor_group import Encoding
 
 
 class FeatureColumn(ABC):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -31,9 +31,28 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.columns.base import Encoding, FeatureColumn
     from torchest.columns.encode.strings import Text
     from torchest.utils.arrays import HostArray
+    from torchest.utils.tensor_group import Encoding
+
+
+class Column(Protocol):
+    """What features ask of a column."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """The keys of the features that it reads."""
+
+    @property
+    def members(self) -> tuple[Column, ...]:
+        """The columns that are encoded with this one: itself, for one of the user's."""
+
+    def encode(self, features: Features) -> Encoding:
+        """What models get of a batch."""
 
 
 @dataclass
@@ -49,8 +68,8 @@ class Usage:
     """
 
     keys: set[str] = field(default_factory=set)
-    columns: set[FeatureColumn] = field(default_factory=set)
-    together: set[tuple[FeatureColumn, ...]] = field(default_factory=set)
+    columns: set[Column] = field(default_factory=set)
+    together: set[tuple[Column, ...]] = field(default_factory=set)
 
     def copy(self) -> Usage:
         """The usage so far, for another thread."""
@@ -86,8 +105,8 @@ class Features(MutableMapping[str, Any]):
         self._raw: dict[str, HostArray] = {}
         self._values: dict[str, Any] = {}
         self._texts: dict[str, Text | None] = {}
-        self._hosted: dict[FeatureColumn, Encoding] = {}
-        self._encoded: dict[FeatureColumn, Encoding] = {}
+        self._hosted: dict[Column, Encoding] = {}
+        self._encoded: dict[Column, Encoding] = {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
 
@@ -134,7 +153,7 @@ class Features(MutableMapping[str, Any]):
             self._raw[key] = array
         return array
 
-    def raw_of(self, column: FeatureColumn, key: str) -> HostArray:
+    def raw_of(self, column: Column, key: str) -> HostArray:
         """As `raw`; of a feature that is not there the error says which column reads it."""
         array = self._raw.get(key)
         if array is None:
@@ -168,7 +187,7 @@ class Features(MutableMapping[str, Any]):
             self._texts[key] = text_of_rows(self.raw(key))
         return self._texts[key]
 
-    def expect(self, columns: Iterable[FeatureColumn]) -> None:
+    def expect(self, columns: Iterable[Column]) -> None:
         """Hashes the texts of columns that are to be encoded, all together, which is faster."""
         keys = dict.fromkeys(key for column in columns for key in column.feature_keys)
         texts = []
@@ -186,7 +205,7 @@ class Features(MutableMapping[str, Any]):
         inner = (list, tuple, np.ndarray, Tensor)
         return isinstance(given, list | tuple) and isinstance(next(iter(given), None), inner)
 
-    def encoded(self, column: FeatureColumn) -> Any:
+    def encoded(self, column: Column) -> Any:
         """What a column makes of the batch: a tensor [batch, width], or `Ids`; on the device.
 
         Raises:
@@ -210,7 +229,7 @@ class Features(MutableMapping[str, Any]):
             found = self._encoded[column] = self._placed(self.on_host(column))
         return found
 
-    def on_host(self, column: FeatureColumn) -> Any:
+    def on_host(self, column: Column) -> Any:
         """The encoding of a column as it is before it goes to the device; it does not count as used.
 
         Raises:
@@ -299,7 +318,7 @@ class Features(MutableMapping[str, Any]):
             others = ((other, arrays.length(array)) for other, array in self._raw.items())
             self._first = next(others, None)
 
-    def check_there(self, column: FeatureColumn) -> None:
+    def check_there(self, column: Column) -> None:
         """Raises MissingFeatureError if a feature that the column reads is not there."""
         for key in column.feature_keys:
             if key not in self._given:

@@ -17,7 +17,7 @@ import inspect
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torchest.columns.base import FeatureColumn
+    from torchest.columns.features import Column
     from torchest.engine.model import RunningModel
     from torchest.spec import EstimatorSpec
 
@@ -107,11 +108,15 @@ class Forward(nn.Module):
         example.joins = False  # so that its usage names the columns one by one
         answers = select(model(example, None, ModeKeys.PREDICT))
         usage = example.usage
-        used = {key for column in usage.columns for key in column.feature_keys} | usage.keys
+        columns = cast("set[FeatureColumn]", usage.columns)
+        used = {key for column in columns for key in column.feature_keys} | usage.keys
         counted = used or set(itertools.islice(example, 1))  # a model of no feature counts rows
         self.raw = {key: RawFeature.of(example, key) for key in example if key in counted}
-        self.inputs: list[Encoded] = encoded(usage.columns, usage.keys, self.raw)
-        self.together = [tuple(map(read_by_model, columns)) for columns in usage.together]
+        self.inputs: list[Encoded] = encoded(columns, usage.keys, self.raw)
+        self.together = [
+            tuple(map(read_by_model, cast("tuple[FeatureColumn, ...]", sequences)))
+            for sequences in usage.together
+        ]
         self._keys = tuple(example)
         self._text = {key: FeatureText(key) for key in usage.keys if self.raw[key].is_text}
         self._example = self.encode(example)
@@ -159,7 +164,7 @@ class Forward(nn.Module):
         """The module as a graph that takes any number of rows, also none."""
         return export_program(self, self._example, self.tensors)
 
-    def _answers(self, encodings: Mapping[FeatureColumn | str, Any]) -> Mapping[str, Any]:
+    def _answers(self, encodings: Mapping[Column | str, Any]) -> Mapping[str, Any]:
         """What model_fn answers to a batch of which the encodings are known."""
         return self._select(self._model.trace(_TracedFeatures(self._keys, encodings, self._text)))
 
@@ -197,7 +202,7 @@ class Forward(nn.Module):
         )
         return Output(name, again.dtype, shape, strings, feature)
 
-    def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[FeatureColumn | str, Any]:
+    def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[Column | str, Any]:
         remaining = iter(tensors)
         return {
             given.source: given.encoding(list(itertools.islice(remaining, len(given.tensors))))
@@ -329,7 +334,7 @@ class _TracedFeatures(Features):
     def __init__(
         self,
         keys: tuple[str, ...],
-        encodings: Mapping[FeatureColumn | str, Any],
+        encodings: Mapping[Column | str, Any],
         text: Mapping[str, FeatureText],
     ) -> None:
         super().__init__(dict.fromkeys(keys))
@@ -348,7 +353,7 @@ class _TracedFeatures(Features):
     def expect(self, columns: Any) -> None:
         """Nothing is left to do."""
 
-    def encoded(self, column: FeatureColumn) -> Any:
+    def encoded(self, column: Column) -> Any:
         """The given encoding; columns that are made of others are made by the model."""
         if column in self._encodings:
             return self._encodings[column]
@@ -356,7 +361,7 @@ class _TracedFeatures(Features):
             return super().encoded(column)
         return column.encode(self)
 
-    def on_host(self, column: FeatureColumn) -> Any:
+    def on_host(self, column: Column) -> Any:
         """The same: there is no host."""
         return self.encoded(column)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -40,10 +40,14 @@ class TensorGroup:
         """The same values in page-locked memory, from which a copy to a GPU is asynchronous."""
         return self._map(lambda tensor: tensor.pin_memory())
 
-    def _map(self, change: Callable[[Tensor | TensorGroup], Tensor | TensorGroup]) -> Self:
+    def _map(self, change: Callable[[Encoding], Encoding]) -> Self:
         return type(self)(
             **{
                 name: change(value) if isinstance(value, Tensor | TensorGroup) else value
                 for name, value in vars(self).items()
             }
         )
+
+
+# What a column makes of a batch, and a model reads.
+Encoding: TypeAlias = Tensor | TensorGroup

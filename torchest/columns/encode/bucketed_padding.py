@@ -10,8 +10,8 @@ from torchest.columns.steps import PaddedSteps, Steps
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from torchest.columns.base import Encoding
     from torchest.columns.ids import Time
+    from torchest.utils.tensor_group import Encoding
 
 _NARROWEST = 8
 
