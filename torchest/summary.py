@@ -10,6 +10,7 @@ so that hooks work with either writer.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import struct
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.inputs.crc32c import crc32c, masked
 from torchest.utils import files
 
 if TYPE_CHECKING:
@@ -182,14 +182,28 @@ def _moment_after(newest: str) -> str:
 
 def _framed(records: Sequence[bytes]) -> bytes:
     """Records in the format of TFRecord files."""
-    lengths = [_LENGTH.pack(len(record)) for record in records]
-    parts = [part for pair in zip(lengths, records, strict=True) for part in pair]
-    sizes = np.array([len(part) for part in parts], np.int64)
-    data = np.frombuffer(b"".join(parts), np.uint8)
-    sums = masked(crc32c(data, np.cumsum(sizes) - sizes, sizes)).tolist()
-    return b"".join(
-        part + _CHECKSUM.pack(checksum) for part, checksum in zip(parts, sums, strict=True)
-    )
+    parts: list[bytes] = []
+    for record in records:
+        length = _LENGTH.pack(len(record))
+        parts += [length, _checksum(length), record, _checksum(record)]
+    return b"".join(parts)
+
+
+def _checksum(data: bytes) -> bytes:
+    """The masked CRC-32C. Events are small: Python is done before numba is imported."""
+    table, state = _crc_table(), 0xFFFFFFFF
+    for byte in data:
+        state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
+    state ^= 0xFFFFFFFF
+    return _CHECKSUM.pack(((state >> 15 | state << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+@functools.cache
+def _crc_table() -> list[int]:
+    table = list(range(256))
+    for _ in range(8):
+        table = [number >> 1 ^ (0x82F63B78 if number & 1 else 0) for number in table]
+    return table
 
 
 def _ratio(numerator: Any, denominator: Any) -> Any:

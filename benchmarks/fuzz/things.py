@@ -15,7 +15,8 @@ import torch
 
 import torchest
 from torchest import columns as fc
-from torchest.inputs import Dataset, crc32c
+from torchest.inputs import Dataset
+from torchest.kernels.tfrecords import masked_crc32c
 
 X = fc.numeric_column("x")
 TOWN = fc.categorical_column_with_vocabulary_list("town", ["a", "b", "c"])
@@ -101,8 +102,8 @@ def record_file() -> str:
 
 
 def _masked_crc(data: bytes) -> bytes:
-    read = np.frombuffer(data, np.uint8)
-    return crc32c.masked(crc32c.crc32c(read, np.array([0]), np.array([len(data)]))).tobytes()
+    checksum = masked_crc32c(np.frombuffer(data, np.uint8), 0, len(data))
+    return checksum.to_bytes(4, "little")
 
 
 @functools.cache

@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchest.inputs import example_proto, wire
-from torchest.inputs.example_proto import BYTES, FLOATS, INT64S, read_examples
+from torchest.inputs.example_proto import (
+    BYTES,
+    FLOATS,
+    INT64S,
+    Column,
+    MalformedError,
+    read_examples,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +86,7 @@ def expected_column(records: list[dict[str, Feature | None]], key: str) -> tuple
     return kinds, rows
 
 
-def rows_of(column: example_proto.Column) -> list[list[Any]]:
+def rows_of(column: Column) -> list[list[Any]]:
     values = (
         column.values.tolist()
         if isinstance(column.values, np.ndarray)
@@ -94,28 +100,25 @@ def rows_of(column: example_proto.Column) -> list[list[Any]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(examples=st.lists(st.tuples(ENTRIES, st.booleans()), max_size=6), at_once=st.integers(1, 9))
-def test_what_was_encoded_is_read(examples: list[Any], at_once: int):
+@given(examples=st.lists(st.tuples(ENTRIES, st.booleans()), max_size=6))
+def test_what_was_encoded_is_read(examples: list[Any]):
     records = [encoded_example(entries, packed) for entries, packed in examples]
     of_key = [dict(entries) for entries, _ in examples]  # as in a dict, the last of a key counts
-    lists, group = example_proto._LISTS, wire._GROUP
-    example_proto._LISTS = wire._GROUP = at_once
-    try:
-        found = read_examples(pa.array(records, pa.large_binary()), KINDS)
-    finally:
-        example_proto._LISTS, wire._GROUP = lists, group
+
+    found = read_examples(pa.array(records, pa.large_binary()), KINDS)
+
     for key in KINDS:
         kinds, rows = expected_column(of_key, key)
         assert found[key].kind.tolist() == kinds
         assert rows_of(found[key]) == rows
 
 
-def read_or_refused(records: Any) -> tuple[dict[str, example_proto.Column] | None, int | None]:
+def read_or_refused(records: Any) -> tuple[dict[str, Column] | None, int | None]:
     """The columns, or the number of the record that was refused."""
     try:
         return read_examples(records, KINDS), None
-    except wire.MalformedError as error:
-        return None, error.message
+    except MalformedError as error:
+        return None, error.record
 
 
 GOOD = encoded_example(
@@ -155,7 +158,7 @@ def test_any_bytes_are_refused_or_read(junk: bytes):
 
 @pytest.mark.parametrize("cut", range(1, len(GOOD)))
 def test_a_record_that_is_cut_off_is_refused(cut: int):
-    with pytest.raises(wire.MalformedError, match="Message 1 "):
+    with pytest.raises(MalformedError, match="Record 1 "):
         read_examples(pa.array([GOOD, GOOD[:cut], GOOD], pa.large_binary()), KINDS)
 
 

@@ -9,8 +9,14 @@ import numpy as np
 import torch
 
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature, dtype_name
-from torchest.inputs.example_proto import BYTES, FLOATS, INT64S, Column, read_examples
-from torchest.inputs.wire import MalformedError
+from torchest.inputs.example_proto import (
+    BYTES,
+    FLOATS,
+    INT64S,
+    Column,
+    MalformedError,
+    read_examples,
+)
 from torchest.utils import arrays
 from torchest.utils.checks import shown
 
@@ -128,8 +134,8 @@ def _parsed(records: Any, first: int, specs: dict[str, FeatureSpec]) -> dict[str
         columns = read_examples(records, {key: _KINDS[spec.dtype] for key, spec in specs.items()})
     except MalformedError as error:
         raise ValueError(
-            f"Record {first + error.message} of the batch is no serialized tf.Example: a field in it is malformed "
-            f"or cut off. It is {shown(records[error.message].as_py())}. Give what SerializeToString() of a "
+            f"Record {first + error.record} of the batch is no serialized tf.Example: a field in it is malformed "
+            f"or cut off. It is {shown(records[error.record].as_py())}. Give what SerializeToString() of a "
             "tf.train.Example makes."
         ) from None
     return {key: _built(key, spec, columns[key], first) for key, spec in specs.items()}

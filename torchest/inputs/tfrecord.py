@@ -9,7 +9,6 @@ Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 from __future__ import annotations
 
 import os
-import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,7 +17,6 @@ import numpy as np
 
 from torchest.inputs.byte_strings import strings_at
 from torchest.inputs.chunks import Chunk, Rows, drop
-from torchest.inputs.crc32c import crc32c, masked
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.stages import Epoch, Stage
 from torchest.inputs.table_files import check_regular
@@ -29,10 +27,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.inputs.crc32c import Int64s
-
-_HEADER, _FOOTER = 12, 4  # bytes around the data
-_LENGTH = struct.Struct("<Q")
+    from torchest.utils.arrays import ArrowArray
+_HEADER, _FOOTER = 12, 4  # bytes around the data of a record
 _WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}  # which header zlib expects
 _READ = 1 << 20
 
@@ -94,23 +90,27 @@ class _Records(Stage):
         """Unknown."""
         return
 
-    def _read(self, path: str) -> Iterator[Any]:
+    def _read(self, path: str) -> Iterator[ArrowArray]:
         """The records of a file in Arrow arrays; those before a fault come before its error."""
+        from torchest.kernels import tfrecords
+
         offset, needed = 0, _HEADER
         buffer = bytearray()
         for part in _contents(path, self.compression, self.block):
             buffer += part
             if len(buffer) < needed:
                 continue
-            starts, needed = _records_in(buffer)
-            block = np.frombuffer(bytes(buffer[: starts[-1] + _HEADER]), np.uint8)
-            sound = _count_sound(block, starts)
-            if records := min(sound, len(starts) - 1):
-                yield _data_of(block, starts[: records + 1])
-            if sound < len(starts):
-                raise _corrupt(path, offset + int(starts[sound]), self.compression, block)
-            del buffer[: starts[-1]]
-            offset += int(starts[-1])
+            block = np.frombuffer(bytes(buffer), np.uint8)
+            starts = np.empty(len(block) // (_HEADER + _FOOTER) + 1, np.int64)
+            count, needed, is_sound = tfrecords.follow(block, starts)
+            if count:
+                places = np.stack([starts[:count] + _HEADER, starts[1 : count + 1] - _FOOTER], 1)
+                yield strings_at(block, places)
+            end = int(starts[count])
+            offset += end
+            if not is_sound:
+                raise _corrupt(path, offset, self.compression, block)
+            del buffer[:end]
         if buffer:
             raise ValueError(
                 f"{path} ends within the record at byte {offset}{_decompressed(self.compression)}: the file is cut "
@@ -166,54 +166,6 @@ def _inflated(file: BinaryIO, path: str, compression: str, block: int) -> Iterat
         raise ValueError(
             f"{path} ends within its {compression} data: the file is cut off, so write or copy it again."
         )
-
-
-def _records_in(buffer: bytearray) -> tuple[Int64s, int]:
-    """Where the records in a buffer begin that are whole, and the one behind them; its length, as far as known.
-
-    Each record's place depends on the length of the one before, hence the loop; it does nothing else.
-    """
-    starts = [0]
-    at, size = 0, len(buffer)
-    needed = _HEADER
-    while at + _HEADER <= size:
-        needed = _HEADER + _LENGTH.unpack_from(buffer, at)[0] + _FOOTER
-        if at + needed > size:
-            break
-        at += needed
-        starts.append(at)
-        needed = _HEADER
-    return np.array(starts), needed
-
-
-def _count_sound(block: npt.NDArray[np.uint8], starts: Int64s) -> int:
-    """How many records come before one whose checksums are wrong.
-
-    Args:
-        block: Records, and the header of the one behind them if it is there.
-        starts: Where each begins, and the one behind them.
-
-    Returns:
-        `len(starts)` if all are sound, that header too.
-    """
-    headers = starts if starts[-1] + _HEADER <= len(block) else starts[:-1]
-    sound = np.ones(len(starts), bool)
-    sound[: len(headers)] = _matches(block, headers, np.full(len(headers), _LENGTH.size))
-    known = len(starts) - 1 if sound.all() else int(np.argmin(sound))
-    begins, ends = starts[:known] + _HEADER, starts[1 : known + 1] - _FOOTER
-    sound[:known] &= _matches(block, begins, ends - begins)
-    return len(starts) if sound.all() else int(np.argmin(sound))
-
-
-def _matches(block: npt.NDArray[np.uint8], start: Int64s, length: Int64s) -> npt.NDArray[np.bool_]:
-    """Whether the checksums behind some bytes are theirs."""
-    stored = block[(start + length)[:, None] + np.arange(_FOOTER)].view("<u4").reshape(-1)
-    return np.asarray(masked(crc32c(block, start, length)) == stored)
-
-
-def _data_of(block: npt.NDArray[np.uint8], starts: Int64s) -> Any:
-    """The data of records that begin at `starts`, of which the last begins where they end."""
-    return strings_at(block, np.stack([starts[:-1] + _HEADER, starts[1:] - _FOOTER], 1))
 
 
 def _corrupt(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+ArrowArray: TypeAlias = Any  # a pyarrow.Array, whose stubs lack the methods of each kind of array
 HostArray: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor | pa.Array[Any]"
 
 

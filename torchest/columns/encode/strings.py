@@ -5,21 +5,18 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchest.columns.encode.fingerprint import Bytes, Int64s, UInt64s, fingerprint64
-from torchest.utils.arrays import is_arrow
+from torchest.utils.arrays import ArrowArray, is_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
     import pyarrow as pa
-
-# A pyarrow.Array. Its stubs do not know the methods of each kind of array.
-ArrowArray: TypeAlias = Any
 
 _DICTIONARIES_KEPT = 8
 PLAIN = ("string", "large_string", "binary", "large_binary")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torchest.columns.encode.cells import Cells
-from torchest.columns.encode.strings import ArrowArray, DictionaryCache, Text
+from torchest.columns.encode.strings import DictionaryCache, Text
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
-    from torchest.utils.arrays import HostArray
+    from torchest.utils.arrays import ArrowArray, HostArray
 
 
 # A one-dimensional numpy or Arrow array.
