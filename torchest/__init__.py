@@ -1,34 +1,41 @@
 """Estimators for PyTorch: train, evaluate, predict and export behind one object.
 
-The names stand in `torchest.api`, which is imported when the first of them is asked for: so the command
-line can check an exported model where there is no torch.
+The public names stand in `torchest.api`, which is imported with the first of them: so the command line can check an
+exported model where there is no torch.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.version import __version__  # noqa: F401
 
 if TYPE_CHECKING:
+    from torchest import experimental as experimental
+    from torchest import heads as heads
+    from torchest import losses as losses
+    from torchest import models as models
+    from torchest import summary as summary
     from torchest.api import *  # noqa: F403
+    from torchest.api import __all__ as __all__
+else:  # a type checker that saw __getattr__ would accept any name
 
+    def __getattr__(name: str) -> object:
+        from torchest.utils.namespaces import is_submodule, no_attribute
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name != "__all__":  # what Python asks of every module
-        raise AttributeError(f"module 'torchest' has no attribute {name!r}")
-    if importlib.util.find_spec(f"torchest.{name}") is not None:
-        return importlib.import_module(f"torchest.{name}")
-    api = importlib.import_module("torchest.api")
-    globals().update({public: getattr(api, public) for public in api.__all__})
-    if name in ("__all__", *api.__all__):
-        return getattr(api, name)
-    from torchest.utils.nearest_names import no_attribute
+        if name.startswith("__") and name != "__all__":  # what Python asks of every module
+            raise AttributeError(f"module 'torchest' has no attribute {name!r}")
+        import importlib
 
-    raise AttributeError(no_attribute("torchest", name, api.__all__))
+        if is_submodule("torchest", name):
+            return importlib.import_module(f"torchest.{name}")
+        api = importlib.import_module("torchest.api")
+        globals().update({public: getattr(api, public) for public in api.__all__})
+        if name in ("__all__", *api.__all__):
+            return getattr(api, name)
+        raise AttributeError(no_attribute("torchest", name, api.__all__))
 
+    def __dir__() -> list[str]:
+        from torchest.api import SUBMODULES, __all__
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *importlib.import_module("torchest.api").__all__})
+        return [*__all__, *SUBMODULES]

@@ -30,7 +30,9 @@ from torchest.engine.train_step import backward
 from torchest.errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
+    DamagedExportError,
     ExportError,
+    MissingFeatureError,
     NanLossDuringTrainingError,
 )
 from torchest.estimator import Estimator
@@ -78,6 +80,7 @@ __all__ = [
     "DNNLinearCombinedRegressor",
     "DNNRegressor",
     "DamagedCheckpointError",
+    "DamagedExportError",
     "EmbeddingProjectorHook",
     "Estimator",
     "EstimatorSpec",
@@ -95,6 +98,7 @@ __all__ = [
     "LinearRegressor",
     "LoggingTensorHook",
     "LogisticRegressionHead",
+    "MissingFeatureError",
     "ModeKeys",
     "MultiClassHead",
     "MultiHead",
@@ -138,3 +142,6 @@ __all__ = [
     "regressor_parse_example_spec",
     "train_and_evaluate",
 ]
+
+# Public modules that are imported when they are asked for.
+SUBMODULES = ("experimental", "heads", "losses", "models", "summary")

@@ -1,4 +1,10 @@
 """The columns under the name that tf.feature_column has: the same objects as in `torchest.columns`."""
 
+from typing import TYPE_CHECKING
+
 from torchest.columns import *  # noqa: F403
-from torchest.columns import __all__  # noqa: F401
+from torchest.columns import __all__
+from torchest.utils.namespaces import namespace
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

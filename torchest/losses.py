@@ -9,14 +9,27 @@ No function here moves anything to the host or checks values, only types; heads 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchest.utils.checks import boolean, is_number, one_of, shown
+from torchest.utils.namespaces import namespace
 from torchest.utils.tracing import is_traced
+
+__all__ = [
+    "Reduction",
+    "poisson",
+    "reduce",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "squared_error",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)
 
 
 class Reduction:

@@ -21,11 +21,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest.utils import files
+from torchest.utils.namespaces import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchest.metrics import AUC
+
+__all__ = ["SummaryWriter"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)
 
 _FLUSH_SECS = 20.0
 _BINS = 30

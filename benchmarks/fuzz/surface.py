@@ -28,7 +28,7 @@ CALLED_BY_TORCHEST = (
     torchest.SessionRunHook,
     torchest.CheckpointSaverListener,
     torchest.Exporter,
-    torchest.distributed.XLAStrategy,
+    torchest.distributed.Strategy,
     torch.optim.Optimizer,
     FeatureColumn,
     Exception,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import bucketized_column
 from torchest.columns.categorical import (
@@ -30,6 +32,7 @@ from torchest.columns.sequence import (
 from torchest.columns.steps import Steps
 from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
 from torchest.columns.weighted import weighted_categorical_column
+from torchest.utils.namespaces import namespace
 
 __all__ = [
     "CategoricalColumn",
@@ -66,3 +69,6 @@ __all__ = [
     "shared_embeddings",
     "weighted_categorical_column",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

@@ -1,6 +1,6 @@
 """Public names of torchest.experimental."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torchest.experimental.early_stopping import (
     make_early_stopping_hook,
@@ -15,6 +15,7 @@ from torchest.experimental.logit_fn import call_logit_fn
 from torchest.experimental.rnn import RNNClassifier, RNNEstimator
 from torchest.experimental.sdca import LinearSDCA
 from torchest.export.receivers import build_raw_supervised_input_receiver_fn
+from torchest.utils.namespaces import namespace
 
 __all__ = [
     "InMemoryEvaluatorHook",
@@ -31,8 +32,5 @@ __all__ = [
     "stop_if_no_increase_hook",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    from torchest.utils.nearest_names import no_attribute
-
-    raise AttributeError(no_attribute("torchest.experimental", name, __all__))
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

@@ -1,5 +1,7 @@
 """Public names of torchest.export."""
 
+from typing import TYPE_CHECKING
+
 from torchest.export.loading import ExportedModel, load
 from torchest.export.receivers import (
     ServingInputReceiver,
@@ -16,6 +18,7 @@ from torchest.export_outputs import (
     RegressionOutput,
 )
 from torchest.utils.indexed_strings import indexed_strings
+from torchest.utils.namespaces import namespace
 
 __all__ = [
     "ClassificationOutput",
@@ -32,3 +35,6 @@ __all__ = [
     "indexed_strings",
     "load",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

@@ -1,5 +1,7 @@
 """Heads: what the logits of a model mean, as loss, metrics and predictions."""
 
+from typing import TYPE_CHECKING
+
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.logistic import LogisticRegressionHead
@@ -8,6 +10,7 @@ from torchest.heads.multi_class import MultiClassHead
 from torchest.heads.multi_label import MultiLabelHead
 from torchest.heads.poisson import PoissonRegressionHead
 from torchest.heads.regression import RegressionHead
+from torchest.utils.namespaces import namespace
 
 __all__ = [
     "BinaryClassHead",
@@ -19,3 +22,6 @@ __all__ = [
     "PoissonRegressionHead",
     "RegressionHead",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

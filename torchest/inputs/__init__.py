@@ -1,5 +1,7 @@
 """Public names of torchest.inputs."""
 
+from typing import TYPE_CHECKING
+
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.inputs.batched_features import make_batched_features_dataset
 from torchest.inputs.csv import make_csv_dataset
@@ -9,6 +11,7 @@ from torchest.inputs.numpy_io import numpy_input_fn
 from torchest.inputs.pandas_io import pandas_input_fn
 from torchest.inputs.parquet import make_parquet_dataset
 from torchest.inputs.tfrecord import TFRecordDataset
+from torchest.utils.namespaces import namespace
 
 __all__ = [
     "Dataset",
@@ -22,3 +25,6 @@ __all__ = [
     "pandas_input_fn",
     "parse_example",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

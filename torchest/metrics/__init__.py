@@ -1,5 +1,7 @@
 """Metrics as values: built from one batch, merged with those of other batches, computed at the end."""
 
+from typing import TYPE_CHECKING
+
 from torchest.metrics.functions import (
     accuracy,
     accuracy_baseline,
@@ -13,6 +15,7 @@ from torchest.metrics.functions import (
     root_mean_squared_error,
 )
 from torchest.metrics.values import AUC, MajorityShare, Mean, Metric, RootMean
+from torchest.utils.namespaces import namespace
 
 __all__ = [
     "AUC",
@@ -31,3 +34,6 @@ __all__ = [
     "recall",
     "root_mean_squared_error",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = namespace(__name__, __all__)

@@ -16,7 +16,9 @@ RECIPES = {
 EXEMPT = {
     "CheckpointMismatchError": "torchest raises it",
     "DamagedCheckpointError": "torchest raises it",
+    "DamagedExportError": "torchest raises it",
     "ExportError": "torchest raises it",
+    "MissingFeatureError": "torchest raises it",
     "NanLossDuringTrainingError": "torchest raises it",
     "Head": "abstract",
     "Exporter": "abstract",
@@ -39,6 +41,7 @@ EXEMPT = {
     "inputs.Dataset": "made by its class methods",
     "export.ExportOutput": "abstract",
     "export.ExportedModel": "made by load",
+    "distributed.Strategy": "takes no arguments",
     "distributed.XLAStrategy": "takes no arguments, and needs torch_xla",
     "FeedFnHook": "refuses to be made, whatever it is given",
     "SessionRunContext": "made by the loop for every step",

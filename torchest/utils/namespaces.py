@@ -1,11 +1,16 @@
-"""What to say of names that torchest does not have or has elsewhere, such as those of older tf.estimators."""
+"""Namespaces of public modules: their public names alone, and a way out for a name that is not there."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _PLACES = (
     "torchest",
@@ -48,29 +53,48 @@ _WAYS_OUT = {
 }
 
 
-def no_attribute(module: str, name: str, known: list[str]) -> str:
+def namespace(
+    module: str, public: Sequence[str]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """The functions `__getattr__` and `__dir__` of a module that shows its public names alone.
+
+    Args:
+        module: The module's `__name__`.
+        public: Its `__all__`.
+    """
+
+    def get_attribute(name: str) -> object:
+        if name.startswith("__") or is_submodule(module, name):  # Python itself may have asked
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        raise AttributeError(no_attribute(module, name, public))
+
+    return get_attribute, lambda: list(public)
+
+
+def is_submodule(package: str, name: str) -> bool:
+    """Whether a package has a module of this name, imported or not."""
+    is_package = hasattr(sys.modules[package], "__path__")
+    return is_package and importlib.util.find_spec(f"{package}.{name}") is not None
+
+
+def no_attribute(module: str, name: str, public: Sequence[str]) -> str:
     """The message of an AttributeError.
 
     Args:
-        module: Where the name was looked for.
-        name: The name.
-        known: The public names of the module.
+        module: The module's `__name__`.
+        name: The name that it does not have.
+        public: Its public names.
     """
-    return f"module {module!r} has no attribute {name!r}.{_way_out(module, name, known)}"
+    return f"module {module!r} has no attribute {name!r}.{_way_out(module, name, public)}"
 
 
-def _way_out(module: str, name: str, known: list[str]) -> str:
+def _way_out(module: str, name: str, public: Sequence[str]) -> str:
     if name in _WAYS_OUT:
         return f" {_WAYS_OUT[name]}"
     plain = name.removesuffix("V2").removesuffix("V1")
+    if plain != name and plain in public:
+        return f" It is called {plain}."
     for place in _PLACES:
-        if plain != name and plain in known:
-            return f" It is called {plain}."
-        if place != module and plain in _names(place):
+        if place != module and plain in importlib.import_module(place).__all__:
             return f" It is {place}.{plain}."
-    return suggest(name, known)
-
-
-def _names(place: str) -> list[str]:
-    found: Any = importlib.import_module(place).__all__
-    return list(found)
+    return suggest(name, public)
