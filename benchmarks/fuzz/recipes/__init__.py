@@ -55,8 +55,9 @@ EXEMPT = {
                     "vectors",
                 )
             ),
-            *(f"Ids.{name}" for name in ("padded", "pin_memory", "row_of_each", "rows", "to", "from_padded")),
-            *(f"Steps.{name}" for name in ("padded", "pin_memory", "to")),
+            *(f"Ids.{name}" for name in ("padded", "row_of_each", "rows", "from_padded")),
+            "Steps.padded",
+            *(f"TensorGroup.{name}" for name in ("pin_memory", "to")),
             "Parts.add_part",
             "Parts.part",
             "LinearSDCA.linear_model_fn",
