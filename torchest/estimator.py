@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from torchest.distributed.strategy import Strategy
+    from torchest.inputs.batch import Batch
     from torchest.spec import EstimatorSpec
     from torchest.warm_start.settings import WarmStartFrom, WarmStartSettings
 
@@ -315,7 +316,7 @@ class Estimator:
             first = feed.first()
             if first is None:
                 return
-            own = model.create(first[0], None, ModeKeys.PREDICT, checkpoint)
+            own = model.create(first.features, None, ModeKeys.PREDICT, checkpoint)
             session = Session(model.scope, model.state, step)
             all_hooks = [*hooks, *own.prediction]
             with contextlib.closing(
@@ -695,7 +696,7 @@ def _with_warning(source: Any) -> Any:
     return source
 
 
-def _checked_first(first: tuple[Any, Any] | None, mode: str) -> tuple[Any, Any]:
+def _checked_first(first: Batch | None, mode: str) -> Batch:
     if first is None:
         what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
         raise ValueError(

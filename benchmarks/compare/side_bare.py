@@ -18,7 +18,7 @@ from torchest import feature_column as fc
 from torchest.columns.encode.stacked import JointColumn, JointDenseColumn, RowOrderColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.fused_linear import add_product
-from torchest.engine.feed import _ahead_if_worth_it
+from torchest.inputs.background import in_background_if_faster
 from torchest.losses import reduce, sigmoid_cross_entropy
 from torchest.optimizers import Adagrad, Ftrl
 from torchest.optimizers.row_gradients import RowOrder, look_up, look_up_sums
@@ -89,7 +89,9 @@ def main() -> None:
     encoding = Encoding(buckets)
     raw = make_batches(rows, _DISTINCT)
     if "strings" in sys.argv[2:]:
-        batches = _ahead_if_worth_it(encoding(*batch) for batch in itertools.cycle(raw))
+        batches = in_background_if_faster(
+            (encoding(*batch) for batch in itertools.cycle(raw)), buffer_size=2
+        )
     else:
         batches = itertools.cycle([encoding(*batch) for batch in raw])
     models: list[Linear | Deep] = []

@@ -20,6 +20,7 @@ from torchest.distributed import data_parallel
 from torchest.distributed.cluster import Cluster
 from torchest.distributed.data_parallel import DataParallel
 from torchest.distributed.input_context import InputContext
+from torchest.inputs.batch import Batch
 from torchest.inputs.dataset import Dataset
 
 CASES = sorted(program.MODELS)
@@ -308,7 +309,7 @@ def test_a_function_that_computes_gradients_by_itself_is_warned_of_once(
     monkeypatch.setattr(data_parallel.collectives, "summed_numbers", lambda told: told)
     monkeypatch.setattr(data_parallel.collectives, "summed", lambda tensor: tensor)
     for _ in range(2):
-        assert not strategy.agree(({"x": torch.ones(2)}, None), wish=False)
+        assert not strategy.agree(Batch({"x": torch.ones(2)}, None), wish=False)
         strategy.begin_batch()
         assert strategy.total(torch.tensor(3.0), "auto") == 3
     assert caplog.text.count("did not call torchest.backward(loss)") == 1

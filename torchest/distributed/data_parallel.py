@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 
 from torchest.distributed import collectives
-from torchest.distributed.empty_batch import EmptyBatch, rows_in
 from torchest.distributed.exchange import Exchange
 from torchest.distributed.process_group import connect
-from torchest.distributed.strategy import Batch, Batches, Strategy
+from torchest.distributed.strategy import Batches, Strategy
 from torchest.distributed.whole_input import seems_whole
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from torchest.distributed.cluster import Cluster
+    from torchest.inputs.batch import Batch
 
 Value = TypeVar("Value")
 _log = logging.getLogger("torchest")
@@ -51,7 +51,7 @@ class DataParallel(Strategy):
         self.world_size = cluster.world_size
         self._examples = self._examples_of_all = 0
         self._agreed: deque[tuple[int, int]] = deque()
-        self._empty: EmptyBatch | None = None
+        self._empty: Batch | None = None
         self._exchange: Exchange
         self._alone = 0
         self._has_warned_of_input = self._has_warned_of_backward = False
@@ -127,12 +127,12 @@ class DataParallel(Strategy):
         has_one = collectives.numbers_of_all([int(batch is not None)])
         if [1] not in has_one:
             return None
-        self._empty = None if batch is None else EmptyBatch.of(batch)
+        self._empty = None if batch is None else batch.without_rows()
         if [0] in has_one:
             empty = collectives.object_of(has_one.index([1]), self._empty)
             self._empty = self._empty or empty
         assert self._empty is not None
-        return self._empty.on(self.device) if batch is None else batch
+        return self._empty.to(self.device) if batch is None else batch
 
     def share(self, modules: Mapping[str, nn.Module]) -> None:
         """Gives all processes the weights and buffers of the chief.
@@ -166,7 +166,7 @@ class DataParallel(Strategy):
 
     def agree(self, batch: Batch | None, wish: bool) -> bool:
         """Whether training ends before the next step: no process has a batch, or one wants to stop."""
-        own = 0 if batch is None else rows_in(batch)
+        own = 0 if batch is None else batch.rows
         told = [own, int(batch is not None), int(wish)]
         of_all, with_batch, wishes = collectives.summed_numbers(told)
         if wishes or not with_batch:
@@ -177,7 +177,7 @@ class DataParallel(Strategy):
     def empty_batch(self) -> Batch:
         """A batch without rows."""
         assert self._empty is not None
-        return self._empty.on(self.device)
+        return self._empty.to(self.device)
 
     def begin_batch(self) -> None:
         """The forward pass of the next of the batches that were agreed on begins."""

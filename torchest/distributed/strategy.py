@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from torchest.inputs.batch import Batch
+
 Value = TypeVar("Value")
-Batch = tuple[Any, Any]
 
 
-class Batches(Iterator[Batch]):
+class Batches(Iterator["Batch"]):
     """The batches of one run, step by step.
 
     Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torchest.distributed.strategy import Batch, Batches
+    from torchest.distributed.strategy import Batches
+    from torchest.inputs.batch import Batch
 
 
-class Groups(Iterator[list[Any]]):
+class Groups(Iterator["list[Batch]"]):
     """The batches of one run, those of a step at a time; the last step may have fewer.
 
     Args:

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torchest.engine.model import RunningModel
+    from torchest.inputs.batch import Batch
 
 _log = logging.getLogger("torchest")
 
 
-def first_non_finite(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
+def first_non_finite(model: RunningModel, batch: Batch, mode: str) -> str:
     """What the first non-finite number on the way to the loss is in: a clause for an error message.
 
     Args:
@@ -58,7 +59,7 @@ def _tried(search: Callable[[], str]) -> str:
         return ""
 
 
-def _search(model: RunningModel, batch: tuple[Any, Any], mode: str) -> str:
+def _search(model: RunningModel, batch: Batch, mode: str) -> str:
     features, labels = batch
     modules = model.scope.modules()
     ways = (

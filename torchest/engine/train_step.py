@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from torchest.columns.features import Features
-from torchest.distributed.empty_batch import rows_in
 from torchest.engine.find_nan import first_non_finite
 from torchest.engine.step_values import (
     GRADIENT_NORM,
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from torchest.distributed.strategy import Strategy
     from torchest.engine.hooks import Session
     from torchest.engine.model import RunningModel
+    from torchest.inputs.batch import Batch
     from torchest.spec import EstimatorSpec
 
 _running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
@@ -95,7 +94,7 @@ class TrainStep:
         ]
         self._holders = row_gradients.Holders(self._parameters)
 
-    def __call__(self, batches: Sequence[tuple[Any, Any]]) -> EstimatorSpec:
+    def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec:
         """Trains on batches of (features, labels), at least one, whose losses count alike."""
         self._holders.clear()
         self._noted = self._rates()
@@ -119,12 +118,12 @@ class TrainStep:
         self._strategy.end_step()
         return spec
 
-    def _run(self, batch: tuple[Any, Any]) -> EstimatorSpec:
+    def _run(self, batch: Batch) -> EstimatorSpec:
         self._strategy.begin_batch()
         spec = self._model(*batch, ModeKeys.TRAIN)
         assert spec.loss is not None  # the spec checks it
         self._session.origin_of_nan += self._origin_of_nan(spec.loss, batch)
-        self._session.examples += _rows(batch[0])
+        self._session.examples += batch.rows
         self._reduction = spec.loss_reduction
         return spec
 
@@ -151,9 +150,9 @@ class TrainStep:
         if GRADIENT_NORM in self._session.wanted:
             self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
 
-    def _origin_of_nan(self, loss: torch.Tensor, batch: tuple[Any, Any]) -> str:
+    def _origin_of_nan(self, loss: torch.Tensor, batch: Batch) -> str:
         """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
-        if loss.device.type != "cpu" or not math.isnan(loss.item()) or rows_in(batch) == 0:
+        if loss.device.type != "cpu" or not math.isnan(loss.item()) or batch.rows == 0:
             return ""
         if self._session.origin_of_nan:  # of an earlier batch of the step
             return ""
@@ -206,10 +205,3 @@ def values_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
     return ChainMap(
         {name: value for name, value in values.items() if value is not None}, cast("Any", named)
     )
-
-
-def _rows(features: Any) -> int:
-    """How many examples a batch has, where its features say so."""
-    if isinstance(features, Features):
-        return features.batch_size
-    return len(features) if isinstance(features, torch.Tensor) and features.ndim else 0

@@ -27,7 +27,8 @@ from torchest.inputs.stages import Counted, Generated, Prefetch, Repeat, Stage, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-Batch = tuple[Any, Any]
+    from torchest.inputs.batch import Batch
+
 Position = dict[str, Any]
 _log = logging.getLogger("torchest")
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchest.inputs.batch import Batch
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.structure import columns_of, is_frame, labels_of
 from torchest.utils import arrays
@@ -71,8 +72,8 @@ class CheckedInput:
         return _result_of(self._input_fn, offered) if made is None else made
 
 
-def batches(source: Any) -> Iterator[tuple[Any, Any]]:
-    """The batches of what an input_fn returned, as (features, labels); labels are None if there are none.
+def batches(source: Any) -> Iterator[Batch]:
+    """The batches of what an input_fn returned; labels are None if there are none.
 
     One batch (see `is_one_batch`) comes once, unless it has no rows; training repeats it.
     A DataFrame becomes the dict of its columns, or as labels its only column; a list of features or of (features,
@@ -209,7 +210,7 @@ def _is_column(value: Any) -> bool:
     return library in ("pandas", "pyarrow") and hasattr(value, "__len__") and not is_frame(value)
 
 
-def _as_batch(element: Any) -> tuple[Any, Any]:
+def _as_batch(element: Any) -> Batch:
     # A DataLoader makes lists of what were tuples.
     if _is_batch(element):
         features, labels = (*element, None)[:2]
@@ -219,7 +220,7 @@ def _as_batch(element: Any) -> tuple[Any, Any]:
         raise TypeError(_not_a_batch(element))
     features = _with_names(features)
     _refuse_single_rows(features)
-    return features, _labels(labels)
+    return Batch(features, _labels(labels))
 
 
 def _with_names(value: Any) -> Any:

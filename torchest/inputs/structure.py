@@ -51,7 +51,7 @@ def labels_of(value: Any) -> Any:
 def map_leaves(function: Callable[[Any, str], Any], value: Any, name: str = "value") -> Any:
     """The same structure with function(leaf, name) at each leaf.
 
-    A leaf is called by its dict key; beside each other in a tuple of two they are features and labels.
+    A leaf is called by its dict key, or `name[i]` in a tuple; an outermost pair holds features and labels.
     A DataFrame counts as the dict of its columns.
     """
     if is_frame(value):
@@ -61,7 +61,7 @@ def map_leaves(function: Callable[[Any, str], Any], value: Any, name: str = "val
     if isinstance(value, tuple):
         names = (
             ("features", "labels")
-            if len(value) == 2
+            if len(value) == 2 and name == "value"
             else [f"{name}[{i}]" for i in range(len(value))]
         )
         return tuple(map_leaves(function, inner, names[i]) for i, inner in enumerate(value))

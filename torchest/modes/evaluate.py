@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.columns.features import Features
 from torchest.engine.find_nan import first_in_labels
 from torchest.engine.loop import run_steps
 from torchest.engine.train_step import values_of
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from torchest.engine.feed import Feed
     from torchest.engine.hooks import Session, SessionRunHook
     from torchest.engine.model import RunningModel
+    from torchest.inputs.batch import Batch
 
 _log = logging.getLogger("torchest")
 
@@ -64,12 +64,11 @@ def run_evaluation(
     nan_label = ""
     done = 0
 
-    def step(batch: tuple[Any, Any]) -> None:
+    def step(batch: Batch) -> None:
         nonlocal done, nan_label
         spec = model(*batch, ModeKeys.EVAL)
         assert spec.loss is not None
-        # a batch without rows has no loss to speak of
-        losses = spec.loss.reshape(1)[: 0 if _is_empty(batch[0]) else 1]
+        losses = spec.loss.reshape(1)[: min(batch.rows, 1)]  # a batch without rows has no loss
         found = {**(spec.eval_metric_ops or {}), MetricKeys.LOSS: metrics.mean(losses)}
         for name, metric in found.items():
             merged[name] = merged[name].merge(metric) if name in merged else metric
@@ -77,7 +76,7 @@ def run_evaluation(
         session.values = ChainMap({**so_far, MetricKeys.LOSS: spec.loss}, values_of(spec))
         strategy.end_step()
         done += 1
-        nan_label = nan_label or _nan_label(done, spec.loss, batch[1])
+        nan_label = nan_label or _nan_label(done, spec.loss, batch.labels)
         _tell(done, steps)
         if done == steps:
             session.request_stop()
@@ -163,10 +162,6 @@ def _nan_label(number: int, loss: Tensor, labels: Any) -> str:
     return clause and (
         f"The loss of batch {number} of the evaluation is NaN: {clause}. Leave out rows whose label is missing."
     )
-
-
-def _is_empty(features: Any) -> bool:
-    return isinstance(features, Features) and len(features) > 0 and features.batch_size == 0
 
 
 def _tell(done: int, steps: int | None) -> None:

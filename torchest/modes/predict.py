@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torchest.engine.feed import Feed
     from torchest.engine.hooks import Session, SessionRunHook
     from torchest.engine.model import RunningModel
+    from torchest.inputs.batch import Batch
 
 
 def run_prediction(
@@ -48,8 +49,8 @@ def run_prediction(
         For each batch its predictions as numpy, a dict if the model gives a dict.
     """
 
-    def step(batch: tuple[Any, Any]) -> Any:
-        spec = model(batch[0], None, ModeKeys.PREDICT)
+    def step(batch: Batch) -> Any:
+        spec = model(batch.features, None, ModeKeys.PREDICT)
         session.values = values_of(spec)
         strategy.end_step()
         return to_numpy(_selected(spec.predictions, keys))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from torchest.engine import feed
+from torchest.inputs import background
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def threads_of(monkeypatch):
         "thread_time": lambda: now.of_thread,
         "process_time": lambda: now.of_process,
     }
-    monkeypatch.setattr(feed, "time", SimpleNamespace(**clocks))
-    monkeypatch.setattr(feed, "_number_of_cores", lambda: 2)
+    monkeypatch.setattr(background, "time", SimpleNamespace(**clocks))
+    monkeypatch.setattr(background, "_number_of_cores", lambda: 2)
 
     def batches(durations, waits):
         for seconds in durations:
@@ -33,7 +33,7 @@ def threads_of(monkeypatch):
 
     def made_in(*durations, waits=False, cores_in_steps=1.0, paused_at=None):
         found = []
-        for thread in feed._ahead_if_worth_it(batches(durations, waits)):
+        for thread in background.in_background_if_faster(batches(durations, waits), 2):
             found.append(thread)
             pause = 5 if len(found) == paused_at else 0  # in which one core is taken
             now.passed += 0.01 + pause
@@ -94,7 +94,7 @@ def test_an_error_comes_after_the_batches_before_it(seconds):
             yield number
         raise ValueError("no more")
 
-    ahead = feed._ahead_if_worth_it(batches())
+    ahead = background.in_background_if_faster(batches(), 2)
     assert list(itertools.islice(ahead, 10)) == list(range(10))
     with pytest.raises(ValueError, match="no more"):
         next(ahead)
@@ -113,7 +113,7 @@ def test_closing_ends_what_makes_the_batches(seconds):
             ended.set()
 
     made = batches()
-    ahead = feed._ahead_if_worth_it(made)
+    ahead = background.in_background_if_faster(made, 2)
     assert [next(ahead) for _ in range(15)] == list(range(15))
     ahead.close()
     made.close()

@@ -1,0 +1,109 @@
+"""One batch of features and labels, on the device of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+
+from torchest.columns.features import Features
+from torchest.columns.ids import Ids
+from torchest.inputs.structure import map_leaves
+from torchest.utils import arrays
+from torchest.utils.host_copies import to_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from torchest.utils.arrays import HostArray
+
+
+class Batch(NamedTuple):
+    """Features and labels of the same rows.
+
+    Attributes:
+        features: `Features` where they have keys; else a tensor, a text array, `Ids`, or a tuple of these.
+        labels: None, or the same kinds in dicts and tuples.
+    """
+
+    features: Any
+    labels: Any
+
+    @property
+    def rows(self) -> int:
+        """The number of rows; 1 if neither features nor labels tell."""
+        value = self.features
+        if isinstance(value, Features):
+            if value:
+                return value.batch_size
+            value = self.labels
+        while isinstance(value, (Mapping, tuple)) and value:
+            value = next(iter(value.values() if isinstance(value, Mapping) else value))
+        if isinstance(value, Ids):
+            return value.batch_size
+        return 1 if value is None else arrays.length(value)
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with numbers as tensors on a device; text and ragged lists stay on the host.
+
+        Raises:
+            ValueError: A comparison of features with `==` was given as labels.
+        """
+        features, labels = self
+        placed: Any
+        if isinstance(features, Features):
+            placed = features.to(device)
+        elif isinstance(features, Mapping):
+            placed = Features(features, device=device)
+        else:
+            placed = _to(device, features, "features")
+        if type(labels) is list and len(labels) == 1:
+            _refuse_comparison(placed, labels[0])
+        return Batch(placed, _to(device, labels, "labels"))
+
+    def without_rows(self) -> Batch:
+        """The first 0 rows, on the host, of a batch that no model has used yet."""
+        features = self.features
+        if isinstance(features, Features):
+            features = {key: column for key in features for column in _readable(features, key)}
+        return Batch(map_leaves(_without_rows, features), map_leaves(_without_rows, self.labels))
+
+
+def _to(device: torch.device, value: Any, name: str) -> Any:
+    def moved(leaf: Any, name: str) -> Any:
+        if leaf is None:
+            return None
+        if isinstance(leaf, Ids):
+            return leaf.to(device, non_blocking=True)
+        array = arrays.to_host(leaf, name)
+        if arrays.is_textual(array) or arrays.is_ragged(array):
+            return array
+        return to_device(arrays.to_tensor(array, name), device)
+
+    return map_leaves(moved, value, name)
+
+
+def _refuse_comparison(features: Any, label: Any) -> None:
+    hint = arrays.comparison_hint(label)
+    if hint and isinstance(features, Features) and features.batch_size > 1:
+        raise ValueError(
+            f"labels are [{label}] for {features.batch_size} rows: give one for each row{hint}."
+        )
+
+
+def _readable(features: Features, key: str) -> Iterator[HostArray]:
+    """The column; nothing if it cannot be read, which matters only to a model that asks for it."""
+    with suppress(TypeError, ValueError):
+        yield features.raw(key)
+
+
+def _without_rows(leaf: Any, _: str) -> Any:
+    if isinstance(leaf, Ids):
+        return leaf.rows(0, 0).to("cpu")
+    if isinstance(leaf, Tensor):
+        return leaf[:0].cpu()
+    return None if leaf is None else arrays.slice_rows(leaf, 0, 0)
