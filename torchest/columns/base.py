@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torchest.columns.model_inputs import IdsInput, ModelInput, NumbersInput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from torchest.columns.encode.cells import Cells, Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
+    from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
+    from torchest.columns.raw_features import RawFeature
     from torchest.utils.tensor_group import Encoding
 
 
@@ -41,6 +47,24 @@ class FeatureColumn(ABC):
     def members(self) -> tuple[FeatureColumn, ...]:
         """The columns that are encoded with this one: itself."""
         return (self,)
+
+    @property
+    def exported_column(self) -> FeatureColumn:
+        """The column whose encoding an exported model takes, from which it computes this one's: itself."""
+        return self
+
+    def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> ModelInput:  # noqa: ARG002
+        """The tensors that an exported model takes of the column.
+
+        Args:
+            name: The name of the first of them.
+            raw: The dtypes and shapes of the features, by key.
+        """
+        kind = type(self).__name__
+        raise ValueError(
+            f"{self.subject} ({kind}) cannot be exported: {kind} is neither a DenseColumn nor a CategoricalColumn. "
+            "Make it a subclass of one of them, or compute it in model_fn."
+        )
 
     @property
     def subject(self) -> str:
@@ -75,9 +99,29 @@ class DenseColumn(FeatureColumn):
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width]."""
 
+    def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> ModelInput:  # noqa: ARG002
+        """One tensor of numbers."""
+        return NumbersInput(self, name)
+
+    def onnx_numbers(self, graph: OnnxGraph) -> OnnxValue:  # noqa: ARG002
+        """The numbers in nodes of ONNX, float32 [batch, width].
+
+        Raises:
+            ValueError: The class does not define it.
+        """
+        raise _no_onnx_form(self, "onnx_numbers(graph)")
+
 
 class CategoricalColumn(FeatureColumn):
-    """A column whose encoding is ids in [0, num_buckets)."""
+    """A column whose encoding is ids in [0, num_buckets).
+
+    Attributes:
+        keeps_missing: Whether `look_up` has a value for each that is missing.
+        is_weighted: Whether `encode` gives ids with weights.
+    """
+
+    keeps_missing: ClassVar[bool] = True
+    is_weighted: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -91,6 +135,44 @@ class CategoricalColumn(FeatureColumn):
     def encode(self, features: Features) -> Ids:
         """The ids of a batch, without those of unknown and missing values."""
         return self.look_up(features).ids()
+
+    def is_single(self, raw: Mapping[str, RawFeature]) -> bool:
+        """Whether each row has at most one id.
+
+        Args:
+            raw: The dtypes and shapes of the features, by key.
+        """
+        return all(raw[key].is_single for key in self.feature_keys)
+
+    def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> ModelInput:
+        """A tensor of ids, and one of weights if there are any."""
+        return IdsInput(self, name, self.is_single(raw), self.is_weighted)
+
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:  # noqa: ARG002
+        """The ids in nodes of ONNX, int64 [batch] if rows are single, else [batch, n].
+
+        −1 stands for an unknown and `MISSING` for a missing value.
+
+        Raises:
+            ValueError: The class does not define it.
+        """
+        raise _no_onnx_form(self, "onnx_ids(graph)")
+
+    def onnx_weights(self, graph: OnnxGraph, ids: OnnxValue) -> OnnxValue:  # noqa: ARG002
+        """The weights in nodes of ONNX, float32 in the shape of `ids`.
+
+        Raises:
+            ValueError: The class does not define it.
+        """
+        raise _no_onnx_form(self, "onnx_weights(graph, ids)")
+
+
+def _no_onnx_form(column: FeatureColumn, method: str) -> ValueError:
+    kind = type(column).__name__
+    return ValueError(
+        f"{column.subject} ({kind}) has no ONNX form: define {kind}.{method}, or export with "
+        "formats=('torchscript',)."
+    )
 
 
 def _fields(column: FeatureColumn) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
@@ -16,10 +17,12 @@ from torchest.columns.numeric import NumericColumn
 from torchest.utils.checks import is_list, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
+    from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
+    from torchest.columns.raw_features import RawFeature
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,24 @@ class BucketizedColumn(CategoricalColumn):
             return Cells(buckets.reshape(-1))
         buckets += np.arange(width) * (len(self.boundaries) + 1)
         return Cells(buckets.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
+
+    def is_single(self, raw: Mapping[str, RawFeature]) -> bool:  # noqa: ARG002
+        """Whether each row has one number."""
+        return self.source_column.width == 1
+
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
+        """The bucket of every number."""
+        numbers = graph.op("Unsqueeze", graph.numbers(self.source_column), graph.constant([2]))
+        boundaries = graph.constant(self.boundaries, torch.float32)
+        # so that NaN, which a normalizer_fn may make, is above all boundaries as it is for numpy
+        passed = graph.op("Not", graph.op("Less", numbers, boundaries))
+        counted = graph.cast(passed, torch.int64)
+        buckets = graph.op("ReduceSum", counted, graph.constant([2]), keepdims=0)
+        width = self.source_column.width
+        if width == 1:
+            return graph.flat(buckets)
+        first = graph.constant(np.arange(width) * (len(self.boundaries) + 1))
+        return graph.op("Add", buckets, first)
 
 
 def bucketized_column(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from abc import abstractmethod
@@ -22,12 +23,13 @@ from torchest.columns.encode.vocabulary import Vocabulary
 from torchest.utils.checks import is_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
+    from torchest.columns.onnx_graph import OnnxAttribute, OnnxGraph, OnnxValue
 
 
 _log = logging.getLogger("torchest")
@@ -85,6 +87,11 @@ class HashedCategoricalColumn(KeyedCategoricalColumn):
         ids[text.lengths == 0] = MISSING
         return ids
 
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
+        """The hashes, modulo the number of buckets."""
+        fingerprints, empty = graph.hashed(self.key)
+        return graph.missing_where(empty, graph.buckets(fingerprints, self.hash_bucket_size))
+
 
 @dataclass(frozen=True, eq=False)
 class IdentityCategoricalColumn(KeyedCategoricalColumn):
@@ -118,6 +125,18 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
             )
         return np.where(missing, MISSING, np.where(wrong, self.default_value or 0, ids))
 
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
+        """The integers themselves, if they are in range."""
+        values = graph.integers_of(self.key)
+        missing = graph.equal(values, -1)
+        low = graph.op("Less", values, graph.constant(0))
+        high = graph.op("GreaterOrEqual", values, graph.constant(self.num_buckets))
+        wrong = graph.op("And", graph.op("Or", low, high), graph.op("Not", missing))
+        if self.default_value is None:
+            graph.refuse(wrong)
+        ids = graph.op("Where", wrong, graph.constant(self.default_value or 0), values)
+        return graph.missing_where(missing, ids)
+
     def _warn_of_minus_one(self, given: npt.NDArray[Any]) -> None:
         """Says once that −1 is no id; in a matrix it is padding, which surprises nobody."""
         if "_warned" not in self.__dict__ and given.dtype.kind == "i" and (given == -1).any():
@@ -149,6 +168,38 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         if not self._vocabulary.was_hit:
             self._count_batch(given, ids)
         return ids
+
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
+        """The places of values among the words, by a table in the file."""
+        textual = self.dtype == checks.STRING
+        values = graph.text_of(self.key) if textual else graph.integers_of(self.key)
+        missing = graph.is_empty(values) if textual else graph.equal(values, -1)
+        places = dict(self._onnx_words())
+        words: Any = list(places)
+        table: dict[str, OnnxAttribute] = {
+            "values_int64s": list(places.values()),
+            "default_int64": -1 if self.num_oov_buckets else self.default_value,
+            "keys_strings" if textual else "keys_int64s": words,
+        }
+        ids = graph.op("LabelEncoder", values, domain="ai.onnx.ml", **table)
+        if self.num_oov_buckets:
+            unknown = graph.op("And", graph.equal(ids, -1), graph.op("Not", missing))
+            if textual and graph.takes_fingerprints_of(self.key):
+                fingerprints, _ = graph.hashed(self.key)
+            else:
+                text = values if textual else graph.cast(values, checks.STRING)
+                empty = graph.constant("", checks.STRING)
+                fingerprints = graph.fingerprints(graph.op("Where", unknown, text, empty))
+            bucket = graph.buckets(fingerprints, self.num_oov_buckets)
+            size = graph.constant(self.num_buckets - self.num_oov_buckets)
+            ids = graph.op("Where", unknown, graph.op("Add", bucket, size), ids)
+        return graph.missing_where(missing, ids)
+
+    def _onnx_words(self) -> Iterator[tuple[str | int, int]]:
+        """The words with their places, without words that are not UTF-8, which no text in ONNX can be."""
+        for place, word in enumerate(self.words()):
+            with contextlib.suppress(UnicodeDecodeError):
+                yield (word.decode() if isinstance(word, bytes) else word), place
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchest.columns import raw_features
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.utils import checks
 
-STRING = "string"
+STRING = raw_features.STRING
 
 _INTEGERS = {
     torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32

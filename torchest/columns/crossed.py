@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
+import torch
 
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
@@ -20,15 +21,18 @@ from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import UInt64s, bucket_of, fingerprint_cat64
 from torchest.columns.encode.strings import DictionaryCache, Text
+from torchest.columns.onnx_graph import count_up_to_last, is_before
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 from torchest.utils.checks import is_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
+    from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
+    from torchest.columns.raw_features import RawFeature
 
 Key: TypeAlias = "str | CategoricalColumn"
 
@@ -42,6 +46,8 @@ class CrossedColumn(CategoricalColumn):
     keys: tuple[Key, ...]
     hash_bucket_size: int
     hash_key: int | None
+
+    keeps_missing: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -113,6 +119,36 @@ class CrossedColumn(CategoricalColumn):
             return values.encode_text(given, subject, Text.fingerprints, self._dictionaries)
         return _as_unsigned(values.integers(given, subject))
 
+    def is_single(self, raw: Mapping[str, RawFeature]) -> bool:
+        """Whether each row has at most one combination."""
+        return all(_is_single(key, raw) for key in self.leaves)
+
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
+        """The hashes of all combinations, modulo the number of buckets."""
+        # in the order of `look_up`
+        keys = sorted(
+            self.leaves, key=lambda key: isinstance(key, str) and not graph.raw[key].ragged
+        )
+        parts = [_onnx_part(key, graph) for key in keys]
+        single = self.is_single(graph.raw)
+        if not single:
+            parts = [
+                (graph.in_rows(value, True), graph.in_rows(known, True))
+                if _is_single(key, graph.raw)
+                else (value, known)
+                for key, (value, known) in zip(keys, parts, strict=True)
+            ]
+        (value, known), *others = parts
+        folded = graph.fingerprint_cat64(graph.constant(self.start, torch.uint64), value)
+        for value, value_known in others:
+            if single:
+                folded = graph.fingerprint_cat64(folded, value)
+                known = graph.op("And", known, value_known)
+            else:
+                folded, known = _onnx_product(graph, (folded, known), (value, value_known))
+        ids = graph.buckets(folded, self.hash_bucket_size)
+        return graph.missing_where(graph.op("Not", known), ids)
+
 
 def crossed_column(
     keys: Iterable[Key], hash_bucket_size: int, hash_key: int | None = None
@@ -178,6 +214,38 @@ def _check_key(key: object) -> None:
 
 def _name(key: Key) -> str:
     return key if isinstance(key, str) else key.name
+
+
+def _is_single(key: Key, raw: Mapping[str, RawFeature]) -> bool:
+    return raw[key].is_single if isinstance(key, str) else key.is_single(raw)
+
+
+def _onnx_part(key: Key, graph: OnnxGraph) -> tuple[OnnxValue, OnnxValue]:
+    """What is folded of a key, uint64, and where there is a value and not padding."""
+    if not isinstance(key, str):
+        ids = graph.ids(key)
+        value = graph.cast(ids, torch.uint64)
+        return value, graph.op("Not", graph.equal(ids, MISSING))
+    if graph.raw[key].is_text:
+        value, empty = graph.hashed(key)
+    else:
+        integers = graph.integers_of(key)
+        value, empty = graph.cast(integers, torch.uint64), graph.equal(integers, -1)
+    known = graph.op("Not", empty)
+    if graph.raw[key].ragged:  # an empty value before the last one counts, too
+        return value, is_before(count_up_to_last(known, graph), value, graph)
+    return value, graph.op("Or", empty, known)
+
+
+def _onnx_product(
+    graph: OnnxGraph, first: tuple[OnnxValue, OnnxValue], second: tuple[OnnxValue, OnnxValue]
+) -> tuple[OnnxValue, OnnxValue]:
+    """Every combination of two parts, [batch, m] and [batch, n], as [batch, m · n]."""
+    folded, known = (graph.op("Unsqueeze", each, graph.constant([2])) for each in first)
+    value, value_known = (graph.op("Unsqueeze", each, graph.constant([1])) for each in second)
+    combined = graph.fingerprint_cat64(folded, value)
+    both = graph.op("And", known, value_known)
+    return graph.op("Flatten", combined, axis=1), graph.op("Flatten", both, axis=1)
 
 
 def _as_unsigned(integers: Int64s) -> UInt64s:

@@ -73,6 +73,11 @@ class EmbeddingColumn(FeatureColumn):
         """Those of the categorical column."""
         return self.categorical_column.feature_keys
 
+    @property
+    def exported_column(self) -> FeatureColumn:
+        """The categorical column."""
+        return self.categorical_column
+
     def encode(self, features: Features) -> Ids:
         """The ids whose vectors are looked up."""
         ids: Ids = features.on_host(self.categorical_column)
@@ -118,6 +123,11 @@ class SharedEmbeddingColumn(FeatureColumn):
     def feature_keys(self) -> tuple[str, ...]:
         """Those of the categorical column."""
         return self.categorical_column.feature_keys
+
+    @property
+    def exported_column(self) -> FeatureColumn:
+        """The categorical column."""
+        return self.categorical_column
 
     @property
     def dimension(self) -> int:

@@ -35,6 +35,11 @@ class IndicatorColumn(DenseColumn):
         return self.categorical_column.feature_keys
 
     @property
+    def exported_column(self) -> FeatureColumn:
+        """The categorical column."""
+        return self.categorical_column
+
+    @property
     def width(self) -> int:
         """The number of ids."""
         return self.categorical_column.num_buckets

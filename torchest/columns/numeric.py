@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torchest.columns.features import Features
+    from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
 
 
 # In numpy and torch, array[False] has no rows and one dimension more.
@@ -72,7 +73,7 @@ class NumericColumn(DenseColumn):
             return self._filled(given.to(torch.float32))
         # A copy, since the user's function may change what it is given.
         filled = self._filled(given.to(self.seen_dtype, copy=True))
-        return self.normalized(filled.reshape(len(given), *(self.shape or (1,))))
+        return self.normalized(filled)
 
     @property
     def seen_dtype(self) -> torch.dtype:
@@ -112,9 +113,24 @@ class NumericColumn(DenseColumn):
         default = torch.tensor(self.default_value, dtype=given.dtype, device=given.device)
         return torch.where(missing, default.reshape(-1), given)
 
-    def normalized(self, given: Tensor) -> Tensor:
-        """What normalizer_fn makes of [rows, *shape], float32 [rows, width]."""
+    def onnx_numbers(self, graph: OnnxGraph) -> OnnxValue:
+        """The default filled in and normalizer_fn applied; without a default, a missing number is refused."""
+        rows = graph.op("Reshape", graph.feature(self.key), graph.constant([0, self.width]))
+        seen = torch.float32 if self.normalizer_fn is None else self.seen_dtype
+        numbers = graph.cast(rows, seen)
+        if graph.raw[self.key].is_floating_point:
+            missing = graph.op("IsNaN", numbers)
+            if self.default_value is None:
+                graph.refuse(missing)
+            else:
+                default = np.asarray(self.default_value, np.float64).reshape(1, -1)
+                numbers = graph.op("Where", missing, graph.constant(default, seen), numbers)
+        return numbers if self.normalizer_fn is None else graph.normalized(self, numbers)
+
+    def normalized(self, rows: Tensor) -> Tensor:
+        """The result of normalizer_fn for [rows, width], float32 [rows, width]."""
         assert self.normalizer_fn is not None
+        given = rows.reshape(rows.shape[0], *(self.shape or (1,)))
         normalized = self.normalizer_fn(given)
         if not isinstance(normalized, Tensor):
             raise TypeError(

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest.columns import checks
 from torchest.columns.encode import values
 from torchest.utils import arrays
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from torchest.columns.features import Features
+
+STRING = "string"  # the dtype of text
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class RawFeature:
         ragged = not values.is_matrix(features, key)
         textual = arrays.is_textual(array)
         if isinstance(array, Tensor | np.ndarray):
-            dtype = checks.STRING if textual else _number(array[:0], key)
+            dtype = STRING if textual else _number(array[:0], key)
             shape = tuple(array.shape[1:])
             return cls(key, dtype, (None,) if ragged else shape, ragged)
         return _of_arrow(array, key, ragged, textual)
@@ -61,7 +62,12 @@ class RawFeature:
     @property
     def is_text(self) -> bool:
         """Whether it holds strings."""
-        return self.dtype == checks.STRING
+        return self.dtype == STRING
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether it holds floats, which may be missing."""
+        return isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point
 
     @property
     def dimensions(self) -> tuple[int | str, ...]:
@@ -80,7 +86,7 @@ def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
 
     nested = pt.is_nested(array.type)
     flat = array.flatten() if nested else array
-    dtype = checks.STRING if textual else _number(flat, key)
+    dtype = STRING if textual else _number(flat, key)
     if not nested:
         return RawFeature(key, dtype)
     return RawFeature(key, dtype, (None,) if ragged else (array.type.list_size,), ragged)

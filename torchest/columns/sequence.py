@@ -22,7 +22,9 @@ from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, Time
+from torchest.columns.model_inputs import IdStepsInput, NumberStepsInput
 from torchest.columns.numeric import NumericColumn, numeric_column
+from torchest.columns.onnx_graph import OnnxSteps, count_up_to_last, is_before, resized
 from torchest.columns.steps import IdSteps, Steps
 from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
 from torchest.utils import arrays
@@ -30,11 +32,13 @@ from torchest.utils.checks import is_number
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
+    from torchest.columns.raw_features import RawFeature
 
     Float64s: TypeAlias = npt.NDArray[np.float64]
 
@@ -77,6 +81,22 @@ class SequenceCategoricalColumn(CategoricalColumn):
         time = _time(features, key, cells.with_offsets()[1])
         ids, offsets = self._ended(cells).with_offsets()
         return Ids(torch.from_numpy(np.maximum(ids, -1)), torch.from_numpy(offsets), None, time)
+
+    def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> IdStepsInput:  # noqa: ARG002
+        """A tensor of ids, and one of lengths."""
+        return IdStepsInput(self, name)
+
+    def onnx_steps(self, graph: OnnxGraph) -> OnnxSteps:
+        """The ids, −1 in the place of an unknown value, or a missing one in between."""
+        ids = graph.ids(self.categorical_column)
+        if self.is_single(graph.raw):
+            ids = graph.in_rows(ids, True)
+        there = graph.op("Not", graph.equal(ids, MISSING))
+        lengths = count_up_to_last(there, graph)
+        none = graph.constant(-1)
+        known = graph.op("Max", ids, none)
+        room = graph.op("Shape", ids, start=1, end=2)
+        return OnnxSteps(lengths, room, lambda steps: resized(known, steps, none, graph))
 
     def _ended(self, cells: Cells[Int64s]) -> Cells[Int64s]:
         """The ids up to the last one of each row that is not missing."""
@@ -179,6 +199,51 @@ class SequenceNumericColumn(FeatureColumn):
             raise ValueError(
                 f"{self.subject} has no number (NaN or null) before the last one of row {row}: fill it in; "
                 "only at the end of a row it counts as padding."
+            )
+
+    def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> NumberStepsInput:  # noqa: ARG002
+        """A tensor of steps, and one of lengths."""
+        return NumberStepsInput(self, name, self.default_value, self.width)
+
+    def onnx_steps(self, graph: OnnxGraph) -> OnnxSteps:
+        """The steps; a number that is missing within a row is refused."""
+        self._check_padding(graph.raw[self.key])
+        seen = self.of_one_step.seen_dtype
+        given = graph.cast(graph.in_rows(graph.feature(self.key), False), seen)
+        there = graph.op("Not", graph.op("IsNaN", given))
+        counts = count_up_to_last(there, graph)
+        within = is_before(counts, given, graph)
+        graph.refuse(graph.op("And", within, graph.op("Not", there)))
+        default = graph.constant(self.default_value, seen)
+        filled = graph.op("Where", graph.op("And", within, there), given, default)
+        width = graph.constant([self.width])
+
+        def in_steps(numbers: OnnxValue) -> OnnxValue:
+            less_one = graph.op("Sub", graph.op("Add", numbers, width), graph.constant([1]))
+            return graph.op("Div", less_one, width)
+
+        def of_steps(steps: OnnxValue) -> OnnxValue:
+            flat = resized(filled, graph.op("Mul", steps, width), default, graph)
+            rows = graph.op("Shape", flat, start=0, end=1)
+            shape = graph.op("Concat", rows, steps, width, axis=0)
+            if self.normalizer_fn is None:
+                numbers = graph.cast(flat, torch.float32)
+            else:
+                by_step = graph.op("Reshape", flat, graph.constant([-1, self.width]))
+                normalized = graph.normalized(self.of_one_step, by_step)
+                in_rows = graph.in_shape_of(normalized, flat)
+                padding = graph.constant(self.default_value, torch.float32)
+                numbers = graph.op("Where", is_before(counts, flat, graph), in_rows, padding)
+            return graph.op("Reshape", numbers, shape, allowzero=1)
+
+        lengths = in_steps(counts)
+        return OnnxSteps(lengths, in_steps(graph.op("Shape", given, start=1, end=2)), of_steps)
+
+    def _check_padding(self, raw: RawFeature) -> None:
+        if raw.ragged and not raw.is_floating_point:
+            raise ValueError(
+                f"{self.subject} reads lists of integers, which cannot be filled up to a matrix in ONNX, as no "
+                "integer is missing: export with a batch in which they are floats."
             )
 
     @cached_property

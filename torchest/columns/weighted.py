@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ import torch
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
 from torchest.columns.encode import values
+from torchest.columns.encode.cells import MISSING
+from torchest.columns.onnx_graph import count_up_to_last, resized
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
+    from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,8 @@ class WeightedCategoricalColumn(CategoricalColumn):
     categorical_column: CategoricalColumn
     weight_feature_key: str
     dtype: torch.dtype
+
+    is_weighted: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -89,6 +94,46 @@ class WeightedCategoricalColumn(CategoricalColumn):
             return ""
         row = int(np.flatnonzero(given != wanted)[0])
         return f"; row {row} has {given[row]} and {wanted[row]}"
+
+    def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
+        """The ids."""
+        return graph.ids(self.categorical_column)
+
+    def onnx_weights(self, graph: OnnxGraph, ids: OnnxValue) -> OnnxValue:
+        """The weights; rows that have not as many as ids are refused."""
+        raw = graph.raw[self.weight_feature_key]
+        weights = graph.cast(graph.values_of(self.weight_feature_key), torch.float32)
+        single = self.categorical_column.is_single(graph.raw)
+        if not (single and raw.is_single):
+            weights = graph.in_rows(weights, raw.is_single)
+            ids = graph.in_rows(ids, single)
+            weights = self._onnx_beside(graph, ids, weights)
+        unknown = graph.op("IsNaN", weights)
+        graph.refuse(graph.op("And", unknown, graph.op("GreaterOrEqual", ids, graph.constant(0))))
+        known = graph.op("Where", unknown, graph.constant(0, torch.float32), weights)
+        return graph.flat(known) if single else known
+
+    def _onnx_beside(self, graph: OnnxGraph, ids: OnnxValue, weights: OnnxValue) -> OnnxValue:
+        """Weights [batch, m] in the places of ids [batch, n], NaN for ids without one."""
+        source = self.categorical_column
+        there = graph.op("Not", graph.equal(ids, MISSING))
+        width = graph.op("Shape", ids, start=1, end=2)
+        known = graph.op("Not", graph.op("IsNaN", weights))
+        weight_count = count_up_to_last(known, graph)
+        weights = resized(weights, width, graph.constant(np.nan, torch.float32), graph)
+        if not source.keeps_missing:
+            numbers = graph.op("CumSum", graph.cast(there, torch.int64), graph.constant(1))
+            counted = graph.cast(there, torch.int64)
+            id_count = graph.op("ReduceSum", counted, graph.constant([1]), keepdims=0)
+            less_one = graph.op("Sub", numbers, graph.constant(1))
+            places = graph.op("Max", less_one, graph.constant(0))
+            weights = graph.op("GatherElements", weights, places, axis=1)
+        elif any(graph.raw[key].ragged for key in source.feature_keys):
+            id_count = count_up_to_last(there, graph)
+        else:
+            id_count = width
+        graph.refuse(graph.op("Greater", weight_count, id_count))
+        return weights
 
 
 def weighted_categorical_column(

@@ -16,11 +16,11 @@ import torch
 from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import check_equal_lengths
-from torchest.columns.model_inputs import encoded, tensors_of
 from torchest.columns.raw_features import RawFeature
 from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.export.archives import check_program, check_torchscript
 from torchest.export.column_json import Assets, column_of
+from torchest.export.encoded import columns_of, model_inputs, tensors_of
 from torchest.export.inputs import dtype_of, feed
 from torchest.export.recurrent import register_operators
 from torchest.export.torchscript import quiet
@@ -124,7 +124,7 @@ class _Encoding(Engine):
         with quiet(), believed(directory, COLUMNS):
             columns = [column_of(column, assets) for column in described["columns"]]
             raw = {each["key"]: _raw(each) for each in described["features"]}
-            self._inputs = encoded(columns, described["keys"], raw)
+            self._inputs = model_inputs(columns, described["keys"], raw)
             sequences = {
                 place: column
                 for place, column in enumerate(columns)
@@ -146,7 +146,7 @@ class _Encoding(Engine):
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
         """The outputs of a batch by name; see `Engine.run`."""
         batch = Features(features)
-        batch.expect([each.source for each in self._inputs if not isinstance(each.source, str)])
+        batch.expect(columns_of(self._inputs))
         tensors = tensors_of(self._inputs, batch)
         for columns in self._together:
             encodings: list[Any] = [batch.encoded(column) for column in columns]

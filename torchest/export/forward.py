@@ -24,15 +24,9 @@ from torch import Tensor, nn
 
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
-from torchest.columns.model_inputs import (
-    STEPS,
-    Encoded,
-    TensorSpec,
-    encoded,
-    read_by_model,
-    tensors_of,
-)
+from torchest.columns.model_inputs import STEPS, TensorSpec
 from torchest.columns.raw_features import RawFeature
+from torchest.export.encoded import columns_of, model_inputs, tensors_of
 from torchest.export.recurrent import WholeLayers
 from torchest.keys import ModeKeys
 from torchest.utils import arrays
@@ -112,9 +106,9 @@ class Forward(nn.Module):
         used = {key for column in columns for key in column.feature_keys} | usage.keys
         counted = used or set(itertools.islice(example, 1))  # a model of no feature counts rows
         self.raw = {key: RawFeature.of(example, key) for key in example if key in counted}
-        self.inputs: list[Encoded] = encoded(columns, usage.keys, self.raw)
+        self.inputs = model_inputs(columns, usage.keys, self.raw)
         self.together = [
-            tuple(map(read_by_model, cast("tuple[FeatureColumn, ...]", sequences)))
+            tuple(cast("FeatureColumn", column).exported_column for column in sequences)
             for sequences in usage.together
         ]
         self._keys = tuple(example)
@@ -144,7 +138,7 @@ class Forward(nn.Module):
     def encode(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The tensors that the module takes of a batch of raw features."""
         batch = Features.of(features)
-        batch.expect([given.source for given in self.inputs if not isinstance(given.source, str)])
+        batch.expect(columns_of(self.inputs))
         return tensors_of(self.inputs, batch)
 
     def steps_of(self, features: Mapping[str, Any]) -> int | None:

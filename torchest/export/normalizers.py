@@ -11,7 +11,7 @@ from torchest.columns.model_inputs import TensorSpec
 from torchest.export.forward import export_program
 
 if TYPE_CHECKING:
-    from torchest.columns.numeric import NumericColumn
+    from torchest.columns.onnx_graph import NormalizedColumn
 
 
 class Normalizers(nn.Module):
@@ -25,7 +25,7 @@ class Normalizers(nn.Module):
         - output: float32 [rows, width] of each column
     """
 
-    def __init__(self, columns: list[NumericColumn]) -> None:
+    def __init__(self, columns: list[NormalizedColumn]) -> None:
         super().__init__()
         self._columns = columns
         # what is a module has tensors that a tracer has to find
@@ -37,8 +37,7 @@ class Normalizers(nn.Module):
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Numbers, with defaults filled in, to normalized ones."""
         return tuple(
-            column.normalized(numbers.reshape(numbers.shape[0], *(column.shape or (1,))))
-            for column, numbers in zip(self._columns, given, strict=True)
+            column.normalized(numbers) for column, numbers in zip(self._columns, given, strict=True)
         )
 
     def program(self) -> torch.export.ExportedProgram:

@@ -22,6 +22,7 @@ from torchest.errors import ExportError, suggest
 from torchest.export import torchscript
 from torchest.export.column_json import Assets, describe_column, digest
 from torchest.export.directory import copy_extra, new_directory
+from torchest.export.encoded import columns_of
 from torchest.export.engines import (
     COLUMNS,
     ENGINES,
@@ -104,7 +105,7 @@ class Exported:
     @property
     def columns(self) -> list[FeatureColumn]:
         """The columns that the model reads."""
-        return [each.source for each in self.forward.inputs if not isinstance(each.source, str)]
+        return columns_of(self.forward.inputs)
 
 
 def checked_formats(formats: Any) -> tuple[str, ...]:
@@ -162,8 +163,7 @@ def prepare(
         taken |= {examples, SERIALIZED}
     names = free_names(named, taken)
     used = [Input(names[each.key], each.key, each.spec, each.key in forward.raw) for each in inputs]
-    columns = [each.source for each in forward.inputs if not isinstance(each.source, str)]
-    golden = _joined(_example(inputs, given), golden_rows(specs, columns, _ROWS))
+    golden = _joined(_example(inputs, given), golden_rows(specs, columns_of(forward.inputs), _ROWS))
     answers = select(served(Features(golden), None, ModeKeys.PREDICT))
     contents = model.state.contents()
     return Exported(

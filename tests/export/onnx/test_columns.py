@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,12 @@ from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
-from torchest.columns.model_inputs import CategoricalIds, Numbers, encoded
+from torchest.columns.model_inputs import IdsInput, NumbersInput
 from torchest.columns.raw_features import RawFeature
+from torchest.export.encoded import model_inputs
 from torchest.export.forward import Forward
 from torchest.export.onnx.graph import ColumnGraph
-from torchest.export.onnx.model import encoded_values, onnx_model
+from torchest.export.onnx.model import onnx_model
 from torchest.export.onnx.nodes import IR_VERSION, OPSETS
 
 
@@ -32,10 +35,11 @@ class InOnnx:
         features = Features(example)
         keys = dict.fromkeys(key for column in columns for key in column.feature_keys)
         self.raw = {key: RawFeature.of(features, key) for key in keys}
-        self.inputs = encoded(columns, [], self.raw)
+        self.inputs = model_inputs(columns, [], self.raw)
         self.tensors = [tensor for given in self.inputs for tensor in given.tensors]
         graph = ColumnGraph(self.raw)
-        values = [graph.op("Identity", value) for value in encoded_values(self.inputs, graph)]
+        encoded = [value for each in self.inputs for value in each.onnx_tensors(graph)]
+        values = [graph.op("Identity", value) for value in encoded]
         refused = graph.refused()
         graph.finish()
         if refused is not None:
@@ -117,7 +121,7 @@ def test_every_column_is_encoded_as_in_python(name):
 
 
 def assert_equal(in_onnx: InOnnx, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    if not isinstance(in_onnx.inputs[0], CategoricalIds):
+    if not isinstance(in_onnx.inputs[0], IdsInput):
         for value, wanted in zip(found, expected, strict=False):
             np.testing.assert_allclose(value, wanted, rtol=1e-6)
         return
@@ -153,9 +157,9 @@ def test_all_columns_at_once():
             size = len(given.tensors)
             ours, theirs = found[at : at + size], expected[at : at + size]
             at += size
-            if isinstance(given, CategoricalIds):
+            if isinstance(given, IdsInput):
                 assert by_row(ours) == by_row(theirs), given.name
-            elif isinstance(given, Numbers):
+            elif isinstance(given, NumbersInput):
                 np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-6)
             else:  # sequences of all columns are filled up to the longest of them
                 assert ours[1].tolist() == theirs[1].tolist(), given.name
@@ -446,25 +450,118 @@ def test_an_answer_of_a_refused_row_is_nothing_and_the_others_stay():
 # ---- what cannot be exported
 
 
-def test_a_column_of_the_users_own_is_named():
-    class Own(fc.numeric_column("x").__class__.__mro__[1]):  # type: ignore[misc]
-        name = "mine"
-        feature_keys = ("x",)
-        width = 1
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plain(fc.FeatureColumn):
+    """What every column of the user's own below has."""
 
-        def __eq__(self, other):
-            return self is other
+    key: str
 
-        def __hash__(self):
-            return 1
+    @property
+    def name(self):
+        return self.key
 
-        def encode(self, features):
-            return features["x"].reshape(-1, 1)
+    @property
+    def feature_keys(self):
+        return (self.key,)
 
-    with pytest.raises(
-        ValueError, match=r"Column 'mine' \(Own\) has no form in ONNX: export to other"
-    ):
-        InOnnx([Own()], {"x": np.array([1.0, 2.0])})
+    def encode(self, features):
+        return features[self.key].reshape(-1, 1).float()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dense(Plain, fc.DenseColumn):
+    width = 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Modulo(fc.CategoricalColumn):
+    """The remainder of an integer; made of public names only."""
+
+    key: str
+    num_buckets: int = 3
+
+    name = property(lambda self: f"{self.key}_modulo")
+    feature_keys = property(lambda self: (self.key,))
+
+    def look_up(self, features):
+        raise AssertionError("encode does all")
+
+    def encode(self, features):
+        return fc.Ids(features[self.key] % self.num_buckets, None, None)
+
+
+class ModuloInOnnx(Modulo):
+    def onnx_ids(self, graph):
+        return graph.op("Mod", graph.integers_of(self.key), graph.constant(self.num_buckets))
+
+
+class WeightedModulo(ModuloInOnnx):
+    is_weighted = True
+
+
+REFUSED_COLUMNS = {
+    "a column of neither kind": (
+        Plain("x"),
+        r"Column 'x' \(Plain\) cannot be exported: Plain is neither a DenseColumn nor a CategoricalColumn\.",
+    ),
+    "numbers": (Dense("x"), r"Column 'x' \(Dense\) has no ONNX form: define Dense\.onnx_numbers\(graph\), or export"),
+    "ids": (
+        Modulo("x"), r"Column 'x_modulo' \(Modulo\) has no ONNX form: define Modulo\.onnx_ids\(graph\), or export"
+    ),
+    "weights": (
+        WeightedModulo("x"), r"\(WeightedModulo\) has no ONNX form: define WeightedModulo\.onnx_weights\(graph, ids\)"
+    ),
+    "ids in a cross": (fc.crossed_column([Modulo("x"), "x"], 10), r"Column 'x_modulo' \(Modulo\) has no ONNX form"),
+    "weighted ids": (fc.weighted_categorical_column(Modulo("x"), "x"), r"Column 'x_modulo' \(Modulo\) has no ONNX"),
+    "an embedding of ids": (fc.embedding_column(Modulo("x"), 2), r"Column 'x_modulo' \(Modulo\) has no ONNX form"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED_COLUMNS)
+def test_a_column_without_an_onnx_form_is_named_with_what_it_lacks(name):
+    column, message = REFUSED_COLUMNS[name]
+    with pytest.raises(ValueError, match=message):
+        InOnnx([column], {"x": np.array([1, 2])})
+
+
+def test_a_column_of_the_users_own_has_the_onnx_form_that_it_defines():
+    features = {"x": np.array([1, 5, 9])}
+    for column in (ModuloInOnnx("x"), fc.indicator_column(ModuloInOnnx("x"))):
+        in_onnx = InOnnx([column], features)
+        assert in_onnx(features)[0].tolist() == [1, 2, 0]
+
+
+def concrete(kind: type[FeatureColumn]) -> set[type[FeatureColumn]]:
+    """The columns of torchest below a class; those that encode several columns at once are not exported."""
+    below = set().union(*map(concrete, kind.__subclasses__()), kind.__subclasses__())
+    return {
+        each
+        for each in below
+        if each.__module__.startswith("torchest.")
+        and not inspect.isabstract(each)
+        and each.members is FeatureColumn.members
+    }
+
+
+def has_onnx_form(kind: type[FeatureColumn]) -> bool:
+    """Whether a column defines nodes, or is computed from another column that does."""
+    if kind.exported_column is not FeatureColumn.exported_column:
+        return True
+    forms = [getattr(kind, name, None) for name in ("onnx_numbers", "onnx_ids", "onnx_steps")]
+    return bool({*forms} - {None, fc.DenseColumn.onnx_numbers, CategoricalColumn.onnx_ids})
+
+
+def test_every_column_has_an_onnx_form():
+    kinds = concrete(FeatureColumn)
+    assert len(kinds) > 10
+    assert [kind.__name__ for kind in kinds if not has_onnx_form(kind)] == []
+
+
+def test_a_column_whose_onnx_form_is_taken_away_is_noticed(monkeypatch):
+    kind = type(identity())
+    assert has_onnx_form(kind)
+    monkeypatch.delattr(kind, "onnx_ids")
+    assert not has_onnx_form(kind)
 
 
 def test_lists_of_integers_as_numbers_of_steps_are_named():
@@ -475,7 +572,7 @@ def test_lists_of_integers_as_numbers_of_steps_are_named():
 
 def test_text_that_model_fn_reads_itself_has_no_tensors():
     raw = {"x": RawFeature("x", "string"), "y": RawFeature("y", torch.float32)}
-    assert [each.source for each in encoded([], ["x", "y"], raw)] == ["y"]
+    assert [each.source for each in model_inputs([], ["x", "y"], raw)] == ["y"]
 
 
 def test_a_function_of_numbers_that_cannot_be_traced_is_named():

@@ -102,7 +102,7 @@ def _counts(nodes: Nodes, hashes: Value) -> Value:
 def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_ascii: Value) -> Bytes:
     """The bytes of strings among whose characters are others than ASCII."""
     places = _where(nodes, nodes.flat(nodes.cast(hashes, BOOL)))
-    others = nodes.negation(nodes.op("Gather", is_ascii, places))
+    others = nodes.op("Not", nodes.op("Gather", is_ascii, places))
     rows = _where(nodes, others)
     strings = nodes.op("Gather", nodes.flat(characters), nodes.op("Gather", places, rows))
     words, widths = _characters(nodes, strings)
@@ -141,10 +141,10 @@ def _characters(nodes: Nodes, strings: Value) -> tuple[Value, Value]:
     of_4 = ((mixed[0] ^ 4) - _ADDED) * _inverse(5)
     four = _unscrambled(of_4.rotated(13))
     is_2 = nodes.op("And", (two >> 16).is_zero(), up_to_3)
-    short = nodes.where(is_2, two.signed, three.signed)
-    widths = nodes.where(up_to_3, nodes.constant(3), nodes.constant(4))
-    widths = nodes.where(is_2, nodes.constant(2), widths)
-    return nodes.where(up_to_3, short, four.signed), widths
+    short = nodes.op("Where", is_2, two.signed, three.signed)
+    widths = nodes.op("Where", up_to_3, nodes.constant(3), nodes.constant(4))
+    widths = nodes.op("Where", is_2, nodes.constant(2), widths)
+    return nodes.op("Where", up_to_3, short, four.signed), widths
 
 
 def _murmur(nodes: Nodes, strings: Value, seed: int) -> Words:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from torchest.columns.encode.cells import MISSING
 from torchest.export.engines import FINGERPRINT
 from torchest.export.normalizers import Normalizers
-from torchest.export.onnx.fingerprint import K2, fingerprints
+from torchest.export.onnx.fingerprint import K2, fingerprint_cat64, fingerprints
 from torchest.export.onnx.nodes import (
     BOOL,
     DOUBLE,
@@ -25,12 +25,18 @@ from torchest.export.onnx.nodes import (
 )
 from torchest.export.onnx.program import of_program
 from torchest.export.onnx.traced import inlined
+from torchest.export.onnx.words import Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from torchest.columns.base import FeatureColumn
-    from torchest.columns.numeric import NumericColumn
+    from torchest.columns.features import Column
+    from torchest.columns.onnx_graph import (
+        ColumnOfIds,
+        ColumnOfNumbers,
+        ColumnOfSteps,
+        NormalizedColumn,
+    )
     from torchest.columns.raw_features import RawFeature
 
 
@@ -53,10 +59,13 @@ class ColumnGraph(Nodes):
         super().__init__("columns.")
         self.raw = raw
         self._by_fingerprint = by_fingerprint
-        self._normalized: list[tuple[NumericColumn, Value, Value]] = []
+        self._normalized: list[tuple[NormalizedColumn, Value, Value]] = []
         self._more_initializers: list[Value] = []
-        self._made: dict[FeatureColumn, Value] = {}
+        self._made: dict[Column, Value] = {}
         self._refused: list[Value] = []
+        self._lengths: dict[Column, Value] = {}
+        self._rooms: list[Value] = []
+        self._room = _promise(INT64)
         self._hashed: dict[Value, Value] = {}
         self._texts: dict[str, Value] = {}
         self._integers: dict[str, Value] = {}
@@ -65,22 +74,41 @@ class ColumnGraph(Nodes):
             if not (by_fingerprint and feature.is_text):
                 self._add_input(feature, feature.key, dtype_of(feature.dtype))
 
-    def once(
-        self, column: FeatureColumn, make: Callable[[FeatureColumn, ColumnGraph], Value]
-    ) -> Value:
-        """What is made of a column, by the nodes that are there already if it was asked for before."""
+    def numbers(self, column: ColumnOfNumbers) -> Value:
+        """The numbers of a dense column, made once."""
+        return self._once(column, column.onnx_numbers)
+
+    def ids(self, column: ColumnOfIds) -> Value:
+        """The ids of a categorical column, made once."""
+        return self._once(column, column.onnx_ids)
+
+    def sequence(self, column: ColumnOfSteps) -> list[Value]:
+        """The steps of a sequence column, as many as any has room for, and the lengths of rows."""
+        steps = column.onnx_steps(self)
+        self._rooms.append(steps.room)
+        self._lengths[column] = steps.lengths
+        return [steps.widened(self._room), steps.lengths]
+
+    def refuse_unequal(self, together: Iterable[Sequence[Column]]) -> None:
+        """Refuses rows whose sequences, of columns that a layer reads together, differ in length."""
+        for columns in together:
+            lengths = [self._lengths[column] for column in columns if column in self._lengths]
+            for other in lengths[1:]:
+                self.refuse(self.op("Not", self.op("Equal", lengths[0], other)))
+
+    def _once(self, column: Column, make: Callable[[ColumnGraph], Value]) -> Value:
         if column not in self._made:
-            self._made[column] = make(column, self)
+            self._made[column] = make(self)
         return self._made[column]
 
     # ---- raw features
 
     def values_of(self, key: str) -> Value:
         """A feature as columns of ids take it: [batch] if it has one value in each row, else [batch, n]."""
-        return self._by_row(self.raw[key], self.given(key))
+        return self._by_row(self.raw[key], self.feature(key))
 
-    def given(self, key: str) -> Value:
-        """A feature as it comes."""
+    def feature(self, key: str) -> Value:
+        """A feature as the caller gives it."""
         if key not in self.inputs:
             self._add_input(self.raw[key], key, STRING)
         return self.inputs[key]
@@ -91,11 +119,11 @@ class ColumnGraph(Nodes):
     def _by_row(self, feature: RawFeature, given: Value) -> Value:
         return self.flat(given) if feature.shape == (1,) else given
 
-    def in_rows(self, values: Value, single: bool) -> Value:
+    def in_rows(self, value: Value, single: bool) -> Value:
         """Values [batch], where there is a single one in each row, or [batch, ...], as [batch, n]."""
         if single:
-            return self.op("Unsqueeze", values, self.constant([1]))
-        return self.op("Flatten", values, axis=1)
+            return self.op("Unsqueeze", value, self.constant([1]))
+        return self.op("Flatten", value, axis=1)
 
     def text_of(self, key: str) -> Value:
         """A feature as text; integers are decimal text, and −1, which means missing, is empty."""
@@ -109,7 +137,7 @@ class ColumnGraph(Nodes):
     def decimal(self, integers: Value) -> Value:
         """The decimal text of integers, empty for −1."""
         missing = self.equal(integers, -1)
-        return self.where(missing, self.constant("", STRING), self.cast(integers, STRING))
+        return self.op("Where", missing, self.constant("", STRING), self.cast(integers, STRING))
 
     def integers_of(self, key: str) -> Value:
         """A feature as int64. Of floats, NaN becomes −1, and a row with a fraction is refused."""
@@ -124,18 +152,18 @@ class ColumnGraph(Nodes):
         if not dtype.is_floating_point():
             return self.cast(given, INT64)
         missing = self.op("IsNaN", given)
-        filled = self.where(missing, self.constant(-1, dtype), given)
+        filled = self.op("Where", missing, self.constant(-1, dtype), given)
         exact = 2.0**53 if dtype == DOUBLE else 2.0**24  # beyond it, integers are rounded
         whole = self.op("Equal", filled, self.op("Floor", filled))
         fits = self.op("LessOrEqual", self.op("Abs", filled), self.constant(exact, dtype))
         good = self.op("And", whole, fits)
-        self.refuse(self.negation(good))
-        return self.cast(self.where(good, filled, self.constant(-1, dtype)), INT64)
+        self.refuse(self.op("Not", good))
+        return self.cast(self.op("Where", good, filled, self.constant(-1, dtype)), INT64)
 
-    def normalized(self, column: NumericColumn, filled: Value) -> Value:
+    def normalized(self, column: NormalizedColumn, numbers: Value) -> Value:
         """What the normalizer_fn of a column makes of its numbers, float32 [rows, width]."""
-        promise = ir.Value(name="a promise", type=ir.TensorType(FLOAT))
-        self._normalized.append((column, filled, promise))
+        promise = _promise(FLOAT)
+        self._normalized.append((column, numbers, promise))
         return self.op("Identity", promise)  # a promise itself is not to leave the graph
 
     # ---- text
@@ -157,7 +185,7 @@ class ColumnGraph(Nodes):
     def fingerprints(self, text: Value) -> Value:
         """The FarmHash Fingerprint64 of each string, uint64 in the shape of the text."""
         if text not in self._hashed:
-            self._hashed[text] = ir.Value(name="a promise", type=ir.TensorType(UINT64))
+            self._hashed[text] = _promise(UINT64)
         return self._hashed[text]
 
     def hashed(self, key: str) -> tuple[Value, Value]:
@@ -175,13 +203,17 @@ class ColumnGraph(Nodes):
         """Whether the fingerprints of a feature are an input."""
         return self._by_fingerprint and self.raw[key].is_text
 
+    def fingerprint_cat64(self, first: Value, second: Value) -> Value:
+        """One fingerprint of two."""
+        return fingerprint_cat64(Words(self, first), Words(self, second)).value
+
     def buckets(self, fingerprints: Value, count: int) -> Value:
         """Fingerprints modulo a number of buckets, int64."""
         return self.cast(self.op("Mod", fingerprints, self.constant(count, UINT64)), INT64)
 
     def missing_where(self, missing: Value, ids: Value) -> Value:
         """Ids, MISSING where a value is missing."""
-        return self.where(missing, self.constant(MISSING), ids)
+        return self.op("Where", missing, self.constant(MISSING), ids)
 
     # ---- rows that Python would refuse
 
@@ -193,7 +225,7 @@ class ColumnGraph(Nodes):
         """Where rows are refused, [batch]; None if none ever is."""
         if not self._refused:
             return None
-        return functools.reduce(self.either, self._refused)
+        return functools.reduce(functools.partial(self.op, "Or"), self._refused)
 
     def finish(self) -> None:
         """Makes what columns asked for.
@@ -208,6 +240,9 @@ class ColumnGraph(Nodes):
             self.list += traced.nodes
             self._more_initializers += traced.initializers
             _keep(promises, traced.outputs)
+        if self._rooms:
+            room = self.op("Max", *self._rooms) if len(self._rooms) > 1 else self._rooms[0]
+            _keep([self._room], [room])
         if self._hashed:
             _keep(self._hashed.values(), fingerprints(self, list(self._hashed)))
 
@@ -215,6 +250,11 @@ class ColumnGraph(Nodes):
     def initializers(self) -> list[Value]:
         """The constants."""
         return [*super().initializers, *self._more_initializers]
+
+
+def _promise(dtype: ir.DataType) -> Value:
+    """Stands for a value that `finish` makes."""
+    return ir.Value(name="a promise", type=ir.TensorType(dtype))
 
 
 def _keep(promises: Iterable[Value], made: Iterable[Value]) -> None:

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from torchest.columns.model_inputs import BATCH, SequenceIds, SequenceNumbers
-from torchest.export.onnx.columns import tensors
+from torchest.columns.model_inputs import BATCH
 from torchest.export.onnx.graph import ColumnGraph
 from torchest.export.onnx.nodes import (
     BOOL,
@@ -35,15 +34,12 @@ from torchest.export.onnx.nodes import (
     dtype_of,
 )
 from torchest.export.onnx.program import of_program
-from torchest.export.onnx.sequences import sequence_tensors
 from torchest.export.onnx.traced import inlined
 from torchest.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from torchest.columns.base import FeatureColumn
-    from torchest.columns.model_inputs import Encoded
     from torchest.export.forward import Forward, Output
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
@@ -67,17 +63,18 @@ def onnx_model(
         ValueError: A column cannot be exported.
     """
     columns = ColumnGraph(forward.raw, by_fingerprint)
-    given = encoded_values(forward.inputs, columns, forward.together)
+    encoded = [value for each in forward.inputs for value in each.onnx_tensors(columns)]
+    columns.refuse_unequal(forward.together)
     columns.finish()
     parameters = forward.original_names
-    traced = inlined(of_program(forward.program()), given, "model.", parameters)
+    traced = inlined(of_program(forward.program()), encoded, "model.", parameters)
     answers = Nodes("answers.")
     made = iter(traced.outputs)
     outputs = [
         _answer(
             answers,
             output,
-            next(made) if output.is_tensor else columns.given(str(output.feature)),
+            next(made) if output.is_tensor else columns.feature(str(output.feature)),
             columns.refused(),
         )
         for output in forward.outputs
@@ -124,26 +121,6 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
     ir.save(model, path, external_data=beside)
 
 
-def encoded_values(
-    inputs: list[Encoded],
-    graph: ColumnGraph,
-    together: Iterable[Sequence[FeatureColumn]] = (),
-) -> list[Value]:
-    """The tensors that the module takes, in order.
-
-    Args:
-        inputs: What it takes.
-        graph: The graph.
-        together: Columns of sequences that must have as many steps as each other.
-    """
-    sequences = [given for given in inputs if isinstance(given, SequenceIds | SequenceNumbers)]
-    made: dict[Encoded, list[Value]] = dict(
-        zip(sequences, sequence_tensors(sequences, graph, together), strict=True)
-    )
-    made |= {given: tensors(given, graph) for given in inputs if given not in made}
-    return [value for given in inputs for value in made[given]]
-
-
 def _keep_apart(graph: ir.Graph) -> None:
     """Renames values within a graph that are called as one of its inputs or outputs."""
     outside = {*graph.inputs, *graph.outputs}
@@ -178,12 +155,12 @@ def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -
 def _nothing_where(nodes: Nodes, wrong: Value, value: Value, dtype: ir.DataType) -> Value:
     """NaN, −1, "" or False where a row is refused. Where knows few dtypes: others are widened for it."""
     if dtype == BOOL:
-        return nodes.op("And", value, nodes.negation(wrong))
+        return nodes.op("And", value, nodes.op("Not", wrong))
     if dtype == STRING:
-        return nodes.where(wrong, nodes.constant("", STRING), value)
+        return nodes.op("Where", wrong, nodes.constant("", STRING), value)
     wide = DOUBLE if dtype.is_floating_point() else INT64
     nothing = np.nan if dtype.is_floating_point() else -1 if dtype.is_signed() else 0
     if dtype in (FLOAT, DOUBLE, INT32, INT64):
-        return nodes.where(wrong, nodes.constant(nothing, dtype), value)
-    found = nodes.where(wrong, nodes.constant(nothing, wide), nodes.cast(value, wide))
+        return nodes.op("Where", wrong, nodes.constant(nothing, dtype), value)
+    found = nodes.op("Where", wrong, nodes.constant(nothing, wide), nodes.cast(value, wide))
     return nodes.cast(found, dtype)

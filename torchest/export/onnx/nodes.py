@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
-    import torch
+
+    from torchest.columns.onnx_graph import OnnxAttribute, OnnxDtype
 
 Value: TypeAlias = ir.Value
 
@@ -66,9 +67,10 @@ class Nodes:
         self.inputs[name] = value
         return value
 
-    def constant(self, given: Any, dtype: ir.DataType = INT64) -> Value:
+    def constant(self, value: npt.ArrayLike, dtype: OnnxDtype = INT64) -> Value:
         """A constant; equal ones are one."""
-        array = np.asarray(given, object if dtype == STRING else dtype.numpy())
+        dtype = dtype_of(dtype)
+        array = np.asarray(value, object if dtype == STRING else dtype.numpy())
         content = tuple(array.reshape(-1).tolist()) if dtype == STRING else array.tobytes()
         key = (dtype, array.shape, content)
         if key not in self._constants:
@@ -81,12 +83,19 @@ class Nodes:
             )
         return self._constants[key]
 
-    def op(self, kind: str, *inputs: Value | None, domain: str = "", **attributes: Any) -> Value:
+    def op(
+        self, kind: str, *inputs: Value | None, domain: str = "", **attributes: OnnxAttribute
+    ) -> Value:
         """A node of one output, which it returns."""
         return self.ops(kind, *inputs, outputs=1, domain=domain, **attributes)[0]
 
     def ops(
-        self, kind: str, *inputs: Value | None, outputs: int, domain: str = "", **attributes: Any
+        self,
+        kind: str,
+        *inputs: Value | None,
+        outputs: int,
+        domain: str = "",
+        **attributes: OnnxAttribute,
     ) -> list[Value]:
         """A node of several outputs, which it returns."""
         name = f"{self._prefix}{kind}_{len(self.list)}"
@@ -165,25 +174,14 @@ class Nodes:
 
     # ---- what is used again and again
 
-    def cast(self, value: Value, dtype: ir.DataType) -> Value:
+    def cast(self, value: Value, dtype: OnnxDtype) -> Value:
         """The numbers in another dtype, or as text."""
+        dtype = dtype_of(dtype)
         cast = self.op("Cast", value, to=dtype)
         cast.type = ir.TensorType(dtype)
         return cast
 
-    def where(self, condition: Value, value: Value, other: Value) -> Value:
-        """The value where the condition holds, the other elsewhere."""
-        return self.op("Where", condition, value, other)
-
-    def either(self, one: Value, other: Value) -> Value:
-        """Where one of two conditions holds."""
-        return self.op("Or", one, other)
-
-    def negation(self, condition: Value) -> Value:
-        """Where a condition does not hold."""
-        return self.op("Not", condition)
-
-    def equal(self, value: Value, constant: Any, dtype: ir.DataType = INT64) -> Value:
+    def equal(self, value: Value, constant: npt.ArrayLike, dtype: OnnxDtype = INT64) -> Value:
         """Where a value is equal to a constant."""
         return self.op("Equal", value, self.constant(constant, dtype))
 
@@ -216,8 +214,10 @@ def _graph(part: Nodes, outputs: list[Value]) -> ir.Graph:
     return ir.Graph(list(part.inputs.values()), outputs, nodes=part.list, name="part")
 
 
-def dtype_of(dtype: torch.dtype | str) -> ir.DataType:
+def dtype_of(dtype: OnnxDtype) -> ir.DataType:
     """The dtype of ONNX."""
+    if isinstance(dtype, ir.DataType):
+        return dtype
     if dtype == "string":
         return STRING
     return ir.DataType[_NAMES[str(dtype).removeprefix("torch.")]]
