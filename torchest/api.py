@@ -38,12 +38,10 @@ from torchest.errors import (
 from torchest.estimator import Estimator
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
-from torchest.heads.logistic import LogisticRegressionHead
 from torchest.heads.multi import MultiHead
 from torchest.heads.multi_class import MultiClassHead
 from torchest.heads.multi_label import MultiLabelHead
-from torchest.heads.poisson import PoissonRegressionHead
-from torchest.heads.regression import RegressionHead
+from torchest.heads.regression import LogisticRegressionHead, PoissonRegressionHead, RegressionHead
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.hooks.embedding_projector import EmbeddingProjectorHook
 from torchest.hooks.feed_fn import FeedFnHook

@@ -186,7 +186,10 @@ def test_train_op_fn_is_given_the_loss():
         ),
         ({"loss_fn": 3}, r"loss_fn=3 must be a function"),
         ({"loss_fn": lambda logits: logits}, r"loss_fn must take 'labels'; it takes \(logits\)"),
-        ({"loss_fn": lambda labels, logits, mode: 0}, r"loss_fn takes 'mode', which is not there"),
+        (
+            {"loss_fn": lambda labels, logits, mode: 0},
+            r"loss_fn takes 'mode', which no head passes",
+        ),
     ],
 )
 def test_wrong_arguments(arguments, message):

@@ -188,7 +188,7 @@ def test_sparse_labels_without_any_class():
         (sparse([0], [0], [-1], (3, 2)), r"labels must be at least 0; found -1"),
         (
             HOT_OF_IDS.long().to_sparse(),
-            r"has gaps: for 1 in the place of each class, give .*float",
+            r"must list the class ids of each example without gaps.* give labels\.float",
         ),
         (sparse([0], [0], [1], (2, 2)), r"labels have shape \[2, 3\].* must be \[3, 3\]"),
         (torch.ones(3, 1, 1, dtype=torch.int64).to_sparse(), r"sparse tensor of shape \[3, 1, 1\]"),

@@ -22,8 +22,7 @@ from torchest.columns.features import Features
 from torchest.engine.scope import get_or_create
 from torchest.errors import MissingFeatureError, suggest
 from torchest.heads.binary import BinaryClassHead
-from torchest.heads.logistic import LogisticRegressionHead
-from torchest.heads.regression import RegressionHead
+from torchest.heads.regression import LogisticRegressionHead, RegressionHead
 from torchest.heads.single import Scored, SingleHead
 from torchest.keys import ModeKeys
 from torchest.optimizers.dual_ascent import DualAscent, Entries, LogisticLoss, SquaredLoss

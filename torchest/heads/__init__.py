@@ -1,15 +1,13 @@
-"""Heads: what the logits of a model mean, as loss, metrics and predictions."""
+"""Heads: turn the logits of a model into a loss, metrics and predictions."""
 
 from typing import TYPE_CHECKING
 
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
-from torchest.heads.logistic import LogisticRegressionHead
 from torchest.heads.multi import MultiHead
 from torchest.heads.multi_class import MultiClassHead
 from torchest.heads.multi_label import MultiLabelHead
-from torchest.heads.poisson import PoissonRegressionHead
-from torchest.heads.regression import RegressionHead
+from torchest.heads.regression import LogisticRegressionHead, PoissonRegressionHead, RegressionHead
 from torchest.utils.namespaces import namespace
 
 __all__ = [

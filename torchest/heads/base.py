@@ -1,4 +1,4 @@
-"""Head: from logits to loss, metrics and predictions.
+"""Head: turns the logits of a model into a loss, metrics and predictions.
 
 head = torchest.BinaryClassHead()
 
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from torchest.export_outputs import PREDICT, PredictOutput
-from torchest.heads.arguments import check_mode, check_predictions
+from torchest.heads.arguments import check_mode, check_predictions, merged
 from torchest.keys import ModeKeys
 from torchest.metrics import values as metrics
 from torchest.spec import Deferred, EstimatorSpec, checked_train_op
@@ -30,72 +30,79 @@ if TYPE_CHECKING:
 
     from torchest.export_outputs import ExportOutput
     from torchest.metrics.values import Metric
+    from torchest.spec import TrainOp
+
+# What an input_fn or a model_fn passes to a head, which checks it.
+Labels: TypeAlias = Any
+Logits: TypeAlias = Any
+RawFeatures: TypeAlias = Any
+Predictions: TypeAlias = Mapping[Any, Any]
 
 
 class Head(ABC):
-    """What a model's logits mean: derive from this class to make a head of your own."""
+    """Defines the loss, metrics and predictions of a model. Derive from this class for a head of your own."""
 
     @property
     @abstractmethod
     def name(self) -> str | None:
-        """The name of the head; it ends the keys of its metrics."""
+        """Suffix of the metric keys, as in "auc/<name>"."""
 
     @property
     @abstractmethod
     def logits_dimension(self) -> int:
-        """The size of the last dimension of the logits."""
+        """Size of the last dimension of the logits."""
 
     @property
     @abstractmethod
     def loss_reduction(self) -> str:
-        """How the losses of a batch become one: one of `torchest.losses.Reduction`."""
+        """How the losses of a batch are reduced, one of `torchest.losses.Reduction`."""
 
     @abstractmethod
     def loss(
         self,
-        labels: Any,
-        logits: Any,
-        features: Any = None,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures = None,
         mode: str | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> Tensor:
-        """The loss of a batch, a scalar.
+        """Computes the loss of a batch, a scalar.
 
         Args:
             labels: Labels of the batch.
             logits: [batch, logits_dimension].
             features: Features of the batch.
             mode: A `ModeKeys`.
-            regularization_losses: Scalars that are added to the loss.
+            regularization_losses: Scalars to add to the loss.
         """
 
     @abstractmethod
-    def predictions(self, logits: Any, keys: Sequence[str] | None = None) -> dict[str, Any]:
-        """What the logits of a batch predict, by `PredictionKeys`.
+    def predictions(self, logits: Logits, keys: Sequence[str] | None = None) -> dict[str, Any]:
+        """Computes the predictions of a batch, by `PredictionKeys`.
 
         Args:
             logits: [batch, logits_dimension].
-            keys: Which predictions are wanted. None: all.
+            keys: Keys of the predictions to return. None: all.
         """
 
     @abstractmethod
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
-        """The metrics of no examples, by `MetricKeys`."""
+        """Returns the metrics before the first batch, by `MetricKeys`."""
 
     @abstractmethod
     def update_metrics(
         self,
         eval_metrics: Mapping[str, Metric],
-        features: Any,
-        logits: Any,
-        labels: Any,
+        features: RawFeatures,
+        logits: Logits,
+        labels: Labels,
         mode: str | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> dict[str, Metric]:
-        """The metrics of the examples so far and of one more batch.
+        """Returns the metrics, updated with a batch.
 
         Args:
-            eval_metrics: The metrics so far. They are values, and stay as they are.
+            eval_metrics: The metrics so far, which are not changed.
             features: Features of the batch.
             logits: [batch, logits_dimension].
             labels: Labels of the batch.
@@ -103,43 +110,43 @@ class Head(ABC):
             regularization_losses: As for `loss`.
         """
 
-    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
-        """What an exported model answers, by the names of its signatures.
+    def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
+        """Returns the outputs of an exported model, by signature.
 
         Args:
-            predictions: All that `predictions` gives.
+            predictions: All predictions of a batch, as `predictions(logits)` returns them.
         """
         check_predictions(predictions)
         return {PREDICT: PredictOutput(predictions)}
 
-    def create_estimator_spec(  # noqa: PLR0913
+    def create_estimator_spec(  # noqa: PLR0913 - the arguments that tf.estimator's method takes
         self,
-        features: Any,
+        features: RawFeatures,
         mode: str,
-        logits: Any,
-        labels: Any = None,
-        optimizer: Any = None,
+        logits: Logits,
+        labels: Labels = None,
+        optimizer: TrainOp | None = None,
         trainable_variables: Iterable[Tensor] | None = None,
-        train_op_fn: Callable[[Tensor], Any] | None = None,
-        update_ops: Iterable[Any] | None = None,
+        train_op_fn: Callable[[Tensor], TrainOp] | None = None,
+        update_ops: Iterable[object] | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> EstimatorSpec:
-        """The EstimatorSpec of a batch.
+        """Returns the EstimatorSpec of a batch.
 
         Args:
             features: Features of the batch.
             mode: A `ModeKeys`.
             logits: [batch, logits_dimension].
             labels: Labels of the batch. Not needed in PREDICT.
-            optimizer: An optimizer, or a list of them. In TRAIN this or `train_op_fn` is needed.
-            trainable_variables: Not needed, since an optimizer knows its parameters.
-            train_op_fn: Makes the `train_op` of the loss, instead of `optimizer`.
-            update_ops: Not needed, since modules update their buffers in their forward pass.
-            regularization_losses: Scalars that are added to the loss.
+            optimizer: An optimizer, or a list of them. TRAIN needs either this or `train_op_fn`.
+            trainable_variables: Has no effect: an optimizer knows its parameters.
+            train_op_fn: A function from the loss to a `train_op`, instead of `optimizer`.
+            update_ops: Has no effect: modules update their buffers in the forward pass.
+            regularization_losses: Scalars to add to the loss.
 
         Raises:
             ValueError: In TRAIN, both or neither of `optimizer` and `train_op_fn` are given; or labels,
-                logits or weights are not as they must be.
+                logits or weights are invalid.
         """
         if mode is None:
             raise ValueError(
@@ -150,82 +157,97 @@ class Head(ABC):
             predictions = self.predictions(logits)
             return EstimatorSpec(mode, predictions, export_outputs=self.export_outputs(predictions))
         if mode == ModeKeys.EVAL:
-            loss, found = self._loss_and_metrics(labels, logits, features, regularization_losses)
+            loss, of_batch = self._loss_and_metrics(labels, logits, features, regularization_losses)
             return EstimatorSpec(
                 mode,
                 Deferred(lambda: self.predictions(logits)),
                 loss=loss,
-                eval_metric_ops=found,
+                eval_metric_ops=of_batch,
                 loss_reduction=self.loss_reduction,
             )
-        if (optimizer is None) == (train_op_fn is None):
-            both = f"both are: optimizer={shown(optimizer)}, train_op_fn={shown(train_op_fn)}"
-            raise ValueError(
-                "create_estimator_spec: one of optimizer and train_op_fn must be given to train; "
-                f"{'neither is given' if optimizer is None else both}."
-            )
-        if optimizer is not None:
-            checked_train_op("create_estimator_spec: optimizer", optimizer)
-        if train_op_fn is not None:
-            function("train_op_fn", train_op_fn, "a function of the loss that returns a train_op")
-        for name, unused in (
-            ("trainable_variables", trainable_variables),
-            ("update_ops", update_ops),
-        ):
-            if unused is not None and not is_list(unused):
-                raise ValueError(f"{name}={shown(unused)} must be a list, or None.")
+        _check_train_arguments(optimizer, train_op_fn)
+        unused = {"trainable_variables": trainable_variables, "update_ops": update_ops}
+        for name, value in unused.items():
+            if value is not None and not is_list(value):
+                raise ValueError(f"{name}={shown(value)} must be a list, or None.")
         loss = self.loss(labels, logits, features, mode, regularization_losses)
-        train_op = optimizer if train_op_fn is None else train_op_fn(loss)
         return EstimatorSpec(
             mode,
             Deferred(lambda: self.predictions(_detached(logits))),
             loss=loss,
-            train_op=train_op,
+            train_op=optimizer if train_op_fn is None else train_op_fn(loss),
             loss_reduction=self.loss_reduction,
         )
 
     def _loss_and_metrics(
         self,
-        labels: Any,
-        logits: Any,
-        features: Any,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures,
         regularization_losses: Sequence[Tensor] | None,
     ) -> tuple[Tensor, dict[str, Metric]]:
-        """Loss and metrics of one batch in EVAL."""
-        mode = ModeKeys.EVAL
-        loss = self.loss(labels, logits, features, mode, regularization_losses)
-        empty = self.metrics(regularization_losses)
+        """The loss and the metrics of one batch in EVAL."""
+        loss = self.loss(labels, logits, features, ModeKeys.EVAL, regularization_losses)
         return loss, self.update_metrics(
-            empty,
+            self.metrics(regularization_losses),
             features,
             logits,
             labels,
-            mode=mode,
+            mode=ModeKeys.EVAL,
             regularization_losses=regularization_losses,
         )
 
 
-def _detached(logits: Any) -> Any:
+class BuiltInHead(Head):
+    """A head of torchest, which computes loss and metrics of a batch together, in `_loss_and_metrics`."""
+
+    def update_metrics(  # type: ignore[override] # TensorFlow's heads have another order than their base class
+        self,
+        eval_metrics: Mapping[str, Metric],
+        features: RawFeatures,
+        logits: Logits,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None = None,
+        mode: str | None = None,
+    ) -> dict[str, Metric]:
+        """Returns the metrics, updated with a batch; see `Head.update_metrics`."""
+        check_mode(mode)
+        _, more = self._loss_and_metrics(labels, logits, features, regularization_losses)
+        return merged(eval_metrics, more)
+
+
+def _check_train_arguments(optimizer: object, train_op_fn: object) -> None:
+    if (optimizer is None) == (train_op_fn is None):
+        both = f"both are: optimizer={shown(optimizer)}, train_op_fn={shown(train_op_fn)}"
+        raise ValueError(
+            "create_estimator_spec: one of optimizer and train_op_fn must be given to train; "
+            f"{'neither is given' if optimizer is None else both}."
+        )
+    if optimizer is not None:
+        checked_train_op("create_estimator_spec: optimizer", optimizer)
+    if train_op_fn is not None:
+        function("train_op_fn", train_op_fn, "a function of the loss that returns a train_op")
+
+
+def _detached(logits: Logits) -> Logits:
     if isinstance(logits, Mapping):
         return {name: of_head.detach() for name, of_head in logits.items()}
     return logits.detach()
 
 
-def check_head(head: Any) -> None:
-    """Raises TypeError unless it is a head."""
-    if not isinstance(head, Head):
-        is_class = isinstance(head, type)
-        what = f"the class {head.__name__}" if is_class else f"{head!r} ({type(head).__name__})"
-        example = (
-            f"{head.__name__}(...)"
-            if is_class and issubclass(head, Head)
-            else "torchest.BinaryClassHead()"
-        )
-        raise TypeError(f"head is {what}: give a head, such as {example}.")
+def check_head(head: object) -> None:
+    """Raises TypeError unless `head` is a head."""
+    if isinstance(head, Head):
+        return
+    what, example = f"{head!r} ({type(head).__name__})", "torchest.BinaryClassHead()"
+    if isinstance(head, type):
+        what = f"the class {head.__name__}"
+        example = f"{head.__name__}(...)" if issubclass(head, Head) else example
+    raise TypeError(f"head is {what}: give a head, such as {example}.")
 
 
 def mean_over_batches(value: Tensor, logits: Tensor) -> Metric:
-    """The mean over batches of a number of each; a batch without rows does not count.
+    """The mean over batches of a scalar of each; a batch without rows has weight 0.
 
     Args:
         value: The scalar of a batch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,33 +23,35 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
+    from torchest.heads.base import Labels, Predictions
+    from torchest.heads.classes import ComputePrediction
+    from torchest.heads.weights import WeightColumn
     from torchest.metrics.values import Metric
 
 _THRESHOLDS = 200
 
 
 class BinaryClassHead(SingleHead):
-    """Binary classification by sigmoid cross entropy.
+    """Binary classification with sigmoid cross entropy.
 
-    Labels are 0 and 1 (numbers between are taken as probabilities), or strings of `label_vocabulary`; of
-    shape [batch] or [batch, 1]. A logit above 0 means class 1.
+    Labels are 0 and 1 (numbers between are probabilities), or strings of `label_vocabulary`; of shape [batch] or
+    [batch, 1]. A logit above 0 means class 1.
 
     Args:
         weight_column: The key of a feature, or a numeric column, with the weights of the examples,
-            [batch] or [batch, 1]. None: all weigh 1.
-        thresholds: Numbers between 0 and 1: accuracy, precision and recall are also reported for each
-            of them as the least probability of class 1.
-        label_vocabulary: The two class names, where labels are strings.
-        loss_reduction: How the losses of a batch become one: one of `torchest.losses.Reduction` but
+            [batch] or [batch, 1]. None: 1 each.
+        thresholds: Further probabilities between 0 and 1 from which on an example is of class 1: accuracy,
+            precision and recall are reported for each.
+        label_vocabulary: The two class names, if labels are strings.
+        loss_reduction: How the losses of a batch are reduced: one of `torchest.losses.Reduction` but
             NONE. The default divides by the number of examples, not by the sum of their weights.
         loss_fn: Instead of sigmoid cross entropy: a function of `labels` and `logits`, [batch, 1] each,
-            and perhaps `features`, that returns one loss per example, [batch, 1].
-        name: Ends the keys of metrics, as in "auc/<name>".
+            and optionally `features`, that returns one loss per example, [batch, 1].
+        name: Suffix of the metric keys, as in "auc/<name>".
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
 
     >>> head = BinaryClassHead()
     >>> head.loss(torch.tensor([0, 1]), torch.zeros(2, 1))
@@ -60,7 +62,7 @@ class BinaryClassHead(SingleHead):
 
     def __init__(
         self,
-        weight_column: str | FeatureColumn | None = None,
+        weight_column: WeightColumn = None,
         thresholds: Sequence[float] | None = None,
         label_vocabulary: Sequence[str] | None = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
@@ -73,10 +75,10 @@ class BinaryClassHead(SingleHead):
 
     @property
     def logits_dimension(self) -> int:
-        """1."""
+        """Always 1."""
         return 1
 
-    def _labels(self, labels: Any, logits: Tensor) -> Tensor:
+    def _labels(self, labels: Labels, logits: Tensor) -> Tensor:
         name = self._title
         if self._classes.vocabulary is not None:
             class_ids = self._classes.vocabulary.class_ids(labels)
@@ -90,18 +92,20 @@ class BinaryClassHead(SingleHead):
 
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
         labels, weights, logistic = batch.labels, batch.weights, batch.logits.sigmoid()
-        found = binary_metrics(labels, batch.logits, logistic, weights)
-        return found | metrics_at_thresholds(self._thresholds, labels, logistic, weights)
+        return {
+            **binary_metrics(labels, batch.logits, logistic, weights),
+            **metrics_at_thresholds(self._thresholds, labels, logistic, weights),
+        }
 
-    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
-        """Classification; the probability of class 1 as regression; and all predictions."""
+    def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
+        """Returns the classes as classification, the probability of class 1 as regression, and all predictions."""
         check_predictions(predictions, PredictionKeys.LOGISTIC)
         return {
             **classification_outputs(predictions, PredictionKeys.ALL_CLASSES),
             REGRESSION: RegressionOutput(predictions[PredictionKeys.LOGISTIC]),
         }
 
-    def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
+    def _predictions(self, logits: Tensor) -> Mapping[str, ComputePrediction]:
         def probabilities() -> Tensor:
             return torch.cat([torch.zeros_like(logits), logits], dim=-1).softmax(-1)
 
@@ -120,13 +124,13 @@ def _class_ids(logits: Tensor) -> Tensor:
 def binary_metrics(
     labels: Tensor, logits: Tensor, probabilities: Tensor, weights: Tensor | None
 ) -> dict[str, Metric]:
-    """The metrics of a batch by key.
+    """Returns the metrics of a batch by key.
 
     Args:
-        labels: [batch, ..., 1], of the logits' dtype; 0 for negative, anything else is positive.
-        logits: [batch, ..., 1]; one above 0 means class 1.
-        probabilities: [batch, ..., 1], of class 1.
-        weights: [batch, ..., 1], of the logits' dtype, or None where all examples weigh 1.
+        labels: [batch, ..., 1], of the logits' dtype; 0 is negative, anything else is positive.
+        logits: [batch, ..., 1]; above 0 means class 1.
+        probabilities: Those of class 1, [batch, ..., 1].
+        weights: [batch, ..., 1], of the logits' dtype, or None for 1 each.
     """
     on_host = logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64)
     return (_in_one_pass if on_host else _one_by_one)(labels, logits, probabilities, weights)
@@ -151,7 +155,7 @@ def _one_by_one(
 def _in_one_pass(
     labels: Tensor, logits: Tensor, probabilities: Tensor, weights: Tensor | None
 ) -> dict[str, Metric]:
-    """As `_one_by_one`, on the host."""
+    """The metrics of `_one_by_one` by a compiled loop."""
     from torchest.kernels import scores
 
     sums, above = np.zeros(7), np.zeros((2, _THRESHOLDS))
@@ -178,20 +182,21 @@ def _in_one_pass(
     }
 
 
-def _array(tensor: Tensor) -> npt.NDArray[Any]:
+def _array(tensor: Tensor) -> npt.NDArray[np.generic]:
     return tensor.detach().reshape(-1).numpy()
 
 
 def metrics_at_thresholds(
     thresholds: Sequence[float], labels: Tensor, probabilities: Tensor, weights: Tensor | None
 ) -> dict[str, Metric]:
-    """Accuracy, precision and recall by key for each threshold."""
-    found: dict[str, Metric] = {}
-    for threshold in thresholds:
-        given = labels, probabilities, weights, threshold
-        found |= {
-            MetricKeys.ACCURACY_AT_THRESHOLD.format(threshold): metrics.binary_accuracy(*given),
-            MetricKeys.PRECISION_AT_THRESHOLD.format(threshold): metrics.precision(*given),
-            MetricKeys.RECALL_AT_THRESHOLD.format(threshold): metrics.recall(*given),
-        }
-    return found
+    """Returns accuracy, precision and recall at each threshold, by key."""
+    functions: dict[str, Callable[..., Metric]] = {
+        MetricKeys.ACCURACY_AT_THRESHOLD: metrics.binary_accuracy,
+        MetricKeys.PRECISION_AT_THRESHOLD: metrics.precision,
+        MetricKeys.RECALL_AT_THRESHOLD: metrics.recall,
+    }
+    return {
+        key.format(threshold): function(labels, probabilities, weights, threshold)
+        for threshold in thresholds
+        for key, function in functions.items()
+    }

@@ -1,11 +1,13 @@
-"""The classes of a classification head: how many, their names, and what is predicted of them."""
+"""The classes of a classification head: their number, names and predictions."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
+from torch import Tensor
 
 from torchest.export_outputs import (
     CLASSIFICATION,
@@ -20,24 +22,25 @@ from torchest.keys import PredictionKeys
 from torchest.utils.indexed_strings import IndexedStrings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from torch import Tensor
+    from collections.abc import Sequence
 
     from torchest.export_outputs import ExportOutput
+    from torchest.heads.base import Predictions
+
+ComputePrediction: TypeAlias = Callable[[], Tensor | IndexedStrings]
 
 
 class Classes:
-    """Some classes and their names.
+    """Classes and their names.
 
     Args:
-        n_classes: How many.
+        n_classes: Number of classes.
         label_vocabulary: The user's names. None: their numbers.
 
     Attributes:
-        count: How many.
+        count: Number of classes.
         vocabulary: The user's names, or None.
-        names: What a class is called in predictions.
+        names: The names in predictions.
     """
 
     def __init__(self, n_classes: int, label_vocabulary: Sequence[str] | None) -> None:
@@ -50,12 +53,12 @@ class Classes:
 
     def predictions(
         self, logits: Tensor, class_ids: Callable[[], Tensor]
-    ) -> dict[str, Callable[[], Any]]:
-        """What is predicted of the classes, by key, computed when called.
+    ) -> dict[str, ComputePrediction]:
+        """Returns a function for each prediction, by key.
 
         Args:
             logits: [batch, ..., logits_dimension].
-            class_ids: Gives the predicted classes, int64 [batch, ..., 1].
+            class_ids: Computes the predicted classes, int64 [batch, ..., 1].
         """
         class_ids = functools.cache(class_ids)
         return {
@@ -64,7 +67,7 @@ class Classes:
             **self.all_classes(logits),
         }
 
-    def all_classes(self, logits: Tensor) -> dict[str, Callable[[], Any]]:
+    def all_classes(self, logits: Tensor) -> dict[str, ComputePrediction]:
         """All class ids, int32 [batch, n_classes], and all names, the same for each example."""
 
         def all_class_ids() -> Tensor:
@@ -77,8 +80,8 @@ class Classes:
         }
 
 
-def classification_outputs(predictions: Mapping[Any, Any], names: str) -> dict[str, ExportOutput]:
-    """The signatures of a classification.
+def classification_outputs(predictions: Predictions, names: str) -> dict[str, ExportOutput]:
+    """Returns the signatures of a classification.
 
     Args:
         predictions: All predictions of the head.

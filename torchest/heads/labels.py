@@ -1,13 +1,13 @@
-"""The logits and labels that heads are given, checked.
+"""Checks of the logits and labels that a head gets.
 
-Every function raises a ValueError of one sentence that says what was found, what was expected and the way
-out. The checks look at values, so labels are best left on the host.
+Each function raises a ValueError that says what the values are, what was expected and the way out. The checks
+read values, so labels are best left on the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,11 +16,11 @@ from torchest.heads.vocabulary import TextRows, shown
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from torchest.heads.base import Labels
 
 
-def check_logits(logits: Any, logits_dimension: int, head: str) -> Tensor:
-    """Logits [batch, ..., logits_dimension]; those of half precision become float32."""
+def check_logits(logits: object, logits_dimension: int, head: str) -> Tensor:
+    """Returns logits [batch, ..., logits_dimension]; those of half precision as float32."""
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         raise ValueError(
             f"{head}: logits must be a tensor of floating point numbers, not {kind_of(logits)}."
@@ -34,8 +34,8 @@ def check_logits(logits: Any, logits_dimension: int, head: str) -> Tensor:
     return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
-def check_present(labels: Any, head: str) -> None:
-    """Labels that are there, and of one head."""
+def check_present(labels: object, head: str) -> None:
+    """Raises if labels are missing, or are those of several heads."""
     if labels is None:
         raise ValueError(
             f"{head}: labels are missing: let the input_fn give (features, labels), or name their column by label_name."
@@ -47,13 +47,13 @@ def check_present(labels: Any, head: str) -> None:
         )
 
 
-def numeric_labels(labels: Any, head: str, *, of_classes: bool = True) -> Tensor:
-    """Labels as a tensor of numbers, of their own shape and dtype.
+def numeric_labels(labels: Labels, head: str, *, of_classes: bool = True) -> Tensor:
+    """Returns labels as a tensor of numbers, of their own shape and dtype.
 
     Args:
         labels: Labels of a batch.
-        head: The head's name, for error messages.
-        of_classes: Whether the head is of classes, and might have a label_vocabulary.
+        head: Name of the head in error messages.
+        of_classes: Whether the labels are classes, which might have a label_vocabulary.
     """
     if isinstance(labels, Tensor):
         if labels.is_complex() or labels.layout is not torch.strided:
@@ -61,19 +61,21 @@ def numeric_labels(labels: Any, head: str, *, of_classes: bool = True) -> Tensor
             raise ValueError(f"{head}: labels are {what}: give a dense tensor of real numbers.")
         return labels
     array = arrays.to_host(labels, "labels")
-    if arrays.is_textual(array):
-        example = TextRows.of(array).flat[:1].to_pylist()
-        such = f" such as {shown(example[0])!r}" if example else ""
-        if not of_classes:
-            raise ValueError(
-                f"labels are strings{such}, and {head} needs numbers. Turn them into numbers, such as by "
-                "astype(float); for names of classes use a classifier, or a head such as BinaryClassHead."
-            )
+    if not arrays.is_textual(array):
+        return arrays.to_tensor(array, "labels")
+    example = TextRows.of(array).flat[:1].to_pylist()
+    strings = (
+        f"labels are strings such as {shown(example[0])!r}" if example else "labels are strings"
+    )
+    if of_classes:
         raise ValueError(
-            f"labels are strings{such}, and {head} was made without label_vocabulary. Give label_vocabulary a list of "
-            "all class names, or turn labels into numbers."
+            f"{strings}, and {head} was made without label_vocabulary. Give label_vocabulary a list of all class "
+            "names, or turn labels into numbers."
         )
-    return arrays.to_tensor(array, "labels")
+    raise ValueError(
+        f"{strings}, and {head} needs numbers. Turn them into numbers, such as by astype(float); for names of "
+        "classes use a classifier, or a head such as BinaryClassHead."
+    )
 
 
 def fit_to_logits(
@@ -83,39 +85,38 @@ def fit_to_logits(
     head: str,
     if_wider: str = "For one-hot labels, give class ids: labels.argmax(1).",
 ) -> Tensor:
-    """Labels [batch, ..., dimension]; where `dimension` is 1, those of shape [batch, ...] become so.
+    """Returns labels of shape [batch, ..., dimension]; if `dimension` is 1, [batch, ...] is allowed too.
 
     Args:
         labels: Numbers.
         logits: [batch, ..., logits_dimension].
-        dimension: How many numbers the label of an example has.
-        head: The head's name, for error messages.
-        if_wider: The way out for labels of more numbers where one is expected.
+        dimension: Number of labels of an example.
+        head: Name of the head in error messages.
+        if_wider: The way out if there are several labels where one is expected.
     """
     leading = logits.shape[:-1]
     if dimension == 1 and labels.shape == leading:
-        labels = labels.unsqueeze(-1)
-    if labels.shape != (*leading, dimension):
-        also = f" or {_shape(leading)}" if dimension == 1 else ""
-        way_out = (
-            f" {if_wider}"
-            if dimension == 1 and labels.dim() == len(leading) + 1 and labels.shape[-1] > 1
-            else ""
-        )
-        raise ValueError(
-            f"{head}: labels have shape {list(labels.shape)}, and for logits of shape {list(logits.shape)} their shape "
-            f"must be {_shape((*leading, dimension))}{also}.{way_out}"
-        )
-    return labels
+        return labels.unsqueeze(-1)
+    if labels.shape == (*leading, dimension):
+        return labels
+    expected, way_out = f"{[*leading, dimension]}", ""
+    if dimension == 1:
+        expected += f" or {list(leading)}"
+        is_wider = labels.dim() == len(leading) + 1 and labels.shape[-1] > 1
+        way_out = f" {if_wider}" if is_wider else ""
+    raise ValueError(
+        f"{head}: labels have shape {list(labels.shape)}, and for logits of shape {list(logits.shape)} their shape "
+        f"must be {expected}.{way_out}"
+    )
 
 
 def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
-    """Class ids as int64, from 0 to n_classes − 1."""
+    """Returns class ids as int64, and raises unless they are whole numbers from 0 to n_classes − 1."""
     if labels.is_floating_point() and labels.isnan().any():
         check_range(labels, n_classes, head)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(
-            f"{head}: labels have dtype {dtype_of(labels)} and must be class ids, whole numbers from 0 to "
+            f"{head}: labels have dtype {_dtype_of(labels)} and must be class ids, whole numbers from 0 to "
             f"{n_classes - 1}: turn them into int64, such as by labels.long()."
         )
     check_range(labels, n_classes, head, may_be_names=True)
@@ -123,23 +124,22 @@ def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
 
 
 def check_range(labels: Tensor, n_classes: int, head: str, *, may_be_names: bool = False) -> None:
-    """Labels from 0 to n_classes − 1.
+    """Raises unless labels are from 0 to n_classes − 1.
 
     Args:
         labels: Numbers.
-        n_classes: How many classes there are.
-        head: The head's name, for error messages.
-        may_be_names: Whether whole numbers out of range may be the names of classes.
+        n_classes: Number of classes.
+        head: Name of the head in error messages.
+        may_be_names: Whether whole numbers out of range may be names of classes.
     """
     if labels.device.type == "cpu" and labels.numel() and not labels.is_complex():
         least, most = torch.aminmax(labels)
         if least.item() >= 0 and most.item() <= n_classes - 1:  # false for NaN
             return
-    outside = ~((labels >= 0) & (labels <= n_classes - 1))
-    if not outside.any():
+    outside = labels[~((labels >= 0) & (labels <= n_classes - 1))]
+    if not len(outside):
         return
-    found = labels[outside]
-    example = found[0].item()
+    example = outside[0].item()
     if example > n_classes - 1:
         bound = f"below n_classes={n_classes}" if n_classes > 2 else "0 or 1"
     else:
@@ -151,22 +151,17 @@ def check_range(labels: Tensor, n_classes: int, head: str, *, may_be_names: bool
             "or make labels text and give label_vocabulary."
         )
     raise ValueError(
-        f"{head}: labels must be {bound}; found {example:g} in {len(found)} of {labels.numel()} labels. Labels are "
+        f"{head}: labels must be {bound}; found {example:g} in {len(outside)} of {labels.numel()} labels. Labels are "
         f"class ids from 0 to {n_classes - 1}.{way_out}"
     )
 
 
-def kind_of(value: Any) -> str:
-    """What a value is, for an error message."""
+def kind_of(value: object) -> str:
+    """The kind of a value, for an error message."""
     if isinstance(value, Tensor):
-        return f"a tensor of dtype {dtype_of(value)}"
+        return f"a tensor of dtype {_dtype_of(value)}"
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-def dtype_of(tensor: Tensor) -> str:
-    """The name of a dtype, for an error message."""
+def _dtype_of(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return str(list(shape))

@@ -1,4 +1,4 @@
-"""MultiHead: several heads on one model."""
+"""MultiHead: several heads of one model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from torchest.export_outputs import (
 from torchest.heads.arguments import (
     check_mode,
     check_predictions,
-    merged,
     scalars,
     wanted_keys,
 )
-from torchest.heads.base import Head, mean_over_batches
+from torchest.heads.base import BuiltInHead, Head, mean_over_batches
 from torchest.heads.labels import kind_of
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
@@ -32,26 +31,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchest.export_outputs import ExportOutput
+    from torchest.heads.base import Labels, Logits, Predictions, RawFeatures
     from torchest.metrics.values import Metric
 
 
-class MultiHead(Head):
+class MultiHead(BuiltInHead):
     """Several heads, each with labels of its own, whose losses are added.
 
-    All of them reduce the losses of a batch alike.
+    All heads must have the same loss reduction.
 
-    Labels are a dict by the names of the heads. Logits are one tensor, [batch, logits_dimension], in
-    which the heads have their parts in the order given; or a dict of tensors by the names of the heads.
-    Predictions have keys (head name, key), metrics have keys "key/<head name>", and the loss of each head
-    is the metric "loss/<head name>".
+    Labels are a dict by head name. Logits are one tensor, [batch, logits_dimension], the concatenation of those of
+    the heads; or a dict of tensors by head name. Predictions have keys (head name, key), metrics have keys
+    "key/<head name>", and the loss of each head is the metric "loss/<head name>".
 
     Args:
-        heads: The heads. Each needs a name of its own.
-        head_weights: What the loss of each head is multiplied by. None: 1.
+        heads: The heads, each with a name of its own.
+        head_weights: Weight of the loss of each head. None: 1 each.
 
     Raises:
-        ValueError: There are no heads, names are missing or repeat, two heads reduce losses differently or
-            have metrics of one name, or there are not as many weights as heads.
+        ValueError: There are no heads, names are missing or repeat, two heads have different reductions or
+            metrics of the same name, or there are not as many weights as heads.
 
     >>> from torchest.heads.binary import BinaryClassHead
     >>> from torchest.heads.regression import RegressionHead
@@ -68,11 +67,9 @@ class MultiHead(Head):
         _check_reductions(self._heads)
         _check_metrics(self._heads)
         weights = [1.0] * len(self._heads) if head_weights is None else head_weights
+        weights = listed("head_weights", weights, "numbers, one for each head")
         self._weights = [
-            number(f"head_weights[{index}]", weight)
-            for index, weight in enumerate(
-                listed("head_weights", weights, "numbers, one for each head")
-            )
+            number(f"head_weights[{index}]", weight) for index, weight in enumerate(weights)
         ]
         if len(self._weights) != len(self._heads):
             raise ValueError(
@@ -87,26 +84,26 @@ class MultiHead(Head):
 
     @property
     def logits_dimension(self) -> int:
-        """The sum of those of the heads."""
+        """The sum of the dimensions of the heads."""
         return sum(head.logits_dimension for head in self._heads.values())
 
     @property
     def loss_reduction(self) -> str:
-        """That of the heads."""
+        """The reduction of all heads."""
         return next(iter(self._heads.values())).loss_reduction
 
     def loss(
         self,
-        labels: Any,
-        logits: Any,
-        features: Any = None,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures = None,
         mode: str | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> Tensor:
-        """The weighted sum of the losses of the heads; see `Head.loss`.
+        """Computes the weighted sum of the losses of the heads; see `Head.loss`.
 
         Raises:
-            ValueError: Labels or logits of a head are missing, or not as they must be.
+            ValueError: Labels or logits of a head are missing or invalid.
         """
         check_mode(mode)
         labels, logits = self._of_heads(labels, "labels"), self._split(logits)
@@ -116,31 +113,27 @@ class MultiHead(Head):
         }
         return self._sum(losses, regularization_losses)
 
-    def predictions(self, logits: Any, keys: Sequence[Any] | None = None) -> dict[Any, Any]:
-        """What the heads predict, by (head name, key); see `Head.predictions`.
-
-        Args:
-            logits: See the class.
-            keys: Which predictions are wanted, as (head name, key). None: all.
+    def predictions(self, logits: Logits, keys: Sequence[Any] | None = None) -> dict[Any, Any]:
+        """Computes the predictions of the heads, by (head name, key); see `Head.predictions`.
 
         Raises:
-            ValueError: The logits are not as they must be, or a key is no prediction.
+            ValueError: The logits are invalid, or there is no prediction of such a key.
         """
         parts = self._split(logits)
-        found = {
+        available = {
             (name, key): value
             for name, head in self._heads.items()
             for key, value in head.predictions(parts[name]).items()
         }
-        return {key: found[key] for key in wanted_keys(keys, found, "MultiHead")}
+        return {key: available[key] for key in wanted_keys(keys, available, "MultiHead")}
 
-    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
-        """The signatures of each head as "<head>/<signature>", and its default as "<head>".
+    def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
+        """Returns the signatures of each head as "<head>/<signature>", and its default as "<head>".
 
         "predict" has the predictions of all heads; the default is that of the first head.
         """
         check_predictions(predictions)
-        found: dict[str, ExportOutput] = {}
+        signatures: dict[str, ExportOutput] = {}
         for name, head in self._heads.items():
             own = {
                 key[1]: value
@@ -148,57 +141,42 @@ class MultiHead(Head):
                 if isinstance(key, tuple) and key[0] == name
             }
             outputs = checked_export_outputs(head.export_outputs(own), own)
-            found.setdefault(SERVING_DEFAULT, outputs[SERVING_DEFAULT])
-            found[name] = outputs.pop(SERVING_DEFAULT)
-            found |= {f"{name}/{signature}": output for signature, output in outputs.items()}
-        return found | {PREDICT: PredictOutput(predictions)}
+            signatures.setdefault(SERVING_DEFAULT, outputs[SERVING_DEFAULT])
+            signatures[name] = outputs.pop(SERVING_DEFAULT)
+            signatures |= {f"{name}/{signature}": output for signature, output in outputs.items()}
+        return signatures | {PREDICT: PredictOutput(predictions)}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
-        """The metrics of no examples; see `Head.metrics`."""
-        found: dict[str, Metric] = {}
+        """Returns the metrics before the first batch; see `Head.metrics`."""
+        by_key: dict[str, Metric] = {}
         if scalars(regularization_losses) is not None:
-            found[f"{MetricKeys.LOSS_REGULARIZATION}/{self.name}"] = metrics.Mean.empty()
+            by_key[f"{MetricKeys.LOSS_REGULARIZATION}/{self.name}"] = metrics.Mean.empty()
         for name, head in self._heads.items():
-            found[f"{MetricKeys.LOSS}/{name}"] = metrics.Mean.empty()
-            found |= head.metrics()
-        return found
-
-    def update_metrics(  # type: ignore[override] # the order of TensorFlow's heads, which their base class has not
-        self,
-        eval_metrics: Mapping[str, Metric],
-        features: Any,
-        logits: Any,
-        labels: Any,
-        regularization_losses: Sequence[Tensor] | None = None,
-        mode: str | None = None,
-    ) -> dict[str, Metric]:
-        """The metrics of the examples so far and of one more batch; see `Head.update_metrics`."""
-        check_mode(mode)
-        _, more = self._loss_and_metrics(labels, logits, features, regularization_losses)
-        return merged(eval_metrics, more)
+            by_key[f"{MetricKeys.LOSS}/{name}"] = metrics.Mean.empty()
+            by_key |= head.metrics()
+        return by_key
 
     def _loss_and_metrics(
         self,
-        labels: Any,
-        logits: Any,
-        features: Any,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures,
         regularization_losses: Sequence[Tensor] | None,
     ) -> tuple[Tensor, dict[str, Metric]]:
         labels, logits = self._of_heads(labels, "labels"), self._split(logits)
         losses: dict[str, Tensor] = {}
-        found: dict[str, Metric] = {}
+        by_key: dict[str, Metric] = {}
         for name, head in self._heads.items():
-            losses[name], of_head = head._loss_and_metrics(
-                labels[name], logits[name], features, None
-            )
-            found[f"{MetricKeys.LOSS}/{name}"] = mean_over_batches(losses[name], logits[name])
-            found |= of_head
+            loss, of_head = head._loss_and_metrics(labels[name], logits[name], features, None)
+            losses[name] = loss
+            by_key[f"{MetricKeys.LOSS}/{name}"] = mean_over_batches(loss, logits[name])
+            by_key |= of_head
         added = scalars(regularization_losses)
         if added is not None:
+            key = f"{MetricKeys.LOSS_REGULARIZATION}/{self.name}"
             total = sum(added, torch.zeros(()))
-            first = next(iter(logits.values()))
-            found[f"{MetricKeys.LOSS_REGULARIZATION}/{self.name}"] = mean_over_batches(total, first)
-        return self._sum(losses, regularization_losses), found
+            by_key[key] = mean_over_batches(total, next(iter(logits.values())))
+        return self._sum(losses, regularization_losses), by_key
 
     def _sum(
         self, losses: Mapping[str, Tensor], regularization_losses: Sequence[Tensor] | None
@@ -209,52 +187,43 @@ class MultiHead(Head):
         total = torch.stack(weighted).sum()
         return sum(scalars(regularization_losses) or (), total)
 
-    def _split(self, logits: Any) -> Mapping[str, Any]:
+    def _split(self, logits: Logits) -> Mapping[str, Tensor]:
         """The logits of each head."""
         if isinstance(logits, Mapping):
             return self._of_heads(logits, "logits")
-        dimensions = [head.logits_dimension for head in self._heads.values()]
-        if (
-            not isinstance(logits, Tensor)
-            or logits.dim() < 2
-            or logits.shape[-1] != sum(dimensions)
-        ):
-            what = (
-                f"have shape {list(logits.shape)}"
-                if isinstance(logits, Tensor)
-                else f"are {kind_of(logits)}"
-            )
-            listed = " + ".join(
-                f"{size} of {name!r}" for name, size in zip(self._heads, dimensions, strict=True)
-            )
+        dimensions = {name: head.logits_dimension for name, head in self._heads.items()}
+        total = self.logits_dimension
+        is_tensor = isinstance(logits, Tensor)
+        if not is_tensor or logits.dim() < 2 or logits.shape[-1] != total:
+            what = f"have shape {list(logits.shape)}" if is_tensor else f"are {kind_of(logits)}"
+            addends = " + ".join(f"{size} of {name!r}" for name, size in dimensions.items())
             raise ValueError(
-                f"MultiHead: logits {what}, and their shape must be [batch, {sum(dimensions)}]: {listed}."
+                f"MultiHead: logits {what}, and their shape must be [batch, {total}]: {addends}."
             )
-        return dict(zip(self._heads, torch.split(logits, dimensions, dim=-1), strict=True))
+        blocks = torch.split(logits, list(dimensions.values()), dim=-1)
+        return dict(zip(dimensions, blocks, strict=True))
 
-    def _of_heads(self, given: Any, what: str) -> Mapping[str, Any]:
-        """A dict that has something for each head."""
+    def _of_heads(self, by_head: object, what: str) -> Mapping[str, Any]:
+        """Labels or logits as a dict that has an item for each head."""
         names = ", ".join(map(repr, self._heads))
-        if not isinstance(given, Mapping):
-            found = "missing" if given is None else f"a {type(given).__name__}"
+        if not isinstance(by_head, Mapping):
+            kind = "missing" if by_head is None else f"a {type(by_head).__name__}"
             raise ValueError(
-                f"MultiHead: {what} must be a dict by the names of the heads, {names}; they are {found}."
+                f"MultiHead: {what} must be a dict by the names of the heads, {names}; they are {kind}."
             )
-        missing = [name for name in self._heads if name not in given]
-        if missing:
-            raise ValueError(
-                f"MultiHead: {what} have nothing for the head {missing[0]!r}; they need one item for each of {names}, "
-                f"and {'have ' + ', '.join(map(repr, given)) if given else 'are empty'}."
-            )
-        return given
+        for name in self._heads:
+            if name not in by_head:
+                present = f"have {', '.join(map(repr, by_head))}" if by_head else "are empty"
+                raise ValueError(
+                    f"MultiHead: {what} have nothing for the head {name!r}; they need one item for each of {names}, "
+                    f"and {present}."
+                )
+        return by_head
 
 
 def _checked_heads(heads: Sequence[Head]) -> dict[str, Head]:
-    found = listed("heads", heads, "heads")
-    if not found:
-        raise ValueError(f"heads={heads!r} must be a list of at least one head.")
     named: dict[str, Head] = {}
-    for head in found:
+    for head in listed("heads", heads, "heads"):
         if not isinstance(head, Head):
             raise ValueError(
                 f"heads={heads!r}: {head!r} ({type(head).__name__}) is no head; give a list of heads."
@@ -268,11 +237,13 @@ def _checked_heads(heads: Sequence[Head]) -> dict[str, Head]:
                 f"heads has two heads called {head.name!r}: give each a name of its own."
             )
         named[head.name] = head
+    if not named:
+        raise ValueError(f"heads={heads!r} must be a list of at least one head.")
     return named
 
 
 def _check_reductions(heads: Mapping[str, Head]) -> None:
-    """Raises unless all heads reduce the losses of a batch alike: their sum would be neither a mean nor a sum."""
+    """Raises unless all heads have the same reduction: the total would be neither a mean nor a sum."""
     first, *others = heads.items()
     for name, head in others:
         if _plain(head.loss_reduction) != _plain(first[1].loss_reduction):
@@ -287,7 +258,7 @@ def _plain(reduction: str) -> str:
 
 
 def _check_metrics(heads: Mapping[str, Head]) -> None:
-    """Raises if two heads have metrics of one name, of which one would be lost."""
+    """Raises if two heads have metrics of the same name, of which one would be lost."""
     owner: dict[str, str] = {}
     for name, head in heads.items():
         for key in (f"{MetricKeys.LOSS}/{name}", *head.metrics()):

@@ -1,8 +1,8 @@
-"""MultiClassHead: more than two classes, of which an example has one."""
+"""MultiClassHead: one of more than two classes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,30 +19,30 @@ from torchest.utils.checks import whole_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torchest.columns.base import FeatureColumn
     from torchest.export_outputs import ExportOutput
+    from torchest.heads.base import Labels, Predictions
+    from torchest.heads.classes import ComputePrediction
+    from torchest.heads.weights import WeightColumn
     from torchest.metrics.values import Metric
 
 
 class MultiClassHead(SingleHead):
-    """Classification by softmax cross entropy.
+    """Classification with softmax cross entropy.
 
     Labels are class ids from 0 to n_classes − 1, or strings of `label_vocabulary`; of shape [batch] or
     [batch, 1].
 
     Args:
-        n_classes: How many classes there are, more than 2.
-        weight_column: The key of a feature, or a numeric column, with the weights of the examples,
-            [batch] or [batch, 1]. None: all weigh 1.
-        label_vocabulary: The names of the classes, where labels are strings.
-        loss_reduction: How the losses of a batch become one: one of `torchest.losses.Reduction` but
-            NONE. The default divides by the number of examples, not by the sum of their weights.
+        n_classes: Number of classes, more than 2.
+        weight_column: As for `BinaryClassHead`.
+        label_vocabulary: The names of the classes, if labels are strings.
+        loss_reduction: As for `BinaryClassHead`.
         loss_fn: Instead of softmax cross entropy: a function of `labels` [batch, 1], `logits`
-            [batch, n_classes] and perhaps `features` that returns one loss per example, [batch, 1].
-        name: Ends the keys of metrics, as in "accuracy/<name>".
+            [batch, n_classes] and optionally `features` that returns one loss per example, [batch, 1].
+        name: Suffix of the metric keys, as in "accuracy/<name>".
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
 
     >>> head = MultiClassHead(3)
     >>> head.loss(torch.tensor([0, 2]), torch.zeros(2, 3))
@@ -52,33 +52,29 @@ class MultiClassHead(SingleHead):
     def __init__(
         self,
         n_classes: int,
-        weight_column: str | FeatureColumn | None = None,
+        weight_column: WeightColumn = None,
         label_vocabulary: Sequence[str] | None = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         loss_fn: Callable[..., Tensor] | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
-        way_out = (
-            " Use BinaryClassHead for 2 classes."
-            if isinstance(n_classes, int) and n_classes == 2
-            else ""
-        )
-        self._classes = Classes(
-            whole_number("n_classes", n_classes, way_out, at_least=3), label_vocabulary
-        )
+        is_binary = isinstance(n_classes, int) and n_classes == 2
+        way_out = " Use BinaryClassHead for 2 classes." if is_binary else ""
+        count = whole_number("n_classes", n_classes, way_out, at_least=3)
+        self._classes = Classes(count, label_vocabulary)
 
     @property
     def logits_dimension(self) -> int:
         """The number of classes."""
         return self._classes.count
 
-    def _labels(self, labels: Any, logits: Tensor) -> Tensor:
-        name = self._title
+    def _labels(self, labels: Labels, logits: Tensor) -> Tensor:
         if self._classes.vocabulary is not None:
-            return fit_to_logits(self._classes.vocabulary.class_ids(labels), logits, 1, name)
-        labels = fit_to_logits(numeric_labels(labels, name), logits, 1, name)
-        return check_class_ids(labels, self._classes.count, name)
+            ids = self._classes.vocabulary.class_ids(labels)
+            return fit_to_logits(ids, logits, 1, self._title)
+        ids = fit_to_logits(numeric_labels(labels, self._title), logits, 1, self._title)
+        return check_class_ids(ids, self._classes.count, self._title)
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
         return losses.softmax_cross_entropy(labels, logits)
@@ -87,11 +83,11 @@ class MultiClassHead(SingleHead):
         class_ids = _class_ids(batch.logits)
         return {MetricKeys.ACCURACY: metrics.accuracy(batch.labels, class_ids, batch.weights)}
 
-    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
-        """Classification, and all predictions."""
+    def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
+        """Returns the classes as classification, and all predictions."""
         return classification_outputs(predictions, PredictionKeys.ALL_CLASSES)
 
-    def _predictions(self, logits: Tensor) -> Mapping[str, Callable[[], Any]]:
+    def _predictions(self, logits: Tensor) -> Mapping[str, ComputePrediction]:
         return {
             PredictionKeys.LOGITS: lambda: logits,
             PredictionKeys.PROBABILITIES: lambda: logits.softmax(-1),

@@ -1,4 +1,4 @@
-"""A head for every step of sequences."""
+"""SequentialHead: a head applied to every step of sequences."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from torchest.columns.encode.values import cells
 from torchest.columns.features import Features
 from torchest.errors import MissingFeatureError, suggest
 from torchest.export_outputs import PREDICT, PredictOutput
-from torchest.heads.base import Head
+from torchest.heads.base import BuiltInHead
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from torchest.columns.encode.strings import Text
     from torchest.export_outputs import ExportOutput
+    from torchest.heads.base import Head, Labels, Logits, Predictions, RawFeatures
     from torchest.metrics.values import Metric
+    from torchest.spec import EstimatorSpec
+    from torchest.utils.arrays import HostArray
 
 
-class SequentialHead(Head):
-    """Lets a head see each step of each row as an example of its own.
+class SequentialHead(BuiltInHead):
+    """Applies a head to each step of each row, as an example of its own.
 
-    Logits are [batch, time, logits_dimension], and `features` has a mask [batch, time] of the steps that are there.
-    Labels, and weights, have a value for each of these steps: lists of unequal lengths, or tensors [batch, time, ...]
-    of which only these steps count; time may end with the last step of the longest row, too.
+    Logits are [batch, time, logits_dimension], and `features` has a mask [batch, time], which is True up to the last
+    step of a row. Labels and weights have a value for each such step: lists of unequal lengths, or tensors
+    [batch, time, ...] whose other steps are ignored and may be cut off behind the longest row.
 
     Args:
         head: The head of a step.
-        mask: The key of the mask in `features`, and of the same among the predictions.
+        mask: The key of the mask, in `features` and among the predictions.
         weights: The key of the weights, if the head has any.
-
-    Attributes:
-        mask: See above.
     """
 
     def __init__(self, head: Head, mask: str, weights: str | None = None) -> None:
@@ -54,57 +55,47 @@ class SequentialHead(Head):
 
     @property
     def loss_reduction(self) -> str:
-        """How the losses of all steps of a batch become one."""
+        """How the losses of all steps of a batch are reduced."""
         return self._head.loss_reduction
 
     def loss(
         self,
-        labels: Any,
-        logits: Any,
-        features: Any = None,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures = None,
         mode: str | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> Tensor:
-        """The loss of the steps of a batch; see `Head.loss`."""
+        """Computes the loss of the steps of a batch; see `Head.loss`."""
         labels, logits, features = self._flat(labels, logits, features)
         return self._head.loss(labels, logits, features, mode, regularization_losses)
 
-    def predictions(self, logits: Any, keys: Sequence[str] | None = None) -> dict[str, Any]:
-        """What the logits predict for each step, [batch, time, ...]."""
+    def predictions(self, logits: Logits, keys: Sequence[str] | None = None) -> dict[str, Any]:
+        """Computes the predictions of each step, [batch, time, ...]."""
         return self._head.predictions(logits, keys)
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Metric]:
-        """The metrics of no examples; see `Head.metrics`."""
+        """Returns the metrics before the first batch; see `Head.metrics`."""
         return self._head.metrics(regularization_losses)
 
-    def update_metrics(
+    def _loss_and_metrics(
         self,
-        eval_metrics: Mapping[str, Metric],
-        features: Any,
-        logits: Any,
-        labels: Any,
-        mode: str | None = None,
-        regularization_losses: Sequence[Tensor] | None = None,
-    ) -> dict[str, Metric]:
-        """The metrics of the steps so far and of those of one more batch; see `Head.update_metrics`."""
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, dict[str, Metric]]:
         labels, logits, features = self._flat(labels, logits, features)
-        return self._head.update_metrics(
-            eval_metrics,
-            features,
-            logits,
-            labels,
-            mode=mode,
-            regularization_losses=regularization_losses,
-        )
+        return self._head._loss_and_metrics(labels, logits, features, regularization_losses)
 
-    def export_outputs(self, predictions: Mapping[Any, Any]) -> dict[str, ExportOutput]:
-        """Only the signature "predict": the others are of one example."""
+    def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
+        """Returns the signature "predict" only: the others are of one example."""
         return {PREDICT: PredictOutput(predictions)}
 
     def create_estimator_spec(
-        self, features: Any, mode: str, logits: Any, *rest: Any, **named: Any
-    ) -> Any:
-        """The EstimatorSpec of a batch, with the mask among its predictions; see `Head`."""
+        self, features: RawFeatures, mode: str, logits: Logits, *rest: Any, **named: Any
+    ) -> EstimatorSpec:
+        """Returns the EstimatorSpec of a batch, whose predictions include the mask; see `Head`."""
         spec = super().create_estimator_spec(features, mode, logits, *rest, **named)
         if self.mask in spec.predictions:
             raise ValueError(
@@ -114,10 +105,11 @@ class SequentialHead(Head):
         outputs = None if spec.export_outputs is None else self.export_outputs(predictions)
         return spec._replace(predictions=predictions, export_outputs=outputs)
 
-    def _flat(self, labels: Any, logits: Tensor, features: Any) -> tuple[Any, Tensor, Any]:
-        """All steps that are there, one after the other."""
-        mask = features[self.mask]
-        kept = {}
+    def _flat(
+        self, labels: Labels, logits: Tensor, features: RawFeatures
+    ) -> tuple[Labels, Tensor, RawFeatures]:
+        """Labels, logits and weights of the steps of all rows: [number of steps, ...]."""
+        mask, kept = features[self.mask], {}
         if self._weights is not None:
             if self._weights not in features:
                 raise MissingFeatureError(
@@ -129,27 +121,22 @@ class SequentialHead(Head):
         return _of_steps(labels, mask, "labels"), logits[mask], kept
 
 
-def _of_steps(value: Any, mask: Tensor, what: str) -> Any:
-    """The values of the steps that are there: [number of steps, ...]."""
+def _of_steps(value: Labels, mask: Tensor, what: str) -> HostArray | Text:
+    """The values of the steps that the mask selects: [number of steps, ...]."""
     array = value if isinstance(value, Tensor) else arrays.to_host(value, what)
-    if isinstance(array, (Tensor, np.ndarray)) and array.ndim > 1:
-        mask = _fitted(mask, array.shape[1])
-    if isinstance(array, (Tensor, np.ndarray)) and array.shape[:2] == mask.shape:
-        return array[mask.cpu().numpy() if isinstance(array, np.ndarray) else mask.to(array.device)]
-    of_rows = cells(Features({what: array}), what, what)
-    values, offsets = of_rows.with_offsets()
-    expected = mask.sum(1).cpu().numpy()
-    found = np.diff(offsets)
-    if len(found) != len(expected) or (found != expected).any():
-        row = int((found != expected).argmax()) if len(found) == len(expected) else 0
+    if isinstance(array, Tensor | np.ndarray) and array.ndim > 1:
+        steps = array.shape[1]
+        if steps < mask.shape[1] and not bool(mask[:, steps:].any()):
+            mask = mask[:, :steps]
+        if array.shape[:2] == mask.shape:
+            is_numpy = isinstance(array, np.ndarray)
+            return array[mask.cpu().numpy() if is_numpy else mask.to(array.device)]
+    values, offsets = cells(Features({what: array}), what, what).with_offsets()
+    lengths, expected = np.diff(offsets), mask.sum(1).cpu().numpy()
+    if len(lengths) != len(expected) or (lengths != expected).any():
+        row = int((lengths != expected).argmax()) if len(lengths) == len(expected) else 0
         raise ValueError(
-            f"{what}: row {row} of a batch has {found[row]} of them, and {expected[row]} steps: with "
+            f"{what}: row {row} of a batch has {lengths[row]} of them, and {expected[row]} steps: with "
             "return_sequences every step needs one, as lists of as many as the sequences are long."
         )
     return values
-
-
-def _fitted(mask: Tensor, steps: int) -> Tensor:
-    """A mask without the steps behind the last one that is there, if it is of so many steps then."""
-    is_cut = steps < mask.shape[1] and not bool(mask[:, steps:].any())
-    return mask[:, :steps] if is_cut else mask

@@ -1,4 +1,4 @@
-"""The names of classes, and class ids of labels that are names."""
+"""The names of classes, and the class ids of labels that are names."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from torchest.heads.base import Labels
+
     Int64s = npt.NDArray[np.int64]
 
 
@@ -25,8 +27,8 @@ class LabelVocabulary:
     """The names of the classes.
 
     Args:
-        names: Distinct strings, the first of them for class 0.
-        n_classes: How many there must be.
+        names: Distinct strings, in the order of the class ids.
+        n_classes: Number of classes.
     """
 
     def __init__(self, names: Sequence[str], n_classes: int) -> None:
@@ -35,12 +37,12 @@ class LabelVocabulary:
                 f"label_vocabulary={names!r} is a {type(names).__name__}: give a list or tuple of strings, whose order "
                 "tells the class ids."
             )
-        others = [name for name in names if not isinstance(name, (str, bytes))]
-        if others:
-            raise ValueError(
-                f"label_vocabulary has {others[0]!r}, a {type(others[0]).__name__}: its items must be strings. "
-                f"Make names and labels text; or leave it out if labels are class ids from 0 to {n_classes - 1}."
-            )
+        for name in names:
+            if not isinstance(name, str | bytes):
+                raise ValueError(
+                    f"label_vocabulary has {name!r}, a {type(name).__name__}: its items must be strings. Make names "
+                    f"and labels text; or leave it out if labels are class ids from 0 to {n_classes - 1}."
+                )
         self.names = tuple(name.encode() if isinstance(name, str) else name for name in names)
         if len(names) != n_classes or len(set(self.names)) != n_classes:
             raise ValueError(
@@ -48,16 +50,16 @@ class LabelVocabulary:
                 f"{len(set(self.names))}."
             )
 
-    def class_ids(self, labels: Any) -> Tensor:
-        """Class ids of labels with one name per row: int64, [batch] or [batch, 1] as the labels."""
+    def class_ids(self, labels: Labels) -> Tensor:
+        """Returns the class ids of labels with one name per row: int64, [batch] or [batch, 1] as the labels."""
         rows = self.text_rows(labels)
         return torch.from_numpy(self.index(rows.flat)).reshape(rows.shape())
 
-    def text_rows(self, labels: Any) -> TextRows:
-        """Labels that are strings, or lists of them.
+    def text_rows(self, labels: Labels) -> TextRows:
+        """Returns labels that are strings, or lists of strings.
 
         Raises:
-            ValueError: They are something else.
+            ValueError: Labels are something else.
         """
         array = arrays.to_host(labels, "labels")
         if not arrays.is_textual(array):
@@ -69,18 +71,17 @@ class LabelVocabulary:
             )
         return TextRows.of(array)
 
-    def index(self, flat: pa.Array[Any]) -> Int64s:
-        """The class ids of names, given as bytes.
+    def index(self, flat: pa.LargeBinaryArray) -> Int64s:
+        """Returns the class ids of names, which are bytes.
 
         Raises:
-            ValueError: One is not a name of a class.
+            ValueError: A value is not the name of a class.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = pc.index_in(flat, value_set=pa.array(list(self.names), type=pa.large_binary()))
-        without_null: Any = found.fill_null(-1).to_numpy(zero_copy_only=False)
-        ids = np.asarray(without_null, dtype=np.int64)
+        indices = pc.index_in(flat, value_set=pa.array(list(self.names), type=pa.large_binary()))
+        ids = np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
         unknown = ids < 0
         if unknown.any():
             first = flat[int(unknown.argmax())].as_py()
@@ -97,18 +98,18 @@ class TextRows:
     """Strings by row.
 
     Attributes:
-        flat: All strings as bytes, one row after the other.
-        counts: int64 [batch], how many each row has. None: an array without a second dimension.
-        batch: The number of rows.
+        flat: All strings as bytes, row by row.
+        counts: Number of strings of each row, int64 [batch]. None for an array of one dimension.
+        batch: Number of rows.
     """
 
-    flat: pa.Array[Any]
+    flat: pa.LargeBinaryArray
     counts: Int64s | None
     batch: int
 
     @classmethod
     def of(cls, array: Any) -> TextRows:
-        """The strings of a textual array as `torchest.utils.arrays.to_host` gives it."""
+        """Returns the strings of a textual array that `torchest.utils.arrays.to_host` returned."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -129,7 +130,7 @@ class TextRows:
         """The shape of the array.
 
         Raises:
-            ValueError: Rows differ in the number of strings.
+            ValueError: Rows have different numbers of strings.
         """
         if self.counts is None:
             return (self.batch,)
@@ -142,5 +143,5 @@ class TextRows:
 
 
 def shown(value: bytes | None) -> str:
-    """A name, for an error message."""
+    """The name of a class, for an error message."""
     return "a missing value" if value is None else value.decode(errors="replace")

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from torch import Tensor
 
+from torchest.columns.base import FeatureColumn
 from torchest.columns.features import Features
 from torchest.errors import MissingFeatureError, suggest
 from torchest.heads.labels import kind_of
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from torchest.columns.base import FeatureColumn
+    from torchest.heads.base import RawFeatures
+
+WeightColumn: TypeAlias = str | FeatureColumn | None
 
 
 def weights_of(
-    features: Any,
-    weight_column: str | FeatureColumn | None,
-    logits: Tensor,
-    losses_per_example: int = 1,
+    features: RawFeatures, weight_column: WeightColumn, logits: Tensor, losses_per_example: int = 1
 ) -> Tensor | None:
-    """The weights of the examples.
+    """Returns the weights of the examples.
 
     Args:
-        features: The features of the batch by key.
+        features: Features of the batch by key.
         weight_column: The key of a feature, or a numeric column. None: no weights.
         logits: [batch, ..., logits_dimension].
-        losses_per_example: How many losses an example has; each may have a weight of its own.
+        losses_per_example: Number of losses of an example; each may have a weight of its own.
 
     Returns:
         [batch, ..., 1] or [batch, ..., losses_per_example], or None without a weight column.
@@ -57,12 +57,12 @@ def weights_of(
     return weights.to(logits.device, logits.dtype, non_blocking=True)
 
 
-def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tensor, Tensor]:
+def _read(features: RawFeatures, weight_column: str | FeatureColumn) -> tuple[str, Tensor, Tensor]:
     """The name of a weight column, its values, and the same on the host if they are there."""
     if not isinstance(features, Mapping):
         raise ValueError(
             f"weight_column={weight_column!r} needs features that are a dict; they are {kind_of(features)}. "
-            "Hand the features over to the head."
+            "Pass the features to the head."
         )
     features = Features.of(features)
     if not isinstance(weight_column, str):
@@ -83,7 +83,7 @@ def _read(features: Any, weight_column: str | FeatureColumn) -> tuple[str, Tenso
 
 
 def _check_not_used(features: Features, key: str) -> None:
-    """Raises if a column that the model uses reads the weights: nearly always that is an oversight."""
+    """Raises if a column of the model reads the weights, which is nearly always an oversight."""
     for used in features.usage.columns:
         for column in used.members:
             if key in column.feature_keys:
