@@ -186,7 +186,7 @@ def test_a_regressor_of_several_values_is_asked_to_predict(tmp_path):
     with serving(model.export_saved_model(tmp_path / "exports", receiver_fn)) as server:
         status, answer = server.post("/v1/models/model:regress", {"examples": [{"x": 1}]})
         assert status == 400
-        assert "has 2 values for each row, and regress answers one: ask predict" in answer["error"]
+        assert "has 2 values for each row, but regress answers one: use predict" in answer["error"]
 
 
 def test_a_key_comes_back_under_its_name(tmp_path):
@@ -242,11 +242,14 @@ def test_serialized_examples_are_answered_as_their_features_are(parsing):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"b64": "!"}, "is no base64"),
-        ({"b64": base64.b64encode(b"\x0a\xff").decode()}, "Record 0 is no serialized tf.Example"),
+        ({"b64": "!"}, "is not base64"),
+        (
+            {"b64": base64.b64encode(b"\x0a\xff").decode()},
+            "Record 0 is not a serialized tf.Example",
+        ),
         (
             {"b64": base64.b64encode(example(age=[3])).decode()},
-            "'age' holds int64s in record 0, and must hold floats",
+            "'age' holds int64s in record 0, but the model takes floats",
         ),
         ("abc", "must hold serialized tf.Example records"),
         (None, "must hold serialized tf.Example records"),
@@ -292,7 +295,7 @@ def test_what_is_served_is_described(raw):
         ("/v1/models", 404, "There is nothing at '/v1/models'."),
         ("/v2/", 404, "There is nothing at '/v2/'."),
         ("/v2/repository/index", 404, "There is nothing at '/v2/repository/index'."),
-        ("/v2", 405, "'/v2' does not take POST."),
+        ("/v2", 405, "'/v2' does not accept POST."),
         ("/v1/models/other:predict", 404, "There is no model 'other'; it is called 'model'."),
         ("/v1/models/model/versions/7:predict", 404, "Version '7' is not served."),
         ("/v1/models/model:explain", 404, "there are predict, classify and regress"),
@@ -311,42 +314,42 @@ def test_a_wrong_address_is_told_what_there_is(raw, path, status, message):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"{", "The body is no JSON"),
-        (b"[" * 100_000, "The body is no JSON"),
-        (b"\xff\xfe", "The body is no JSON"),
+        (b"{", "The body is not valid JSON"),
+        (b"[" * 100_000, "The body is not valid JSON"),
+        (b"\xff\xfe", "The body is not valid JSON"),
         ([], "must be a JSON object"),
         ({}, 'must have "instances" or "inputs"'),
-        ({"instances": {"age": 1}}, "a list with one entry a row"),
+        ({"instances": {"age": 1}}, "a list with one entry for each row"),
         ({"signature_name": "predct", "instances": []}, "Did you mean 'predict'?"),
         ({"signature_name": 3, "instances": []}, "There is no signature 3."),
         ({"instances": [{"agee": 1}]}, "There is no input 'agee'. Did you mean 'age'?"),
-        ({"instances": [3]}, "Row 0 must be an object of inputs by name"),
-        ({"instances": [{"age": "old"}]}, "Input 'age' takes float32, and has 'old'."),
+        ({"instances": [3]}, "Row 0 must be an object that maps names of inputs to values"),
+        ({"instances": [{"age": "old"}]}, "Input 'age' takes float32, but has 'old'."),
         ({"instances": [{"age": {"years": 3}}]}, "Input 'age' takes float32"),
         ({"instances": [{"age": [1, 2]}]}, "Input 'age' takes 1 value in each row, of shape [1]."),
         ({"instances": [{"age": [1, 2]}, {"age": []}]}, "Input 'age' takes 1 value in each row"),
-        ({"instances": [{"town": 1}]}, "Input 'town' takes text, and has 1."),
-        ({"instances": [{"town": [None]}]}, "Input 'town' takes text, and has None."),
-        ({"instances": [{"town": "\ud800"}]}, "which is no Unicode text"),
+        ({"instances": [{"town": 1}]}, "Input 'town' takes text, but has 1."),
+        ({"instances": [{"town": [None]}]}, "Input 'town' takes text, but has None."),
+        ({"instances": [{"town": "\ud800"}]}, "which is not Unicode text"),
         ({"instances": [{"town": "x" * 1001}]}, "the longest allowed has 1000"),
         ({"instances": [{"town": ["x"] * 51}]}, "the longest allowed has 50"),
-        ({"instances": [{"town": {"b64": "/w=="}}]}, "no text in UTF-8"),
-        ({"instances": [{"n": 1.5}]}, "Input 'n' takes int64, and has 1.5."),
-        ({"instances": [{"n": "3"}]}, "Input 'n' takes int64, and has '3'."),
-        ({"instances": [{"n": 2**63}]}, f"Input 'n' takes int64, and has {2**63}."),
-        ({"instances": [{"n": [2**70, 1]}]}, f"Input 'n' takes int64, and has {2**70}."),
+        ({"instances": [{"town": {"b64": "/w=="}}]}, "not text in UTF-8"),
+        ({"instances": [{"n": 1.5}]}, "Input 'n' takes int64, but has 1.5."),
+        ({"instances": [{"n": "3"}]}, "Input 'n' takes int64, but has '3'."),
+        ({"instances": [{"n": 2**63}]}, f"Input 'n' takes int64, but has {2**63}."),
+        ({"instances": [{"n": [2**70, 1]}]}, f"Input 'n' takes int64, but has {2**70}."),
         ({"instances": [{"n": [2.0**60]}]}, "Input 'n' takes int64"),
         ({"inputs": {}}, '"inputs" is empty'),
         ({"inputs": {"age": [1, 2], "n": [1]}}, "'age' has 2, 'n' has 1"),
         ({"inputs": [1]}, '"inputs" must be an object of lists by name'),
-        ({"instances": [{"age": [None]}, {}]}, "Input 'age' takes float32, and has None."),
+        ({"instances": [{"age": [None]}, {}]}, "Input 'age' takes float32, but has None."),
         (
             {"inputs": {"age": ["x" * 10_000] + [1] * 60_000}},
-            "Input 'age' takes float32, and has 'xxx",
+            "Input 'age' takes float32, but has 'xxx",
         ),
         ({"signature_name": "a" * 900_000, "instances": []}, "There is no signature 'aaa"),
         ({"instances": [{"a" * 900_000: 1}]}, "There is no input 'aaa"),
-        ({"inputs": {"age": [1]}, "instances": [{}]}, "and has both"),
+        ({"inputs": {"age": [1]}, "instances": [{}]}, "but has both"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong(raw, body, message):
@@ -379,11 +382,11 @@ def test_a_wrong_method_is_told_so_and_counted(raw):
         with client.getresponse() as answer:
             assert answer.status == 405
             assert set(answer.headers["Allow"].split(", ")) == allowed
-            assert json.load(answer) == {"error": f"{path!r} does not take {method}."}
+            assert json.load(answer) == {"error": f"{path!r} does not accept {method}."}
         client.close()
     for path in (PREDICT, "/v2/models/model/infer"):
         status, answer = server.get(path)
-        assert (status, "takes POST" in answer["error"]) == (405, True)
+        assert (status, "needs POST" in answer["error"]) == (405, True)
     assert 'torchest_requests_total{status="405",verb="predict"}' in server.get("/metrics")[1]
 
 
@@ -687,7 +690,7 @@ def test_a_damaged_version_is_told_of_and_never_answers(trained, tmp_path):
         golden.write_text(json.dumps(described))
         (tmp_path / "t" / other).rename(tmp_path / other)
         state = _wait_for(server, other, "END")
-        assert "answers otherwise than at the export" in state["status"]["error_message"]
+        assert "gives other answers than at the export" in state["status"]["error_message"]
         assert server.get("/v1/models/model/metadata")[1]["model_spec"]["version"] == old
         assert "torchest_failed_versions_total 2.0" in server.get("/metrics")[1]
         shutil.copyfile(tmp_path / old / "golden.json", tmp_path / other / "golden.json")  # mended
@@ -819,21 +822,21 @@ def tensor(**changes):
     [
         ({}, 'with the list "inputs"'),
         ({"inputs": []}, '"inputs" is empty'),
-        ({"inputs": [tensor()], "id": float("nan")}, '"id" is nan, and must be a text'),
-        ({"inputs": [tensor()], "id": "\ud800"}, "and must be a text"),
+        ({"inputs": [tensor()], "id": float("nan")}, '"id" is nan, but must be text'),
+        ({"inputs": [tensor()], "id": "\ud800"}, "but must be text"),
         ({"inputs": [tensor(shape=[1] * 100)]}, "must have [rows, ...]"),
         ({"inputs": [tensor(shape=[0, 2**30, 2**30])]}, "must have [rows, ...]"),
         ({"inputs": [tensor(datatype=["FP32"])]}, "has the datatype ['FP32']."),
         ({"inputs": [tensor(datatype="a" * 900_000)]}, "has the datatype 'aaa"),
         (
             {"inputs": [tensor(shape=[60_001], data=["x" * 10_000] + [1] * 60_000)]},
-            "Input 'age' takes numbers, and has ['xxx",
+            "Input 'age' takes numbers, but has ['xxx",
         ),
         ({"inputs": [tensor(name="agee")]}, "Did you mean 'age'?"),
-        ({"inputs": [tensor(), tensor()]}, "Input 'age' is there twice"),
+        ({"inputs": [tensor(), tensor()]}, "has input 'age' twice"),
         ({"inputs": [tensor(shape=[])]}, "must have [rows, ...]"),
         ({"inputs": [tensor(shape=[-1, 1])]}, "must have [rows, ...]"),
-        ({"inputs": [tensor(shape=[2, 1])]}, "has 1 values, and the shape [2, 1] says 2"),
+        ({"inputs": [tensor(shape=[2, 1])]}, "has 1 values, but the shape [2, 1] needs 2"),
         ({"inputs": [tensor(shape=[1, 2], data=[1, 2])]}, "has shape [1, 2] and takes [-1, 1]"),
         ({"inputs": [tensor(datatype="FP33")]}, "Did you mean 'FP32'"),
         ({"inputs": [tensor(data="3")]}, "a list of its values"),
@@ -841,13 +844,16 @@ def tensor(**changes):
         ({"inputs": [tensor(datatype="BYTES", data=["x"])]}, "Input 'age' takes float32"),
         ({"inputs": [tensor(parameters={"binary_data_size": 4})]}, "the body is shorter"),
         ({"inputs": [tensor()], "outputs": [{"name": "logit"}]}, "Did you mean 'logits'"),
-        ({"inputs": [tensor(), tensor(name="n", shape=[2, 1], data=[1, 2])]}, "as many rows"),
+        (
+            {"inputs": [tensor(), tensor(name="n", shape=[2, 1], data=[1, 2])]},
+            "the same number of rows",
+        ),
         (
             {
                 "inputs": [tensor()],
                 "outputs": [{"name": "logits", "parameters": {"classification": 2}}],
             },
-            "Output 'logits' has the parameter 'classification', which this server lacks.",
+            "Output 'logits' has the parameter 'classification', which this server does not support.",
         ),
     ],
 )

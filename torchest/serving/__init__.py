@@ -1,4 +1,4 @@
-"""An HTTP server over exported models: onnxruntime, numpy, Starlette and uvicorn, without torch.
+"""An HTTP server for exported models, which needs onnxruntime, numpy, Starlette and uvicorn but not torch.
 
     torchest serve exports --port 8501
 

@@ -1,7 +1,7 @@
-"""Requests that wait together are answered in one run of the model.
+"""One run of the model answers all requests that wait.
 
-Nobody waits for others to come: a request runs at once if the model is free, and those that arrive while it
-runs are the next run. So a single client has the latency of one run, and many share runs of many rows.
+No request waits for others to arrive: it runs at once if the model is free, and those that arrive during a
+run share the next one. So a single client has the latency of one run, and many clients share runs of many rows.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from torchest.serving.model import Model
     from torchest.serving.values import Array
 
-
-# A run has at most so many values of the widest list, as one long list widens those of all rows.
-_MOST_CELLS = 1 << 18
+_MOST_CELLS = (
+    1 << 18
+)  # of a matrix of lists in one run: a single long list widens those of all rows
 
 
 @dataclass(eq=False)
 class _Waiting:
-    """Rows that wait for a run, and the future of their answers."""
+    """The rows of a request that wait for a run, and the future of their answer."""
 
     feeds: Mapping[str, Array]
     outputs: tuple[str, ...]
     rows: int
-    widths: tuple[int, ...]  # of matrices of lists
+    widths: tuple[int, ...]  # of its matrices of lists
     answer: asyncio.Future[dict[str, Array]]
 
 
 class Batcher:
-    """Answers what clients ask of one model.
+    """Runs one model on the rows of several requests at once.
 
     Args:
         model: The model.
-        limits: How many rows run together, and how many may wait.
-        metrics: Counts runs.
+        limits: Limits on the rows of a run and on the rows that wait.
+        metrics: Counters of runs.
     """
 
     def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
         self._model, self._limits, self._metrics = model, limits, metrics
         self._lists = [name for name, each in model.inputs.items() if each.shape is None]
-        # An answer for each step of a sequence has as many steps as the run: such runs are of one width.
+        # The answers for the steps of a sequence are as wide as the run: a run then has requests of one width only.
         self._has_steps = any(None in each["shape"][1:] for each in model.outputs.values())
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
@@ -59,10 +59,10 @@ class Batcher:
 
     @contextlib.contextmanager
     def room(self, rows: int) -> Iterator[None]:
-        """Room for the rows of a request, which is made before they are converted.
+        """Reserves room for the rows of a request, before they are converted.
 
         Raises:
-            RequestError: They are more than there may be, or there is no room now.
+            RequestError: There is no room for so many rows, now or ever.
         """
         most = self._limits.max_waiting_rows
         if rows > most:
@@ -84,9 +84,8 @@ class Batcher:
 
         Args:
             feeds: Arrays [rows, ...] by the names of inputs.
-            outputs: The names of the outputs that are wanted.
-            rows: How many rows there are. More than the limit are answered in several runs, between which
-                other requests have theirs.
+            outputs: The names of the outputs to return.
+            rows: The number of rows. Several runs answer more rows than the limit, and other requests run in between.
 
         Raises:
             RequestError: The model fails on these rows.
@@ -117,14 +116,14 @@ class Batcher:
         return answer
 
     async def _run_all(self) -> None:
-        """Runs what waits until nothing does."""
+        """Runs until no request waits."""
         while self._waiting:
             requests = self._next()
             if not requests:
                 continue
             answers = await asyncio.to_thread(self._answers, requests)
             for each, answer in zip(requests, answers, strict=True):
-                if each.answer.done():  # its client has gone
+                if each.answer.done():  # its client has disconnected
                     continue
                 if isinstance(answer, RequestError):
                     each.answer.set_exception(answer)
@@ -132,7 +131,7 @@ class Batcher:
                     each.answer.set_result(answer)
 
     def _next(self) -> list[_Waiting]:
-        """The requests of the next run, in the order in which they came."""
+        """The requests of the next run, in the order of their arrival."""
         requests: list[_Waiting] = []
         rows, width = 0, 1
         while self._waiting:
@@ -146,7 +145,7 @@ class Batcher:
         return [each for each in requests if not each.answer.done()]
 
     def _answers(self, requests: list[_Waiting]) -> list[dict[str, Array] | RequestError]:
-        """The answers of one run for all requests; of a run for each if that fails, so that one spoils no other."""
+        """The answers of one run for all requests, or of one run for each if that fails."""
         try:
             return [*self._run(requests)]
         except Exception as error:

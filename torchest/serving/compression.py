@@ -1,4 +1,4 @@
-"""Bodies of requests as their Content-Encoding has them."""
+"""Compressed bodies of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Decoder:
     """Decodes a body that arrives in parts.
 
     Args:
-        encoding: "identity", "gzip" or "deflate".
+        encoding: The Content-Encoding: "identity", "gzip" or "deflate".
 
     Raises:
         RequestError: It is another encoding.
@@ -29,10 +29,10 @@ class Decoder:
         self._inflate = None if is_plain else zlib.decompressobj(_GZIP_OR_ZLIB)
 
     def decode(self, part: bytes, most: int) -> bytes:
-        """What a part stands for, but at most so many bytes of it.
+        """The decoded part, or its first `most` bytes.
 
         Raises:
-            RequestError: It is damaged.
+            RequestError: The part is damaged.
         """
         if self._inflate is None:
             return part
@@ -42,6 +42,6 @@ class Decoder:
             raise RequestError(400, f"The compressed body is damaged: {error}.") from None
 
     def check_end(self) -> None:
-        """Raises RequestError if more parts should have come."""
+        """Raises RequestError if the body ends too early."""
         if self._inflate is not None and not self._inflate.eof:
             raise RequestError(400, "The compressed body is cut off.")

@@ -7,21 +7,28 @@ Binary data: https://github.com/triton-inference-server/server/blob/main/docs/pr
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchest.errors import suggest
-from torchest.serving.json_text import parsed, plain, text
+from torchest.serving.json_text import dump, load, nested_lists
 from torchest.serving.limits import RequestError
 from torchest.serving.threads import converted
-from torchest.serving.values import are_numbers, flat, is_unicode
+from torchest.serving.values import (
+    DATATYPES,
+    are_numbers,
+    common_count,
+    flat,
+    is_unicode,
+    of_objects,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torchest.serving.model import Model
-    from torchest.serving.values import Array
+    from torchest.serving.values import JSON, Array
     from torchest.serving.versions import Version
 
 HEADER = "Inference-Header-Content-Length"
@@ -29,23 +36,7 @@ PLATFORM = "onnxruntime_onnx"
 _BYTES = "BYTES"
 _MOST_DIMENSIONS = 32
 _MOST_DIGITS = 18
-_TYPES = {
-    "bool": "BOOL",
-    "uint8": "UINT8",
-    "uint16": "UINT16",
-    "uint32": "UINT32",
-    "uint64": "UINT64",
-    "int8": "INT8",
-    "int16": "INT16",
-    "int32": "INT32",
-    "int64": "INT64",
-    "float16": "FP16",
-    "float32": "FP32",
-    "float64": "FP64",
-    "string": _BYTES,
-    "bytes": _BYTES,
-}
-_NUMPY = {name: dtype for dtype, name in _TYPES.items() if name != _BYTES}
+_NUMPY = {name: dtype for dtype, name in DATATYPES.items() if name not in (_BYTES, "BF16")}
 
 
 async def answer(
@@ -54,19 +45,19 @@ async def answer(
     """The answer to an inference request.
 
     Args:
-        body: What the client sent: JSON, and binary data behind it.
-        header_length: How many bytes of it are JSON; None for all.
-        name: What the model is called.
-        version: The version that is asked.
+        body: JSON, followed by binary data.
+        header_length: The number of bytes of JSON; None for all.
+        name: The name of the model.
+        version: The version that answers.
 
     Returns:
-        The body of the answer, and how many bytes of it are JSON; None for all.
+        The body of the answer, and its number of bytes of JSON; None for all.
 
     Raises:
-        RequestError: The request is not as the protocol has it, or its values are not what the model takes.
+        RequestError: The request does not follow the protocol, or the model does not take its values.
     """
     length = _header_length(header_length, len(body))
-    request = await converted(length, parsed, body[:length])
+    request = await converted(length, load, body[:length])
     if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
         raise RequestError(400, 'The body must be a JSON object with the list "inputs".')
     model = version.model
@@ -83,48 +74,45 @@ async def answer(
         return await converted(size, _answer, described, wanted, model, answers)
 
 
-def metadata(name: str, model: Model, versions: list[str]) -> dict[str, Any]:
-    """What a model takes and answers."""
+def metadata(name: str, model: Model, versions: list[str]) -> dict[str, JSON]:
+    """The inputs and outputs of a model."""
     return {
         "name": name,
         "versions": versions,
         "platform": PLATFORM,
         "inputs": [
-            {
-                "name": each.name,
-                "datatype": _TYPES[each.dtype],
-                "shape": [-1, *((-1,) if each.shape is None else each.shape)],
-            }
+            _tensor(each.name, each.dtype, (None,) if each.shape is None else each.shape)
             for each in model.inputs.values()
             if each.used
         ],
         "outputs": [
-            {
-                "name": each["name"],
-                "datatype": _TYPES[each["dtype"]],
-                "shape": [-1, *(-1 if size is None else size for size in each["shape"][1:])],
-            }
+            _tensor(each["name"], each["dtype"], each["shape"][1:])
             for each in model.outputs.values()
         ],
     }
+
+
+def _tensor(name: str, dtype: str, shape: Sequence[int | None]) -> dict[str, JSON]:
+    sizes = [-1, *(-1 if size is None else size for size in shape)]
+    return {"name": name, "datatype": DATATYPES[dtype], "shape": sizes}
 
 
 def _header_length(header: str | None, size: int) -> int:
     if header is None:
         return size
     if not header.isdecimal() or len(header) > _MOST_DIGITS or int(header) > size:
-        raise RequestError(400, f"{HEADER} is {header!r:.40}, and the body has {size} bytes.")
+        raise RequestError(400, f"{HEADER} is {header!r:.40}, but the body has {size} bytes.")
     return int(header)
 
 
-def _id(value: Any) -> str:
+def _id(value: object) -> str:
     if not isinstance(value, str) or not is_unicode(value):
-        raise RequestError(400, f'"id" is {value!r:.60}, and must be a text.')
+        raise RequestError(400, f'"id" is {value!r:.60}, but must be text.')
     return value
 
 
-def _count(entries: list[Any], model: Model) -> int:
-    """How many rows all inputs have."""
+def _count(entries: list[JSON], model: Model) -> int:
+    """The number of rows that all inputs have."""
     counts: dict[str, int] = {}
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
@@ -134,18 +122,13 @@ def _count(entries: list[Any], model: Model) -> int:
                 400, f"There is no input {name!r:.60}.{suggest(str(name), model.inputs)}"
             )
         if name in counts:
-            raise RequestError(400, f"Input {name!r} is there twice.")
+            raise RequestError(400, f"The request has input {name!r} twice.")
         counts[name] = _shape(entry, name)[0]
-    if not counts:
-        raise RequestError(400, f'"inputs" is empty.{suggest("", model.inputs)}')
-    if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
-        raise RequestError(400, f"All inputs must have as many rows: {shown:.300}.")
-    return next(iter(counts.values()))
+    return common_count(counts, model.inputs)
 
 
-def _feeds(entries: list[Any], binary: memoryview, model: Model, count: int) -> dict[str, Array]:
-    """What the model is fed: arrays [rows, ...] by the names of inputs."""
+def _feeds(entries: list[JSON], binary: memoryview, model: Model, count: int) -> dict[str, Array]:
+    """The arrays [rows, ...] that the model is fed, by the names of inputs."""
     arrays: dict[str, Array] = {}
     start = 0
     for entry in entries:
@@ -156,7 +139,7 @@ def _feeds(entries: list[Any], binary: memoryview, model: Model, count: int) -> 
             continue
         if not isinstance(size, int) or not 0 <= size <= len(binary) - start:
             raise RequestError(
-                400, f"Input {name!r} has binary_data_size={size!r:.40}, and the body is shorter."
+                400, f"Input {name!r} has binary_data_size={size!r:.40}, but the body is shorter."
             )
         arrays[name] = _of_binary(entry, name, shape, binary[start : start + size])
         start += size
@@ -168,98 +151,88 @@ def _feeds(entries: list[Any], binary: memoryview, model: Model, count: int) -> 
 
 
 def _answer(
-    described: dict[str, Any],
+    described: dict[str, JSON],
     wanted: Mapping[str, bool],
     model: Model,
     answers: Mapping[str, Array],
 ) -> tuple[bytes, int | None]:
-    """The body of an answer, and how many bytes of it are JSON."""
-    outputs: list[dict[str, Any]] = []
+    """The body of an answer, and its number of bytes of JSON."""
+    outputs: list[dict[str, JSON]] = []
     blobs: list[bytes] = []
     for output, is_binary in wanted.items():
         array = np.asarray(answers[output])
-        entry: dict[str, Any] = {
-            "name": output,
-            "datatype": _TYPES[model.outputs[output]["dtype"]],
-            "shape": list(array.shape),
-        }
+        datatype = DATATYPES[model.outputs[output]["dtype"]]
+        entry: dict[str, JSON] = {"name": output, "datatype": datatype, "shape": list(array.shape)}
         if is_binary:
             blobs.append(_packed(array))
             entry["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
-            entry["data"] = plain(array.reshape(-1))
+            entry["data"] = nested_lists(array.reshape(-1))
         outputs.append(entry)
-    head = text({**described, "outputs": outputs})
+    head = dump({**described, "outputs": outputs})
     return head + b"".join(blobs), len(head) if blobs else None
 
 
-def _shape(entry: Mapping[str, Any], name: str) -> list[int]:
-    shape = entry.get("shape")
-    is_shape = isinstance(shape, list) and all(
-        isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**31 for size in shape
-    )
+def _shape(entry: Mapping[str, JSON], name: str) -> list[int]:
+    shape, datatype = entry.get("shape"), entry.get("datatype")
     if (
-        not is_shape
-        or not shape
-        or len(shape) > _MOST_DIMENSIONS
+        not isinstance(shape, list)
+        or not 1 <= len(shape) <= _MOST_DIMENSIONS
+        or not all(type(size) is int and 0 <= size < 2**31 for size in shape)
         or math.prod(filter(None, shape)) >= 2**31
     ):
         raise RequestError(
-            400, f"Input {name!r} has the shape {shape!r:.60}, and must have [rows, ...]."
+            400, f"Input {name!r} has the shape {shape!r:.60}, but must have [rows, ...]."
         )
-    datatype = entry.get("datatype")
     if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in _NUMPY):
         raise RequestError(
             400,
             f"Input {name!r} has the datatype {datatype!r:.40}.{suggest(str(datatype), [*_NUMPY, _BYTES])}",
         )
-    return list(shape)
+    return shape
 
 
-def _of_data(entry: Mapping[str, Any], name: str, shape: list[int]) -> Array:
+def _of_data(entry: Mapping[str, JSON], name: str, shape: list[int]) -> Array:
     """The values of `data`, flat or nested."""
     data = entry.get("data")
     if not isinstance(data, list):
         raise RequestError(400, f'Input {name!r} must have "data", a list of its values.')
     cells = flat(data)
     if entry["datatype"] == _BYTES:
-        values = np.empty(len(cells), object)
-        values[:] = cells
+        values = of_objects(cells)
     else:
         values = np.asarray(cells if are_numbers(cells) else [None])
         if values.dtype.kind not in "biuf":  # as of integers beyond 64 bits
-            raise RequestError(400, f"Input {name!r} takes numbers, and has {cells[:9]!r:.60}.")
+            raise RequestError(400, f"Input {name!r} takes numbers, but has {cells[:9]!r:.60}.")
     if values.size != math.prod(shape):
         raise RequestError(
             400,
-            f"Input {name!r} has {values.size} values, and the shape {shape} says {math.prod(shape)}.",
+            f"Input {name!r} has {values.size} values, but the shape {shape} needs {math.prod(shape)}.",
         )
     return values.reshape(shape)
 
 
-def _of_binary(entry: Mapping[str, Any], name: str, shape: list[int], data: memoryview) -> Array:
+def _of_binary(entry: Mapping[str, JSON], name: str, shape: list[int], data: memoryview) -> Array:
     count = math.prod(shape)
     if entry["datatype"] == _BYTES:
         strings = _unpacked(data, count)
         if strings is None:
             raise RequestError(
                 400,
-                f"Input {name!r}: the binary data are not {count} strings behind their lengths.",
+                f"Input {name!r}: the binary data is not {count} strings, each preceded by its length.",
             )
-        values = np.empty(count, object)
-        values[:] = strings
-        return values.reshape(shape)
+        return of_objects(strings).reshape(shape)
     dtype = np.dtype(_NUMPY[entry["datatype"]]).newbyteorder("<")
     if len(data) != count * dtype.itemsize:
         raise RequestError(
             400,
-            f"Input {name!r} has {len(data)} bytes, and the shape {shape} says {count * dtype.itemsize}.",
+            f"Input {name!r} has {len(data)} bytes, but the shape {shape} needs {count * dtype.itemsize}.",
         )
     return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _unpacked(data: memoryview, count: int) -> list[bytes] | None:
-    """Strings, each behind its length in four bytes; None if they are not that many."""
+    """Strings, each preceded by its length in four bytes; None if their number is not `count`."""
     strings: list[bytes] = []
     start = 0
     while start + 4 <= len(data) and len(strings) < count:
@@ -276,8 +249,8 @@ def _packed(array: Array) -> bytes:
     return b"".join(len(each).to_bytes(4, "little") + each for each in encoded)
 
 
-def _outputs(request: Mapping[str, Any], model: Model) -> dict[str, bool]:
-    """The outputs that a client wants, and whether as binary data."""
+def _outputs(request: Mapping[str, JSON], model: Model) -> dict[str, bool]:
+    """The outputs that a client asks for, and whether as binary data."""
     by_default = bool(_parameter(request, "binary_data_output"))
     entries = request.get("outputs") or [{"name": name} for name in model.outputs]
     if not isinstance(entries, list):
@@ -293,13 +266,13 @@ def _outputs(request: Mapping[str, Any], model: Model) -> dict[str, bool]:
             if _parameter(entry, parameter):
                 raise RequestError(
                     400,
-                    f"Output {name!r} has the parameter {parameter!r}, which this server lacks.",
+                    f"Output {name!r} has the parameter {parameter!r}, which this server does not support.",
                 )
         binary = _parameter(entry, "binary_data")
         wanted[name] = by_default if binary is None else bool(binary)
     return wanted
 
 
-def _parameter(entry: Mapping[str, Any], name: str) -> Any:
+def _parameter(entry: Mapping[str, JSON], name: str) -> JSON:
     parameters = entry.get("parameters")
     return parameters.get(name) if isinstance(parameters, dict) else None

@@ -1,4 +1,4 @@
-"""What one client may ask of the server, and the error that tells it so."""
+"""Limits on requests, and the error that a client gets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class RequestError(Exception):
-    """A request that is not answered.
+    """A request that the server refuses.
 
     Args:
         status: The HTTP status code.
@@ -20,18 +20,18 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what clients send.
+    """Limits on what clients send.
 
     Attributes:
         max_body_bytes: Bytes of a request's body, compressed or not; a larger one gets 413.
-        max_rows_per_run: Rows of one run of the model; a request of more is answered in several runs.
-        max_waiting_rows: Rows of all requests that are being answered. A further request gets 503, and one that
+        max_rows_per_run: Rows of one run of the model; several runs answer a request of more rows.
+        max_waiting_rows: Rows of all requests in progress. A further request gets 503, and one that
             has more rows by itself gets 413.
         max_string_length: Characters of one string; a longer one gets 400.
         max_list_length: Values in one list of a row; more get 400.
-        timeout: Seconds that a client may take to send the headers of a request, then its body (408), and
-            to read some of a large answer.
-        max_connections: Connections at once; a request of a further one gets 503.
+        timeout: Seconds until the headers of a request, then its body, have arrived (408), and until the
+            client reads more of a large answer.
+        max_connections: Connections at once; a request on a further one gets 503.
     """
 
     max_body_bytes: int = 16 << 20

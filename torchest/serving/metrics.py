@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus."""
+"""Metrics of the server, for Prometheus."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 class Metrics:
-    """Counters of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "torchest_requests", "Requests answered", ["verb", "status"], registry=self._registry
+            "torchest_requests", "Requests answered", ["verb", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "torchest_request_seconds", "Seconds from the first byte to the answer", ["verb"],
-            registry=self._registry,
+            "torchest_request_seconds", "Seconds from the first byte to the answer", ["verb"], registry=registry
         )  # fmt: skip
         self._runs = Histogram(
-            "torchest_run_rows",
-            "Rows of a run of the model",
-            buckets=_ROWS,
-            registry=self._registry,
+            "torchest_run_rows", "Rows of a run of the model", buckets=_ROWS, registry=registry
         )
         self._version = Gauge(
-            "torchest_version", "The version that answers by default", registry=self._registry
+            "torchest_version", "The version that answers by default", registry=registry
         )
         self._failed = Counter(
-            "torchest_failed_versions", "Versions that could not be loaded", registry=self._registry
+            "torchest_failed_versions", "Versions that could not be loaded", registry=registry
         )
 
     def answered(self, verb: str, status: int, seconds: float) -> None:
@@ -42,7 +38,7 @@ class Metrics:
         self._runs.observe(rows)
 
     def serves(self, version: str) -> None:
-        """Notes the version that answers by default."""
+        """Sets the version that answers by default."""
         self._version.set(int(version) if version.isdecimal() else 0)
 
     def failed(self) -> None:
@@ -50,5 +46,5 @@ class Metrics:
         self._failed.inc()
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,10 +1,10 @@
-"""One version of an exported model at work in onnxruntime."""
+"""One version of an exported model, run by onnxruntime."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Signature:
     Attributes:
         name: Its name.
         method: "classification", "regression" or "predict".
-        outputs: The model's outputs by the names that the signature gives them.
+        outputs: The names of the model's outputs, by their names in the signature.
     """
 
     name: str
@@ -54,21 +54,21 @@ class Model:
 
     Args:
         directory: What `Estimator.export_saved_model` returned; it needs a model.onnx.
-        version: What clients call it: the name of the directory.
-        limits: Bounds on strings and lists.
-        threads: How many threads one run uses; 0 leaves it to onnxruntime.
+        version: The name of the version for clients: that of the directory.
+        limits: Limits on strings and lists.
+        threads: The number of threads of one run; 0 leaves it to onnxruntime.
 
     Attributes:
         version: As given.
-        inputs: The inputs by name, those that the model does not read among them.
-        renamed: The names of inputs that are renamed, by the key of the feature: clients may send either.
-        examples: What clients call serialized examples; None if the model takes features only.
+        inputs: The inputs by name, including those that the model does not read.
+        renamed: The names of renamed inputs, by the key of the feature: clients may send either.
+        examples: The name of the input of serialized examples; None if the model takes features only.
         signatures: The signatures by name.
-        outputs: The outputs as signatures.json describes them, by name.
+        outputs: The descriptions of the outputs in signatures.json, by name.
 
     Raises:
-        ValueError: It is no exported model, is damaged, has no model.onnx, or does not give the answers that it
-            gave at the export.
+        ValueError: The directory is not an exported model, is damaged, has no model.onnx, or its answers differ from
+            those at the export.
     """
 
     def __init__(self, directory: str, version: str, limits: Limits, threads: int = 0) -> None:
@@ -98,7 +98,7 @@ class Model:
                 }
             self._check(local)
 
-    def signature(self, name: Any) -> Signature:
+    def signature(self, name: object) -> Signature:
         """The signature of that name; the default one for None.
 
         Raises:
@@ -117,7 +117,7 @@ class Model:
         return dict(zip(outputs, self._session.run(outputs, dict(feeds)), strict=True))
 
     def _check(self, directory: str) -> None:
-        """Answers the rows that were answered at the export."""
+        """Compares the answers to the golden rows with those at the export."""
         golden = read_json(directory, GOLDEN)
         with believed(directory, GOLDEN):
             feeds = {
@@ -131,5 +131,5 @@ class Model:
             differs = difference(answer, np.asarray(served[name]))
             if differs is not None:
                 raise ValueError(
-                    f"{directory!r} answers otherwise than at the export: output {name!r} {differs}."
+                    f"{directory!r} gives other answers than at the export: output {name!r} {differs}."
                 )

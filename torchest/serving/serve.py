@@ -1,14 +1,11 @@
-"""`torchest serve`: the server as a process.
-
-torchest serve exports --port 8501
-"""
+"""`torchest serve`: the process of the server."""
 
 from __future__ import annotations
 
 import logging
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -27,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How the server runs.
+    """Options of the server.
 
     Attributes:
-        host: The address to listen at.
-        port: The port to listen at; 0 for any that is free.
-        name: What clients call the model.
-        threads: How many threads a run of the model uses; 0 leaves it to onnxruntime.
-        log_level: The least level of what is logged, as JSON lines on standard error.
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free one.
+        name: The name of the model for clients.
+        threads: The number of threads of one run of the model; 0 leaves it to onnxruntime.
+        log_level: The lowest level of log records, which are JSON lines on standard error.
     """
 
     host: str = "127.0.0.1"
@@ -45,12 +42,12 @@ class Options:
 
 
 def serve(directory: str, options: Options, limits: Limits) -> None:
-    """Serves the exports of a directory until SIGTERM or SIGINT, after which running requests are answered.
+    """Serves the exports of a directory until SIGTERM or SIGINT, then answers the requests in progress and returns.
 
     Args:
         directory: An export, or a directory of exports.
-        options: How the server runs.
-        limits: Bounds on requests.
+        options: Options of the server.
+        limits: Limits on requests.
 
     Raises:
         ValueError: There is no export, or none can be served.
@@ -62,7 +59,7 @@ def serve(directory: str, options: Options, limits: Limits) -> None:
         logger.setLevel(options.log_level.upper())
     metrics = Metrics()
     versions = Versions(directory, limits, metrics, options.threads)
-    # uvicorn sends itself SIGTERM again when all is answered: that is the end of a service, and no failure
+    # uvicorn sends itself SIGTERM again once all requests are answered, which would end the process as a failure
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         make_app(versions, metrics, limits, options.name),
@@ -80,14 +77,14 @@ def serve(directory: str, options: Options, limits: Limits) -> None:
 
 
 class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's protocol, but a client that is too slow or sends endless headers loses its connection."""
+    """uvicorn's protocol, which closes the connection of a client that is too slow or sends endless headers."""
 
     timeout: float
-    _timer: asyncio.TimerHandle | None = None  # while headers are to come
+    _timer: asyncio.TimerHandle | None = None  # while headers are awaited
     _reader: asyncio.TimerHandle | None = None  # while the client reads an answer
     _head = 0  # bytes of headers so far
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._wait_for_headers()
 
@@ -135,7 +132,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._reader = self.loop.call_later(self.timeout, self._check_reader, left)
 
     def _check_reader(self, before: int) -> None:
-        """Ends the connection of a client that has read nothing of its answer meanwhile."""
+        """Closes the connection of a client that has read nothing of its answer meanwhile."""
         self._reader = None
         left = self.transport.get_write_buffer_size()
         if left >= before:

@@ -9,23 +9,23 @@ import base64
 import itertools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
 from torchest.serving.examples import rows_of_examples
-from torchest.serving.json_text import parsed, plain, text, text_of_list
+from torchest.serving.json_text import dump, dump_list, load, nested_lists
 from torchest.serving.limits import RequestError
 from torchest.serving.threads import converted
-from torchest.serving.values import decoded
+from torchest.serving.values import common_count, decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torchest.serving.model import Model, Signature
-    from torchest.serving.values import Array
+    from torchest.serving.values import JSON, Array
     from torchest.serving.versions import Version
 
-_METHODS = {"classify": "classification", "regress": "regression"}
+_METHODS = {"predict": "predict", "classify": "classification", "regress": "regression"}
 _TYPES = {
     "float16": "DT_HALF",
     "bfloat16": "DT_BFLOAT16",
@@ -41,13 +41,13 @@ async def answer(verb: str, body: bytes, version: Version) -> bytes:
 
     Args:
         verb: "predict", "classify" or "regress".
-        body: What the client sent.
-        version: The version that is asked.
+        body: The request.
+        version: The version that answers.
 
     Raises:
-        RequestError: The request is not as the protocol has it, or its values are not what the model takes.
+        RequestError: The request does not follow the protocol, or the model does not take its values.
     """
-    request = await converted(len(body), parsed, body)
+    request = await converted(len(body), load, body)
     if not isinstance(request, dict):
         raise RequestError(400, "The body must be a JSON object.")
     model = version.model
@@ -62,8 +62,8 @@ async def answer(verb: str, body: bytes, version: Version) -> bytes:
         return await converted(size, _answer, verb, key, signature, answers)
 
 
-def status(states: Mapping[str, str]) -> dict[str, Any]:
-    """The state of each version; `states` has the reason why one is not served."""
+def status(states: Mapping[str, str]) -> dict[str, JSON]:
+    """The state of each version; `states` has the reason why a version is not served, "" if it is."""
     return {
         "model_version_status": [
             {
@@ -76,24 +76,26 @@ def status(states: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def metadata(name: str, model: Model) -> dict[str, Any]:
-    """What a model takes and answers, as TensorFlow Serving describes it."""
-    inputs = {
-        each.name: _tensor(each.name, each.dtype, each.shape if each.shape is not None else (None,))
-        for each in model.inputs.values()
-    }
+def metadata(name: str, model: Model) -> dict[str, JSON]:
+    """The inputs, outputs and signatures of a model, as TensorFlow Serving describes them."""
+    if model.examples is None:
+        inputs = {
+            each.name: _tensor(each.name, each.dtype, (None,) if each.shape is None else each.shape)
+            for each in model.inputs.values()
+        }
+    else:
+        inputs = {model.examples: _tensor(model.examples, "string", ())}
+    verbs = {method: verb for verb, method in _METHODS.items()}
     described = {
         signature.name: {
-            "inputs": inputs
-            if model.examples is None
-            else {model.examples: _tensor(model.examples, "string", ())},
+            "inputs": inputs,
             "outputs": {
                 key: _tensor(
                     output, model.outputs[output]["dtype"], model.outputs[output]["shape"][1:]
                 )
                 for key, output in signature.outputs.items()
             },
-            "method_name": f"tensorflow/serving/{_SAVED_METHODS[signature.method]}",
+            "method_name": f"tensorflow/serving/{verbs[signature.method]}",
         }
         for signature in model.signatures.values()
     }
@@ -103,13 +105,10 @@ def metadata(name: str, model: Model) -> dict[str, Any]:
     }
 
 
-_SAVED_METHODS = {"classification": "classify", "regression": "regress", "predict": "predict"}
-
-
-def _signature(verb: str, request: Mapping[str, Any], model: Model) -> Signature:
-    """The signature that is asked; the one for the verb if the default is for another and none is named."""
+def _signature(verb: str, request: Mapping[str, JSON], model: Model) -> Signature:
+    """The signature of a request; without a name, one for the verb if the default signature is for another."""
     signature = model.signature(request.get("signature_name") or None)
-    if verb not in _METHODS or signature.method == _METHODS[verb]:
+    if verb == "predict" or signature.method == _METHODS[verb]:
         return signature
     fitting = [each.name for each in model.signatures.values() if each.method == _METHODS[verb]]
     if request.get("signature_name") or not fitting:
@@ -119,27 +118,27 @@ def _signature(verb: str, request: Mapping[str, Any], model: Model) -> Signature
     return model.signatures[min(fitting)]
 
 
-def _key(verb: str, request: Mapping[str, Any]) -> str:
-    """Under which key a request has its rows."""
+def _key(verb: str, request: Mapping[str, JSON]) -> str:
+    """The key of the rows in a request."""
     keys = ("instances", "inputs") if verb == "predict" else ("examples",)
     there = [key for key in keys if request.get(key) is not None]
     if len(there) > 1:
-        raise RequestError(400, 'The body must have "instances" or "inputs", and has both.')
+        raise RequestError(400, 'The body must have "instances" or "inputs", but has both.')
     if not there or not (there == ["inputs"] or isinstance(request[there[0]], list)):
         named = " or ".join(f'"{key}"' for key in keys)
-        raise RequestError(400, f"The body must have {named}, a list with one entry a row.")
+        raise RequestError(400, f"The body must have {named}, a list with one entry for each row.")
     return there[0]
 
 
-def _count(rows: Any) -> int:
-    """How many rows there are, one after the other or by input."""
+def _count(rows: JSON) -> int:
+    """The number of rows, in a list or by input."""
     if isinstance(rows, Mapping) and rows.keys() != {"b64"}:
         return max(map(_count, rows.values()), default=0)
     return len(rows) if isinstance(rows, list) else 1
 
 
-def _feeds(key: str, request: Mapping[str, Any], model: Model, count: int) -> dict[str, Array]:
-    """What the model is fed: arrays [rows, ...] by the names of inputs."""
+def _feeds(key: str, request: Mapping[str, JSON], model: Model, count: int) -> dict[str, Array]:
+    """The arrays [rows, ...] that the model is fed, by the names of inputs."""
     sent = _columns(request, model) if key == "inputs" else _rows(key, request, model)
     columns = {model.renamed.get(name, name): values for name, values in sent.items()}
     return {
@@ -152,26 +151,27 @@ def _feeds(key: str, request: Mapping[str, Any], model: Model, count: int) -> di
 def _answer(verb: str, key: str, signature: Signature, answers: Mapping[str, Array]) -> bytes:
     """The outputs of a signature as its clients read them."""
     named = {key: answers[name] for key, name in signature.outputs.items()}
-    if verb in _METHODS:
-        result = _classes(named) if verb == "classify" else _values_of_rows(signature, named)
-        return text({"results": result, "result": result})  # what it writes, and what its page says
+    if verb != "predict":
+        result = _classes(named) if verb == "classify" else _regressions(signature, named)
+        return dump({"results": result, "result": result})  # what it writes, and what its page says
     values = {key: _values(key, each) for key, each in named.items()}
+    only = next(iter(values.values())) if len(values) == 1 else None
     if key == "inputs":
-        return text({"outputs": values if len(values) > 1 else next(iter(values.values()))})
-    if len(values) == 1:
-        return text({"predictions": next(iter(values.values()))})
+        return dump({"outputs": values if only is None else only})
+    if only is not None:
+        return dump({"predictions": only})
     rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return b'{"predictions":' + text_of_list(rows) + b"}"
+    return b'{"predictions":' + dump_list(rows) + b"}"
 
 
-def _rows(key: str, request: Mapping[str, Any], model: Model) -> dict[str, list[Any]]:
-    """The values of each input, one a row, of a request that has its rows one after the other."""
+def _rows(key: str, request: Mapping[str, JSON], model: Model) -> dict[str, list[JSON]]:
+    """The values of each input, one for each row, of a request with a list of rows."""
     rows = request[key]
     if rows and all(_is_record(row, model) for row in rows):
         return _parsed(rows, model)
     context = request.get("context") if key == "examples" else None
     if context is not None and not isinstance(context, Mapping):
-        raise RequestError(400, f'"context" must be an object, and is {context!r:.60}.')
+        raise RequestError(400, f'"context" must be an object, but is {context!r:.60}.')
     named = [_by_name(row, number, model) for number, row in enumerate(rows)]
     if context:
         named = [{**context, **row} for row in named]
@@ -186,19 +186,20 @@ def _check_names(names: Iterable[str], model: Model) -> None:
             raise RequestError(400, f"There is no input {name!r:.60}.{suggest(name, model.inputs)}")
 
 
-def _by_name(row: Any, number: int, model: Model) -> Mapping[str, Any]:
-    """The inputs of a row by name; a row of the only input may be without it."""
+def _by_name(row: JSON, number: int, model: Model) -> Mapping[str, JSON]:
+    """The inputs of a row by name, which a row of the only input may leave out."""
     if isinstance(row, Mapping) and row.keys() != {"b64"}:
         return row
     if len(model.inputs) == 1:
         return dict.fromkeys(model.inputs, row)
     raise RequestError(
-        400, f"Row {number} must be an object of inputs by name.{suggest('', model.inputs)}"
+        400,
+        f"Row {number} must be an object that maps names of inputs to values.{suggest('', model.inputs)}",
     )
 
 
-def _columns(request: Mapping[str, Any], model: Model) -> dict[str, list[Any]]:
-    """The values of each input, one a row, of a request that has them by input."""
+def _columns(request: Mapping[str, JSON], model: Model) -> dict[str, list[JSON]]:
+    """The values of each input, one for each row, of a request with a list for each input."""
     columns = request["inputs"]
     if not isinstance(columns, Mapping) or columns.keys() == {"b64"}:
         only = [model.examples] if model.examples is not None else list(model.inputs)
@@ -210,12 +211,7 @@ def _columns(request: Mapping[str, Any], model: Model) -> dict[str, list[Any]]:
     lists = {
         name: values if isinstance(values, list) else [values] for name, values in columns.items()
     }
-    counts = {name: len(values) for name, values in lists.items()}
-    if not counts:
-        raise RequestError(400, f'"inputs" is empty.{suggest("", model.inputs)}')
-    if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
-        raise RequestError(400, f"All inputs must have as many rows: {shown:.300}.")
+    common_count({name: len(values) for name, values in lists.items()}, model.inputs)
     name = next(iter(lists))
     if len(lists) == 1 and _is_of_examples(name, model):
         return _parsed(lists[name], model)
@@ -229,7 +225,7 @@ def _is_of_examples(name: str, model: Model) -> bool:
     return model.examples is not None and is_one and name not in model.inputs
 
 
-def _is_record(row: Any, model: Model) -> bool:
+def _is_record(row: JSON, model: Model) -> bool:
     """Whether a row is a serialized example, by itself or under its name."""
     if model.examples is None:
         return False
@@ -238,13 +234,13 @@ def _is_record(row: Any, model: Model) -> bool:
     return len(row) == 1 and _is_of_examples(next(iter(row)), model)
 
 
-def _parsed(records: list[Any], model: Model) -> dict[str, list[Any]]:
-    """The values of each input, one a row, in serialized examples."""
+def _parsed(records: list[JSON], model: Model) -> dict[str, list[JSON]]:
+    """The values of each input, one for each row, in serialized examples."""
     used = [each for each in model.inputs.values() if each.used]
     return rows_of_examples([_record(each, model) for each in records], used)
 
 
-def _record(row: Any, model: Model) -> bytes:
+def _record(row: JSON, model: Model) -> bytes:
     """The bytes of a serialized example."""
     if isinstance(row, Mapping) and row.keys() != {"b64"}:
         row = next(iter(row.values()), None)
@@ -255,53 +251,53 @@ def _record(row: Any, model: Model) -> bytes:
         return decoded(row["b64"], name)
     raise RequestError(
         400,
-        f'{name!r} must hold serialized tf.Example records as {{"b64": "..."}}, and has {row!r:.60}.',
+        f'{name!r} must hold serialized tf.Example records as {{"b64": "..."}}, but has {row!r:.60}.',
     )
 
 
-def _classes(named: Mapping[str, Array]) -> list[Any]:
+def _classes(named: Mapping[str, Array]) -> list[JSON]:
     """Pairs of label and score for each row; the label is empty where the signature has none."""
     scores = named.get("scores")
     classes = named.get("classes")
     if scores is None:
         assert classes is not None
-        return [[[label, 0.0] for label in row] for row in plain(classes)]
+        return [[[label, 0.0] for label in row] for row in nested_lists(classes)]
     labels = (
         [[""] * scores.shape[1]] * len(scores)
         if classes is None
-        else [list(map(str, row)) for row in plain(classes)]
+        else [list(map(str, row)) for row in nested_lists(classes)]
     )
     return [
         [list(pair) for pair in zip(of_row, numbers, strict=True)]
-        for of_row, numbers in zip(labels, plain(scores), strict=True)
+        for of_row, numbers in zip(labels, nested_lists(scores), strict=True)
     ]
 
 
-def _values_of_rows(signature: Signature, named: Mapping[str, Array]) -> list[Any]:
+def _regressions(signature: Signature, named: Mapping[str, Array]) -> list[JSON]:
     """One value for each row."""
     (array,) = named.values()
     if array.size != len(array):
         raise RequestError(
             400,
-            f"Signature {signature.name!r} has {math.prod(array.shape[1:])} values for each row, and regress answers "
-            "one: ask predict.",
+            f"Signature {signature.name!r} has {math.prod(array.shape[1:])} values for each row, but regress answers "
+            "one: use predict.",
         )
-    return plain(array.reshape(-1))
+    return nested_lists(array.reshape(-1))
 
 
-def _values(key: str, array: Array) -> list[Any]:
-    """An output as JSON has it; strings are base64 where the name ends with `_bytes`."""
-    values = plain(array)
+def _values(key: str, array: Array) -> list[JSON]:
+    """An output in JSON; strings are base64 if the name ends with `_bytes`."""
+    values = nested_lists(array)
     return _encoded(values) if key.endswith("_bytes") and array.dtype == object else values
 
 
-def _encoded(value: Any) -> Any:
+def _encoded(value: JSON) -> JSON:
     if isinstance(value, list):
         return [_encoded(each) for each in value]
     return {"b64": base64.b64encode(str(value).encode()).decode()}
 
 
-def _tensor(name: str, dtype: str, shape: Any) -> dict[str, Any]:
+def _tensor(name: str, dtype: str, shape: Sequence[int | None]) -> dict[str, JSON]:
     sizes = [-1, *(-1 if size is None else size for size in shape)]
     return {
         "dtype": _TYPES.get(dtype, f"DT_{dtype.upper()}"),

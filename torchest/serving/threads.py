@@ -1,4 +1,4 @@
-"""Large requests are converted in a thread of their own, so that they hold up no small ones."""
+"""Conversion of large requests in a separate thread, so that they do not delay small ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-_LARGE = 1 << 16  # bytes; what is smaller takes about as long as the change of threads
-_thread = ThreadPoolExecutor(1, "large requests")  # one, as they share the interpreter
+_LARGE = 1 << 16  # bytes; converting fewer takes about as long as switching threads
+_thread = ThreadPoolExecutor(1, "large requests")  # a second one would share the GIL with it
 
 
 async def converted(size: int, function: Callable[..., T], *arguments: object) -> T:
-    """What a function returns; in another thread if `size`, the bytes that it converts, is large."""
+    """The result of a function, which runs in another thread if it converts many bytes."""
     if size < _LARGE:
         return function(*arguments)
     return await asyncio.get_running_loop().run_in_executor(_thread, function, *arguments)

@@ -7,34 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.exported.golden import MANIFEST, MODEL, believed, read_manifest
+from torchest.serving.values import DATATYPES, JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_TYPES = {
-    "bool": "TYPE_BOOL",
-    "uint8": "TYPE_UINT8",
-    "uint16": "TYPE_UINT16",
-    "uint32": "TYPE_UINT32",
-    "uint64": "TYPE_UINT64",
-    "int8": "TYPE_INT8",
-    "int16": "TYPE_INT16",
-    "int32": "TYPE_INT32",
-    "int64": "TYPE_INT64",
-    "float16": "TYPE_FP16",
-    "bfloat16": "TYPE_BF16",
-    "float32": "TYPE_FP32",
-    "float64": "TYPE_FP64",
-    "string": "TYPE_STRING",
-    "bytes": "TYPE_STRING",
-}
-
 
 def config(directory: str) -> list[str]:
-    """The lines of a config.pbtxt, by which Triton's onnxruntime backend serves model.onnx.
+    """The lines of a config.pbtxt, with which Triton's onnxruntime backend serves model.onnx.
 
     Args:
         directory: The export.
@@ -55,19 +38,16 @@ def config(directory: str) -> list[str]:
         ]
 
 
-def _tensors(field: str, described: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+def _tensors(field: str, described: Sequence[Mapping[str, JSON]]) -> Iterable[str]:
     yield f"{field} ["
     for place, each in enumerate(described):
         shape = each["shape"][1:]
         sizes = ", ".join("-1" if size is None else str(size) for size in shape or [1])
-        lines = [
-            f"name: {json.dumps(each['name'], ensure_ascii=False)}",
-            f"data_type: {_TYPES[each['dtype']]}",
-            f"dims: [ {sizes} ]",
-        ]
-        if not shape:  # Triton has no tensors of rows without a dimension behind
-            lines.append("reshape: { shape: [ ] }")
         yield "  {"
-        yield from (f"    {line}" for line in lines)
+        yield f"    name: {json.dumps(each['name'], ensure_ascii=False)}"
+        yield f"    data_type: TYPE_{DATATYPES[each['dtype']].replace('BYTES', 'STRING')}"
+        yield f"    dims: [ {sizes} ]"
+        if not shape:  # in Triton, each row of a tensor has at least one dimension
+            yield "    reshape: { shape: [ ] }"
         yield "  }," if place + 1 < len(described) else "  }"
     yield "]"

@@ -11,17 +11,26 @@ array([[22.],
 from __future__ import annotations
 
 import base64
-import binascii
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from torchest.errors import suggest
 from torchest.serving.limits import Limits, RequestError
 
-Array = npt.NDArray[Any]
+Array: TypeAlias = npt.NDArray[Any]
+JSON: TypeAlias = Any  # what json.loads returns and json.dumps takes
+
+# The names of dtypes in the Open Inference Protocol.
+DATATYPES = {
+    **{f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    "bool": "BOOL", "float16": "FP16", "bfloat16": "BF16", "float32": "FP32", "float64": "FP64",
+    "string": "BYTES", "bytes": "BYTES",
+}  # fmt: skip
 
 _MOST_CELLS = 1 << 25  # of a matrix of lists: a single long list widens those of all rows
 _NUMBERS = {bool, float, int}
@@ -31,8 +40,8 @@ class Input:
     """One input of a model.
 
     Args:
-        described: The input as signatures.json describes it.
-        limits: Bounds on strings and lists.
+        described: The description of the input in signatures.json.
+        limits: Limits on strings and lists.
 
     Attributes:
         name: What clients call it.
@@ -40,9 +49,10 @@ class Input:
         dtype: "float32", "int64", "string" and the like.
         shape: The shape of one row's values; None for a list of any length.
         used: Whether the model reads it.
+        is_text: Whether it holds strings.
     """
 
-    def __init__(self, described: Mapping[str, Any], limits: Limits) -> None:
+    def __init__(self, described: Mapping[str, JSON], limits: Limits) -> None:
         self.name: str = described["name"]
         self.key: str = described["feature"]
         self.dtype: str = described["dtype"]
@@ -50,15 +60,11 @@ class Input:
             None if described["lists"] else tuple(described["shape"][1:])
         )
         self.used: bool = described["used"]
+        self.is_text = self.dtype in ("string", "bytes")
         self._default = described["missing"].get("value")
         self._limits = limits
 
-    @property
-    def is_text(self) -> bool:
-        """Whether it holds strings."""
-        return self.dtype in ("string", "bytes")
-
-    def array(self, rows: Sequence[Any]) -> Array:
+    def array(self, rows: Sequence[JSON]) -> Array:
         """The values of some rows.
 
         Args:
@@ -66,38 +72,37 @@ class Input:
                 the input out.
 
         Returns:
-            [rows, *shape] of the dtype; lists of any length as a matrix [rows, longest], filled up with "", −1
+            [rows, *shape] of the dtype; lists of any length as a matrix [rows, longest], padded with "", −1
             or NaN. Strings are objects.
 
         Raises:
-            RequestError: A value has another type or shape, or is beyond a limit.
+            RequestError: A value has another type or shape, or exceeds a limit.
         """
         if self.shape is None:
-            return self._matrix(rows)
-        rows = [self._filled(row, number) for number, row in enumerate(rows)]
-        size = math.prod(self.shape)
-        if any(_count(row) != size for row in rows):
-            raise RequestError(
-                400,
-                f"Input {self.name!r} takes {size} value{'s' * (size != 1)} in each row, of shape {list(self.shape)}.",
+            return self._matrix([flat(row) for row in rows])
+        if self._default is None and None in rows:
+            raise self._refused(
+                f"is missing in row {rows.index(None)}, and has no default: give it."
             )
-        return self._cells(rows).reshape(len(rows), *self.shape)
+        size = math.prod(self.shape)
+        lists = [flat(self._default if row is None else row) for row in rows]
+        if any(len(each) != size for each in lists):
+            raise self._refused(
+                f"takes {size} value{'s' * (size != 1)} in each row, of shape {list(self.shape)}."
+            )
+        return self._cells(lists).reshape(len(rows), *self.shape)
 
     def of_array(self, array: Array) -> Array:
-        """An array whose first dimension counts rows, in the dtype and the shape that the model takes.
+        """An array of rows, in the dtype and the shape that the model takes.
 
         Raises:
             RequestError: It has another kind of values or another shape.
         """
         if self.shape is None:
             array = array.reshape(len(array), math.prod(array.shape[1:]))
-            if array.shape[1] > self._limits.max_list_length:
-                raise self._too_long(array.shape[1])
+            self._check_length(array.shape[1])
         elif array.size != len(array) * math.prod(self.shape):
-            raise RequestError(
-                400,
-                f"Input {self.name!r} has shape {list(array.shape)} and takes {[-1, *self.shape]}.",
-            )
+            raise self._refused(f"has shape {list(array.shape)} and takes {[-1, *self.shape]}.")
         else:
             array = array.reshape(len(array), *self.shape)
         if self.is_text:
@@ -108,35 +113,23 @@ class Input:
         """The input of rows that leave it out."""
         return self.array([None] * count)
 
-    def _filled(self, row: Any, number: int) -> Any:
-        if row is not None:
-            return row
-        if self._default is None:
-            raise RequestError(
-                400, f"Input {self.name!r} is missing in row {number}, and has no default: give it."
-            )
-        return self._default
-
-    def _matrix(self, rows: Sequence[Any]) -> Array:
-        lists = [flat(row) for row in rows]
+    def _matrix(self, lists: Sequence[list[JSON]]) -> Array:
         lengths = np.array([len(each) for each in lists], np.int64)
         width = int(lengths.max(initial=0))
-        if width > self._limits.max_list_length:
-            raise self._too_long(width)
-        if width * len(rows) > _MOST_CELLS:
-            raise RequestError(
+        self._check_length(width)
+        if width * len(lists) > _MOST_CELLS:
+            raise self._refused(
+                f"has {len(lists)} rows, and a list of {width} values: send fewer rows at a time.",
                 413,
-                f"Input {self.name!r} has {len(rows)} rows, and a list of {width} values: send fewer rows at a time.",
             )
-        cells = self._cells([cell for each in lists for cell in each])
-        fill: Any = "" if self.is_text else np.nan if self.dtype.startswith("float") else -1
-        matrix = np.full((len(rows), width), fill, cells.dtype)
+        cells = self._cells(lists)
+        matrix = np.full((len(lists), width), _padding(cells), cells.dtype)
         matrix[np.arange(width) < lengths[:, None]] = cells
         return matrix
 
-    def _cells(self, rows: Sequence[Any]) -> Array:
-        """All values of some rows, one after the other."""
-        cells = flat(list(rows))
+    def _cells(self, lists: Iterable[list[JSON]]) -> Array:
+        """All values of some lists, one after the other."""
+        cells = list(itertools.chain.from_iterable(lists))
         if self.is_text:
             return self._strings(cells)
         if not cells:
@@ -167,94 +160,102 @@ class Input:
             raise self._wrong(array[changed][0].item())
         return numbers
 
-    def _strings(self, cells: list[Any]) -> Array:
+    def _strings(self, cells: list[JSON]) -> Array:
         texts = [self._text(cell) for cell in cells]
-        try:
-            "".join(texts).encode()
-        except UnicodeEncodeError:
+        if not is_unicode("".join(texts)):
             wrong = next(text for text in texts if not is_unicode(text))
-            raise RequestError(
-                400, f"Input {self.name!r} has {wrong[:40]!r}, which is no Unicode text."
-            ) from None
-        strings = np.empty(len(texts), object)
-        strings[:] = texts
-        return strings
+            raise self._refused(f"has {wrong[:40]!r}, which is not Unicode text.")
+        return of_objects(texts)
 
-    def _text(self, cell: Any) -> str:
+    def _text(self, cell: JSON) -> str:
         if isinstance(cell, Mapping) and cell.keys() == {"b64"}:
             cell = decoded(cell["b64"], self.name)
         if isinstance(cell, bytes):
             try:
                 cell = cell.decode()
             except UnicodeDecodeError:
-                raise RequestError(
-                    400, f"Input {self.name!r} has bytes that are no text in UTF-8."
-                ) from None
+                raise self._refused("has bytes that are not text in UTF-8.") from None
         if not isinstance(cell, str):
             raise self._wrong(cell)
         if len(cell) > self._limits.max_string_length:
-            raise RequestError(
-                400,
-                f"Input {self.name!r} has a string of {len(cell)} characters; the longest allowed has "
-                f"{self._limits.max_string_length}.",
+            raise self._refused(
+                f"has a string of {len(cell)} characters; the longest allowed has {self._limits.max_string_length}."
             )
         return cell
 
-    def _wrong(self, value: Any) -> RequestError:
+    def _wrong(self, value: object) -> RequestError:
         kind = "text" if self.is_text else self.dtype
-        return RequestError(400, f"Input {self.name!r} takes {kind}, and has {value!r:.60}.")
+        return self._refused(f"takes {kind}, but has {value!r:.60}.")
 
-    def _too_long(self, length: int) -> RequestError:
-        return RequestError(
-            400,
-            f"Input {self.name!r} has a list of {length} values; the longest allowed has "
-            f"{self._limits.max_list_length}.",
-        )
+    def _check_length(self, length: int) -> None:
+        if length > self._limits.max_list_length:
+            raise self._refused(
+                f"has a list of {length} values; the longest allowed has {self._limits.max_list_length}."
+            )
+
+    def _refused(self, reason: str, status: int = 400) -> RequestError:
+        return RequestError(status, f"Input {self.name!r} {reason}")
 
 
-def decoded(text: Any, name: str) -> bytes:
+def decoded(text: JSON, name: str) -> bytes:
     """The bytes of base64 text.
 
     Raises:
-        RequestError: It is none.
+        RequestError: It is not base64.
     """
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError, TypeError):
-        raise RequestError(400, f"{name!r} has {text!r:.60} as b64, which is no base64.") from None
+    except (ValueError, TypeError):
+        raise RequestError(400, f"{name!r} has {text!r:.60} as b64, which is not base64.") from None
+
+
+def common_count(counts: Mapping[str, int], inputs: Iterable[str]) -> int:
+    """The number of rows that all inputs of a request have.
+
+    Args:
+        counts: The number of rows of each input in the request.
+        inputs: The inputs of the model.
+
+    Raises:
+        RequestError: The numbers differ, or there are none.
+    """
+    if not counts:
+        raise RequestError(400, f'"inputs" is empty.{suggest("", inputs)}')
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
+        raise RequestError(400, f"All inputs must have the same number of rows: {shown:.300}.")
+    return next(iter(counts.values()))
 
 
 def joined(arrays: Sequence[Array]) -> Array:
-    """Rows of several requests as one array; matrices of lists are filled up to the widest."""
-    widths = {array.shape[1:] for array in arrays}
-    if len(widths) > 1:
+    """Rows of several requests as one array; matrices of lists are padded to the widest."""
+    if len({array.shape[1:] for array in arrays}) > 1:
         width = max(array.shape[1] for array in arrays)
         arrays = [_widened(array, width) for array in arrays]
     return np.concatenate(arrays)
 
 
 def trimmed(lists: Array) -> Array:
-    """A matrix of lists without the columns that fill up all of its rows."""
-    fill = (
-        lists == ""
-        if lists.dtype == object
-        else np.isnan(lists)
-        if lists.dtype.kind == "f"
-        else lists == -1
-    )
-    kept = np.flatnonzero(~fill.all(0))
+    """A matrix of lists without the columns that hold padding only."""
+    padding = _padding(lists)
+    is_padding = np.isnan(lists) if isinstance(padding, float) else lists == padding
+    kept = np.flatnonzero(~is_padding.all(0))
     return lists[:, : kept[-1] + 1 if len(kept) else 0]
 
 
 def _widened(array: Array, width: int) -> Array:
-    fill: Any = "" if array.dtype == object else np.nan if array.dtype.kind == "f" else -1
-    wide = np.full((len(array), width), fill, array.dtype)
+    wide = np.full((len(array), width), _padding(array), array.dtype)
     wide[:, : array.shape[1]] = array
     return wide
 
 
-def flat(value: Any) -> list[Any]:
-    """The values in nested lists, in order; a single value counts as a list of one, None as none."""
+def _padding(array: Array) -> str | float:
+    """The value that pads lists in an array of this dtype."""
+    return "" if array.dtype == object else np.nan if array.dtype.kind == "f" else -1
+
+
+def flat(value: JSON) -> list[JSON]:
+    """The values in nested lists, in order; a single value counts as a list of one, None as an empty list."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -264,16 +265,14 @@ def flat(value: Any) -> list[Any]:
     return [cell for each in value for cell in flat(each)]
 
 
-def _count(value: Any) -> int:
-    """How many values there are in nested lists."""
-    if not isinstance(value, list):
-        return 1
-    if not any(isinstance(each, list) for each in value):
-        return len(value)
-    return sum(map(_count, value))
+def of_objects(values: Sequence[str] | Sequence[bytes]) -> Array:
+    """Strings as a one-dimensional array of objects."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
 
 
-def are_numbers(cells: list[Any]) -> bool:
+def are_numbers(cells: list[JSON]) -> bool:
     """Whether all values are numbers; numpy would widen all of them for a single text."""
     return {*map(type, cells)} <= _NUMBERS
 

@@ -1,7 +1,7 @@
-"""The versions of a model that are served: the newest exports of a directory, picked up as they appear.
+"""The served versions of a model: the newest exports of a directory.
 
-A new version answers once it has been loaded and has answered its golden rows; the one before it keeps its
-requests to their last answer. A version that cannot be loaded is told of once, and the others go on.
+A new version answers once it is loaded and has passed the check of its golden rows. The version before keeps its
+requests until they are answered. A version that cannot be loaded is logged once, and the others go on.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from torchest.serving.metrics import Metrics
 
 _log = logging.getLogger("torchest.serving")
-_LOADED = 2  # so that who was told of a version can still ask it when the next one has come
+_LOADED = 2  # versions, so that a client can still use the one that it knows when the next one has appeared
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version that is served: the model, and what joins its requests."""
+    """A served version."""
 
     model: Model
     batcher: Batcher
@@ -38,9 +38,9 @@ class Versions:
 
     Args:
         directory: An export, or a directory of exports, of which the newest are served.
-        limits: Bounds on requests.
-        metrics: Counts.
-        threads: How many threads a run of the model uses; 0 leaves it to onnxruntime.
+        limits: Limits on requests.
+        metrics: Counters of versions and runs.
+        threads: The number of threads of one run of the model; 0 leaves it to onnxruntime.
 
     Raises:
         ValueError: There is no export, or none can be served.
@@ -50,9 +50,7 @@ class Versions:
         self._directory = os.path.abspath(directory)
         self._limits, self._metrics, self._threads = limits, metrics, threads
         self._is_single = os.path.exists(os.path.join(self._directory, MANIFEST))
-        self._failed: dict[
-            str, tuple[object, str]
-        ] = {}  # by name: what was there, and what is wrong
+        self._failed: dict[str, tuple[object, str]] = {}  # state of the files and reason, by name
         self._loaded: dict[str, Version] = {}
         names = self._names()
         if not names:
@@ -82,22 +80,22 @@ class Versions:
         return self._loaded[name]
 
     def states(self) -> dict[str, str]:
-        """Why each version is not served, by name, newest first; an empty string for one that is."""
+        """The reason why each version is not served, by name, newest first; an empty string if it is served."""
         failed = {name: reason for name, (_, reason) in self._failed.items()}
         states = {**failed, **dict.fromkeys(self._loaded, "")}
         return {name: states[name] for name in sorted(states, key=_number, reverse=True)}
 
     async def watch(self, seconds: float) -> None:
-        """Looks for new versions every so many seconds, for ever."""
-        told = ""
+        """Checks for new versions every `seconds`, for ever."""
+        logged = ""
         while not self._is_single:
             await asyncio.sleep(seconds)
             try:
                 await self._look()
-                told = ""
-            except OSError as error:  # a directory on a network may be away for a while
-                if str(error) != told:
-                    told = str(error)
+                logged = ""
+            except OSError as error:  # a network directory may be unavailable for a while
+                if str(error) != logged:
+                    logged = str(error)
                     _log.warning("%s cannot be read: %s", self._directory, error)
 
     async def _look(self) -> None:
@@ -115,7 +113,7 @@ class Versions:
         self._forget(names)
 
     def _add_newest(self, names: list[str]) -> None:
-        """Loads the newest version that can be."""
+        """Loads the newest version that can be loaded."""
         for name in reversed(names):
             state = _state(self._path(name))
             try:
@@ -139,7 +137,7 @@ class Versions:
         _log.info("version %s is served", name)
 
     def _forget(self, names: list[str]) -> None:
-        """Drops what is gone from the disk, and what is older than the newest ones; the last one stays."""
+        """Drops versions that were deleted, and all but the newest; one version always stays."""
         there = [name for name in names if name in self._loaded]
         kept = set(there[-_LOADED:]) or {self.newest.model.version}
         for name in [name for name in self._loaded if name not in kept]:
@@ -173,7 +171,7 @@ def _number(name: str) -> int:
 
 
 def _state(directory: str) -> object:
-    """What changes when somebody copies the rest of an export, or exports it again."""
+    """The state of an export's files, which differs once they have changed."""
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
         states = [(each.name, each.stat(follow_symlinks=False)) for each in entries]
