@@ -582,10 +582,13 @@ class TestWrongUse:
         ("given", "message"),
         [
             ({"steps": 5, "max_steps": 5}, "steps=5 and max_steps=5 cannot both be given"),
-            ({"steps": 0}, "steps=0 must be above 0; None sets no limit"),
+            ({"steps": 0}, "steps=0 must be a whole number of at least 1. None sets no limit"),
             ({"steps": "10"}, "steps='10' must be a whole number"),
             ({"max_steps": 2.5}, r"max_steps=2\.5 must be a whole number"),
-            ({"max_steps": -1}, "max_steps=-1 must be above 0; None sets no limit"),
+            (
+                {"max_steps": -1},
+                "max_steps=-1 must be a whole number of at least 1. None sets no limit",
+            ),
         ],
     )
     def test_steps(self, tmp_path, given, message):

@@ -114,17 +114,17 @@ WRONG = {
     "a key that is no string": (
         lambda: fc.numeric_column(3),
         ValueError,
-        "key is 3 (int): give the key of a feature, a string.",
+        "key=3 must be a string. Give the key of a feature.",
     ),
     "a key that is None": (
         lambda: fc.categorical_column_with_hash_bucket(None, 10),
         ValueError,
-        "key is None (NoneType): give the key of a feature, a string.",
+        "key=None must be a string. Give the key of a feature.",
     ),
     "a key that is a list": (
         lambda: fc.categorical_column_with_identity(["a"], 10),
         ValueError,
-        "key is ['a'] (list): give the key of a feature, a string.",
+        "key=['a'] must be a string. Give the key of a feature.",
     ),
     "a NaN and a None among numbers": (
         lambda: dense(fc.numeric_column("age"), age=[22.0, float("nan"), None]),
@@ -290,12 +290,12 @@ WRONG = {
     "a bucket size of 0": (
         lambda: fc.categorical_column_with_hash_bucket("town", 0),
         ValueError,
-        "hash_bucket_size of column 'town' is 0: give an integer of at least 1.",
+        "Column 'town': hash_bucket_size=0 must be a whole number of at least 1.",
     ),
     "a bucket size that is no integer": (
         lambda: fc.categorical_column_with_hash_bucket("town", 1.5),
         ValueError,
-        "hash_bucket_size of column 'town' is 1.5: give an integer of at least 1.",
+        "Column 'town': hash_bucket_size=1.5 must be a whole number of at least 1.",
     ),
     "a misspelt dtype": (
         lambda: fc.categorical_column_with_hash_bucket("town", 10, dtype="strng"),
@@ -421,7 +421,7 @@ WRONG = {
     "a negative number of buckets for unknown words": (
         lambda: fc.categorical_column_with_vocabulary_list("town", ["a"], num_oov_buckets=-1),
         ValueError,
-        "num_oov_buckets of column 'town' is -1: give an integer of at least 0.",
+        "Column 'town': num_oov_buckets=-1 must be a whole number of at least 0.",
     ),
     "floats for a vocabulary": (
         lambda: linear(fc.categorical_column_with_vocabulary_list("a", ["1"]), a=[1.5]),
@@ -502,7 +502,7 @@ WRONG = {
     "no ids": (
         lambda: fc.categorical_column_with_identity("a", 0),
         ValueError,
-        "num_buckets of column 'a' is 0: give an integer of at least 1.",
+        "Column 'a': num_buckets=0 must be a whole number of at least 1.",
     ),
     # Crosses
     "a cross of one key": (
@@ -548,12 +548,12 @@ WRONG = {
     "a cross without buckets": (
         lambda: fc.crossed_column(["town", "fare"], 0),
         ValueError,
-        "hash_bucket_size of column 'fare_X_town' is 0: give an integer of at least 1.",
+        "Column 'fare_X_town': hash_bucket_size=0 must be a whole number of at least 1.",
     ),
     "a hash key that is no integer": (
         lambda: fc.crossed_column(["town", "fare"], 10, hash_key="x"),
         ValueError,
-        "hash_key of column 'fare_X_town' is 'x': give an integer or None.",
+        "Column 'fare_X_town': hash_key='x' must be a whole number.",
     ),
     "a cross with floats": (
         lambda: linear(fc.crossed_column(["town", "fare"], 10), town=["a"], fare=[7.25]),
@@ -565,7 +565,7 @@ WRONG = {
     "weights of one key that is no string": (
         lambda: fc.weighted_categorical_column(IDENTITY, 3),
         ValueError,
-        "weight_feature_key is 3 (int): give the key of a feature, a string.",
+        "weight_feature_key=3 must be a string. Give the key of a feature.",
     ),
     "weights of weights": (
         lambda: fc.weighted_categorical_column(WEIGHTED, "v"),
@@ -613,12 +613,12 @@ WRONG = {
     "a dimension below 1": (
         lambda: fc.embedding_column(IDENTITY, 0),
         ValueError,
-        "dimension of column 'a_embedding' is 0: give an integer of at least 1.",
+        "Column 'a_embedding': dimension=0 must be a whole number of at least 1.",
     ),
     "an unknown combiner": (
         lambda: fc.embedding_column(IDENTITY, 2, combiner="avg"),
         ValueError,
-        "combiner of column 'a_embedding' is 'avg': give one of 'mean', 'sqrtn', 'sum'.",
+        "Column 'a_embedding': combiner='avg' is not known. There are: 'mean', 'sqrtn', 'sum'.",
     ),
     "an initializer that is no function": (
         lambda: fc.embedding_column(IDENTITY, 2, initializer=0.5),
@@ -638,7 +638,7 @@ WRONG = {
     "a norm of 0": (
         lambda: fc.embedding_column(IDENTITY, 2, max_norm=0),
         ValueError,
-        "max_norm of column 'a_embedding' is 0: give a number above 0, or None for no limit.",
+        "Column 'a_embedding': max_norm=0 must be a finite number above 0. None is no limit.",
     ),
     "a checkpoint without the name of a tensor": (
         lambda: fc.embedding_column(IDENTITY, 2, ckpt_to_load_from="run"),
@@ -808,12 +808,12 @@ WRONG = {
     "an unknown combiner of a linear model": (
         lambda: LinearFeatures([IDENTITY], sparse_combiner="avg"),
         ValueError,
-        "sparse_combiner is 'avg': give one of 'mean', 'sqrtn', 'sum'.",
+        "sparse_combiner='avg' is not known. There are: 'mean', 'sqrtn', 'sum'.",
     ),
     "a linear model without outputs": (
         lambda: LinearFeatures([IDENTITY], units=0),
         ValueError,
-        "units is 0: give an integer of at least 1.",
+        "units=0 must be a whole number of at least 1 and at most 2147483647.",
     ),
 }
 

@@ -714,7 +714,7 @@ WRONG = {
     "an unknown combiner": (
         lambda: linear([0, 1], sparse_combiner="avg"),
         ValueError,
-        "sparse_combiner is 'avg': give one of 'mean', 'sqrtn', 'sum'.",
+        "sparse_combiner='avg' is not known. There are: 'mean', 'sqrtn', 'sum'.",
     ),
     "a baseline of no features": (
         lambda: torchest.BaselineRegressor("model").train(lambda: ({}, [0.0, 1.0]), steps=1),
@@ -759,7 +759,7 @@ WRONG = {
     "an unknown combiner of the linear part": (
         lambda: combined(linear_feature_columns=[X], linear_sparse_combiner="avg"),
         ValueError,
-        "linear_sparse_combiner is 'avg': give one of 'mean', 'sqrtn', 'sum'.",
+        "linear_sparse_combiner='avg' is not known. There are: 'mean', 'sqrtn', 'sum'.",
     ),
     # Optimizers
     "an optimizer in lower case": (
@@ -891,7 +891,7 @@ WRONG = {
     "max_steps of 0": (
         lambda: torchest.TrainSpec(dict, max_steps=0),
         ValueError,
-        "TrainSpec: max_steps=0 must be above 0; None sets no limit.",
+        "TrainSpec: max_steps=0 must be a whole number of at least 1. None sets no limit.",
     ),
     "a throttle below 0": (
         lambda: torchest.EvalSpec(dict, throttle_secs=-1),

@@ -27,11 +27,11 @@ WRONG = {
     # Numbers that no model can compute with
     "max_norm that is NaN": (
         lambda: fc.embedding_column(IDS, 2, max_norm=math.nan),
-        "max_norm of column 'a_embedding' is nan: give a number above 0, or None for no limit.",
+        "Column 'a_embedding': max_norm=nan must be a finite number above 0. None is no limit.",
     ),
     "max_norm of a shared table that is infinite": (
         lambda: fc.shared_embeddings([IDS], 2, max_norm=math.inf),
-        "max_norm of column 'a_shared_embedding' is inf: give a number above 0, or None for no limit.",
+        "Column 'a_shared_embedding': max_norm=inf must be a finite number above 0. None is no limit.",
     ),
     "an infinite default of numbers": (
         lambda: fc.numeric_column("x", default_value=math.inf),
@@ -51,7 +51,7 @@ WRONG = {
     ),
     "more ids than an int64 counts": (
         lambda: fc.categorical_column_with_identity("a", 2**70),
-        "num_buckets of column 'a' is 1180591620717411303424: give an integer below 2**63.",
+        "Column 'a': num_buckets=1180591620717411303424 must fit into 64 bits.",
     ),
     # Bytes and tables that could be taken for lists
     "bytes as boundaries": (
@@ -81,15 +81,15 @@ WRONG = {
     # What is no True or False
     "trainable=1": (
         lambda: fc.embedding_column(IDS, 2, trainable=1),
-        "trainable of column 'a_embedding' is 1: give True or False.",
+        "Column 'a_embedding': trainable=1 must be True or False.",
     ),
     "trainable='False' of a shared table": (
         lambda: fc.shared_embeddings([IDS], 2, trainable="False"),
-        "trainable of column 'a_shared_embedding' is 'False': give True or False.",
+        "Column 'a_shared_embedding': trainable='False' must be True or False.",
     ),
     "use_safe_embedding_lookup=0": (
         lambda: fc.embedding_column(IDS, 2, use_safe_embedding_lookup=0),
-        "use_safe_embedding_lookup of column 'a_embedding' is 0: give True or False.",
+        "Column 'a_embedding': use_safe_embedding_lookup=0 must be True or False.",
     ),
     "trainable='False' of a layer": (
         lambda: fc.DenseFeatures([X], trainable="False"),
@@ -155,7 +155,7 @@ WRONG = {
     ),
     "a combiner that is a list": (
         lambda: fc.LinearFeatures([X], sparse_combiner=["sum"]),
-        "sparse_combiner is ['sum']: give one of 'mean', 'sqrtn', 'sum'.",
+        "sparse_combiner=['sum'] must be 'mean' or 'sqrtn' or 'sum'.",
     ),
     "a device that is a list": (
         lambda: fc.Features({"x": [1.0]}, device=["cpu"]),

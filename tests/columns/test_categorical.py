@@ -413,15 +413,15 @@ def test_booleans_are_integers_to_a_column_of_integers() -> None:
     [
         (
             {"hash_bucket_size": 0},
-            "hash_bucket_size of column 'v' is 0: give an integer of at least 1.",
+            "Column 'v': hash_bucket_size=0 must be a whole number of at least 1.",
         ),
         (
             {"hash_bucket_size": 1.5},
-            "hash_bucket_size of column 'v' is 1.5: give an integer of at least 1.",
+            "Column 'v': hash_bucket_size=1.5 must be a whole number of at least 1.",
         ),
         (
             {"hash_bucket_size": None},
-            "hash_bucket_size of column 'v' is None: give an integer of at least 1.",
+            "Column 'v': hash_bucket_size=None must be a whole number of at least 1.",
         ),
         (
             {"hash_bucket_size": 3, "dtype": torch.float32},
@@ -433,7 +433,7 @@ def test_booleans_are_integers_to_a_column_of_integers() -> None:
         ),
         (
             {"hash_bucket_size": 3, "key": ["v"]},
-            "key is ['v'] (list): give the key of a feature, a string.",
+            "key=['v'] must be a string. Give the key of a feature.",
         ),
     ],
 )
@@ -486,11 +486,11 @@ def test_wrong_arguments_of_a_hash_bucket_column(arguments: dict[str, Any], mess
         ),
         (
             {"vocabulary_list": ["a", "b"], "default_value": -2},
-            "default_value of column 'v' is -2: give an integer of at least -1.",
+            "Column 'v': default_value=-2 must be a whole number of at least -1.",
         ),
         (
             {"vocabulary_list": ["a", "b"], "num_oov_buckets": -1},
-            "num_oov_buckets of column 'v' is -1: give an integer of at least 0.",
+            "Column 'v': num_oov_buckets=-1 must be a whole number of at least 0.",
         ),
         (
             {"vocabulary_list": ["a", "b"], "num_oov_buckets": 1, "default_value": 0},
@@ -552,15 +552,15 @@ def test_ids_are_not_shared_with_the_input() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_buckets": 0}, "num_buckets of column 'v' is 0: give an integer of at least 1."),
-        ({"num_buckets": 2.5}, "num_buckets of column 'v' is 2.5: give an integer of at least 1."),
+        ({"num_buckets": 0}, "Column 'v': num_buckets=0 must be a whole number of at least 1."),
+        ({"num_buckets": 2.5}, "Column 'v': num_buckets=2.5 must be a whole number of at least 1."),
         (
             {"num_buckets": 3, "default_value": 3},
             "default_value of column 'v' is 3: give an id below num_buckets=3.",
         ),
         (
             {"num_buckets": 3, "default_value": -1},
-            "default_value of column 'v' is -1: give an integer of at least 0.",
+            "Column 'v': default_value=-1 must be a whole number of at least 0.",
         ),
     ],
 )

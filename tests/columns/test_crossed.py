@@ -267,13 +267,13 @@ IDENTITY = categorical_column_with_identity("i", 3)
         (("ab", 3), "keys is 'ab': give a list of two or more keys."),
         (
             (["a", "b"], 0),
-            "hash_bucket_size of column 'a_X_b' is 0: give an integer of at least 1.",
+            "Column 'a_X_b': hash_bucket_size=0 must be a whole number of at least 1.",
         ),
         (
             (["a", "b"], 2.5),
-            "hash_bucket_size of column 'a_X_b' is 2.5: give an integer of at least 1.",
+            "Column 'a_X_b': hash_bucket_size=2.5 must be a whole number of at least 1.",
         ),
-        ((["a", "b"], 3, "x"), "hash_key of column 'a_X_b' is 'x': give an integer or None."),
+        ((["a", "b"], 3, "x"), "Column 'a_X_b': hash_key='x' must be a whole number."),
         (
             (["a", X], 3),
             "keys has 'x' (NumericColumn): give keys of features, or categorical columns; for a number "

@@ -110,15 +110,15 @@ NOT_CATEGORICAL = (
         ({"categorical_column": numeric_column("x")}, "categorical_column" + NOT_CATEGORICAL),
         (
             {"dimension": 0},
-            "dimension of column 'a_embedding' is 0: give an integer of at least 1.",
+            "Column 'a_embedding': dimension=0 must be a whole number of at least 1.",
         ),
         (
             {"dimension": None},
-            "dimension of column 'a_embedding' is None: give an integer of at least 1.",
+            "Column 'a_embedding': dimension=None must be a whole number of at least 1.",
         ),
         (
             {"combiner": "max"},
-            "combiner of column 'a_embedding' is 'max': give one of 'mean', 'sqrtn', 'sum'.",
+            "Column 'a_embedding': combiner='max' is not known. There are: 'mean', 'sqrtn', 'sum'.",
         ),
         (
             {"initializer": 3},
@@ -137,7 +137,7 @@ NOT_CATEGORICAL = (
         ),
         (
             {"max_norm": 0.0},
-            "max_norm of column 'a_embedding' is 0.0: give a number above 0, or None for no limit.",
+            "Column 'a_embedding': max_norm=0.0 must be a finite number above 0. None is no limit.",
         ),
     ],
 )

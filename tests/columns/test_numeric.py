@@ -186,7 +186,7 @@ def test_the_shapes_that_a_wide_column_takes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"key": 3}, "key is 3 (int): give the key of a feature, a string."),
+        ({"key": 3}, "key=3 must be a string. Give the key of a feature."),
         ({"shape": 0}, "shape of column 'age' is 0: give dimensions of at least 1."),
         ({"shape": (2, -1)}, "shape of column 'age' is (2, -1): give dimensions of at least 1."),
         (

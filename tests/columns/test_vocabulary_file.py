@@ -122,7 +122,7 @@ def test_files_that_are_no_vocabulary(
     [
         (
             {"vocabulary_size": 0},
-            "vocabulary_size of column 'v' is 0: give an integer of at least 1.",
+            "Column 'v': vocabulary_size=0 must be a whole number of at least 1.",
         ),
         (
             {"default_value": 2},

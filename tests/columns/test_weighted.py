@@ -133,7 +133,7 @@ def test_weights_that_do_not_suit(words: Any, counts: Any, message: str) -> None
             "categorical_column is 'word_weighted_by_count', which has weights already: give the column "
             "without them.",
         ),
-        ((WORDS, 3), "weight_feature_key is 3 (int): give the key of a feature, a string."),
+        ((WORDS, 3), "weight_feature_key=3 must be a string. Give the key of a feature."),
         (
             (WORDS, "w", "string"),
             "dtype of column 'word_weighted_by_w' is 'string': give a dtype of floats or integers, such "

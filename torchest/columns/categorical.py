@@ -20,7 +20,7 @@ from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import bucket_of
 from torchest.columns.encode.strings import DictionaryCache, Text
 from torchest.columns.encode.vocabulary import Vocabulary
-from torchest.utils.checks import is_list
+from torchest.utils.checks import is_list, is_whole, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -280,9 +280,9 @@ def categorical_column_with_identity(
     24
     """
     checks.key(key)
-    size = checks.count(num_buckets, "num_buckets", key)
+    size = whole_number(f"Column {key!r}: num_buckets", num_buckets, at_least=1)
     if default_value is not None:
-        default_value = checks.count(default_value, "default_value", key, least=0)
+        default_value = whole_number(f"Column {key!r}: default_value", default_value, at_least=0)
         if default_value >= size:
             raise ValueError(
                 f"default_value of column {key!r} is {default_value}: give an id below num_buckets={size}."
@@ -312,7 +312,7 @@ def categorical_column_with_hash_bucket(
     32
     """
     checks.key(key)
-    size = checks.count(hash_bucket_size, "hash_bucket_size", key)
+    size = whole_number(f"Column {key!r}: hash_bucket_size", hash_bucket_size, at_least=1)
     return HashedCategoricalColumn(key, size, checks.value_dtype(dtype, key))
 
 
@@ -372,8 +372,8 @@ def checked_unknown(
     Raises:
         ValueError: An argument is out of range, or both are given.
     """
-    buckets = checks.count(num_oov_buckets, "num_oov_buckets", key, least=0)
-    default = checks.count(default_value, "default_value", key, least=-1)
+    buckets = whole_number(f"Column {key!r}: num_oov_buckets", num_oov_buckets, at_least=0)
+    default = whole_number(f"Column {key!r}: default_value", default_value, at_least=-1)
     if default >= words:
         raise ValueError(
             f"default_value of column {key!r} is {default}: give an id below {words}, the size of the "
@@ -400,9 +400,9 @@ def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
     listed = tuple(word.item() if isinstance(word, np.generic) else word for word in words)
     if not listed:
         raise ValueError(f"vocabulary_list of column {key!r} is empty: give at least one value.")
-    wanted = (str, bytes) if isinstance(listed[0], str | bytes) else (int,)
+    wanted = str if isinstance(listed[0], str | bytes) else int
     for word in listed:
-        if isinstance(word, bool) or not isinstance(word, wanted):
+        if not (is_whole(word) if wanted is int else isinstance(word, str | bytes)):
             raise ValueError(
                 f"vocabulary_list of column {key!r} holds {checks.shown(listed[0])} and {checks.shown(word)}: give "
                 "only strings, or only integers."

@@ -1,8 +1,7 @@
-"""Checks of the arguments that columns are made with."""
+"""Checks of arguments that are columns or dtypes."""
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -21,45 +20,8 @@ _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
 def key(value: object, argument: str = "key") -> str:
-    """A feature's key as it was given.
-
-    Raises:
-        ValueError: It is not a string.
-    """
-    if not isinstance(value, str):
-        raise ValueError(
-            f"{argument} is {shown(value)} ({type(value).__name__}): give the key of a feature, a string."
-        )
-    return value
-
-
-def count(value: object, argument: str, column: str, least: int = 1) -> int:
-    """A number of things, which fits into an int64.
-
-    Raises:
-        ValueError: It is not an integer, too small or too large.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
-        raise ValueError(
-            f"{argument} of column {column!r} is {shown(value)}: give an integer of at least {least}."
-        )
-    number = int(value)
-    if number >= 2**63:
-        raise ValueError(
-            f"{argument} of column {column!r} is {number}: give an integer below 2**63."
-        )
-    return number
-
-
-def flag(value: object, argument: str, column: str) -> bool:
-    """True or False.
-
-    Raises:
-        ValueError: It is something else, such as 1 or "False".
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{argument} of column {column!r} is {shown(value)}: give True or False.")
-    return bool(value)
+    """The key of a feature."""
+    return checks.text(argument, value, " Give the key of a feature.", empty=True)
 
 
 def column_list(value: object, argument: str) -> list[FeatureColumn]:
@@ -134,20 +96,6 @@ def shown(value: object) -> str:
     if isinstance(value, FeatureColumn):
         return f"{value.name!r} ({type(value).__name__})"
     return checks.shown(value)
-
-
-def one_of(value: object, allowed: tuple[str, ...], argument: str, column: str) -> str:
-    """A word as it was given.
-
-    Raises:
-        ValueError: It is not among those allowed.
-    """
-    if not isinstance(value, str) or value not in allowed:
-        listed = ", ".join(map(repr, allowed))
-        raise ValueError(
-            f"{argument} of column {column!r} is {shown(value)}: give one of {listed}."
-        )
-    return value
 
 
 def _is_string(value: object) -> bool:

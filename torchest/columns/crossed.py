@@ -7,6 +7,7 @@ TensorFlow, keys are folded in their order, but first those that are columns, or
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -24,7 +25,7 @@ from torchest.columns.encode.strings import DictionaryCache, Text
 from torchest.columns.onnx_graph import count_up_to_last, is_before
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
-from torchest.utils.checks import is_list
+from torchest.utils.checks import is_list, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -173,13 +174,9 @@ def crossed_column(
     """
     listed = _checked_keys(keys)
     name = "_X_".join(sorted(map(_name, listed)))
-    size = checks.count(hash_bucket_size, "hash_bucket_size", name)
+    size = whole_number(f"Column {name!r}: hash_bucket_size", hash_bucket_size, at_least=1)
     if hash_key is not None:
-        if isinstance(hash_key, bool) or not isinstance(hash_key, int | np.integer):
-            raise ValueError(
-                f"hash_key of column {name!r} is {checks.shown(hash_key)}: give an integer or None."
-            )
-        hash_key = int(hash_key)
+        hash_key = whole_number(f"Column {name!r}: hash_key", hash_key, at_most=math.inf)
     return CrossedColumn(listed, size, hash_key)
 
 

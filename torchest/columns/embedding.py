@@ -18,7 +18,7 @@ from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 from torchest.errors import suggest
-from torchest.utils.checks import is_list, is_number, path, text
+from torchest.utils.checks import boolean, is_list, number, one_of, path, text, whole_number
 
 if TYPE_CHECKING:
     from torchest.columns.features import Features
@@ -184,16 +184,16 @@ def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
     """
     checks.categorical(categorical_column, "categorical_column")
     name = embedding_name(categorical_column)
-    width = checks.count(dimension, "dimension", name)
+    width = whole_number(f"Column {name!r}: dimension", dimension, at_least=1)
     return EmbeddingColumn(
         categorical_column,
         width,
-        checks.one_of(combiner, COMBINERS, "combiner", name),
+        one_of(f"Column {name!r}: combiner", combiner, COMBINERS),
         _checked_initializer(initializer, width, name),
         *_checked_source(ckpt_to_load_from, tensor_name_in_ckpt, name),
         _checked_max_norm(max_norm, name),
-        checks.flag(trainable, "trainable", name),
-        checks.flag(use_safe_embedding_lookup, "use_safe_embedding_lookup", name),
+        boolean(f"Column {name!r}: trainable", trainable),
+        boolean(f"Column {name!r}: use_safe_embedding_lookup", use_safe_embedding_lookup),
     )
 
 
@@ -240,16 +240,16 @@ def shared_embeddings(  # noqa: PLR0913 - TensorFlow's arguments
             text("shared_embedding_collection_name", shared_embedding_collection_name, empty=True)
             or name
         )
-    width = checks.count(dimension, "dimension", name)
-    is_safe = checks.flag(use_safe_embedding_lookup, "use_safe_embedding_lookup", name)
-    combines = checks.one_of(combiner, COMBINERS, "combiner", name)
+    width = whole_number(f"Column {name!r}: dimension", dimension, at_least=1)
+    is_safe = boolean(f"Column {name!r}: use_safe_embedding_lookup", use_safe_embedding_lookup)
+    combines = one_of(f"Column {name!r}: combiner", combiner, COMBINERS)
     longest = _checked_max_norm(max_norm, name)
     creator = SharedEmbeddingColumnCreator(
         width,
         _checked_initializer(initializer, width, name),
         *_checked_source(ckpt_to_load_from, tensor_name_in_ckpt, name),
         listed[0].num_buckets,
-        checks.flag(trainable, "trainable", name),
+        boolean(f"Column {name!r}: trainable", trainable),
         name,
         is_safe,
     )
@@ -303,11 +303,7 @@ def _checked_source(checkpoint: Any, tensor: Any, name: str) -> tuple[str | None
 def _checked_max_norm(max_norm: Any, name: str) -> float | None:
     if max_norm is None:
         return None
-    if not is_number(max_norm) or not 0 < max_norm < math.inf:
-        raise ValueError(
-            f"max_norm of column {name!r} is {checks.shown(max_norm)}: give a number above 0, or None for no limit."
-        )
-    return float(max_norm)
+    return number(f"Column {name!r}: max_norm", max_norm, " None is no limit.", above=0)
 
 
 def _checked_columns(columns: Any) -> list[CategoricalColumn]:

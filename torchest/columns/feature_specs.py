@@ -9,15 +9,13 @@ VarLenFeature(dtype=<class 'str'>)
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from torchest.utils.checks import is_list, shown
+from torchest.utils.checks import is_list, is_number, is_whole, shown
 
 _NAMES: dict[object, type] = {str: str, "str": str, "string": str, bytes: bytes, "bytes": bytes}
 
@@ -113,26 +111,20 @@ def _dtype(value: Any) -> torch.dtype | type:
 def _is_of(dtype: torch.dtype | type, value: Any) -> bool:
     if isinstance(dtype, type):
         return isinstance(value, str | bytes)
-    if isinstance(value, bool | np.bool_):
-        return False
     if dtype.is_floating_point:
-        return isinstance(value, Real) and math.isfinite(value)
-    return isinstance(value, Integral)
+        return is_number(value) and math.isfinite(value)
+    return is_whole(value)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
     dimensions = tuple(value) if is_list(value) else (value,)
-    try:
-        if any(isinstance(dimension, bool | np.bool_) for dimension in dimensions):
-            raise TypeError
-        shape = tuple(map(operator.index, dimensions))
-    except TypeError:
+    if not all(map(is_whole, dimensions)):
         raise TypeError(
             f"shape is {shown(value)}: give integers; for any number of values use VarLenFeature."
-        ) from None
-    if any(dimension < 1 for dimension in shape):
+        )
+    if any(dimension < 1 for dimension in dimensions):
         raise ValueError(f"shape is {shown(value)}: give dimensions of at least 1.")
-    return shape
+    return tuple(map(int, dimensions))
 
 
 def _tuples(nested: Any) -> Any:

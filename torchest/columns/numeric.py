@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from torchest.columns import checks
 from torchest.columns.base import DenseColumn
 from torchest.columns.encode import values
-from torchest.utils.checks import is_list
+from torchest.utils.checks import is_list, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,7 +187,7 @@ def numeric_column(
 def _checked_shape(shape: Any, key: str) -> tuple[int, ...]:
     dimensions = tuple(shape) if is_list(shape) else (shape,)
     for dimension in dimensions:
-        if isinstance(dimension, bool) or not isinstance(dimension, Integral):
+        if not is_whole(dimension):
             raise TypeError(
                 f"shape of column {key!r} is {checks.shown(shape)}: give an integer or a tuple of integers."
             )

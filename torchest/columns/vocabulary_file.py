@@ -11,6 +11,7 @@ from torchest.columns import checks
 from torchest.columns.categorical import VocabularyCategoricalColumn, checked_unknown
 from torchest.errors import RefusedFileError
 from torchest.utils import files
+from torchest.utils.checks import whole_number
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +91,7 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
     size = (
         len(_lines(path, key))
         if vocabulary_size is None
-        else checks.count(vocabulary_size, "vocabulary_size", key)
+        else whole_number(f"Column {key!r}: vocabulary_size", vocabulary_size, at_least=1)
     )
     if not size:
         raise ValueError(

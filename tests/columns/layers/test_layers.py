@@ -217,7 +217,9 @@ def test_columns_of_another_kind_are_refused(layer, column, message):
 
 
 def test_an_unknown_combiner_is_refused():
-    with pytest.raises(ValueError, match=r"sparse_combiner is 'avg': give one of 'mean', 'sqrtn'"):
+    with pytest.raises(
+        ValueError, match=r"sparse_combiner='avg' is not known\. There are: 'mean', 'sqrtn'"
+    ):
         LinearFeatures([identity("a")], sparse_combiner="avg")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
@@ -73,7 +72,9 @@ class LinearFeatures(Parts):
         self._columns = [
             _without_order(column) for column in in_order(feature_columns, "feature_columns")
         ]
-        self.bias = nn.Parameter(torch.zeros(_checked_units(units)))
+        self.bias = nn.Parameter(
+            torch.zeros(checks.whole_number("units", units, at_least=1, at_most=2**31 - 1))
+        )
         for column in self._columns:
             self.add_part(column.name, _linear_part(column, units, sparse_combiner))
         # In the order of their embeddings' names: a deep part of the same columns then has the same joint
@@ -145,18 +146,7 @@ class _WeightsOfEmbedding(_Weights):
 
 def check_combiner(argument: str, combiner: object) -> None:
     """Raises ValueError if that is no way to combine ids."""
-    if not isinstance(combiner, str) or combiner not in COMBINERS:
-        listed = ", ".join(map(repr, COMBINERS))
-        raise ValueError(f"{argument} is {checks.shown(combiner)}: give one of {listed}.")
-
-
-def _checked_units(units: Any) -> int:
-    if isinstance(units, bool) or not isinstance(units, Integral) or int(units) < 1:
-        raise ValueError(f"units is {checks.shown(units)}: give an integer of at least 1.")
-    number = int(units)
-    if number >= 2**31:
-        raise ValueError(f"units is {number}: give an integer below 2**31.")
-    return number
+    checks.one_of(argument, combiner, COMBINERS)
 
 
 def _check_layer(trainable: Any, name: Any) -> None:
