@@ -50,10 +50,10 @@ class Output:
 
     Attributes:
         name: Its name.
-        dtype: The dtype of the tensor, int64 also if it stands for strings; "string" where there is no tensor.
+        dtype: The dtype of the tensor; "string" for text of a feature, which has no tensor.
         shape: Its dimensions; that of the rows is called "batch".
-        strings: The strings that the numbers of the tensor stand for, or None.
-        feature: The key of the feature that it is as it came, or None. If that is text, no tensor stands for it.
+        strings: The strings that the tensor holds indices of, or None.
+        feature: The key of the feature that the model returns unchanged, or None.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Output:
 
     @property
     def is_tensor(self) -> bool:
-        """Whether the module gives it; text of features never enters the module."""
+        """Whether the module returns it; text of features never enters the module."""
         return isinstance(self.dtype, torch.dtype)
 
 
 def predictions(spec: EstimatorSpec) -> Mapping[str, Any]:
     """The predictions of a model_fn by name; a single one is called "output"."""
-    given = spec.predictions
-    return given if isinstance(given, Mapping) else {"output": given}
+    answers = spec.predictions
+    return answers if isinstance(answers, Mapping) else {"output": answers}
 
 
 class Forward(nn.Module):
@@ -80,13 +80,13 @@ class Forward(nn.Module):
     Args:
         model: A model that is not for training, made and restored.
         features: A batch, from which the shapes of features are known.
-        select: What is wanted of the model's answer: arrays by name. By default the predictions.
+        select: Selects the answers, by name, from the model's spec. By default the predictions.
 
     Attributes:
-        raw: What is known of the raw features that the model uses, by key.
-        inputs: What the module takes, in order: one or more tensors each.
-        outputs: What it gives, in order.
-        together: Columns of sequences of which rows must have as many steps as of each other.
+        raw: The dtypes and shapes of the features that the model uses, by key.
+        inputs: The inputs of the module, in order: one or more tensors each.
+        outputs: Its outputs, in order.
+        together: Groups of sequence columns whose rows must have the same number of steps.
 
     Raises:
         ValueError: The model reads something that cannot be exported.
@@ -122,11 +122,11 @@ class Forward(nn.Module):
     @property
     def tensors(self) -> list[TensorSpec]:
         """The tensors that the module takes, in order."""
-        return [tensor for given in self.inputs for tensor in given.tensors]
+        return [tensor for each in self.inputs for tensor in each.tensors]
 
     @property
     def original_names(self) -> dict[str, str]:
-        """What parameters and buffers are called in checkpoints, by their names in this module."""
+        """The names of parameters and buffers in checkpoints, by their names in this module."""
         names = {
             id(tensor): f"{name}.{within}"
             for name, module in self._model.scope.modules().items()
@@ -142,14 +142,14 @@ class Forward(nn.Module):
         return tensors_of(self.inputs, batch)
 
     def steps_of(self, features: Mapping[str, Any]) -> int | None:
-        """How many steps the sequences of a batch of raw features have room for; None if there are no sequences."""
-        for given, tensor in zip(self.encode(features), self.tensors, strict=True):
-            if STEPS in tensor.shape:
-                return given.shape[tensor.shape.index(STEPS)]
+        """The number of steps in the matrices of sequences of a batch of raw features; None without sequences."""
+        for tensor, spec in zip(self.encode(features), self.tensors, strict=True):
+            if STEPS in spec.shape:
+                return tensor.shape[spec.shape.index(STEPS)]
         return None
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Encoded tensors, as `tensors` describes them, to the answers that `outputs` describes."""
+        """Computes the answers that `outputs` describes from the tensors that `tensors` describes."""
         with self._whole_layers if torch.compiler.is_exporting() else contextlib.nullcontext():
             answers = self._answers(self._encodings(tensors))
         return tuple(_tensor(answers[output.name]) for output in self.outputs if output.is_tensor)
@@ -159,13 +159,13 @@ class Forward(nn.Module):
         return export_program(self, self._example, self.tensors)
 
     def _answers(self, encodings: Mapping[Column | str, Any]) -> Mapping[str, Any]:
-        """What model_fn answers to a batch of which the encodings are known."""
+        """The answers of model_fn to a batch of encodings."""
         return self._select(self._model.trace(_TracedFeatures(self._keys, encodings, self._text)))
 
     def _described(self, answers: Mapping[str, Any]) -> list[Output]:
-        """What the module gives; a dimension that differs between batches of different sizes has a name."""
-        sizes = _sizes(self.tensors, _largest(self._example, self.tensors) + 1)
-        encodings = self._encodings(tuple(_with_sizes(self._example, self.tensors, sizes)))
+        """The outputs; a dimension that differs between batches of different sizes has a name."""
+        sizes, tensors = _other_batch(self._example, self.tensors)
+        encodings = self._encodings(tensors)
         try:
             with torch.no_grad():
                 others = self._answers(encodings)
@@ -183,7 +183,7 @@ class Forward(nn.Module):
     def _output(
         self, name: str, value: Any, other: Any, names: Mapping[int, str], feature: str | None
     ) -> Output:
-        """An output, of its values for two batches; `names` has those of the dimensions of the second."""
+        """An output, from its values for two batches and the names of the dimensions of the second."""
         if isinstance(other, FeatureText):
             return Output(name, STRING, self.raw[other.key].dimensions, None, other.key)
         if not isinstance(other, Tensor | IndexedStrings):
@@ -199,27 +199,28 @@ class Forward(nn.Module):
     def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[Column | str, Any]:
         remaining = iter(tensors)
         return {
-            given.source: given.encoding(list(itertools.islice(remaining, len(given.tensors))))
-            for given in self.inputs
+            each.source: each.encoding(list(itertools.islice(remaining, len(each.tensors))))
+            for each in self.inputs
         }
 
 
 def export_program(
     module: nn.Module, example: list[Tensor], tensors: list[TensorSpec]
 ) -> torch.export.ExportedProgram:
-    """A module as a graph in which the named dimensions of its tensors may have any size.
+    """Traces a module to a graph in which the named dimensions of its inputs may have any size.
 
     Args:
         module: Takes the tensors.
         example: The tensors of some batch.
-        tensors: What they are.
+        tensors: Their names, dtypes and shapes.
 
     Raises:
         ValueError: It cannot be traced.
     """
+    sizes, inputs = _other_batch(example, tensors)
     dimensions = {
         name: torch.export.Dim(name if name.isidentifier() else f"dimension_{number}")
-        for number, name in enumerate(_names(tensors))
+        for number, name in enumerate(sizes)
     }
     dynamic = tuple(
         {
@@ -229,10 +230,9 @@ def export_program(
         }
         for tensor in tensors
     )
-    resized = tuple(_with_sizes(example, tensors, _sizes(tensors, _least(example, tensors))))
     try:
-        with torch.no_grad(), _named_arguments(module, len(resized)):
-            return torch.export.export(module, resized, dynamic_shapes=dynamic, strict=False)
+        with torch.no_grad(), _named_arguments(module, len(inputs)):
+            return torch.export.export(module, inputs, dynamic_shapes=dynamic, strict=False)
     except Exception as error:
         raise ValueError(
             f"The model cannot be traced for an export ({str(error).strip().partition(chr(10))[0]}). What model_fn and "
@@ -260,60 +260,47 @@ def _named_arguments(module: nn.Module, count: int) -> Iterator[None]:
         del module.forward
 
 
-def _names(tensors: list[TensorSpec]) -> list[str]:
-    return sorted({size for tensor in tensors for size in tensor.shape if isinstance(size, str)})
+def _other_batch(
+    example: list[Tensor], tensors: list[TensorSpec]
+) -> tuple[dict[str, int], tuple[Tensor, ...]]:
+    """A batch in which each named dimension has a size that no dimension of the example has.
 
+    Sizes differ from each other, since the tracer takes equal sizes for one dimension, and are above 1, which it takes
+    for a constant. Steps become more and never fewer, since lengths must not exceed them.
 
-def _largest(example: list[Tensor], tensors: list[TensorSpec]) -> int:
-    """The largest of the dimensions that have names."""
-    return max(
-        size
-        for given, tensor in zip(example, tensors, strict=True)
-        for size, name in zip(given.shape, tensor.shape, strict=True)
+    Returns:
+        The sizes by name, and the tensors.
+    """
+    named = [
+        (name, size)
+        for tensor, spec in zip(example, tensors, strict=True)
+        for name, size in zip(spec.shape, tensor.shape, strict=True)
         if isinstance(name, str)
+    ]
+    least = max([2, *(size + 1 for _, size in named)])
+    names = sorted({name for name, _ in named})
+    sizes = {name: least + number for number, name in enumerate(names)}
+    resized = (
+        _resized(tensor, [size if isinstance(size, int) else sizes[size] for size in spec.shape])
+        for tensor, spec in zip(example, tensors, strict=True)
     )
+    return sizes, tuple(resized)
 
 
-def _least(example: list[Tensor], tensors: list[TensorSpec]) -> int:
-    """0 and 1 would be taken for special cases, and no length may go beyond the steps that there are."""
-    steps = [
-        given.shape[tensor.shape.index(STEPS)]
-        for given, tensor in zip(example, tensors, strict=True)
-        if STEPS in tensor.shape
-    ]
-    return max([2, *steps])
-
-
-def _sizes(tensors: list[TensorSpec], least: int) -> dict[str, int]:
-    """A size for each named dimension: equal ones would be taken for the same."""
-    return {name: least + number for number, name in enumerate(_names(tensors))}
-
-
-def _with_sizes(
-    example: list[Tensor], tensors: list[TensorSpec], sizes: dict[str, int]
-) -> list[Tensor]:
-    """Tensors whose named dimensions have the given sizes."""
-    return [
-        _resized(given, [size if isinstance(size, int) else sizes[size] for size in tensor.shape])
-        for given, tensor in zip(example, tensors, strict=True)
-    ]
-
-
-def _resized(given: Tensor, shape: list[int]) -> Tensor:
-    """A tensor of another shape, with values that occur in the given one."""
-    if not given.numel():
-        return given.new_zeros(shape)
+def _resized(tensor: Tensor, shape: list[int]) -> Tensor:
+    """A tensor of another shape, with values of the tensor."""
+    if not tensor.numel():
+        return tensor.new_zeros(shape)
     for place, size in enumerate(shape):
-        index = torch.arange(size) % given.shape[place]
-        given = given.index_select(place, index)
-    return given
+        tensor = tensor.index_select(place, torch.arange(size) % tensor.shape[place])
+    return tensor
 
 
 class _Tensors(nn.Module):
-    """The parameters and buffers of a module without its parts.
+    """The parameters and buffers of a module, without its children.
 
-    A tracer must find all tensors, and goes by the names of attributes; the parts of column layers may have names
-    that are no attributes.
+    The tracer finds tensors by the names of attributes; the children of column layers may have names that are no
+    attributes.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -323,7 +310,7 @@ class _Tensors(nn.Module):
 
 
 class _TracedFeatures(Features):
-    """A batch of which nothing is known but its encodings."""
+    """A batch of encodings without raw features."""
 
     def __init__(
         self,
@@ -338,9 +325,9 @@ class _TracedFeatures(Features):
 
     @property
     def batch_size(self) -> Any:
-        """The number of rows, which a tracer knows by a symbol."""
-        for given in self._encodings.values():
-            tensor: Tensor = given if isinstance(given, Tensor) else given.values
+        """The number of rows, a symbol while the model is traced."""
+        for encoding in self._encodings.values():
+            tensor: Tensor = encoding if isinstance(encoding, Tensor) else encoding.values
             return tensor.shape[0]
         return 0
 
@@ -348,7 +335,7 @@ class _TracedFeatures(Features):
         """Nothing is left to do."""
 
     def encoded(self, column: Column) -> Any:
-        """The given encoding; columns that are made of others are made by the model."""
+        """The encoding; columns that are computed from others are computed by the model."""
         if column in self._encodings:
             return self._encodings[column]
         if not self._changed.isdisjoint(column.feature_keys):
@@ -366,7 +353,7 @@ class _TracedFeatures(Features):
 
 
 def _of_text(text: Mapping[str, FeatureText], error: str) -> str:
-    """What to say of a model_fn that fails where text is not there."""
+    """The error of a model_fn that needs text."""
     keys = " and ".join(map(repr, text))
     return (
         f"model_fn reads the feature {keys} itself, which is text and can only be given back as it is by an exported "
@@ -375,7 +362,7 @@ def _of_text(text: Mapping[str, FeatureText], error: str) -> str:
 
 
 def _of_array(name: str, value: Any) -> str:
-    """What to say of an answer that no operation of torch made."""
+    """The error of an answer that no operation of torch made."""
     if is_text(value):
         return (
             f"The answer {name!r} is text that model_fn makes, which an exported model cannot: give a feature that is "
