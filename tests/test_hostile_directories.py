@@ -400,7 +400,7 @@ def test_a_training_does_not_go_on_from_what_no_training_writes(trained, made, k
         write_checksums(path)
     (made / "unfinished").write_text(json.dumps({"run": run}))
     estimator = torchest.Estimator(model_fn, str(made), CONFIG)
-    refused(lambda: estimator.train(data, steps=1), "is damaged|cannot go on where it was")
+    refused(lambda: estimator.train(data, steps=1), "is damaged|cannot resume there")
 
 
 @pytest.mark.parametrize("name", ["state.json", "checksums.json", "model.safetensors"])

@@ -15,7 +15,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -31,11 +31,12 @@ from torchest.distributed.choose import strategy_of_environment
 from torchest.distributed.tf_config import TFConfig
 from torchest.engine.execution import Execution
 from torchest.engine.feed import Feed, training_paused
-from torchest.engine.hooks import Session, SessionRunHook, all_of
+from torchest.engine.hooks import SessionRunHook, all_of
 from torchest.engine.model import RunningModel
-from torchest.engine.model_cache import WarmModel
+from torchest.engine.model_cache import ModelCache
 from torchest.engine.model_fn import ModelFn
-from torchest.engine.resume import TrainingRun
+from torchest.engine.resume import ResumableTraining
+from torchest.engine.run import Run
 from torchest.engine.scope import evaluating
 from torchest.export.exporting import check_modes, checkpoint_of, export
 from torchest.export.package import DEFAULT_FORMATS, checked_formats
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from torchest.distributed.strategy import Strategy
+    from torchest.engine.hooks import Session
     from torchest.inputs.batch import Batch
     from torchest.spec import EstimatorSpec
     from torchest.warm_start.settings import WarmStartFrom, WarmStartSettings
@@ -113,14 +115,14 @@ class Estimator:
     ) -> None:
         self._warm_start = settings_of(warm_start_from)
         self._may_warm_start = True
-        own_strategy = strategy_of_environment().now()
+        own_strategy = strategy_of_environment().current()
         self._config = _with_model_dir(config, model_dir, own_strategy)
         self._params = _copied(params)
         self._steps_made = 0
         self._model_fn = ModelFn(model_fn, self._params, self._config)
         self._strategy = self._config.train_distribute or own_strategy
         self._eval_strategy = self._config.eval_distribute or own_strategy
-        self._warm_model = WarmModel(
+        self._model_cache = ModelCache(
             self.model_dir, lambda: self._new_model(self._eval_strategy, training=False)
         )
         _log.info("Using config: %s", self._config)
@@ -241,7 +243,8 @@ class Estimator:
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
         with only_trainer(self.model_dir, is_chief=self._strategy.is_chief):
-            self._train_alone(input_fn, hooks, steps, max_steps, listeners)
+            self._steps_made = 0
+            self._steps_made = self._train(input_fn, hooks, listeners, steps, max_steps)
         return self
 
     def evaluate(
@@ -271,14 +274,14 @@ class Estimator:
         """
         steps, name = checked_count("steps", steps), checked_name("name", name)
         hooks = all_of(SessionRunHook, "hooks", hooks)
-        strategy = self._eval_strategy.now()
+        strategy = self._eval_strategy.current()
         if strategy.is_chief:
-            model, checkpoint = self._restored_from(checkpoint_path, "evaluate")
+            model, checkpoint = self._model_of(checkpoint_path, "evaluate")
             strategy.broadcast(None if checkpoint is None else checkpoint.path)
         else:
-            model, checkpoint = self._restored_from(strategy.broadcast(None), "evaluate")
-        step = 0 if checkpoint is None else checkpoint.global_step
-        return self._evaluate(model, checkpoint, step, input_fn, steps, hooks, name)
+            model, checkpoint = self._model_of(strategy.broadcast(None), "evaluate")
+        evaluation = _Evaluation(input_fn, steps, hooks, name)
+        return self._evaluate(evaluation, model, checkpoint, _step_of(checkpoint))
 
     def predict(
         self,
@@ -309,19 +312,15 @@ class Estimator:
         hooks = all_of(SessionRunHook, "hooks", hooks)
         checks.boolean("yield_single_examples", yield_single_examples)
         keys = checked_keys(predict_keys)
-        strategy = self._eval_strategy.now()
-        model, checkpoint = self._restored_from(checkpoint_path, "predict")
-        step = 0 if checkpoint is None else checkpoint.global_step
+        strategy = self._eval_strategy.current()
+        model, checkpoint = self._model_of(checkpoint_path, "predict")
         with self._feed(input_fn, ModeKeys.PREDICT, strategy, _with_warning) as feed:
             first = feed.first()
             if first is None:
                 return
-            own = model.create(first.features, None, ModeKeys.PREDICT, checkpoint)
-            session = Session(model.scope, model.state, step)
-            all_hooks = [*hooks, *own.prediction]
-            with contextlib.closing(
-                run_prediction(model, feed, session, strategy, all_hooks, keys)
-            ) as batches:
+            model_hooks = model.create(first.features, None, ModeKeys.PREDICT, checkpoint)
+            run = Run(model, model_hooks, feed, strategy, hooks, _step_of(checkpoint))
+            with contextlib.closing(run_prediction(run, keys)) as batches:
                 for batch in batches:
                     if yield_single_examples:
                         yield from examples(batch)
@@ -478,7 +477,7 @@ class Estimator:
             checkpoint = checkpoint_of(self.model_dir, checkpoint_path)
             return export(self._model_fn, checkpoint, base, receivers, assets_extra, chosen)
 
-        return self._strategy.now().in_chief(write)
+        return self._strategy.current().in_chief(write)
 
     def _newest(self) -> Checkpoint:
         path = self.latest_checkpoint()
@@ -486,91 +485,81 @@ class Estimator:
             raise ValueError(f"{self.model_dir!r} has no checkpoint yet: call train first.")
         return Checkpoint(path)
 
-    def _checkpoint_to_go_on_from(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, the same one in all processes."""
+    def _checkpoint_to_train_from(self) -> Checkpoint | None:
+        """The newest undamaged checkpoint, the same one in all processes."""
         if not self._strategy.is_chief:
             path = self._strategy.broadcast(None)
             return None if path is None else Checkpoint(path)
-        found = newest_whole_checkpoint(self.model_dir)
-        if found is not None and found.path != latest_checkpoint(self.model_dir):
-            set_damaged_aside(found)
-        self._strategy.broadcast(None if found is None else found.path)
-        return found
+        newest = newest_whole_checkpoint(self.model_dir)
+        if newest is not None and newest.path != latest_checkpoint(self.model_dir):
+            set_damaged_aside(newest)
+        self._strategy.broadcast(None if newest is None else newest.path)
+        return newest
 
-    def _train_alone(
+    def _train(
         self,
         input_fn: Callable[..., Any],
-        hooks: Sequence[SessionRunHook],
+        hooks: tuple[SessionRunHook, ...],
+        listeners: Sequence[CheckpointSaverListener],
         steps: int | None,
         max_steps: int | None,
-        listeners: Sequence[CheckpointSaverListener],
-    ) -> None:
-        """Trains as the only one in the model_dir."""
-        checkpoint = self._checkpoint_to_go_on_from()
-        each = self._config.accumulate_steps
-        run = TrainingRun(self.model_dir, checkpoint, self._strategy, batches_per_step=each)
-        last_step = max_steps if steps is None else run.start + steps
-        self._steps_made = 0
-        if last_step is None or run.start < last_step:
-            self._tell_of_warm_start(checkpoint)
-            self._steps_made = self._train(run, checkpoint, last_step, input_fn, hooks, listeners)
+    ) -> int:
+        """Trains, as the only one in the model_dir; returns the number of steps made."""
+        training = ResumableTraining(
+            self.model_dir,
+            self._checkpoint_to_train_from(),
+            self._strategy,
+            self._config.accumulate_steps,
+        )
+        steps_made = 0
+        last_step = max_steps if steps is None else training.start + steps
+        if last_step is None or training.start < last_step:
+            self._warn_of_unused_warm_start(training.checkpoint)
+            steps_made = self._train_up_to(last_step, training, input_fn, hooks, listeners)
         else:
             _log.info("Skipping training since max_steps has already saved.")
             _log.info(
                 "No steps made: %s is at step %d, max_steps=%d.",
-                self.model_dir, run.start, last_step,
+                self.model_dir, training.start, last_step,
             )  # fmt: skip
-        run.end()
+        training.end()
         self._strategy.barrier()  # the last checkpoint is there for all
+        return steps_made
 
-    def _train(
+    def _train_up_to(
         self,
-        run: TrainingRun,
-        checkpoint: Checkpoint | None,
         last_step: int | None,
+        training: ResumableTraining,
         input_fn: Callable[..., Any],
-        hooks: Sequence[SessionRunHook],
+        hooks: tuple[SessionRunHook, ...],
         listeners: Sequence[CheckpointSaverListener],
     ) -> int:
-        """Makes the model from the first batch and trains it; returns how many steps that took."""
+        """Makes the model from the first batch and trains it; returns the number of steps made."""
         self._seed()
-        with self._feed(input_fn, ModeKeys.TRAIN, self._strategy, run.read) as feed:
-            model = self._new_model(self._strategy, training=True)
-            first = self._strategy.first(feed.first())
-            if first is None and run.goes_on:
-                _log.info(
-                    "No steps made: the training that was interrupted had used all of its input."
-                )
+        strategy = self._strategy
+        with self._feed(input_fn, ModeKeys.TRAIN, strategy, training.read) as feed:
+            model = self._new_model(strategy, training=True)
+            first = strategy.first(feed.first())
+            if first is None and training.resumed_from is not None:
+                _log.info("No steps made: the interrupted training had used all of its input.")
                 return 0
-            own = model.create(*_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, checkpoint)
-            self._strategy.start(model.scope.modules())
-            session = Session(model.scope, model.state, run.start)
-            with self._strategy.alone(), feed.of_training():
-                run_training(
-                    model,
-                    feed,
-                    session,
-                    self._strategy,
-                    self._config,
-                    hooks,
-                    own,
-                    listeners,
-                    last_step,
-                    run,
-                )
-        return session.global_step - run.start
+            model_hooks = model.create(
+                *_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, training.checkpoint
+            )
+            strategy.start(model.scope.modules())
+            run = Run(model, model_hooks, feed, strategy, hooks, training.start, last_step)
+            with strategy.detached(), feed.of_training():
+                return run_training(run, training, self._config, listeners)
 
-    def _evaluate(  # noqa: PLR0913 - all that an evaluation is made of
+    def _evaluate(
         self,
+        evaluation: _Evaluation,
         model: RunningModel,
         checkpoint: Checkpoint | None,
-        step: int,
-        input_fn: Callable[..., Any],
-        steps: int | None,
-        hooks: Sequence[SessionRunHook],
-        name: str | None,
+        global_step: int,
     ) -> dict[str, Any]:
-        strategy = self._eval_strategy.now()
+        input_fn, steps, hooks, name = evaluation
+        strategy = self._eval_strategy.current()
         path = None if checkpoint is None else checkpoint.path
         with (
             held(path),
@@ -579,25 +568,24 @@ class Estimator:
             self._feed(input_fn, ModeKeys.EVAL, strategy, _with_end(steps)) as feed,
         ):
             first = _checked_first(strategy.first(feed.first()), ModeKeys.EVAL)
-            own = model.create(*first, ModeKeys.EVAL, checkpoint)
+            model_hooks = model.create(*first, ModeKeys.EVAL, checkpoint)
             if checkpoint is None:
                 strategy.share(model.scope.modules())
-            session = Session(model.scope, model.state, step)
-            all_hooks = [*hooks, *own.evaluation]
-            results, curves = run_evaluation(model, feed, session, strategy, all_hooks, steps)
+            run = Run(model, model_hooks, feed, strategy, hooks, global_step)
+            evaluated = run_evaluation(run, steps)
         if strategy.is_chief:
-            write_evaluation(results, curves, self.eval_dir(name), path)
-        return results
+            write_evaluation(evaluated, self.eval_dir(name), path)
+        return evaluated.metrics
 
     def _evaluate_in_training(
         self,
         session: Session,
         input_fn: Callable[..., Any],
         steps: int | None,
-        hooks: Sequence[SessionRunHook],
+        hooks: tuple[SessionRunHook, ...],
         name: str | None,
     ) -> None:
-        """Evaluates a model that is being trained, with its own objects; the chief does it alone."""
+        """Evaluates a model that is being trained, with its own objects, in the chief only."""
         if not self._strategy.is_chief:
             return
         model = RunningModel(
@@ -605,19 +593,20 @@ class Estimator:
         )
         model.scope.objects.update(session.objects)
         with evaluating(model.scope.modules().values()):
-            self._evaluate(model, None, session.global_step, input_fn, steps, hooks, name)
+            evaluation = _Evaluation(input_fn, steps, hooks, name)
+            self._evaluate(evaluation, model, None, session.global_step)
 
-    def _restored_from(
-        self, checkpoint_path: str | os.PathLike[str] | None, what: str
+    def _model_of(
+        self, checkpoint_path: str | os.PathLike[str] | None, purpose: str
     ) -> tuple[RunningModel, Checkpoint | None]:
-        """The model to evaluate or ask, and the checkpoint that it is restored from."""
+        """The model to evaluate or predict with, and the checkpoint to restore it from."""
         if checkpoint_path is not None:
             checkpoint_path = checks.path("checkpoint_path", checkpoint_path)
-        model, checkpoint, is_new = self._warm_model.at(checkpoint_path)
+        model, checkpoint, is_new = self._model_cache.get(checkpoint_path)
         if checkpoint is None and is_new:
             _log.warning(
                 "Could not find trained model in model_dir: %s, running %s to %s.",
-                self.model_dir, "initialization" if self._warm_start is None else "a warm start", what,
+                self.model_dir, "initialization" if self._warm_start is None else "a warm start", purpose,
             )  # fmt: skip
             self._seed()
         return model, checkpoint
@@ -636,11 +625,11 @@ class Estimator:
             execution=self._execution,
         )
 
-    def _tell_of_warm_start(self, checkpoint: Checkpoint | None) -> None:
-        """Says once that there is no warm start, unless the checkpoint came of one."""
+    def _warn_of_unused_warm_start(self, checkpoint: Checkpoint | None) -> None:
+        """Warns if a checkpoint takes precedence over the warm start, unless an earlier `train` used that."""
         if checkpoint is not None and self._warm_start is not None and self._may_warm_start:
             _log.warning(
-                "%s has a checkpoint, from which training goes on: warm_start_from=%r is not used. A warm start "
+                "%s has a checkpoint, which training starts from: warm_start_from=%r is not used. A warm start "
                 "needs a new model_dir.",
                 self.model_dir, self._warm_start.ckpt_to_initialize_from,
             )  # fmt: skip
@@ -673,6 +662,19 @@ class Estimator:
     def _seed(self) -> None:
         if self._config.tf_random_seed is not None:
             torch.manual_seed(self._config.tf_random_seed)
+
+
+class _Evaluation(NamedTuple):
+    """The arguments of an evaluation, checked."""
+
+    input_fn: Callable[..., Any]
+    steps: int | None
+    hooks: tuple[SessionRunHook, ...]
+    name: str | None
+
+
+def _step_of(checkpoint: Checkpoint | None) -> int:
+    return 0 if checkpoint is None else checkpoint.global_step
 
 
 def _with_end(steps: int | None) -> Callable[[Any], Any]:

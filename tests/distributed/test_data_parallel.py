@@ -285,11 +285,11 @@ def test_processes_that_made_other_models_are_told(strategy, monkeypatch):
 
 
 def test_what_begins_in_a_step_is_a_process_of_its_own(strategy):
-    assert strategy.now() is strategy
-    with strategy.alone():
-        assert strategy.now().is_chief
-        assert strategy.now().input_context == InputContext(1, 0, 1)
-    assert strategy.now().input_context == InputContext(2, 1, 2)
+    assert strategy.current() is strategy
+    with strategy.detached():
+        assert strategy.current().is_chief
+        assert strategy.current().input_context == InputContext(1, 0, 1)
+    assert strategy.current().input_context == InputContext(2, 1, 2)
 
 
 def test_input_that_all_read_whole_is_warned_of_once(strategy, caplog):
@@ -309,7 +309,7 @@ def test_a_function_that_computes_gradients_by_itself_is_warned_of_once(
     monkeypatch.setattr(data_parallel.collectives, "summed_numbers", lambda told: told)
     monkeypatch.setattr(data_parallel.collectives, "summed", lambda tensor: tensor)
     for _ in range(2):
-        assert not strategy.agree(Batch({"x": torch.ones(2)}, None), wish=False)
+        assert not strategy.agree(Batch({"x": torch.ones(2)}, None), stop_requested=False)
         strategy.begin_batch()
         assert strategy.total(torch.tensor(3.0), "auto") == 3
     assert caplog.text.count("did not call torchest.backward(loss)") == 1

@@ -43,7 +43,7 @@ class Recorder(SessionRunHook):
 @pytest.fixture
 def session():
     scope = Scope(torch.device("cpu"), training=True)
-    return Session(scope, ObjectState(scope), 15)
+    return Session(ObjectState(scope), 15)
 
 
 def run(session, batches, hooks, fail_at=None):
@@ -119,7 +119,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(session):
             return SessionRunArgs("los")
 
     with pytest.raises(
-        ValueError, match=r"asks for 'los', which the step has not\. Did you mean 'loss'\?"
+        ValueError,
+        match=r"fetches 'los', but the step has no value of that name\. Did you mean 'loss'\?",
     ):
         run(session, [1], [Fetch()])
 

@@ -202,14 +202,12 @@ def test_a_kill_between_the_last_checkpoint_and_the_return_repeats_nothing(
     tmp_path, monkeypatch, caplog
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
+        patch.setattr("torchest.engine.resume.ResumableTraining.end", lambda self: None)
         train(tmp_path)
     assert (tmp_path / "unfinished").exists()
     with caplog.at_level(logging.INFO, "torchest"):
         assert train(tmp_path).rows == {}
-    assert (
-        "No steps made: the training that was interrupted had used all of its input" in caplog.text
-    )
+    assert "No steps made: the interrupted training had used all of its input" in caplog.text
     assert not (tmp_path / "unfinished").exists()
     assert list(train(tmp_path, steps=1).rows) == [STEPS]
 
@@ -218,7 +216,7 @@ def test_a_kill_after_the_last_step_is_over_when_the_training_was_called_again(
     tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
+        patch.setattr("torchest.engine.resume.ResumableTraining.end", lambda self: None)
         first = train(tmp_path, max_steps=3)
     assert train(tmp_path, max_steps=3).rows == {}
     assert train(tmp_path, max_steps=4).rows[3] == first.rows[0]
@@ -240,7 +238,7 @@ def test_another_batch_size_is_refused_with_the_way_out(tmp_path):
 
     with pytest.raises(
         ValueError,
-        match=r"interrupted after step 3, .* size of Batch was 4 and is 2\. .* delete '.*unfinished'",
+        match=r"interrupted after step 3 .* size of Batch was 4 and is 2\. .* delete '.*unfinished'",
     ):
         train(tmp_path, smaller)
     (tmp_path / "unfinished").unlink()

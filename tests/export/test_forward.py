@@ -26,7 +26,7 @@ FEATURES = {
 def forward_of(model_fn: Any, features: dict[str, Any] = FEATURES, **select: Any) -> Forward:
     estimator = torchest.Estimator(model_fn)
     next(estimator.predict(lambda: [features], yield_single_examples=False))
-    model, _ = estimator._warm_model._kept
+    model, _ = estimator._model_cache._kept
     return Forward(model, features, **select)
 
 
@@ -146,7 +146,7 @@ def test_class_names_are_numbers_with_their_strings():
     estimator.train(lambda: (features, ["no", "yes", "yes"]), steps=1)
     next(estimator.predict(lambda: [features]))
     outputs = {
-        each.name: each for each in Forward(estimator._warm_model._kept[0], features).outputs
+        each.name: each for each in Forward(estimator._model_cache._kept[0], features).outputs
     }
     assert outputs["classes"] == Output("classes", torch.int64, ("batch", 1), (b"no", b"yes"))
     assert outputs["all_classes"].shape == ("batch", 2)

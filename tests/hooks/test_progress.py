@@ -68,7 +68,7 @@ def test_plain_lines_elsewhere():
 
 def run(hook: SessionRunHook, losses):
     scope = Scope(torch.device("cpu"), training=True)
-    session = Session(scope, ObjectState(scope), 0)
+    session = Session(ObjectState(scope), 0)
 
     def step(loss):
         session.values = {"loss": torch.tensor(loss)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from torchest.hooks.random_numbers import SeededSteps
 )
 def test_a_step_draws_the_same_whatever_came_before(draw):
     scope = Scope(torch.device("cpu"), training=True)
-    context = SessionRunContext(SessionRunArgs(None), Session(scope, ObjectState(scope), 4))
-    hook = SeededSteps(lambda: 9, rank=2)
+    context = SessionRunContext(SessionRunArgs(None), Session(ObjectState(scope), 4))
+    hook = SeededSteps(SimpleNamespace(seed_of_others=9), rank=2)
     drawn = []
     for before in range(3):
         for _ in range(before):

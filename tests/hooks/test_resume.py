@@ -279,7 +279,7 @@ def test_a_stop_that_a_hook_asked_for_holds_when_training_is_killed_before_it_en
     tmp_path, monkeypatch, hooks, listeners, stopped_at
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
+        patch.setattr("torchest.engine.resume.ResumableTraining.end", lambda self: None)
         train(tmp_path, hooks(), listeners())
     again = hooks()
     train(tmp_path, again, listeners())
@@ -296,7 +296,7 @@ def test_the_first_save_stops_no_training_that_resumes_from_it(tmp_path):
 
 def test_reaching_max_steps_is_no_stop_for_a_later_training(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
+        patch.setattr("torchest.engine.resume.ResumableTraining.end", lambda self: None)
         train(tmp_path, [Count()])
     count = Count()
     model = torchest.Estimator(model_fn_with(), tmp_path, QUIET)
@@ -316,7 +316,7 @@ def test_what_end_changes_is_not_in_a_checkpoint_that_training_resumes_from(tmp_
         for interrupt in interrupts:
             with pytest.MonkeyPatch.context() as patch:
                 if interrupt:
-                    patch.setattr("torchest.engine.resume.TrainingRun.end", lambda self: None)
+                    patch.setattr("torchest.engine.resume.ResumableTraining.end", lambda self: None)
                 train(tmp_path / name, [Noise(DRAWS["torch"]), Count(), *interrupt])
             another_process()
     steps, weights, _ = everything(tmp_path / "injured")
@@ -346,7 +346,7 @@ def test_a_state_that_no_hook_takes_back_is_told(tmp_path, caplog):
     train(tmp_path, [Count(), Keeps({}), Count()], [Listener()], at=8)
     assert "dropped" not in caplog.text
     train(tmp_path, [Count()])
-    assert "not given now, and it is dropped: Count-1, Keeps, Listener." in caplog.text
+    assert "does not have; it is dropped: Count-1, Keeps, Listener." in caplog.text
 
 
 ROW = torch.arange(6.0)
@@ -432,10 +432,10 @@ def test_early_stopping_asks_at_the_same_steps(tmp_path, caplog, at):
 def test_a_checkpoint_of_an_earlier_version_gives_hooks_their_state(tmp_path, monkeypatch):
     """It says neither where the training began nor what numpy and Python would have drawn."""
     with monkeypatch.context() as patch:
-        state = torchest.engine.resume.TrainingRun._state
+        state = torchest.engine.resume.ResumableTraining.state
         new = ("began_at", "is_stopped", "random_of_host")
         patch.setattr(
-            "torchest.engine.resume.TrainingRun._state",
+            "torchest.engine.resume.ResumableTraining.state",
             lambda run, session: {k: v for k, v in state(run, session).items() if k not in new},
         )
         train(tmp_path, [Count(), Noise(DRAWS["torch"])], at=7)

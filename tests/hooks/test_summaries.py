@@ -173,8 +173,7 @@ def test_the_line_of_progress_says_how_fast_it_is_and_how_long_it_takes(caplog, 
     now = [0.0]
     monkeypatch.setattr("torchest.engine.loop.time.perf_counter", lambda: now[0])
     scope = Scope(torch.device("cpu"), training=True)
-    session = Session(scope, ObjectState(scope), 0)
-    session.last_step = 12
+    session = Session(ObjectState(scope), 0, last_step=12)
 
     def batches():
         while True:

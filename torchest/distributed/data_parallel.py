@@ -1,9 +1,9 @@
 """One model in several processes: each runs on batches of its own, and all take the same steps.
 
-A step is that of one process on the batches of all of them: gradients are added up, weighted by numbers of
-examples. Each step begins with one message: how many examples each process has, and whether one of them wants to
-stop. A process that has no more batches goes on with a batch without rows, whose gradients do not count, so that all
-processes take the same number of steps, and optimizers, schedules and hooks are at the same place everywhere.
+A step equals that of one process on the batches of all: gradients are added up, weighted by numbers of examples. It
+begins with one message: the number of examples of each process, and whether one of them requests the end. A process
+without more batches continues with batches without rows, whose gradients have no weight. So all processes take the
+same number of steps, with optimizers, schedulers and hooks in the same state.
 """
 
 from __future__ import annotations
@@ -50,40 +50,40 @@ class DataParallel(Strategy):
         self.rank = cluster.rank
         self.world_size = cluster.world_size
         self._examples = self._examples_of_all = 0
-        self._agreed: deque[tuple[int, int]] = deque()
+        self._examples_of_steps: deque[tuple[int, int]] = deque()
         self._empty: Batch | None = None
         self._exchange: Exchange
-        self._alone = 0
+        self._detached = 0
         self._has_warned_of_input = self._has_warned_of_backward = False
         self._has_gradients = False
-        self._on_its_own = Strategy()
-        self._on_its_own.device = self.device
+        self._single = Strategy()
+        self._single.device = self.device
         _log.info(
             "Process %d of %d (%s), on %s.",
             self.rank, self.world_size, "chief" if self.is_chief else "worker", self.device,
         )  # fmt: skip
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """What begins inside is this process's own, in any of its threads."""
-        self._alone += 1
+    def detached(self) -> Iterator[None]:
+        """What begins inside runs in this process only, in any of its threads."""
+        self._detached += 1
         try:
             yield
         finally:
-            self._alone -= 1
+            self._detached -= 1
 
-    def now(self) -> Strategy:
-        """This, or inside of `alone` a strategy for this process."""
-        return self._on_its_own if self._alone else self
+    def current(self) -> Strategy:
+        """This strategy, or one for this process alone inside of `detached`."""
+        return self._single if self._detached else self
 
     def in_chief(self, function: Callable[[], Value]) -> Value:
-        """What a function returns, in all processes, when the chief alone calls it."""
-        with self.alone():
+        """Calls a function in the chief, and returns its result in all processes."""
+        with self.detached():
             result = function() if self.is_chief else None
         return cast("Value", self.broadcast(result))
 
     def broadcast(self, value: Value) -> Value:
-        """What the chief gave, in all processes."""
+        """The chief's value, in all processes."""
         return collectives.object_of(0, value)
 
     def gather(self, value: Value) -> list[Value]:
@@ -95,7 +95,7 @@ class DataParallel(Strategy):
         return collectives.summed_numbers([int(flag)]) != [0]
 
     def barrier(self) -> None:
-        """Waits until all processes are here."""
+        """Waits until all processes have come here."""
         collectives.summed_numbers([0])
 
     def seed(self, seed: int | None) -> int | None:
@@ -103,12 +103,7 @@ class DataParallel(Strategy):
         return self.broadcast(secrets.randbits(63) if seed is None else seed)
 
     def check_input(self, input_fn: Any, source: Any) -> None:
-        """Warns once of input that all processes read whole.
-
-        Args:
-            input_fn: The user's.
-            source: What it returned.
-        """
+        """Warns once if all processes read the whole input."""
         if self.is_chief and not self._has_warned_of_input and seems_whole(input_fn, source):
             self._has_warned_of_input = True
             _log.warning(
@@ -119,11 +114,7 @@ class DataParallel(Strategy):
             )  # fmt: skip
 
     def first(self, batch: Batch | None) -> Batch | None:
-        """A batch to make the model from; without rows where a process has none.
-
-        Args:
-            batch: The first one of this process; None if it has none.
-        """
+        """The batch to make the model from; one without rows where a process has none."""
         has_one = collectives.numbers_of_all([int(batch is not None)])
         if [1] not in has_one:
             return None
@@ -135,7 +126,7 @@ class DataParallel(Strategy):
         return self._empty.to(self.device) if batch is None else batch
 
     def share(self, modules: Mapping[str, nn.Module]) -> None:
-        """Gives all processes the weights and buffers of the chief.
+        """Copies the weights and buffers of the chief to all processes.
 
         Raises:
             ValueError: The processes have made different models.
@@ -151,27 +142,28 @@ class DataParallel(Strategy):
             ValueError: The processes have made different models.
         """
         self.share(modules)
-        self._agreed.clear()
+        self._examples_of_steps.clear()
         self._exchange = Exchange(_parameters(modules).values(), _buffers(modules).values())
         if self.is_chief:
             _log.info(
                 "Training in %d processes: a step is one on the batches of all of them together. A process whose "
-                "input has ended goes on with batches without rows until the inputs of all have ended.",
+                "input has ended continues with batches without rows until the inputs of all have ended.",
                 self.world_size,
             )
 
     def batches(self, batches: Iterator[Batch], mode: str) -> Batches:
         """The batches of this process; in training as many as in all others."""
-        return _InStep(batches, self) if mode == ModeKeys.TRAIN else Batches(batches)
+        return _EqualSteps(batches, self) if mode == ModeKeys.TRAIN else Batches(batches)
 
-    def agree(self, batch: Batch | None, wish: bool) -> bool:
-        """Whether training ends before the next step: no process has a batch, or one wants to stop."""
+    def agree(self, batch: Batch | None, stop_requested: bool) -> bool:
+        """Whether training ends before the next step: no process has a batch, or one requests the end."""
         own = 0 if batch is None else batch.rows
-        told = [own, int(batch is not None), int(wish)]
-        of_all, with_batch, wishes = collectives.summed_numbers(told)
-        if wishes or not with_batch:
+        examples, batches, requests = collectives.summed_numbers(
+            [own, int(batch is not None), int(stop_requested)]
+        )
+        if requests or not batches:
             return True
-        self._agreed.append((own, of_all))
+        self._examples_of_steps.append((own, examples))
         return False
 
     def empty_batch(self) -> Batch:
@@ -180,8 +172,8 @@ class DataParallel(Strategy):
         return self._empty.to(self.device)
 
     def begin_batch(self) -> None:
-        """The forward pass of the next of the batches that were agreed on begins."""
-        self._examples, self._examples_of_all = self._agreed.popleft()
+        """The forward pass of the next batch begins."""
+        self._examples, self._examples_of_all = self._examples_of_steps.popleft()
         self._has_gradients = False
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
@@ -193,7 +185,7 @@ class DataParallel(Strategy):
         return self._exchange.add_up(weighted, self._share())
 
     def total(self, loss: Tensor, reduction: str) -> Tensor:
-        """The loss of the batches of all processes, in a step that a function did."""
+        """The loss of the batches of all processes, in a step of a train_op that is a function."""
         if not self._has_gradients and not self._has_warned_of_backward:
             self._has_warned_of_backward = True
             _log.warning(
@@ -210,13 +202,13 @@ class DataParallel(Strategy):
             ValueError: Processes have metrics of other names.
         """
         merged: dict[str, Any] = {}
-        for rank, found in enumerate(collectives.objects_of_all(_on_host(metrics))):
-            if merged and found and merged.keys() != found.keys():
+        for rank, others in enumerate(collectives.objects_of_all(_on_host(metrics))):
+            if merged and others and merged.keys() != others.keys():
                 raise ValueError(
-                    f"Process {rank} has the metrics {sorted(found)} and those before it have {sorted(merged)}: "
+                    f"Process {rank} has the metrics {sorted(others)} and those before it have {sorted(merged)}: "
                     "all processes must compute the same metrics."
                 )
-            for name, metric in found.items():
+            for name, metric in others.items():
                 merged[name] = merged[name].merge(metric) if name in merged else metric
         return merged
 
@@ -229,10 +221,10 @@ class DataParallel(Strategy):
 
     def _check_alike(self, tensors: Mapping[str, Tensor]) -> None:
         own = {name: (list(each.shape), str(each.dtype)) for name, each in tensors.items()}
-        for rank, found in enumerate(collectives.objects_of_all(own)):
-            if list(found.items()) != list(own.items()):
+        for rank, others in enumerate(collectives.objects_of_all(own)):
+            if list(others.items()) != list(own.items()):
                 different = sorted(
-                    name for name in {*found, *own} if found.get(name) != own.get(name)
+                    name for name in {*others, *own} if others.get(name) != own.get(name)
                 )
                 raise ValueError(
                     f"Process {self.rank} and process {rank} have made different models; they differ in "
@@ -241,8 +233,8 @@ class DataParallel(Strategy):
                 )
 
 
-class _InStep(Batches):
-    """The batches of a process, and batches without rows as long as other processes have some."""
+class _EqualSteps(Batches):
+    """The batches of a process, followed by batches without rows as long as other processes have more."""
 
     def __init__(self, batches: Iterator[Batch], strategy: DataParallel) -> None:
         super().__init__(batches)
@@ -250,10 +242,10 @@ class _InStep(Batches):
         self._next: Batch | None = None
         self._has_ended = False
 
-    def stopped(self, wish: bool) -> bool:
+    def stopped(self, stop_requested: bool) -> bool:
         """Whether all processes end before the next step."""
-        self._next = None if wish else next(self._batches, None)
-        ends = self._strategy.agree(self._next, wish)
+        self._next = None if stop_requested else next(self._batches, None)
+        ends = self._strategy.agree(self._next, stop_requested)
         if self._next is None and not ends and not self._has_ended:
             self._has_ended = True
             _log.info(
@@ -282,13 +274,13 @@ def _buffers(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def _distinct(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors that may have several names, each once."""
-    found = {id(tensor): (name, tensor) for name, tensor in reversed(list(tensors))}
-    return dict(reversed(found.values()))
+    """Tensors that may have several names, each under its first."""
+    by_id = {id(tensor): (name, tensor) for name, tensor in reversed(list(tensors))}
+    return dict(reversed(by_id.values()))
 
 
 def _on_host(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics whose statistics can be read without the device that they were made on."""
+    """Metrics with their statistics on the CPU."""
     return {
         name: dataclasses.replace(metric, statistics=metric.statistics.cpu())
         if isinstance(metric, Metric)

@@ -30,25 +30,35 @@ class Batches(Iterator["Batch"]):
     def __init__(self, batches: Iterator[Batch]) -> None:
         self._batches = batches
 
-    def stopped(self, wish: bool) -> bool:
-        """Whether the run ends before its next step; asked once before each.
+    def stopped(self, stop_requested: bool) -> bool:
+        """Whether the run ends before its next step; called once before each.
 
         Args:
-            wish: Whether this process wants that.
+            stop_requested: Whether this process requests the end.
         """
-        return wish
+        return stop_requested
 
     def __next__(self) -> Batch:
         return next(self._batches)
 
 
 class Strategy:
-    """One device, one process: every method does the least that is right.
+    """Where and how a model runs: by default in this process, on one device.
+
+    A subclass is for `RunConfig(train_distribute=...)`, and `eval_distribute` for evaluation and prediction. It
+    overrides what differs; every method here does the least that is right for one process.
 
     Attributes:
         device: The first CUDA device where there is one, else the CPU.
         rank: The number of this process, from 0.
-        world_size: How many processes train one model together.
+        world_size: The number of processes that train one model together.
+
+    >>> import torch, torchest
+    >>> class OnCPU(torchest.distributed.Strategy):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.device = torch.device("cpu")
+    >>> config = torchest.RunConfig(train_distribute=OnCPU(), eval_distribute=OnCPU())
     """
 
     def __init__(self) -> None:
@@ -63,28 +73,28 @@ class Strategy:
 
     @property
     def input_context(self) -> InputContext:
-        """What an input_fn is told of the processes."""
+        """The `input_context` of an input_fn."""
         return InputContext(self.world_size, self.rank, self.world_size)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """What begins inside, such as an evaluation in a hook, is this process's own: others need not do it too."""
+    def detached(self) -> Iterator[None]:
+        """What begins inside, such as an evaluation in a hook, runs in this process only, without the others."""
         yield
 
-    def now(self) -> Strategy:
-        """The strategy for what begins now: this one, or inside of `alone` one for this process."""
+    def current(self) -> Strategy:
+        """The strategy for what begins now: this one, or one for this process alone inside of `detached`."""
         return self
 
     def in_chief(self, function: Callable[[], Value]) -> Value:
-        """What a function returns, in all processes, when the chief alone calls it."""
+        """Calls a function in the chief, and returns its result in all processes."""
         return function()
 
     def seed(self, seed: int | None) -> int | None:
-        """The seed of shuffles that have none of their own; all processes must shuffle alike."""
+        """The seed of shuffles without one of their own: the same one in all processes."""
         return seed
 
     def broadcast(self, value: Value) -> Value:
-        """What the chief gave, in all processes."""
+        """The chief's value, in all processes."""
         return value
 
     def gather(self, value: Value) -> list[Value]:
@@ -96,10 +106,10 @@ class Strategy:
         return flag
 
     def barrier(self) -> None:
-        """Waits until all processes are here."""
+        """Waits until all processes have come here."""
 
-    def check_input(self, input_fn: Any, source: Any) -> None:
-        """Warns of input that all processes read whole.
+    def check_input(self, input_fn: Callable[..., object], source: object) -> None:
+        """Warns if all processes read the whole input.
 
         Args:
             input_fn: The user's.
@@ -107,15 +117,15 @@ class Strategy:
         """
 
     def first(self, batch: Batch | None) -> Batch | None:
-        """A batch to make the model from, where any process has one; it may have no rows.
+        """The batch to make the model from; None if no process has one.
 
         Args:
-            batch: The first one of this process; None if it has none.
+            batch: The first one of this process; None if it has none, and then one without rows is returned.
         """
         return batch
 
     def share(self, modules: Mapping[str, nn.Module]) -> None:
-        """Gives all processes the weights and buffers of the chief.
+        """Copies the weights and buffers of the chief to all processes.
 
         Args:
             modules: All modules of the model by name.
@@ -133,25 +143,24 @@ class Strategy:
         """The batches that this process runs on.
 
         Args:
-            batches: Its own. In training a process that has no more of them goes on with batches without
-                rows until all have ended.
+            batches: Its own. In training, batches without rows follow them until all processes have no more.
             mode: A `ModeKeys`.
         """
         del mode
         return Batches(batches)
 
     def begin_batch(self) -> None:
-        """The forward pass of the next of the batches begins; a step may have several."""
+        """The forward pass of the next batch begins; a step may have several."""
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Computes the gradients of the loss of the batches of all processes.
 
         Args:
-            loss: That of this process's batch, a scalar.
-            reduction: What it is of the losses of examples: see `EstimatorSpec.loss_reduction`.
+            loss: The loss of this process's batch, a scalar.
+            reduction: How it was reduced over examples; see `EstimatorSpec.loss_reduction`.
 
         Returns:
-            The loss of the batches of all processes.
+            The loss of the batches of all processes, a scalar.
         """
         del reduction
         loss.backward()  # type: ignore[no-untyped-call]
@@ -163,15 +172,12 @@ class Strategy:
         return loss
 
     def end_step(self) -> None:
-        """A step has done its part: what the device has put off begins to run.
-
-        Values are read after this, by hooks, and of predictions.
-        """
+        """A step has been called: a device that puts operations off starts them. Values are read after this."""
 
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Metrics of the batches of all processes, by name.
+        """Merges the metrics of all processes.
 
         Args:
-            metrics: Those of this process, each with a method `merge`; none if it had no batch.
+            metrics: Those of this process by name, each with a method `merge`; empty if it had no batch.
         """
         return dict(metrics)

@@ -1,4 +1,4 @@
-"""Several batches for each step, whose gradients are accumulated."""
+"""Several batches in each step, whose gradients are accumulated."""
 
 from __future__ import annotations
 
@@ -11,28 +11,23 @@ if TYPE_CHECKING:
 
 
 class Groups(Iterator["list[Batch]"]):
-    """The batches of one run, those of a step at a time; the last step may have fewer.
-
-    Args:
-        batches: One by one.
-        size: How many a step has.
-    """
+    """Batches in groups of `size`, one for each step; the last group may have fewer."""
 
     def __init__(self, batches: Batches, size: int) -> None:
         self._batches = batches
         self._size = size
-        self._have_ended = False
+        self._has_ended = False
 
-    def stopped(self, wish: bool) -> bool:
+    def stopped(self, stop_requested: bool) -> bool:
         """Whether the run ends before its next step; see `Batches.stopped`."""
-        return self._have_ended or self._batches.stopped(wish)
+        return self._has_ended or self._batches.stopped(stop_requested)
 
     def __next__(self) -> list[Batch]:
         group = [next(self._batches)]
-        while len(group) < self._size and not self._have_ended:
-            following = None if self._batches.stopped(False) else next(self._batches, None)
-            if following is None:
-                self._have_ended = True
+        while len(group) < self._size and not self._has_ended:
+            batch = None if self._batches.stopped(False) else next(self._batches, None)
+            if batch is None:
+                self._has_ended = True
             else:
-                group.append(following)
+                group.append(batch)
         return group

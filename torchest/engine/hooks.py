@@ -1,4 +1,4 @@
-"""What a hook is: five moments of the loop, and what it is told at each.
+"""Hooks: what the loop calls before, after and around its steps.
 
     class PrintLoss(torchest.SessionRunHook):
         def before_run(self, run_context):
@@ -12,7 +12,7 @@ A value is read from the device only when a hook asks for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
     from torchest.checkpoint.directory import Contents
     from torchest.engine.object_state import ObjectState
-    from torchest.engine.scope import Scope
 
 Item = TypeVar("Item")
 
 
 class SessionRunArgs(NamedTuple):
-    """What a hook wants to know of the coming step.
+    """What a hook fetches from the coming step.
 
     Attributes:
-        fetches: The name of a value, or lists, tuples and dicts of names. There are "loss", "global_step"
-            (before the step), the keys of predictions and of metrics (of this batch; in an evaluation
-            of all batches so far; in a step of several batches of the last one, while "loss" is that of
-            all); in training also
-            "learning_rate" (of this step; `<optimizer>.learning_rate` where there are several
-            optimizers) and "gradient_norm" (over all parameters; before any clipping); and the names
-            of parameters as in `Estimator.get_variable_names()` (after the step).
-        feed_dict: Has no meaning here and must be None.
-        options: Has no meaning here.
+        fetches: The name of a value, or lists, tuples and dicts of names:
+
+            - "loss"; "global_step", before the step;
+            - keys of predictions and of metrics: of this batch, in an evaluation of all batches so far, and in a step
+              that accumulates gradients of its last batch;
+            - in training "learning_rate", of this step (`<optimizer>.learning_rate` where there are several
+              optimizers), and "gradient_norm", over all parameters and before any clipping;
+            - names of parameters, as in `Estimator.get_variable_names()`, after the step.
+        feed_dict: Must be None: nothing can be fed.
+        options: Has no effect.
     """
 
     fetches: Any
@@ -53,10 +53,10 @@ class SessionRunArgs(NamedTuple):
 
 
 class SessionRunValues(NamedTuple):
-    """What a hook is told after a step.
+    """What a hook has fetched from a step.
 
     Attributes:
-        results: numpy values in the form of `SessionRunArgs.fetches`; None if nothing was asked for.
+        results: NumPy values in the structure of `SessionRunArgs.fetches`; None if nothing was fetched.
         options: Always None.
         run_metadata: Always None.
     """
@@ -66,42 +66,56 @@ class SessionRunValues(NamedTuple):
     run_metadata: Any
 
 
+class Training(Protocol):
+    """What a session knows of its training; see `ResumableTraining`."""
+
+    began_at: int
+    resumed_from: str | None
+
+    def state(self, session: Session) -> Mapping[str, Any]:
+        """What a checkpoint holds besides the model."""
+
+
 class Session:
     """The running model as hooks see it.
 
     Attributes:
-        global_step: How many steps the model has been trained for.
-        values: Values of the last step by name.
-        training_state: Gives what, besides the model, a training needs that goes on in another process.
-        wanted: The names that hooks asked for before the step; what is costly is computed for these only.
-        origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
+        global_step: The number of steps that the model has been trained for.
         is_chief: Whether this process writes.
-        is_sound: Says whether the model is worth a checkpoint.
-        began_at: The global step at which the training began, before any interruption.
-        resumed_from: The path of the checkpoint that an interrupted training resumes from; None if it was not
-            interrupted.
-        after_save: Functions of the session that are called after a checkpoint and its listeners.
         last_step: The global step that ends the run; None if the input does.
+        loss_is_finite: Says whether the model is worth a checkpoint.
+        values: Values of the last step by name.
+        fetched_names: The names that hooks fetch from the coming step; costly values are computed for these only.
+        origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
+        after_save: Functions of the session that are called after a checkpoint and its listeners.
         seconds_in_input: How long the run has waited for batches.
-        examples: How many examples this process has trained on in the run.
+        examples: The number of examples that this process has trained on in the run.
     """
 
-    def __init__(self, scope: Scope, state: ObjectState, global_step: int) -> None:
+    def __init__(
+        self,
+        state: ObjectState,
+        global_step: int,
+        *,
+        is_chief: bool = True,
+        last_step: int | None = None,
+        training: Training | None = None,
+        loss_is_finite: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.global_step = global_step
+        self.is_chief = is_chief
+        self.last_step = last_step
+        self.loss_is_finite = loss_is_finite
         self.values: Mapping[str, Any] = {}
-        self.wanted: frozenset[str] = frozenset()
-        self.training_state: Callable[[], Mapping[str, Any]] | None = None
+        self.fetched_names: frozenset[str] = frozenset()
         self.origin_of_nan = ""
-        self.is_chief = True
-        self.is_sound: Callable[[], bool] = lambda: True
-        self.began_at = global_step
-        self.resumed_from: str | None = None
         self.after_save: list[Callable[[Session], None]] = []
-        self.last_step: int | None = None
         self.seconds_in_input = 0.0
         self.examples = 0
-        self._scope = scope
         self._state = state
+        self._scope = state.scope
+        self._start = global_step
+        self._training = training
         self._stop_requested = False
         self._interrupted = False
 
@@ -109,23 +123,22 @@ class Session:
         """Values of the last step by name, as numpy.
 
         Args:
-            fetches: Names (see `SessionRunArgs`), but "gradient_norm" only if a hook had asked for it before
-                the step, and "learning_rate" is that of the coming step if none had.
+            fetches: Names, see `SessionRunArgs`. "gradient_norm" is there only if a hook fetched it from the step;
+                "learning_rate" is that of the coming step unless a hook fetched it.
 
         Raises:
             ValueError: There is no value of that name.
-            TypeError: `fetches` has something else than names.
+            TypeError: `fetches` has something other than names.
         """
         return self.run_at(self.global_step, fetches)
 
     def run_at(self, global_step: int, fetches: Any) -> Any:
-        """As `run`, with another number as the global step: the one that a step started at."""
-        names = set(names_in(fetches))
-        found = {
+        """As `run`, with the global step that a step started at."""
+        values = {
             name: np.int64(global_step) if name == MetricKeys.GLOBAL_STEP else self.value(name)
-            for name in names
+            for name in set(names_in(fetches))
         }
-        return fetched(fetches, found.__getitem__)
+        return fetched(fetches, values.__getitem__)
 
     @property
     def objects(self) -> Mapping[str, Any]:
@@ -133,11 +146,11 @@ class Session:
         return self._scope.objects
 
     def contents(self) -> Contents:
-        """What a checkpoint of the running model holds."""
+        """The contents of a checkpoint of the running model."""
         contents = self._state.contents()
-        if self.training_state is None:
+        if self._training is None:
             return contents
-        return contents.with_training(self.training_state())
+        return contents.with_training(self._training.state(self))
 
     def should_stop(self) -> bool:
         """Whether the loop ends after the current step."""
@@ -148,8 +161,18 @@ class Session:
         self._stop_requested = True
 
     def interrupt(self) -> None:
-        """Ends the loop after the current step, for this call of `train` only: a later one may go on from there."""
+        """Ends the loop after the current step, for this call of `train` only: a later one resumes from there."""
         self._interrupted = True
+
+    @property
+    def began_at(self) -> int:
+        """The global step at which the training began, before any interruption."""
+        return self._start if self._training is None else self._training.began_at
+
+    @property
+    def resumed_from(self) -> str | None:
+        """The path of the checkpoint that an interrupted training resumes from; None if it was not interrupted."""
+        return None if self._training is None else self._training.resumed_from
 
     @property
     def resumes_midway(self) -> bool:
@@ -162,7 +185,7 @@ class Session:
         return self._stop_requested
 
     def value(self, name: str) -> Any:
-        """One of the values that `run` gives, as it is: a tensor on its device, a metric, or a number."""
+        """A value as it is, by a name that `run` takes: a tensor on its device, a metric, or a number."""
         if name in self.values:
             return self.values[name]
         values = {**learning_rates(self._scope.optimizers()), **self.values}
@@ -182,11 +205,13 @@ class Session:
             )
         known = [MetricKeys.GLOBAL_STEP, *values, *tensors]
         known += [GRADIENT_NORM] if self._scope.optimizers() else []
-        raise ValueError(f"A hook asks for {name!r}, which the step has not.{suggest(name, known)}")
+        raise ValueError(
+            f"A hook fetches {name!r}, but the step has no value of that name.{suggest(name, known)}"
+        )
 
 
 class SessionRunContext:
-    """What a hook may look at and do during a step."""
+    """What a hook can see and do during a step."""
 
     def __init__(self, original_args: SessionRunArgs, session: Session) -> None:
         self._original_args = original_args
@@ -194,7 +219,7 @@ class SessionRunContext:
 
     @property
     def original_args(self) -> SessionRunArgs:
-        """What the loop itself asks for; hooks ask for more in `before_run`."""
+        """What the loop itself fetches: nothing."""
         return self._original_args
 
     @property
@@ -215,13 +240,12 @@ class SessionRunContext:
 class SessionRunHook:
     """Base of all hooks; every method does nothing.
 
-    A hook, or a listener of checkpoints, that has `state_dict` and `load_state_dict` is in every checkpoint with what
-    the one returns: tensors, numbers, strings, lists and dicts. A checkpoint is written when all hooks have been called
-    for its step. If training is interrupted, the other gets the state back before `begin` of the training that resumes
-    it, and again before its first step, so that what is set or drawn in `begin` and `after_create_session` does not
-    count twice. An interruption changes neither what a hook knows nor what it draws from the random numbers of torch,
-    numpy and Python.
-    Where several processes train, all get back what the chief's hooks knew.
+    A checkpoint is written when all hooks have been called for its step. It keeps the state of hooks, and of listeners
+    of checkpoints, that have `state_dict` and `load_state_dict`: tensors, numbers, strings, lists and dicts. A training
+    that resumes loads the state before `begin`, and again before its first step, so that what `begin` and
+    `after_create_session` set or draw does not count twice. So an interruption changes neither the state of a hook nor
+    the random numbers that it draws from torch, NumPy and Python. Where several processes train, all load the state of
+    the chief's hooks.
     """
 
     def begin(self) -> None:
@@ -236,7 +260,7 @@ class SessionRunHook:
         """
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
-        """A step is about to run. Returns what to tell `after_run`."""
+        """A step is about to run. Returns what to fetch from it."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """A step has run."""
@@ -248,27 +272,28 @@ class SessionRunHook:
         """The loop has ended by an exception: close what was opened."""
 
 
-def all_of(kind: type[Item], argument: str, given: Iterable[Any] | None) -> tuple[Item, ...]:
-    """What a user gave as a list of hooks or of listeners; none for None.
+def all_of(kind: type[Item], argument: str, values: Iterable[object] | None) -> tuple[Item, ...]:
+    """Checks a list of hooks or of listeners; None is an empty one.
 
     Args:
-        kind: What each item must be an object of.
-        argument: The argument that the list was given as.
-        given: The list.
+        kind: The class of the items.
+        argument: The argument, as the user wrote it.
+        values: The list.
 
     Raises:
         TypeError: It is no list, or an item is something else.
     """
-    if given is None:
+    if values is None:
         return ()
-    if not is_list(given):
-        raise TypeError(f"{argument}={shown(given)} must be a list, such as [{kind.__name__}()].")
-    found = tuple(given)
-    for item in found:
+    if not is_list(values):
+        raise TypeError(f"{argument}={shown(values)} must be a list, such as [{kind.__name__}()].")
+    items: list[Item] = []
+    for item in values:
         if not isinstance(item, kind):
-            made = f": write {item.__name__}(...)" if isinstance(item, type) else ""
+            call = f": write {item.__name__}(...)" if isinstance(item, type) else ""
             raise TypeError(
                 f"{argument} has {shown(item)}, and every item must be {with_article(kind.__name__)}, or of a "
-                f"subclass of it{made}."
+                f"subclass of it{call}."
             )
-    return found
+        items.append(item)
+    return tuple(items)

@@ -1,10 +1,10 @@
-"""The one loop that training, evaluation and prediction share.
+"""The loop of training, evaluation and prediction.
 
 for hook in savers + hooks: hook.begin()
 for hook in savers + hooks: hook.after_create_session(session, None)    # hooks + savers: see `resumes_midway`
-until a hook asks for the end, in any process:
+until a hook requests the end, in any process:
     for hook in hooks + savers: hook.before_run(context)
-    the next batch; its absence is the end
+    the next batch; the loop ends if there is none
     one step
     for hook in hooks + savers: hook.after_run(context, values)
 for hook in savers + hooks: hook.end(session)         # or on_error(exception), after an exception
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from torchest.engine.fetches import names_in
 from torchest.engine.hooks import SessionRunArgs, SessionRunContext, SessionRunValues
@@ -44,13 +44,14 @@ def run_steps(
         step: Runs one batch.
         session: The running model as hooks see it.
         hooks: Called in this order.
-        stopped: Whether the loop ends, from whether a hook asked for it; asked once before each step.
-        savers: Hooks that save. They see a step after the other hooks, and the beginning and the end before them, so
-            that a checkpoint has all that the others did in a step, and nothing of what they do at the end. A
-            training that resumes midway begins as a step ends: with the savers after the other hooks.
+        stopped: Takes whether a hook requested the end, and returns whether the loop ends; called once before each
+            step.
+        savers: Hooks that save. They are called after the other hooks in a step, and before them at the beginning and
+            the end, so that a checkpoint has all that the others did in a step, and nothing of what they do at the
+            end. A training that resumes midway begins as a step ends: with the savers last.
 
     Yields:
-        What each step returned, after the hooks have seen it.
+        What each step returned, after `after_run` of the hooks.
     """
     in_steps, at_the_ends = [*hooks, *savers], [*savers, *hooks]
     try:
@@ -60,9 +61,9 @@ def run_steps(
             hook.after_create_session(session, None)
         context = SessionRunContext(SessionRunArgs(None), session)
         while not stopped(session.should_stop()):
-            wishes = [_fetches(hook, context) for hook in in_steps]
-            session.wanted = frozenset(
-                name for wish in wishes if wish is not None for name in names_in(wish)
+            fetches = [_fetches_of(hook, context) for hook in in_steps]
+            session.fetched_names = frozenset(
+                name for each in fetches if each is not None for name in names_in(each)
             )
             began = time.perf_counter()
             try:
@@ -72,8 +73,8 @@ def run_steps(
             session.seconds_in_input += time.perf_counter() - began
             step_before = session.global_step
             output = step(batch)
-            for hook, wish in zip(in_steps, wishes, strict=True):
-                results = None if wish is None else session.run_at(step_before, wish)
+            for hook, each in zip(in_steps, fetches, strict=True):
+                results = None if each is None else session.run_at(step_before, each)
                 hook.after_run(context, SessionRunValues(results, None, None))
             yield output
         for hook in at_the_ends:
@@ -82,25 +83,26 @@ def run_steps(
         for hook in at_the_ends:
             try:
                 hook.on_error(exception)
-            except Exception:  # the others are told too, and the first exception is the one to see
+            except Exception:  # the other hooks are called too, and the first exception is raised
                 _log.exception("on_error of %s failed.", type(hook).__name__)
         raise
 
 
-def _fetches(hook: SessionRunHook, context: SessionRunContext) -> Any:
-    """What a hook wants to know of the coming step."""
-    wish = hook.before_run(context)
-    if wish is None:
+def _fetches_of(hook: SessionRunHook, context: SessionRunContext) -> object:
+    """What a hook fetches from the coming step; None for nothing."""
+    args = hook.before_run(context)
+    if args is None:
         return None
     what = f"{type(hook).__name__}.before_run"
-    if not isinstance(wish, SessionRunArgs):
+    if not isinstance(args, SessionRunArgs):
         raise TypeError(
-            f"{what} returned {wish!r} and must return None, or torchest.SessionRunArgs with names of values, such "
+            f"{what} returned {args!r} and must return None, or torchest.SessionRunArgs with names of values, such "
             "as SessionRunArgs('loss')."
         )
-    if wish.feed_dict is not None:
+    if args.feed_dict is not None:
         raise ValueError(
             f"{what} returned a feed_dict, and nothing can be fed on PyTorch: give values as features from the "
             "input_fn, or set attributes of a module that model_fn reads."
         )
-    return wish.fetches
+    fetches: object = args.fetches
+    return fetches

@@ -106,7 +106,7 @@ class RunningModel:
                 and spec.scaffold.init_fn is not None
             ):
                 with torch.no_grad():
-                    spec.scaffold.init_fn(spec.scaffold, Session(self.scope, self.state, 0))
+                    spec.scaffold.init_fn(spec.scaffold, Session(self.state, 0))
             self._created[mode] = hooks
             return hooks
 

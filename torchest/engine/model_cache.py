@@ -1,10 +1,10 @@
-"""The model of one checkpoint, kept so that the next evaluation or prediction need not read it again."""
+"""A cache of one model, so that the next evaluation or prediction need not read its checkpoint again."""
 
 from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import Checkpoint, latest_checkpoint, newest_whole_checkpoint
 from torchest.utils import files
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
     from torchest.engine.model import RunningModel
 
 
-class WarmModel:
-    """Keeps the model that was asked for last.
+class ModelCache:
+    """Keeps the model that was requested last.
 
     Args:
-        model_dir: Where the newest checkpoint is looked for.
+        model_dir: Where the newest checkpoint is searched.
         make: Makes a model that is not restored yet.
     """
 
     def __init__(self, model_dir: str, make: Callable[[], RunningModel]) -> None:
         self._model_dir = model_dir
         self._make = make
-        self._key: tuple[Any, ...] = ()
+        self._key: tuple[object, ...] = ()
         self._kept: tuple[RunningModel, Checkpoint | None] | None = None
         self._lock = threading.Lock()
 
-    def at(
+    def get(
         self, checkpoint_path: str | os.PathLike[str] | None
     ) -> tuple[RunningModel, Checkpoint | None, bool]:
         """The model for a checkpoint.
 
         Args:
-            checkpoint_path: Which one; None for the newest that is whole.
+            checkpoint_path: Which one; None: the newest undamaged one.
 
         Returns:
             The model; the checkpoint to restore it from, if there is one; whether the model is new.
 
         Raises:
-            ValueError: What is asked for is no checkpoint, or is damaged.
+            ValueError: There is no such checkpoint, or it is damaged.
         """
         with self._lock:
             newest = latest_checkpoint(self._model_dir) if checkpoint_path is None else None
@@ -58,8 +58,8 @@ class WarmModel:
             return (*self._kept, True)
 
 
-def _identity(path: str | None) -> tuple[Any, ...]:
-    """Tells a checkpoint from another one that was written under the same name."""
+def _identity(path: str | None) -> tuple[object, ...]:
+    """What differs between checkpoints that were written under the same name."""
     if path is None:
         return ()
     if files.is_remote(path):

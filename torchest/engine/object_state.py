@@ -34,23 +34,23 @@ class ObjectState:
     """
 
     def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+        self.scope = scope
         self._made_with: dict[str, list[dict[str, Any]]] = {}
         self._restored: set[str] = set()
 
     def remember_options(self) -> None:
         """Notes the learning rates and so on that optimizers were made with; call it before any step."""
         self._made_with = {
-            name: _options(optimizer) for name, optimizer in self._scope.optimizers().items()
+            name: _options(optimizer) for name, optimizer in self.scope.optimizers().items()
         }
 
     def contents(self) -> Contents:
         """What a checkpoint of the objects holds, copied to the CPU."""
-        tensors, aliases = _distinct(_tensors(self._scope.objects))
-        names = self._scope.parameter_names()
+        tensors, aliases = _distinct(_tensors(self.scope.objects))
+        names = self.scope.parameter_names()
         slots: dict[str, Tensor] = {}
         optimizers: dict[str, Any] = {}
-        for name, optimizer in self._scope.optimizers().items():
+        for name, optimizer in self.scope.optimizers().items():
             own_slots, numbers = _slots(name, optimizer, names)
             slots.update(own_slots)
             optimizers[name] = {
@@ -64,11 +64,11 @@ class ObjectState:
             }
         others = {
             name: without_tensors(made.state_dict(), name)
-            for name, made in self._scope.objects.items()
+            for name, made in self.scope.objects.items()
             if not isinstance(made, (nn.Module, torch.optim.Optimizer))
         }
         state = {
-            "objects": {name: type(made).__name__ for name, made in self._scope.objects.items()},
+            "objects": {name: type(made).__name__ for name, made in self.scope.objects.items()},
             "aliases": aliases,
             "optimizers": optimizers,
             "others": others,
@@ -92,7 +92,7 @@ class ObjectState:
         """
         new = {
             name: made
-            for name, made in self._scope.objects.items()
+            for name, made in self.scope.objects.items()
             if name not in self._restored
             and (training or not isinstance(made, torch.optim.Optimizer))
         }
@@ -116,8 +116,8 @@ class ObjectState:
         self._restored.update(new)
 
     def _check_optimizers(self, checkpoint: Checkpoint) -> None:
-        made, saved = self._scope.objects, checkpoint.part("objects")
-        for name, optimizer in self._scope.optimizers().items():
+        made, saved = self.scope.objects, checkpoint.part("objects")
+        for name, optimizer in self.scope.optimizers().items():
             if saved.get(name) != type(optimizer).__name__:
                 raise CheckpointMismatchError(
                     f"The optimizer {name!r} is now made by {type(made[name]).__name__}, and the checkpoint "
@@ -132,7 +132,7 @@ class ObjectState:
         checkpoint: Checkpoint,
         saved: Mapping[str, dict[str, Any]],
     ) -> None:
-        names = self._scope.parameter_names()
+        names = self.scope.parameter_names()
         numbers = _of_optimizer(checkpoint, name)["numbers"]
         state: dict[int, dict[str, Any]] = {}
         for position, parameter in enumerate(_parameters(optimizer)):

@@ -1,13 +1,13 @@
-"""A run of training, over all calls of `train` that it takes until one of them returns.
+"""Resuming an interrupted training.
 
-A run that was interrupted, by a kill, an exception or SIGTERM, is gone on with by the next call: from the newest
-checkpoint, at its place in the input, with its random numbers, and with what hooks kept. After a run that returned the
-next call begins anew: from the newest checkpoint too, but with its input from the beginning, as in tf.estimator. So it
-does after a loss of NaN, which the same input would lead to again.
+The next call of `train` resumes a training that a kill, an exception or SIGTERM interrupted: from the newest
+checkpoint, at its place in the input, with its random numbers and the state of its hooks. After a call that returned,
+the next one begins a new training: from the newest checkpoint too, but with its input from the beginning, as in
+tf.estimator. So it does after a loss of NaN, which the same input would lead to again.
 
-The file `unfinished` in the model_dir tells the two apart. It names the run, and so do the checkpoints that it
-writes; it is there before the first of them, and is removed as the last thing before `train` returns. So there is no
-moment at which a kill could make rows be used twice, or not at all.
+The file `unfinished` in the model_dir tells the two apart. It names the training, and so do the checkpoints. It is
+written before the first of them, and removed right before `train` returns. So a kill at any moment neither skips rows
+nor uses them twice.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from torchest.utils.random_state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from torchest.checkpoint.directory import Checkpoint
     from torchest.distributed.strategy import Strategy
@@ -47,20 +47,21 @@ _FILE = "unfinished"
 _more_to_come: ContextVar[str | None] = ContextVar("torchest_more_to_come", default=None)
 
 
-class TrainingRun:
-    """The run that a call of `train` begins or goes on with.
+class ResumableTraining:
+    """The training that a call of `train` begins or resumes.
 
     Args:
         model_dir: Where the checkpoints are.
         checkpoint: The one that training starts from, if there is one.
         strategy: Where the model runs.
-        batches_per_step: How many batches of its input a step uses.
+        batches_per_step: The number of batches in a step.
 
     Attributes:
-        start: The global step that it goes on from, or begins at.
-        goes_on: Whether an interrupted run goes on; if not, one begins.
-        seed_of_others: What the random numbers of processes other than the chief depend on; known from
-            `begin` on.
+        checkpoint: See above.
+        start: The global step of this call's beginning.
+        began_at: The global step of the training's beginning, before any interruption.
+        resumed_from: The path of the checkpoint that an interrupted training resumes from; None if one begins.
+        seed_of_others: What the random numbers of processes other than the chief depend on; set by `begin`.
     """
 
     def __init__(
@@ -70,80 +71,78 @@ class TrainingRun:
         strategy: Strategy,
         batches_per_step: int = 1,
     ) -> None:
+        self.checkpoint = checkpoint
         self._path = files.join(model_dir, _FILE)
         self._strategy = strategy
         self._batches_per_step = batches_per_step
-        known = strategy.broadcast(_name_in(self._path) if strategy.is_chief else None)
+        unfinished = strategy.broadcast(_name_in(self._path) if strategy.is_chief else None)
         saved = None if checkpoint is None else _checked_training(checkpoint)
-        self.goes_on = saved is not None and saved["run"] == known
-        self._saved: dict[str, Any] | None = saved if self.goes_on else None
-        self._name = known if self.goes_on else uuid.uuid4().hex
+        resumes = saved is not None and saved["run"] == unfinished
+        self._saved: dict[str, Any] | None = saved if resumes else None
+        self._name = unfinished if resumes else uuid.uuid4().hex
         self.start = 0 if checkpoint is None else checkpoint.global_step
-        self._checkpoint = None if checkpoint is None else checkpoint.path
+        self.resumed_from = checkpoint.path if checkpoint is not None and resumes else None
         # checkpoints of earlier versions do not say it
-        self._began_at: int = self.start if self._saved is None else self._saved.get("began_at", 0)
+        self.began_at: int = self.start if self._saved is None else self._saved.get("began_at", 0)
         self._reading: Reading
         self._beginnings: list[Position] = []
         self._hooks: dict[str, Any] = {}
         self.seed_of_others = 0
 
     def read(self, source: Any) -> Reading:
-        """Reads the input from where the run is.
+        """Reads the input, from where an interrupted training stopped.
 
         Args:
             source: What the input_fn returned.
 
         Raises:
-            ValueError: It is not the input that the run has read so far.
+            ValueError: It is not the input that the training has read so far.
         """
-        if self.goes_on:
-            _log.info("Going on with the training that was interrupted after step %d.", self.start)
+        if self.resumed_from is not None:
+            _log.info("Resuming the training that was interrupted after step %d.", self.start)
         try:
             self._reading = reading_of(source, self._saved_position())
         except ValueError as error:
             raise ValueError(
-                f"Training was interrupted after step {self.start}, and cannot go on where it was, as the input is "
-                f"another one: {error}. Give the input that it was; or delete {self._path!r} to read this one from "
+                f"Training was interrupted after step {self.start} and cannot resume there, because the input has "
+                f"changed: {error}. Give the former input; or delete {self._path!r} to read this one from "
                 "its beginning."
             ) from None
         return self._reading
 
-    def begin(self, session: Session, hooks: Sequence[Any], *, is_saved: bool) -> None:
-        """Gives hooks and random numbers their state back, before the loop; `restore` does so again inside.
+    def begin(self, session: Session, hooks: Sequence[object], *, is_saved: bool) -> None:
+        """Loads the state of hooks and random numbers before the loop; `restore` does so again inside.
 
         Args:
-            session: The running model; its checkpoints hold the state of the run from now on.
-            hooks: What may have a state: what has `state_dict` and `load_state_dict`.
+            session: The running model.
+            hooks: Hooks and listeners; those with `state_dict` and `load_state_dict` have a state.
             is_saved: Whether checkpoints are written.
         """
         self._hooks = _by_name(hooks)
-        session.training_state = lambda: self._state(session)
         self._beginnings = self._strategy.gather(self._reading.position(0))
         self.seed_of_others = self._strategy.broadcast(
             seed_from(random_state(self._strategy.device))
         )
-        if is_saved and self._strategy.is_chief and not self.goes_on:
+        if is_saved and self._strategy.is_chief and self._saved is None:
             files.make_directory(files.parent_and_name(self._path)[0])
             files.write_text(self._path, json.dumps({"run": self._name}) + "\n")
-        session.began_at = self._began_at
         if self._saved is None:
             return
-        session.resumed_from = self._checkpoint
         self.seed_of_others = self._saved["seed_of_others"]
         if self._saved.get("is_stopped", False):
-            _log.info("A hook had asked for the end of the training after step %d.", self.start)
+            _log.info("A hook requested the end of the training after step %d.", self.start)
             session.request_stop()
         dropped = sorted(self._saved["hooks"].keys() - self._hooks.keys())
         if dropped and self._strategy.is_chief:
             _log.warning(
-                "The checkpoint that training goes on from holds the state of hooks or listeners that are not given "
-                "now, and it is dropped: %s.",
+                "The checkpoint that training resumes from holds the state of hooks or listeners that this call of "
+                "train does not have; it is dropped: %s.",
                 ", ".join(dropped),
             )
         self.restore()
 
     def restore(self) -> None:
-        """Gives hooks and random numbers the state that they had in the checkpoint, if a run goes on."""
+        """Loads the state of hooks and random numbers from the checkpoint, if an interrupted training resumes."""
         if self._saved is None:
             return
         for name, hook in self._hooks.items():
@@ -155,12 +154,12 @@ class TrainingRun:
                 set_host_random_state(self._saved["random_of_host"])
 
     def end(self) -> None:
-        """The run has ended, and not by an exception."""
+        """The training has ended, and not by an exception."""
         if self._strategy.is_chief and _more_to_come.get() != self._path:
             files.remove_file(self._path)
 
     def _saved_position(self) -> Position | None:
-        """Where this process is to go on; where there are others than before, what the chief says."""
+        """Where this process resumes; the chief's position if the number of processes has changed."""
         if self._saved is None:
             return None
         others: list[Position | None] = self._saved.get("input_of_others", [])
@@ -169,11 +168,12 @@ class TrainingRun:
             return chiefs
         return others[self._strategy.rank - 1] or chiefs
 
-    def _state(self, session: Session) -> dict[str, Any]:
+    def state(self, session: Session) -> dict[str, Any]:
+        """What a checkpoint holds besides the model: what another process needs to resume."""
         batches = self._batches_per_step * (session.global_step - self.start)
         return {
             "run": self._name,
-            "began_at": self._began_at,
+            "began_at": self.began_at,
             "is_stopped": session.is_stopped_by_a_hook,
             "random_of_host": host_random_state(),
             "random": random_state(self._strategy.device),
@@ -185,22 +185,21 @@ class TrainingRun:
 
 
 class Restore(SessionRunHook):
-    """Gives the other hooks their state back right before savers call their listeners for the first time.
+    """Restores a training right before savers call their listeners for the first time.
 
-    Args:
-        restore: Does so.
+    What other hooks set or drew since the checkpoint was read does not count.
     """
 
-    def __init__(self, restore: Callable[[], None]) -> None:
-        self._restore = restore
+    def __init__(self, training: ResumableTraining) -> None:
+        self._training = training
 
     def after_create_session(self, session: Session, coord: None) -> None:  # noqa: ARG002
-        """What the other hooks set or drew since the checkpoint was read does not count."""
-        self._restore()
+        """Restores it."""
+        self._training.restore()
 
 
 def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """What a checkpoint says of its run, when it is seen that it can be gone on with."""
+    """What a checkpoint says of its training, checked; None if it says nothing."""
     saved = checkpoint.training()
     if saved is None:
         return None
@@ -224,18 +223,18 @@ def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 
 def is_unfinished(model_dir: str) -> bool:
-    """Whether a run is going on there, or was interrupted and waits for its restart."""
+    """Whether a training runs there, or was interrupted and can be resumed."""
     return _name_in(files.join(files.normal(model_dir), _FILE)) is not None
 
 
 @contextlib.contextmanager
 def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
-    """A run of this model that begins inside has ended when what else is done inside has ended too.
+    """A training that begins inside counts as unfinished until all else inside has ended.
 
-    Nobody else trains the model meanwhile.
+    No other process or thread can train the model meanwhile.
 
     Args:
-        model_dir: Where the run's checkpoints are.
+        model_dir: Where the checkpoints are.
         is_chief: Whether this process writes there.
     """
     path = files.join(files.normal(model_dir), _FILE)
@@ -250,7 +249,7 @@ def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 
 
 def _name_in(path: str) -> str | None:
-    """The run that the file names; None if there is no file."""
+    """The name in the file; None if there is no file."""
     try:
         name: str = files.read_json(path)["run"]
     except FileNotFoundError:
@@ -261,12 +260,12 @@ def _name_in(path: str) -> str | None:
     return name
 
 
-def _by_name(hooks: Sequence[Any]) -> dict[str, Any]:
-    """Those that have a state, by the names of their classes; a second one is called `Name-1`."""
-    found: dict[str, Any] = {}
+def _by_name(hooks: Sequence[object]) -> dict[str, Any]:
+    """Hooks with a state by the names of their classes; a second one is called `Name-1`."""
+    by_name: dict[str, Any] = {}
     for hook in hooks:
         if hasattr(hook, "state_dict") and hasattr(hook, "load_state_dict"):
             name = type(hook).__name__
-            same = sum(other.partition("-")[0] == name for other in found)
-            found[f"{name}-{same}" if same else name] = hook
-    return found
+            same = sum(other.partition("-")[0] == name for other in by_name)
+            by_name[f"{name}-{same}" if same else name] = hook
+    return by_name

@@ -27,9 +27,8 @@ from torchest.utils.checks import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 
-    from torchest.distributed.strategy import Strategy
     from torchest.engine.hooks import Session
-    from torchest.engine.model import RunningModel
+    from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
     from torchest.spec import EstimatorSpec
 
@@ -39,8 +38,8 @@ _running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
 def backward(loss: torch.Tensor) -> None:
     """Computes gradients inside a `train_op` that is a function.
 
-    Such a function steps its optimizers itself; this stands for `loss.backward()` there, and also
-    synchronises the gradients where several processes train.
+    Such a function calls its optimizers itself; this takes the place of `loss.backward()` there, and synchronises
+    gradients where several processes train.
 
     Args:
         loss: A scalar.
@@ -67,37 +66,29 @@ class TrainStep:
     """Runs one step on the batches that it is called with: one, unless gradients are accumulated.
 
     Args:
-        model: The model.
-        strategy: Where it runs.
-        session: Is told the values of each step, and counts the steps.
-        clip_norm: How long the gradient may be; see `RunConfig`.
+        run: Its model and strategy.
+        session: Receives the values of each step, and counts steps and examples.
+        clip_norm: See `RunConfig`.
     """
 
-    def __init__(
-        self,
-        model: RunningModel,
-        strategy: Strategy,
-        session: Session,
-        clip_norm: float | None = None,
-    ) -> None:
-        self._model = model
-        self._strategy = strategy
+    def __init__(self, run: Run, session: Session, clip_norm: float | None = None) -> None:
+        self._model = run.model
+        self._strategy = run.strategy
         self._session = session
         self._clip_norm = clip_norm
         self._reduction = Reduction.AUTO
-        self._noted: dict[str, Any] = {}  # values of the step that are gone when it is over
-        self._schedulers = list(model.scope.schedulers().values())
+        self._values: dict[str, Any] = {}  # of this step, which cannot be had after it
+        scope = run.model.scope
+        self._schedulers = list(scope.schedulers().values())
         self._parameters = [
-            parameter
-            for module in model.scope.modules().values()
-            for parameter in module.parameters()
+            parameter for module in scope.modules().values() for parameter in module.parameters()
         ]
         self._holders = row_gradients.Holders(self._parameters)
 
     def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec:
-        """Trains on batches of (features, labels), at least one, whose losses count alike."""
+        """Trains on one or more batches, whose losses have equal weights."""
         self._holders.clear()
-        self._noted = self._rates()
+        self._values = self._learning_rates()
         self._session.origin_of_nan = ""
         spec = self._run(batches[0])
         optimizers = _optimizers(spec.train_op)
@@ -114,13 +105,13 @@ class TrainStep:
         for scheduler in self._schedulers:
             scheduler.step()
         self._session.global_step += 1
-        self._session.values = ChainMap({**self._noted, "loss": loss}, values_of(spec))
+        self._session.values = ChainMap({**self._values, "loss": loss}, values_of(spec))
         self._strategy.end_step()
         return spec
 
     def _run(self, batch: Batch) -> EstimatorSpec:
         self._strategy.begin_batch()
-        spec = self._model(*batch, ModeKeys.TRAIN)
+        spec = self._model(batch.features, batch.labels, ModeKeys.TRAIN)
         assert spec.loss is not None  # the spec checks it
         self._session.origin_of_nan += self._origin_of_nan(spec.loss, batch)
         self._session.examples += batch.rows
@@ -128,7 +119,7 @@ class TrainStep:
         return spec
 
     def _share(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
-        """Computes the gradients of one of so many batches of a step, and its share in their loss."""
+        """Computes the gradients of one of the batches of a step, and its share of their loss."""
         assert spec.loss is not None  # the spec checks it
         return self.backward(spec.loss if batches == 1 else spec.loss / batches)
 
@@ -139,41 +130,42 @@ class TrainStep:
             The loss of the batches of all processes.
         """
         loss = self._strategy.backward(loss, self._reduction)
-        for optimizer in self._model.scope.optimizers().values():
-            if not isinstance(optimizer, RowOptimizer):
-                for parameter in _parameters_of([optimizer]):
-                    row_gradients.densify(parameter)
+        optimizers = self._model.scope.optimizers().values()
+        for parameter in _parameters_of(
+            optimizer for optimizer in optimizers if not isinstance(optimizer, RowOptimizer)
+        ):
+            row_gradients.densify(parameter)
         return loss
 
     def note_gradient_norm(self) -> None:
-        """Computes how long the gradient of all parameters is, where a hook asks for it."""
-        if GRADIENT_NORM in self._session.wanted:
-            self._noted[GRADIENT_NORM] = gradient_norm(self._parameters)
+        """Computes the norm of the gradient of all parameters if a hook fetches it."""
+        if GRADIENT_NORM in self._session.fetched_names:
+            self._values[GRADIENT_NORM] = gradient_norm(self._parameters)
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: Batch) -> str:
-        """Where a loss of NaN comes from; looked for where that does not mean waiting for a device."""
+        """Where a loss of NaN comes from; found out only where that does not wait for a device."""
         if loss.device.type != "cpu" or not math.isnan(loss.item()) or batch.rows == 0:
             return ""
         if self._session.origin_of_nan:  # of an earlier batch of the step
             return ""
         return first_non_finite(self._model, batch, ModeKeys.TRAIN)
 
-    def _rates(self) -> dict[str, Any]:
-        """Learning rates, where a hook asks for one: schedules move them on with the step."""
-        is_wanted = any(name.endswith(LEARNING_RATE) for name in self._session.wanted)
-        return dict(learning_rates(self._model.scope.optimizers())) if is_wanted else {}
+    def _learning_rates(self) -> dict[str, Any]:
+        """Learning rates, if a hook fetches one: schedulers change them at the end of the step."""
+        is_fetched = any(name.endswith(LEARNING_RATE) for name in self._session.fetched_names)
+        return dict(learning_rates(self._model.scope.optimizers())) if is_fetched else {}
 
     def _optimize(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        if self._clip_norm is not None or GRADIENT_NORM in self._session.wanted:
+        if self._clip_norm is not None or GRADIENT_NORM in self._session.fetched_names:
             parameters = list(_parameters_of(optimizers))
-            norm = self._noted[GRADIENT_NORM] = gradient_norm(parameters)
+            norm = self._values[GRADIENT_NORM] = gradient_norm(parameters)
             if self._clip_norm is not None:
                 clip_gradients(parameters, self._clip_norm, norm)
         for optimizer in optimizers:
             optimizer.step()
 
     def _call(self, spec: EstimatorSpec) -> torch.Tensor:
-        """Lets a function do the step, and gives the loss of the batches of all processes."""
+        """Calls a train_op that is a function; returns the loss of the batches of all processes."""
         assert spec.loss is not None  # the spec checks it
         token = _running.set(self)
         try:
@@ -190,18 +182,18 @@ def _parameters_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[torc
 
 
 def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
-    """The optimizers of a step; None for a function that does the step itself."""
+    """The optimizers of a step; None if train_op is a function."""
     if isinstance(train_op, (list, tuple)):
         return train_op
     return None if callable(train_op) else [train_op]
 
 
 def values_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
-    """The values of a step by the names that hooks ask for them by; predictions are looked into last."""
+    """The values of a step by the names that hooks fetch; predictions come last."""
     predictions = spec.predictions
     named = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
     values = {**(spec.eval_metric_ops or {}), "loss": spec.loss}
-    # a ChainMap reads its maps only, though its type asks for some that can be written to
+    # a ChainMap only reads its maps, though its type requires mutable ones
     return ChainMap(
         {name: value for name, value in values.items() if value is not None}, cast("Any", named)
     )

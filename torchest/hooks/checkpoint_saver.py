@@ -122,7 +122,7 @@ class CheckpointSaverHook(SessionRunHook):
             listener.end(session, session.global_step)
 
     def save(self, session: Session) -> bool:
-        """Saves now, if this is the chief and the model is sound.
+        """Saves now, if this is the chief and the loss is finite.
 
         Returns:
             Whether a listener wants training to end.
@@ -130,7 +130,7 @@ class CheckpointSaverHook(SessionRunHook):
         return self._save(session, is_saved=False)
 
     def _save(self, session: Session, *, is_saved: bool) -> bool:
-        if not (session.is_chief and session.is_sound()):
+        if not (session.is_chief and session.loss_is_finite()):
             return False
         step = session.global_step
         self._timer.update_last_triggered_step(step)

@@ -8,23 +8,23 @@ from torchest.engine.hooks import SessionRunContext, SessionRunHook
 from torchest.utils.random_state import seed_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from torchest.engine.resume import ResumableTraining
 
 
 class SeededSteps(SessionRunHook):
-    """Makes the random numbers of each step a function of a seed, the process and the step.
+    """Makes the random numbers of a step depend on the training, the process and the step only.
 
-    The chief's are in its checkpoints; these need not be.
+    So checkpoints need to hold the random state of the chief alone.
 
     Args:
-        seed: Gives the seed, the same one in all processes.
+        training: Has the seed, the same one in all processes.
         rank: The number of this process.
     """
 
-    def __init__(self, seed: Callable[[], int], rank: int) -> None:
-        self._seed = seed
+    def __init__(self, training: ResumableTraining, rank: int) -> None:
+        self._training = training
         self._rank = rank
 
     def before_run(self, run_context: SessionRunContext) -> None:
         """Seeds the step."""
-        seed_step(self._seed(), self._rank, run_context.session.global_step)
+        seed_step(self._training.seed_of_others, self._rank, run_context.session.global_step)

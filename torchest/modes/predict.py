@@ -1,4 +1,4 @@
-"""A run of prediction: from the values of a batch to one dict per example."""
+"""Prediction: from the values of a batch to one dict per example."""
 
 from __future__ import annotations
 
@@ -20,43 +20,30 @@ from torchest.utils.predicted_text import is_text, text_to_numpy
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from torchest.distributed.strategy import Strategy
-    from torchest.engine.feed import Feed
-    from torchest.engine.hooks import Session, SessionRunHook
-    from torchest.engine.model import RunningModel
+    from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
 
 
-def run_prediction(
-    model: RunningModel,
-    feed: Feed,
-    session: Session,
-    strategy: Strategy,
-    hooks: Sequence[SessionRunHook],
-    keys: Sequence[Any],
-) -> Generator[Any, None, None]:
+def run_prediction(run: Run, keys: Sequence[Any]) -> Generator[Any, None, None]:
     """Predicts with a model that has been made and restored.
 
     Args:
-        model: The model.
-        feed: The batches.
-        session: The model as hooks see it.
-        strategy: Where the model runs.
-        hooks: The user's.
-        keys: Which predictions to give; none: all.
+        run: The model, its input and the user's hooks.
+        keys: The predictions to yield; all if empty.
 
     Yields:
-        For each batch its predictions as numpy, a dict if the model gives a dict.
+        For each batch its predictions as NumPy arrays, a dict if the model returns one.
     """
+    session = run.session()
 
     def step(batch: Batch) -> Any:
-        spec = model(batch.features, None, ModeKeys.PREDICT)
+        spec = run.model(batch.features, None, ModeKeys.PREDICT)
         session.values = values_of(spec)
-        strategy.end_step()
+        run.strategy.end_step()
         return to_numpy(_selected(spec.predictions, keys))
 
-    session.is_chief = strategy.is_chief
-    batches = strategy.batches(feed.batches(), ModeKeys.PREDICT)
+    batches = run.strategy.batches(run.feed.batches(), ModeKeys.PREDICT)
+    hooks = [*run.hooks, *run.model_hooks.prediction]
     return run_steps(batches, step, session, hooks, batches.stopped)
 
 
@@ -86,7 +73,7 @@ def examples(batch: Any) -> Iterator[Any]:
 
 
 def _scalar(name: str, value: Any) -> str:
-    """What to say of a prediction of no examples."""
+    """The error message for a prediction without rows."""
     return (
         f"{name}={shown(np.asarray(value).item())} is a single value, and must have one row per example: leave out the "
         "mean or sum over the batch. predict(..., yield_single_examples=False) gives it as it is."

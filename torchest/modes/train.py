@@ -23,101 +23,92 @@ from torchest.summary import SummaryWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeGuard
 
-    from torchest.distributed.strategy import Strategy
-    from torchest.engine.feed import Feed
     from torchest.engine.hooks import Session, SessionRunHook
-    from torchest.engine.model import ModelHooks, RunningModel
-    from torchest.engine.resume import TrainingRun
+    from torchest.engine.resume import ResumableTraining
+    from torchest.engine.run import Run
     from torchest.run_config import RunConfig
 
 _log = logging.getLogger("torchest")
 
 
-def run_training(  # noqa: PLR0913 - all that a run is made of
-    model: RunningModel,
-    feed: Feed,
-    session: Session,
-    strategy: Strategy,
+def run_training(
+    run: Run,
+    training: ResumableTraining,
     config: RunConfig,
-    hooks: Sequence[SessionRunHook],
-    model_hooks: ModelHooks,
     listeners: Sequence[CheckpointSaverListener],
-    last_step: int | None,
-    run: TrainingRun,
-) -> None:
+) -> int:
     """Trains a model that has been made and restored.
 
     Args:
-        model: The model.
-        feed: The batches.
-        session: The model as hooks see it, at the step that training starts at.
-        strategy: Where the model runs.
-        config: How often to save and to tell.
-        hooks: Those given to `train`.
-        model_hooks: Those of model_fn.
+        run: The model, its input and the user's hooks.
+        training: What the checkpoints say of it.
+        config: How often to save, and to log.
         listeners: Called around each checkpoint.
-        last_step: The global step to end at; None ends with the input.
-        run: What this is a part of, or all of.
+
+    Returns:
+        The number of steps made.
     """
-    step = TrainStep(model, strategy, session, config.clip_norm)
-    session.is_chief, session.last_step = strategy.is_chief, last_step
-    first = [*(model_hooks.training_chief if strategy.is_chief else ()), *hooks]
-    users = [*first, *model_hooks.training]
-    watching = _watching_the_loss(users)
-    nan = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
-    nan.every_steps = config.log_step_count_steps or 100
-    session.is_sound = lambda: not nan.found()
+    strategy, last_step, each = run.strategy, run.last_step, config.accumulate_steps
+    first = [*(run.model_hooks.training_chief if strategy.is_chief else ()), *run.hooks]
+    users = [*first, *run.model_hooks.training]
+    watching = [hook for hook in users if _watches_the_loss(hook)]
+    nan_hook = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
+    nan_hook.every_steps = config.log_step_count_steps or 100
+    session = run.session(training, loss_is_finite=lambda: not nan_hook.found())
+    step = TrainStep(run, session, config.clip_norm)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
-        all_hooks = first if watching else [*first, nan]
-        all_hooks = [*all_hooks, *model_hooks.training]
-        all_hooks = [hook for hook in all_hooks if not isinstance(hook, CheckpointSaverHook)]
+        hooks = [*first, *(() if watching else [nan_hook]), *run.model_hooks.training]
+        hooks = [hook for hook in hooks if not isinstance(hook, CheckpointSaverHook)]
         if strategy.is_chief:
-            all_hooks += _telling(config, opened, last_step, session.global_step)
+            hooks += _reporting(config, opened, run)
         else:
-            all_hooks.insert(0, SeededSteps(lambda: run.seed_of_others, strategy.rank))
-        spec = None
-        each = config.accumulate_steps
-        count = None if last_step is None else each * (last_step - session.global_step)
-        batches = Groups(strategy.batches(feed.batches(count), ModeKeys.TRAIN), each)
+            hooks.insert(0, SeededSteps(training, strategy.rank))
+        count = None if last_step is None else each * (last_step - run.start)
+        batches = Groups(strategy.batches(run.feed.batches(count), ModeKeys.TRAIN), each)
 
-        def stopped(is_requested: bool) -> bool:
+        def stopped(stop_requested: bool) -> bool:
             if last_step is not None and session.global_step >= last_step:
                 session.interrupt()
-            return batches.stopped(is_requested or session.should_stop())
+            return batches.stopped(stop_requested or session.should_stop())
 
-        with_state = [*hooks, *model_hooks.training, *_all_listeners(listeners, savers)]
-        run.begin(session, [*with_state, *model_hooks.training_chief], is_saved=bool(savers))
+        with_state = [*run.hooks, *run.model_hooks.training, *_all_listeners(listeners, savers)]
+        training.begin(
+            session, [*with_state, *run.model_hooks.training_chief], is_saved=bool(savers)
+        )
         termination = opened.enter_context(Termination(session.interrupt))
         try:
-            savers_of_run = [Restore(run.restore), *savers]
-            for spec in run_steps(batches, step, session, all_hooks, stopped, savers_of_run):  # noqa: B007
+            for _ in run_steps(
+                batches, step, session, hooks, stopped, [Restore(training), *savers]
+            ):
                 pass
         except NanLossDuringTrainingError:
-            run.end()  # at the same place in the same input it would happen again
+            training.end()  # the same input would lead to it again
             raise
     if strategy.any_of(termination.requested):  # what ends one process ends all
         _log.warning("SIGTERM: training has ended after step %d.", session.global_step)
         termination.end_process()
-    if spec is not None:
+    steps = session.global_step - run.start
+    if steps:
         _log.info("Loss for final step: %s.", session.run("loss"))
+    return steps
 
 
-def _watching_the_loss(hooks: Sequence[SessionRunHook]) -> list[NanTensorHook]:
-    """The user's hooks that look for a loss of NaN."""
-    return [
-        hook for hook in hooks if isinstance(hook, NanTensorHook) and hook.name == MetricKeys.LOSS
-    ]
+def _watches_the_loss(hook: SessionRunHook) -> TypeGuard[NanTensorHook]:
+    return isinstance(hook, NanTensorHook) and hook.name == MetricKeys.LOSS
 
 
 def _all_listeners(
     listeners: Sequence[CheckpointSaverListener], savers: Sequence[CheckpointSaverHook]
 ) -> list[CheckpointSaverListener]:
-    """Those of the run, and those that savers of the user's have besides."""
-    known = {id(listener) for listener in listeners}
-    of_savers = [listener for saver in savers for listener in saver.listeners]
-    return [*listeners, *(listener for listener in of_savers if id(listener) not in known)]
+    """The listeners of the call, and those that the user's savers have besides."""
+    by_id = {id(listener): listener for listener in listeners}
+    return [
+        *listeners,
+        *(each for saver in savers for each in saver.listeners if id(each) not in by_id),
+    ]
 
 
 def _saving(
@@ -125,13 +116,13 @@ def _saving(
     hooks: Sequence[SessionRunHook],
     listeners: Sequence[CheckpointSaverListener],
 ) -> list[CheckpointSaverHook]:
-    """The hooks that save: the user's, or one of the run's own unless the user wants no checkpoints."""
+    """The hooks that save: the user's, or else one as the config says."""
     directory = config.model_dir
     assert directory is not None
-    given = [hook for hook in hooks if isinstance(hook, CheckpointSaverHook)]
-    if given:
-        given[0].listen(listeners)
-        return given
+    of_user = [hook for hook in hooks if isinstance(hook, CheckpointSaverHook)]
+    if of_user:
+        of_user[0].listen(listeners)
+        return of_user
     if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
         if listeners:
             raise ValueError(
@@ -160,19 +151,17 @@ def _saving(
     ]
 
 
-def _telling(
-    config: RunConfig, opened: contextlib.ExitStack, last_step: int | None, start: int
-) -> list[SessionRunHook]:
-    """Log lines, summaries and the progress bar."""
+def _reporting(config: RunConfig, opened: contextlib.ExitStack, run: Run) -> list[SessionRunHook]:
+    """The hooks for log lines, summaries and the progress bar."""
     hooks: list[SessionRunHook] = []
     every_steps, save_steps = config.log_step_count_steps, config.save_summary_steps
     if every_steps or save_steps:
         assert config.model_dir is not None
-        # what a run wrote that was killed after its last checkpoint is written again
+        # events that a killed training wrote after its last checkpoint are written again
         writer = opened.enter_context(
-            contextlib.closing(SummaryWriter(config.model_dir, purge_step=start + 1))
+            contextlib.closing(SummaryWriter(config.model_dir, purge_step=run.start + 1))
         )
-        writer.add_text("config", config.as_markdown(), start)
+        writer.add_text("config", config.as_markdown(), run.start)
         if every_steps:
             hooks.append(StepCounterHook(every_steps, summary_writer=writer))
         if save_steps:
@@ -180,5 +169,6 @@ def _telling(
     if every_steps:
         names = {"loss": "loss", "step": "global_step"}
         hooks.append(LoggingTensorHook(names, every_n_iter=every_steps))
-    hooks.append(ProgressBarHook("training", None if last_step is None else last_step - start))
+    steps = None if run.last_step is None else run.last_step - run.start
+    hooks.append(ProgressBarHook("training", steps))
     return hooks

@@ -81,7 +81,7 @@ def train_and_evaluate(
             evaluator.finish(last)
             return evaluator.result, evaluator.exports
 
-        return estimator._strategy.now().in_chief(finish)
+        return estimator._strategy.current().in_chief(finish)
 
 
 def _train(

@@ -353,7 +353,7 @@ def test_a_model_of_all_columns_answers_as_in_python(name):
 
 def forward_of(estimator: torchest.Estimator, features: dict[str, Any]) -> Forward:
     next(estimator.predict(lambda: [features], yield_single_examples=False))
-    model, _ = estimator._warm_model._kept
+    model, _ = estimator._model_cache._kept
     return Forward(model, features)
 
 

@@ -150,7 +150,7 @@ def in_onnx(estimator: torchest.Estimator, features: dict[str, Any]) -> ir.Model
     """The model of a trained estimator, made with a batch of two rows."""
     two = {key: value[:2] for key, value in features.items()}
     next(estimator.predict(lambda: [two]))
-    model, _ = estimator._warm_model._kept
+    model, _ = estimator._model_cache._kept
     return onnx_model(Forward(model, two))
 
 

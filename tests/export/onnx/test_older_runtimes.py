@@ -32,7 +32,7 @@ def exported(function: Callable[[torch.Tensor], Any], path: Path) -> Path:
 
     estimator = torchest.Estimator(model_fn)
     next(estimator.predict(lambda: [{"x": X}]))
-    save(onnx_model(Forward(estimator._warm_model._kept[0], {"x": X})), path / "model.onnx")
+    save(onnx_model(Forward(estimator._model_cache._kept[0], {"x": X})), path / "model.onnx")
     return path / "model.onnx"
 
 

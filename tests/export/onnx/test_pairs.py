@@ -149,7 +149,7 @@ class Exported:
         estimator = torchest.Estimator(model_fn)
         two = {key: lists([[CELLS[kind][0]]] * 2, kind) for key, kind in self.types.items()}
         next(estimator.predict(lambda: [two]))
-        save(onnx_model(Forward(estimator._warm_model._kept[0], two)), path)
+        save(onnx_model(Forward(estimator._model_cache._kept[0], two)), path)
 
     def alone(self, row: dict[str, list[Any]]) -> np.ndarray | None:
         """What Python makes of one row; None if it refuses it."""

@@ -98,7 +98,7 @@ def trained_file(estimator: torchest.Estimator) -> bytes:
 
 def file_of(estimator: torchest.Estimator) -> bytes:
     next(estimator.predict(lambda: [FEATURES]))
-    model, _ = estimator._warm_model._kept
+    model, _ = estimator._model_cache._kept
     return content(onnx_model.onnx_model(Forward(model, FEATURES)))
 
 
