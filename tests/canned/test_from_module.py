@@ -221,7 +221,7 @@ WRONG = {
     "an optimizer of another module": (
         {"optimizer": torch.optim.SGD(net().parameters(), lr=0.1)},
         ValueError,
-        "optimizer holds parameters that the module has not: make it of module.parameters().",
+        "optimizer holds parameters that the module does not have: make it of module.parameters().",
     ),
     "a list of metrics": (
         {"metrics": ["accuracy"]},
@@ -243,7 +243,7 @@ WRONG = {
     "custom objects": (
         {"custom_objects": {"layer": 3}},
         ValueError,
-        "custom_objects={'layer': 3} mean nothing here, as the module is there: leave them out.",
+        "custom_objects={'layer': 3} have no effect, as the module needs none: leave them out.",
     ),
 }
 

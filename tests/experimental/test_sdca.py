@@ -321,14 +321,17 @@ EMBEDDED = columns.embedding_column(columns.categorical_column_with_identity("to
 @pytest.mark.parametrize(
     ("make_wrong", "message"),
     [
-        (lambda: LinearSDCA(3), "example_id_column=3 must be the key of a feature"),
+        (lambda: LinearSDCA(3), "example_id_column=3 must be a string .* the key of a feature"),
         (lambda: LinearSDCA("id", 0), "num_loss_partitions=0 must be a whole number of at least 1"),
         (lambda: LinearSDCA("id", 1, 0), "num_table_shards=0 must be a whole number of at least 1"),
         (
             lambda: LinearSDCA("id", 1, None, -1.0),
-            "symmetric_l1_regularization=-1.0 must be a number",
+            "symmetric_l1_regularization=-1.0 must be a finite number at least 0",
         ),
-        (lambda: LinearSDCA("id", 1, 1, 0.0, 0.0), "symmetric_l2_regularization=0 must be above 0"),
+        (
+            lambda: LinearSDCA("id", 1, 1, 0.0, 0.0),
+            "symmetric_l2_regularization=0.0 must be a finite number above 0",
+        ),
         (lambda: LinearSDCA("id", adaptive=1), "adaptive=1 must be True or False"),
         (
             lambda: CLASSIFIER(n_classes=3, optimizer=LinearSDCA("id")),

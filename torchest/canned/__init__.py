@@ -1,1 +1,1 @@
-"""Public names of torchest.canned."""
+"""Canned estimators: linear, deep, wide and deep, baseline; and estimators of modules."""

@@ -1,10 +1,11 @@
-"""Baselines: models that ignore the features. What a real model has to beat."""
+"""Baselines: models that ignore the features, which a real model has to beat."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from torchest.canned.parts import classifier_head, single_model_fn
+from torchest.canned.parts import Part, classifier_head, model_fn_of
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchest.heads.base import Head
+    from torchest.heads.weights import WeightColumn
+    from torchest.optimizers.resolve import OptimizerLike
     from torchest.run_config import RunConfig
 
 _LEARNING_RATE = 0.3
@@ -26,57 +29,54 @@ class BaselineEstimator(Estimator):
     """Predicts the same for every example, with any head.
 
     Args:
-        head: What the logits mean.
-        model_dir: Where checkpoints and events go.
-        optimizer: The name of an optimizer of torchest, at learning rate 0.3; a `torch.optim` class; or a
-            function that makes an optimizer from parameters.
-        config: How to run.
+        head: Defines loss, metrics and predictions.
+        model_dir: As for `LinearEstimator`.
+        optimizer: The name of an optimizer of torchest, with learning rate 0.3; a `torch.optim` class; or a
+            function from parameters to an optimizer.
+        config: As for `LinearEstimator`.
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
+
+    >>> from torchest import BaselineEstimator, PoissonRegressionHead
+    >>> model = BaselineEstimator(PoissonRegressionHead())
+    >>> next(model.predict(lambda: {"x": [5.0]}))["predictions"]  # exp(0): the bias starts at 0
+    array([1.], dtype=float32)
     """
 
     def __init__(
         self,
         head: Head,
         model_dir: str | os.PathLike[str] | None = None,
-        optimizer: Any = "Ftrl",
+        optimizer: OptimizerLike = "Ftrl",
         config: RunConfig | None = None,
     ) -> None:
         check_head(head)
-
-        def make_model() -> BaselineModel:
-            return BaselineModel(head.logits_dimension)
-
-        model_fn = single_model_fn("baseline", make_model, head, resolve(optimizer, _LEARNING_RATE))
-        super().__init__(model_fn, model_dir, config)
+        make_model = partial(BaselineModel, head.logits_dimension)
+        part = Part(make_model, resolve(optimizer, _LEARNING_RATE))
+        super().__init__(model_fn_of({"baseline": part}, head), model_dir, config)
 
 
 class BaselineClassifier(BaselineEstimator):
     """Predicts the frequencies of the classes.
 
     Args:
-        model_dir: Where checkpoints and events go.
-        n_classes: The number of classes. With 2, the model has one logit.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        label_vocabulary: The classes as strings, if labels are strings. Otherwise labels are integers
-            from 0 to `n_classes` − 1.
-        optimizer: See `BaselineEstimator`.
-        config: How to run.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
+        n_classes: As for `LinearClassifier`; so are `weight_column`, `label_vocabulary` and `loss_reduction`.
+        optimizer: As for `BaselineEstimator`; so are `model_dir` and `config`.
 
-    Raises:
-        ValueError: An argument is wrong.
+    >>> from torchest import BaselineClassifier
+    >>> model = BaselineClassifier().train(lambda: ({"x": [1.0, 2.0]}, [1, 1]), steps=5)
+    >>> next(model.predict(lambda: {"x": [5.0]}))["class_ids"]
+    array([1])
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
         self,
         model_dir: str | os.PathLike[str] | None = None,
         n_classes: int = 2,
-        weight_column: Any = None,
+        weight_column: WeightColumn = None,
         label_vocabulary: Sequence[str] | None = None,
-        optimizer: Any = "Ftrl",
+        optimizer: OptimizerLike = "Ftrl",
         config: RunConfig | None = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
     ) -> None:
@@ -88,24 +88,22 @@ class BaselineRegressor(BaselineEstimator):
     """Predicts the mean of the labels.
 
     Args:
-        model_dir: Where checkpoints and events go.
-        label_dimension: How many numbers an example has to be predicted.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        optimizer: See `BaselineEstimator`.
-        config: How to run.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
+        label_dimension: As for `LinearRegressor`; so are `weight_column` and `loss_reduction`.
+        optimizer: As for `BaselineEstimator`; so are `model_dir` and `config`.
 
-    Raises:
-        ValueError: An argument is wrong.
+    >>> from torchest import BaselineRegressor
+    >>> model = BaselineRegressor(optimizer="SGD")
+    >>> model = model.train(lambda: ({"x": [1.0, 2.0]}, [2.0, 4.0]), steps=20)
+    >>> next(model.predict(lambda: {"x": [5.0]}))["predictions"].round(1)
+    array([3.], dtype=float32)
     """
 
     def __init__(
         self,
         model_dir: str | os.PathLike[str] | None = None,
         label_dimension: int = 1,
-        weight_column: Any = None,
-        optimizer: Any = "Ftrl",
+        weight_column: WeightColumn = None,
+        optimizer: OptimizerLike = "Ftrl",
         config: RunConfig | None = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
     ) -> None:

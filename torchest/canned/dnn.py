@@ -1,12 +1,13 @@
-"""Deep models: a constructor is a model, a head and a default optimizer."""
+"""Deep models: each constructor combines a model, a head and a default optimizer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 
-from torchest.canned.parts import check_model, classifier_head, single_model_fn
+from torchest.canned.parts import Part, check_model, classifier_head, model_fn_of
 from torchest.columns.layers.layers import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
@@ -17,12 +18,13 @@ from torchest.optimizers.resolve import resolve
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
-
-    from torch import Tensor
+    from collections.abc import Iterable, Sequence
 
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
+    from torchest.heads.weights import WeightColumn
+    from torchest.models.dnn import Activation
+    from torchest.optimizers.resolve import OptimizerLike
     from torchest.run_config import RunConfig
     from torchest.warm_start.settings import WarmStartFrom
 
@@ -31,22 +33,24 @@ class DNNEstimator(Estimator):
     """A deep model with any head.
 
     Args:
-        head: What the logits mean.
-        hidden_units: The width of each hidden layer.
+        head: Defines loss, metrics and predictions.
+        hidden_units: Widths of the hidden layers.
         feature_columns: Dense columns; wrap categorical ones in an embedding or indicator column.
-        model_dir: Where checkpoints and events go.
-        optimizer: The name of an optimizer of torchest, at its default learning rate (0.001 for Adagrad);
-            a `torch.optim` class; or a function that makes an optimizer from parameters. The default of
+        model_dir: As for `LinearEstimator`; so are `config` and `warm_start_from`.
+        optimizer: The name of an optimizer of torchest, with its default learning rate (0.001 for
+            Adagrad); a `torch.optim` class; or a function from parameters to an optimizer. The default of
             TensorFlow 1 is `lambda parameters: torchest.optimizers.Adagrad(parameters, 0.05)`.
-        activation_fn: What follows each hidden layer.
-        dropout: The probability that an activation is dropped in training; None for none.
-        config: How to run.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        batch_norm: Whether hidden layers end with batch normalisation.
+        activation_fn: Activation of the hidden layers. None: none.
+        dropout: Probability that an activation is dropped in training. None: no dropout.
+        batch_norm: Whether each hidden layer ends with batch normalisation.
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
+
+    >>> from torchest import DNNEstimator, MultiLabelHead, columns
+    >>> model = DNNEstimator(MultiLabelHead(3), [8, 4], [columns.numeric_column("x")])
+    >>> next(model.predict(lambda: {"x": [1.0]}))["probabilities"].shape
+    (3,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
@@ -55,49 +59,37 @@ class DNNEstimator(Estimator):
         hidden_units: Sequence[int],
         feature_columns: Iterable[FeatureColumn],
         model_dir: str | os.PathLike[str] | None = None,
-        optimizer: Any = "Adagrad",
-        activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        optimizer: OptimizerLike = "Adagrad",
+        activation_fn: Activation | None = F.relu,
         dropout: float | None = None,
         config: RunConfig | None = None,
         warm_start_from: WarmStartFrom = None,
         batch_norm: bool = False,
     ) -> None:
         check_head(head)
-        columns = in_order(feature_columns, "feature_columns")
-
-        def make_model() -> DNNModel:
-            return DNNModel(
-                columns, hidden_units, head.logits_dimension, activation_fn, dropout, batch_norm
-            )
-
+        columns, units = in_order(feature_columns, "feature_columns"), head.logits_dimension
+        make_model = partial(
+            DNNModel, columns, hidden_units, units, activation_fn, dropout, batch_norm
+        )
         check_model(make_model)
-        model_fn = single_model_fn("dnn", make_model, head, resolve(optimizer, lr=None))
+        part = Part(make_model, resolve(optimizer, lr=None))
+        model_fn = model_fn_of({"dnn": part}, head)
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 
 class DNNClassifier(DNNEstimator):
-    """Classifies with a deep model.
+    """A deep classifier.
 
     Args:
-        hidden_units: The width of each hidden layer.
-        feature_columns: Dense columns; wrap categorical ones in an embedding or indicator column.
-        model_dir: Where checkpoints and events go.
-        n_classes: The number of classes. With 2, the model has one logit.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        label_vocabulary: The classes as strings, if labels are strings. Otherwise labels are integers
-            from 0 to `n_classes` − 1.
-        optimizer: See `DNNEstimator`.
-        activation_fn: What follows each hidden layer.
-        dropout: The probability that an activation is dropped in training; None for none.
-        config: How to run.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
-        batch_norm: Whether hidden layers end with batch normalisation.
+        hidden_units: As for `DNNEstimator`; so are all other arguments but these:
+        n_classes: As for `LinearClassifier`; so are `weight_column`, `label_vocabulary` and `loss_reduction`.
 
-    Raises:
-        ValueError: An argument is wrong.
+    >>> from torchest import DNNClassifier, columns
+    >>> town = columns.categorical_column_with_hash_bucket("town", 100)
+    >>> model = DNNClassifier([8, 4], [columns.embedding_column(town, 2)], n_classes=3)
+    >>> model = model.train(lambda: ({"town": ["Lyon", "Turin"]}, [0, 2]), steps=2)
+    >>> next(model.predict(lambda: {"town": ["Lyon"]}))["probabilities"].shape
+    (3,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
@@ -106,19 +98,18 @@ class DNNClassifier(DNNEstimator):
         feature_columns: Iterable[FeatureColumn],
         model_dir: str | os.PathLike[str] | None = None,
         n_classes: int = 2,
-        weight_column: Any = None,
+        weight_column: WeightColumn = None,
         label_vocabulary: Sequence[str] | None = None,
-        optimizer: Any = "Adagrad",
-        activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        optimizer: OptimizerLike = "Adagrad",
+        activation_fn: Activation | None = F.relu,
         dropout: float | None = None,
         config: RunConfig | None = None,
         warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:
-        head = classifier_head(n_classes, weight_column, label_vocabulary, loss_reduction)
         super().__init__(
-            head,
+            classifier_head(n_classes, weight_column, label_vocabulary, loss_reduction),
             hidden_units,
             feature_columns,
             model_dir,
@@ -132,26 +123,17 @@ class DNNClassifier(DNNEstimator):
 
 
 class DNNRegressor(DNNEstimator):
-    """Predicts numbers with a deep model.
+    """A deep regressor.
 
     Args:
-        hidden_units: The width of each hidden layer.
-        feature_columns: Dense columns; wrap categorical ones in an embedding or indicator column.
-        model_dir: Where checkpoints and events go.
-        label_dimension: How many numbers an example has to be predicted.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        optimizer: See `DNNEstimator`.
-        activation_fn: What follows each hidden layer.
-        dropout: The probability that an activation is dropped in training; None for none.
-        config: How to run.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
-        batch_norm: Whether hidden layers end with batch normalisation.
+        hidden_units: As for `DNNEstimator`; so are all other arguments but these:
+        label_dimension: As for `LinearRegressor`; so are `weight_column` and `loss_reduction`.
 
-    Raises:
-        ValueError: An argument is wrong.
+    >>> from torchest import DNNRegressor, columns
+    >>> model = DNNRegressor([8], [columns.numeric_column("x")], label_dimension=2)
+    >>> model = model.train(lambda: ({"x": [1.0]}, [[2.0, 3.0]]), steps=2)
+    >>> next(model.predict(lambda: {"x": [1.0]}))["predictions"].shape
+    (2,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
@@ -160,18 +142,17 @@ class DNNRegressor(DNNEstimator):
         feature_columns: Iterable[FeatureColumn],
         model_dir: str | os.PathLike[str] | None = None,
         label_dimension: int = 1,
-        weight_column: Any = None,
-        optimizer: Any = "Adagrad",
-        activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        weight_column: WeightColumn = None,
+        optimizer: OptimizerLike = "Adagrad",
+        activation_fn: Activation | None = F.relu,
         dropout: float | None = None,
         config: RunConfig | None = None,
         warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:
-        head = RegressionHead(label_dimension, weight_column, loss_reduction)
         super().__init__(
-            head,
+            RegressionHead(label_dimension, weight_column, loss_reduction),
             hidden_units,
             feature_columns,
             model_dir,

@@ -1,10 +1,10 @@
-"""add_metrics: an estimator with more metrics than it was made with."""
+"""add_metrics: an estimator with further metrics."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
 from torchest.estimator import Estimator
@@ -12,22 +12,21 @@ from torchest.keys import ModeKeys
 from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
+    from torchest.heads.base import Labels, RawFeatures
+    from torchest.run_config import RunConfig
     from torchest.spec import EstimatorSpec
 
 _ARGUMENTS = ("features", "labels", "predictions", "config")
 
 
-def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]]) -> Estimator:
-    """An estimator whose `evaluate` gives further metrics.
+def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, object]]) -> Estimator:
+    """Returns an estimator whose `evaluate` computes further metrics.
 
     Args:
-        estimator: Is left as it is; the new one has its `model_dir`, `config` and model.
+        estimator: An estimator, which is not changed; the new one has its `model_dir`, `config` and model.
         metric_fn: A function of any of `features`, `labels`, `predictions` and `config`, which returns
-            metrics of one batch by name: values of `torchest.metrics`, or metrics of torchmetrics. A
-            metric of a name that the estimator has already takes its place.
-
-    Returns:
-        The new estimator.
+            metrics of one batch by name: values of `torchest.metrics`, or metrics of torchmetrics. They
+            replace metrics of the same name.
 
     Raises:
         TypeError: `estimator` is no estimator, or `metric_fn` cannot be called.
@@ -44,21 +43,23 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
     """
     if not isinstance(estimator, Estimator):
         raise TypeError(f"add_metrics: estimator={shown(estimator)} must be a torchest.Estimator.")
-    taken = _taken(metric_fn)
+    names = _argument_names(metric_fn)
     original = estimator.model_fn
 
-    def model_fn(features: Any, labels: Any, mode: str, config: Any) -> EstimatorSpec:
+    def model_fn(
+        features: RawFeatures, labels: Labels, mode: str, config: RunConfig
+    ) -> EstimatorSpec:
         spec = original(features, labels, mode, config)
         if mode != ModeKeys.EVAL:
             return spec
-        found = spec.predictions
+        by_name = isinstance(spec.predictions, Mapping)
         available = {
             "features": features,
             "labels": labels,
-            "predictions": dict(found) if isinstance(found, Mapping) else found,
+            "predictions": dict(spec.predictions) if by_name else spec.predictions,
             "config": config,
         }
-        added = metric_fn(**{name: available[name] for name in taken})
+        added = metric_fn(**{name: available[name] for name in names})
         if not isinstance(added, Mapping):
             raise TypeError(
                 f"add_metrics: metric_fn returned a {type(added).__name__}, and must return a dict of metrics by name."
@@ -68,7 +69,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
     return Estimator(model_fn, config=estimator.config, warm_start_from=estimator.warm_start_from)
 
 
-def _taken(metric_fn: Any) -> list[str]:
+def _argument_names(metric_fn: object) -> list[str]:
     if not callable(metric_fn):
         raise TypeError(
             f"add_metrics: metric_fn={shown(metric_fn)} must be a function of any of {', '.join(_ARGUMENTS)}."
@@ -76,7 +77,6 @@ def _taken(metric_fn: Any) -> list[str]:
     names = list(inspect.signature(metric_fn).parameters)
     for name in names:
         if name not in _ARGUMENTS:
-            raise ValueError(
-                f"add_metrics: metric_fn takes {name!r}, which it is not given.{suggest(name, _ARGUMENTS)}"
-            )
+            hint = suggest(name, _ARGUMENTS)
+            raise ValueError(f"add_metrics: metric_fn takes {name!r}, which is not passed.{hint}")
     return names

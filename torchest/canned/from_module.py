@@ -1,23 +1,12 @@
-"""An estimator of any module, with the weights that it has.
-
-net = torchvision.models.mobilenet_v2(num_classes=1)
-model = torchest.model_to_estimator(
-    net,
-    optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-4),
-    loss=torch.nn.BCEWithLogitsLoss(),
-    metrics={"accuracy": lambda output, labels: metrics.accuracy(labels, output > 0)},
-)
-model.train(input_fn, steps=100)
-"""
+"""model_to_estimator: an estimator of any module, with the weights that it has."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import inspect
-import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -34,58 +23,60 @@ from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from torchest.optimizers.resolve import MakeOptimizer
+    from torchest.heads.base import Labels, RawFeatures
+    from torchest.metrics import Metric
+    from torchest.optimizers.resolve import OptimizerLike
     from torchest.run_config import RunConfig
 
-_log = logging.getLogger("torchest")
-_FORMATS = (None, "safetensors", "checkpoint", "saver")
+    MetricFn: TypeAlias = "Callable[[Output, Labels], object]"
+
+Output: TypeAlias = Any  # of a user's module
+_FORMATS = ("safetensors", "checkpoint", "saver")
 
 
 def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its estimator need
     module: nn.Module,
-    optimizer: Any,
-    loss: Callable[[Any, Any], Tensor],
-    metrics: Mapping[str, Any] | None = None,
+    optimizer: OptimizerLike | torch.optim.Optimizer,
+    loss: Callable[[Output, Labels], Tensor],
+    metrics: Mapping[str, MetricFn | Metric] | None = None,
     checkpoint_format: str | None = None,
     model_dir: str | os.PathLike[str] | None = None,
     config: RunConfig | None = None,
-    custom_objects: Mapping[str, Any] | None = None,
+    custom_objects: Mapping[str, object] | None = None,
 ) -> Estimator:
-    """An estimator that trains, evaluates and asks a copy of a module.
+    """Returns an estimator of a copy of a module.
 
-    The estimator starts from the weights that the module has now, and never changes the module itself.
-    Parameters that do not require gradients stay as they are; a normalisation layer whose parameters are all
-    frozen uses its running statistics in training, too, and leaves them as they are (as a layer of Keras
-    that is not trainable does).
+    The estimator starts with the current weights of the module, and never changes the module itself. Parameters that
+    do not require gradients stay as they are; a normalisation layer whose parameters are all frozen uses its running
+    statistics in training, too, and does not update them (as a Keras layer that is not trainable).
 
-    Features that are a tensor are the module's only argument. Of a dict of features each goes to the argument of
-    `forward` that its key names; a dict of one feature goes to a `forward` that needs one argument,
-    whatever their names are; and a `forward(features)` gets the dict itself, as column layers take it.
+    Features that are a tensor are the module's only argument. Features in a dict are passed to the arguments of
+    `forward` of the same names; a single one is passed to a `forward` that needs one argument, whatever their names;
+    and a `forward(features)` gets the dict itself, as column layers take it.
 
     Args:
         module: The model. In a checkpoint its tensors are called `model.<name in the module>`.
-        optimizer: An optimizer of the module's parameters; or a name, class or function as `DNNEstimator`
-            takes it, which gets the parameters that require gradients.
-        loss: A function of the module's output and the labels, such as `nn.CrossEntropyLoss()`, that gives
-            their mean loss. Labels [batch] reach it as [batch, 1] if the output is of that shape, and
-            integers as floats if the output is of their shape.
-        metrics: By name: functions of output and labels that give a value of `torchest.metrics`; or
-            metrics of torchmetrics. Labels have the shape that `loss` gets, and their own dtype.
-        checkpoint_format: Checkpoints are safetensors, whatever it is.
-        model_dir: Where checkpoints and events go. None: `config.model_dir`, or a temporary directory.
-        config: How to run.
-        custom_objects: Not needed, as the module is there; must be None or empty.
+        optimizer: An optimizer of the module's parameters; or a name, class or function as for
+            `DNNEstimator`, which gets the parameters that require gradients.
+        loss: A function from the module's output and the labels to their mean loss, such as
+            `nn.CrossEntropyLoss()`. Labels [batch] are passed as [batch, 1] if the output has that shape,
+            and integers as floats if the output has their shape.
+        metrics: By name: functions from output and labels to a value of `torchest.metrics`; or metrics of
+            torchmetrics. Labels have the shape that `loss` gets, and their own dtype.
+        checkpoint_format: Has no effect: checkpoints are safetensors.
+        model_dir: As for `LinearEstimator`.
+        config: As for `LinearEstimator`.
+        custom_objects: Must be None or empty: the module needs none.
 
     Returns:
-        An estimator. Its predictions are the module's output: as "output" if that is a tensor, and else the tensors
-        in it: of a dict, a dataclass or a named tuple by their names, of a tuple as "output_0" and so on.
+        An estimator. Its predictions are the module's output: a tensor as "output"; the tensors of a dict, a
+        dataclass or a named tuple by their names; those of a tuple as "output_0" and so on.
 
     Raises:
-        TypeError: An argument is of another type than said above.
-        ValueError: `optimizer` is no optimizer, or one of other parameters; or an argument has a value that
-            means nothing.
+        TypeError: An argument has another type.
+        ValueError: `optimizer` is no optimizer, or one of other parameters; or an argument is invalid.
 
     >>> import torch, torchest
     >>> net = torch.nn.Linear(1, 1)
@@ -101,52 +92,45 @@ def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its es
         raise TypeError(
             f"loss={shown(loss)} must be a function of output and labels, such as torch.nn.BCEWithLogitsLoss()."
         )
-    if checkpoint_format is not None and not (
-        isinstance(checkpoint_format, str) and checkpoint_format in _FORMATS
-    ):
+    is_format = isinstance(checkpoint_format, str) and checkpoint_format in _FORMATS
+    if checkpoint_format is not None and not is_format:
         raise ValueError(
             f"checkpoint_format={shown(checkpoint_format)}: leave it out, checkpoints are safetensors."
         )
-    if custom_objects is not None and not (
-        isinstance(custom_objects, Mapping) and not custom_objects
-    ):
+    is_empty = isinstance(custom_objects, Mapping) and not custom_objects
+    if custom_objects is not None and not is_empty:
         raise ValueError(
-            f"custom_objects={shown(custom_objects)} mean nothing here, as the module is there: leave them out."
+            f"custom_objects={shown(custom_objects)} have no effect, as the module needs none: leave them out."
         )
-    measured = _checked_metrics(metrics)
+    metric_fns = _checked_metrics(metrics)
     make_optimizer = _optimizer_maker(optimizer, module)
     call = _Call(module)
     original = copy.deepcopy(module)
 
-    def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
+    def model_fn(features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
         net = get_or_create("model", lambda: copy.deepcopy(original))
         if mode == ModeKeys.TRAIN:
-            _rest_frozen_norms(net)
+            _set_frozen_norms_to_evaluation(net)
         output = call(net, features)
         predictions = _predictions(output)
         if mode == ModeKeys.PREDICT:
             return EstimatorSpec(mode, predictions=predictions)
-        labels = _in_shape(labels, output)
-        return EstimatorSpec(
-            mode,
-            predictions=predictions,
-            loss=loss(output, _in_dtype(labels, output)),
-            train_op=get_or_create("optimizer", lambda: make_optimizer(net))
-            if mode == ModeKeys.TRAIN
-            else None,
-            eval_metric_ops={name: metric(output, labels) for name, metric in measured.items()}
-            if mode == ModeKeys.EVAL
-            else None,
-        )
+        labels, comparable = _fitted(labels, output)
+        mean_loss = loss(output, comparable)
+        if mode == ModeKeys.EVAL:
+            of_batch = {name: metric(output, labels) for name, metric in metric_fns.items()}
+            return EstimatorSpec(mode, predictions, mean_loss, eval_metric_ops=of_batch)
+        train_op = get_or_create("optimizer", lambda: make_optimizer(net))
+        return EstimatorSpec(mode, predictions, mean_loss, train_op)
 
     return Estimator(model_fn, model_dir, config)
 
 
 class _Call:
-    """Gives a module its arguments from a batch of features.
+    """Calls a module with the features that its `forward` takes.
 
     Args:
-        module: A module of the class that is to be called.
+        module: A module of the class to call.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -158,8 +142,8 @@ class _Call:
         self._takes_all = any(p.kind == p.VAR_KEYWORD for p in parameters)
         self._forward = f"{type(module).__name__}.forward({', '.join(self._named)})"
 
-    def __call__(self, net: nn.Module, features: Any) -> Any:
-        """Calls a module."""
+    def __call__(self, net: nn.Module, features: RawFeatures) -> Output:
+        """Returns the output of the module."""
         if not isinstance(features, Mapping):
             return net(*features) if isinstance(features, tuple) else net(features)
         if self._named == ["features"]:
@@ -183,29 +167,31 @@ class _Call:
             )
 
 
-def _optimizer_maker(optimizer: Any, module: nn.Module) -> Callable[[nn.Module], Any]:
-    """A function that makes the optimizer of a copy of the module."""
+def _optimizer_maker(
+    optimizer: OptimizerLike | torch.optim.Optimizer, module: nn.Module
+) -> Callable[[nn.Module], torch.optim.Optimizer]:
+    """Returns a function that makes the optimizer of a copy of the module."""
     if not isinstance(optimizer, torch.optim.Optimizer):
-        make: MakeOptimizer = resolve(optimizer, lr=None)
+        make = resolve(optimizer, lr=None)
         return lambda net: make([p for p in net.parameters() if p.requires_grad])
     parameters = dict(module.named_parameters())
     own = {id(parameter) for parameter in parameters.values()}
     if any(id(held) not in own for group in optimizer.param_groups for held in group["params"]):
         raise ValueError(
-            "optimizer holds parameters that the module has not: make it of module.parameters()."
+            "optimizer holds parameters that the module does not have: make it of module.parameters()."
         )
-    kept_parameters, kept = copy.deepcopy((parameters, optimizer))
+    original_parameters, original = copy.deepcopy((parameters, optimizer))
 
     def make_copy(net: nn.Module) -> torch.optim.Optimizer:
-        instead = {id(kept_parameters[name]): own for name, own in net.named_parameters()}
-        made = copy.deepcopy(kept, instead)
-        made.load_state_dict(made.state_dict())  # moves its state to the parameters' device
-        return made
+        memo = {id(original_parameters[name]): own for name, own in net.named_parameters()}
+        copied = copy.deepcopy(original, memo)
+        copied.load_state_dict(copied.state_dict())  # moves its state to the parameters' device
+        return copied
 
     return make_copy
 
 
-def _rest_frozen_norms(net: nn.Module) -> None:
+def _set_frozen_norms_to_evaluation(net: nn.Module) -> None:
     for layer in net.modules():
         if isinstance(layer, _NormBase):
             parameters = list(layer.parameters())
@@ -213,65 +199,61 @@ def _rest_frozen_norms(net: nn.Module) -> None:
                 layer.eval()
 
 
-def _in_shape(labels: Any, output: Any) -> Any:
-    """Labels [batch] as [batch, 1], if the output is of that shape."""
-    both = isinstance(labels, Tensor) and isinstance(output, Tensor)
-    return labels.unsqueeze(-1) if both and output.shape == (*labels.shape, 1) else labels
+def _fitted(labels: Labels, output: Output) -> tuple[Labels, Labels]:
+    """Labels [batch] as [batch, 1] if the output has that shape; and those of the output's shape as floats, too."""
+    if not isinstance(labels, Tensor) or not isinstance(output, Tensor):
+        return labels, labels
+    if output.shape == (*labels.shape, 1):
+        labels = labels.unsqueeze(-1)
+    return labels, labels.to(output.dtype) if output.shape == labels.shape else labels
 
 
-def _in_dtype(labels: Any, output: Any) -> Any:
-    """Labels of the output's shape as floats: they are compared with it number by number."""
-    both = isinstance(labels, Tensor) and isinstance(output, Tensor)
-    return labels.to(output.dtype) if both and output.shape == labels.shape else labels
-
-
-def _predictions(output: Any) -> Any:
+def _predictions(output: Output) -> dict[str, Tensor]:
     if isinstance(output, Tensor):
         return {"output": output}
-    found = {name: value for name, value in _parts(output) if isinstance(value, Tensor)}
-    if not found:
+    tensors = {name: value for name, value in _items(output) if isinstance(value, Tensor)}
+    if not tensors:
         raise TypeError(
             f"The module gave a {type(output).__name__}: it must give a tensor, or a dict, dataclass or tuple of "
             "tensors."
         )
-    return found
+    return tensors
 
 
-def _parts(output: Any) -> Iterable[tuple[str, Any]]:
-    """What an output has, by name; what is no tensor, such as the states that are only given on request, too."""
+def _items(output: Output) -> Iterable[tuple[str, object]]:
+    """The items of an output by name, those that are no tensors included."""
     if isinstance(output, Mapping):
         return output.items()
     if dataclasses.is_dataclass(output):
         return [(each.name, getattr(output, each.name)) for each in dataclasses.fields(output)]
     if hasattr(output, "_fields"):  # a named tuple
         return zip(output._fields, output, strict=True)
-    if isinstance(output, (tuple, list)):
+    if isinstance(output, tuple | list):
         return [(f"output_{place}", value) for place, value in enumerate(output)]
     return []
 
 
-def _checked_metrics(metrics: Mapping[str, Any] | None) -> dict[str, Callable[[Any, Any], Any]]:
-    if metrics is None:
-        return {}
-    if not isinstance(metrics, Mapping):
+def _checked_metrics(metrics: Mapping[str, MetricFn | Metric] | None) -> dict[str, MetricFn]:
+    if metrics is not None and not isinstance(metrics, Mapping):
         raise TypeError(
             f"metrics={shown(metrics)} must be a dict of metrics by name, such as "
             '{"accuracy": lambda output, labels: torchest.metrics.accuracy(labels, output > 0)}.'
         )
-    return {name: _metric(name, metric) for name, metric in metrics.items()}
+    return {name: _metric_fn(name, metric) for name, metric in (metrics or {}).items()}
 
 
-def _metric(name: str, metric: Any) -> Callable[[Any, Any], Any]:
+def _metric_fn(name: str, metric: Any) -> MetricFn:
     if is_torch_metric(metric):
-        return lambda output, labels: _updated(metric.clone(), output, labels)
+
+        def update_copy(output: Output, labels: Labels) -> object:
+            of_batch = metric.clone()
+            of_batch.update(output, labels)
+            return of_batch
+
+        return update_copy
     if callable(metric) and not isinstance(metric, type):
         return metric  # type: ignore[no-any-return]
     raise TypeError(
         f"metrics[{name!r}] is {shown(metric)} and must be a function of output and labels, or a metric "
         "of torchmetrics."
     )
-
-
-def _updated(metric: Any, output: Any, labels: Any) -> Any:
-    metric.update(output, labels)
-    return metric

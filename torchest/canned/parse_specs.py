@@ -1,4 +1,4 @@
-"""How examples for premade estimators are stored: their features, label and weight.
+"""Specs of the stored examples of canned estimators: their features, label and weight.
 
 >>> from torchest.columns.numeric import numeric_column
 >>> for key, spec in classifier_parse_example_spec([numeric_column("age")], "survived").items():
@@ -9,7 +9,7 @@ survived FixedLenFeature(shape=(1,), dtype=torch.int64, default_value=None)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,25 +28,24 @@ if TYPE_CHECKING:
 def classifier_parse_example_spec(
     feature_columns: Iterable[FeatureColumn],
     label_key: str,
-    label_dtype: Any = torch.int64,
-    label_default: Any = None,
+    label_dtype: torch.dtype | type[str] = torch.int64,
+    label_default: object = None,
     weight_column: str | NumericColumn | None = None,
 ) -> dict[str, FeatureSpec]:
-    """How to parse the examples of a classifier.
+    """Returns the spec for parsing the examples of a classifier.
 
     Args:
         feature_columns: The columns of the features.
         label_key: The key of the label.
         label_dtype: `torch.int64` for class ids, `str` for names of a label_vocabulary.
-        label_default: The label of examples without one; by default they are an error.
-        weight_column: The key of the examples' weights, or a numeric column of them.
+        label_default: The label of examples without one. None: an error.
+        weight_column: The key of the weights of the examples, or a numeric column.
 
     Returns:
-        A spec for each feature, for the label [1] and for the weight, by key; for
-        `torchest.inputs.parse_example`.
+        By key, a spec for each feature, the label [1] and the weight, for `torchest.inputs.parse_example`.
 
     Raises:
-        ValueError: The label or the weight is read as a feature too, or an argument is wrong.
+        ValueError: The label or the weight is read as a feature too, or an argument is invalid.
     """
     label = _label(1, label_dtype, label_default)
     return _with_label(feature_columns, label_key, label, weight_column)
@@ -55,34 +54,34 @@ def classifier_parse_example_spec(
 def regressor_parse_example_spec(
     feature_columns: Iterable[FeatureColumn],
     label_key: str,
-    label_dtype: Any = torch.float32,
-    label_default: Any = None,
+    label_dtype: torch.dtype = torch.float32,
+    label_default: object = None,
     label_dimension: int = 1,
     weight_column: str | NumericColumn | None = None,
 ) -> dict[str, FeatureSpec]:
-    """How to parse the examples of a regressor.
+    """Returns the spec for parsing the examples of a regressor.
 
     Args:
         feature_columns: The columns of the features.
         label_key: The key of the label.
         label_dtype: The dtype of the label.
-        label_default: The label of examples without one; by default they are an error.
-        label_dimension: How many numbers a label has.
-        weight_column: The key of the examples' weights, or a numeric column of them.
+        label_default: The label of examples without one. None: an error.
+        label_dimension: Number of labels of an example.
+        weight_column: The key of the weights of the examples, or a numeric column.
 
     Returns:
-        A spec for each feature, for the label [label_dimension] and for the weight, by key; for
+        By key, a spec for each feature, the label [label_dimension] and the weight, for
         `torchest.inputs.parse_example`.
 
     Raises:
-        ValueError: The label or the weight is read as a feature too, or an argument is wrong.
+        ValueError: As for `classifier_parse_example_spec`.
     """
     dimension = whole_number("label_dimension", label_dimension, at_least=1)
     label = _label(dimension, label_dtype, label_default)
     return _with_label(feature_columns, label_key, label, weight_column)
 
 
-def _label(dimension: int, dtype: Any, default: Any) -> FixedLenFeature:
+def _label(dimension: int, dtype: torch.dtype | type[str], default: object) -> FixedLenFeature:
     try:
         return FixedLenFeature((dimension,), dtype, default)
     except (TypeError, ValueError) as error:  # begins with the name of one of its arguments

@@ -1,10 +1,10 @@
-"""What the premade estimators are put together from: heads, and model_fns around a module."""
+"""Building blocks of the canned estimators: classification heads, and model_fns of modules."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -18,14 +18,15 @@ from torchest.utils.checks import whole_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torchest.heads.base import Head
+    from torchest.heads.base import Head, Labels, RawFeatures
+    from torchest.heads.weights import WeightColumn
     from torchest.optimizers.resolve import MakeOptimizer
     from torchest.spec import EstimatorSpec
 
-    ModelFn = Callable[[Any, Any, str], EstimatorSpec]
+    ModelFn = Callable[[RawFeatures, Labels, str], EstimatorSpec]
 
 
-# messages about arguments begin with their names
+# Messages about arguments begin with their names.
 _ARGUMENT = re.compile(r"^(feature_columns|hidden_units|activation_fn|dropout|sparse_combiner)\b")
 
 
@@ -34,24 +35,24 @@ class Part(NamedTuple):
 
     Attributes:
         make_model: Makes the module, which turns features into logits.
-        optimizer: What the optimizer is called in checkpoints.
         make_optimizer: Makes the optimizer from the module's parameters.
+        optimizer: Name of the optimizer in checkpoints.
     """
 
     make_model: Callable[[], nn.Module]
-    optimizer: str
     make_optimizer: MakeOptimizer
+    optimizer: str = "optimizer"
 
 
-def check_model(make_model: Callable[..., nn.Module], prefix: str = "") -> None:
-    """Makes a model without storage, so that wrong arguments show where the estimator is made.
+def check_model(make_model: Callable[[], nn.Module], prefix: str = "") -> None:
+    """Makes a model without storage, so that the estimator's constructor raises for invalid arguments.
 
     Args:
         make_model: Makes the model.
-        prefix: What the names of the estimator's arguments have before those of the model's.
+        prefix: Prefix of the estimator's arguments, before the names of the model's.
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
         TypeError: Likewise.
     """
     try:
@@ -65,11 +66,11 @@ def check_model(make_model: Callable[..., nn.Module], prefix: str = "") -> None:
 
 def classifier_head(
     n_classes: int,
-    weight_column: Any,
+    weight_column: WeightColumn,
     label_vocabulary: Sequence[str] | None,
     loss_reduction: str,
 ) -> Head:
-    """The head of a classifier: one logit for two classes, one for each of more."""
+    """Returns the head of a classifier: one logit for two classes, else one for each class."""
     if whole_number("n_classes", n_classes, at_least=2) == 2:
         return BinaryClassHead(
             weight_column, label_vocabulary=label_vocabulary, loss_reduction=loss_reduction
@@ -77,29 +78,15 @@ def classifier_head(
     return MultiClassHead(n_classes, weight_column, label_vocabulary, loss_reduction)
 
 
-def single_model_fn(
-    name: str, make_model: Callable[[], nn.Module], head: Head, make_optimizer: MakeOptimizer
-) -> ModelFn:
-    """A model_fn of one module with one optimizer.
-
-    Args:
-        name: What the module is called in checkpoints.
-        make_model: Makes the module, which turns features into logits.
-        head: What the logits mean.
-        make_optimizer: Makes the optimizer from the module's parameters.
-    """
-    return joint_model_fn({name: Part(make_model, "optimizer", make_optimizer)}, head)
-
-
-def joint_model_fn(parts: Mapping[str, Part], head: Head) -> ModelFn:
-    """A model_fn whose logits are the sum of those of several modules, each with its own optimizer.
+def model_fn_of(parts: Mapping[str, Part], head: Head) -> ModelFn:
+    """Returns a model_fn whose logits are the sum of those of its modules.
 
     Args:
         parts: The modules by their names in checkpoints.
-        head: What the logits mean.
+        head: Defines loss, metrics and predictions.
     """
 
-    def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
+    def model_fn(features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
         modules = {name: get_or_create(name, part.make_model) for name, part in parts.items()}
         logits = sum(module(features) for module in modules.values())
         optimizers = None

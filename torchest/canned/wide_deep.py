@@ -1,12 +1,13 @@
-"""Wide and deep models: a linear and a deep model whose logits are added, each with an optimizer of its own."""
+"""Wide and deep models: a linear and a deep model, trained together with an optimizer each."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
-from torchest.canned.parts import Part, check_model, classifier_head, joint_model_fn
+from torchest.canned.parts import Part, check_model, classifier_head, model_fn_of
 from torchest.columns.layers.layers import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
@@ -18,47 +19,52 @@ from torchest.optimizers.resolve import resolve
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
-
-    from torch import Tensor
+    from collections.abc import Iterable, Sequence
 
     from torchest.columns.base import FeatureColumn
     from torchest.heads.base import Head
+    from torchest.heads.weights import WeightColumn
+    from torchest.models.dnn import Activation
+    from torchest.optimizers.resolve import OptimizerLike
     from torchest.run_config import RunConfig
     from torchest.warm_start.settings import WarmStartFrom
 
 _LINEAR_LEARNING_RATE = 0.005
 
 
-def _columns(given: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
-    if given is None or (isinstance(given, list | tuple) and not given):
-        return []
-    return in_order(given, argument)
+def _columns(columns: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
+    is_empty = columns is None or (isinstance(columns, list | tuple) and not columns)
+    return [] if columns is None or is_empty else in_order(columns, argument)
 
 
 class DNNLinearCombinedEstimator(Estimator):
     """A wide and deep model with any head.
 
     Args:
-        head: What the logits mean.
-        model_dir: Where checkpoints and events go.
-        linear_feature_columns: Columns of the linear model; None or empty for no linear model.
-        linear_optimizer: The name of an optimizer of torchest, at learning rate min(0.005, 1 / √number of
-            linear columns); a `torch.optim` class; or a function that makes an optimizer from parameters.
-        dnn_feature_columns: Dense columns of the deep model; None or empty for no deep model.
-        dnn_optimizer: As `linear_optimizer`, at the optimizer's default learning rate (0.001 for Adagrad).
-        dnn_hidden_units: The width of each hidden layer.
-        dnn_activation_fn: What follows each hidden layer.
-        dnn_dropout: The probability that an activation is dropped in training; None for none.
-        config: How to run.
-        batch_norm: Whether hidden layers end with batch normalisation.
-        linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
-            model: "sum", "mean" or "sqrtn".
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
+        head: Defines loss, metrics and predictions.
+        model_dir: As for `LinearEstimator`; so are `config` and `warm_start_from`.
+        linear_feature_columns: Columns of the linear model. None or empty: no linear model.
+        linear_optimizer: The name of an optimizer of torchest, with learning rate
+            min(0.005, 1 / √number of linear columns); a `torch.optim` class; or a function from parameters
+            to an optimizer. None: Ftrl.
+        dnn_feature_columns: Dense columns of the deep model. None or empty: no deep model.
+        dnn_optimizer: As `optimizer` of `DNNEstimator`.
+        dnn_hidden_units: As `hidden_units` of `DNNEstimator`.
+        dnn_activation_fn: As `activation_fn` of `DNNEstimator`.
+        dnn_dropout: As `dropout` of `DNNEstimator`.
+        batch_norm: As for `DNNEstimator`.
+        linear_sparse_combiner: As `sparse_combiner` of `LinearEstimator`.
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
+
+    >>> from torchest import DNNLinearCombinedEstimator, MultiLabelHead, columns
+    >>> x = columns.numeric_column("x")
+    >>> model = DNNLinearCombinedEstimator(
+    ...     MultiLabelHead(3), linear_feature_columns=[x], dnn_feature_columns=[x], dnn_hidden_units=[8]
+    ... )
+    >>> next(model.predict(lambda: {"x": [1.0]}))["probabilities"].shape
+    (3,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
@@ -66,11 +72,11 @@ class DNNLinearCombinedEstimator(Estimator):
         head: Head,
         model_dir: str | os.PathLike[str] | None = None,
         linear_feature_columns: Iterable[FeatureColumn] | None = None,
-        linear_optimizer: Any = "Ftrl",
+        linear_optimizer: OptimizerLike | None = "Ftrl",
         dnn_feature_columns: Iterable[FeatureColumn] | None = None,
-        dnn_optimizer: Any = "Adagrad",
+        dnn_optimizer: OptimizerLike = "Adagrad",
         dnn_hidden_units: Sequence[int] | None = None,
-        dnn_activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        dnn_activation_fn: Activation | None = F.relu,
         dnn_dropout: float | None = None,
         config: RunConfig | None = None,
         batch_norm: bool = False,
@@ -80,84 +86,63 @@ class DNNLinearCombinedEstimator(Estimator):
         check_head(head)
         linear = _columns(linear_feature_columns, "linear_feature_columns")
         deep = _columns(dnn_feature_columns, "dnn_feature_columns")
-        widths: Any = dnn_hidden_units  # the model tells that None is wrong
         if not linear and not deep:
             raise ValueError(
                 "linear_feature_columns and dnn_feature_columns are both empty: give columns to at least one "
                 "of the two models."
             )
-
-        def make_linear() -> LinearModel:
-            return LinearModel(linear, head.logits_dimension, linear_sparse_combiner)
-
-        def make_deep() -> DNNModel:
-            return DNNModel(
-                deep,
-                widths,
-                head.logits_dimension,
-                dnn_activation_fn,
-                dnn_dropout,
-                batch_norm,
-            )
-
         parts: dict[str, Part] = {}
+        units = head.logits_dimension
         if linear:
+            make_linear = partial(LinearModel, linear, units, linear_sparse_combiner)
             check_model(make_linear, "linear_")
-            rate = min(_LINEAR_LEARNING_RATE, len(linear) ** -0.5)
             named = "Ftrl" if linear_optimizer is None else linear_optimizer
+            rate = min(_LINEAR_LEARNING_RATE, len(linear) ** -0.5)
             make_optimizer = resolve(named, rate, "linear_optimizer")
-            parts["linear"] = Part(make_linear, "linear_optimizer", make_optimizer)
+            parts["linear"] = Part(make_linear, make_optimizer, "linear_optimizer")
         if deep:
+            widths: Any = dnn_hidden_units  # the model raises for None
+            make_deep = partial(
+                DNNModel, deep, widths, units, dnn_activation_fn, dnn_dropout, batch_norm
+            )
             check_model(make_deep, "dnn_")
             make_optimizer = resolve(dnn_optimizer, None, "dnn_optimizer")
-            parts["dnn"] = Part(make_deep, "dnn_optimizer", make_optimizer)
-        super().__init__(
-            joint_model_fn(parts, head), model_dir, config, warm_start_from=warm_start_from
-        )
+            parts["dnn"] = Part(make_deep, make_optimizer, "dnn_optimizer")
+        model_fn = model_fn_of(parts, head)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 
 class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
-    """Classifies with a wide and deep model.
+    """A wide and deep classifier.
 
     Args:
-        model_dir: Where checkpoints and events go.
-        linear_feature_columns: Columns of the linear model; None or empty for no linear model.
-        linear_optimizer: The name of an optimizer of torchest, at learning rate min(0.005, 1 / √number of
-            linear columns); a `torch.optim` class; or a function that makes an optimizer from parameters.
-        dnn_feature_columns: Dense columns of the deep model; None or empty for no deep model.
-        dnn_optimizer: As `linear_optimizer`, at the optimizer's default learning rate (0.001 for Adagrad).
-        dnn_hidden_units: The width of each hidden layer.
-        dnn_activation_fn: What follows each hidden layer.
-        dnn_dropout: The probability that an activation is dropped in training; None for none.
-        n_classes: The number of classes. With 2, the model has one logit.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        label_vocabulary: The classes as strings, if labels are strings. Otherwise labels are integers
-            from 0 to `n_classes` − 1.
-        config: How to run.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
-        batch_norm: Whether hidden layers end with batch normalisation.
-        linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
-            model: "sum", "mean" or "sqrtn".
+        model_dir: As for `DNNLinearCombinedEstimator`; so are all other arguments but these:
+        n_classes: As for `LinearClassifier`; so are `weight_column`, `label_vocabulary` and `loss_reduction`.
 
-    Raises:
-        ValueError: An argument is wrong.
+    >>> from torchest import DNNLinearCombinedClassifier, columns
+    >>> town = columns.categorical_column_with_hash_bucket("town", 100)
+    >>> model = DNNLinearCombinedClassifier(
+    ...     linear_feature_columns=[town],
+    ...     dnn_feature_columns=[columns.embedding_column(town, 2)],
+    ...     dnn_hidden_units=[8, 4],
+    ... )
+    >>> model = model.train(lambda: ({"town": ["Lyon", "Turin"]}, [0, 1]), steps=2)
+    >>> next(model.predict(lambda: {"town": ["Lyon"]}))["logits"].shape
+    (1,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
         self,
         model_dir: str | os.PathLike[str] | None = None,
         linear_feature_columns: Iterable[FeatureColumn] | None = None,
-        linear_optimizer: Any = "Ftrl",
+        linear_optimizer: OptimizerLike | None = "Ftrl",
         dnn_feature_columns: Iterable[FeatureColumn] | None = None,
-        dnn_optimizer: Any = "Adagrad",
+        dnn_optimizer: OptimizerLike = "Adagrad",
         dnn_hidden_units: Sequence[int] | None = None,
-        dnn_activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        dnn_activation_fn: Activation | None = F.relu,
         dnn_dropout: float | None = None,
         n_classes: int = 2,
-        weight_column: Any = None,
+        weight_column: WeightColumn = None,
         label_vocabulary: Sequence[str] | None = None,
         config: RunConfig | None = None,
         warm_start_from: WarmStartFrom = None,
@@ -165,9 +150,8 @@ class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
     ) -> None:
-        head = classifier_head(n_classes, weight_column, label_vocabulary, loss_reduction)
         super().__init__(
-            head,
+            classifier_head(n_classes, weight_column, label_vocabulary, loss_reduction),
             model_dir,
             linear_feature_columns,
             linear_optimizer,
@@ -184,54 +168,42 @@ class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
 
 
 class DNNLinearCombinedRegressor(DNNLinearCombinedEstimator):
-    """Predicts numbers with a wide and deep model.
+    """A wide and deep regressor.
 
     Args:
-        model_dir: Where checkpoints and events go.
-        linear_feature_columns: Columns of the linear model; None or empty for no linear model.
-        linear_optimizer: The name of an optimizer of torchest, at learning rate min(0.005, 1 / √number of
-            linear columns); a `torch.optim` class; or a function that makes an optimizer from parameters.
-        dnn_feature_columns: Dense columns of the deep model; None or empty for no deep model.
-        dnn_optimizer: As `linear_optimizer`, at the optimizer's default learning rate (0.001 for Adagrad).
-        dnn_hidden_units: The width of each hidden layer.
-        dnn_activation_fn: What follows each hidden layer.
-        dnn_dropout: The probability that an activation is dropped in training; None for none.
-        label_dimension: How many numbers an example has to be predicted.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        config: How to run.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, or
-            `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
-        batch_norm: Whether hidden layers end with batch normalisation.
-        linear_sparse_combiner: How the ids of a multivalent categorical column combine in the linear
-            model: "sum", "mean" or "sqrtn".
+        model_dir: As for `DNNLinearCombinedEstimator`; so are all other arguments but these:
+        label_dimension: As for `LinearRegressor`; so are `weight_column` and `loss_reduction`.
 
-    Raises:
-        ValueError: An argument is wrong.
+    >>> from torchest import DNNLinearCombinedRegressor, columns
+    >>> x = columns.numeric_column("x")
+    >>> model = DNNLinearCombinedRegressor(
+    ...     linear_feature_columns=[x], dnn_feature_columns=[x], dnn_hidden_units=[8]
+    ... )
+    >>> model = model.train(lambda: ({"x": [1.0]}, [2.0]), steps=2)
+    >>> next(model.predict(lambda: {"x": [1.0]}))["predictions"].shape
+    (1,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
         self,
         model_dir: str | os.PathLike[str] | None = None,
         linear_feature_columns: Iterable[FeatureColumn] | None = None,
-        linear_optimizer: Any = "Ftrl",
+        linear_optimizer: OptimizerLike | None = "Ftrl",
         dnn_feature_columns: Iterable[FeatureColumn] | None = None,
-        dnn_optimizer: Any = "Adagrad",
+        dnn_optimizer: OptimizerLike = "Adagrad",
         dnn_hidden_units: Sequence[int] | None = None,
-        dnn_activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        dnn_activation_fn: Activation | None = F.relu,
         dnn_dropout: float | None = None,
         label_dimension: int = 1,
-        weight_column: Any = None,
+        weight_column: WeightColumn = None,
         config: RunConfig | None = None,
         warm_start_from: WarmStartFrom = None,
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
     ) -> None:
-        head = RegressionHead(label_dimension, weight_column, loss_reduction)
         super().__init__(
-            head,
+            RegressionHead(label_dimension, weight_column, loss_reduction),
             model_dir,
             linear_feature_columns,
             linear_optimizer,

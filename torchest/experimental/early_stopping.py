@@ -1,19 +1,20 @@
-"""Early stopping: training ends when a metric of the evaluations says so.
+"""Early stopping: hooks that end training by the metrics of evaluations.
 
     hook = torchest.experimental.stop_if_no_decrease_hook(model, "loss", 1000, run_every_steps=100, run_every_secs=None)
     torchest.train_and_evaluate(model, torchest.TrainSpec(train_input_fn, hooks=[hook]), eval_spec)
 
-A hook looks as often as its arguments say, and after each evaluation that this process makes, as train_and_evaluate
-does. One that could not act, as there was nothing to read or it looked too rarely, says so when training ends.
+A hook reads the metrics as often as its arguments say, and after each evaluation in its process, such as those of
+train_and_evaluate. If it could not act, as there was nothing to read or it read too rarely, it warns at the end.
 
-The metrics are those that evaluations record in their directory, so that what was best, and when, outlives a
-restart. Evaluations of later steps than that of the training, as an older checkpoint leaves behind, do not count.
+Evaluations record their metrics in their directory, so the best metric and its step survive a restart. Evaluations of
+later steps than the current one, which an older training may have left, do not count.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues
@@ -43,34 +44,28 @@ def make_early_stopping_hook(
     run_every_secs: float | None = 60,
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
-    """A hook that ends training when a function says so.
+    """Returns a hook that ends training when a function returns True.
 
     Args:
         estimator: The estimator that trains.
-        should_stop_fn: Returns whether to stop. It is called after the first step, and then as often as
-            the next arguments say.
+        should_stop_fn: A function without arguments that returns whether to stop. It is called after the
+            first step, and then periodically.
         run_every_secs: Seconds between two calls; None if `run_every_steps` is given.
         run_every_steps: Steps between two calls.
 
     Returns:
-        A hook for `train`, or for `TrainSpec`.
+        A hook for `train` or `TrainSpec`.
 
     Raises:
         TypeError: `estimator` is no estimator.
-        ValueError: Both or neither of the periods are given, or an argument is wrong.
+        ValueError: Both or neither of the periods are given, or an argument is invalid.
     """
-    checks.function(
-        "make_early_stopping_hook: should_stop_fn",
-        should_stop_fn,
+    name, kind = (
+        "make_early_stopping_hook",
         "a function without arguments that returns whether to stop",
     )
-    return _StopHook(
-        "make_early_stopping_hook",
-        estimator,
-        lambda _: should_stop_fn(),
-        run_every_secs,
-        run_every_steps,
-    )
+    checks.function(f"{name}: should_stop_fn", should_stop_fn, kind)
+    return _StopHook(name, estimator, lambda _: should_stop_fn(), run_every_secs, run_every_steps)
 
 
 def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
@@ -82,36 +77,33 @@ def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fu
     run_every_secs: float | None = 60,
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
-    """A hook that ends training when a metric has been above a threshold.
+    """Returns a hook that ends training after an evaluation whose metric is above a threshold.
 
     Args:
         estimator: The estimator that trains.
-        metric_name: A key of what `evaluate` returns, such as "accuracy".
-        threshold: What an evaluation has to exceed.
-        eval_dir: The directory of the evaluations to look at; None: `estimator.eval_dir()`.
+        metric_name: A key of the metrics that `evaluate` returns, such as "accuracy".
+        threshold: The threshold.
+        eval_dir: Directory of the evaluations. None: `estimator.eval_dir()`.
         min_steps: Evaluations of earlier steps do not count.
-        run_every_secs: Seconds between two looks, of which the first is before the first step; None if
-            `run_every_steps` is given.
-        run_every_steps: Steps between two looks.
+        run_every_secs: Seconds between two readings of the evaluations, the first of which is before the
+            first step; None if `run_every_steps` is given.
+        run_every_steps: Steps between two readings.
 
     Returns:
-        A hook for `train`, or for `TrainSpec`.
+        A hook for `train` or `TrainSpec`.
 
     Raises:
         TypeError: `estimator` is no estimator.
-        ValueError: Both or neither of the periods are given, or an argument is wrong; in training, if there are
-            evaluations without such a metric.
+        ValueError: Both or neither of the periods are given, or an argument is invalid; in training, if there
+            are evaluations without such a metric.
     """
     evaluations = _Evaluations(estimator, "stop_if_higher_hook", metric_name, eval_dir, min_steps)
     checks.number("stop_if_higher_hook: threshold", threshold)
-    return evaluations.hook(
-        lambda values: _first(values, lambda value: value > threshold),
-        run_every_secs,
-        run_every_steps,
-    )
+    crosses = partial(_first, crosses=lambda value: value > threshold)
+    return evaluations.hook(crosses, run_every_secs, run_every_steps)
 
 
-def stop_if_lower_hook(  # noqa: PLR0913
+def stop_if_lower_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
     estimator: Estimator,
     metric_name: str,
     threshold: float,
@@ -120,17 +112,14 @@ def stop_if_lower_hook(  # noqa: PLR0913
     run_every_secs: float | None = 60,
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
-    """A hook that ends training when a metric has been below a threshold. See `stop_if_higher_hook`."""
+    """Like `stop_if_higher_hook`, for a metric below the threshold."""
     evaluations = _Evaluations(estimator, "stop_if_lower_hook", metric_name, eval_dir, min_steps)
     checks.number("stop_if_lower_hook: threshold", threshold)
-    return evaluations.hook(
-        lambda values: _first(values, lambda value: value < threshold),
-        run_every_secs,
-        run_every_steps,
-    )
+    crosses = partial(_first, crosses=lambda value: value < threshold)
+    return evaluations.hook(crosses, run_every_secs, run_every_steps)
 
 
-def stop_if_no_increase_hook(  # noqa: PLR0913
+def stop_if_no_increase_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
     estimator: Estimator,
     metric_name: str,
     max_steps_without_increase: int,
@@ -139,39 +128,29 @@ def stop_if_no_increase_hook(  # noqa: PLR0913
     run_every_secs: float | None = 60,
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
-    """A hook that ends training when a metric has not risen above its best for so many steps.
+    """Returns a hook that ends training when a metric has not increased for a number of steps.
 
     Args:
-        estimator: The estimator that trains.
-        metric_name: A key of what `evaluate` returns, such as "accuracy".
-        max_steps_without_increase: How many steps lie between the best evaluation and the one that ends
-            training.
-        eval_dir: The directory of the evaluations to look at; None: `estimator.eval_dir()`.
+        estimator: As for `stop_if_higher_hook`; so are all other arguments but the next.
+        metric_name: A key of the metrics that `evaluate` returns, such as "accuracy".
+        max_steps_without_increase: Number of steps from the best evaluation to the one that ends training.
+        eval_dir: Directory of the evaluations.
         min_steps: Evaluations of earlier steps do not count.
-        run_every_secs: Seconds between two looks, of which the first is before the first step; None if
-            `run_every_steps` is given.
-        run_every_steps: Steps between two looks.
-
-    Returns:
-        A hook for `train`, or for `TrainSpec`.
+        run_every_secs: Seconds between two readings of the evaluations.
+        run_every_steps: Steps between two readings.
 
     Raises:
-        TypeError: `estimator` is no estimator.
-        ValueError: Both or neither of the periods are given, or an argument is wrong; in training, if there are
-            evaluations without such a metric.
+        TypeError: As for `stop_if_higher_hook`.
+        ValueError: Likewise.
     """
-    evaluations = _Evaluations(
-        estimator, "stop_if_no_increase_hook", metric_name, eval_dir, min_steps
-    )
-    checks.step_count(
-        "stop_if_no_increase_hook: max_steps_without_increase", max_steps_without_increase
-    )
-    return evaluations.hook(
-        lambda values: _stalled(values, max_steps_without_increase), run_every_secs, run_every_steps
-    )
+    name = "stop_if_no_increase_hook"
+    evaluations = _Evaluations(estimator, name, metric_name, eval_dir, min_steps)
+    patience = checks.step_count(f"{name}: max_steps_without_increase", max_steps_without_increase)
+    stalled = partial(_stalled, patience=patience)
+    return evaluations.hook(stalled, run_every_secs, run_every_steps)
 
 
-def stop_if_no_decrease_hook(  # noqa: PLR0913
+def stop_if_no_decrease_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
     estimator: Estimator,
     metric_name: str,
     max_steps_without_decrease: int,
@@ -180,23 +159,12 @@ def stop_if_no_decrease_hook(  # noqa: PLR0913
     run_every_secs: float | None = 60,
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
-    """A hook that ends training when a metric has not fallen below its best for so many steps.
-
-    See `stop_if_no_increase_hook`.
-    """
-    evaluations = _Evaluations(
-        estimator, "stop_if_no_decrease_hook", metric_name, eval_dir, min_steps
-    )
-    checks.step_count(
-        "stop_if_no_decrease_hook: max_steps_without_decrease", max_steps_without_decrease
-    )
-    return evaluations.hook(
-        lambda values: _stalled(
-            {step: -value for step, value in values.items()}, max_steps_without_decrease
-        ),
-        run_every_secs,
-        run_every_steps,
-    )
+    """Like `stop_if_no_increase_hook`, for a metric that has not decreased."""
+    name = "stop_if_no_decrease_hook"
+    evaluations = _Evaluations(estimator, name, metric_name, eval_dir, min_steps)
+    patience = checks.step_count(f"{name}: max_steps_without_decrease", max_steps_without_decrease)
+    stalled = partial(_stalled, patience=patience, sign=-1)
+    return evaluations.hook(stalled, run_every_secs, run_every_steps)
 
 
 def make_stop_at_checkpoint_step_hook(
@@ -204,15 +172,18 @@ def make_stop_at_checkpoint_step_hook(
     last_step: int,
     wait_after_file_check_secs: float = 30,
 ) -> SessionRunHook:
-    """A hook that ends training at a step.
+    """Returns `StopAtStepHook(last_step=last_step)`.
 
-    In tf.estimator a worker watched the chief's checkpoints with it. Here all processes take each step
-    together, and it is `StopAtStepHook(last_step=last_step)`.
+    In tf.estimator, workers wait for a checkpoint of the chief; here all processes take each step together.
 
     Args:
         estimator: The estimator that trains.
         last_step: The global step to end at.
-        wait_after_file_check_secs: Means nothing here.
+        wait_after_file_check_secs: Has no effect.
+
+    Raises:
+        TypeError: `estimator` is no estimator.
+        ValueError: Another argument is invalid.
     """
     of = "make_stop_at_checkpoint_step_hook"
     _check_estimator(of, estimator)
@@ -222,7 +193,7 @@ def make_stop_at_checkpoint_step_hook(
 
 
 class _StopHook(SessionRunHook):
-    """Asks every so often, and after each evaluation of this process, whether to stop, given the global step."""
+    """Calls `should_stop(global_step)` periodically, and after each evaluation in this process."""
 
     def __init__(
         self,
@@ -250,17 +221,17 @@ class _StopHook(SessionRunHook):
         self._evaluations = 0
 
     def begin(self) -> None:
-        """Asks after the first step at the latest."""
+        """Makes the first step trigger."""
         self._timer.reset()
         self._has_stopped, self._looks = False, 0
         self._evaluations = evaluations_of_this_process()
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Asks after a checkpoint too, if that was evaluated."""
+        """Makes evaluations of checkpoints trigger, too."""
         session.after_save.append(self._look_if_evaluated)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Asks, when it is due."""
+        """Ends training if it is time to ask, and the answer is yes."""
         session = run_context.session
         step = session.global_step
         if self._timer.should_trigger_for_step(step):
@@ -270,17 +241,17 @@ class _StopHook(SessionRunHook):
             self._look_if_evaluated(session)
 
     def end(self, session: Session) -> None:
-        """Warns if it could not act."""
+        """Warns if the hook could not act."""
         reason = None if self._has_stopped or not session.is_chief else self._why_idle(session)
         if reason is not None:
             _log.warning("%s could not end this training: %s", self._function, reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """When it asked last, and how often."""
+        """The time of the last call, and the number of calls."""
         return {"timer": self._timer.state_dict(), "looks": self._looks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on after an interruption."""
+        """Restores the state after an interruption."""
         self._timer.load_state_dict(state["timer"])
         self._looks = state["looks"]
 
@@ -308,7 +279,7 @@ class _StopHook(SessionRunHook):
 
 
 class _StopOfEvaluationsHook(_StopHook):
-    """Looks before the first step too: a training that was stopped is not gone on with when it is started again."""
+    """Reads evaluations before the first step too, so that a stopped training does not resume when it is restarted."""
 
     def __init__(
         self,
@@ -327,7 +298,7 @@ class _StopOfEvaluationsHook(_StopHook):
         self._of = evaluations
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Looks at the evaluations that there are."""
+        """Reads the evaluations of earlier trainings."""
         super().after_create_session(session, coord)
         self._of.seen.clear()
         self._look(session)
@@ -340,9 +311,9 @@ class _Evaluations:
     """The values of a metric in the recorded evaluations.
 
     Attributes:
-        function: The function that the user called.
+        function: Name of the function that the user called.
         estimator: The estimator that trains.
-        seen: The steps of the evaluations that were looked at.
+        seen: The steps of the evaluations that were read.
     """
 
     def __init__(
@@ -371,7 +342,7 @@ class _Evaluations:
         run_every_secs: float | None,
         run_every_steps: int | None,
     ) -> SessionRunHook:
-        """A hook that stops for the reason that `decide` finds in the values by step."""
+        """Returns a hook that stops if `decide`, called with the values by step, returns a reason."""
 
         def should_stop(global_step: int) -> bool:
             values = self._values_until(global_step)
@@ -385,17 +356,17 @@ class _Evaluations:
 
     def why_idle(self, began_at: int, last_step: int, period: str) -> str | None:
         """Why the hook could not act in a training from one step to another; None if it could."""
-        there = list(read_evaluations(self._directory))
-        counting = [step for step in there if self._min_steps <= step <= last_step]
+        recorded = list(read_evaluations(self._directory))
+        counting = [step for step in recorded if self._min_steps <= step <= last_step]
         of_training = {step for step in counting if began_at < step < last_step}
         if self.seen - {last_step} and not (of_training and self.seen.isdisjoint(of_training)):
             return None
         read = f"it reads {self._name!r} in {self._directory!r}, where"
-        if not there:
+        if not recorded:
             return f"{read} there is no evaluation. {self._way_out()}"
         if not counting:
             return (
-                f"{read} there are evaluations of {_steps(there)}; those of min_steps={self._min_steps} to "
+                f"{read} there are evaluations of {_steps(recorded)}; those of min_steps={self._min_steps} to "
                 f"{last_step}, the last step of training, count."
             )
         if not of_training:
@@ -415,14 +386,14 @@ class _Evaluations:
             for name in sorted(files.names_in(model_dir))
             if name == "eval" or name.startswith("eval_")
         }
-        listed = [
+        hints = [
             f"{files.join(model_dir, name)!r} has those of {_steps(steps)}"
             f" (eval_dir=estimator.eval_dir({name[5:]!r}))"
             for name, steps in others.items()
             if steps
         ]
-        if listed:
-            return f"But {', '.join(listed)}."
+        if hints:
+            return f"But {', '.join(hints)}."
         return (
             "train alone makes none: use train_and_evaluate, which evaluates checkpoints "
             "(RunConfig(save_checkpoints_steps=...)), or give an InMemoryEvaluatorHook."
@@ -449,29 +420,29 @@ class _Evaluations:
 
 
 def _steps(steps: list[int]) -> str:
-    """Some steps in words."""
+    """A range of steps, in words."""
     return f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
 
 
 def _first(values: dict[int, float], crosses: Callable[[float], bool]) -> str | None:
-    """Why to stop: the first value that crosses the threshold."""
+    """A reason to stop: the first value that crosses the threshold."""
     for step, value in values.items():
         if crosses(value):
             return f"was {value:g} at step {step}"
     return None
 
 
-def _stalled(values: dict[int, float], patience: int) -> str | None:
-    """Why to stop: the values have not risen for so many steps. A value that is not a number is below all others."""
+def _stalled(values: dict[int, float], patience: int, sign: int = 1) -> str | None:
+    """A reason to stop: `sign` times the values has not increased for `patience` steps. NaN is below all numbers."""
     best, best_step = -math.inf, None
     for step, value in values.items():
-        if best_step is None or value > best:
-            best, best_step = (-math.inf if math.isnan(value) else value), step
+        if best_step is None or sign * value > best:
+            best, best_step = (-math.inf if math.isnan(value) else sign * value), step
         if step - best_step >= patience:
             return f"has been best at step {best_step}, and no better at step {step}"
     return None
 
 
-def _check_estimator(function: str, estimator: Any) -> None:
+def _check_estimator(function: str, estimator: object) -> None:
     if not isinstance(estimator, Estimator):
         raise TypeError(f"{function}: estimator={shown(estimator)} must be a torchest.Estimator.")

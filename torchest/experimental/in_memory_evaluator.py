@@ -1,4 +1,4 @@
-"""Evaluation of the model that is being trained, without a checkpoint."""
+"""Evaluation in training, without a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ if TYPE_CHECKING:
 
 
 class InMemoryEvaluatorHook(SessionRunHook):
-    """Evaluates with the weights of the running training: before the first step, every so many, and at the end.
+    """Evaluates the model that is being trained: before the first step, every `every_n_iter` steps, and at the end.
 
         evaluator = torchest.experimental.InMemoryEvaluatorHook(model, eval_input_fn, every_n_iter=500)
         model.train(train_input_fn, hooks=[evaluator])
 
-    The metrics go where those of `evaluate` go, for TensorBoard and for early stopping. Where several
-    processes train together, give the hook to each: the chief evaluates, or all together, as
-    `RunConfig.eval_distribute` says.
+    The metrics are written as those of `evaluate`, for TensorBoard and early stopping. If several processes train
+    together, give the hook to each: `RunConfig.eval_distribute` tells whether the chief evaluates, or all together.
 
     Args:
         estimator: The estimator that trains.
-        input_fn: Gives the data, as for `evaluate`.
-        steps: How many batches to evaluate on; None: all.
-        hooks: Called during each evaluation.
-        name: Tells evaluations on different data apart.
-        every_n_iter: Steps between two evaluations.
+        input_fn: The input, as for `evaluate`.
+        steps: Number of batches to evaluate. None: all.
+        hooks: Hooks for each evaluation.
+        name: Name of the evaluation, to distinguish several.
+        every_n_iter: Number of steps between two evaluations.
 
     Raises:
         TypeError: `estimator` is no estimator, or `hooks` is not a list of hooks.
-        ValueError: Another argument is wrong.
+        ValueError: Another argument is invalid.
     """
 
     def __init__(
@@ -64,26 +63,26 @@ class InMemoryEvaluatorHook(SessionRunHook):
         self._timer = SecondOrStepTimer(every_steps=every_n_iter)
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Evaluates the weights that training starts with; one that resumes has done so."""
+        """Evaluates the initial weights, unless training resumes and has done so."""
         if not session.resumes_midway or self._timer.last_triggered_step() is None:
             self._evaluate(session)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Evaluates when it is due."""
+        """Evaluates every `every_n_iter` steps."""
         if self._timer.should_trigger_for_step(run_context.session.global_step):
             self._evaluate(run_context.session)
 
     def end(self, session: Session) -> None:
-        """Evaluates the last weights, unless that has just been done."""
+        """Evaluates the last weights, unless it has just done so."""
         if self._timer.last_triggered_step() != session.global_step:
             self._evaluate(session)
 
     def state_dict(self) -> dict[str, Any]:
-        """When it evaluated last."""
+        """The step of the last evaluation."""
         return self._timer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on counting after an interruption."""
+        """Restores the state after an interruption."""
         self._timer.load_state_dict(state)
 
     def _evaluate(self, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Calling a function that makes logits with those arguments that it takes.
+"""Calls a function that computes logits, with the arguments that it takes.
 
 >>> import torch
 >>> def logit_fn(features, params):
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch import Tensor
 
@@ -21,22 +20,22 @@ from torchest.utils.checks import one_of, shown
 
 def call_logit_fn(
     logit_fn: Callable[..., Tensor | Mapping[str, Tensor]],
-    features: Any,
+    features: object,
     mode: str,
-    params: Any,
-    config: Any,
+    params: object,
+    config: object,
 ) -> Tensor | Mapping[str, Tensor]:
     """Calls `logit_fn` with `features`, and with those of `mode`, `params` and `config` that it names.
 
     Args:
-        logit_fn: Takes `features`, and any of `mode`, `params`, `config`; arguments with defaults may follow.
-        features: Given as `features`.
-        mode: A `ModeKeys`, given as `mode`.
-        params: Given as `params`.
-        config: Given as `config`.
+        logit_fn: Takes `features` and any of `mode`, `params`, `config`; other arguments need defaults.
+        features: Features of a batch.
+        mode: A `ModeKeys`.
+        params: Hyperparameters.
+        config: A `RunConfig`.
 
     Returns:
-        What it returned: logits, or a dict of logits by name, as several heads take them.
+        Logits, or a dict of logits by head name, as `MultiHead` takes them.
 
     Raises:
         TypeError: `logit_fn` cannot be called with these arguments.
@@ -48,16 +47,17 @@ def call_logit_fn(
         )
     one_of("mode", mode, (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT))
     signature = inspect.signature(logit_fn)
-    given = {"mode": mode, "params": params, "config": config}
-    given = {"features": features} | {n: v for n, v in given.items() if n in signature.parameters}
+    optional = {"mode": mode, "params": params, "config": config}
+    named = {name: value for name, value in optional.items() if name in signature.parameters}
+    arguments = {"features": features, **named}
     try:
-        signature.bind(**given)
+        signature.bind(**arguments)
     except TypeError as error:
         raise TypeError(
             f"logit_fn{signature} cannot be called: {error}. It must take 'features', and may take 'mode', 'params' "
             "and 'config'."
         ) from None
-    logits = logit_fn(**given)
+    logits = logit_fn(**arguments)
     values = list(logits.values()) if isinstance(logits, Mapping) else [logits]
     if not all(isinstance(value, Tensor) for value in values):
         raise ValueError(

@@ -1,12 +1,12 @@
-"""Estimators of sequences: a constructor is a recurrent model, a head and an optimizer."""
+"""Recurrent models: each constructor combines a model, a head and a default optimizer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from torchest.canned.parts import check_model, classifier_head
 from torchest.columns.layers.layers import in_order
-from torchest.columns.numeric import NumericColumn
 from torchest.engine.scope import get_or_create
 from torchest.engine.step_values import clip_gradients, gradient_norm
 from torchest.estimator import Estimator
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import torch
 
     from torchest.columns.base import FeatureColumn
-    from torchest.heads.base import Head
+    from torchest.heads.base import Head, Labels, RawFeatures
+    from torchest.heads.weights import WeightColumn
+    from torchest.optimizers.resolve import OptimizerLike
     from torchest.run_config import RunConfig
     from torchest.spec import EstimatorSpec
 
@@ -38,22 +40,22 @@ class RNNEstimator(Estimator):
     """A recurrent model with any head.
 
     Args:
-        head: What the logits mean.
+        head: Defines loss, metrics and predictions.
         sequence_feature_columns: Sequence numeric columns, and embeddings and indicators of sequence categorical
             ones.
-        context_feature_columns: Dense columns, whose values every step has besides its own.
-        units: The width of each recurrent layer.
+        context_feature_columns: Dense columns, whose values are appended to those of every step.
+        units: Widths of the recurrent layers.
         cell_type: "simple_rnn", "lstm" or "gru".
-        rnn_cell_fn: Instead of `units` and `cell_type`: a function of the number of inputs that makes a recurrent
+        rnn_cell_fn: Instead of `units` and `cell_type`: a function from the number of inputs to a recurrent
             module, such as `lambda inputs: torch.nn.LSTM(inputs, 8, batch_first=True)`.
-        return_sequences: Whether every step has a label and a prediction; if not, each row has one.
-        model_dir: Where checkpoints and events go.
-        optimizer: As for `DNNEstimator`; one that is given by name has the learning rate 0.05, and makes each
-            gradient that is longer than 5 as long as 5.
-        config: How to run.
+        return_sequences: Whether each step has a label and a prediction, instead of each row. Labels and weights
+            are then lists with one for each step, or tensors [batch, time].
+        model_dir: As for `LinearEstimator`; so is `config`.
+        optimizer: As for `DNNEstimator`; an optimizer named by a string has learning rate 0.05, and scales each
+            gradient so that its norm is at most 5.
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
         TypeError: Likewise.
 
     >>> import torchest
@@ -77,7 +79,7 @@ class RNNEstimator(Estimator):
         rnn_cell_fn: Callable[[int], torch.nn.Module] | None = None,
         return_sequences: bool = False,
         model_dir: str | os.PathLike[str] | None = None,
-        optimizer: Any = "Adagrad",
+        optimizer: OptimizerLike = "Adagrad",
         config: RunConfig | None = None,
     ) -> None:
         head, mask = _of_steps(head, return_sequences)
@@ -86,65 +88,44 @@ class RNNEstimator(Estimator):
             raise ValueError(
                 f"sequence_mask={mask!r} is the key of a feature of sequence_feature_columns: use another name."
             )
-        context = (
-            in_order(context_feature_columns, "context_feature_columns")
-            if context_feature_columns is not None
-            else None
+        context = context_feature_columns
+        if context is not None:
+            context = in_order(context, "context_feature_columns")
+        outputs = head.logits_dimension
+        make_model = partial(
+            RNNModel, columns, context, units, cell_type, rnn_cell_fn, outputs, return_sequences
         )
-
-        def make_model() -> RNNModel:
-            return RNNModel(
-                columns,
-                context,
-                units,
-                cell_type,
-                rnn_cell_fn,
-                head.logits_dimension,
-                return_sequences,
-            )
-
         check_model(make_model)
         make_optimizer = _optimizer_maker(optimizer)
 
-        def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
+        def model_fn(features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
             model = get_or_create("rnn", make_model)
             logits, steps = model(features)
-            made = (
-                get_or_create("optimizer", lambda: make_optimizer(model))
-                if mode == ModeKeys.TRAIN
-                else None
-            )
+            optimizer = None
+            if mode == ModeKeys.TRAIN:
+                optimizer = get_or_create("optimizer", lambda: make_optimizer(model))
             if mask is not None:
                 features[mask] = steps
-            return head.create_estimator_spec(features, mode, logits, labels, optimizer=made)
+            return head.create_estimator_spec(features, mode, logits, labels, optimizer)
 
         super().__init__(model_fn, model_dir, config)
 
 
 class RNNClassifier(RNNEstimator):
-    """Classifies sequences, or each of their steps, with a recurrent model.
+    """A recurrent classifier of sequences, or of each of their steps.
 
     Args:
-        sequence_feature_columns: See `RNNEstimator`.
-        context_feature_columns: See `RNNEstimator`.
-        units: The width of each recurrent layer.
-        cell_type: "simple_rnn", "lstm" or "gru".
-        rnn_cell_fn: See `RNNEstimator`.
-        return_sequences: Whether every step has a label and a prediction; if not, each row has one. Labels are then
-            lists with one for each step, or tensors [batch, time], and weights too.
-        model_dir: Where checkpoints and events go.
-        n_classes: The number of classes. With 2, the model has one logit.
-        weight_column: The key of a feature, or a numeric column, that weighs the examples.
-        label_vocabulary: The classes as strings, if labels are strings. Otherwise labels are integers
-            from 0 to `n_classes` − 1.
-        optimizer: See `RNNEstimator`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" (the mean) or "sum".
-        sequence_mask: With `return_sequences`, the key of the prediction that says which steps are there.
-        config: How to run.
+        sequence_feature_columns: As for `RNNEstimator`; so are all other arguments but these:
+        n_classes: As for `LinearClassifier`; so are `weight_column`, `label_vocabulary` and `loss_reduction`.
+        sequence_mask: With `return_sequences`, the key of a prediction that is True for the steps of a row, and
+            False behind its last step.
 
-    Raises:
-        ValueError: An argument is wrong.
-        TypeError: Likewise.
+    >>> from torchest import columns, experimental
+    >>> watched = columns.sequence_categorical_column_with_identity("watched", 9)
+    >>> model = experimental.RNNClassifier([columns.indicator_column(watched)], units=[4])
+    >>> model = model.train(lambda: ({"watched": [[3, 5, 1], [2]]}, [0, 1]), steps=2)
+    >>> next(model.predict(lambda: {"watched": [[3, 5]]}))["logits"].shape
+    (1,)
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
@@ -157,9 +138,9 @@ class RNNClassifier(RNNEstimator):
         return_sequences: bool = False,
         model_dir: str | os.PathLike[str] | None = None,
         n_classes: int = 2,
-        weight_column: Any = None,
+        weight_column: WeightColumn = None,
         label_vocabulary: Sequence[str] | None = None,
-        optimizer: Any = "Adagrad",
+        optimizer: OptimizerLike = "Adagrad",
         loss_reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
         sequence_mask: str = "sequence_mask",
         config: RunConfig | None = None,
@@ -167,7 +148,7 @@ class RNNClassifier(RNNEstimator):
         head = classifier_head(n_classes, weight_column, label_vocabulary, loss_reduction)
         text("sequence_mask", sequence_mask)
         if boolean("return_sequences", return_sequences):
-            if isinstance(weight_column, NumericColumn):
+            if weight_column is not None and not isinstance(weight_column, str):
                 raise ValueError(
                     f"weight_column {weight_column.name!r} is a column: with return_sequences give the key of a "
                     "feature with a weight for each step."
@@ -187,8 +168,8 @@ class RNNClassifier(RNNEstimator):
         )
 
 
-def _of_steps(head: Any, return_sequences: bool) -> tuple[Head, str | None]:
-    """The head, and under which key it wants to know which steps there are."""
+def _of_steps(head: Head, return_sequences: bool) -> tuple[Head, str | None]:
+    """The head, and the key of the mask of steps that it reads."""
     check_head(head)
     if not boolean("return_sequences", return_sequences):
         return head, None
@@ -199,20 +180,20 @@ def _of_steps(head: Any, return_sequences: bool) -> tuple[Head, str | None]:
     return head, head.mask
 
 
-def _optimizer_maker(optimizer: Any) -> Callable[[RNNModel], torch.optim.Optimizer]:
+def _optimizer_maker(optimizer: OptimizerLike) -> Callable[[RNNModel], torch.optim.Optimizer]:
     make = resolve(optimizer, lr=_LEARNING_RATE)
 
     def make_for(model: RNNModel) -> torch.optim.Optimizer:
         made = make([each for each in model.parameters() if each.requires_grad])
         if isinstance(optimizer, str):
-            clipped = model.gradients()
-            made.register_step_pre_hook(lambda *_: _clip(clipped))
+            groups = model.gradients()
+            made.register_step_pre_hook(lambda *_: _clip(groups))
         return made
 
     return make_for
 
 
-def _clip(gradients: Iterable[Sequence[torch.nn.Parameter]]) -> None:
-    """Makes every gradient no longer than the limit, each for itself."""
-    for parameters in gradients:
+def _clip(groups: Iterable[Sequence[torch.nn.Parameter]]) -> None:
+    """Scales the gradients of each group so that their norm is at most `_CLIP_NORM`."""
+    for parameters in groups:
         clip_gradients(parameters, _CLIP_NORM, gradient_norm(parameters))

@@ -1,4 +1,4 @@
-"""LinearSDCA: linear models at the exact optimum of a regularised problem.
+"""LinearSDCA: trains linear models to the exact optimum of a regularised problem.
 
 sdca = torchest.experimental.LinearSDCA("passenger", symmetric_l2_regularization=2.0)
 estimator = torchest.LinearClassifier(columns, optimizer=sdca)
@@ -6,8 +6,6 @@ estimator = torchest.LinearClassifier(columns, optimizer=sdca)
 
 from __future__ import annotations
 
-import math
-import numbers
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,21 +25,21 @@ from torchest.heads.single import Scored, SingleHead
 from torchest.keys import ModeKeys
 from torchest.optimizers.dual_ascent import DualAscent, Entries, LogisticLoss, SquaredLoss
 from torchest.utils import arrays
-from torchest.utils.checks import boolean, whole_number
+from torchest.utils.checks import boolean, number, text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import nn
 
+    from torchest.canned.parts import ModelFn
     from torchest.columns.base import FeatureColumn
-    from torchest.heads.base import Head
+    from torchest.columns.ids import Ids
+    from torchest.heads.base import Head, Labels, RawFeatures
     from torchest.models.linear import LinearModel
     from torchest.optimizers.dual_ascent import Loss
     from torchest.spec import EstimatorSpec
     from torchest.utils.arrays import HostArray
-
-    ModelFn = Callable[[Any, Any, str], EstimatorSpec]
 
 _LOSSES: dict[type[Head], type[Loss]] = {
     BinaryClassHead: LogisticLoss,
@@ -51,39 +49,37 @@ _LOSSES: dict[type[Head], type[Loss]] = {
 
 
 class LinearSDCA:
-    """Dual coordinate ascent, given as `optimizer` to a linear estimator of one logit.
+    """Stochastic dual coordinate ascent, the `optimizer` of a linear estimator with one logit.
 
-    After enough passes over the examples the weights w, the bias among them, minimise
+    After enough passes over the examples, the weights w, including the bias, minimise
 
         Σ sᵢ φ(w·xᵢ, yᵢ) + l2 / 2 ‖w‖² + l1 ‖w‖₁
 
     over all examples, where sᵢ is the weight of an example, and φ is log(1 + eᵖ) − y p for classes and
-    (p − y)² / 2 for numbers. There is no learning rate. A step makes the dual variables of its batch optimal, given
-    all others, 512 at a time; with all examples in one batch of at most so many, one step is enough (without l1).
-    Otherwise the number of passes that are needed grows with ‖xᵢ‖² / l2. The method is that of S. Shalev-Shwartz and
-    T. Zhang (Stochastic Dual Coordinate Ascent Methods for Regularized Loss Minimization, JMLR 14, 2013) by blocks;
-    see `torchest.optimizers.dual_ascent`.
+    (p − y)² / 2 for numbers. There is no learning rate. A step optimises the dual variables of its batch jointly, in
+    blocks of 512, with all others fixed: one step is enough if a single block has all examples, and l1 is 0. Otherwise
+    the number of passes grows with ‖xᵢ‖² / l2. The method is a block version of S. Shalev-Shwartz and T. Zhang,
+    Stochastic Dual Coordinate Ascent Methods for Regularized Loss Minimization, JMLR 14, 2013; see
+    `torchest.optimizers.dual_ascent`.
 
-    The loss in the log, and of an evaluation, is the head's, without penalties: the mean of the losses, where the
-    squared error is not halved.
+    The loss in the log and in evaluations is the head's, without penalties: the mean of the losses, where the squared
+    error is not halved.
 
-    The dual variable of each example is kept, also in checkpoints: 16 bytes. Features, label and weight of an
-    example have to be the same each time it comes. What is learned does not depend on the weights to begin with, so
-    that those of a warm start are dropped at the first step, with a warning.
+    The optimizer keeps a dual variable for each example, 16 bytes, also in checkpoints. Features, label and weight of
+    an example must be the same in each epoch. The result does not depend on the initial weights: those of a warm
+    start are dropped at the first step, with a warning.
 
     Args:
         example_id_column: The key of a feature with the id of each example: one string or whole number in each row.
-            It may come in a batch again with the same example, as where an input is repeated before it is batched.
-        num_loss_partitions: Accepted for code written for TensorFlow, where it makes steps smaller if several run at
-            once. Here none do.
-        num_table_shards: Accepted likewise: the dual variables are in one table.
+            An example may be repeated within a batch.
+        num_loss_partitions: Has no effect; accepted for programs written for TensorFlow.
+        num_table_shards: Has no effect.
         symmetric_l1_regularization: l1, at least 0.
         symmetric_l2_regularization: l2, above 0.
-        adaptive: Accepted likewise: whether some examples of a batch are chosen more often. Here the dual variables
-            of a batch are found all together.
+        adaptive: Has no effect.
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
 
     >>> sdca = LinearSDCA("id", symmetric_l2_regularization=2.0)
     >>> sdca
@@ -99,22 +95,16 @@ class LinearSDCA:
         symmetric_l2_regularization: float = 1.0,
         adaptive: bool = False,
     ) -> None:
-        if not isinstance(example_id_column, str) or not example_id_column:
-            raise ValueError(
-                f"example_id_column={example_id_column!r} must be the key of a feature with the examples' ids."
-            )
+        way_out = " It is the key of a feature with the ids of the examples."
+        self.example_id_column = text("example_id_column", example_id_column, way_out)
         boolean("adaptive", adaptive)
         whole_number("num_loss_partitions", num_loss_partitions, at_least=1)
         if num_table_shards is not None:
             whole_number("num_table_shards", num_table_shards, at_least=1)
-        self.example_id_column = example_id_column
-        self.l1 = _number("symmetric_l1_regularization", symmetric_l1_regularization)
-        self.l2 = _number("symmetric_l2_regularization", symmetric_l2_regularization)
-        if self.l2 == 0:
-            raise ValueError(
-                "symmetric_l2_regularization=0 must be above 0: without it the optimum need not be the only one. Give "
-                "a small number, such as 1e-3."
-            )
+        l1, l2 = symmetric_l1_regularization, symmetric_l2_regularization
+        self.l1 = number("symmetric_l1_regularization", l1, at_least=0)
+        way_out = " Without it there may be several optima: give a small number, such as 1e-3."
+        self.l2 = number("symmetric_l2_regularization", l2, way_out, above=0)
 
     def __repr__(self) -> str:
         return (
@@ -123,19 +113,15 @@ class LinearSDCA:
         )
 
     def linear_model_fn(
-        self,
-        name: str,
-        make_model: Callable[[], LinearModel],
-        head: Head,
-        sparse_combiner: str,
+        self, name: str, make_model: Callable[[], LinearModel], head: Head, sparse_combiner: str
     ) -> ModelFn:
-        """A model_fn of a linear model that dual ascent trains; linear estimators ask for it.
+        """Returns a model_fn of a linear model, for linear estimators.
 
         Args:
-            name: What the model is called in checkpoints.
-            make_model: Makes it.
-            head: What the logits mean.
-            sparse_combiner: How the ids of a categorical column combine.
+            name: Name of the model in checkpoints.
+            make_model: Makes the model.
+            head: Defines loss, metrics and predictions.
+            sparse_combiner: How the ids of a categorical column are combined.
 
         Raises:
             ValueError: LinearSDCA cannot train such a model.
@@ -145,7 +131,7 @@ class LinearSDCA:
         loss = _LOSSES[type(head)]()
         assert isinstance(head, SingleHead)  # as all of those
 
-        def model_fn(features: Any, labels: Any, mode: str) -> EstimatorSpec:
+        def model_fn(features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
             model = get_or_create(name, make_model)
             if mode != ModeKeys.TRAIN:
                 return head.create_estimator_spec(features, mode, model(features), labels)
@@ -167,33 +153,31 @@ class LinearSDCA:
 
 
 def _check(head: Head, columns: Iterable[FeatureColumn], sparse_combiner: str) -> None:
-    """Raises ValueError where a linear model with this head, of these columns, cannot be trained."""
-    known = ", ".join(each.__name__ for each in _LOSSES)
+    """Raises ValueError if LinearSDCA cannot train a linear model with this head and these columns."""
+    kind, this = type(head).__name__, "optimizer=LinearSDCA(...)"
+    another = "use another optimizer, such as 'Ftrl'."
     if type(head) not in _LOSSES:
+        known = ", ".join(each.__name__ for each in _LOSSES)
         more = " (n_classes=2)" if head.logits_dimension > 1 else ""
         raise ValueError(
-            f"optimizer=LinearSDCA(...) does not know the loss of {type(head).__name__}: use one of {known}{more}, or "
-            "another optimizer, such as 'Ftrl'."
+            f"{this} does not know the loss of {kind}: use one of {known}{more}, or {another[4:]}"
         )
     if head.logits_dimension != 1:
         raise ValueError(
-            f"optimizer=LinearSDCA(...) needs label_dimension=1, and it is {head.logits_dimension}: make an estimator "
-            "for each number, or use another optimizer, such as 'Ftrl'."
+            f"{this} needs label_dimension=1, and it is {head.logits_dimension}: make an estimator for each number, "
+            f"or {another}"
         )
     if getattr(head, "_loss_fn", None) is not None:
         raise ValueError(
-            f"optimizer=LinearSDCA(...) does not know the loss_fn of {type(head).__name__}: leave loss_fn out, or use "
-            "another optimizer, such as 'Ftrl'."
+            f"{this} does not know the loss_fn of {kind}: leave loss_fn out, or {another}"
         )
     if sparse_combiner != "sum":
-        raise ValueError(
-            f"optimizer=LinearSDCA(...) needs sparse_combiner='sum', and it is {sparse_combiner!r}."
-        )
+        raise ValueError(f"{this} needs sparse_combiner='sum', and it is {sparse_combiner!r}.")
     for column in columns:
-        if not isinstance(column, (DenseColumn, CategoricalColumn)):
+        if not isinstance(column, DenseColumn | CategoricalColumn):
             raise ValueError(
-                f"optimizer=LinearSDCA(...) cannot train {column.name!r} ({type(column).__name__}), in which the model "
-                "is not linear: give its categorical column, or use another optimizer, such as 'Ftrl'."
+                f"{this} cannot train {column.name!r} ({type(column).__name__}), in which the model is not linear: "
+                f"give its categorical column, or {another}"
             )
 
 
@@ -205,7 +189,7 @@ def _step(
     scored: Scored,
     loss: Tensor,
 ) -> None:
-    """Takes a step on a batch, unless its loss is not finite, of which the loop tells."""
+    """Takes a step on a batch, unless its loss is not finite, which the loop reports."""
     if not loss.isfinite():
         return
     numbers = scored.labels.reshape(-1).to(torch.float64)
@@ -231,43 +215,39 @@ def _check_place(device: torch.device) -> None:
 
 
 def _features(model: LinearModel, batch: Features) -> list[tuple[nn.Parameter, Tensor | Entries]]:
-    """The features that each parameter of the model is for."""
+    """The features of each parameter of the model."""
     ones = torch.ones(batch.batch_size, 1, dtype=torch.float64, device=batch.device)
-    found: list[tuple[nn.Parameter, Tensor | Entries]] = [(model.bias, ones)]  # type: ignore[list-item]
+    features: list[tuple[nn.Parameter, Tensor | Entries]] = [(model.bias, ones)]  # type: ignore[list-item]
     for column in model.columns:
         weight: Any = model.part(column.name).weight
         encoded = batch.encoded(column)
-        found.append((weight, encoded if isinstance(encoded, Tensor) else _entries(encoded)))
-    return found
+        features.append((weight, encoded if isinstance(encoded, Tensor) else _entries(encoded)))
+    return features
 
 
-def _entries(ids: Any) -> Entries:
-    """What `Ids` are as features: a missing one is none."""
-    kept = ids.values >= 0
-    values = (
-        torch.ones_like(ids.values, dtype=torch.float64) if ids.weights is None else ids.weights
-    )
+def _entries(ids: Ids) -> Entries:
+    """Ids as features, without missing ones."""
+    kept, values = ids.values >= 0, ids.weights
+    if values is None:
+        values = torch.ones_like(ids.values, dtype=torch.float64)
     return Entries(ids.row_of_each()[kept], ids.values[kept], values[kept])
 
 
 def _examples(features: Features, key: str) -> Tensor:
-    """A number for each example, int64 [batch]: the fingerprint of its id as text.
-
-    Of 10 million examples, two have the same with a probability of 3e-6.
-    """
+    """The fingerprint of the id of each example, int64 [batch]; 10 million collide with a probability of 3e-6."""
     if key not in features:
         raise MissingFeatureError(
-            f"LinearSDCA: example_id_column={key!r} is no feature of the batch: it has to have an id for each "
+            f"LinearSDCA: example_id_column={key!r} is no feature of the batch: it must have an id for each "
             f"example.{suggest(key, features)}"
         )
-    text = _text(features.raw(key), key)
-    missing = int((text.lengths == 0).sum())
+    ids = _text(features.raw(key), key)
+    missing = int((ids.lengths == 0).sum())
     if missing:
         raise ValueError(
-            f"LinearSDCA: {missing} of {len(text)} rows have no id in the feature {key!r} (example_id_column): each "
+            f"LinearSDCA: {missing} of {len(ids)} rows have no id in the feature {key!r} (example_id_column): each "
             "example needs one of its own, the same in every epoch."
         )
-    fingerprints = text.fingerprints().view(np.int64).copy()
+    fingerprints = ids.fingerprints().view(np.int64).copy()
     return torch.from_numpy(fingerprints).to(features.device)
 
 
@@ -290,10 +270,3 @@ def _text(ids: HostArray, key: str) -> Text:
     raise ValueError(
         f"LinearSDCA: the feature {key!r} (example_id_column) must have one string or whole number in each row."
     )
-
-
-def _number(name: str, value: Any) -> float:
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{name}={value!r} must be a number of at least 0.")
-    return float(value)

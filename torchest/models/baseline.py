@@ -1,8 +1,8 @@
-"""The baseline model: the same logits for every example."""
+"""BaselineModel: the same logits for every example."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class BaselineModel(nn.Module):
-    """Logits that do not depend on the features, and start at 0.
+    """Computes logits that do not depend on the features, and are initially 0.
 
     Args:
-        units: The width of the output.
+        units: Width of the output.
 
     Shape:
         - output: [batch, units]
@@ -27,8 +27,8 @@ class BaselineModel(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(units))
 
-    def forward(self, features: Mapping[str, Any]) -> Tensor:
-        """Features by key, which only tell how many examples there are, to [batch, units]."""
+    def forward(self, features: Mapping[str, object]) -> Tensor:
+        """Returns [batch, units]; features by key tell the number of examples only."""
         batch = Features.of(features)
         if not batch:
             raise ValueError(

@@ -1,10 +1,10 @@
-"""The deep model: columns, hidden layers, logits."""
+"""DNNModel: columns, hidden layers, logits."""
 
 from __future__ import annotations
 
 import copy
 import numbers
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -19,28 +19,30 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import FeatureColumn
 
-_MOST_BLOCKS = 3
+    Activation: TypeAlias = "Callable[[Tensor], Tensor]"
+
+_MOST_BLOCKS = 3  # more products cost more than one copy
 
 
 class DNNModel(nn.Module):
-    """Dense columns through hidden layers to logits.
+    """Computes logits from dense columns by hidden layers.
 
-    Each hidden layer is linear, the activation, dropout, batch normalisation, in this order. Kernels start
-    Glorot-uniform, biases at 0.
+    Each hidden layer is linear, then activation, dropout and batch normalisation. Weights are initialised
+    Glorot-uniform, biases to 0.
 
     Args:
-        feature_columns: Dense columns; categorical ones have to be embedded or made indicators.
-        hidden_units: The width of each hidden layer.
-        units: The width of the output.
-        activation_fn: What follows each linear hidden layer; None for nothing.
-        dropout: The probability that an activation is dropped in training; None for none.
-        batch_norm: Whether hidden layers end with batch normalisation.
+        feature_columns: Dense columns; wrap categorical ones in an embedding or indicator column.
+        hidden_units: Widths of the hidden layers.
+        units: Width of the output.
+        activation_fn: Activation of the hidden layers. None: none.
+        dropout: Probability that an activation is dropped in training. None: no dropout.
+        batch_norm: Whether each hidden layer ends with batch normalisation.
 
     Shape:
         - output: [batch, units]
 
     Raises:
-        ValueError: An argument is wrong.
+        ValueError: An argument is invalid.
         TypeError: `activation_fn` is no function.
     """
 
@@ -49,7 +51,7 @@ class DNNModel(nn.Module):
         feature_columns: Iterable[FeatureColumn],
         hidden_units: Sequence[int],
         units: int = 1,
-        activation_fn: Callable[[Tensor], Tensor] | None = F.relu,
+        activation_fn: Activation | None = F.relu,
         dropout: float | None = None,
         batch_norm: bool = False,
     ) -> None:
@@ -63,12 +65,12 @@ class DNNModel(nn.Module):
         self.hidden = nn.ModuleList(map(linear, inputs, widths))
         self.batch_norm = nn.ModuleList(_BatchNorm(width) for width in widths if batch_norm)
         self.logits = linear(inputs[-1], units)
-        # a module may have parameters, which two models must not share
+        # An activation may be a module, whose parameters two models must not share.
         self.activation_fn = copy.deepcopy(activation_fn)
         self._dropout = dropout or 0.0
 
-    def forward(self, features: Mapping[str, Any]) -> Tensor:
-        """Features by key to [batch, units]."""
+    def forward(self, features: Mapping[str, object]) -> Tensor:
+        """Returns [batch, units] for features by key."""
         values = self._first(features)
         for number, layer in enumerate(self.hidden):
             values = layer(values) if number else values
@@ -83,15 +85,15 @@ class DNNModel(nn.Module):
         return logits
 
     def _may_overwrite(self, layer: nn.Module) -> bool:
-        """Whether ReLU may take the place of a layer's output, which nobody else sees, in training: it saves a copy."""
+        """Whether ReLU may overwrite the output of a layer, to save a copy: in training, unless hooks see it."""
         is_relu = self.activation_fn is F.relu or self.activation_fn is torch.relu
         return is_relu and self.training and type(layer) is nn.Linear and not have_hooks((layer,))
 
-    def _first(self, features: Mapping[str, Any]) -> Tensor:
+    def _first(self, features: Mapping[str, object]) -> Tensor:
         """The first hidden layer, without activation.
 
-        Where the columns come in two pieces or so, as embeddings of one width and numbers do, the layer is a sum of
-        products, which saves a copy of all of them forwards and another one backwards.
+        If the columns come in a few blocks, such as embeddings of one width and numbers, the layer is a sum of products
+        with each, which saves concatenating them forward and splitting their gradient backward.
         """
         layer, dtype = self.hidden[0], self.logits.weight.dtype
         if have_hooks((layer, self.embeddings)) or type(layer) is not nn.Linear:
@@ -105,20 +107,17 @@ class DNNModel(nn.Module):
         for block, weight in zip(blocks[1:], weights[1:], strict=True):
             if outputs.dtype == block.dtype:
                 outputs = outputs.addmm_(block, weight.t())
-            else:  # autocast leaves operations in place alone
+            else:  # autocast does not cast operations in place
                 outputs = torch.addmm(outputs, block, weight.t())
         return outputs
 
 
 class _BatchNorm(nn.Module):
-    """Batch normalisation whose moving variance is that of the batch, not the estimate for a population.
-
-    torch.nn.BatchNorm1d multiplies the variance that it keeps by n / (n − 1); TensorFlow does not.
-    """
+    """Batch normalisation with TensorFlow's biased moving variance; torch.nn.BatchNorm1d has the unbiased one."""
 
     running_mean: Tensor
     running_var: Tensor
-    _KEPT = 0.999
+    _MOMENTUM = 0.999
     _EPSILON = 1e-3
 
     def __init__(self, width: int) -> None:
@@ -133,30 +132,30 @@ class _BatchNorm(nn.Module):
         if self.training and len(values):
             variance, mean = torch.var_mean(values, 0, correction=0)
             with torch.no_grad():
-                self.running_mean.lerp_(mean, 1 - self._KEPT)
-                self.running_var.lerp_(variance, 1 - self._KEPT)
+                self.running_mean.lerp_(mean, 1 - self._MOMENTUM)
+                self.running_var.lerp_(variance, 1 - self._MOMENTUM)
         scale = self.weight * torch.rsqrt(variance + self._EPSILON)
         return (values - mean) * scale + self.bias
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that starts as TensorFlow's dense layers do."""
+    """Returns a linear layer, initialised like TensorFlow's dense layers."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
 
-def checked_widths(given: Sequence[int], argument: str) -> list[int]:
-    """The widths of layers that the user gave as this argument.
+def checked_widths(value: Any, argument: str) -> list[int]:
+    """Returns the widths of layers.
 
     Raises:
-        ValueError: They are no list of whole numbers above 0.
+        ValueError: The argument is no list of whole numbers above 0.
     """
-    widths = list(given) if is_list(given) else []
+    widths = list(value) if is_list(value) else []
     if not widths or not all(map(_is_width, widths)):
         raise ValueError(
-            f"{argument}={shown(given)} must be the widths of the hidden layers, each above 0, such as [128, 64]."
+            f"{argument}={shown(value)} must be the widths of the hidden layers, each above 0, such as [128, 64]."
         )
     return [int(width) for width in widths]
 
@@ -167,14 +166,13 @@ def _is_width(value: Any) -> bool:
 
 
 def _check_dropout(dropout: Any) -> None:
-    if dropout is None or (is_number(dropout) and 0 <= dropout < 1):
-        return
-    raise ValueError(
-        f"dropout={shown(dropout)} must be a probability below 1, such as 0.5, or None for no dropout."
-    )
+    if dropout is not None and not (is_number(dropout) and 0 <= dropout < 1):
+        raise ValueError(
+            f"dropout={shown(dropout)} must be a probability below 1, such as 0.5, or None for no dropout."
+        )
 
 
-def _check_activation(activation_fn: Any) -> None:
+def _check_activation(activation_fn: object) -> None:
     if isinstance(activation_fn, type):
         raise TypeError(
             f"activation_fn is the class {activation_fn.__name__}: give a function of a tensor, or an instance: "

@@ -1,4 +1,4 @@
-"""The linear model."""
+"""LinearModel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,4 @@ from torchest.columns.layers.layers import LinearFeatures
 
 
 class LinearModel(LinearFeatures):
-    """Logits that are a weighted sum of the columns, plus a bias.
-
-    The same module as `torchest.columns.LinearFeatures`, under the name that its use as a model has.
-    """
+    """Computes logits as a weighted sum of the columns, plus a bias; see `torchest.columns.LinearFeatures`."""

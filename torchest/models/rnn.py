@@ -1,4 +1,4 @@
-"""The recurrent model: columns of sequences, recurrent layers, logits."""
+"""RNNModel: sequence columns, recurrent layers, logits."""
 
 from __future__ import annotations
 
@@ -29,33 +29,32 @@ _LAYERS: dict[str, type[nn.RNN | nn.LSTM | GRU]] = {
 
 
 class RNNModel(nn.Module):
-    """Sequences through recurrent layers to logits.
+    """Computes logits from sequences by recurrent layers.
 
-    Input kernels start Glorot-uniform, recurrent ones orthogonal, biases at 0 but for those of the forget gates of
-    an LSTM, which start at 1. A simple cell and an LSTM have one bias, as in TensorFlow: torch's second,
-    `bias_hh_l0`, stays 0.
+    Input weights are initialised Glorot-uniform, recurrent ones orthogonal, biases to 0 but those of the forget gates
+    of an LSTM to 1. A simple cell and an LSTM have one bias, as in TensorFlow: torch's second, `bias_hh_l0`, stays 0.
 
     Args:
         sequence_feature_columns: Columns of sequences.
-        context_feature_columns: Dense columns, whose values every step has besides its own.
-        units: The width of each recurrent layer.
+        context_feature_columns: Dense columns, whose values are appended to those of every step.
+        units: Widths of the recurrent layers.
         cell_type: "simple_rnn" (tanh), "lstm" or "gru".
-        rnn_cell_fn: Instead of `units` and `cell_type`: makes a recurrent layer, such as
-            `lambda inputs: nn.LSTM(inputs, 8, batch_first=True)`. It must not look ahead.
-        outputs: The width of the output.
-        return_sequences: Whether there is an output for each step; if not, for the last step of a row.
+        rnn_cell_fn: Instead of `units` and `cell_type`: a function from the number of inputs to a recurrent
+            layer, such as `lambda inputs: nn.LSTM(inputs, 8, batch_first=True)`. It must not be bidirectional.
+        outputs: Width of the output.
+        return_sequences: Whether to return logits for each step instead of the last step of a row.
 
     Shape:
-        - output: logits [batch, outputs] or [batch, time, outputs], and a mask [batch, time] of the steps that
-          are there. Behind its last step a row repeats the logits of that step; a row without steps
-          has those of a state of zeros.
+        - output: logits [batch, outputs] or [batch, time, outputs], and a mask [batch, time], True up to the last
+          step of a row. Behind it, the logits of the last step repeat. A row without steps has the logits of a
+          state of zeros.
 
     Raises:
-        ValueError: An argument is wrong.
-        TypeError: `rnn_cell_fn` is no function, or made something that is no module.
+        ValueError: An argument is invalid.
+        TypeError: `rnn_cell_fn` is no function, or returned no recurrent module.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
         self,
         sequence_feature_columns: Iterable[FeatureColumn],
         context_feature_columns: Iterable[FeatureColumn] | None = None,
@@ -73,8 +72,8 @@ class RNNModel(nn.Module):
         self.logits = linear(width, outputs)
         self._return_sequences = boolean("return_sequences", return_sequences)
 
-    def forward(self, features: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Features by key to logits and mask."""
+    def forward(self, features: Mapping[str, object]) -> tuple[Tensor, Tensor]:
+        """Returns logits and mask for features by key."""
         values, lengths = self.sequence(features)
         steps = values.shape[1]
         values = _up_to_longest(values, lengths)
@@ -92,18 +91,16 @@ class RNNModel(nn.Module):
         return logits, mask
 
     def gradients(self) -> list[list[nn.Parameter]]:
-        """The parameters by what TensorFlow has one gradient for: the two biases of a GRU are one there."""
-        layers: Any = self.layers
-        pairs: list[list[Any]] = [
-            [each.bias_ih_l0, each.bias_hh_l0] for each in layers if type(each) is GRU
-        ]
+        """Returns the parameters, grouped as TensorFlow clips them: the two biases of a GRU are one there."""
+        grus: list[Any] = [layer for layer in self.layers if type(layer) is GRU]
+        pairs = [[gru.bias_ih_l0, gru.bias_hh_l0] for gru in grus]
         paired = {id(parameter) for pair in pairs for parameter in pair}
         return [*pairs, *([each] for each in self.parameters() if id(each) not in paired)]
 
     def _through_layers(self, values: Tensor) -> Tensor:
         """[batch, time, width] to [batch, at least one step, units of the last layer]."""
         if _is_traced():
-            # Nothing can depend on sizes then: a step and a row more do not change the others.
+            # No branch can depend on sizes: one more step and row does not change the others.
             return self._layered(F.pad(values, (0, 0, 0, 1, 0, 1)))[: values.shape[0]]
         if values.shape[1] == 0:  # no row has a step, and layers need one
             values = values.new_zeros(len(values), 1, values.shape[2])
@@ -122,10 +119,7 @@ def _is_traced() -> bool:
 
 
 def _up_to_longest(values: Tensor, lengths: Tensor) -> Tensor:
-    """The steps that some row has: of what is behind them, nothing is read.
-
-    A traced model and XLA keep the rest, as no shape may depend on values there.
-    """
+    """Cuts off the steps behind the longest row, except where no shape may depend on values: in traces, on XLA."""
     if _is_traced() or values.device.type == "xla" or len(lengths) == 0:
         return values
     return values[:, : int(lengths.max())]
@@ -134,7 +128,7 @@ def _up_to_longest(values: Tensor, lengths: Tensor) -> Tensor:
 def _layers(
     width: int, units: Sequence[int] | None, cell_type: str, make: MakeLayer | None
 ) -> tuple[nn.ModuleList, int]:
-    """The recurrent layers, and the width of what they give."""
+    """The recurrent layers, and the width of their output."""
     if make is not None and not callable(make):
         raise TypeError(f"rnn_cell_fn={shown(make)} must be a function of the number of inputs.")
     if make is not None:
@@ -163,7 +157,7 @@ def _layers(
 
 
 def _checked_width(layer: Any) -> int:
-    """The width of what a user's layer gives."""
+    """The width of the output of a user's layer."""
     if isinstance(layer, nn.RNNBase):
         name = f"rnn_cell_fn made {type(layer).__name__}"
         if not layer.batch_first:

@@ -1,9 +1,9 @@
-"""What may be given where an estimator takes an optimizer."""
+"""Makes optimizers from what estimators take as `optimizer`."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+    OptimizerLike = (
+        str | Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer | LRScheduler]
+    )
 
 _BY_NAME: dict[str, type[torch.optim.Optimizer]] = {
     "Adagrad": Adagrad,
@@ -33,25 +36,24 @@ _NEEDING_MORE = {
     torch.optim.SparseAdam: "which takes sparse gradients only",
 }
 _SCHEDULER = "scheduler"
-# how far a scheduler is; the last two are of CosineAnnealingWarmRestarts
+# the state of a scheduler; the last two are of CosineAnnealingWarmRestarts
 _PROGRESS = ("last_epoch", "_step_count", "T_cur", "T_i")
 
 
-def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> MakeOptimizer:
-    """A function that makes an optimizer from parameters.
+def resolve(optimizer: object, lr: float | None, argument: str = "optimizer") -> MakeOptimizer:
+    """Returns a function that makes an optimizer from parameters.
 
     Args:
-        optimizer: The name of an optimizer of torchest; a `torch.optim` class, which gets its own defaults;
-            or a function that makes, from parameters, an optimizer, or a scheduler of
-            `torch.optim.lr_scheduler` with an optimizer. A scheduler takes a step with each step of its
-            optimizer.
-        lr: The learning rate of an optimizer that is given by name. None: its own default.
-        argument: The name of the argument that `optimizer` was given as.
+        optimizer: The name of an optimizer of torchest; a `torch.optim` class, used with its defaults; or a
+            function from parameters to an optimizer, or to a scheduler of `torch.optim.lr_scheduler`, which
+            steps with its optimizer. The type for users is `OptimizerLike`.
+        lr: Learning rate of an optimizer named by a string. None: its own default.
+        argument: Name of the estimator's argument.
 
     Raises:
         ValueError: There is no optimizer of that name.
-        TypeError: It is none of these, in particular an optimizer that was made already; or a function that
-            does not take parameters.
+        TypeError: `optimizer` is something else, such as an optimizer object, or a function that does not take
+            parameters.
     """
     if isinstance(optimizer, str):
         if optimizer not in _BY_NAME:
@@ -72,10 +74,10 @@ def resolve(optimizer: Any, lr: float | None, argument: str = "optimizer") -> Ma
     )
 
 
-def _check_takes_parameters(function: Callable[..., Any], argument: str) -> None:
+def _check_takes_parameters(function: Callable[..., object], argument: str) -> None:
     try:
         signature = inspect.signature(function)
-    except ValueError:  # of a function that is not written in Python
+    except ValueError:  # not written in Python
         return
     try:
         signature.bind([])
@@ -86,8 +88,8 @@ def _check_takes_parameters(function: Callable[..., Any], argument: str) -> None
         ) from None
 
 
-def _made(made: Any, argument: str) -> torch.optim.Optimizer:
-    """The optimizer, of what a user's function made."""
+def _made(made: object, argument: str) -> torch.optim.Optimizer:
+    """The optimizer that a user's function made."""
     if isinstance(made, torch.optim.Optimizer):
         for unfit, why in _NEEDING_MORE.items():
             if isinstance(made, unfit):
@@ -104,17 +106,17 @@ def _made(made: Any, argument: str) -> torch.optim.Optimizer:
 
 
 def _scheduled(scheduler: LRScheduler) -> torch.optim.Optimizer:
-    """The optimizer of a scheduler, which takes a step with it.
+    """The optimizer of a scheduler, with hooks that step the scheduler.
 
-    How far the scheduler is comes into the `state_dict` of the optimizer, and so into checkpoints, but
-    nothing else of it: a schedule with other numbers goes on from the same step.
+    The `state_dict` of the optimizer, and so checkpoints, contain the progress of the scheduler but not its
+    settings: a schedule with other settings resumes at the same step.
     """
     optimizer = scheduler.optimizer
 
-    def after_step(*_: Any) -> None:
+    def after_step(*_: object) -> None:
         scheduler.step()
 
-    def before_saving(*_: Any) -> None:
+    def before_saving(*_: object) -> None:
         progress = [
             {name: vars(part)[name] for name in _PROGRESS if name in vars(part)}
             for part in _parts(scheduler)
@@ -122,7 +124,7 @@ def _scheduled(scheduler: LRScheduler) -> torch.optim.Optimizer:
         for group in optimizer.param_groups:
             group[_SCHEDULER] = progress
 
-    def after_loading(*_: Any) -> None:
+    def after_loading(*_: object) -> None:
         saved = optimizer.param_groups[0].get(_SCHEDULER, ())
         for part, progress in zip(_parts(scheduler), saved, strict=False):
             vars(part).update(progress)
@@ -134,7 +136,7 @@ def _scheduled(scheduler: LRScheduler) -> torch.optim.Optimizer:
 
 
 def _parts(scheduler: LRScheduler) -> Iterator[LRScheduler]:
-    """A scheduler and those that it is put together from."""
+    """A scheduler, and those that it combines."""
     yield scheduler
     for part in getattr(scheduler, "_schedulers", ()):
         yield from _parts(part)
