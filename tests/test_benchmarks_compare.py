@@ -2,20 +2,109 @@
 
 from __future__ import annotations
 
+import fnmatch
+import importlib.util
 import io
 import json
+import subprocess
+import tempfile
 
 import pytest
 
-from benchmarks.compare import worker
-from benchmarks.compare.data import NUMBERS, STRINGS, make_batches
-from benchmarks.compare.report import Result, advantage, print_table
-from benchmarks.compare.tasks import TASKS, TENSORFLOW, TORCHEST
+from benchmarks.compare import __main__ as program
+from benchmarks.compare import program_bare, program_torchest, worker
+from benchmarks.compare.data import NUMBERS, STRINGS, make_batches, make_flowers
+from benchmarks.compare.report import Result, advantage, print_ratios, print_table
+from benchmarks.compare.tasks import BARE, QUICK, TASKS, TENSORFLOW, TORCHEST, Task
 
 
 def test_all_workloads_are_there():
     assert {"train-linear-512", "train-wide-4096", "train-linear-4096-10M"} <= TASKS.keys()
     assert {"train-dnn-4096-bf16", "predict-dicts-linear-4096"} <= TASKS.keys()
+
+
+def test_the_guides_programs_run_on_quiet_and_on_busy_cores():
+    programs = {name for name in TASKS if name.startswith("program-")}
+    quiet = {"program-titanic-32", "program-iris-256", "program-toy-2"}
+    assert programs == quiet | {f"{name}-busy" for name in quiet}
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_each_side_of_a_task_has_a_module(task):
+    for side in task.sides:
+        module = f"benchmarks.compare.{task.module}_{program.MODULES[side]}"
+        assert importlib.util.find_spec(module) is not None, module
+
+
+@pytest.mark.parametrize("pattern", QUICK)
+def test_a_quick_run_names_tasks_that_are_there(pattern):
+    assert fnmatch.filter(TASKS, pattern)
+
+
+def test_a_quick_task_has_less_to_do():
+    task = TASKS["program-iris-256"].quick()
+    assert task.name == "program-iris-256"
+    assert task.steps < TASKS["program-iris-256"].steps
+
+
+@pytest.mark.parametrize("name", program_torchest.PROGRAMS)
+def test_the_guides_programs_train(name, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program_torchest.PROGRAMS[name](3)
+    program_bare.PROGRAMS[name]()(3)
+
+
+def test_function_calls_are_those_of_one_more_step():
+    def step():
+        return abs(-1)
+
+    def steps(count):
+        len([step() for _ in range(count)])
+
+    assert program_torchest.calls_a_step(steps, 50) == 2
+
+
+def test_flowers_are_the_same_in_every_process():
+    numbers, kinds = make_flowers()
+    again, _ = make_flowers()
+    assert all((numbers[key] == again[key]).all() for key in numbers)
+    assert set(kinds) == {0, 1, 2}
+
+
+def test_rounds_in_fresh_processes_are_joined(monkeypatch):
+    rounds = []
+
+    def in_turns(task, sides, effort):
+        rounds.append(sides)
+        size = float(len(rounds))
+        return [Result(task.name, "steps/s", side, [size], int(9 - size)) for side in sides]
+
+    monkeypatch.setattr(program, "in_turns", in_turns)
+    effort = program.Effort(3, 0.5, False)
+    results = program.in_fresh_processes(TASKS["program-toy-2"], [TORCHEST, TENSORFLOW], effort)
+    assert rounds == [[TORCHEST, TENSORFLOW], [TENSORFLOW, TORCHEST], [TORCHEST, TENSORFLOW]]
+    assert [result.side for result in results] == [TORCHEST, TENSORFLOW]
+    assert [result.values for result in results] == [[1, 2, 3]] * 2
+    assert results[0].memory == 8
+
+
+def test_busy_cores_are_free_afterwards(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda command: started.append(popen(command)) or started[-1]
+    )
+    with program._busy_cores():
+        assert started
+        assert all(process.poll() is None for process in started)
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_side_that_ended_has_no_values():
+    results = program._empty(Task("train"), [TORCHEST, BARE])
+    program._add(results[TORCHEST], {"value": 2.0})
+    program._add(results[BARE], None)
+    assert [result.values for result in program._listed(results)] == [[2.0], []]
 
 
 def test_rows_are_the_same_in_every_process():
@@ -34,6 +123,15 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[3] == "| train-linear-512 | tf.estimator | 10 | 10 | 30 | rows/s | 3.00× |  |"
     assert "failed" in lines[4]
+
+
+def test_the_table_of_ratios_has_one_line_for_each_task(capsys):
+    ours = Result("train-linear-512", "rows/s", TORCHEST, [3000.0])
+    theirs = Result("train-linear-512", "rows/s", TENSORFLOW, [1000.0])
+    limit = Result("train-linear-512", "rows/s", BARE, [6000.0])
+    print_ratios([ours, theirs, limit, Result("predict", "s a call", TORCHEST)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:] == ["| train-linear-512 | 3,000 | rows/s | 3.00× | 0.50× bare torch |"]
 
 
 def test_less_time_is_an_advantage():

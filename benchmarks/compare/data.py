@@ -5,17 +5,19 @@ Needs numpy alone, as TensorFlow's environment has nothing else.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 NUMBERS = [f"I{number}" for number in range(1, 14)]
 STRINGS = [f"C{number}" for number in range(1, 27)]
-ROWS = 409_600  # in memory; they are gone through again and again
+TITANIC = str(Path(__file__).parents[2] / "examples" / "data" / "titanic_train.csv")
+FLOWER_NUMBERS = ["SepalLength", "SepalWidth", "PetalLength", "PetalWidth"]
 _WORDS = 100_000  # that a column has
 
 
-def make_rows(count: int = ROWS, seed: int = 0) -> tuple[dict[str, np.ndarray[Any, Any]], Any]:
+def make_rows(count: int, seed: int = 0) -> tuple[dict[str, np.ndarray[Any, Any]], Any]:
     """Features by key, each [count], and labels int64 [count]."""
     random = np.random.default_rng(seed)
     features: dict[str, Any] = {}
@@ -32,9 +34,18 @@ def make_rows(count: int = ROWS, seed: int = 0) -> tuple[dict[str, np.ndarray[An
     return features, clicked.astype(np.int64)
 
 
-def make_batches(rows: int, count: int | None = None) -> list[tuple[dict[str, Any], Any]]:
-    """The rows in batches of `rows`; all of them, or `count` batches."""
-    features, labels = make_rows(ROWS if count is None else rows * count)
+def make_flowers(count: int = 120) -> tuple[dict[str, np.ndarray[Any, Any]], Any]:
+    """Four numbers of flowers around three centres, each float64 [count], and their kinds int64 [count]."""
+    random = np.random.default_rng(0)
+    centres = np.array([[5.0, 3.4, 1.5, 0.2], [5.9, 2.8, 4.3, 1.3], [6.6, 3.0, 5.6, 2.0]])
+    kinds = random.integers(3, size=count)
+    numbers = random.normal(centres[kinds], 0.3)
+    return dict(zip(FLOWER_NUMBERS, numbers.T.copy(), strict=True)), kinds
+
+
+def make_batches(rows: int, count: int) -> list[tuple[dict[str, Any], Any]]:
+    """`count` batches of `rows` rows."""
+    features, labels = make_rows(rows * count)
     return [
         ({key: column[start : start + rows] for key, column in features.items()}, labels[start : start + rows])
         for start in range(0, len(labels) - rows + 1, rows)

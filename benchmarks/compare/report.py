@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks.compare.tasks import TORCHEST
+from benchmarks.compare.tasks import TENSORFLOW, TORCHEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def advantage(ours: Result, theirs: Result) -> float:
     """How many times faster ours is: the median of the rounds' ratios."""
     ratios = [a / b for a, b in zip(ours.values, theirs.values, strict=False)]
     ratio = statistics.median(ratios)
-    return ratio if ours.unit == "rows/s" else 1 / ratio
+    return ratio if ours.unit.endswith("/s") else 1 / ratio
 
 
 def print_table(results: list[Result]) -> None:
@@ -59,6 +59,23 @@ def print_table(results: list[Result]) -> None:
         ratio = f"{advantage(mine, result):.2f}×" if mine is not None and has_ratio else ""
         memory = f"{result.memory / 2**20:,.0f} MiB" if result.memory else ""
         print(f"| {result.task} | {result.side} | {shown} | {result.unit} | {ratio} | {memory} |")
+
+
+def print_ratios(results: list[Result]) -> None:
+    """One line for each task: how many times faster torchest is than each of the other sides."""
+    print("| task | torchest | | to tf.estimator | to the limit |")
+    print("|---|--:|---|--:|---|")
+    others: dict[str, list[Result]] = {result.task: [] for result in results}
+    for result in results:
+        if result.side != TORCHEST and result.values:
+            others[result.task].append(result)
+    for ours in results:
+        if ours.side != TORCHEST or not ours.values:
+            continue
+        ratios = {other.side: f"{advantage(ours, other):.2f}×" for other in others[ours.task]}
+        reference = ratios.pop(TENSORFLOW, "")
+        limits = ", ".join(f"{ratio} {side}" for side, ratio in ratios.items())
+        print(f"| {ours.task} | {_number(ours.median)} | {ours.unit} | {reference} | {limits} |")
 
 
 def _number(value: float) -> str:

@@ -6,7 +6,6 @@ Its ids are there before the clock starts; or, as "bare torch, strings", it enco
 from __future__ import annotations
 
 import itertools
-import sys
 from typing import Any
 
 import torch
@@ -88,7 +87,7 @@ def main() -> None:
     table_rows = buckets * len(STRINGS)
     encoding = Encoding(buckets)
     raw = make_batches(rows, _DISTINCT)
-    if "strings" in sys.argv[2:]:
+    if task["source"] == "strings":
         batches = in_background_if_faster(
             (encoding(*batch) for batch in itertools.cycle(raw)), buffer_size=2
         )

@@ -59,8 +59,8 @@ def make_estimator(task: dict[str, Any]) -> Any:
 class Batches(tf.estimator.SessionRunHook):
     """An endless input of batches that are tensors already, made when the session starts."""
 
-    def __init__(self, rows: int) -> None:
-        self._batches = make_batches(rows)
+    def __init__(self, task: dict[str, Any]) -> None:
+        self._batches = make_batches(task["rows"], task["in_memory"] // task["rows"])
 
     def input_fn(self) -> Any:
         """A dataset whose elements are whole batches."""
@@ -88,9 +88,9 @@ def input_of(task: dict[str, Any]) -> tuple[Callable[[], Any], list[Any]]:
     """The endless input of a task, and the hooks that it needs."""
     rows = task["rows"]
     if task["source"] == "batches":
-        batches = Batches(rows)
+        batches = Batches(task)
         return batches.input_fn, [batches]
-    features, labels = make_rows()
+    features, labels = make_rows(task["in_memory"])
     inputs = tf.compat.v1.estimator.inputs
     if task["source"] == "numpy":
         given = inputs.numpy_input_fn(

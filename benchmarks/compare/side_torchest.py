@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -56,9 +55,9 @@ def input_of(task: dict[str, Any]) -> Callable[[], Any]:
     """The endless input of a task."""
     rows, source = task["rows"], task["source"]
     if source == "batches":
-        batches = make_batches(rows)
+        batches = make_batches(rows, task["in_memory"] // rows)
         return lambda: itertools.cycle(batches)
-    features, labels = make_rows()
+    features, labels = make_rows(task["in_memory"])
     if source == "numpy":
         inputs = torchest.inputs.numpy_input_fn
         return inputs(features, labels, batch_size=rows, num_epochs=None, shuffle=False)
@@ -120,10 +119,8 @@ class SaveTimes(torchest.CheckpointSaverListener):
 
 
 def main() -> None:
-    """Runs one task, with another number of buckets if that is given."""
+    """Runs one task."""
     task, seconds = task_and_seconds()
-    if len(sys.argv) > 2:
-        task["buckets"] = int(sys.argv[2])
     estimator = make_estimator(task)
     what, rows = task["what"], task["rows"]
     if what == "first step":

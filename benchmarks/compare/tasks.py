@@ -1,29 +1,36 @@
-"""What is compared: tasks by name, and on which sides each runs."""
+"""What is compared: tasks by name, and the sides on which each runs."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 TORCHEST, TENSORFLOW, BARE, BARE_STRINGS, VOWPAL, PRODUCTS = (
     "torchest", "tf.estimator", "bare torch", "bare torch, strings", "Vowpal Wabbit", "matrix products",
 )  # fmt: skip
-FEWER_BUCKETS = "torchest, 100,000 buckets"
+FEWER_BUCKETS, IN_MEMORY, ONE_COLUMN = (
+    "torchest, 100,000 buckets", "torchest, in memory", "torchest, one column",
+)  # fmt: skip
 TITLES = {"linear": "linear", "dnn": "DNN", "wide": "wide and deep"}
+PROGRAMS = {"titanic": 32, "iris": 256, "toy": 2}  # with their batch sizes
 
 
 @dataclass(frozen=True)
 class Task:
-    """One line of the table.
+    """One measurement, of several sides.
 
     Attributes:
-        what: "train", "evaluate", "predict dicts", "predict batches", "predict one", "first step" or
-            "checkpoint".
-        model: "linear", "dnn" or "wide".
+        what: "train", "evaluate", "predict dicts", "predict batches", "predict one", "first step", "program" or
+            "calls".
+        model: "linear", "dnn", "wide" or the name of a program.
         rows: The size of a batch.
-        buckets: Of each string column.
-        source: "batches" that are ready in memory, "numpy", "pandas" or "parquet".
+        buckets: The hash buckets of each string column.
+        source: "batches" in memory, "numpy", "pandas" or "parquet".
         precision: "float32" or "bf16"; the latter for torchest alone.
-        sides: Who takes part.
+        steps: The steps of a program.
+        busy: Whether every core also runs a process that never waits.
+        in_memory: The number of rows that are made before the clock starts.
+        sides: The sides that take part.
     """
 
     what: str
@@ -32,45 +39,79 @@ class Task:
     buckets: int = 100_000
     source: str = "batches"
     precision: str = "float32"
+    steps: int = 0
+    busy: bool = False
+    in_memory: int = 409_600
     sides: tuple[str, ...] = (TORCHEST, TENSORFLOW)
 
     @property
     def name(self) -> str:
         """Such as "train-linear-512"."""
         parts = [self.what.replace(" ", "-"), self.model, str(self.rows)]
-        parts += [f"{self.buckets // 1_000_000}M"] if self.buckets != 100_000 else []
+        parts += [_short(self.buckets)] if self.buckets != 100_000 else []
         parts += [self.source] if self.source != "batches" else []
         parts += [self.precision] if self.precision != "float32" else []
+        parts += ["busy"] if self.busy else []
         return "-".join(parts)
 
     @property
-    def unit(self) -> str:
-        """What its figures are."""
-        return {"predict one": "s a call", "first step": "s", "checkpoint": "s"}.get(
-            self.what, "rows/s"
-        )
+    def module(self) -> str:
+        """The beginning of the names of the modules that run it, one for each side."""
+        return "program" if self.what in ("program", "calls") else "side"
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each figure of a measurement; "value" is the main one."""
+        value = {
+            "predict one": "s a call",
+            "first step": "s",
+            "checkpoint": "s",
+            "program": "steps/s",
+            "calls": "calls a step",
+        }.get(self.what, "rows/s")
+        return {"value": value}
+
+    def quick(self) -> Task:
+        """The same task with less to do."""
+        return dataclasses.replace(self, steps=self.steps // 10, in_memory=65_536)
 
 
-def _all() -> list[Task]:
+def _short(buckets: int) -> str:
+    return f"{buckets // 1_000_000}M" if buckets >= 1_000_000 else f"{buckets // 1000}k"
+
+
+def _programs() -> list[Task]:
+    sides = (TORCHEST, TENSORFLOW, BARE)
+    tasks = [
+        Task("program", model, rows, steps=5000, busy=busy, sides=sides)
+        for busy in (False, True)
+        for model, rows in PROGRAMS.items()
+    ]
+    return [*tasks, Task("calls", "titanic", PROGRAMS["titanic"], steps=1000, sides=(TORCHEST,))]
+
+
+def _training() -> list[Task]:
     everybody = (TORCHEST, TENSORFLOW, BARE, BARE_STRINGS)
-    tasks = []
+    tasks = [Task("train", "linear", 64, sides=(*everybody, VOWPAL))]
     for model in TITLES:
         for rows in (512, 4096):
-            more = (VOWPAL,) if model == "linear" else (PRODUCTS,)
-            tasks.append(Task("train", model, rows, sides=(*everybody, *more)))
-    tasks += [
-        Task("train", model, precision="bf16", sides=(TORCHEST, TENSORFLOW))
-        for model in ("dnn", "wide")
-    ]
+            limit = VOWPAL if model == "linear" else PRODUCTS
+            tasks.append(Task("train", model, rows, sides=(*everybody, limit)))
+    tasks += [Task("train", model, precision="bf16") for model in ("dnn", "wide")]
     for rows in (512, 4096):
         sides = (TORCHEST, FEWER_BUCKETS)
         tasks.append(Task("train", "linear", rows, buckets=2_000_000, sides=(*sides, TENSORFLOW)))
         tasks.append(Task("train", "linear", rows, buckets=10_000_000, sides=sides))
-    tasks += [
+    return [
+        *tasks,
         Task("train", "linear", source="numpy"),
         Task("train", "linear", source="pandas"),
-        Task("train", "linear", source="parquet", sides=(TORCHEST,)),
+        Task("train", "linear", source="parquet", sides=(TORCHEST, IN_MEMORY)),
     ]
+
+
+def _all() -> list[Task]:
+    tasks = [*_programs(), *_training()]
     tasks += [Task("evaluate", model, rows) for model in ("linear", "dnn") for rows in (512, 4096)]
     tasks += [
         Task(what, "linear", rows)
@@ -83,4 +124,23 @@ def _all() -> list[Task]:
     return tasks
 
 
+# the tasks of a quick run
+QUICK = (
+    *(
+        f"program-{model}-{rows}{busy}"
+        for busy in ("", "-busy")
+        for model, rows in PROGRAMS.items()
+    ),
+    "calls-*",
+    "train-linear-64",
+    "train-linear-512",
+    "train-linear-4096",
+    "train-dnn-512",
+    "train-dnn-4096",
+    "train-wide-4096",
+    "train-*-bf16",
+    "evaluate-*-512",
+    "predict-batches-linear-512",
+    "first-step-*",
+)
 TASKS = {task.name: task for task in _all()}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import resource
+import statistics
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WARM_UP = 10  # steps
 
@@ -84,18 +85,34 @@ class Stopwatch:
         return False
 
 
-def measure_calls(call: Any, at_least: int, seconds: float) -> None:
-    """Answers requests with the median time of a call."""
+def answer_requests(measure: Callable[[], float]) -> None:
+    """Answers each request with a measurement."""
     requests = Requests()
-    call()
     while requests.wait():
+        say({"value": measure()})
+    requests.end()
+
+
+def steps_a_second(program: Callable[[int], None], steps: int) -> float:
+    """The speed of a whole training of `steps` steps, with its start and its end."""
+    start = time.perf_counter()
+    program(steps)
+    return steps / (time.perf_counter() - start)
+
+
+def measure_calls(call: Callable[[], object], at_least: int, seconds: float) -> None:
+    """Answers requests with the median time of a call."""
+
+    def median() -> float:
         times: list[float] = []
         while len(times) < at_least or sum(times) < seconds:
             start = time.perf_counter()
             call()
             times.append(time.perf_counter() - start)
-        say({"value": sorted(times)[len(times) // 2]})
-    requests.end()
+        return statistics.median(times)
+
+    call()
+    answer_requests(median)
 
 
 def measure_rows(rows: Iterator[Any], count: int, seconds: float) -> None:
