@@ -33,7 +33,7 @@ import torch
 from torchest.checkpoint.checksums import damaged_file, write_checksums
 from torchest.checkpoint.index import name_of, read_index, step_of, steps_on_disk, write_index
 from torchest.checkpoint.nested import tensors_in, with_tensors, without_tensors
-from torchest.checkpoint.state import check_state, whole
+from torchest.checkpoint.state import check_state
 from torchest.errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
@@ -44,6 +44,7 @@ from torchest.keys import MetricKeys
 from torchest.utils import checks, files
 from torchest.utils.arrays import in_numpy_dtype
 from torchest.utils.checks import shown, text
+from torchest.utils.json_form import check_form, whole
 
 if TYPE_CHECKING:
     import os
@@ -312,9 +313,10 @@ class Checkpoint:
     def _read_state(self, directory: str) -> dict[str, Any]:
         try:
             state: dict[str, Any] = files.read_json(files.join(directory, _STATE))
-            version = whole(state, "format_version", "format_version")
+            check_form(state, {"format_version": whole})
         except ValueError as error:
             raise self.damaged(str(error)) from None
+        version = state["format_version"]
         if version > FORMAT_VERSION:
             raise ValueError(
                 f"The checkpoint {self.path!r} has format version {version}, this "

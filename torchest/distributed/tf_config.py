@@ -13,12 +13,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchest.distributed.cluster import Cluster
-from torchest.utils.checks import shown
+from torchest.utils.checks import is_whole, shown
+from torchest.utils.json_form import Form, check_form, object_or_none, optional, text_or_none
 
 CHIEF, MASTER, WORKER, PS, EVALUATOR = "chief", "master", "worker", "ps", "evaluator"
 _TRAINERS = (CHIEF, MASTER, WORKER)
 _ORDER = {task_type: place for place, task_type in enumerate((*_TRAINERS, PS))}
 _EXAMPLE = '{"cluster": {"chief": ["host"]}, "task": {"type": "evaluator"}}'
+
+_FORM: Form = {
+    "cluster": optional(dict),
+    "task": optional({"type": optional(text_or_none)}),
+    "model_dir": optional(text_or_none),
+    "session_master": optional(str),
+    "eval_session_master": optional(str),
+    "service": optional(object_or_none),
+    "rpc_layer": optional(str),
+}
 
 
 @dataclass(frozen=True)
@@ -193,25 +204,29 @@ def _parsed(text: str) -> TFConfig:
         config = json.loads(text)
     except ValueError:
         raise ValueError("it is not JSON") from None
-    config = _mapping("it", config)
-    cluster = _mapping("cluster", config.get("cluster", {}))
-    tasks = {kind: _addresses(kind, listed) for kind, listed in cluster.items() if listed != []}
+    check_form(config, _FORM)
+    tasks = {
+        kind: _addresses(kind, listed)
+        for kind, listed in config.get("cluster", {}).items()
+        if listed != []
+    }
     tasks.pop(EVALUATOR, None)
-    task = _mapping("task", config.get("task", {}))
+    task = config.get("task", {})
     named_type, task_id = task.get("type"), _index(task.get("index", 0))
-    if named_type is not None and (not isinstance(named_type, str) or not named_type):
-        raise ValueError(f"the type of the task is {shown(named_type)}")
+    if named_type == "":
+        raise ValueError("the type of the task is empty")
+    if config.get("model_dir") == "":
+        raise ValueError("model_dir is empty")
     _check_task(named_type, task_id, tasks)
-    service = config.get("service")
     return TFConfig(
         tasks=tasks,
         named_type=named_type,
         task_id=task_id,
-        model_dir=_model_dir(config.get("model_dir")),
-        session_master=_string("session_master", config.get("session_master", "")),
-        evaluation_master=_string("eval_session_master", config.get("eval_session_master", "")),
-        service=None if service is None else _mapping("service", service),
-        rpc_layer=_string("rpc_layer", config.get("rpc_layer", "grpc")),
+        model_dir=config.get("model_dir"),
+        session_master=config.get("session_master", ""),
+        evaluation_master=config.get("eval_session_master", ""),
+        service=config.get("service"),
+        rpc_layer=config.get("rpc_layer", "grpc"),
     )
 
 
@@ -236,12 +251,6 @@ def _check_task(
         )
 
 
-def _mapping(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is {shown(value)} and not an object in braces")
-    return value
-
-
 def _addresses(kind: str, listed: Any) -> dict[int, str]:
     """The addresses of one type of tasks by index, from a list, or from an object by index."""
     if isinstance(listed, Sequence) and not isinstance(listed, str):
@@ -258,21 +267,6 @@ def _addresses(kind: str, listed: Any) -> dict[int, str]:
 def _index(value: Any) -> int:
     if isinstance(value, str) and value.isdecimal() and len(value) < 10:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if not is_whole(value) or value < 0:
         raise ValueError(f"the index of a task is {shown(value)}, and they are counted from 0")
     return value
-
-
-def _string(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {shown(value)} and not a string")
-    return value
-
-
-def _model_dir(value: Any) -> str | None:
-    if value is None:
-        return None
-    directory = _string("model_dir", value)
-    if not directory:
-        raise ValueError("model_dir is empty")
-    return directory

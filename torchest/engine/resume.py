@@ -20,11 +20,11 @@ import uuid
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from torchest.checkpoint.state import mapping, text, whole
 from torchest.checkpoint.trainer_lock import reserved_for_training
 from torchest.engine.hooks import SessionRunHook
 from torchest.inputs.reading import Position, Reading, check_position, moved_on, reading_of
 from torchest.utils import files
+from torchest.utils.json_form import Form, check_form, optional, whole
 from torchest.utils.random_state import (
     check_host_random_state,
     check_random_state,
@@ -198,22 +198,27 @@ class Restore(SessionRunHook):
         self._training.restore()
 
 
+_TRAINING: Form = {
+    "run": str,
+    "seed_of_others": whole,
+    "hooks": {str: object},
+    "random": dict,
+    "began_at": optional(whole),
+    "input": dict,
+}
+
+
 def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
     """What a checkpoint says of its training, checked; None if it says nothing."""
     saved = checkpoint.training()
     if saved is None:
         return None
     try:
-        text(saved.get("run"), "training.run")
-        whole(saved, "seed_of_others", "training.seed_of_others")
-        for name in mapping(saved, "hooks", "training.hooks"):
-            text(name, "training.hooks")
-        check_random_state(mapping(saved, "random", "training.random"))
+        check_form(saved, _TRAINING, "training")
+        check_random_state(saved["random"])
         if "random_of_host" in saved:
             check_host_random_state(saved["random_of_host"])
-        if "began_at" in saved:
-            whole(saved, "began_at", "training.began_at")
-        check_position(mapping(saved, "input", "training.input"))
+        check_position(saved["input"])
         for position in saved.get("input_of_others", []):
             if position is not None:
                 check_position(position)

@@ -23,6 +23,7 @@ from torchest.inputs.dataset import Dataset
 from torchest.inputs.source import batches as source_batches
 from torchest.inputs.source import is_one_batch
 from torchest.inputs.stages import Counted, Generated, Prefetch, Repeat, Stage, Through
+from torchest.utils.checks import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -114,8 +115,7 @@ def _are(values: Any, check: Callable[[Any], bool]) -> bool:
 
 
 def _is_whole(value: Any, below: int | None = None) -> bool:
-    is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return is_whole and (below is None or value < below)
+    return is_whole(value) and value >= 0 and (below is None or value < below)
 
 
 def moved_on(position: Position, count: int) -> Position | None:

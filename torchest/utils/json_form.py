@@ -1,34 +1,56 @@
-"""The form of JSON values that somebody else may have written, looked at before anything is made of them.
+"""The form of JSON values that somebody else may have written, checked before anything is made of them.
 
->>> form = {"name": str, "shape": shape, "kind": {"a", "b"}}
+>>> form = {"name": str, "shape": shape, "kind": {"a", "b"}, "step": optional(whole)}
 >>> check_form({"name": "age", "shape": [None, 1], "kind": "a"}, form)
 >>> check_form({"name": "age", "shape": [None, "1"], "kind": "a"}, form)
 Traceback (most recent call last):
 ValueError: shape is [None, '1']
+>>> check_form({"name": 5, "shape": [None], "kind": "a"}, form)
+Traceback (most recent call last):
+ValueError: name is 5 and not a string
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from torchest.utils.checks import is_whole, shown
+
+Form = type | set[str] | Callable[[Any], bool] | list[Any] | Mapping[Any, Any]
 
 _LARGEST = 2**31  # elements of a dimension
+_KINDS = {dict: "an object in braces", list: "a list", str: "a string"}
 
 
-def shape(value: Any) -> bool:
+class optional(NamedTuple):  # noqa: N801 - reads as a function
+    """The form of a value whose key may be left out."""
+
+    form: Form
+
+
+def shape(value: object) -> bool:
     """Whether a value is the shape of a batch: None for the rows, and for each size that may be any."""
     return isinstance(value, list) and value[:1] == [None] and all(map(_is_size, value))
 
 
-def text_or_none(value: Any) -> bool:
+def text_or_none(value: object) -> bool:
     """Whether a value is a text or None."""
     return value is None or isinstance(value, str)
 
 
-def check_form(value: Any, form: Any, place: str = "") -> None:
-    """Looks whether a value has a form.
+def object_or_none(value: object) -> bool:
+    """Whether a value is a dict or None."""
+    return value is None or isinstance(value, dict)
+
+
+def whole(value: object) -> bool:
+    """Whether a value is an integer of at least 0 that int64 holds."""
+    return is_whole(value) and 0 <= value < 2**63
+
+
+def check_form(value: Any, form: Form, place: str = "") -> None:
+    """Checks that a value has a form.
 
     Args:
         value: Parsed JSON.
@@ -38,38 +60,42 @@ def check_form(value: Any, form: Any, place: str = "") -> None:
         place: Where the value stands.
 
     Raises:
-        ValueError: It has not; where, and what is there.
+        ValueError: It does not; where, and what is there.
     """
-    if isinstance(form, dict):
-        _check(isinstance(value, dict), value, place)
+    if isinstance(form, Mapping):
+        _check(value, dict, place)
         for key, inner in form.items():
             if key is str:
                 for name, each in value.items():
+                    _check(name, str, f"a key of {place or 'it'}")
                     check_form(each, inner, f"{place}[{name!r:.80}]")
-            elif key not in value:
+                continue
+            inner_place = f"{place}.{key}".lstrip(".")
+            if key in value:
+                check_form(
+                    value[key], inner.form if isinstance(inner, optional) else inner, inner_place
+                )
+            elif not isinstance(inner, optional):
                 raise ValueError(f"{place or 'it'} lacks {key!r}")
-            else:
-                check_form(value[key], inner, f"{place}.{key}".lstrip("."))
     elif isinstance(form, list):
-        _check(isinstance(value, list), value, place)
+        _check(value, list, place)
         for number, each in enumerate(value):
             check_form(each, form[0], f"{place}[{number}]")
     else:
-        _check(_fits(value, form), value, place)
+        _check(value, form, place)
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> bool:
     return value is None or (type(value) is int and 0 <= value < _LARGEST)
 
 
-def _fits(value: Any, form: type | set[str] | Callable[[Any], bool]) -> bool:
+def _check(value: Any, form: type | set[str] | Callable[[Any], bool], place: str) -> None:
     if isinstance(form, type):
-        return isinstance(value, form)
-    if isinstance(form, set):
-        return isinstance(value, str) and value in form
-    return form(value)
-
-
-def _check(fits: bool, value: Any, place: str) -> None:
+        fits = isinstance(value, form)
+    elif isinstance(form, set):
+        fits = isinstance(value, str) and value in form
+    else:
+        fits = form(value)
     if not fits:
-        raise ValueError(f"{place or 'it'} is {value!r:.80}")
+        expected = f" and not {_KINDS[form]}" if isinstance(form, type) and form in _KINDS else ""
+        raise ValueError(f"{place or 'it'} is {shown(value)}{expected}")
