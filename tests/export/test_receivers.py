@@ -87,7 +87,7 @@ def test_what_an_example_says_of_a_feature(example, expected):
         ),
         (
             lambda: build_raw_serving_input_receiver_fn({"a": AGE}, 0),
-            "default_batch_size is 0: give a whole number",
+            "default_batch_size=0 must be a whole number of at least 1",
         ),
         (
             lambda: build_parsing_serving_input_receiver_fn({"a": torch.zeros(1)}),

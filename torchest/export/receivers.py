@@ -16,12 +16,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.exported.golden import RENAMED
 from torchest.utils import arrays
-from torchest.utils.checks import shown
+from torchest.utils.checks import shown, whole_number
 
 if TYPE_CHECKING:
     from torchest.columns.feature_specs import FeatureSpec
@@ -296,8 +294,5 @@ def _check_value(what: str, value: Any) -> None:
 
 
 def _check_batch_size(value: int | None) -> None:
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if value is not None and (not is_whole or value < 1):
-        raise ValueError(
-            f"default_batch_size is {shown(value)}: give a whole number of at least 1, or None."
-        )
+    if value is not None:
+        whole_number("default_batch_size", value, at_least=1)

@@ -14,7 +14,7 @@ from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
-from torchest.utils.checks import whole_number
+from torchest.utils.checks import is_whole, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ class MultiClassHead(SingleHead):
         name: str | None = None,
     ) -> None:
         super().__init__(weight_column, loss_reduction, loss_fn, name)
-        is_binary = isinstance(n_classes, int) and n_classes == 2
+        is_binary = is_whole(n_classes) and n_classes == 2
         way_out = " Use BinaryClassHead for 2 classes." if is_binary else ""
         count = whole_number("n_classes", n_classes, way_out, at_least=3)
         self._classes = Classes(count, label_vocabulary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING
 
 from torchest import losses
@@ -17,7 +16,7 @@ from torchest.heads.vocabulary import shown
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
-from torchest.utils.checks import listed, whole_number
+from torchest.utils.checks import is_whole, listed, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +103,7 @@ class MultiLabelHead(SingleHead):
                 hint = suggest(str(chosen), map(shown, names))
                 raise ValueError(f"{_WATCHED} has {chosen!r}, which is no class.{hint}")
             return names.index(name)
-        if not isinstance(chosen, numbers.Integral) or not 0 <= int(chosen) < count:
+        if not is_whole(chosen) or not 0 <= int(chosen) < count:
             raise ValueError(f"{_WATCHED} has {chosen!r}: class ids are from 0 to {count - 1}.")
         return int(chosen)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest.utils.checks import shown
+from torchest.utils.checks import is_bool, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ def _type_and_default(name: str, given: Any) -> tuple[str, Any]:
             else given.dtype
         )
         return _known_type(name, kind), value
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, bytes)):
+    if is_bool(value) or not isinstance(value, (int, float, str, bytes)):
         raise TypeError(
             f"column_defaults has {given!r} for the column {name!r}, and each must be a dtype "
             f"({', '.join(_TYPES)}) or a number or text."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from torchest.inputs.dataset import Dataset
 from torchest.utils import checks
 
@@ -41,7 +39,7 @@ def input_function(
         TypeError: A leaf is not a column.
         ValueError: shuffle is not a bool, num_epochs is negative, or the columns have different lengths.
     """
-    if not isinstance(shuffle, (bool, np.bool_)):
+    if not checks.is_bool(shuffle):
         raise ValueError(
             f"shuffle={checks.shown(shuffle)} must be True, as is right for training, or False, for evaluation "
             "and prediction."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import numbers
+import math
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.utils.checks import shown
+from torchest.utils.checks import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,16 +42,8 @@ def default_seed(seed: int | None) -> Iterator[None]:
 
 
 def checked(argument: str, seed: Any) -> int | None:
-    """A seed: a whole number of any size, or None.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if seed is None:
-        return None
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
-        raise ValueError(f"{argument}={shown(seed)} must be a whole number, or None.")
-    return int(seed)
+    """A seed: a whole number of any size, or None."""
+    return None if seed is None else whole_number(argument, seed, at_most=math.inf)
 
 
 def entropy(seed: int | None) -> tuple[int, ...]:

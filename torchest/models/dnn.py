@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from torchest.columns.layers.layers import DenseFeatures
 from torchest.columns.layers.named_modules import have_hooks
-from torchest.utils.checks import boolean, is_list, is_number, shown
+from torchest.utils.checks import boolean, is_list, is_number, is_whole, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -153,16 +152,11 @@ def checked_widths(value: Any, argument: str) -> list[int]:
         ValueError: The argument is no list of whole numbers above 0.
     """
     widths = list(value) if is_list(value) else []
-    if not widths or not all(map(_is_width, widths)):
+    if not widths or not all(is_whole(width) and 0 < width < 2**31 for width in widths):
         raise ValueError(
             f"{argument}={shown(value)} must be the widths of the hidden layers, each above 0, such as [128, 64]."
         )
     return [int(width) for width in widths]
-
-
-def _is_width(value: Any) -> bool:
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_whole and 0 < int(value) < 2**31
 
 
 def _check_dropout(dropout: Any) -> None:

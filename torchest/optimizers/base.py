@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
@@ -23,7 +22,7 @@ from torchest.optimizers.units import (
     is_updated_at_once,
     units_of,
 )
-from torchest.utils.checks import boolean, is_list, is_number, shown
+from torchest.utils.checks import boolean, is_bool, is_list, is_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +125,7 @@ class RowOptimizer(torch.optim.Optimizer):
         if not callable(lr):
             self._require(lambda lr: lr >= 0, "lr", lr, "at least 0, or a function of the step")
         for name, value in defaults.items():
-            if isinstance(value, bool | np.bool_):
+            if is_bool(value):
                 defaults[name] = bool(value)
         if not is_list(params):
             raise TypeError(

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from torchest.utils import arrow_types
+from torchest.utils.checks import is_bool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,7 +271,7 @@ def example(array: HostArray) -> str:
 
 def comparison_hint(value: Any) -> str:
     """Words to end an error with about a single bool where one for each row is needed; none about other values."""
-    if not isinstance(value, (bool, np.bool_)):
+    if not is_bool(value):
         return ""
     return (
         " (a comparison of an Arrow array with == or != gives one bool for all rows; "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from torchest.utils.checks import boolean, is_list, path, shown, whole_number
+from torchest.utils.checks import boolean, is_list, is_whole, path, shown, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +91,7 @@ class VocabInfo(_VocabFields):
                 f"VocabInfo: backup_initializer={shown(backup_initializer)} must be a function that fills a tensor in "
                 "place, such as torch.nn.init.zeros_, or None."
             )
-        if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or axis not in (0, 1):
+        if not is_whole(axis) or axis not in (0, 1):
             raise ValueError(
                 f"VocabInfo: axis={shown(axis)} must be 0 (tokens are rows) or 1 (columns)."
             )
