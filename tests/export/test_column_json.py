@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from torchest import columns
-from torchest.export.column_json import Assets, column_of, describe_column, digest
+from torchest.columns.base import column_of_json
+from torchest.export.column_json import Assets, digest
 
 AGE = columns.numeric_column("age", shape=(2, 3), default_value=0.5, dtype=torch.float64)
 WORD = columns.categorical_column_with_vocabulary_list(
@@ -30,8 +31,8 @@ COLUMNS = [
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
 def test_a_column_comes_back(column):
-    described = json.loads(json.dumps(describe_column(column, Assets())))
-    assert column_of(described, Assets()) == column
+    described = json.loads(json.dumps(column.to_json(Assets())))
+    assert column_of_json(described, Assets()) == column
 
 
 def test_digests_tell_columns_apart():
@@ -56,5 +57,6 @@ def test_files_and_functions_of_one_name_get_names_of_their_own(tmp_path):
     assert assets.name_of_file("/a/words.txt") == "words.txt"
     assert assets.name_of_file("/b/words.txt") == "words-2.txt"
     assert assets.name_of_file("/a/words.txt") == "words.txt"
-    assert assets.name_of_function(abs, "a/b") == "a_b.pt"
-    assert assets.name_of_function(torch.log, "a.b") == "a_b-2.pt"
+    first, second = columns.numeric_column("a/b"), columns.numeric_column("a.b")
+    assert assets.name_of_function(abs, first) == "a_b.pt"
+    assert assets.name_of_function(torch.log, second) == "a_b-2.pt"

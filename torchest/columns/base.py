@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+import numpy as np
+import torch
+
+from torchest.columns.encode.cells import MISSING, Cells
+from torchest.columns.encode.fingerprint import spread
 from torchest.columns.model_inputs import IdsInput, ModelInput, NumbersInput
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
+    from typing_extensions import Self
 
-    from torchest.columns.encode.cells import Cells, Int64s
+    from torchest.columns.encode.cells import Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
     from torchest.utils.tensor_group import Encoding
 
+Example: TypeAlias = int | float | str | bytes
+TensorFunction: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+_OTHER_FORMATS = "export with formats=('torchscript',)"
+
+
+class Assets(Protocol):
+    """What columns need besides their fields: the files and functions that they name."""
+
+    def name_of_file(self, path: str) -> str:
+        """The name of a file in an export, the same for the same file."""
+
+    def name_of_function(self, function: TensorFunction, column: FeatureColumn) -> str:
+        """The name of a column's function in an export, the same for the same function."""
+
+    def path_of_file(self, name: str) -> str:
+        """Where a file of an export lies."""
+
+    def function(self, name: str) -> TensorFunction:
+        """A function of an export."""
+
+
+def _class_name(column: type) -> str:
+    """What a class is called in exported models; a user's own cannot pass for one of torchest."""
+    if column.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return column.__name__
+    return f"{column.__module__}.{column.__qualname__}"
+
 
 class FeatureColumn(ABC):
     """How raw features become a tensor, or ids.
 
-    Columns are frozen dataclasses: two with equal fields are equal, and share their encoding of a
-    batch. Lookup tables and caches hang on a column as attributes besides its fields; they count
-    neither in comparisons nor in pickles.
+    To make a column of your own, derive a frozen dataclass from `DenseColumn` or `CategoricalColumn`; see
+    docs/adding_a_column.md. Two columns with equal fields are equal, and share their encoding of a batch.
+    Attributes besides the fields, such as lookup tables, count neither in comparisons nor in pickles.
     """
+
+    classes: ClassVar[dict[str, type[FeatureColumn]]] = {}  # by their names in exported models
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        FeatureColumn.classes[_class_name(cls)] = cls
 
     @property
     @abstractmethod
@@ -42,6 +84,11 @@ class FeatureColumn(ABC):
     @abstractmethod
     def encode(self, features: Features) -> Encoding:
         """What models get of a batch."""
+
+    @property
+    def inner(self) -> FeatureColumn | None:
+        """The column whose values this one takes over as they are, such as an embedding's ids; None for none."""
+        return None
 
     @property
     def members(self) -> tuple[FeatureColumn, ...]:
@@ -71,6 +118,79 @@ class FeatureColumn(ABC):
         """What errors about the column begin with."""
         return f"Column {self.name!r}"
 
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the order of a row's values counts."""
+        return self.inner is not None and self.inner.is_sequence
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """How serialized examples store each feature that the column reads, by key."""
+        if self.inner is not None:
+            return self.inner.parse_specs()
+        key = next(iter(self.feature_keys), "key")
+        raise self.lacks(
+            "parse specs",
+            f"parse_specs(), which returns them by key, such as {{{key!r}: VarLenFeature(torch.int64)}}",
+            "write the feature spec by hand",
+        )
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Values that an export is compared with Python on, by key; the first suits any column of that key."""
+        if self.inner is not None:
+            return self.inner.examples()
+        key = next(iter(self.feature_keys), "key")
+        raise self.lacks(
+            "examples to compare an export with Python on",
+            f"examples(), which returns values by key, such as {{{key!r}: (1, 0, 2)}}, or {{}} if any will do",
+            "use columns of torchest",
+        )
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each value of a batch, to count distinct ones: in [0, 2**63), or MISSING."""
+        if self.inner is not None:
+            return self.inner.value_keys(features)
+        raise self.lacks(
+            "values to describe",
+            "value_keys(features), which returns Cells with a hash of each value",
+            "derive the class from DenseColumn or CategoricalColumn",
+        )
+
+    def count_unknown(self, features: Features) -> int | None:
+        """How many values of a batch are not in the vocabulary or range; None for a column without one."""
+        return None if self.inner is None else self.inner.count_unknown(features)
+
+    def to_json(self, assets: Assets) -> dict[str, object]:
+        """The column as JSON values, from which `column_of_json` makes it again.
+
+        Args:
+            assets: Notes the files and functions that the column names.
+
+        Raises:
+            ValueError: A field has no form in JSON.
+        """
+        fields = _fields(self)
+        described: dict[str, object] = {"type": _class_name(type(self))}
+        described.update((name, _to_json(fields[name], self, name, assets)) for name in fields)
+        return described
+
+    @classmethod
+    def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:  # noqa: ARG003
+        """The column of its fields, as `to_json` wrote them; `assets` finds files."""
+        return cls(**fields)
+
+    def lacks(self, part: str, method: str, way_out: str) -> ValueError:
+        """The error of a column whose class lacks a part.
+
+        Args:
+            part: What is missing.
+            method: The method that makes it.
+            way_out: What to do instead of defining the method.
+        """
+        kind = type(self).__name__
+        return ValueError(
+            f"{self.subject} ({kind}) has no {part}: define {kind}.{method}, or {way_out}."
+        )
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and _fields(self) == _fields(other)
 
@@ -85,6 +205,22 @@ class FeatureColumn(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         return _fields(self)
+
+
+class KeyedColumn(FeatureColumn):
+    """A column of one feature, which it is called by."""
+
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The key."""
+        return self.key
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """The key."""
+        return (self.key,)
 
 
 class DenseColumn(FeatureColumn):
@@ -109,7 +245,13 @@ class DenseColumn(FeatureColumn):
         Raises:
             ValueError: The class does not define it.
         """
-        raise _no_onnx_form(self, "onnx_numbers(graph)")
+        raise self.lacks("ONNX form", "onnx_numbers(graph)", _OTHER_FORMATS)
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each number of a batch, MISSING for NaN."""
+        numbers = self.encode(features).detach().cpu().double().numpy()
+        rows, width = numbers.shape
+        return Cells(keys_of_numbers(numbers.reshape(-1)), np.arange(rows + 1) * width)
 
 
 class CategoricalColumn(FeatureColumn):
@@ -136,6 +278,32 @@ class CategoricalColumn(FeatureColumn):
         """The ids of a batch, without those of unknown and missing values."""
         return self.look_up(features).ids()
 
+    @property
+    def hashes(self) -> bool:
+        """Whether different values may have one id by chance."""
+        return False
+
+    def row_names(self) -> list[str]:
+        """A name for each id: the word that it stands for, or its number."""
+        if isinstance(self.inner, CategoricalColumn):
+            return self.inner.row_names()
+        return [str(number) for number in range(self.num_buckets)]
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each id of a batch, MISSING where there is no value."""
+        return self.look_up(features).map(
+            lambda ids: np.where(ids == MISSING, MISSING, spread(ids))
+        )
+
+    def count_unknown(self, features: Features) -> int | None:
+        """How many values of a batch have no id."""
+        return int((self.look_up(features).values == -1).sum())
+
+    @property
+    def exported_column(self) -> FeatureColumn:
+        """The column itself."""
+        return self
+
     def is_single(self, raw: Mapping[str, RawFeature]) -> bool:
         """Whether each row has at most one id.
 
@@ -156,7 +324,7 @@ class CategoricalColumn(FeatureColumn):
         Raises:
             ValueError: The class does not define it.
         """
-        raise _no_onnx_form(self, "onnx_ids(graph)")
+        raise self.lacks("ONNX form", "onnx_ids(graph)", _OTHER_FORMATS)
 
     def onnx_weights(self, graph: OnnxGraph, ids: OnnxValue) -> OnnxValue:  # noqa: ARG002
         """The weights in nodes of ONNX, float32 in the shape of `ids`.
@@ -164,15 +332,96 @@ class CategoricalColumn(FeatureColumn):
         Raises:
             ValueError: The class does not define it.
         """
-        raise _no_onnx_form(self, "onnx_weights(graph, ids)")
+        raise self.lacks("ONNX form", "onnx_weights(graph, ids)", _OTHER_FORMATS)
 
 
-def _no_onnx_form(column: FeatureColumn, method: str) -> ValueError:
+class ColumnOverIds(FeatureColumn):
+    """A column that takes over the ids of a categorical one."""
+
+    categorical_column: CategoricalColumn
+
+    @property
+    def inner(self) -> CategoricalColumn:
+        """The categorical column."""
+        return self.categorical_column
+
+    @property
+    def feature_keys(self) -> tuple[str, ...]:
+        """Those of the categorical column."""
+        return self.categorical_column.feature_keys
+
+    @property
+    def exported_column(self) -> FeatureColumn:
+        """The categorical column."""
+        return self.categorical_column
+
+    def encode(self, features: Features) -> Encoding:
+        """The ids of a batch."""
+        ids: Encoding = features.on_host(self.categorical_column)
+        return ids
+
+
+def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColumn:
+    """The column that `FeatureColumn.to_json` described.
+
+    Args:
+        described: What it returned.
+        assets: Finds the files and functions.
+
+    Raises:
+        ModuleNotFoundError: No module that is imported defines the column's class.
+    """
+    kind = str(described["type"])
+    if kind not in FeatureColumn.classes:
+        module = kind.rpartition(".")[0].partition(".<locals>")[0] or "its module"
+        raise ModuleNotFoundError(
+            f"The exported model has a column of class {kind}, which is not defined here: import {module} before "
+            "loading the model."
+        )
+    fields = {name: _of_json(value, assets) for name, value in described.items() if name != "type"}
+    return FeatureColumn.classes[kind].of_json(fields, assets)
+
+
+def keys_of_numbers(numbers: Any) -> Int64s:
+    """A hash of each of float64 numbers, MISSING for NaN."""
+    return np.where(np.isnan(numbers), MISSING, spread(numbers))
+
+
+def _to_json(value: object, column: FeatureColumn, field: str, assets: Assets) -> object:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, FeatureColumn):
+        return {"column": value.to_json(assets)}
+    if isinstance(value, tuple):
+        return {"tuple": [_to_json(item, column, field, assets) for item in value]}
+    if isinstance(value, torch.dtype):
+        return {"dtype": str(value).removeprefix("torch.")}
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
+    if callable(value):
+        return {"function": assets.name_of_function(value, column)}
     kind = type(column).__name__
-    return ValueError(
-        f"{column.subject} ({kind}) has no ONNX form: define {kind}.{method}, or export with "
-        "formats=('torchscript',)."
+    raise ValueError(
+        f"{column.subject} ({kind}) cannot be exported: its field {field!r} has {shown(value)}, and a field may hold "
+        f"numbers, text, bytes, tuples, dtypes, columns and functions of tensors; change it, or add to_json() and "
+        f"of_json() to class {kind}."
     )
+
+
+def _of_json(value: object, assets: Assets) -> object:
+    if not isinstance(value, dict):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "column":
+        return column_of_json(inner, assets)
+    if kind == "tuple":
+        return tuple(_of_json(item, assets) for item in inner)
+    if kind == "dtype":
+        dtype = getattr(torch, inner, None)
+        if not isinstance(dtype, torch.dtype):
+            raise ValueError(f"there is no dtype {inner!r}")
+        return dtype
+    return base64.b64decode(inner) if kind == "bytes" else assets.function(inner)
 
 
 def _fields(column: FeatureColumn) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import torch
 
 from torchest.columns import checks
 from torchest.columns.base import CategoricalColumn
-from torchest.columns.encode.cells import Cells
-from torchest.columns.numeric import NumericColumn
+from torchest.columns.encode.cells import MISSING, Cells
+from torchest.columns.encode.fingerprint import spread
+from torchest.columns.numeric import NumericColumn, numbers_by_row
 from torchest.utils.checks import is_list, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from torchest.columns.base import Example
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
@@ -59,6 +63,17 @@ class BucketizedColumn(CategoricalColumn):
         buckets += np.arange(width) * (len(self.boundaries) + 1)
         return Cells(buckets.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
 
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Those of the source."""
+        return self.source_column.parse_specs()
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Boundaries, and the least float32 above each."""
+        listed = self.boundaries[:3] + self.boundaries[-1:]
+        above = np.nextafter(np.array(listed, np.float32), np.float32(np.inf)).tolist()
+        pairs = zip(listed, above, strict=True)
+        return {self.source_column.key: tuple(itertools.chain.from_iterable(pairs))}
+
     def is_single(self, raw: Mapping[str, RawFeature]) -> bool:  # noqa: ARG002
         """Whether each row has one number."""
         return self.source_column.width == 1
@@ -76,6 +91,20 @@ class BucketizedColumn(CategoricalColumn):
             return graph.flat(buckets)
         first = graph.constant(np.arange(width) * (len(self.boundaries) + 1))
         return graph.op("Add", buckets, first)
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of the bucket of each number, MISSING for no number."""
+        source = self.source_column
+        numbers = numbers_by_row(source, features).values
+        default = np.zeros(source.shape).tolist()
+        filled = dataclasses.replace(
+            self, source_column=dataclasses.replace(source, default_value=default)
+        )
+        keys = filled.look_up(features).map(spread)
+        return keys.map(lambda each: np.where(np.isnan(numbers), MISSING, each))
+
+    def count_unknown(self, features: Features) -> None:
+        """None: every number has a bucket."""
 
 
 def bucketized_column(

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn
+from torchest.columns.base import CategoricalColumn, KeyedColumn
 from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
-from torchest.columns.encode.fingerprint import bucket_of
+from torchest.columns.encode.fingerprint import KEY_SPACE, bucket_of, spread, widened
 from torchest.columns.encode.strings import DictionaryCache, Text
 from torchest.columns.encode.vocabulary import Vocabulary
+from torchest.columns.feature_specs import VarLenFeature
 from torchest.utils.checks import is_list, is_whole, whole_number
 
 if TYPE_CHECKING:
@@ -27,30 +28,23 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from torchest.columns.base import Example
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxAttribute, OnnxGraph, OnnxValue
 
+
+# Words that are worth a comparison of an export; the first suits any column.
+EXAMPLE_WORDS = ("a", "unseen", "日本", "Zürich \U0001f600", "x" * 70, "17")
 
 _log = logging.getLogger("torchest")
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
 _BATCHES_TO_WARN = 100
 
 
-class KeyedCategoricalColumn(CategoricalColumn):
+class KeyedCategoricalColumn(KeyedColumn, CategoricalColumn):
     """A categorical column of one feature."""
-
-    key: str
-
-    @property
-    def name(self) -> str:
-        """The key."""
-        return self.key
-
-    @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """The key."""
-        return (self.key,)
 
     def look_up(self, features: Features) -> Cells[Int64s]:
         """The id of every value of a batch, −1 for an unknown and MISSING for a missing one."""
@@ -91,6 +85,30 @@ class HashedCategoricalColumn(KeyedCategoricalColumn):
         """The hashes, modulo the number of buckets."""
         fingerprints, empty = graph.hashed(self.key)
         return graph.missing_where(empty, graph.buckets(fingerprints, self.hash_bucket_size))
+
+    @property
+    def hashes(self) -> bool:
+        """True."""
+        return True
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Any number of values in each example."""
+        return {self.key: VarLenFeature(self.dtype)}
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Words, or integers beyond those that floats hold."""
+        return {self.key: EXAMPLE_WORDS if self.dtype == checks.STRING else (17, 0, 2**53 + 1)}
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """Hashes that keep their bucket: modulo a multiple of the number of buckets."""
+        return self._widened.look_up(features)
+
+    def count_unknown(self, features: Features) -> None:
+        """None: every value has a bucket."""
+
+    @cached_property
+    def _widened(self) -> HashedCategoricalColumn:
+        return replace(self, hash_bucket_size=widened(self.hash_bucket_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +155,28 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         ids = graph.op("Where", wrong, graph.constant(self.default_value or 0), values)
         return graph.missing_where(missing, ids)
 
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Any number of integers in each example."""
+        return {self.key: VarLenFeature(torch.int64)}
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """The first id, the last, and one in between."""
+        last = self.number_buckets - 1
+        return {self.key: (0, last, last // 2)}
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each integer, in range or not; MISSING for −1."""
+        return self._integers(features).map(lambda ids: np.where(ids == -1, MISSING, spread(ids)))
+
+    def count_unknown(self, features: Features) -> int:
+        """How many integers of a batch are out of range."""
+        ids = self._integers(features).values
+        return int(((ids < -1) | (ids >= self.number_buckets)).sum())
+
+    def _integers(self, features: Features) -> Cells[Int64s]:
+        cells = values.cells(features, self.key, self.subject)
+        return cells.map(lambda flat: values.integers(flat, self.subject))
+
     def _warn_of_minus_one(self, given: npt.NDArray[Any]) -> None:
         """Says once that −1 is no id; in a matrix it is padding, which surprises nobody."""
         if "_warned" not in self.__dict__ and given.dtype.kind == "i" and (given == -1).any():
@@ -157,6 +197,45 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
     @abstractmethod
     def words(self) -> Sequence[str | bytes | int]:
         """The words, the first of id 0."""
+
+    def row_names(self) -> list[str]:
+        """The words, and "unknown 0" and so on for the buckets of unknown ones."""
+        words = [
+            word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+            for word in self.words()
+        ]
+        return [*words, *(f"unknown {number}" for number in range(self.num_oov_buckets))]
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Any number of values in each example."""
+        return {self.key: VarLenFeature(self.dtype)}
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """The first words, the last one, and unknown ones."""
+        words = self.words()
+        known = (*words[:3], words[-1])
+        if self.dtype != checks.STRING:
+            return {self.key: (*known, 987654321)}
+        text = [word.decode(errors="ignore") if isinstance(word, bytes) else word for word in known]
+        return {self.key: (*(word for word in text if word), *EXAMPLE_WORDS[1:3])}
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each value, known or not."""
+        return self._hashed.look_up(features)
+
+    def count_unknown(self, features: Features) -> int:
+        """How many values of a batch are not in the vocabulary."""
+        return int((self._strict.look_up(features).values == -1).sum())
+
+    @cached_property
+    def _hashed(self) -> HashedCategoricalColumn:
+        return HashedCategoricalColumn(self.key, KEY_SPACE - 1, self.dtype)
+
+    @cached_property
+    def _strict(self) -> VocabularyCategoricalColumn:
+        column: Any = self
+        strict: VocabularyCategoricalColumn = replace(column, default_value=-1, num_oov_buckets=0)
+        return strict
 
     def _ids(self, given: values.Flat) -> Int64s:
         if self.dtype != checks.STRING:

@@ -8,7 +8,7 @@ TensorFlow, keys are folded in their order, but first those that are columns, or
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -20,8 +20,9 @@ from torchest.columns.base import CategoricalColumn
 from torchest.columns.categorical import HashedCategoricalColumn
 from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
-from torchest.columns.encode.fingerprint import UInt64s, bucket_of, fingerprint_cat64
+from torchest.columns.encode.fingerprint import UInt64s, bucket_of, fingerprint_cat64, widened
 from torchest.columns.encode.strings import DictionaryCache, Text
+from torchest.columns.feature_specs import VarLenFeature, merge
 from torchest.columns.onnx_graph import count_up_to_last, is_before
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
@@ -30,7 +31,9 @@ from torchest.utils.checks import is_list, whole_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from torchest.columns.base import Example
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
@@ -86,6 +89,35 @@ class CrossedColumn(CategoricalColumn):
         for part in parts:
             folded = fingerprint_cat64(folded, part.values)
         return Cells(bucket_of(folded, self.hash_bucket_size), parts[0].offsets)
+
+    @property
+    def hashes(self) -> bool:
+        """True."""
+        return True
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Those of the columns, and any number of strings of other keys."""
+        specs: dict[str, FeatureSpec] = {}
+        for key in self.keys:
+            of_text: dict[str, FeatureSpec] = {str(key): VarLenFeature(str)}
+            merge(specs, of_text if isinstance(key, str) else key.parse_specs(), self.name)
+        return specs
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Those of the columns; any values of other keys will do."""
+        of_columns = (key.examples() for key in self.keys if not isinstance(key, str))
+        return {key: each for examples in of_columns for key, each in examples.items()}
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """Hashes that keep their bucket: modulo a multiple of the number of buckets."""
+        return self._widened.look_up(features)
+
+    def count_unknown(self, features: Features) -> None:
+        """None: every combination has a bucket."""
+
+    @cached_property
+    def _widened(self) -> CrossedColumn:
+        return replace(self, hash_bucket_size=widened(self.hash_bucket_size))
 
     @property
     def start(self) -> np.uint64:

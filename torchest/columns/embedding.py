@@ -8,21 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.base import CategoricalColumn, ColumnOverIds
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 from torchest.errors import suggest
 from torchest.utils.checks import boolean, is_list, number, one_of, path, text, whole_number
-
-if TYPE_CHECKING:
-    from torchest.columns.features import Features
-    from torchest.columns.ids import Ids
 
 Initializer: TypeAlias = Callable[[Tensor], object]
 
@@ -50,7 +46,7 @@ class TruncatedNormal:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddingColumn(FeatureColumn):
+class EmbeddingColumn(ColumnOverIds):
     """A vector for each id; made by `embedding_column`."""
 
     categorical_column: CategoricalColumn
@@ -67,21 +63,6 @@ class EmbeddingColumn(FeatureColumn):
     def name(self) -> str:
         """That of the categorical column with `_embedding`."""
         return embedding_name(self.categorical_column)
-
-    @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """Those of the categorical column."""
-        return self.categorical_column.feature_keys
-
-    @property
-    def exported_column(self) -> FeatureColumn:
-        """The categorical column."""
-        return self.categorical_column
-
-    def encode(self, features: Features) -> Ids:
-        """The ids whose vectors are looked up."""
-        ids: Ids = features.on_host(self.categorical_column)
-        return ids
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class SharedEmbeddingColumnCreator:
 
 
 @dataclass(frozen=True, eq=False)
-class SharedEmbeddingColumn(FeatureColumn):
+class SharedEmbeddingColumn(ColumnOverIds):
     """A vector for each id, from a table that other columns use too; made by `shared_embeddings`."""
 
     categorical_column: CategoricalColumn
@@ -120,24 +101,9 @@ class SharedEmbeddingColumn(FeatureColumn):
         return f"{self.categorical_column.name}_shared_embedding"
 
     @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """Those of the categorical column."""
-        return self.categorical_column.feature_keys
-
-    @property
-    def exported_column(self) -> FeatureColumn:
-        """The categorical column."""
-        return self.categorical_column
-
-    @property
     def dimension(self) -> int:
         """The width of a vector."""
         return self.shared_embedding_column_creator.dimension
-
-    def encode(self, features: Features) -> Ids:
-        """The ids whose vectors are looked up."""
-        ids: Ids = features.on_host(self.categorical_column)
-        return ids
 
 
 def embedding_name(column: CategoricalColumn) -> str:

@@ -85,6 +85,20 @@ class VarLenFeature:
 FeatureSpec: TypeAlias = "FixedLenFeature | VarLenFeature"
 
 
+def merge(specs: dict[str, FeatureSpec], more: dict[str, FeatureSpec], column: str) -> None:
+    """Adds the specs of a column to others.
+
+    Raises:
+        ValueError: The column and another read one feature in different ways.
+    """
+    for key, spec in more.items():
+        if specs.setdefault(key, spec) != spec:
+            raise ValueError(
+                f"Column {column!r} reads the feature {key!r} as {spec}, and another column reads it as "
+                f"{specs[key]}: write it under two keys, or let the columns agree."
+            )
+
+
 def dtype_name(dtype: torch.dtype | type) -> str:
     """The dtype of a spec as users write it."""
     return dtype.__name__ if isinstance(dtype, type) else str(dtype)

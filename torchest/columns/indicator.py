@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.base import CategoricalColumn, ColumnOverIds, DenseColumn, FeatureColumn
 from torchest.columns.bucketized import BucketizedColumn
 from torchest.columns.ids import Ids, PaddedIds
-from torchest.columns.sequence import SequenceCategoricalColumn
 
 if TYPE_CHECKING:
     from torchest.columns.features import Features
 
 
 @dataclass(frozen=True, eq=False)
-class IndicatorColumn(DenseColumn):
+class IndicatorColumn(ColumnOverIds, DenseColumn):
     """How often a row has each id; made by `indicator_column`."""
 
     categorical_column: CategoricalColumn
@@ -28,16 +27,6 @@ class IndicatorColumn(DenseColumn):
     def name(self) -> str:
         """That of the categorical column with `_indicator`."""
         return f"{self.categorical_column.name}_indicator"
-
-    @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """Those of the categorical column."""
-        return self.categorical_column.feature_keys
-
-    @property
-    def exported_column(self) -> FeatureColumn:
-        """The categorical column."""
-        return self.categorical_column
 
     @property
     def width(self) -> int:
@@ -50,7 +39,7 @@ class IndicatorColumn(DenseColumn):
         Raises:
             ValueError: The categorical column is one of sequences.
         """
-        if isinstance(self.categorical_column, SequenceCategoricalColumn):
+        if self.is_sequence:
             raise ValueError(
                 f"{self.subject} is of sequences: give it to SequenceFeatures, or make it of a categorical "
                 "column that is not a sequence column."

@@ -12,13 +12,20 @@ import torch
 from torch import Tensor
 
 from torchest.columns import checks
-from torchest.columns.base import DenseColumn
+from torchest.columns.base import DenseColumn, KeyedColumn, keys_of_numbers
 from torchest.columns.encode import values
+from torchest.columns.feature_specs import FixedLenFeature
+from torchest.utils import arrays
 from torchest.utils.checks import is_list, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy.typing as npt
+
+    from torchest.columns.base import Example
+    from torchest.columns.encode.cells import Cells, Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
 
@@ -31,7 +38,7 @@ _INDEXED = (
 
 
 @dataclass(frozen=True, eq=False)
-class NumericColumn(DenseColumn):
+class NumericColumn(KeyedColumn, DenseColumn):
     """Numbers; made by `numeric_column`."""
 
     key: str
@@ -39,16 +46,6 @@ class NumericColumn(DenseColumn):
     default_value: Any
     dtype: torch.dtype
     normalizer_fn: Callable[[Tensor], Tensor] | None
-
-    @property
-    def name(self) -> str:
-        """The key."""
-        return self.key
-
-    @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """The key."""
-        return (self.key,)
 
     @cached_property
     def width(self) -> int:
@@ -65,6 +62,18 @@ class NumericColumn(DenseColumn):
         given = values.numbers(features, self.key, self.subject)
         self._check_shape(given)
         return self.of_rows(given.reshape(len(given), self.width))
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """As many numbers in each example as the shape has."""
+        return {self.key: FixedLenFeature(self.shape, self.dtype, self.default_value)}
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Any numbers will do."""
+        return {}
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each number of a batch, before defaults and normalizer_fn; MISSING for none."""
+        return numbers_by_row(self, features).map(keys_of_numbers)
 
     def of_rows(self, given: Tensor) -> Tensor:
         """The default filled in and normalizer_fn applied: [rows, width] to float32 [rows, width]."""
@@ -142,6 +151,12 @@ class NumericColumn(DenseColumn):
                 f"{list(given.shape)}: it must keep the shape."
             )
         return normalized.to(torch.float32).reshape(given.shape[0], self.width)
+
+
+def numbers_by_row(column: KeyedColumn, features: Features) -> Cells[npt.NDArray[np.float64]]:
+    """The numbers that a column of numbers reads, NaN for a missing one."""
+    cells = values.cells(features, column.key, column.subject, numeric=True)
+    return cells.map(lambda flat: arrays.to_tensor(flat, column.key).double().numpy())
 
 
 def numeric_column(

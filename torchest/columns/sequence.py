@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.base import CategoricalColumn, ColumnOverIds, KeyedColumn, keys_of_numbers
 from torchest.columns.categorical import (
     categorical_column_with_hash_bucket,
     categorical_column_with_identity,
@@ -20,10 +20,11 @@ from torchest.columns.categorical import (
 )
 from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
+from torchest.columns.feature_specs import VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, Time
 from torchest.columns.model_inputs import IdStepsInput, NumberStepsInput
-from torchest.columns.numeric import NumericColumn, numeric_column
+from torchest.columns.numeric import NumericColumn, numbers_by_row, numeric_column
 from torchest.columns.onnx_graph import OnnxSteps, count_up_to_last, is_before, resized
 from torchest.columns.steps import IdSteps, Steps
 from torchest.columns.vocabulary_file import categorical_column_with_vocabulary_file
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from torchest.columns.base import Example
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
 
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class SequenceCategoricalColumn(CategoricalColumn):
+class SequenceCategoricalColumn(CategoricalColumn, ColumnOverIds):
     """The ids of sequences; made by `sequence_categorical_column_with_identity` and its like."""
 
     categorical_column: CategoricalColumn
@@ -55,9 +58,9 @@ class SequenceCategoricalColumn(CategoricalColumn):
         return self.categorical_column.name
 
     @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """Those of the column of ids."""
-        return self.categorical_column.feature_keys
+    def is_sequence(self) -> bool:
+        """True."""
+        return True
 
     @property
     def num_buckets(self) -> int:
@@ -115,7 +118,7 @@ class SequenceCategoricalColumn(CategoricalColumn):
 
 
 @dataclass(frozen=True, eq=False)
-class SequenceNumericColumn(FeatureColumn):
+class SequenceNumericColumn(KeyedColumn):
     """The numbers of sequences; made by `sequence_numeric_column`."""
 
     key: str
@@ -123,16 +126,6 @@ class SequenceNumericColumn(FeatureColumn):
     default_value: float
     dtype: torch.dtype
     normalizer_fn: Callable[[Tensor], Tensor] | None
-
-    @property
-    def name(self) -> str:
-        """The key."""
-        return self.key
-
-    @property
-    def feature_keys(self) -> tuple[str, ...]:
-        """The key."""
-        return (self.key,)
 
     @property
     def width(self) -> int:
@@ -157,6 +150,23 @@ class SequenceNumericColumn(FeatureColumn):
             given = given.where(_up_to_last(there, given.with_offsets()[1]))
             self._check_complete(given)
         return self._steps(*given.with_offsets(), time)
+
+    @property
+    def is_sequence(self) -> bool:
+        """True."""
+        return True
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Any number of numbers in each example."""
+        return {self.key: VarLenFeature(self.dtype)}
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Any numbers will do."""
+        return {}
+
+    def value_keys(self, features: Features) -> Cells[Int64s]:
+        """A hash of each number of a batch, before the normalizer_fn; MISSING for none."""
+        return numbers_by_row(self, features).map(keys_of_numbers)
 
     def _cells(self, features: Features) -> Cells[values.FlatArray]:
         """The numbers of each row."""

@@ -15,6 +15,9 @@ from torchest.utils.checks import whole_number
 
 if TYPE_CHECKING:
     import torch
+    from typing_extensions import Self
+
+    from torchest.columns.base import Assets
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,19 @@ class VocabularyFileCategoricalColumn(VocabularyCategoricalColumn):
     def read(self) -> None:
         """Reads the file now, and not with the first batch, when it may be gone."""
         _ = self._vocabulary
+
+    def to_json(self, assets: Assets) -> dict[str, object]:
+        """The column as JSON values, with the name that its file has in the export."""
+        name = assets.name_of_file(self.vocabulary_file)
+        return {**super().to_json(assets), "vocabulary_file": name}
+
+    @classmethod
+    def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:
+        """The column of its fields, with the words of the file in the export."""
+        path = assets.path_of_file(fields["vocabulary_file"])
+        column = cls(**{**fields, "vocabulary_file": path})
+        column.read()
+        return column
 
     def words(self) -> list[bytes] | list[int]:
         """The words, read from the file.

@@ -9,24 +9,27 @@ import numpy as np
 import torch
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn
+from torchest.columns.base import CategoricalColumn, ColumnOverIds
 from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING
+from torchest.columns.feature_specs import VarLenFeature, merge
 from torchest.columns.onnx_graph import count_up_to_last, resized
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from torchest.columns.base import Example
     from torchest.columns.encode.cells import Cells
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedCategoricalColumn(CategoricalColumn):
+class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
     """Ids with weights; made by `weighted_categorical_column`."""
 
     categorical_column: CategoricalColumn
@@ -53,6 +56,16 @@ class WeightedCategoricalColumn(CategoricalColumn):
     def look_up(self, features: Features) -> Cells[Int64s]:
         """The ids."""
         return self.categorical_column.look_up(features)
+
+    def parse_specs(self) -> dict[str, FeatureSpec]:
+        """Those of the ids, and any number of weights."""
+        specs = dict(self.categorical_column.parse_specs())
+        merge(specs, {self.weight_feature_key: VarLenFeature(self.dtype)}, self.name)
+        return specs
+
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """Those of the ids, and weights."""
+        return {**self.categorical_column.examples(), self.weight_feature_key: (1.0, 0.5, 2.0)}
 
     def encode(self, features: Features) -> Ids:
         """The ids of a batch with their weights.

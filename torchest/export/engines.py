@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from torchest.columns.base import column_of_json
 from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import check_equal_lengths
 from torchest.columns.raw_features import RawFeature
-from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
 from torchest.export.archives import check_program, check_torchscript
-from torchest.export.column_json import Assets, column_of
+from torchest.export.column_json import Assets
 from torchest.export.encoded import columns_of, model_inputs, tensors_of
 from torchest.export.inputs import dtype_of, feed
 from torchest.export.recurrent import register_operators
@@ -122,13 +122,11 @@ class _Encoding(Engine):
         described = read_json(directory, COLUMNS)
         assets = Assets(directory)
         with quiet(), believed(directory, COLUMNS):
-            columns = [column_of(column, assets) for column in described["columns"]]
+            columns = [column_of_json(column, assets) for column in described["columns"]]
             raw = {each["key"]: _raw(each) for each in described["features"]}
             self._inputs = model_inputs(columns, described["keys"], raw)
             sequences = {
-                place: column
-                for place, column in enumerate(columns)
-                if isinstance(column, SequenceCategoricalColumn | SequenceNumericColumn)
+                place: column for place, column in enumerate(columns) if column.is_sequence
             }
             self._together = [
                 [sequences[place] for place in places] for places in described.get("together", [])

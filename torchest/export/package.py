@@ -20,7 +20,7 @@ from torchest.columns.features import Features
 from torchest.columns.model_inputs import BATCH, STEPS
 from torchest.errors import ExportError, suggest
 from torchest.export import torchscript
-from torchest.export.column_json import Assets, describe_column, digest
+from torchest.export.column_json import Assets, digest
 from torchest.export.directory import copy_extra, new_directory
 from torchest.export.encoded import columns_of
 from torchest.export.engines import (
@@ -277,7 +277,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
     forward = exported.forward
     assets = Assets()
     described = {
-        "columns": [describe_column(column, assets) for column in exported.columns],
+        "columns": [column.to_json(assets) for column in exported.columns],
         "keys": [each.source for each in forward.inputs if isinstance(each.source, str)],
         "features": [
             {**asdict(raw), "dtype": dtype_text(raw.dtype)} for raw in forward.raw.values()

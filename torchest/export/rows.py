@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -16,18 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest.columns import checks
-from torchest.columns.bucketized import BucketizedColumn
-from torchest.columns.categorical import (
-    IdentityCategoricalColumn,
-    KeyedCategoricalColumn,
-    VocabularyListCategoricalColumn,
-)
-from torchest.columns.crossed import CrossedColumn
+from torchest.columns.categorical import EXAMPLE_WORDS
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
-from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
-from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
-from torchest.columns.weighted import WeightedCategoricalColumn
+from torchest.columns.sequence import SequenceNumericColumn
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
@@ -37,8 +27,6 @@ if TYPE_CHECKING:
     from torchest.columns.feature_specs import FeatureSpec
 
 NUMBERS = (1, 0, 2, -1.5, 0.25, 40)
-WEIGHTS = (1.0, 0.5, 2.0)
-WORDS = ("a", "unseen", "日本", "Zürich \U0001f600", "x" * 70, "17")
 INTEGERS = (1, 0, 2)
 
 
@@ -92,72 +80,12 @@ def golden_rows(
     for column in columns:
         if isinstance(column, SequenceNumericColumn):
             widths[column.key] = column.width
-        for key, values in _values(column).items():
+        for key, values in column.examples().items():
             wanted[key].append(values)
     return {
         key: _column(spec, wanted.get(key, []), _lengths(widths.get(key, 1), count))
         for key, spec in specs.items()
     }
-
-
-@functools.singledispatch
-def _values(column: Any) -> dict[str, tuple[Any, ...]]:  # noqa: ARG001
-    """Values that are worth a trial, by the keys of a column; the first fits every column."""
-    return {}
-
-
-@_values.register(BucketizedColumn)
-def _(column: BucketizedColumn) -> dict[str, tuple[Any, ...]]:
-    boundaries = column.boundaries[:3] + column.boundaries[-1:]
-    near = itertools.chain.from_iterable(
-        (value, float(np.nextafter(np.float32(value), np.float32(np.inf)))) for value in boundaries
-    )
-    return {column.source_column.key: tuple(near)}
-
-
-@_values.register(IdentityCategoricalColumn)
-def _(column: IdentityCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    last = column.num_buckets - 1
-    return {column.key: (0, last, last // 2)}
-
-
-@_values.register(VocabularyListCategoricalColumn)
-def _(column: VocabularyListCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    known = column.vocabulary_list[:3] + column.vocabulary_list[-1:]
-    return {column.key: (*known, *(WORDS[1:3] if column.dtype == checks.STRING else (987654321,)))}
-
-
-@_values.register(VocabularyFileCategoricalColumn)
-def _(column: VocabularyFileCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    known = tuple(word.decode() if isinstance(word, bytes) else word for word in column.words()[:3])
-    if column.dtype != checks.STRING:
-        return {column.key: (*known, 987654321)}
-    return {column.key: (*known, *WORDS[1:3])}
-
-
-@_values.register(KeyedCategoricalColumn)
-def _(column: KeyedCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    is_text = getattr(column, "dtype", checks.STRING) == checks.STRING
-    return {column.key: WORDS if is_text else (17, 0, 2**53 + 1)}
-
-
-@_values.register(WeightedCategoricalColumn)
-def _(column: WeightedCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    return {**_values(column.categorical_column), column.weight_feature_key: WEIGHTS}
-
-
-@_values.register(SequenceCategoricalColumn)
-def _(column: SequenceCategoricalColumn) -> dict[str, tuple[Any, ...]]:
-    return _values(column.categorical_column)
-
-
-@_values.register(CrossedColumn)
-def _(column: CrossedColumn) -> dict[str, tuple[Any, ...]]:
-    found: dict[str, tuple[Any, ...]] = {}
-    for key in column.keys:
-        if not isinstance(key, str):
-            found |= _values(key)
-    return found
 
 
 def _lengths(width: int, count: int) -> list[int]:
@@ -200,7 +128,7 @@ def _arrow(spec: FeatureSpec, flat: list[Any], lengths: list[int]) -> Any:
 def _cast(spec: FeatureSpec, wanted: list[tuple[Any, ...]]) -> list[Any]:
     """Values of the spec's dtype that all columns of a feature can take."""
     if _is_text(spec):
-        found = dict.fromkeys(itertools.chain.from_iterable(wanted or [WORDS]))
+        found = dict.fromkeys(itertools.chain.from_iterable(wanted or [EXAMPLE_WORDS]))
         text = [value.decode() if isinstance(value, bytes) else str(value) for value in found]
         return [value.encode() for value in text] if spec.dtype is bytes else list(text)
     if not spec.dtype.is_floating_point:

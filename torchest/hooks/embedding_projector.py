@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from torchest.columns.layers.table import Table
-from torchest.columns.report.row_names import row_names
 from torchest.engine.hooks import SessionRunHook
 from torchest.utils import checks, files
 
@@ -63,7 +62,7 @@ class EmbeddingProjectorHook(SessionRunHook):
                     "Projector: %d of the %d rows of %s.", _MOST_ROWS, len(table.weight), name
                 )
             files.write_text(files.join(folder, f"{stem}.tensors.tsv"), _as_tsv(vectors))
-            labels = [_on_a_line(label) for label in row_names(column)[:_MOST_ROWS]]
+            labels = [_on_a_line(label) for label in column.row_names()[:_MOST_ROWS]]
             files.write_text(files.join(folder, f"{stem}.metadata.tsv"), "\n".join(labels) + "\n")
             entries.append(_entry(name, f"projector/{stem}"))
         files.write_text(files.join(self._directory, "projector_config.pbtxt"), "".join(entries))

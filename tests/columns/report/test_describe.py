@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchest import columns
-from torchest.columns import Description
+from torchest.columns import Description, describe
 from torchest.columns.encode.cells import Cells
-from torchest.columns.report import describe
 from torchest.inputs import Dataset
 
 ROWS = {

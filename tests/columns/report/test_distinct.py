@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchest.columns.encode.fingerprint import spread
 from torchest.columns.report import distinct
-from torchest.columns.report.distinct import Distinct, bucket_size, collision_share, spread
+from torchest.columns.report.distinct import Distinct, bucket_size, collision_share
 
 
 @given(st.lists(st.lists(st.integers(0, 30))), st.integers(1, 9))

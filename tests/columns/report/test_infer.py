@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from torchest import columns
-from torchest.columns.report import infer
+from torchest.columns import infer
 
 TITANIC = pathlib.Path(__file__).parents[3] / "examples" / "data" / "titanic_train.csv"
 WORDS = columns.categorical_column_with_vocabulary_list

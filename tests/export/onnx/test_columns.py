@@ -16,7 +16,7 @@ import torch
 import torchest
 from tests.catalogue import test_all_columns as catalogue
 from torchest import columns as fc
-from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.base import CategoricalColumn, ColumnOverIds, FeatureColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.model_inputs import IdsInput, NumbersInput
@@ -545,7 +545,7 @@ def concrete(kind: type[FeatureColumn]) -> set[type[FeatureColumn]]:
 
 def has_onnx_form(kind: type[FeatureColumn]) -> bool:
     """Whether a column defines nodes, or is computed from another column that does."""
-    if kind.exported_column is not FeatureColumn.exported_column:
+    if kind.exported_column is ColumnOverIds.exported_column:
         return True
     forms = [getattr(kind, name, None) for name in ("onnx_numbers", "onnx_ids", "onnx_steps")]
     return bool({*forms} - {None, fc.DenseColumn.onnx_numbers, CategoricalColumn.onnx_ids})

@@ -22,6 +22,8 @@ UInt64s: TypeAlias = "npt.NDArray[np.uint64]"
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
+KEY_SPACE = 1 << 63  # hashes of values are below
+
 _CAT_MULTIPLIER = np.uint64(0xC6A4A7935BD1E995)
 _47 = np.uint64(47)
 
@@ -71,6 +73,18 @@ def bucket_of(fingerprints: UInt64s, buckets: int) -> Int64s:
     divisor = np.uint64(buckets)
     remainder: UInt64s = fingerprints - fingerprints // divisor * divisor
     return remainder.astype(np.int64)
+
+
+def spread(values: Int64s | npt.NDArray[np.float64]) -> Int64s:
+    """A hash of each 64-bit value, evenly spread over [0, KEY_SPACE)."""
+    bits: UInt64s = np.ascontiguousarray(values).view(np.uint64)
+    keys = fingerprint_cat64(np.zeros_like(bits), bits) >> np.uint64(1)
+    return np.asarray(keys.view(np.int64))
+
+
+def widened(buckets: int) -> int:
+    """The greatest multiple of a number of buckets below KEY_SPACE: hashes modulo it keep their bucket."""
+    return (KEY_SPACE - 1) // buckets * buckets
 
 
 def _shift_mix(x: UInt64s) -> UInt64s:

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
-from torchest.columns.bucketized import BucketizedColumn
-from torchest.columns.categorical import (
-    HashedCategoricalColumn,
-    IdentityCategoricalColumn,
-    VocabularyListCategoricalColumn,
-)
+from torchest.columns.base import CategoricalColumn
 from torchest.columns.checks import column_list
-from torchest.columns.crossed import CrossedColumn
-from torchest.columns.encode import values
-from torchest.columns.encode.cells import MISSING, Cells, Int64s
+from torchest.columns.encode.cells import MISSING
+from torchest.columns.encode.fingerprint import KEY_SPACE, widened
 from torchest.columns.features import Features
-from torchest.columns.numeric import NumericColumn
-from torchest.columns.report.distinct import SPACE, Distinct, bucket_size, spread
-from torchest.columns.sequence import SequenceNumericColumn
-from torchest.columns.vocabulary_file import VocabularyFileCategoricalColumn
+from torchest.columns.report.distinct import Distinct, bucket_size
 from torchest.errors import suggest
 from torchest.inputs.source import batches, is_endless, may_be_batches
-from torchest.utils import arrays, checks
+from torchest.utils import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-# A key for each value of a batch, MISSING for a missing one, and how many values are unknown.
-_Reader: TypeAlias = Callable[[Features], tuple[Cells[Int64s], int]]
+    from torchest.columns.base import FeatureColumn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,43 +149,45 @@ class _Count:
 
     def __init__(self, column: FeatureColumn) -> None:
         self._name = column.name
-        self._column = inner = _inner(column)
-        self._hashes = isinstance(inner, HashedCategoricalColumn | CrossedColumn)
-        self._has_unknown = isinstance(inner, CategoricalColumn) and not (
-            self._hashes or isinstance(inner, BucketizedColumn)
-        )
-        self._read = _reader(inner)
-        self._distinct = Distinct(_space(inner) if self._hashes else SPACE)
-        self._rows = self._covered = self._values = self._unknown = 0
+        while column.inner is not None:
+            column = column.inner
+        self._column = column
+        ids = column if isinstance(column, CategoricalColumn) else None
+        self._size = ids.num_buckets if ids else None
+        self._buckets = self._size if ids and ids.hashes else None
+        self._distinct = Distinct(widened(self._buckets) if self._buckets else KEY_SPACE)
+        self._rows = self._covered = self._values = 0
+        self._unknown: int | None = None
 
     def add(self, features: Features) -> None:
-        cells, unknown = self._read(features)
+        cells = self._column.value_keys(features)
+        unknown = self._column.count_unknown(features)
         there = cells.values != MISSING
         before = np.concatenate([[0], np.cumsum(there)])
         starts = cells.with_offsets()[1]
         self._rows += len(starts) - 1
         self._covered += int((np.diff(before[starts]) > 0).sum())
         self._values += int(before[-1])
-        self._unknown += unknown
+        if unknown is not None:
+            self._unknown = (self._unknown or 0) + unknown
         self._distinct.add(cells.values[there])
 
     def result(self, collision_share: float) -> ColumnDescription:
         if not self._rows:
             raise ValueError("The dataset has no rows, so that there is nothing to describe.")
-        column = self._column
-        size = column.num_buckets if isinstance(column, CategoricalColumn) else None
+        buckets = self._buckets
         distinct = self._distinct.count()
         return ColumnDescription(
             name=self._name,
             rows=self._rows,
             missing=self._rows - self._covered,
             values=self._values,
-            unknown=self._unknown if self._has_unknown else None,
+            unknown=self._unknown,
             distinct=distinct,
             exact=self._distinct.exact,
-            num_buckets=size,
-            collisions=self._distinct.collisions(size) if self._hashes and size else None,
-            suggested_bucket_size=bucket_size(distinct, collision_share) if self._hashes else None,
+            num_buckets=self._size,
+            collisions=self._distinct.collisions(buckets) if buckets else None,
+            suggested_bucket_size=bucket_size(distinct, collision_share) if buckets else None,
         )
 
 
@@ -208,120 +198,6 @@ def _batches(dataset: Any) -> Iterator[Any]:
         )
     for features, _ in batches(dataset):
         yield features
-
-
-def _inner(column: FeatureColumn) -> FeatureColumn:
-    """The column whose values an embedding, an indicator, a sequence or weights are about."""
-    while isinstance(inner := getattr(column, "categorical_column", None), FeatureColumn):
-        column = inner
-    return column
-
-
-def _reader(column: FeatureColumn) -> _Reader:
-    if isinstance(column, NumericColumn | SequenceNumericColumn):
-        return _numbers(column)
-    if isinstance(column, BucketizedColumn):
-        return _buckets(column)
-    if isinstance(column, HashedCategoricalColumn | CrossedColumn):
-        return _hashes(column)
-    if isinstance(column, VocabularyListCategoricalColumn | VocabularyFileCategoricalColumn):
-        return _words(column)
-    if isinstance(column, IdentityCategoricalColumn):
-        return _identity(column)
-    if isinstance(column, CategoricalColumn):
-        return _ids(column)
-    assert isinstance(column, DenseColumn)
-    return _dense(column)
-
-
-def _numbers(column: NumericColumn | SequenceNumericColumn) -> _Reader:
-    return lambda features: (_cells_of_numbers(column, features).map(_keys_of_numbers), 0)
-
-
-def _cells_of_numbers(
-    column: NumericColumn | SequenceNumericColumn, features: Features
-) -> Cells[Any]:
-    cells = values.cells(features, column.key, column.subject, numeric=True)
-    return cells.map(lambda given: arrays.to_tensor(given, column.key).double().numpy())
-
-
-def _keys_of_numbers(numbers: Any) -> Int64s:
-    return np.where(np.isnan(numbers), MISSING, spread(numbers))
-
-
-def _buckets(column: BucketizedColumn) -> _Reader:
-    source = column.source_column
-    filled = dataclasses.replace(
-        column, source_column=dataclasses.replace(source, default_value=_zeros(source.shape))
-    )
-
-    def read(features: Features) -> tuple[Cells[Int64s], int]:
-        numbers = _cells_of_numbers(source, features)
-        keys = filled.look_up(features).map(spread)
-        return keys.map(lambda given: np.where(np.isnan(numbers.values), MISSING, given)), 0
-
-    return read
-
-
-def _zeros(shape: tuple[int, ...]) -> Any:
-    return 0 if not shape else (_zeros(shape[1:]),) * shape[0]
-
-
-def _space(column: Any) -> int:
-    """The greatest multiple of the column's buckets that int64 can hold."""
-    size: int = column.hash_bucket_size
-    return (SPACE - 1) // size * size
-
-
-def _hashes(column: HashedCategoricalColumn | CrossedColumn) -> _Reader:
-    # With a multiple of its buckets, a value's id modulo the buckets is what it was before.
-    wide = dataclasses.replace(column, hash_bucket_size=_space(column))
-    return lambda features: (wide.look_up(features), 0)
-
-
-def _words(column: VocabularyListCategoricalColumn | VocabularyFileCategoricalColumn) -> _Reader:
-    hashed = HashedCategoricalColumn(column.key, SPACE - 1, column.dtype)
-    strict = dataclasses.replace(column, default_value=-1, num_oov_buckets=0)
-
-    def read(features: Features) -> tuple[Cells[Int64s], int]:
-        ids = strict.look_up(features).values
-        return hashed.look_up(features), int((ids == -1).sum())
-
-    return read
-
-
-def _identity(column: IdentityCategoricalColumn) -> _Reader:
-    def read(features: Features) -> tuple[Cells[Int64s], int]:
-        given = values.cells(features, column.key, column.subject)
-        ids = given.map(lambda array: values.integers(array, column.subject))
-        missing = ids.values == -1
-        wrong = ((ids.values < 0) | (ids.values >= column.number_buckets)) & ~missing
-        return ids.map(lambda keys: np.where(missing, MISSING, spread(keys))), int(wrong.sum())
-
-    return read
-
-
-def _ids(column: CategoricalColumn) -> _Reader:
-    """Of a column of the user's own: its ids."""
-
-    def read(features: Features) -> tuple[Cells[Int64s], int]:
-        cells = column.look_up(features)
-        missing = cells.values == MISSING
-        keys = cells.map(lambda ids: np.where(missing, MISSING, spread(ids)))
-        return keys, int((cells.values == -1).sum())
-
-    return read
-
-
-def _dense(column: DenseColumn) -> _Reader:
-    """Of a column of the user's own: its numbers."""
-
-    def read(features: Features) -> tuple[Cells[Int64s], int]:
-        numbers = column.encode(features).detach().cpu().double().numpy()
-        rows, width = numbers.shape
-        return Cells(_keys_of_numbers(numbers.reshape(-1)), np.arange(rows + 1) * width), 0
-
-    return read
 
 
 _TITLES = [

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.columns.encode.fingerprint import Int64s, UInt64s, fingerprint_cat64
+from torchest.columns.encode.fingerprint import KEY_SPACE
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from torchest.columns.encode.fingerprint import Int64s
 
 _KEPT = 1 << 20  # keys that are counted one by one
 _WAITING = 1 << 18
-
-SPACE = 1 << 63
 
 
 class Distinct:
@@ -33,7 +31,7 @@ class Distinct:
     2
     """
 
-    def __init__(self, space: int = SPACE) -> None:
+    def __init__(self, space: int = KEY_SPACE) -> None:
         self._space = space
         self._limit = space
         self._keys: Int64s = np.empty(0, np.int64)
@@ -74,13 +72,6 @@ class Distinct:
         while len(self._keys) > _KEPT:
             self._limit //= 2
             self._keys = self._keys[: np.searchsorted(self._keys, self._limit)]
-
-
-def spread(values: Int64s | npt.NDArray[np.float64]) -> Int64s:
-    """Keys, spread evenly over [0, SPACE), of 64-bit values."""
-    bits: UInt64s = np.ascontiguousarray(values).view(np.uint64)
-    keys = fingerprint_cat64(np.zeros_like(bits), bits) >> np.uint64(1)
-    return np.asarray(keys.view(np.int64))
 
 
 def collision_share(distinct: int, buckets: int) -> float:
