@@ -250,7 +250,7 @@ def test_numbers_larger_than_the_data_are_accepted():
 
 
 def test_a_generator_that_returns_no_iterable_is_named():
-    with pytest.raises(TypeError, match=r"generator=.* returned 3, and must return something to"):
+    with pytest.raises(TypeError, match=r"generator=.* returned 3, but must return an iterable"):
         list(Dataset.from_generator(lambda: 3))
 
 

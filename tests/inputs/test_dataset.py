@@ -522,7 +522,7 @@ def test_wrong_values_are_named(make, message):
         (lambda: rows(3).filter(None), "predicate=None must be a function"),
         (
             lambda: Dataset.from_generator(iter([1])),
-            "generator=<list_iterator .* must be a function that makes",
+            "generator=<list_iterator .* must be a function that returns",
         ),
         (
             lambda: Dataset.from_tensor_slices([{"a": 1}]),

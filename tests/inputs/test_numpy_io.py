@@ -109,7 +109,7 @@ def test_the_order_depends_on_the_seed_and_not_on_earlier_calls():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"x": {"a": A}}, ValueError, "shuffle=None must be True, as is right for training, or"),
+        ({"x": {"a": A}}, ValueError, "shuffle=None must be True, for training, or"),
         ({"x": {"a": A}, "shuffle": 1}, ValueError, "shuffle=1 must be True"),
         ({"x": [1, 2], "shuffle": True}, TypeError, "must be a dict of arrays by key, or"),
         ({"x": {}, "shuffle": True}, ValueError, "x={} must have at least one array."),

@@ -93,13 +93,13 @@ def test_indexes_may_have_missing_values_and_several_levels():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"shuffle": None}, ValueError, "shuffle=None must be True, as is right for training, or"),
+        ({"shuffle": None}, ValueError, "shuffle=None must be True, for training, or"),
         ({"x": {"i": [1]}}, TypeError, "must be a pandas DataFrame."),
         ({"y": np.zeros(3)}, TypeError, "must be a pandas Series or DataFrame with the"),
         ({"target_column": 3}, TypeError, "target_column=3 must be a string."),
-        ({"target_column": "i"}, ValueError, "x has a column called 'i', which target_column calls"),
+        ({"target_column": "i"}, ValueError, "x has a column called 'i', but target_column gives"),
         ({"y": LABELS.reset_index(drop=True)}, ValueError, "first in row 0 with 7 and 0: give both"),
-        ({"y": LABELS[:2]}, ValueError, "x has 3 rows and y has 2: both must have the same index."),
+        ({"y": LABELS[:2]}, ValueError, "x has 3 rows but y has 2: both must have the same index."),
     ],
 )  # fmt: skip
 def test_wrong_arguments(options, error, message):

@@ -1,21 +1,23 @@
-"""Byte strings that lie in a buffer, as an Arrow array."""
+"""Byte strings in a buffer, as an Arrow array."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from torchest.utils.arrays import ArrowArray
 
-def strings_at(data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> Any:
-    """The strings that begin and end at places, copied out of a buffer.
+
+def strings_at(data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> ArrowArray:
+    """The strings at some places in a buffer, copied.
 
     Args:
         data: The buffer, uint8.
-        places: Where each string begins and ends, [n, 2]; none begins before the last one ended.
+        places: Where each string starts and stops, ascending, [n, 2].
 
     Returns:
         An Arrow array of type large_binary [n].
@@ -27,8 +29,7 @@ def strings_at(data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> An
 
     if not len(places):
         return pa.array([], pa.large_binary())
-    buffers: Any = [None, pa.py_buffer(places.tobytes()), pa.py_buffer(data.data)]
-    # Every second string is one of them; the others are what lies in between.
-    count = 2 * len(places) - 1
-    with_gaps: Any = pa.Array.from_buffers(pa.large_binary(), count, buffers)
+    buffers: ArrowArray = [None, pa.py_buffer(places.tobytes()), pa.py_buffer(data.data)]
+    count = 2 * len(places) - 1  # with the gaps between the strings
+    with_gaps: ArrowArray = pa.Array.from_buffers(pa.large_binary(), count, buffers)
     return with_gaps.take(pa.array(np.arange(0, count, 2)))

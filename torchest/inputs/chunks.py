@@ -1,53 +1,57 @@
-"""What flows through a pipeline: chunks of elements, with one interface and two kinds.
+"""Chunks of elements, which flow through a pipeline.
 
-`Rows` is a block of rows of columns; `Elements` is a list of whole elements, e.g. of batches. Stages know
-only what both have: length, slice, take, concatenate, elements, batch.
+`Rows` is a block of rows of columns; `Elements` is a list of whole elements, e.g. of batches. Both have the
+methods that stages use: length, slice, take, concatenate, elements, batch.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 
-from torchest.inputs.structure import Layout, Struct, stack
+from torchest.inputs.structure import Layout, Struct, Structure, stack
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BLOCK = 16384  # rows that are handed on at once: large enough for numpy, small enough for the cache
+    import numpy.typing as npt
+
+    Int64s: TypeAlias = npt.NDArray[np.int64]
+
+BLOCK = 16384  # rows of a chunk: large enough for numpy, small enough for the cache
 
 
 class Rows:
-    """Rows of columns: the columns and which of their rows are meant, in which order.
+    """A selection of rows of columns.
 
-    Slicing and taking touch the selection only; the columns are read once, by `gathered`. Chunks that come
-    from one table share its columns, so that a shuffle of them moves row numbers alone.
+    Slicing and taking change the selection only; `gathered` reads the columns once. Chunks of one table share
+    its columns, so that a shuffle moves row numbers alone.
 
     Args:
         columns: Host arrays of one length.
-        layout: The structure that the columns make up.
-        selection: Row numbers in the columns; a range where they follow each other.
+        layout: The structure of the columns.
+        selection: Row numbers in the columns; a range if they are consecutive.
     """
 
     def __init__(
         self,
         columns: tuple[arrays.HostArray, ...],
         layout: Layout,
-        selection: range | np.ndarray[Any, Any],
+        selection: range | Int64s,
     ) -> None:
         self._columns = columns
         self._layout = layout
         self._selection = selection
 
     @classmethod
-    def of(cls, structure: Any) -> Rows:
+    def of(cls, structure: Structure) -> Rows:
         """All rows of a structure of columns.
 
-        A column in a dict whose values are not understood is an error only where it is read.
+        A column in a dict whose values are not understood is an error only when it is read.
 
         Raises:
             TypeError: A leaf is not a column.
@@ -61,7 +65,7 @@ class Rows:
         )
         if not columns:
             raise ValueError("There are no features; give at least one column.")
-        # By pairs, as two leaves of different dicts may have one name.
+        # Pair by pair, as two leaves of different dicts may have one name.
         for name, column in zip(layout.names[1:], columns[1:], strict=True):
             arrays.check_lengths({layout.names[0]: columns[0], name: column})
         return cls(columns, layout, range(arrays.length(columns[0])))
@@ -77,7 +81,7 @@ class Rows:
         """The elements start…stop − 1."""
         return Rows(self._columns, self._layout, self._selection[start:stop])
 
-    def take(self, indices: np.ndarray[Any, Any]) -> Rows:
+    def take(self, indices: Int64s) -> Rows:
         """The elements at the indices."""
         chosen = self._selection
         picked = indices + chosen.start if isinstance(chosen, range) else chosen[indices]
@@ -85,7 +89,7 @@ class Rows:
 
     @staticmethod
     def concatenate(chunks: Sequence[Rows]) -> Rows:
-        """The elements of all chunks, of which there is at least one."""
+        """The elements of all chunks; there is at least one chunk."""
         first = chunks[0]
         if len(chunks) == 1:
             return first
@@ -98,32 +102,26 @@ class Rows:
         return Rows(columns, first._layout, range(arrays.length(columns[0])))
 
     def gathered(self) -> Rows:
-        """The same rows in columns of their own, which nobody else writes to or reads."""
+        """The same rows in columns of their own, which nothing else reads or writes."""
         columns = tuple(
             _own(column) if isinstance(self._selection, range) else column
             for column in self._read()
         )
         return Rows(columns, self._layout, range(len(self)))
 
-    def elements(self) -> Iterator[Any]:
+    def elements(self) -> Iterator[Structure]:
         """Row by row, each as a structure of single values."""
         for cells in zip(*map(_cells, self._read()), strict=True):
             yield self._layout.rebuild(cells)
 
-    def batch(self) -> Any:
-        """The rows as one structure of columns, views where they follow each other."""
+    def batch(self) -> Structure:
+        """The rows as one structure of columns; views if the rows are consecutive."""
         return self._layout.rebuild(self._read())
 
     def unbatched(self) -> Iterator[Rows]:
         """The rows of the rows, for columns with more than one dimension."""
-        yield Rows.of(
-            self._layout.rebuild(
-                [
-                    _flattened(column, name)
-                    for column, name in zip(self._read(), self._layout.names, strict=True)
-                ]
-            )
-        )
+        columns = list(map(_flattened, self._read(), self._layout.names))
+        yield Rows.of(self._layout.rebuild(columns))
 
     def _read(self) -> list[arrays.HostArray]:
         chosen = self._selection
@@ -135,9 +133,9 @@ class Rows:
 
 
 class Elements:
-    """Whole elements in a list: batches, or whatever a user's function made."""
+    """Whole elements in a list: batches, or results of a user's function."""
 
-    def __init__(self, items: list[Any]) -> None:
+    def __init__(self, items: list[Structure]) -> None:
         self._items = items
 
     def __len__(self) -> int:
@@ -147,24 +145,24 @@ class Elements:
         """The elements start…stop − 1."""
         return Elements(self._items[start:stop])
 
-    def take(self, indices: np.ndarray[Any, Any]) -> Elements:
+    def take(self, indices: Int64s) -> Elements:
         """The elements at the indices."""
         return Elements([self._items[index] for index in indices.tolist()])
 
     @staticmethod
     def concatenate(chunks: Sequence[Elements]) -> Elements:
-        """The elements of all chunks, of which there is at least one."""
+        """The elements of all chunks; there is at least one chunk."""
         return Elements([item for chunk in chunks for item in chunk._items])
 
     def gathered(self) -> Elements:
-        """The same elements; they are apart already."""
+        """The same elements, which share nothing."""
         return self
 
-    def elements(self) -> Iterator[Any]:
+    def elements(self) -> Iterator[Structure]:
         """Element by element."""
         return iter(self._items)
 
-    def batch(self) -> Any:
+    def batch(self) -> Structure:
         """The elements as one structure, stacked leaf by leaf."""
         return stack(self._items)
 
@@ -195,13 +193,12 @@ def drop(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
         count = max(count - len(chunk), 0)
 
 
-def _joined(selections: list[Any]) -> range | np.ndarray[Any, Any]:
-    follows = all(
-        isinstance(left, range) and isinstance(right, range) and left.stop == right.start
-        for left, right in itertools.pairwise(selections)
-    )
-    if follows:
-        return range(selections[0].start, selections[-1].stop)
+def _joined(selections: list[range | Int64s]) -> range | Int64s:
+    ranges = [selection for selection in selections if isinstance(selection, range)]
+    if len(ranges) == len(selections) and all(
+        left.stop == right.start for left, right in itertools.pairwise(ranges)
+    ):
+        return range(ranges[0].start, ranges[-1].stop)
     return np.concatenate([np.asarray(selection, dtype=np.int64) for selection in selections])
 
 
@@ -214,34 +211,33 @@ def _joined_column(parts: Sequence[arrays.HostArray], has_key: bool) -> arrays.H
         return error.column
 
 
-def _own(column: Any) -> Any:
+def _own(column: Structure) -> Structure:
     if isinstance(column, np.ndarray):
         return column.copy()
     if isinstance(column, torch.Tensor):
         return column.clone()
-    return column  # Arrow arrays cannot be written to
+    return column  # Arrow arrays are read-only
 
 
-def _cells(column: arrays.HostArray) -> Sequence[Any]:
+def _cells(column: arrays.HostArray) -> Sequence[Structure]:
     if isinstance(column, torch.Tensor):
         return list(column)
-    cells: list[Any] = list(column) if isinstance(column, np.ndarray) else column.to_pylist()
+    cells: list[Structure] = list(column) if isinstance(column, np.ndarray) else column.to_pylist()
     return cells if arrays.is_understood(column) else [_cell(value) for value in cells]
 
 
-def _cell(value: Any) -> Any:
-    """A value of a column that is not understood, which is no part of the structure of a row."""
+def _cell(value: Structure) -> Structure:
+    """A value of a column that is not understood, as a leaf of the structure of a row."""
     if isinstance(value, dict):
         return Struct(value)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _flattened(column: arrays.HostArray, name: str) -> Any:
-    if isinstance(column, (np.ndarray, torch.Tensor)):
-        if column.ndim > 1:
-            return column.reshape(-1, *column.shape[2:])
-    elif hasattr(column, "flatten"):
+def _flattened(column: Structure, name: str) -> Structure:
+    if isinstance(column, (np.ndarray, torch.Tensor)) and column.ndim > 1:
+        return column.reshape(-1, *column.shape[2:])
+    if arrays.is_arrow(column) and hasattr(column, "flatten"):
         return column.flatten()
     raise ValueError(
-        f"unbatch: {name!r} holds one value per element, and unbatch needs batches; leave it out."
+        f"unbatch: {name!r} holds one value per element, but unbatch needs batches; leave it out."
     )

@@ -1,8 +1,8 @@
-"""Input functions over rows in memory: what `numpy_input_fn` and `pandas_input_fn` share."""
+"""Input functions over rows in memory, for `numpy_input_fn` and `pandas_input_fn`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.inputs.dataset import Dataset
 from torchest.utils import checks
@@ -10,9 +10,11 @@ from torchest.utils import checks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torchest.inputs.structure import Structure
+
 
 def check_unused(queue_capacity: object, num_threads: object) -> None:
-    """Checks arguments of TensorFlow's that have no effect.
+    """Checks TensorFlow's arguments that have no effect.
 
     Raises:
         ValueError: One is wrong.
@@ -23,17 +25,17 @@ def check_unused(queue_capacity: object, num_threads: object) -> None:
 
 
 def input_function(
-    structure: Any, batch_size: int, num_epochs: int | None, shuffle: object
+    structure: Structure, batch_size: int, num_epochs: int | None, shuffle: object
 ) -> Callable[[], Dataset]:
-    """A function that gives a dataset of batches of the rows, a new one in each call.
+    """A function that returns a new dataset of batches of the rows in each call.
 
-    The columns are brought into their normal form here, once.
+    The columns are converted to their normal form here, once.
 
     Args:
         structure: Features, or a tuple of features and labels.
-        batch_size: The number of rows in a batch. Batches go over the ends of epochs.
-        num_epochs: How often all rows are given; endless with None.
-        shuffle: Whether in random order, another one in each epoch.
+        batch_size: The number of rows in a batch, which may have rows of two epochs.
+        num_epochs: The number of passes over the rows; endless if None.
+        shuffle: Whether the rows are in random order, a different one in each epoch.
 
     Raises:
         TypeError: A leaf is not a column.
@@ -41,8 +43,7 @@ def input_function(
     """
     if not checks.is_bool(shuffle):
         raise ValueError(
-            f"shuffle={checks.shown(shuffle)} must be True, as is right for training, or False, for evaluation "
-            "and prediction."
+            f"shuffle={checks.shown(shuffle)} must be True, for training, or False, for evaluation and prediction."
         )
     if num_epochs is not None:
         checks.whole_number("num_epochs", num_epochs, " None is endless.", at_least=0)
@@ -52,7 +53,7 @@ def input_function(
     assert isinstance(number, int)
 
     def input_fn() -> Dataset:
-        # The seed that the estimator sets holds for datasets that are made under it.
+        # The estimator sets a seed for the datasets that are made during its call.
         data = rows.shuffle(number) if shuffle and number else rows
         return data.repeat(num_epochs).batch(batch_size)
 

@@ -1,24 +1,26 @@
-"""`numpy_input_fn`: arrays in memory as an input function, with TensorFlow's arguments."""
+"""`numpy_input_fn`: an input function over arrays in memory, with TensorFlow's arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchest.inputs.in_memory import check_unused, input_function
+from torchest.inputs.structure import has_rows
 from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torchest.inputs.dataset import Dataset
+    from torchest.inputs.structure import Structure
 
 
 def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
-    x: Any,
-    y: Any = None,
+    x: Structure,
+    y: Structure = None,
     batch_size: int = 128,
     num_epochs: int | None = 1,
     shuffle: bool | None = None,
@@ -29,17 +31,17 @@ def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 
     Args:
         x: The features: a dict of arrays with one row for each example, or one array.
-        y: The labels: an array, or a dict of arrays with other keys than x; None without labels.
+        y: The labels: an array, or a dict of arrays with other keys than x; None if there are none.
         batch_size: The number of rows in a batch.
-        num_epochs: How often all rows are given; endless with None. Batches go over the ends of epochs,
-            and only the last may be smaller.
-        shuffle: Whether the order is random, another one in each epoch. Must be given.
-        queue_capacity: Has no effect: a shuffle is of all rows.
-        num_threads: Has no effect: no thread is needed for rows in memory.
+        num_epochs: The number of passes over the rows; endless if None. A batch may have rows of two epochs, and
+            only the last one may be smaller.
+        shuffle: Whether the rows are in random order, a different one in each epoch. Required.
+        queue_capacity: Has no effect: all rows are shuffled.
+        num_threads: Has no effect: rows in memory need no thread.
 
     Returns:
-        A function without arguments that gives a `Dataset` of (features, labels), or of features without
-        y: features a dict or an array as x is, its keys in alphabetical order, labels as y is.
+        A function without arguments that returns a `Dataset` of (features, labels), or of features if y is None:
+        features are a dict, with keys in alphabetical order, or an array, like x; labels are like y.
 
     Raises:
         TypeError: x is neither a dict nor an array.
@@ -59,7 +61,7 @@ def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
     return input_function((features, _labels(y, features)), batch_size, num_epochs, shuffle)
 
 
-def _features(x: Any) -> Any:
+def _features(x: Structure) -> Structure:
     if isinstance(x, np.ndarray) and x.ndim:
         return x
     if not isinstance(x, Mapping):
@@ -69,9 +71,9 @@ def _features(x: Any) -> Any:
     return _sorted(x)
 
 
-def _labels(y: Any, features: Any) -> Any:
+def _labels(y: Structure, features: Structure) -> Structure:
     if not isinstance(y, Mapping):
-        if not hasattr(y, "__len__") or isinstance(y, (str, bytes)) or getattr(y, "ndim", 1) == 0:
+        if not has_rows(y):
             raise TypeError(f"y={shown(y)} must be an array, a dict of arrays by key, or None.")
         return y
     if not y:
@@ -82,5 +84,5 @@ def _labels(y: Any, features: Any) -> Any:
     return _sorted(y)
 
 
-def _sorted(columns: Mapping[str, Any]) -> dict[str, Any]:
+def _sorted(columns: Mapping[str, Structure]) -> dict[str, Structure]:
     return {key: columns[key] for key in sorted(columns, key=str)}

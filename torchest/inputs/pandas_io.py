@@ -1,4 +1,4 @@
-"""`pandas_input_fn`: a DataFrame in memory as an input function, with TensorFlow's arguments."""
+"""`pandas_input_fn`: an input function over a DataFrame, with TensorFlow's arguments."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
 ) -> Callable[[], Dataset]:
     """An input function over a DataFrame.
 
-    Texts, categories and missing values are understood as `torchest.utils.arrays` says.
+    `torchest.utils.arrays` describes how text, categories and missing values are read.
 
     Args:
         x: The features, one column each.
-        y: The labels: a Series, or a DataFrame, of one column for an array of labels and of several for a dict;
-            with the index of x. None without labels.
+        y: The labels, with the index of x: a Series or a DataFrame. A DataFrame of one column is an array of labels,
+            one of several columns a dict. None if there are no labels.
         batch_size: The number of rows in a batch.
-        num_epochs: How often all rows are given; endless with None. Batches go over the ends of epochs,
-            and only the last may be smaller.
-        shuffle: Whether the order is random, another one in each epoch. Must be given.
-        queue_capacity: Has no effect: a shuffle is of all rows.
-        num_threads: Has no effect: no thread is needed for rows in memory.
-        target_column: A name for a Series of labels, which no column of x may have. It is seen nowhere.
+        num_epochs: The number of passes over the rows; endless if None. A batch may have rows of two epochs, and
+            only the last one may be smaller.
+        shuffle: Whether the rows are in random order, a different one in each epoch. Required.
+        queue_capacity: Has no effect: all rows are shuffled.
+        num_threads: Has no effect: rows in memory need no thread.
+        target_column: A name for a Series of labels, which no column of x may have; used only for this check.
 
     Returns:
-        A function without arguments that gives a `Dataset` of (features, labels), or of features without
-        y: features a dict from column name to array, labels an array, or a dict if y has several columns.
+        A function without arguments that returns a `Dataset` of (features, labels), or of features if y is None:
+        features are a dict from column name to array, labels an array, or a dict if y has several columns.
 
     Raises:
-        TypeError: x is no DataFrame, y neither Series nor DataFrame, or target_column no string.
+        TypeError: x is not a DataFrame, y neither Series nor DataFrame, or target_column not a string.
         ValueError: shuffle is not given, the indexes differ, or x has a column called `target_column`.
 
     >>> import pandas as pd
@@ -69,7 +69,7 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
     return input_function((x, y), batch_size, num_epochs, shuffle)
 
 
-def _check_labels(x: pd.DataFrame, y: Any, target_column: str) -> None:
+def _check_labels(x: pd.DataFrame, y: pd.Series[Any] | pd.DataFrame, target_column: str) -> None:
     if not hasattr(y, "index") or not hasattr(y, "iloc"):
         raise TypeError(
             f"y={shown(y)} must be a pandas Series or DataFrame with the index of x, such as "
@@ -77,15 +77,15 @@ def _check_labels(x: pd.DataFrame, y: Any, target_column: str) -> None:
         )
     if not is_frame(y) and target_column in x:
         raise ValueError(
-            f"x has a column called {target_column!r}, which target_column calls the labels: leave it out of x, "
-            "or give another target_column."
+            f"x has a column called {target_column!r}, but target_column gives this name to the labels: leave it out "
+            "of x, or give another target_column."
         )
     if len(x) != len(y):
-        raise ValueError(f"x has {len(x)} rows and y has {len(y)}: both must have the same index.")
+        raise ValueError(f"x has {len(x)} rows but y has {len(y)}: both must have the same index.")
     if not x.index.equals(y.index):
         row = int(np.argmax(np.asarray(x.index != y.index)))
         ours, theirs = (index[row : row + 1].tolist()[0] for index in (x.index, y.index))
         raise ValueError(
             f"The indexes of x and y differ, first in row {row} with {ours!r} and {theirs!r}: give "
-            "both the same index, for example with y.index = x.index if the rows belong together."
+            "both the same index, for example with y.index = x.index if the rows correspond."
         )

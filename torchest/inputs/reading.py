@@ -17,7 +17,7 @@ import dataclasses
 import itertools
 import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.source import batches as source_batches
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torchest.inputs.batch import Batch
 
-Position = dict[str, Any]
+Position: TypeAlias = dict[str, Any]  # JSON values and tensors
 _log = logging.getLogger("torchest")
 
 

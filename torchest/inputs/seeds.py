@@ -1,4 +1,4 @@
-"""Seeds for pipelines: where a shuffle without a seed of its own gets one from."""
+"""Seeds of shuffles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -22,10 +22,10 @@ _current: ContextVar[tuple[int, itertools.count[int]] | None] = ContextVar(
 
 @contextmanager
 def default_seed(seed: int | None) -> Iterator[None]:
-    """Gives a seed to every shuffle that is made inside without one.
+    """Seeds every shuffle that is made inside without a seed.
 
-    The k-th of them gets the entropy [seed, k], so that the same input_fn, called again with the same
-    seed, shuffles alike. With None nothing is set.
+    The k-th of them gets the entropy [seed, k], so that an input_fn, called again with the same seed, gives the
+    same order. None sets nothing.
 
     >>> from torchest.inputs.dataset import Dataset
     >>> def order():
@@ -41,24 +41,23 @@ def default_seed(seed: int | None) -> Iterator[None]:
         _current.reset(token)
 
 
-def checked(argument: str, seed: Any) -> int | None:
+def checked(argument: str, seed: object) -> int | None:
     """A seed: a whole number of any size, or None."""
     return None if seed is None else whole_number(argument, seed, at_most=math.inf)
 
 
 def entropy(seed: int | None) -> tuple[int, ...]:
-    """What a random stage draws from: its own seed, the default seed, or a fresh one that never comes again."""
+    """The entropy of a random stage: of its own seed, of the default seed, or fresh."""
     if seed is not None:
         return (_unsigned(seed),)
     current = _current.get()
     if current is not None:
         return (_unsigned(current[0]), next(current[1]))
-    drawn: Any = np.random.SeedSequence().entropy
-    return (int(drawn),)
+    return (cast("int", np.random.SeedSequence().entropy),)
 
 
 def generator(source: tuple[int, ...], epoch: tuple[int, ...]) -> np.random.Generator:
-    """A generator of its own: a function of the entropy and of the epoch."""
+    """A generator whose numbers depend on the entropy and the epoch only."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(source, spawn_key=epoch)))
 
 

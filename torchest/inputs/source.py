@@ -1,7 +1,7 @@
 """What an input_fn may return, as one stream of batches.
 
 >>> list(batches(({"x": [1.0, 2.0]}, [0, 1])))     # one batch
-[({'x': [1.0, 2.0]}, [0, 1])]
+[Batch(features={'x': [1.0, 2.0]}, labels=[0, 1])]
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The stages of a pipeline: each reads chunks from the stage before it and gives chunks.
 
-`chunks(epoch, skip)` starts anew each time. `epoch` says which pass it is, one number for every `repeat`
-around it, so that what a stage draws at random is a function of its seed and of the pass. `skip` leaves out
-the first elements, without making them where that can be done.
+`chunks(epoch, skip)` starts anew each time. `epoch` identifies the pass by one number for every `repeat`
+behind the stage; random numbers depend on the seed of the stage and on the epoch only. `skip` leaves out
+the first elements, without making them if possible.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from torchest.inputs import seeds
 from torchest.inputs.background import in_background
 from torchest.inputs.chunks import BLOCK, Chunk, Elements, Rows, blocks, concatenate, drop
-from torchest.inputs.structure import read_only
+from torchest.inputs.structure import Structure, read_only
 from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Epoch = tuple[int, ...]
+Epoch: TypeAlias = tuple[int, ...]
+JSON: TypeAlias = Any  # whatever json.dumps takes
 
-_PREDICATE_ROWS = 256  # rows that a filter looks at before it hands on those it keeps
+_PREDICATE_ROWS = 256  # rows that a filter reads before it gives those it keeps
 
 
 class Stage(ABC):
@@ -36,21 +37,18 @@ class Stage(ABC):
 
     @abstractmethod
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """The elements of one pass in chunks, none of them empty, without the first `skip`."""
+        """The elements of one pass but the first `skip`, in chunks that are not empty."""
 
     @abstractmethod
     def cardinality(self) -> int | float | None:
         """The number of elements; math.inf if endless, None if unknown."""
 
-    def description(self) -> dict[str, Any]:
-        """What the elements depend on, as JSON values, but for seeds, functions and other stages."""
+    def description(self) -> dict[str, JSON]:
+        """The settings that the elements depend on, except for seeds, functions and other stages."""
         fields = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
         values = {name: getattr(self, name) for name in fields}
-        return {
-            name: value
-            for name, value in values.items()
-            if value is None or isinstance(value, (bool, int, str))
-        }
+        plain = (bool, int, str, type(None))
+        return {name: value for name, value in values.items() if isinstance(value, plain)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +58,14 @@ class Table(Stage):
     rows: Rows
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
-        """Blocks of the rows, which are views."""
+        """Blocks of the rows, as views."""
         return blocks(self.rows.slice(skip, len(self.rows)))
 
     def cardinality(self) -> int:
         """The number of rows."""
         return len(self.rows)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, JSON]:
         """The number of rows and the names of the columns."""
         return {"rows": len(self.rows), "columns": self.rows.names()}
 
@@ -76,7 +74,7 @@ class Table(Stage):
 class One(Stage):
     """A single element."""
 
-    element: Any
+    element: Structure
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
         """The element."""
@@ -90,17 +88,17 @@ class One(Stage):
 
 @dataclasses.dataclass(frozen=True)
 class Generated(Stage):
-    """What a function's iterator gives."""
+    """The elements that a function's iterator gives."""
 
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
-        """One element at a time, as nothing is known of what it costs."""
+        """One element at a time, as its cost is unknown."""
         elements = self.function(*self.arguments)
         if not isinstance(elements, Iterable):
             raise TypeError(
-                f"generator={shown(self.function)} returned {shown(elements)}, and must return something to iterate."
+                f"generator={shown(self.function)} returned {shown(elements)}, but must return an iterable."
             )
         for element in itertools.islice(elements, skip, None):
             yield Elements([element])
@@ -125,10 +123,10 @@ class Through(Stage):
 class Map(Through):
     """A user's function on every element."""
 
-    function: Callable[..., Any]
+    function: Callable[..., Structure]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """One element at a time; the function is not called for the skipped ones."""
+        """One element at a time; the function is not called for skipped elements."""
         for chunk in self.upstream.chunks(epoch, skip):
             for element in chunk.elements():
                 yield Elements([_call(self.function, element)])
@@ -136,9 +134,9 @@ class Map(Through):
 
 @dataclasses.dataclass(frozen=True)
 class Filter(Through):
-    """The elements that a user's predicate is true for."""
+    """The elements for which a user's predicate is true."""
 
-    predicate: Callable[..., Any]
+    predicate: Callable[..., object]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """The kept elements of a few upstream elements at a time."""
@@ -160,20 +158,20 @@ class Filter(Through):
 
 @dataclasses.dataclass(frozen=True)
 class Shuffle(Through):
-    """Each element drawn uniformly from a buffer, which is then filled up from upstream."""
+    """Elements drawn uniformly from a buffer, which is refilled from upstream."""
 
     buffer_size: int
     entropy: tuple[int, ...]
     every_epoch: bool
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """The elements in an order that does not depend on how they came in chunks."""
+        """The elements in an order that does not depend on the size of upstream's chunks."""
         random = seeds.generator(self.entropy, epoch if self.every_epoch else ())
         return drop(_shuffled(self.upstream.chunks(epoch, 0), self.buffer_size, random), skip)
 
 
 class Counted:
-    """How many elements a pass has; None until one has been counted."""
+    """The number of elements of a pass; None until one has been counted."""
 
     def __init__(self, number: int | None = None) -> None:
         self.number = number
@@ -181,7 +179,7 @@ class Counted:
 
 @dataclasses.dataclass(frozen=True)
 class Repeat(Through):
-    """Several passes, or endless ones with count None."""
+    """Several passes; endless if `count` is None."""
 
     count: int | None
     each: Counted = dataclasses.field(default_factory=Counted, compare=False)
@@ -228,7 +226,7 @@ class Batch(Through):
     drop_remainder: bool
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """One batch at a time, sliced from what upstream gives in one piece."""
+        """One batch at a time, sliced from upstream's chunks."""
         waiting: list[Chunk] = []
         missing = self.size
         for chunk in self.upstream.chunks(epoch, skip * self.size):
@@ -245,7 +243,7 @@ class Batch(Through):
             yield Elements([concatenate(waiting).batch()])
 
     def cardinality(self) -> int | float | None:
-        """Upstream's by the size, rounded down where the remainder is dropped, else up."""
+        """Upstream's divided by the size, rounded down if the remainder is dropped, else up."""
         rows = self.upstream.cardinality()
         if rows is None or rows == math.inf:
             return rows
@@ -273,7 +271,7 @@ class Take(Through):
     count: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """As upstream, which is not asked for more than is needed."""
+        """As upstream, of which no more is read than needed."""
         left = self.count - skip
         if left <= 0:
             return
@@ -300,7 +298,7 @@ class Skip(Through):
         return self.upstream.chunks(epoch, skip + self.count)
 
     def cardinality(self) -> int | float | None:
-        """What is left."""
+        """Upstream's less `count`."""
         each = self.upstream.cardinality()
         return None if each is None else max(each - self.count, 0)
 
@@ -320,12 +318,12 @@ class Shard(Through):
                 yield chunk.take(np.arange(first, len(chunk), self.shards))
             first = (first - len(chunk)) % self.shards if first < len(chunk) else first - len(chunk)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, JSON]:
         """The number of shards; each process has a shard of its own."""
         return {"shards": self.shards}
 
     def cardinality(self) -> int | float | None:
-        """Upstream's by the shards; the first shards get the remainder."""
+        """Upstream's divided by the shards; the first shards get the remainder."""
         each = self.upstream.cardinality()
         if each is None or each == math.inf:
             return each
@@ -333,7 +331,7 @@ class Shard(Through):
 
 
 class Stored:
-    """What a cache holds: nothing until one pass came to its end."""
+    """The content of a cache: nothing until one pass is complete."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -341,12 +339,12 @@ class Stored:
         self._complete = False
 
     def get(self) -> tuple[bool, Chunk | None]:
-        """Whether a pass was complete, and its elements (None if there were none)."""
+        """Whether a pass is complete, and its elements (None if it has none)."""
         with self._lock:
             return self._complete, self._chunk
 
     def put(self, chunks: list[Chunk]) -> None:
-        """A complete pass; of several first passes at once the first to end is kept."""
+        """Keeps a complete pass, unless another one has ended before."""
         joined = concatenate(chunks) if chunks else None
         with self._lock:
             if not self._complete:
@@ -360,7 +358,7 @@ class Cache(Through):
     stored: Stored = dataclasses.field(default_factory=Stored, compare=False)
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """From memory, or from upstream while a copy is made."""
+        """From memory, or from upstream while they are copied."""
         complete, chunk = self.stored.get()
         if not complete:
             return drop(self._first_pass(epoch), skip)
@@ -375,20 +373,18 @@ class Cache(Through):
 
     def _first_pass(self, epoch: Epoch) -> Iterator[Chunk]:
         seen: list[Chunk] = []
-        # whichever pass is the first to be complete: all give the same elements in the same order
-        for given in self.upstream.chunks((0,) * len(epoch), 0):
-            chunk = given
-            if isinstance(chunk, Elements):
-                # They are handed out again in each pass, so that nobody may write to them.
-                chunk = Elements([read_only(item) for item in chunk.elements()])
-            seen.append(chunk)
-            yield chunk
+        # Whichever pass is complete first: all give the same elements in the same order.
+        for chunk in self.upstream.chunks((0,) * len(epoch), 0):
+            # Later passes give the same elements again, so that nothing may write to them.
+            is_rows = isinstance(chunk, Rows)
+            seen.append(chunk if is_rows else Elements(list(map(read_only, chunk.elements()))))
+            yield seen[-1]
         self.stored.put(seen)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prefetch(Through):
-    """Upstream in a thread of its own, some elements ahead."""
+    """The elements of upstream, made ahead in a thread."""
 
     buffer_size: int
 
@@ -398,11 +394,11 @@ class Prefetch(Through):
 
 
 def cached(stage: Stage) -> Stage:
-    """The stage with a cache behind it, or, if it is endless, with one where its elements begin to repeat.
+    """The stage with a cache behind it; if it is endless, with a cache in front of what makes it endless.
 
-    An endless stage never comes to its first end, so that a cache behind it would fill and never be used.
-    The cache goes below the endless repeat, and below a shuffle there, which so still gives another order
-    in each pass: the elements are those that the stage gives without a cache.
+    A first pass of an endless stage never ends, so that a cache behind it would fill and never be used.
+    The cache goes in front of the endless repeat, and in front of a shuffle there, which still gives another
+    order in each pass: the elements are the same as without a cache.
     """
     if not isinstance(stage, Through) or stage.cardinality() != math.inf:
         return Cache(stage)
@@ -418,7 +414,7 @@ def _below_shuffles(stage: Stage) -> Stage:
     return Cache(stage)
 
 
-def _call(function: Callable[..., Any], element: Any) -> Any:
+def _call(function: Callable[..., Structure], element: Structure) -> Structure:
     return function(*element) if isinstance(element, tuple) else function(element)
 
 
@@ -427,16 +423,16 @@ def _shuffled(
 ) -> Iterator[Chunk]:
     """A buffer shuffle, many draws at a time.
 
-    The first `buffer_size` elements of the pool are the buffer's slots, the others wait to come in. Draw t
-    takes what lies in a random slot and puts waiting element t there.
+    The first `buffer_size` elements of the pool are the slots of the buffer, and the others wait. Draw t takes
+    the element in a random slot and puts waiting element t there.
     """
     pool: list[Chunk] = []
     pooled = 0
     for chunk in chunks:
         pool.append(chunk)
         pooled += len(chunk)
-        # Rows are moved together, so that the buffer is copied once per buffer_size draws; whole elements
-        # may be large, so that few wait.
+        # As many rows wait as there are slots, so that the buffer is copied once per buffer_size draws; whole
+        # elements may be large, so that few wait.
         ahead = buffer_size if isinstance(chunk, Rows) else max(1, buffer_size // 64)
         if pooled >= buffer_size + ahead:
             drawn, left = _exchange(concatenate(pool), buffer_size, random)
@@ -454,7 +450,7 @@ def _shuffled(
 
 
 def _exchange(pool: Chunk, size: int, random: np.random.Generator) -> tuple[Chunk, Chunk]:
-    """As many draws as elements wait behind the first `size`: what was drawn, and what is left."""
+    """Draws as many elements as wait behind the first `size`; what was drawn, and what is left."""
     draws = len(pool) - size
     # One float per draw, so that the order does not depend on how many draws are made at once.
     slots = (random.random(draws) * size).astype(np.int64)
@@ -462,7 +458,7 @@ def _exchange(pool: Chunk, size: int, random: np.random.Generator) -> tuple[Chun
     grouped = slots[by_slot]
     first_of_slot = np.ones(draws, dtype=bool)
     first_of_slot[1:] = grouped[1:] != grouped[:-1]
-    # The first draw from a slot takes what was in the buffer, each further one what the draw before put in.
+    # The first draw from a slot takes what was in the buffer, each further draw what the one before put there.
     drawn = np.empty(draws, dtype=np.int64)
     drawn[by_slot] = np.where(first_of_slot, grouped, size + np.roll(by_slot, 1))
     left = np.arange(size)

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 
 from torchest.utils import arrays
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import TypeIs
+
+Structure: TypeAlias = Any  # dicts and tuples, nested as you like, or a leaf
+_Tree: TypeAlias = (
+    "dict[Any, _Tree] | tuple[_Tree, ...] | int"  # a structure of the numbers of its leaves
+)
+
 
 class Struct(dict[Any, Any]):
-    """A single value that is a dict, not a part of the structure around it: a cell of a column of structs."""
+    """A leaf that is a dict: a cell of a column of structs."""
 
 
-def is_named(value: Any) -> bool:
+def is_named(value: object) -> TypeIs[Mapping[Any, Structure]]:
     """Whether the value is a structure with keys."""
     return isinstance(value, Mapping) and not isinstance(value, Struct)
 
 
-def is_frame(value: Any) -> bool:
+def is_frame(value: object) -> TypeIs[pd.DataFrame]:
     """Whether the value is a pandas DataFrame; does not import pandas."""
     return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns")
 
 
-def columns_of(frame: Any) -> dict[Any, Any]:
+def has_rows(value: object) -> bool:
+    """Whether the value may be a column: it has a length and is not text."""
+    is_single = isinstance(value, (str, bytes)) or getattr(value, "ndim", 1) == 0
+    return hasattr(value, "__len__") and not is_single
+
+
+def columns_of(frame: pd.DataFrame) -> dict[Any, pd.Series[Any]]:
     """A DataFrame as the dict of its columns.
 
     Raises:
@@ -40,15 +55,17 @@ def columns_of(frame: Any) -> dict[Any, Any]:
     return {name: frame[name] for name in frame.columns}
 
 
-def labels_of(value: Any) -> Any:
-    """Labels, where a DataFrame of one column is that column, and one of several the dict of its columns."""
+def labels_of(value: Structure) -> Structure:
+    """Labels, where a DataFrame becomes its only column or the dict of its columns."""
     if not is_frame(value):
         return value
     named = columns_of(value)
     return named.popitem()[1] if len(named) == 1 else named
 
 
-def map_leaves(function: Callable[[Any, str], Any], value: Any, name: str = "value") -> Any:
+def map_leaves(
+    function: Callable[[Any, str], Structure], value: Structure, name: str = "value"
+) -> Structure:
     """The same structure with function(leaf, name) at each leaf.
 
     A leaf is called by its dict key, or `name[i]` in a tuple; an outermost pair holds features and labels.
@@ -72,7 +89,7 @@ class Layout:
     """The shape of a structure without its leaves.
 
     Args:
-        value: The structure to take the shape of.
+        value: A structure of that shape.
 
     >>> layout = Layout(({"x": [1]}, [0]))
     >>> layout.names
@@ -81,25 +98,25 @@ class Layout:
     ({'x': 'first'}, 'second')
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Structure) -> None:
         self.names: list[str] = []
 
-        def number(_: Any, name: str) -> int:
+        def number(_: object, name: str) -> int:
             self.names.append(name)
             return len(self.names) - 1
 
-        self._tree = map_leaves(number, value)
+        self._tree: _Tree = map_leaves(number, value)
 
     def have_keys(self) -> Iterator[bool]:
         """Whether each leaf has a key, so that a model may leave it unread."""
         return _under_keys(self._tree, inside=False)
 
-    def rebuild(self, leaves: Sequence[Any]) -> Any:
+    def rebuild(self, leaves: Sequence[Structure]) -> Structure:
         """The structure with these leaves."""
         return _rebuild(self._tree, leaves)
 
-    def leaves(self, value: Any) -> list[Any]:
-        """The leaves of a structure of this shape, in this layout's order.
+    def leaves(self, value: Structure) -> list[Structure]:
+        """The leaves of a structure of this shape, in the order of `names`.
 
         Raises:
             ValueError: The value has another shape.
@@ -107,26 +124,21 @@ class Layout:
         return list(_leaves(self._tree, value))
 
 
-def stack(elements: Sequence[Any]) -> Any:
+def stack(elements: Sequence[Structure]) -> Structure:
     """Elements of one shape as one structure, each leaf with one more dimension in front.
 
     Raises:
-        ValueError: The elements have other keys or shapes than each other.
+        ValueError: The keys or shapes of the elements differ.
     """
     layout = Layout(elements[0])
-    rows = [layout.leaves(element) for element in elements]
-    return layout.rebuild(
-        [
-            _stack_leaves(leaves, name)
-            for leaves, name in zip(zip(*rows, strict=True), layout.names, strict=True)
-        ]
-    )
+    leaves = zip(*map(layout.leaves, elements), strict=True)
+    return layout.rebuild(list(map(_stack_leaves, leaves, layout.names)))
 
 
-def read_only(value: Any) -> Any:
+def read_only(value: Structure) -> Structure:
     """The structure with views of its numpy arrays that cannot be written to."""
 
-    def protect(leaf: Any, _: str) -> Any:
+    def protect(leaf: Structure, _: str) -> Structure:
         if not isinstance(leaf, np.ndarray):
             return leaf
         view = leaf.view()
@@ -136,7 +148,7 @@ def read_only(value: Any) -> Any:
     return map_leaves(protect, value)
 
 
-def _under_keys(tree: Any, *, inside: bool) -> Iterator[bool]:
+def _under_keys(tree: _Tree, *, inside: bool) -> Iterator[bool]:
     if isinstance(tree, int):
         yield inside
         return
@@ -145,7 +157,7 @@ def _under_keys(tree: Any, *, inside: bool) -> Iterator[bool]:
         yield from _under_keys(inner, inside=inside)
 
 
-def _rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
+def _rebuild(tree: _Tree, leaves: Sequence[Structure]) -> Structure:
     if isinstance(tree, dict):
         return {key: _rebuild(inner, leaves) for key, inner in tree.items()}
     if isinstance(tree, tuple):
@@ -153,38 +165,35 @@ def _rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
     return leaves[tree]
 
 
-def _leaves(tree: Any, value: Any) -> Iterator[Any]:
+def _leaves(tree: _Tree, value: Structure) -> Iterator[Structure]:
     if is_frame(value):
         value = columns_of(value)
     if isinstance(tree, dict):
         if not is_named(value) or set(value) != set(tree):
-            raise ValueError(
-                f"Elements of one batch differ: one has the keys {list(tree)} and another is {_shown(value)}."
-            )
+            raise _different(f"has the keys {list(tree)} and another", value)
         for key, inner in tree.items():
             yield from _leaves(inner, value[key])
     elif isinstance(tree, tuple):
         if not isinstance(value, tuple) or len(value) != len(tree):
-            raise ValueError(
-                f"Elements of one batch differ: one is a tuple of {len(tree)} and another is {_shown(value)}."
-            )
+            raise _different(f"is a tuple of {len(tree)} and another", value)
         for inner, part in zip(tree, value, strict=True):
             yield from _leaves(inner, part)
     elif is_named(value) or isinstance(value, tuple):
-        raise ValueError(
-            f"Elements of one batch differ: one has a single value where another is {_shown(value)}."
-        )
+        raise _different("has a single value where another", value)
     else:
         yield value
 
 
-def _shown(value: Any) -> str:
+def _different(one: str, value: Structure) -> ValueError:
     if isinstance(value, Mapping):
-        return f"a dict with the keys {list(value)}"
-    return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"
+        shown = f"a dict with the keys {list(value)}"
+    else:
+        size = f" of {len(value)}" if isinstance(value, tuple) else ""
+        shown = f"a {type(value).__name__}{size}"
+    return ValueError(f"Elements of one batch differ: one {one} is {shown}.")
 
 
-def _stack_leaves(leaves: Sequence[Any], name: str) -> arrays.HostArray:
+def _stack_leaves(leaves: Sequence[Structure], name: str) -> arrays.HostArray:
     first = leaves[0]
     if isinstance(first, torch.Tensor) and all(isinstance(leaf, torch.Tensor) for leaf in leaves):
         _check_shapes(leaves, name)
@@ -193,24 +202,23 @@ def _stack_leaves(leaves: Sequence[Any], name: str) -> arrays.HostArray:
         _check_shapes(leaves, name)
         masked = np.ma.MaskedArray in set(map(type, leaves))
         return arrays.to_column(np.ma.stack(leaves) if masked else np.stack(leaves), name)
-    if type(first).__module__.partition(".")[0] in ("pandas", "pyarrow") and hasattr(
-        first, "__len__"
-    ):
+    library = type(first).__module__.partition(".")[0]
+    if library in ("pandas", "pyarrow") and hasattr(first, "__len__"):
         return _stack_arrow([arrays.to_column(leaf, name) for leaf in leaves], name)
     return arrays.to_column(list(leaves), name)
 
 
-def _stack_arrow(columns: list[Any], name: str) -> arrays.HostArray:
+def _stack_arrow(columns: list[arrays.HostArray], name: str) -> arrays.HostArray:
     if not arrays.is_arrow(columns[0]):
         return _stack_leaves(columns, name)
     import pyarrow as pa
 
     offsets = np.cumsum([0, *(len(column) for column in columns)], dtype=np.int32)
-    lists: Any = pa.ListArray
+    lists: type[arrays.ArrowArray] = pa.ListArray
     return arrays.to_column(lists.from_arrays(pa.array(offsets), arrays.concatenate(columns)), name)
 
 
-def _check_shapes(leaves: Sequence[Any], name: str) -> None:
+def _check_shapes(leaves: Sequence[Structure], name: str) -> None:
     shapes = {tuple(leaf.shape) for leaf in leaves}
     if len(shapes) > 1:
         shown = " and ".join(str(shape) for shape in sorted(shapes)[:2])
