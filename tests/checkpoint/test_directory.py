@@ -368,7 +368,7 @@ class TestDamage:
         self.damage(str(tmp_path), 2, name, turn_a_bit)
         assert newest_whole_checkpoint(tmp_path).global_step == 1
         assert f"{tmp_path / 'model.ckpt-2'!s}' is damaged: its " in caplog.text
-        assert f"Going on from the checkpoint before it: {tmp_path / 'model.ckpt-1'}" in caplog.text
+        assert f"Using the checkpoint before it: {tmp_path / 'model.ckpt-1'}" in caplog.text
 
     @pytest.mark.parametrize("name", FILES)
     @pytest.mark.parametrize("part", [None, 0.0, 0.5, 0.99])

@@ -1,6 +1,6 @@
-"""Checksums of the files of a directory, so that damage is noticed before anything is made of them.
+"""Checksums of the files of a directory, which show damage before any of it is used.
 
-Each file is summed up in parts, several at once: on two cores 2 GB/s.
+Parts of a file are summed in parallel: 2 GB/s on two cores.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def write_checksums(directory: str | os.PathLike[str]) -> None:
 
 
 def identity(directory: str) -> str:
-    """Tells a directory with checksums from another one of the same name: by what it holds.
+    """A hash of the contents of a directory with checksums.
 
     Args:
         directory: A path, or a URL.
@@ -42,11 +42,11 @@ def identity(directory: str) -> str:
 
 
 def damaged_file(directory: str, *, only: str | None = None) -> str | None:
-    """The name of a file that is missing or is not what was written; None if all are whole.
+    """The name of a file that is missing or not what was written; None if there is none.
 
     Args:
         directory: On the disk.
-        only: The one file whose content is looked at; of the others only the sizes are.
+        only: The one file whose contents are checked; of the others only the sizes are. None: all.
     """
     try:
         written: dict[str, Any] = files.read_json(os.path.join(directory, FILE))

@@ -5,13 +5,12 @@
       model.ckpt-100/
         model.safetensors      parameters and buffers, by name
         optimizer.safetensors  optimizer slots, by optimizer, parameter and slot
-        training.safetensors   random state and what else only a training that goes on needs
+        training.safetensors   random state and other tensors that only resuming needs
         state.json             global step, and what is not a tensor
         checksums.json         the size and CRC-32s of each of these
 
-On a disk a directory appears in one rename when all of it is there, so whatever has a checkpoint's name is
-whole; the list is written after it. On an object store the list alone says what is whole. No pickle is read
-or written.
+On a disk a directory appears in one rename when it is complete, so whatever has a checkpoint's name is complete;
+the list is written after it. On an object store only the list says what is complete. No pickle is read or written.
 """
 
 from __future__ import annotations
@@ -63,13 +62,13 @@ _STATE = "state.json"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes:
         model: Parameters and buffers by name.
         optimizer: Optimizer slots by name.
-        training: Tensors that only a training needs that goes on, by name.
-        state: What is not a tensor, as JSON values.
+        training: Tensors that only resuming needs, by name.
+        state: Everything else, as JSON values.
     """
 
     model: Mapping[str, Tensor]
@@ -78,7 +77,7 @@ class Contents:
     state: Mapping[str, Any] = field(default_factory=dict)
 
     def with_training(self, state: Mapping[str, Any]) -> Contents:
-        """With the state of a training, in nested dicts, lists, tensors and JSON values."""
+        """Adds the state of a training: nested dicts and lists of tensors and JSON values."""
         return dataclasses.replace(
             self,
             training={
@@ -89,7 +88,7 @@ class Contents:
 
 
 def copy_on_host(tensor: Tensor) -> Tensor:
-    """A copy on the CPU that shares its memory with no other tensor, as a file of tensors wants it."""
+    """A copy on the CPU that shares no memory, as safetensors requires."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
@@ -101,8 +100,7 @@ def is_checkpoint(path: str) -> bool:
 class Checkpoint:
     """A reader of one checkpoint.
 
-    All files are opened at once, and tensors are read when they are asked for, so that the checkpoint may
-    be removed or replaced meanwhile.
+    All files are opened at once and tensors are read on demand, so the checkpoint may be removed or replaced meanwhile.
 
     Args:
         path: The checkpoint's directory.
@@ -113,9 +111,9 @@ class Checkpoint:
         state: What is not a tensor.
 
     Raises:
-        DamagedCheckpointError: A file is missing, or of another size than was written, or state.json is not
-            what was written. `check` looks at all that the files hold.
-        ValueError: `path` is not a checkpoint, or of a newer format than this version reads.
+        DamagedCheckpointError: A file is missing or has changed its size, or state.json is wrong. `check` reads
+            every byte of all files.
+        ValueError: `path` is not a checkpoint, or has a newer format than this version reads.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -139,13 +137,10 @@ class Checkpoint:
             self.global_step: int = self.state["global_step"]
 
     def check(self) -> Checkpoint:
-        """Looks whether every byte is what was written.
-
-        Returns:
-            The checkpoint.
+        """Checks every byte, and returns the checkpoint.
 
         Raises:
-            DamagedCheckpointError: It is not.
+            DamagedCheckpointError: A byte is not what was written.
         """
         with in_use(self.path), files.on_disk(self.path) as directory:
             self._check(directory, only=None)
@@ -160,7 +155,7 @@ class Checkpoint:
         return self._tensors(_OPTIMIZER)
 
     def training(self) -> dict[str, Any] | None:
-        """What only a training needs that goes on, as `Contents.with_training` was given it; None if it was not."""
+        """What `Contents.with_training` added; None if nothing."""
         state = self.state.get("training")
         if state is None:
             return None
@@ -170,14 +165,13 @@ class Checkpoint:
         """The state_dict of an object that model_fn made with `get_or_create(name, ...)`.
 
         Args:
-            name: Of a module, an optimizer, or whatever else has a state_dict.
+            name: The name of a module, an optimizer, or another object with a state_dict.
 
         Returns:
-            What the `load_state_dict` of such an object takes, tensors on the CPU.
+            What `load_state_dict` of the object takes, with tensors on the CPU.
 
         Raises:
             ValueError: There is no object of that name.
-
         """
         objects = self.state.get("objects", {})
         if text("name", name) not in objects:
@@ -194,25 +188,25 @@ class Checkpoint:
         return {key[len(prefix) :]: tensors[key] for key in tensors if key.startswith(prefix)}
 
     def part(self, name: str) -> dict[str, Any]:
-        """What state.json says of "objects", "aliases", "optimizers" or "others", by name.
+        """The part "objects", "aliases", "optimizers" or "others" of state.json.
 
         Raises:
-            DamagedCheckpointError: It does not; no Estimator has written it.
+            DamagedCheckpointError: It is missing, so that no Estimator has written the file.
         """
         if name not in self.state:
             raise self.damaged(f"{name} is missing")
-        found: dict[str, Any] = self.state[name]
-        return found
+        part: dict[str, Any] = self.state[name]
+        return part
 
     def other(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """The state_dict of an object that is neither a module nor an optimizer.
 
         Args:
             name: Its name.
-            tensors: Those of the checkpoint.
+            tensors: The tensors of the checkpoint by name.
 
         Raises:
-            ValueError: There is no such object.
+            CheckpointMismatchError: There is no such object.
         """
         others = self.part("others")
         if name not in others:
@@ -232,7 +226,7 @@ class Checkpoint:
         Raises:
             KeyError: There is none of that name.
         """
-        return self._read(self._holders[name], name)
+        return self._read(self._file_of[name], name)
 
     def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
         """The value of one parameter, buffer or optimizer slot, or of `global_step`.
@@ -247,7 +241,7 @@ class Checkpoint:
         """
         if text("name", name) == MetricKeys.GLOBAL_STEP:
             return np.array(self.global_step, np.int64)
-        if name not in self._holders:
+        if name not in self._file_of:
             known = self.get_variable_to_shape_map()
             raise ValueError(
                 f"name={shown(name)} is no variable of the checkpoint.{suggest(name, known)}"
@@ -255,13 +249,13 @@ class Checkpoint:
         return in_numpy_dtype(self.tensor(name)).numpy()
 
     def has_tensor(self, name: str) -> bool:
-        """Whether there is a parameter, buffer or optimizer slot of that name; or it is `global_step`."""
+        """Whether there is a parameter, buffer or optimizer slot of that name; also for `global_step`."""
         return text("name", name) in self.get_variable_to_shape_map()
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
         shapes = {
-            name: self._files[self._holders[name]].get_slice(name).get_shape()
+            name: self._files[self._file_of[name]].get_slice(name).get_shape()
             for name in self.names()
         }
         return dict(sorted({**shapes, MetricKeys.GLOBAL_STEP: []}.items()))
@@ -287,15 +281,15 @@ class Checkpoint:
 
     def _nested(self, state: Any, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = with_tensors(state, path, tensors)
-            if not isinstance(found, dict):
+            nested: dict[str, Any] = with_tensors(state, path, tensors)
+            if not isinstance(nested, dict):
                 raise TypeError
         except (KeyError, ValueError, TypeError, RecursionError):
             raise self.damaged(f"{path} is not what training writes") from None
-        return found
+        return nested
 
     @cached_property
-    def _holders(self) -> dict[str, str]:
+    def _file_of(self) -> dict[str, str]:
         """The file of each parameter, buffer and optimizer slot."""
         return {name: file for file in (_OPTIMIZER, _MODEL) for name in self._files[file].keys()}  # noqa: SIM118
 
@@ -306,8 +300,7 @@ class Checkpoint:
         try:
             tensor: Tensor = self._files[file].get_tensor(name)
         except (safetensors.SafetensorError, TypeError, RuntimeError) as error:
-            # of a dtype or a shape that torch lacks
-            raise self._damaged(file) from error
+            raise self._damaged(file) from error  # of a dtype or a shape that torch lacks
         return tensor
 
     def _read_state(self, directory: str) -> dict[str, Any]:
@@ -350,26 +343,26 @@ class Checkpoint:
         )
 
     def damaged(self, problem: str) -> DamagedCheckpointError:
-        """The error for a state.json of which every byte was written so, and which says what cannot be.
+        """The error for a state.json with a right checksum and wrong contents.
 
         Args:
-            problem: What is wrong, in half a sentence.
+            problem: A clause that says what is wrong.
         """
-        return DamagedCheckpointError(
-            f"The checkpoint {self.path!r} is damaged: in its {_STATE}, {problem}. Move it out of the directory, to go "
-            "on from the checkpoint before it."
-        )
+        return self._error(f"in its {_STATE}, {problem}")
 
     def _damaged(self, file: str) -> DamagedCheckpointError:
+        return self._error(f"its {file} is missing or not what was written")
+
+    def _error(self, problem: str) -> DamagedCheckpointError:
         return DamagedCheckpointError(
-            f"The checkpoint {self.path!r} is damaged: its {file} is missing or not what was written. Move it out "
-            "of the directory, to go on from the checkpoint before it."
+            f"The checkpoint {self.path!r} is damaged: {problem}. Move it out of the directory to use the checkpoint "
+            "before it."
         )
 
 
 @contextlib.contextmanager
 def in_use(path: str | os.PathLike[str]) -> Iterator[None]:
-    """While it lasts, no training removes the checkpoint, in this process or another.
+    """Keeps all trainings, in this process or others, from removing the checkpoint.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
@@ -380,7 +373,7 @@ def in_use(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(path: str | None) -> Iterator[None]:
-    """As `in_use`, of a checkpoint that has been read already: there may be none, or it may be gone."""
+    """As `in_use`, for a checkpoint that has been read already: None, or one that is gone, is no error."""
     with contextlib.ExitStack() as opened:
         if path is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -391,14 +384,14 @@ def held(path: str | None) -> Iterator[None]:
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
     """The path of the newest checkpoint in a model directory, or None.
 
-    That is the one that the file `checkpoint` calls the newest; or one that was completed after it,
-    just before a writer was killed.
+    That is the newest one in the file `checkpoint`, or one that was completed after it, right before a writer was
+    killed.
 
     Args:
         checkpoint_dir: A `model_dir`.
 
     Raises:
-        ValueError: That is no path, or the file `checkpoint` there is not what torchest writes.
+        ValueError: It is no path, or its file `checkpoint` is not what torchest writes.
     """
     directory = files.normal(checks.path("checkpoint_dir", checkpoint_dir))
     name = _newest_first(directory)[:1]
@@ -406,9 +399,7 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
 
 
 def newest_whole_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> Checkpoint | None:
-    """The newest checkpoint of which every byte is what was written; None if there is no checkpoint.
-
-    Damaged ones are passed over with a warning.
+    """The newest undamaged checkpoint; None if there is no checkpoint. Warns of each damaged one.
 
     Raises:
         DamagedCheckpointError: There are checkpoints, and all of them are damaged.
@@ -418,27 +409,26 @@ def newest_whole_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> Checkpoin
     for name in _newest_first(directory):
         path = files.join(directory, name)
         try:
-            found = Checkpoint(path).check()
+            checkpoint = Checkpoint(path).check()
         except DamagedCheckpointError as error:
             _log.warning("%s", error)
             damaged = error
         except (ValueError, FileNotFoundError):
             if files.is_directory(path):
                 raise
-            return newest_whole_checkpoint(
-                directory
-            )  # removed since it was listed: there is a newer one
+            # removed since it was listed: there is a newer one
+            return newest_whole_checkpoint(directory)
         else:
             if damaged is not None:
-                _log.warning("Going on from the checkpoint before it: %s", path)
-            return found
+                _log.warning("Using the checkpoint before it: %s", path)
+            return checkpoint
     if damaged is not None:
         raise damaged
     return None
 
 
 def _newest_first(directory: str) -> list[str]:
-    """The names of the newest checkpoint and of those before it."""
+    """The names of the newest checkpoint and those before it."""
     index = read_index(directory)
     steps = {step_of(name) for name in index.times}
     unlisted = steps_on_disk(directory) - steps
@@ -451,7 +441,7 @@ def _newest_first(directory: str) -> list[str]:
 
 
 def set_damaged_aside(whole: Checkpoint) -> None:
-    """Gives other names to the checkpoints that `newest_whole_checkpoint` passed over, so that they stay unused."""
+    """Renames the checkpoints that `newest_whole_checkpoint` found damaged, so that they stay unused."""
     directory, kept = files.parent_and_name(whole.path)
     for name in _newest_first(directory):
         if name == kept:
@@ -468,16 +458,16 @@ def write_checkpoint(
     keep: int | None,
     keep_every_n_hours: float | None = None,
 ) -> str:
-    """Writes a checkpoint, lists it, and removes those that are beyond `keep` and not in use.
+    """Writes a checkpoint, lists it, and removes those beyond `keep` that are not in use.
 
-    Where the newest checkpoint is of this step already, it is only listed.
+    If the newest checkpoint has this step already, it is only listed.
 
     Args:
-        model_dir: Where to; made if it is not there.
-        global_step: The step that the contents belong to.
-        contents: Gives what to write.
-        keep: How many checkpoints to keep; None or 0 keeps all.
-        keep_every_n_hours: Of those beyond `keep`, one for each so many hours stays for ever; None: none.
+        model_dir: Where to write; made if it is missing.
+        global_step: The step of the contents.
+        contents: Makes the contents.
+        keep: The number of checkpoints to keep; None or 0 keeps all.
+        keep_every_n_hours: Of those beyond `keep`, one for each such period is kept forever; None: none.
 
     Returns:
         The path of the checkpoint.
@@ -510,7 +500,7 @@ def _write(path: str, global_step: int, contents: Contents) -> None:
 
 
 def _removed(path: str) -> bool:
-    """Removes a checkpoint unless it is in use; whether it is gone."""
+    """Removes a checkpoint unless it is in use; returns whether it is gone."""
     try:
         with files.nobody_reads(files.join(path, _STATE)) as unused:
             if unused:

@@ -17,13 +17,12 @@ _NAME = re.compile(r"model\.ckpt-(0|[1-9][0-9]{0,17})")
 
 @dataclass(frozen=True)
 class Index:
-    """What the file lists.
+    """The contents of the file.
 
     Attributes:
         newest: The name of the newest checkpoint; None if there is none.
         times: When each listed checkpoint was written, in seconds since 1970, by name, oldest first.
-        last_preserved: The time of the last one that is kept for ever, or of the first checkpoint ever;
-            None before that.
+        last_preserved: The time of the last one that is kept forever, or of the first checkpoint ever; None before.
     """
 
     newest: str | None = None
@@ -31,18 +30,18 @@ class Index:
     last_preserved: float | None = None
 
     def with_newest(self, name: str, time: float) -> Index:
-        """With one more checkpoint, which becomes the newest."""
+        """Adds a checkpoint, which becomes the newest."""
         times = {other: self.times[other] for other in self.times if other != name}
         times[name] = self.times.get(name, time)
         preserved = min(times.values()) if self.last_preserved is None else self.last_preserved
         return Index(name, times, preserved)
 
     def without_old(self, keep: int | None, every_n_hours: float | None) -> tuple[Index, list[str]]:
-        """Lists only the newest `keep`, and gives those to remove: one for every so many hours stays for ever.
+        """Leaves the newest `keep` in the list; returns also the names of those to remove.
 
         Args:
             keep: How many; None or 0 keeps all.
-            every_n_hours: Hours between two that stay; None: none does.
+            every_n_hours: One for each such period is neither listed nor removed; None: all are removed.
         """
         old = list(self.times)[:-keep] if keep else []
         preserved = self.last_preserved
@@ -57,13 +56,13 @@ class Index:
         return Index(self.newest, kept, preserved), dropped
 
     def with_kept(self, names: list[str], before: Index) -> Index:
-        """Lists also those that could not be removed."""
+        """Lists again those that could not be removed."""
         kept = {name: time for name, time in before.times.items() if name in names}
         return dataclasses.replace(self, times={**kept, **self.times})
 
 
 def read_index(directory: str) -> Index:
-    """The index of a model directory, of those checkpoints that are there.
+    """The index of a model directory, without checkpoints that are gone.
 
     Raises:
         ValueError: The file is not one that torchest writes, or `directory` lies in a file.
@@ -83,14 +82,15 @@ def read_index(directory: str) -> Index:
     times = {
         name: time
         for name, time in times.items()
-        if name in there and (files.is_remote(directory) or _is_directory(directory, name))
+        if name in there
+        and (files.is_remote(directory) or files.is_directory(files.join(directory, name)))
     }
     last = next(reversed(times), None)
     return Index(newest if newest in times else last, times, preserved)
 
 
 def _parsed(index: Any) -> tuple[str | None, dict[str, float], float | None]:
-    """What the file lists; of the names only those of checkpoints, as torchest removes what is listed.
+    """The contents of the file, without names that are not of checkpoints, as torchest removes what is listed.
 
     Raises:
         ValueError: Or TypeError, or KeyError: it is not what torchest writes.
@@ -106,12 +106,8 @@ def _parsed(index: Any) -> tuple[str | None, dict[str, float], float | None]:
     return newest, {name: time for name, time in times.items() if step_of(name) >= 0}, preserved
 
 
-def _is_directory(directory: str, name: str) -> bool:
-    return files.is_directory(files.join(directory, name))
-
-
 def write_index(directory: str, index: Index) -> None:
-    """Writes the file at once."""
+    """Writes the file."""
     content = {
         "model_checkpoint_path": index.newest,
         "all_model_checkpoint_paths": list(index.times),
@@ -128,14 +124,14 @@ def name_of(global_step: int) -> str:
 
 def step_of(name: str) -> int:
     """The step of a checkpoint's name; −1 of other names."""
-    found = _NAME.fullmatch(name)
-    return int(found.group(1)) if found else -1
+    match = _NAME.fullmatch(name)
+    return int(match.group(1)) if match else -1
 
 
 def steps_on_disk(directory: str) -> set[int]:
-    """The steps of the complete checkpoints in a directory on a disk, listed or not.
+    """The steps of the complete checkpoints in a directory, listed or not.
 
-    On an object store only the index says what is complete: nothing.
+    Empty for an object store, where only the index says what is complete.
     """
     if files.is_remote(directory):
         return set()

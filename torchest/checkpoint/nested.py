@@ -1,4 +1,4 @@
-"""A state_dict apart in its tensors, for a file of tensors, and all else, for JSON."""
+"""Splits a state_dict into its tensors, for a file of tensors, and everything else, for JSON."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TENSOR = {"tensor": True}
 
 
 def tensors_in(state: Any, path: str) -> dict[str, Tensor]:
-    """The tensors of nested dicts, lists and tuples by their place, such as `path.key.0`.
+    """The tensors of nested dicts, lists and tuples by name, such as `path.key.0`.
 
     Raises:
-        ValueError: Two of them would have one name.
+        ValueError: Two of them have one name.
         TypeError: One is sparse, or a dict has a key that a checkpoint cannot keep.
     """
     tensors: dict[str, Tensor] = {}
@@ -47,14 +47,14 @@ def _leaves(state: Any, path: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def _items(state: Any, path: str) -> Iterable[tuple[Any, Any]]:
-    """What a dict, a list or a tuple holds; nothing for anything else."""
+    """The items of a dict, a list or a tuple; none for other values."""
     if isinstance(state, Mapping):
         return [(_key(key, path), value) for key, value in state.items()]
     return enumerate(state) if isinstance(state, (list, tuple)) else ()
 
 
 def _key(key: Any, path: str) -> Any:
-    """A key of a dict as it is given back; a number of numpy is one of Python then."""
+    """A key of a dict as it is restored: a NumPy number becomes a Python number."""
     if isinstance(key, str):
         return str(key)
     if isinstance(key, Tensor):
@@ -65,14 +65,14 @@ def _key(key: Any, path: str) -> Any:
 
 
 def without_tensors(state: Any, path: str) -> Any:
-    """The same as JSON values, a mark in the place of each tensor.
+    """The same as JSON values, with a mark in place of each tensor.
 
     Args:
         state: Nested dicts, lists and tuples.
-        path: Where it stands, for the error.
+        path: Its name, for errors.
 
     Raises:
-        TypeError: There is something else than tensors, numbers, strings, lists, tuples and dicts.
+        TypeError: There is something other than tensors, numbers, strings, lists, tuples and dicts.
     """
     if isinstance(state, Tensor):
         return _TENSOR
@@ -97,12 +97,12 @@ def without_tensors(state: Any, path: str) -> Any:
 
 
 def with_tensors(state: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
-    """What the other two functions took apart, each tensor a copy.
+    """Joins what the other two functions split, with copies of the tensors.
 
     Args:
         state: From `without_tensors`.
-        path: As given to `tensors_in`.
-        tensors: What that gave.
+        path: As for `tensors_in`.
+        tensors: From `tensors_in`.
     """
     if state == _TENSOR:
         return tensors[path].clone()

@@ -1,4 +1,4 @@
-"""What state.json of a checkpoint must hold, so that damage is told before anything is made of it."""
+"""Checks of the contents of state.json, before any of it is used."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_state(state: Any, tensors: Collection[str]) -> None:
 
 
 def same_kind(value: Any, other: Any) -> bool:
-    """Whether one option of an optimizer can stand in the place of another: a number of a number, and so on."""
+    """Whether one option of an optimizer can replace another: a number a number, and so on."""
     if value is None or other is None:
         return True
     kinds: tuple[Any, ...] = (bool, (int, float), str, list)

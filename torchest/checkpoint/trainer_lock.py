@@ -1,8 +1,7 @@
-"""One training at a time in a model_dir: two would write over each other's checkpoints, each unaware of the other.
+"""One training at a time in a model_dir: two would overwrite each other's checkpoints.
 
-The trainer holds the file `training.lock` beside `unfinished`, which says who it is. The system frees the file when the
-process dies, however it dies, so the next one need not wait. Where there are no locks, as on an object store, the
-file is only a hint, and a warning the answer to it.
+The trainer locks the file `training.lock`, which says who it is. The system releases the lock when the process dies.
+Where there are no locks, as on an object store, the file is only a hint, and leads to a warning.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("torchest")
 _FILE = "training.lock"
-_PATIENCE = 2.0  # seconds: what was killed a moment ago may still be going away
+_PATIENCE = 2.0  # seconds: a process that was just killed may still be ending
 _of_this_process: dict[tuple[int, str], str] = {}
 _reserved: ContextVar[str | None] = ContextVar("torchest_reserved_model_dir", default=None)
 
 
 @contextlib.contextmanager
 def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
-    """While it lasts, nobody else trains in a directory; what killed trainings left there is removed first.
+    """Locks a directory for one training, and removes what killed trainings left there.
 
     Args:
-        model_dir: The directory; made if it is not there, and removed again if nothing was written.
-        is_chief: Whether this process is the one that writes; the others of a training hold nothing.
+        model_dir: The directory; made if it is missing, and removed again if nothing was written.
+        is_chief: Whether this process writes; the other processes of a training lock nothing.
 
     Raises:
-        RuntimeError: Somebody else trains there: another process, another thread, or a caller of this.
+        RuntimeError: Another process, another thread or a caller of this function trains there.
         ValueError: The directory is, or lies in, a file.
     """
     directory = files.normal(model_dir)
@@ -54,9 +53,9 @@ def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
             _reserved.reset(token)
         return
     with (
-        _alone_in_process(place),
+        _only_in_process(place),
         _directory_of_run(model_dir, place),
-        _alone_among_processes(place),
+        _only_process(place),
     ):
         for each in (place, *_evaluations_in(place)):
             files.remove_leftovers(each)
@@ -65,7 +64,7 @@ def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reserved_for_training(model_dir: str, *, is_chief: bool) -> Iterator[None]:
-    """As `only_trainer`, for trainings inside of it: one after the other, and with gaps between them."""
+    """As `only_trainer`, for several trainings inside, one after the other."""
     directory = files.normal(model_dir)
     place = directory if files.is_remote(directory) else os.path.realpath(directory)
     with only_trainer(model_dir, is_chief=is_chief):
@@ -77,7 +76,7 @@ def reserved_for_training(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone_in_process(place: str) -> Iterator[None]:
+def _only_in_process(place: str) -> Iterator[None]:
     key = os.getpid(), place
     me = f"in its thread {threading.current_thread().name!r} since {_now()}"
     holder = _of_this_process.setdefault(key, me)  # one operation: no two threads pass
@@ -91,7 +90,7 @@ def _alone_in_process(place: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _directory_of_run(model_dir: str, place: str) -> Iterator[None]:
-    """Makes the directory; it goes away again if it stays empty."""
+    """Makes the directory, and removes it again if it stays empty."""
     made: list[str] = []
     if not files.is_remote(place):
         above = place
@@ -111,7 +110,7 @@ def _directory_of_run(model_dir: str, place: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone_among_processes(place: str) -> Iterator[None]:
+def _only_process(place: str) -> Iterator[None]:
     note = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
     with contextlib.ExitStack() as opened:
         other = _held(files.join(place, _FILE), json.dumps(note) + "\n", place, opened)
@@ -158,7 +157,7 @@ def _named(text: str) -> str:
 
 
 def _has_died(text: str) -> bool:
-    """Whether the process of a note is seen to have ended: it ran on this machine."""
+    """Whether the process of a note ran on this machine and has ended."""
     note = _note(text)
     pid = note.get("pid")
     if note.get("host") != socket.gethostname() or os.name != "posix":

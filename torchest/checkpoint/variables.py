@@ -1,4 +1,4 @@
-"""Looking into checkpoints, and waiting for new ones, with TensorFlow's signatures."""
+"""Reading checkpoints and waiting for new ones, with TensorFlow's signatures."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _POLL_SECS = 1.0
 def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
     """Opens a checkpoint.
 
-    Its tensors are read when they are asked for: `get_tensor(name)` gives one as numpy, `module(name)` the
-    state_dict of an object that model_fn made under that name, `global_step` its step.
+    Its tensors are read on demand: `get_tensor(name)` returns one as a NumPy array, `module(name)` the state_dict of
+    an object that model_fn made under that name, `global_step` its step.
 
     Args:
         ckpt_dir_or_file: A `model_dir`, for its newest checkpoint, or one of its checkpoints, such as
@@ -74,20 +74,19 @@ def checkpoints_iterator(
     timeout: float | None = None,
     timeout_fn: Callable[[], bool] | None = None,
 ) -> Iterator[str]:
-    """The newest checkpoint of a directory again and again, whenever there is a new one.
+    """Yields the newest checkpoint of a directory whenever there is a new one.
 
-    Those that were followed by a newer one meanwhile are passed over. While the caller works with one, no
-    training removes it if he holds it with `torchest.checkpoint.directory.in_use`.
+    Checkpoints that have been followed by a newer one meanwhile are left out. `torchest.checkpoint.directory.in_use`
+    keeps a training from removing the one that the caller works with.
 
     Args:
-        checkpoint_dir: A `model_dir`, which need not be there yet.
-        min_interval_secs: At least so many seconds lie between two.
-        timeout: How many seconds to wait for a new one. None: without end.
-        timeout_fn: Called when so long nothing came; True ends, otherwise the waiting begins anew. Without
-            it the end of the time is the end.
+        checkpoint_dir: A `model_dir`, which need not exist yet.
+        min_interval_secs: The least number of seconds between two checkpoints.
+        timeout: How many seconds to wait for a new one. None: forever.
+        timeout_fn: Called after each timeout; the iterator ends if it returns True. None: it ends at the first.
 
     Returns:
-        Paths of checkpoints, one after the other.
+        An iterator of paths.
 
     Raises:
         ValueError: An argument is wrong.
@@ -98,10 +97,10 @@ def checkpoints_iterator(
         checks.number("timeout", timeout, " None waits without end.", at_least=0)
     if timeout_fn is not None:
         checks.function("timeout_fn", timeout_fn, "a function without arguments, or None")
-    return _new_ones(checkpoint_dir, min_interval_secs, timeout, timeout_fn)
+    return _new_checkpoints(checkpoint_dir, min_interval_secs, timeout, timeout_fn)
 
 
-def _new_ones(
+def _new_checkpoints(
     checkpoint_dir: str | os.PathLike[str],
     min_interval_secs: float,
     timeout: float | None,

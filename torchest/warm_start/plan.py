@@ -1,6 +1,6 @@
-"""A warm start: a new model takes parameters, buffers and slots from another model's checkpoint, or from its export.
+"""A warm start: a new model takes parameters, buffers and slots from another model's checkpoint or export.
 
-Every parameter is told of in the log: loaded, resized, or skipped, with the reason.
+The log says of every parameter whether it was loaded, resized, or skipped, and why.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torchest.exported.golden import MANIFEST
 from torchest.exported.weights import ExportedWeights
 from torchest.keys import MetricKeys
 from torchest.utils import files
-from torchest.warm_start.slots import give_slots
+from torchest.warm_start.slots import copy_slots
 from torchest.warm_start.tensorflow_names import torchest_name
 from torchest.warm_start.vocabulary import Move, Taken, move_of
 
@@ -31,16 +31,16 @@ _log = logging.getLogger("torchest")
 
 
 def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings) -> None:
-    """Gives the objects of a new model what the settings say.
+    """Copies values of another model into the objects of a new one.
 
     Args:
-        scope: The objects. Slots go to those optimizers that were made.
-        known: The names of objects that have been given theirs before.
-        settings: What to take.
+        scope: The objects. Slots go to the optimizers that were made.
+        known: The names of objects that an earlier call has filled.
+        settings: What to copy.
 
     Raises:
-        ValueError: There is no checkpoint; a pattern matches no parameter, or a name is none; a parameter
-            is missing from the checkpoint or has another shape. Nothing was changed.
+        ValueError: There is no checkpoint; a pattern or a name matches no parameter; a parameter is missing from the
+            checkpoint or has another shape there. Nothing was changed.
     """
     targets = _targets(scope, known)
     if not targets:
@@ -54,11 +54,11 @@ def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings
     with torch.no_grad():
         for name, taken in plan.items():
             saved = checkpoint.tensor(aliases.get(taken.source, taken.source))
-            _give(targets[name], saved, taken.move, settings, name)
+            _copy(targets[name], saved, taken.move, settings, name)
     for name in targets:
-        _log.info("Warm start: %s", _told(name, plan.get(name), settings))
+        _log.info("Warm start: %s", _report(name, plan.get(name), settings))
     if settings.copy_slots:
-        give_slots(scope, checkpoint, plan)
+        copy_slots(scope, checkpoint, plan)
 
 
 def _targets(scope: Scope, known: Collection[str]) -> dict[str, Tensor]:
@@ -116,10 +116,10 @@ def _plan(
     checkpoint: Checkpoint | ExportedWeights,
     settings: WarmStartSettings,
 ) -> dict[str, Taken]:
-    """What is taken, by the name in the new model.
+    """What to copy, by the name in the new model.
 
     Raises:
-        ValueError: The checkpoint lacks some of it, or has it in another shape; all are named.
+        ValueError: The checkpoint lacks some of it, or has other shapes; the message names all.
     """
     shapes = _shapes(checkpoint)
     plan: dict[str, Taken] = {}
@@ -138,12 +138,12 @@ def _plan(
             continue
         move = None if info is None else move_of(info, name, saved[info.axis], shape[info.axis])
         plan[name] = Taken(source, move)
-    _check_found(missing, reshaped, checkpoint, shapes)
+    _check_complete(missing, reshaped, checkpoint, shapes)
     return plan
 
 
 def _shapes(checkpoint: Checkpoint | ExportedWeights) -> dict[str, list[int]]:
-    """The shapes of parameters and buffers by name, under all names that they have."""
+    """The shapes of parameters and buffers by name; a tied parameter has several names."""
     slots = tuple(f"{optimizer}." for optimizer in checkpoint.part("optimizers"))
     shapes = {
         name: shape
@@ -155,7 +155,7 @@ def _shapes(checkpoint: Checkpoint | ExportedWeights) -> dict[str, list[int]]:
 
 
 def _selected(targets: Mapping[str, Tensor], settings: WarmStartSettings) -> list[str]:
-    """The names that are taken: those that match, and the buffers of modules with such a parameter."""
+    """The names to copy: those that match, and the buffers of modules with a matching parameter."""
     chosen = {name for name in targets if settings.selects(name)}
     modules = {
         name.rpartition(".")[0] for name in chosen if isinstance(targets[name], nn.Parameter)
@@ -176,7 +176,7 @@ def _fits(saved: list[int], shape: list[int], axis: int | None) -> bool:
     return saved[:axis] + saved[axis + 1 :] == shape[:axis] + shape[axis + 1 :]
 
 
-def _check_found(
+def _check_complete(
     missing: list[tuple[str, str]],
     reshaped: list[str],
     checkpoint: Checkpoint | ExportedWeights,
@@ -196,7 +196,7 @@ def _check_found(
         )
 
 
-def _give(
+def _copy(
     target: Tensor, saved: Tensor, move: Move | None, settings: WarmStartSettings, name: str
 ) -> None:
     if move is None:
@@ -211,8 +211,8 @@ def _give(
     move.apply(saved, target)
 
 
-def _told(name: str, taken: Taken | None, settings: WarmStartSettings) -> str:
-    """A line of the report."""
+def _report(name: str, taken: Taken | None, settings: WarmStartSettings) -> str:
+    """What was done with a parameter, for the log."""
     if taken is None:
         return f"{name}: skipped, vars_to_warm_start={settings.vars_to_warm_start!r} does not match"
     origin = "" if taken.source == name else f" from {taken.source}"

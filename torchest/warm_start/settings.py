@@ -1,4 +1,4 @@
-"""What a warm start takes from another model's checkpoint: `WarmStartSettings` and `VocabInfo`.
+"""What a warm start copies from another model's checkpoint: `WarmStartSettings` and `VocabInfo`.
 
 grown = torchest.VocabInfo("words_new.txt", 5000, 1, "words_old.txt")
 settings = torchest.WarmStartSettings(
@@ -36,17 +36,17 @@ class _VocabFields(NamedTuple):
 
 
 class VocabInfo(_VocabFields):
-    """How the rows of a table move when its vocabulary has changed: by token.
+    """The vocabularies of a table before and after a change, so that its rows move by token.
 
-    Rows of tokens that both vocabularies have are kept. So are the rows for unknown tokens, if their number
-    is the same. All others start anew.
+    The rows of tokens in both vocabularies are kept, and so are the rows for unknown tokens if their number is the
+    same. All others start anew.
 
     Args:
         new_vocab: The vocabulary of the new model: the path of a file with one token a line, or a list.
-        new_vocab_size: How many of its tokens count, from the first.
-        num_oov_buckets: How many rows for unknown tokens the new model has after them.
+        new_vocab_size: The number of its first tokens to use.
+        num_oov_buckets: The number of rows for unknown tokens after them in the new model.
         old_vocab: The vocabulary of the old model, likewise.
-        old_vocab_size: How many of its tokens count, from the first; −1: all.
+        old_vocab_size: The number of its first tokens to use; −1: all.
         backup_initializer: Fills a tensor of new rows in place, such as `torch.nn.init.zeros_`. None: they
             start as they do without a warm start.
         axis: 0 if the tokens are the rows of the parameter, 1 if they are its columns.
@@ -116,7 +116,7 @@ class _WarmStartFields(NamedTuple):
 
 
 class WarmStartSettings(_WarmStartFields):
-    """Which parameters a new model takes from another model's checkpoint.
+    """Which parameters a new model copies from another model's checkpoint.
 
     Names are those of torchest, such as "linear.age.weight", "dnn.embeddings.town.weight" or
     "dnn.hidden.0.bias"; `Estimator.get_variable_names()` of a trained model lists them.
@@ -124,14 +124,13 @@ class WarmStartSettings(_WarmStartFields):
     Args:
         ckpt_to_initialize_from: A `model_dir`, of which the newest checkpoint is used, a checkpoint, or an
             export, which has no slots.
-        vars_to_warm_start: A regular expression, or a list of them: parameters whose names match one from
-            the start are taken, and with them the buffers of their modules, such as the statistics
-            of batch normalisation. None: only those in `var_name_to_vocab_info`.
-        var_name_to_vocab_info: How rows move, by the name of the parameter. Those parameters are taken
-            too.
-        var_name_to_prev_var_name: The names in the checkpoint of parameters that are called otherwise in
-            the new model, by their names there.
-        copy_slots: Whether the optimizer's slots come along for all that is taken. If not, they start anew.
+        vars_to_warm_start: A regular expression, or a list of them. Parameters whose names match one from the start
+            are copied, with the buffers of their modules, such as the statistics of batch normalisation. None: only
+            those in `var_name_to_vocab_info`.
+        var_name_to_vocab_info: Vocabularies by the names of parameters, which are copied too.
+        var_name_to_prev_var_name: Names of parameters in the checkpoint by their names in the new model, where the
+            two differ.
+        copy_slots: Whether to copy the optimizer slots of these parameters too. If not, they start anew.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -175,12 +174,12 @@ class WarmStartSettings(_WarmStartFields):
         return any(re.match(pattern, name) for pattern in listed)
 
     def selects(self, name: str) -> bool:
-        """Whether a parameter or buffer of this name is to be taken from the checkpoint."""
+        """Whether a parameter or buffer of this name is copied from the checkpoint."""
         return name in self.var_name_to_vocab_info or self.matches(name)
 
 
 def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
-    """What a user gave as `warm_start_from`, as settings; None for None.
+    """The argument `warm_start_from` as settings; None for None.
 
     Raises:
         TypeError: It is neither a path nor settings.
@@ -207,27 +206,27 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value))
 
 
-def _check_mapping(name: str, given: Any, kind: type) -> None:
-    if given is None:
+def _check_mapping(name: str, value: Any, kind: type) -> None:
+    if value is None:
         return
-    if not isinstance(given, Mapping):
+    if not isinstance(value, Mapping):
         raise TypeError(
-            f"WarmStartSettings: {name} is a {type(given).__name__}, and must be a dict by the names of parameters."
+            f"WarmStartSettings: {name} is a {type(value).__name__}, and must be a dict by the names of parameters."
         )
-    for key, value in given.items():
-        if not isinstance(value, kind):
+    for key, item in value.items():
+        if not isinstance(item, kind):
             raise TypeError(
-                f"WarmStartSettings: {name}[{shown(key)}] is a {type(value).__name__}, and must be a {kind.__name__}."
+                f"WarmStartSettings: {name}[{shown(key)}] is a {type(item).__name__}, and must be a {kind.__name__}."
             )
 
 
-def _checked_patterns(given: Any) -> str | tuple[str, ...] | None:
-    if given is None:
+def _checked_patterns(value: Any) -> str | tuple[str, ...] | None:
+    if value is None:
         return None
-    patterns = [given] if isinstance(given, str) else given
+    patterns = [value] if isinstance(value, str) else value
     if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
         raise TypeError(
-            f"WarmStartSettings: vars_to_warm_start={shown(given)} must be a regular expression of names of "
+            f"WarmStartSettings: vars_to_warm_start={shown(value)} must be a regular expression of names of "
             "parameters, a list of them, or None."
         )
     for pattern in patterns:
@@ -237,4 +236,4 @@ def _checked_patterns(given: Any) -> str | tuple[str, ...] | None:
             raise ValueError(
                 f"WarmStartSettings: vars_to_warm_start has {pattern!r}, which is no regular expression: {error}."
             ) from None
-    return given if isinstance(given, str) else tuple(patterns)
+    return value if isinstance(value, str) else tuple(patterns)

@@ -1,4 +1,4 @@
-"""Optimizer slots at a warm start: copied for what was taken from the checkpoint."""
+"""Copies optimizer slots at a warm start."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 _log = logging.getLogger("torchest")
 
 
-def give_slots(
+def copy_slots(
     scope: Scope, checkpoint: Checkpoint | ExportedWeights, plan: Mapping[str, Taken]
 ) -> None:
-    """Gives optimizers the slots of all parameters that were taken, where the checkpoint has them.
+    """Copies the slots of all parameters of the plan, where the checkpoint has them.
 
     Args:
         scope: The objects of the new model.
         checkpoint: The old model's.
-        plan: What was taken, by the name in the new model.
+        plan: What was copied, by the name in the new model.
     """
     names = scope.parameter_names()
     saved = _Slots(checkpoint)
     for optimizer in scope.optimizers().values():
         if getattr(optimizer, "slots_are_of_examples", False):  # DualAscent
             _log.info(
-                "Warm start: dual variables start anew: they are of the examples of that training."
+                "Warm start: dual variables start anew: they belong to the examples of that training."
             )
             continue
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 name = names.get(id(parameter), "")
                 if name in plan:
-                    found = saved.of(plan[name].source, type(optimizer).__name__)
-                    if isinstance(found, str):
-                        _log.info("Warm start: the slots of %s start anew: %s", name, found)
+                    slots = saved.of(plan[name].source, type(optimizer).__name__)
+                    if isinstance(slots, str):
+                        _log.info("Warm start: the slots of %s start anew: %s", name, slots)
                         continue
-                    _give(optimizer, group, parameter, found, plan[name])
+                    _copy(optimizer, group, parameter, slots, plan[name])
                     _log.info("Warm start: the slots of %s were copied", name)
 
 
@@ -62,7 +62,7 @@ class _Slots:
             self._names.setdefault(key.rpartition(".")[0], []).append(key)
 
     def of(self, parameter: str, kind: str) -> dict[str, Any] | str:
-        """The slots of a parameter by name; or why there are none."""
+        """The slots of a parameter by name, or a clause that says why there are none."""
         for optimizer, known in self._optimizers.items():
             prefix = f"{optimizer}.{parameter}"
             keys = self._names.get(prefix, [])
@@ -77,7 +77,7 @@ class _Slots:
         return "the checkpoint has none"
 
 
-def _give(
+def _copy(
     optimizer: torch.optim.Optimizer,
     group: Mapping[str, Any],
     parameter: Tensor,
@@ -93,6 +93,6 @@ def _give(
         elif taken.move is None or value.dim() == 0:
             state[slot] = value.to(parameter.device if value.dim() else value.device, copy=True)
         else:
-            # the optimizers of torch whose slots do not begin at 0 have made them already
+            # optimizers of torch whose slots do not begin at 0 have made them already
             state.setdefault(slot, torch.zeros_like(parameter, requires_grad=False))
             taken.move.apply(value, state[slot])

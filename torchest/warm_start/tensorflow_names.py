@@ -1,4 +1,4 @@
-"""The names that TensorFlow's canned estimators give to variables, in torchest's words.
+"""The names of variables of TensorFlow's canned estimators, and their names in torchest.
 
 >>> torchest_name("linear/linear_model/age/weights")
 'linear.age.weight'
@@ -26,9 +26,9 @@ _NAMES = (
 
 
 def torchest_name(name: str) -> str | None:
-    """What torchest calls a variable of a canned estimator of TensorFlow; None if it is none."""
+    """Torchest's name of a variable of TensorFlow's canned estimators; None if it is none."""
     for pattern, replacement in _NAMES:
-        found = re.fullmatch(pattern, name.removesuffix(":0"))
-        if found is not None:
-            return found.expand(replacement)
+        match = re.fullmatch(pattern, name.removesuffix(":0"))
+        if match is not None:
+            return match.expand(replacement)
     return None

@@ -1,4 +1,4 @@
-"""Where the rows of a table go when its vocabulary changes."""
+"""Which rows of a table are kept when its vocabulary changes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Move:
         new: The rows that are kept, int64 [kept], by their place in the new table.
         old: By their place in the old one, int64 [kept].
         size: How many rows the new table has.
-        by_token: How many rows are kept for tokens.
-        unknown: How many rows are kept for unknown tokens.
+        by_token: The number of rows kept for tokens.
+        unknown: The number of rows kept for unknown tokens.
         axis: The axis of the rows.
     """
 
@@ -63,7 +63,7 @@ class Move:
 
 
 class Taken(NamedTuple):
-    """A parameter or buffer that is taken.
+    """A parameter or buffer to copy.
 
     Attributes:
         source: Its name in the checkpoint.
@@ -79,12 +79,12 @@ def move_of(info: VocabInfo, name: str, old_size: int, new_size: int) -> Move:
 
     Args:
         info: The vocabularies.
-        name: What the parameter is called, for errors.
-        old_size: How many rows the old table has.
-        new_size: How many rows the new table has.
+        name: The name of the parameter, for errors.
+        old_size: The number of rows of the old table.
+        new_size: The number of rows of the new table.
 
     Raises:
-        ValueError: A vocabulary and its table do not go together, or a token comes twice.
+        ValueError: A vocabulary does not fit its table, or has a token twice.
     """
     new = _words(info.new_vocab, info.new_vocab_size, f"var_name_to_vocab_info[{name!r}].new_vocab")
     if new_size != info.new_vocab_size + info.num_oov_buckets:
@@ -101,7 +101,7 @@ def move_of(info: VocabInfo, name: str, old_size: int, new_size: int) -> Move:
         )
     place = torch.from_numpy(Words(old).look_up(Text.of_words(new)))
     kept = (place >= 0).nonzero().flatten()
-    # unknown tokens are spread by their hash over the number of these rows
+    # unknown tokens are hashed to these rows by their number
     same = old_size - len(old) == info.num_oov_buckets
     unknown = torch.arange(info.num_oov_buckets if same else 0)
     return Move(
