@@ -43,6 +43,7 @@ def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
         fetches: Names.
         find: Gives the value of a name.
 
+    >>> import torch
     >>> fetched({"a": ["x"], "b": "y"}, {"x": torch.tensor([1, 2]), "y": torch.tensor(3)}.get)
     {'a': [array([1, 2])], 'b': np.int64(3)}
     """
