@@ -407,7 +407,7 @@ def test_an_input_that_cannot_go_on_begins_anew_with_a_warning(tmp_path, make, c
     again = train(tmp_path, make, max_steps=5)
     assert list(again.rows.values()) == [[0, 0], [1, 1]]
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert "rows which were used already are used again" in record.getMessage()
+    assert "some rows are used again" in record.getMessage()
 
 
 def test_one_batch_that_is_repeated_needs_no_place(tmp_path, caplog):

@@ -122,10 +122,10 @@ def test_single_rows_are_refused(source):
     [
         (3, "input_fn returned an object of type int; return a torchest.inputs.Dataset"),
         ("data.csv", "input_fn returned an object of type str; return a"),
-        ([3], r"The input gave 3, and a batch must be \(features, labels\)"),
+        ([3], r"The input gave 3, but a batch must be \(features, labels\)"),
         (
             [(X, Y, Y)],
-            r"The input gave a tuple of 3 \(dict, ndarray, ndarray\), and a batch must be",
+            r"The input gave a tuple of 3 \(dict, ndarray, ndarray\), but a batch must be",
         ),
         (
             [(1.0, 2)],
@@ -165,12 +165,12 @@ def test_an_input_fn_gets_the_arguments_that_it_takes():
         ((n for n in range(3)), "input_fn is a generator object, which can be read only once"),
         (
             Dataset.from_tensor_slices(X),
-            "input_fn is a Dataset, and must be a function; give lambda: …",
+            "input_fn is a Dataset, but must be a function; give lambda: …",
         ),
-        (None, "input_fn is a NoneType, and must be a function"),
+        (None, "input_fn is a NoneType, but must be a function"),
         (
             lambda path: [path],
-            "input_fn needs the argument 'path', and an input_fn is given only mode",
+            "input_fn needs the argument 'path', but an input_fn is called only with mode",
         ),
         (lambda: None, "input_fn returned None; return a torchest.inputs.Dataset"),
     ],

@@ -324,7 +324,7 @@ class TestTheEndOfTraining:
 
 class TestWrongUse:
     def test_an_evaluation_input_that_never_ends_is_named_before_training(self, tmp_path):
-        message = "EvalSpec: steps=None reads the input to its end, and it never ends"
+        message = "EvalSpec: steps=None reads the input to its end, but the input_fn returns a Dataset that never ends"
         with pytest.raises(ValueError, match=message):
             run(linear(tmp_path), input_fn=repeated, steps=None)
         assert not list(tmp_path.glob("model.ckpt-*"))

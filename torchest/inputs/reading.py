@@ -1,11 +1,11 @@
-"""Reading what an input_fn returned so that another process can go on where this one was interrupted.
+"""Reading the result of an input_fn so that another process can resume where this one was interrupted.
 
     reading = reading_of(source, None)
     batches = reading.batches()
-    ...                                          # 20 batches were trained on
+    ...                                                  # train on 20 batches
     position = reading.position(20)
-    ...                                          # in another process:
-    batches = reading_of(source, position).batches()     # from the 21st on
+    ...                                                  # in another process:
+    batches = reading_of(source, position).batches()     # from the 21st batch on
 
 A position consists of JSON values and tensors.
 """
@@ -16,13 +16,14 @@ import copy
 import dataclasses
 import itertools
 import logging
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torchest.inputs.dataset import Dataset
+from torchest.inputs.source import Source, is_one_batch
 from torchest.inputs.source import batches as source_batches
-from torchest.inputs.source import is_one_batch
-from torchest.inputs.stages import Counted, Generated, Prefetch, Repeat, Stage, Through
+from torchest.inputs.stages import JSON, Counted, Generated, Prefetch, Repeat, Stage, Through
 from torchest.utils.checks import is_whole
 
 if TYPE_CHECKING:
@@ -41,45 +42,44 @@ class Reading(ABC):
 
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
-        """The batches; asked for once."""
+        """The batches; called once."""
 
     @abstractmethod
     def position(self, count: int) -> Position:
-        """What tells where the pass is, once so many of its batches have been used, whatever was read ahead."""
+        """The position of the pass after its first `count` batches, whatever was read ahead."""
 
     def forget(self, count: int) -> None:  # noqa: B027 - most have nothing to forget
-        """So many batches have been used: no position before will be asked for."""
+        """Allows forgetting the positions before `count` batches."""
 
 
-def reading_of(source: Any, position: Mapping[str, Any] | None) -> Reading:
+def reading_of(source: Source, position: Mapping[str, JSON] | None) -> Reading:
     """Reads a source from its beginning, or from a position.
 
     Args:
         source: What an input_fn returned.
-        position: What another reading of the same source told; None for the beginning. If the source
-            cannot be read from the middle, it is read from its beginning, with a warning.
+        position: The position of another reading of the same source; None for the beginning. A source that
+            cannot be read from the middle is read from its beginning, with a warning.
 
     Raises:
-        ValueError: The position is one in another dataset; says what differs, in half a sentence.
+        ValueError: The position is one in another dataset; the message says what differs, in half a sentence.
     """
     kind = _kind(source)
     if position is not None and (kind is _Plain or position["kind"] != kind.kind):
         _log.warning(
-            "Training was interrupted within its input (%s) and cannot go on there: the input (%s) is read from its "
-            "beginning, so that rows which were used already are used again. A torchest.inputs.Dataset goes on where "
-            "it was, and so does a DataLoader with state_dict and load_state_dict, such as torchdata's "
-            "StatefulDataLoader.",
+            "Training was interrupted within its input (%s) and cannot resume there: the input (%s) is read from its "
+            "beginning, so that some rows are used again. A torchest.inputs.Dataset resumes where it was, and so does "
+            "a DataLoader with state_dict and load_state_dict, such as torchdata's StatefulDataLoader.",
             position["source"], type(source).__name__,
         )  # fmt: skip
         position = None
     return kind(source, position)
 
 
-def check_position(position: Any) -> None:
-    """Looks whether a position is one that a reading tells.
+def check_position(position: JSON) -> None:
+    """Checks that a position is one that `Reading.position` returns.
 
     Raises:
-        ValueError: It is not; says what is wrong, in half a sentence.
+        ValueError: It is not; the message says what is wrong, in half a sentence.
     """
     for name in ("kind", "source"):
         if not isinstance(position, dict) or not isinstance(position.get(name), str):
@@ -88,7 +88,7 @@ def check_position(position: Any) -> None:
         raise ValueError("the place in the input has no state")
     if position["kind"] == _Dataset.kind:
         is_right = {
-            "description": _is_description(position.get("description")),
+            "description": _are(position.get("description"), _is_description),
             "seeds": _are(position.get("seeds"), lambda seeds: _are(seeds, _is_whole)),
             "lengths": _are(position.get("lengths"), lambda n: n is None or _is_whole(n)),
             "iteration": _is_whole(position.get("iteration"), 2**63),
@@ -101,27 +101,22 @@ def check_position(position: Any) -> None:
                 )
 
 
-def _is_description(value: Any) -> bool:
-    return _are(
-        value,
-        lambda stage: (
-            isinstance(stage, list | tuple) and len(stage) == 2 and isinstance(stage[1], dict)
-        ),
-    )
+def _is_description(stage: object) -> bool:
+    return isinstance(stage, list | tuple) and len(stage) == 2 and isinstance(stage[1], dict)
 
 
-def _are(values: Any, check: Callable[[Any], bool]) -> bool:
+def _are(values: object, check: Callable[[object], bool]) -> bool:
     return isinstance(values, list | tuple) and all(map(check, values))
 
 
-def _is_whole(value: Any, below: int | None = None) -> bool:
-    return is_whole(value) and value >= 0 and (below is None or value < below)
+def _is_whole(value: Any, below: float = math.inf) -> bool:
+    return is_whole(value) and 0 <= value < below
 
 
 def moved_on(position: Position, count: int) -> Position | None:
-    """The position so many batches later, where a position is a number of batches; else None.
+    """The position `count` batches later, if a position is a number of batches; else None.
 
-    What other processes than the one that saves have read is known by numbers only.
+    The process that saves knows only the number of batches that other processes have read.
     """
     if "batches" not in position:
         return None
@@ -129,11 +124,11 @@ def moved_on(position: Position, count: int) -> Position | None:
 
 
 class _Dataset(Reading):
-    """A `Dataset`: what it gives is a function of its seeds and of the number of the iteration."""
+    """A `Dataset`, whose elements depend on its seeds and on the number of the iteration only."""
 
     kind = "dataset"
 
-    def __init__(self, source: Dataset, position: Mapping[str, Any] | None) -> None:
+    def __init__(self, source: Dataset, position: Mapping[str, JSON] | None) -> None:
         stage = source._stage
         self._description = _described(stage)
         if position is None:
@@ -142,12 +137,11 @@ class _Dataset(Reading):
             _check_same(position["description"], self._description)
             self._iteration, self._first = position["iteration"], position["batches"]
             _check_counts(position, stage)
-            stage = _replaced(stage, _seed_setter(iter(position["seeds"])))
-            stage = _replaced(stage, _length_setter(iter(position["lengths"])))
+            stage = _restored(stage, position)
             if any(isinstance(each, Generated) for each in _chain(stage)):
                 _log.warning(
-                    "Training goes on within the elements of a generator (Dataset.from_generator): it is called anew, "
-                    "and its first elements are left out. That is right if it gives the same elements as before."
+                    "Training resumes within the elements of a generator (Dataset.from_generator): it is called again, "
+                    "and its first elements are skipped. That is right if it gives the same elements as before."
                 )
         self._stage = stage
         self._type = type(source).__name__
@@ -170,8 +164,8 @@ class _Dataset(Reading):
         }
 
 
-def _check_counts(position: Mapping[str, Any], stage: Any) -> None:
-    """Raises ValueError unless a position has seeds and lengths for all stages that take one."""
+def _check_counts(position: Mapping[str, JSON], stage: Stage) -> None:
+    """Raises ValueError unless a position has the seeds and lengths of all stages."""
     stages = _chain(stage)
     counts = {
         "seeds": sum(hasattr(each, "entropy") for each in stages),
@@ -183,15 +177,15 @@ def _check_counts(position: Mapping[str, Any], stage: Any) -> None:
 
 
 class _Stateful(Reading):
-    """An iterable that tells where it is, such as torchdata's StatefulDataLoader."""
+    """An iterable with state, such as torchdata's StatefulDataLoader."""
 
     kind = "stateful"
 
-    def __init__(self, source: Any, position: Mapping[str, Any] | None) -> None:
+    def __init__(self, source: Source, position: Mapping[str, JSON] | None) -> None:
         if position is not None:
             source.load_state_dict(position["state"])
         self._source = source
-        # What it tells is taken with each batch, as batches are read ahead of those that are used.
+        # The state after each batch, as more batches are read than are used.
         self._states = {0: copy.deepcopy(source.state_dict())}
 
     def batches(self) -> Iterator[Batch]:
@@ -200,21 +194,24 @@ class _Stateful(Reading):
             yield batch
 
     def position(self, count: int) -> Position:
-        state = self._states[max(known for known in list(self._states) if known <= count)]
+        state = self._states[self._last_before(count)]
         return {"kind": self.kind, "source": type(self._source).__name__, "state": state}
 
     def forget(self, count: int) -> None:
-        last = max(known for known in list(self._states) if known <= count)
+        last = self._last_before(count)
         for known in [known for known in list(self._states) if known < last]:
             del self._states[known]
 
+    def _last_before(self, count: int) -> int:
+        return max(known for known in list(self._states) if known <= count)
+
 
 class _Plain(Reading):
-    """An iterable that cannot tell where it is."""
+    """An iterable without state."""
 
     kind = "iterable"
 
-    def __init__(self, source: Any, position: Mapping[str, Any] | None) -> None:
+    def __init__(self, source: Source, position: Mapping[str, JSON] | None) -> None:
         del position
         self._source = source
 
@@ -235,7 +232,7 @@ class _OneBatch(_Plain):
         return itertools.chain.from_iterable(map(itertools.repeat, super().batches()))
 
 
-def _kind(source: Any) -> type[_Dataset | _Stateful | _Plain]:
+def _kind(source: object) -> type[_Dataset | _Stateful | _Plain]:
     if isinstance(source, Dataset):
         return _Dataset
     if is_one_batch(source):
@@ -250,8 +247,8 @@ def _chain(stage: Stage) -> list[Stage]:
     return [stage, *(_chain(stage.upstream) if isinstance(stage, Through) else [])]
 
 
-def _described(stage: Stage) -> list[list[Any]]:
-    """The stages that the elements depend on, the source first."""
+def _described(stage: Stage) -> list[list[JSON]]:
+    """The stages that the elements depend on, the first stage first."""
     return [
         [type(each).__name__.strip("_"), each.description()]
         for each in reversed(_chain(stage))
@@ -259,7 +256,7 @@ def _described(stage: Stage) -> list[list[Any]]:
     ]
 
 
-def _check_same(before: list[list[Any]], now: list[list[Any]]) -> None:
+def _check_same(before: list[list[JSON]], now: list[list[JSON]]) -> None:
     for (kind, values), (kind_now, values_now) in zip(before, now, strict=False):
         if kind != kind_now:
             raise ValueError(f"where it had {kind}, it has {kind_now}")
@@ -273,34 +270,25 @@ def _check_same(before: list[list[Any]], now: list[list[Any]]) -> None:
         raise ValueError(f"it had {len(before)} stages, and has {len(now)}")
 
 
-def _shown(value: Any, other: Any) -> str:
-    """A value; of lists the items that the other has not."""
+def _shown(value: JSON, other: JSON) -> str:
+    """A value; the items of a list that are not in the other list."""
     if isinstance(value, list) and isinstance(other, list):
         value = [item for item in value if item not in other] or value
     return f"{value!r:.200}"
 
 
-def _replaced(stage: Stage, change: Callable[[Stage], Stage]) -> Stage:
-    """A copy of the stages, each as `change` gives it; called from the last one on."""
-    changed = change(stage)
-    if isinstance(changed, Through):
-        changed = dataclasses.replace(changed, upstream=_replaced(changed.upstream, change))
-    return changed
+def _restored(stage: Stage, position: Mapping[str, JSON]) -> Stage:
+    """A copy of the stages with the seeds and lengths of a position, which start with those of the last stage."""
+    seeds, lengths = iter(position["seeds"]), iter(position["lengths"])
 
-
-def _seed_setter(seeds: Iterator[list[int]]) -> Callable[[Stage], Stage]:
-    def change(stage: Any) -> Any:
-        if not hasattr(stage, "entropy"):
-            return stage
-        return dataclasses.replace(stage, entropy=tuple(next(seeds)))
-
-    return change
-
-
-def _length_setter(lengths: Iterator[int | None]) -> Callable[[Stage], Stage]:
-    def change(stage: Any) -> Any:
+    def restored(stage: Any) -> Any:
+        if hasattr(stage, "entropy"):
+            stage = dataclasses.replace(stage, entropy=tuple(next(seeds)))
         if isinstance(stage, Repeat):
-            return dataclasses.replace(stage, each=Counted(next(lengths)))
+            stage = dataclasses.replace(stage, each=Counted(next(lengths)))
+        if isinstance(stage, Through):
+            stage = dataclasses.replace(stage, upstream=restored(stage.upstream))
         return stage
 
-    return change
+    result: Stage = restored(stage)
+    return result

@@ -1,4 +1,4 @@
-"""What an input_fn may return, as one stream of batches.
+"""The result of an input_fn as one stream of batches.
 
 >>> list(batches(({"x": [1.0, 2.0]}, [0, 1])))     # one batch
 [Batch(features={'x': [1.0, 2.0]}, labels=[0, 1])]
@@ -12,35 +12,37 @@ import inspect
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from torchest.inputs.batch import Batch
 from torchest.inputs.dataset import Dataset
-from torchest.inputs.structure import columns_of, is_frame, labels_of
+from torchest.inputs.structure import Structure, columns_of, is_frame, labels_of
 from torchest.utils import arrays
+
+Source: TypeAlias = Any  # what an input_fn returns
 
 _EXPECTED = (
     "a torchest.inputs.Dataset, a DataLoader, an iterable of batches, each (features, labels) or features, "
     "or one batch of tensors or arrays"
 )
 
-# Iterators that an input_fn returned, while they live: by identity, as an iterator may have an `__eq__`.
-_returned: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-# Built-in iterators (zip, map) take no weak references: the last of each input_fn is kept.
-_last_returned: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+# Live iterators that an input_fn returned: by identity, as an iterator may have an `__eq__`.
+_returned: weakref.WeakValueDictionary[int, Iterator[object]] = weakref.WeakValueDictionary()
+# Built-in iterators (zip, map) have no weak references: the last one of each input_fn is kept.
+_last_returned: weakref.WeakKeyDictionary[object, Iterator[object]] = weakref.WeakKeyDictionary()
 
 
-def call_input_fn(input_fn: Any, **offered: Any) -> Any:
-    """Calls the input_fn with those of mode, params, config and input_context that it has arguments for.
+def call_input_fn(input_fn: object, **offered: object) -> Source:
+    """Calls the input_fn with those of mode, params, config and input_context that are among its arguments.
 
     Returns:
-        What the input_fn returned, for `batches`.
+        The result of the input_fn, for `batches`.
 
     Raises:
-        TypeError: It is not callable, needs other arguments, or returned None.
+        TypeError: input_fn is not callable, needs other arguments, or returned None.
         ValueError: It returned an iterator that it has returned before.
     """
     source = _result_of(input_fn, offered)
@@ -50,37 +52,37 @@ def call_input_fn(input_fn: Any, **offered: Any) -> Any:
 
 
 class CheckedInput:
-    """An input_fn that is called at once, to see that what it gives ends; its first call then gives that.
+    """An input_fn that is called at once to check that its input ends; the first call returns this input.
 
     Args:
-        input_fn: The user's.
-        steps: The argument that does not limit the number of batches, as the user wrote it.
+        input_fn: The user's function.
+        steps: The name of the user's argument that does not limit the number of batches.
         offered: The arguments of the call that is made at once.
 
     Raises:
-        ValueError: What it gives never ends.
+        ValueError: The input never ends.
     """
 
-    def __init__(self, input_fn: Any, steps: str, **offered: Any) -> None:
+    def __init__(self, input_fn: object, steps: str, **offered: object) -> None:
         self._input_fn = input_fn
         self._made = _result_of(input_fn, offered)
         check_end(self._made, steps)
 
-    def __call__(self, **offered: Any) -> Any:
-        """What the input_fn returned at once, and then what it returns now."""
+    def __call__(self, **offered: object) -> Source:
+        """The input that was checked in the first call, then a new one."""
         made, self._made = self._made, None
         return _result_of(self._input_fn, offered) if made is None else made
 
 
-def batches(source: Any) -> Iterator[Batch]:
+def batches(source: Source) -> Iterator[Batch]:
     """The batches of what an input_fn returned; labels are None if there are none.
 
-    One batch (see `is_one_batch`) comes once, unless it has no rows; training repeats it.
+    A single batch (see `is_one_batch`) comes once, unless it has no rows; training repeats it.
     A DataFrame becomes the dict of its columns, or as labels its only column; a list of features or of (features,
-    labels) a tuple; a tuple of labels without arrays in it a list. Nothing else is converted here.
+    labels) becomes a tuple; a tuple of labels without arrays becomes a list. Nothing else is converted here.
 
     Raises:
-        TypeError: The source, or one of its elements, is not understood.
+        TypeError: The source, or one of its elements, is of an unknown kind.
         ValueError: The elements are single rows.
     """
     if is_one_batch(source):
@@ -90,90 +92,86 @@ def batches(source: Any) -> Iterator[Batch]:
         raise TypeError(
             f"input_fn returned an object of type {type(source).__name__}; return {_EXPECTED}."
         )
-    if isinstance(source, (tuple, list)) and _holds_columns(source) and not _are_batches(source):
+    if (
+        isinstance(source, (tuple, list))
+        and any(map(_is_array_or_named, source))
+        and not _are_batches(source)
+    ):
         raise TypeError(
             f"input_fn returned {_shown(source)}, which is neither one batch nor several: return features, "
-            "(features, labels), a list of such batches with the same names each, or a torchest.inputs.Dataset. "
-            "Weights, as all that a model reads, are features."
+            "(features, labels), a list of such batches with the same names, or a torchest.inputs.Dataset. "
+            "Weights are features, like everything that a model reads."
         )
     return map(_as_batch, source)
 
 
-def check_end(source: Any, steps: str) -> None:
-    """Refuses a source that is known never to end.
+def check_end(source: Source, steps: str) -> None:
+    """Checks that a source may end.
 
     Args:
         source: What an input_fn returned.
-        steps: The argument that limits the number of batches, and does not, as the user wrote it.
+        steps: The name of the user's argument that does not limit the number of batches.
 
     Raises:
-        ValueError: It never ends.
+        ValueError: The source is known never to end.
     """
     if is_endless(source):
         raise ValueError(
-            f"{steps}=None reads the input to its end, and it never ends: the input_fn gives a Dataset that repeats "
-            "without end. Give a number of steps, or a Dataset that ends."
+            f"{steps}=None reads the input to its end, but the input_fn returns a Dataset that never ends. Give a "
+            "number of steps, or a Dataset that ends."
         )
 
 
-def is_endless(source: Any) -> bool:
+def is_endless(source: object) -> bool:
     """Whether the batches of the source are known never to end."""
     return isinstance(source, Dataset) and source.cardinality() == math.inf
 
 
-def may_be_batches(source: Any) -> bool:
-    """Whether the source is one batch, or something that can be iterated and is not known to hold no batches."""
+def may_be_batches(source: object) -> bool:
+    """Whether the source is one batch, or an iterable that may hold batches."""
     return is_one_batch(source) or (
         isinstance(source, Iterable) and not isinstance(source, (str, bytes, Mapping, type))
     )
 
 
-def is_one_batch(source: Any) -> bool:
+def is_one_batch(source: object) -> bool:
     """Whether the source is one batch: features, or features and labels.
 
     Features are a dict, a DataFrame, an array (tensor, numpy, pandas or Arrow), or a tuple or list of these.
-    A tuple or list of two is (features, labels), as in TensorFlow, unless its parts are themselves batches of one
-    stream, which never depends on how many they are:
+    A tuple or list of two is (features, labels), as in TensorFlow, unless its parts are batches of one stream. They
+    are, however many there are, if they are all
 
-    - (dict, labels) each;
-    - dicts of the same names each, in a list: `[{"x": a}, {"x": b}]` are two batches, while `[{"x": a}, {"y": b}]`
+    - (dict, labels);
+    - dicts with the same keys, in a list: `[{"x": a}, {"x": b}]` are two batches, while `[{"x": a}, {"y": b}]`
       and `({"x": a}, {"x": b})` are features and labels;
-    - (array, labels) each, in a list, which is what `list(data_loader)` gives: `[(a, b), (c, d)]` are two batches,
-      while `((a, b), (c, d))` and `[(a, b), c]` are features and labels.
+    - (array, labels), in a list, such as `list(data_loader)`: `[(a, b), (c, d)]` are two batches, while
+      `((a, b), (c, d))` and `[(a, b), c]` are features and labels.
 
-    Several arrays in a list are no stream: `[a, b]` is features and labels, and three are refused.
+    Arrays in a list are not a stream: `[a, b]` is features and labels, and three arrays are an error.
     """
     if isinstance(source, (tuple, list)):
         return len(source) == 2 and _is_features(source[0]) and not _are_batches(source)
     return _is_features(source)
 
 
-def _are_batches(parts: Sequence[Any]) -> bool:
+def _are_batches(parts: Sequence[Structure]) -> bool:
     """Whether each of the parts is a batch of one stream."""
     if len(parts) < 2:
         return any(map(_is_features, parts))
-    if all(_is_batch(part) for part in parts):
-        return _may_be_many(parts) or all(_has_names(part[0]) for part in parts)
+    may_be_pair = isinstance(parts, tuple) and len(parts) == 2  # (features, labels)
+    if all(map(_is_batch, parts)):
+        return not may_be_pair or all(_has_names(part[0]) for part in parts)
     if all(map(_has_names, parts)):
-        return _may_be_many(parts) and len({frozenset(part) for part in parts}) == 1
+        return not may_be_pair and len({frozenset(part) for part in parts}) == 1
     return False
 
 
-def _may_be_many(parts: Sequence[Any]) -> bool:
-    # A tuple of two is (features, labels).
-    return isinstance(parts, list) or len(parts) != 2
-
-
-def _holds_columns(parts: Sequence[Any]) -> bool:
-    return any(_has_names(part) or _is_column(part) for part in parts)
-
-
-def _is_batch(value: Any) -> bool:
-    """Whether a value is (features, labels), or (features,), which a DataLoader makes of rows without labels."""
+def _is_batch(value: Structure) -> bool:
+    """Whether a value is (features, labels), or (features,) as from a DataLoader of rows without labels."""
     return isinstance(value, (tuple, list)) and len(value) in (1, 2) and _is_features(value[0])
 
 
-def _result_of(input_fn: Any, offered: dict[str, Any]) -> Any:
+def _result_of(input_fn: object, offered: dict[str, object]) -> Source:
     if not callable(input_fn):
         raise TypeError(_not_callable(input_fn))
     source = input_fn(**_arguments(input_fn, offered))
@@ -182,39 +180,39 @@ def _result_of(input_fn: Any, offered: dict[str, Any]) -> Any:
     return source
 
 
-def _has_no_rows(features: Any) -> bool:
+def _has_no_rows(features: Structure) -> bool:
     if isinstance(features, tuple):
         return any(map(_has_no_rows, features))
     columns = features.values() if isinstance(features, Mapping) else [features]
-    return any(
-        column.size(0) == 0 if isinstance(column, torch.Tensor) else len(column) == 0
-        for column in columns
-        if hasattr(column, "__len__")
-    )
+    return any(arrays.length(column) == 0 for column in columns if hasattr(column, "__len__"))
 
 
-def _is_features(value: Any) -> bool:
+def _is_features(value: object) -> bool:
     if isinstance(value, (tuple, list)):
         return any(map(_is_features, value))
+    return _is_array_or_named(value)
+
+
+def _is_array_or_named(value: object) -> bool:
     return _has_names(value) or _is_column(value)
 
 
-def _has_names(value: Any) -> bool:
+def _has_names(value: object) -> bool:
     return isinstance(value, Mapping) or is_frame(value)
 
 
-def _is_column(value: Any) -> bool:
+def _is_column(value: object) -> bool:
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return True
     library = type(value).__module__.partition(".")[0]
     return library in ("pandas", "pyarrow") and hasattr(value, "__len__") and not is_frame(value)
 
 
-def _as_batch(element: Any) -> Batch:
-    # A DataLoader makes lists of what were tuples.
+def _as_batch(element: Structure) -> Batch:
+    # A DataLoader converts tuples to lists.
     if _is_batch(element):
         features, labels = (*element, None)[:2]
-    elif _has_names(element) or _is_column(element):
+    elif _is_array_or_named(element):
         features, labels = element, None
     else:
         raise TypeError(_not_a_batch(element))
@@ -223,8 +221,8 @@ def _as_batch(element: Any) -> Batch:
     return Batch(features, _labels(labels))
 
 
-def _with_names(value: Any) -> Any:
-    """Features, or a part of them, with dicts for frames and tuples for lists of columns."""
+def _with_names(value: Structure) -> Structure:
+    """Features, or a part of them, with dicts in place of DataFrames and tuples in place of lists of columns."""
     if type(value) is dict:
         return value  # as most are
     if is_frame(value):
@@ -234,28 +232,28 @@ def _with_names(value: Any) -> Any:
     return value
 
 
-def _labels(value: Any) -> Any:
+def _labels(value: Structure) -> Structure:
     if isinstance(value, tuple):
         return tuple(map(_labels, value)) if _is_features(value) else list(value)
     return labels_of(value)
 
 
-def _not_a_batch(element: Any) -> str:
+def _not_a_batch(element: object) -> str:
     shown = _shown(element) if isinstance(element, (tuple, list)) else f"{element!r:.60}"
     return (
-        f"The input gave {shown}, and a batch must be (features, labels) or features, with features a dict of "
+        f"The input gave {shown}, but a batch must be (features, labels) or features, with features a dict of "
         "columns, one tensor or a tuple of these; weights are features, too; if these are single rows, call "
         ".batch(...)."
     )
 
 
-def _shown(parts: Sequence[Any]) -> str:
+def _shown(parts: Sequence[object]) -> str:
     kinds = ", ".join(type(part).__name__ for part in parts[:10])
     more = ", …" if len(parts) > 10 else ""
     return f"a {type(parts).__name__} of {len(parts)} ({kinds}{more})"
 
 
-def _refuse_single_rows(features: Any, name: str = "features") -> None:
+def _refuse_single_rows(features: Structure, name: str = "features") -> None:
     if isinstance(features, tuple):
         for number, part in enumerate(features):
             _refuse_single_rows(part, f"{name}[{number}]")
@@ -272,54 +270,50 @@ def _refuse_single_rows(features: Any, name: str = "features") -> None:
             )
 
 
-def _not_callable(input_fn: Any) -> str:
+def _not_callable(input_fn: object) -> str:
     kind = type(input_fn).__name__
     if isinstance(input_fn, Iterator):
         return (
-            f"input_fn is a {kind} object, which can be read only once, and a function that makes one is "
-            "needed; give the generator function without calling it, or lambda: make_batches()."
+            f"input_fn is a {kind} object, which can be read only once, but must be a function that makes one; give "
+            "the generator function without calling it, or lambda: make_batches()."
         )
-    return f"input_fn is a {kind}, and must be a function; give lambda: … that returns {_EXPECTED}."
+    return f"input_fn is a {kind}, but must be a function; give lambda: … that returns {_EXPECTED}."
 
 
-def _arguments(input_fn: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
+def _arguments(input_fn: Callable[..., object], offered: dict[str, object]) -> dict[str, object]:
     try:
         parameters = inspect.signature(input_fn).parameters
     except ValueError:  # some built-in functions have no signature
         return {}
     bound = input_fn.keywords if isinstance(input_fn, functools.partial) else {}
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    taken = {
-        name
-        for name in offered
-        if takes_all or (name in parameters and parameters[name].kind in by_name)
+    kind = inspect.Parameter
+    by_name = (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)
+    takes_all = any(each.kind is kind.VAR_KEYWORD for each in parameters.values())
+    for name, each in parameters.items():
+        is_required = each.default is kind.empty and each.kind in (*by_name, kind.POSITIONAL_ONLY)
+        if is_required and name not in offered:
+            raise TypeError(
+                f"{_named(input_fn)} needs the argument {name!r}, but an input_fn is called only with mode, params, "
+                "config and input_context; bind it with functools.partial or a lambda."
+            )
+    return {
+        name: value
+        for name, value in offered.items()
+        if name not in bound
+        and (takes_all or (name in parameters and parameters[name].kind in by_name))
     }
-    others = [
-        name
-        for name, parameter in parameters.items()
-        if name not in offered
-        and parameter.default is inspect.Parameter.empty
-        and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    ]
-    if others:
-        raise TypeError(
-            f"{_named(input_fn)} needs the argument {others[0]!r}, and an input_fn is given only mode, params, "
-            "config and input_context; bind it with functools.partial or a lambda."
-        )
-    return {name: value for name, value in offered.items() if name in taken and name not in bound}
 
 
-def _named(input_fn: Any) -> str:
+def _named(input_fn: object) -> str:
     name = getattr(input_fn, "__name__", None)
     return "input_fn" if name in (None, "<lambda>", "input_fn") else f"input_fn {name!r}"
 
 
-def _refuse_second_use(input_fn: Any, source: Iterator[Any]) -> None:
-    known = _returned.get(id(source)) is source
+def _refuse_second_use(input_fn: object, source: Iterator[object]) -> None:
+    is_known = _returned.get(id(source)) is source
     with contextlib.suppress(TypeError):  # an input_fn that cannot be hashed
-        known = known or _last_returned.get(input_fn) is source
-    if known:
+        is_known = is_known or _last_returned.get(input_fn) is source
+    if is_known:
         raise ValueError(
             f"{_named(input_fn)} returned the same {type(source).__name__} object again, which was read already; "
             "make a new one in each call."
