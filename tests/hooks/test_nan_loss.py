@@ -115,7 +115,7 @@ def test_the_column_of_a_canned_model_is_named(tmp_path):
 
 def test_the_error_says_how_to_go_on_and_the_next_train_does(tmp_path):
     message = error_of(tmp_path, input_fn([1.0, 2.0, NAN, 1.0]))
-    assert "The next train goes on from the newest checkpoint, which is from before" in message
+    assert "The next train starts from the newest checkpoint, which was written before" in message
     assert "hooks=[torchest.NanTensorHook('loss', fail_on_nan_loss=False)]" in message
     mended = input_fn([1.0, 2.0])  # is read from its beginning
     model = torchest.Estimator(model_fn, tmp_path, QUIET).train(mended)
@@ -136,7 +136,7 @@ def test_training_can_end_without_an_error_and_still_saves_nothing_of_it(tmp_pat
         model.train(rows, [Start(positive), hook], saving_listeners=[Listener()])
     assert hook.has_found
     assert checkpoints(tmp_path) == saved == [0, 1]
-    assert "Model diverged with loss = NaN. It was found in step 2: the feature 'x'" in caplog.text
+    assert "Model diverged with loss = NaN in step 2: the feature 'x'" in caplog.text
 
 
 def test_another_value_can_be_watched(tmp_path):

@@ -1,4 +1,4 @@
-"""The strategy that fits where the program was started."""
+"""The default strategy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torchest.distributed.strategy import Strategy
 
 
 def strategy_of_environment() -> Strategy:
-    """`DataParallel`, the same for all, in one of several processes that torchrun started; else one process alone."""
+    """`DataParallel`, one for all estimators, if torchrun started several processes; else `Strategy`."""
     cluster = Cluster.of_environment()
     return _data_parallel(cluster) if cluster.is_distributed else Strategy()
 

@@ -1,4 +1,4 @@
-"""Which processes there are, as torchrun says it in the environment."""
+"""The processes that torchrun started, from the environment."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Cluster:
 
     Attributes:
         rank: The number of this process, from 0.
-        world_size: How many there are.
+        world_size: The number of processes.
         local_rank: The number of this process on its machine, from 0.
-        local_world_size: How many there are on this machine.
+        local_world_size: The number of processes on this machine.
     """
 
     rank: int = 0
@@ -24,10 +24,10 @@ class Cluster:
 
     @classmethod
     def of_environment(cls) -> Cluster:
-        """What torchrun set up; one process alone if it did not start this one.
+        """The processes that torchrun started; a single one if it did not start this one.
 
         Raises:
-            ValueError: A variable of torchrun is there, and not what torchrun would set.
+            ValueError: A variable of torchrun has a value that torchrun would not set.
         """
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
             return cls()
@@ -52,7 +52,7 @@ class Cluster:
 
     @property
     def task_type(self) -> str:
-        """The kind of this process: "chief" or "worker"; "worker" for a process alone."""
+        """The type of this process: "chief" or "worker"; "worker" if it is the only one."""
         return "chief" if self.is_distributed and self.rank == 0 else "worker"
 
     @property
@@ -72,17 +72,17 @@ class Cluster:
 
     @property
     def num_workers(self) -> int:
-        """How many processes train, the chief among them."""
+        """The number of processes that train, including the chief."""
         return self.world_size
 
     @property
     def num_parameter_servers(self) -> int:
-        """How many parameter servers there are: none."""
+        """The number of parameter servers: none."""
         return 0
 
     @property
     def cluster_spec(self) -> dict[str, list[str]]:
-        """The ranks of all processes by type; empty for a process alone."""
+        """The ranks of all processes by type; empty for a single process."""
         if not self.is_distributed:
             return {}
         workers = [f"rank {rank}" for rank in range(1, self.world_size)]

@@ -1,8 +1,8 @@
-"""What processes tell each other. Numbers and objects of the host go over the CPU, tensors from where they are."""
+"""Messages between processes: numbers and objects over the CPU, tensors from their devices."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,36 +16,36 @@ _HOST = torch.device("cpu")
 
 
 def summed_numbers(numbers: Sequence[int]) -> list[int]:
-    """The sums over all processes of some whole numbers."""
+    """The sums of whole numbers over all processes."""
     total = torch.tensor(numbers, dtype=torch.int64)
     dist.all_reduce(total)
     return [int(number) for number in total]
 
 
 def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
-    """Some whole numbers of each process, by rank; as many in each."""
+    """The whole numbers of each process, by rank; equally many in each."""
     own = torch.tensor(numbers, dtype=torch.int64)
-    found = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(found, own)
-    return [each.tolist() for each in found]
+    gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(gathered, own)
+    return [each.tolist() for each in gathered]
 
 
-def objects_of_all(value: Any) -> list[Any]:
-    """An object of each process, by rank."""
-    found = [None] * dist.get_world_size()
-    dist.all_gather_object(found, value)
-    return found
+def objects_of_all(value: Value) -> list[Value]:
+    """The objects of all processes, by rank."""
+    gathered = [value] * dist.get_world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
 
 
 def object_of(rank: int, value: Value) -> Value:
     """The object of one process."""
-    held = [value]
-    dist.broadcast_object_list(held, rank, device=_HOST)
-    return held[0]
+    sent = [value]
+    dist.broadcast_object_list(sent, rank, device=_HOST)
+    return sent[0]
 
 
 def copy_from_chief(tensors: Iterable[Tensor]) -> None:
-    """Fills tensors with those of the chief."""
+    """Copies the chief's values into tensors."""
     with torch.no_grad():
         for tensor in tensors:
             sent = tensor.detach().contiguous()
@@ -61,17 +61,17 @@ def summed(tensor: Tensor) -> Tensor:
 
 
 def joined(own: Tensor, lengths: Sequence[int]) -> list[Tensor]:
-    """A vector of each process, by rank.
+    """The vectors of all processes, by rank.
 
     Args:
         own: That of this process.
-        lengths: That of each process.
+        lengths: The length of each.
     """
     longest = max(lengths)
     if longest == 0:
         return [own for _ in lengths]
     padded = own.new_zeros(longest)
     padded[: len(own)] = own
-    found = [torch.empty_like(padded) for _ in lengths]
-    dist.all_gather(found, padded)
-    return [each[:length] for each, length in zip(found, lengths, strict=True)]
+    gathered = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(gathered, padded)
+    return [each[:length] for each, length in zip(gathered, lengths, strict=True)]

@@ -1,4 +1,4 @@
-"""The gradients of all processes, added up: those of whole parameters in one message, those of rows in another."""
+"""Adds up the gradients of all processes: those of whole parameters in one message, those of rows in another."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _NONE, _DENSE, _SPARSE = range(3)  # the kind of a gradient; a sparse one travels as rows
-_NO_ROWS = -1  # told for a tensor that no row was looked up in; otherwise the number of rows
+_NO_ROWS = -1  # in place of the number of rows, for a tensor without look-ups
 
 
 class Exchange:
-    """Adds up gradients, and what forward passes did to buffers, over all processes.
+    """Adds up gradients, and the changes of buffers in forward passes, over all processes.
 
-    Every process holds the same tensors in the same order. A parameter may have a gradient in some of the
-    processes only, and a row of a table in any of them.
+    Every process has the same tensors in the same order. A parameter may have a gradient in some processes only, and
+    so may a row of a table.
 
     Args:
         parameters: All parameters of the model.
-        buffers: All buffers of it.
+        buffers: All its buffers.
     """
 
     def __init__(self, parameters: Iterable[Tensor], buffers: Iterable[Tensor]) -> None:
@@ -38,7 +38,7 @@ class Exchange:
         self._rows_aside: list[tuple[Tensor, list[RowGradient]]] = []
 
     def set_aside(self) -> None:
-        """Puts away the gradients that are there: they are sums of all processes already."""
+        """Puts away the present gradients, which are sums over all processes already."""
         self._holders = row_gradients.holders(self._parameters)
         for parameter in self._parameters:
             if parameter.grad is not None:
@@ -55,9 +55,9 @@ class Exchange:
         """Replaces the gradients of this process by the sums over all, and adds what was set aside.
 
         Args:
-            loss: A number of this process, to be added up too.
-            share: What the change of a buffer in this process counts. With 0 nothing of this process does,
-                be it NaN.
+            loss: A scalar of this process, which is added up too.
+            share: The weight of this process's changes of buffers. With 0 all that comes from it has no effect, NaN
+                included.
 
         Returns:
             The sum of the losses.
@@ -65,7 +65,7 @@ class Exchange:
         counts = share > 0
         kinds = [_take_sparse(parameter) for parameter in self._parameters]
         rows = [row_gradients.summed(holder) if counts else None for holder in self._holders]
-        kinds_of_all, lengths, changed = _told(
+        kinds_of_all, lengths, changed = _of_all_ranks(
             [kind if counts else _NONE for kind in kinds],
             [_NO_ROWS if own is None else len(own.rows) for own in rows],
             [int(counts and flag) for flag in self._buffers.changed()],
@@ -95,11 +95,11 @@ class Exchange:
     ) -> None:
         row_gradients.clear(self._holders)
         used = [place for place, of_ranks in enumerate(lengths) if max(of_ranks) > _NO_ROWS]
-        found = _rows_of_all(
+        received = _rows_of_all(
             [own[place] or _nothing(self._holders[place]) for place in used],
             [[max(length, 0) for length in lengths[place]] for place in used],
         )
-        for place, parts in zip(used, found, strict=True):
+        for place, parts in zip(used, received, strict=True):
             row_gradients.pending(self._holders[place]).extend(parts)
 
     def _take_back(self) -> None:
@@ -113,10 +113,10 @@ class Exchange:
 
 
 class _Buffers:
-    """Buffers that are the same in all processes, but for what one step changes.
+    """Buffers that are equal in all processes before each step.
 
-    Running statistics are linear in what they have seen, so adding the weighted changes gives what batch
-    normalisation in one process would keep, and a buffer that no step changes keeps its bits.
+    Running statistics are linear in their inputs. So the sum of the weighted changes gives the statistics of batch
+    normalisation in one process, and a buffer that no step changes keeps its bits.
     """
 
     def __init__(self, buffers: Iterable[Tensor]) -> None:
@@ -130,7 +130,7 @@ class _Buffers:
         return [buffer._version != version for buffer, version in versions]
 
     def changes(self, chosen: Sequence[bool]) -> list[Tensor]:
-        """What the step added to the chosen ones."""
+        """The changes of the chosen ones in this step."""
         return [
             buffer - before
             for buffer, before, is_chosen in zip(self._buffers, self._before, chosen, strict=True)
@@ -138,42 +138,41 @@ class _Buffers:
         ]
 
     def move(self, chosen: Sequence[bool], changes: Sequence[Tensor]) -> None:
-        """Makes the changes of all processes in the chosen ones."""
+        """Adds the changes of all processes to the chosen ones."""
         places = [place for place, is_chosen in enumerate(chosen) if is_chosen]
         for place, change in zip(places, changes, strict=True):
             self._buffers[place].copy_(self._before[place].add_(change))
             self._versions[place] = self._buffers[place]._version
 
 
-def _told(*own: Sequence[int]) -> list[list[tuple[int, ...]]]:
-    """For each number of several lists what all processes have there, by rank."""
-    told = collectives.numbers_of_all([number for numbers in own for number in numbers])
-    of_ranks = iter(zip(*told, strict=True))
+def _of_all_ranks(*own: Sequence[int]) -> list[list[tuple[int, ...]]]:
+    """For each number in the lists its values in all processes, by rank."""
+    gathered = collectives.numbers_of_all([number for numbers in own for number in numbers])
+    of_ranks = iter(zip(*gathered, strict=True))
     return [[next(of_ranks) for _ in numbers] for numbers in own]
 
 
 def _take_sparse(parameter: Tensor) -> int:
-    """The kind of the gradient. A sparse one is put to those of rows."""
+    """The kind of the gradient. A sparse one becomes a gradient of rows."""
     gradient = parameter.grad
     if gradient is None:
         return _NONE
     if not gradient.is_sparse:
         return _DENSE
     gradient = gradient.coalesce()
-    found = RowGradient(gradient.indices()[0], gradient.values())
-    row_gradients.pending(parameter).append(found)
+    row_gradients.pending(parameter).append(RowGradient(gradient.indices()[0], gradient.values()))
     parameter.grad = None
     return _SPARSE
 
 
 def _give_sparse(parameter: Tensor) -> None:
     """Makes the gradients of rows a sparse gradient again."""
-    found = row_gradients.summed(parameter)
-    assert found is not None
+    summed = row_gradients.summed(parameter)
+    assert summed is not None
     row_gradients.clear([parameter])
     parameter.grad = torch.sparse_coo_tensor(
-        found.rows.unsqueeze(0),
-        found.values,
+        summed.rows.unsqueeze(0),
+        summed.values,
         parameter.shape,
         is_coalesced=True,
         check_invariants=False,
@@ -191,14 +190,14 @@ def _nothing(table: Tensor) -> RowGradient:
 
 def _summed(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The sums over all processes, in one message for each dtype."""
-    found = list(tensors)
+    sums = list(tensors)
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
         flat = collectives.summed(torch.cat([tensors[place].reshape(-1) for place in places]))
         parts = torch.split(flat, [tensors[place].numel() for place in places])
         for place, part in zip(places, parts, strict=True):
-            found[place] = part.reshape(tensors[place].shape)
-    return found
+            sums[place] = part.reshape(tensors[place].shape)
+    return sums
 
 
 def _rows_of_all(
@@ -215,7 +214,7 @@ def _rows_of_all(
     """
     if not own:
         return []
-    # the widest numbers come first, so that each part begins where its dtype may
+    # the widest numbers come first, so that all parts are aligned
     by_width = sorted(range(len(own)), key=lambda table: -own[table].values.element_size())
     message = [_bytes(each.rows) for each in own]
     message += [_bytes(own[table].values) for table in by_width]
@@ -223,15 +222,15 @@ def _rows_of_all(
         sum(length[rank] * _bytes_per_row(each) for each, length in zip(own, lengths, strict=True))
         for rank in range(len(lengths[0]))
     ]
-    found: list[list[RowGradient]] = [[] for _ in own]
+    by_table: list[list[RowGradient]] = [[] for _ in own]
     for rank, received in enumerate(collectives.joined(torch.cat(message), sizes)):
         reader = _Reader(received)
         rows = [reader.next((length[rank],), torch.int64) for length in lengths]
         for table in by_width:
             values = own[table].values
             shape = (lengths[table][rank], *values.shape[1:])
-            found[table].append(RowGradient(rows[table], reader.next(shape, values.dtype)))
-    return found
+            by_table[table].append(RowGradient(rows[table], reader.next(shape, values.dtype)))
+    return by_table
 
 
 class _Reader:

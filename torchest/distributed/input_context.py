@@ -1,4 +1,4 @@
-"""What an input_fn is told of the processes that read the data together.
+"""InputContext, the argument that tells an input_fn which part of the data to read.
 
 def input_fn(input_context):
 data = torchest.inputs.Dataset.from_tensor_slices(rows)
@@ -15,12 +15,12 @@ from torchest.utils.checks import whole_number
 
 @dataclass(frozen=True)
 class InputContext:
-    """The place of this process among those that read the data; given as `input_context` to an input_fn.
+    """The `input_context` of an input_fn: this process among those that read the data.
 
     Attributes:
-        num_input_pipelines: How many processes read.
+        num_input_pipelines: The number of processes that read.
         input_pipeline_id: The number of this one, from 0.
-        num_replicas_in_sync: How many processes train together.
+        num_replicas_in_sync: The number of processes that train together.
 
     >>> InputContext(4, 0, 4).get_per_replica_batch_size(512)
     128
@@ -45,13 +45,13 @@ class InputContext:
             )
 
     def get_per_replica_batch_size(self, global_batch_size: int) -> int:
-        """The size of the batches of one process.
+        """The batch size of one process.
 
         Args:
-            global_batch_size: The number of examples in a step of all processes.
+            global_batch_size: The number of examples in a step over all processes.
 
         Raises:
-            ValueError: It cannot be divided by the number of processes.
+            ValueError: It is not divisible by the number of processes.
         """
         global_batch_size = whole_number("global_batch_size", global_batch_size, at_least=1)
         size, rest = divmod(global_batch_size, self.num_replicas_in_sync)

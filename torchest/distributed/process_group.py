@@ -1,4 +1,4 @@
-"""The processes that torchrun started, connected: made once, ended when the program ends."""
+"""Connects the processes that torchrun started, until the program ends."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 if TYPE_CHECKING:
     from torchest.distributed.cluster import Cluster
 
-# The death of a process breaks the connections of all others at once. The time limit is only for those who wait for a
-# process that lives, such as a chief that writes a checkpoint or exports.
+# The death of a process breaks the connections of all others at once. The time limit is for waiting for a living
+# process, such as a chief that writes a checkpoint or exports.
 _PATIENCE = timedelta(days=1)
 
 
@@ -30,14 +30,16 @@ def connect(cluster: Cluster) -> torch.device:
     """
     device = _device(cluster)
     if not dist.is_initialized():
-        alone = device.type == "cuda" and cluster.local_world_size <= torch.cuda.device_count()
+        has_own_device = (
+            device.type == "cuda" and cluster.local_world_size <= torch.cuda.device_count()
+        )
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if alone else "gloo",
+            "cpu:gloo,cuda:nccl" if has_own_device else "gloo",
             store=_store(cluster),
             rank=cluster.rank,
             world_size=cluster.world_size,
             timeout=_PATIENCE,
-            device_id=device if alone else None,
+            device_id=device if has_own_device else None,
         )
         atexit.register(_disconnect)
     return device
@@ -52,11 +54,10 @@ def _device(cluster: Cluster) -> torch.device:
 
 
 def _store(cluster: Cluster) -> Any:
-    """Where processes find each other.
+    """The store in which processes find each other.
 
-    When torchrun starts all processes again after one has died, the addresses of the dead are still in its
-    store: each attempt has a prefix of its own. The number of the attempt is the same for all processes of one
-    machine only.
+    When torchrun starts all processes again after a death, its store still has the addresses of the former ones, so
+    each attempt gets a prefix. The number of the attempt is the same only for processes on one machine.
     """
     is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     store = TCPStore(

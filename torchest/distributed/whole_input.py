@@ -1,4 +1,4 @@
-"""Notices input that every process reads whole, where each should read a part of its own."""
+"""Detects input that every process reads whole, where each should read its part."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torchest.inputs.stages import Shard, Stage, Through
 
 
 def seems_whole(input_fn: Any, source: Any) -> bool:
-    """Whether nothing tells that the input of a process is a part of its own.
+    """Whether the input of a process seems to be the whole data rather than its part.
 
     Args:
-        input_fn: One that asks for `input_context` knows which part to give.
+        input_fn: One with an argument `input_context` knows which part to read.
         source: What it returned.
     """
     if _asks_for_context(input_fn):

@@ -1,11 +1,11 @@
-"""One device of XLA's, such as a core of a TPU.
+"""One XLA device, such as a core of a TPU.
 
     device = torchest.distributed.XLAStrategy()
     config = torchest.RunConfig(train_distribute=device, eval_distribute=device)
     model = torchest.LinearClassifier(feature_columns, config=config)
 
-XLA puts operations off until a step ends, and compiles all that a step did. A step that does the same on tensors
-of the same shapes as one before is not compiled again.
+XLA puts operations off until a step ends, and compiles them together. A step with the same operations on the same
+shapes as an earlier one is not compiled again.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 class XLAStrategy(Strategy):
     """Runs a model on one XLA device, in one process.
 
-    It is for `RunConfig(train_distribute=...)`, and `eval_distribute` for evaluation and prediction. The
-    environment variable PJRT_DEVICE says which kind of device is meant: "TPU", or "CPU" to try programs out.
+    It is for `RunConfig(train_distribute=...)`, and `eval_distribute` for evaluation and prediction. The environment
+    variable PJRT_DEVICE names the kind of device: "TPU", or "CPU" to try programs out.
 
-    A training run compiles its first step, which makes the optimizers' slots, its second, and one more for a
-    last batch that is shorter. Lists of ids and sequences are padded to widths that are powers of two, each of
-    which is compiled once; a model sees sequences of that many steps, and their lengths.
+    A training compiles its first step, which makes the optimizers' slots, its second, and one more if the last batch is
+    smaller. Lists of ids and sequences are padded to powers of two, each compiled once; a model sees sequences of that
+    many steps, and their lengths.
 
-    torch.nn.BatchNorm keeps the variance of the batch there, and not the estimate for a population.
+    On XLA torch.nn.BatchNorm keeps the biased variance of the batch, not the unbiased estimate.
 
     Raises:
         ImportError: The package torch_xla is not installed.
@@ -63,7 +63,7 @@ class XLAStrategy(Strategy):
         _check_gradients(self.device)
 
     def start(self, modules: Mapping[str, nn.Module]) -> None:  # noqa: ARG002
-        """Lets the device's random numbers follow from the host's, which stay as they are."""
+        """Seeds the device from the host's random state, which stays as it is."""
         import torch_xla
 
         generator = torch.Generator()
@@ -71,13 +71,13 @@ class XLAStrategy(Strategy):
         torch_xla.manual_seed(int(torch.randint(2**31, (), generator=generator)))
 
     def end_step(self) -> None:
-        """Compiles and starts what was put off."""
+        """Compiles and starts the operations of the step."""
         import torch_xla
 
         torch_xla.sync()
 
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """The metrics on the host: nothing is compiled to compute them."""
+        """The metrics on the host, where nothing is compiled to compute them."""
         return {name: _on_host(metric) for name, metric in metrics.items()}
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints during training, and those who want to know of them."""
+"""Checkpoints during training, and their listeners."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger("torchest")
 
 
 class CheckpointSaverListener:
-    """Is called around every checkpoint; every method does nothing."""
+    """Base of objects that are called around every checkpoint; every method does nothing."""
 
     def begin(self) -> None:
         """Training is about to begin."""
@@ -36,24 +36,24 @@ class CheckpointSaverListener:
 
 
 class CheckpointSaverHook(SessionRunHook):
-    """Saves at the first step, every so many steps or seconds, and at the end.
+    """Saves checkpoints at the first step, at intervals of steps or seconds, and at the end.
 
-    Every training has such a hook, as its `RunConfig` says. One that is given in `hooks` takes its place, and
-    calls the `saving_listeners` of `train` after its own. Only the chief saves. Wherever it stands in `hooks`, it saves
-    when all other hooks have been called for a step, and for the last time before `end` of any other.
+    Every training has such a hook, as its `RunConfig` says. One in `hooks` replaces it, and calls the
+    `saving_listeners` of `train` after its own. Only the chief saves. Whatever its position in `hooks`, it saves after
+    all other hooks have been called for a step, and for the last time before `end` of any other.
 
     Args:
-        checkpoint_dir: Where to.
+        checkpoint_dir: Where to save.
         save_secs: Seconds between two checkpoints; 0 saves each step.
-        save_steps: Steps between two checkpoints, counted from the step training starts at.
+        save_steps: Steps between two checkpoints, counted from the step that training starts at.
         saver: Writes a checkpoint of the session; the default keeps the newest five.
-        checkpoint_basename: Means nothing here: checkpoints are called `model.ckpt-<step>`.
-        scaffold: Means nothing here.
-        listeners: Are called before and after each checkpoint.
-        save_graph_def: Means nothing here.
+        checkpoint_basename: Has no effect: checkpoints are called `model.ckpt-<step>`.
+        scaffold: Has no effect.
+        listeners: Called before and after each checkpoint.
+        save_graph_def: Has no effect.
 
     Attributes:
-        directory: Where to.
+        directory: Where it saves.
 
     Raises:
         ValueError: Both or neither of `save_secs` and `save_steps` are given, or an argument is wrong.
@@ -86,36 +86,36 @@ class CheckpointSaverHook(SessionRunHook):
         _log.info("Create CheckpointSaverHook.")
 
     def listen(self, listeners: Sequence[CheckpointSaverListener]) -> None:
-        """Sets which listeners are called besides its own."""
+        """Sets listeners to call besides its own."""
         self._of_run = listeners
 
     @property
     def listeners(self) -> list[CheckpointSaverListener]:
-        """Those that are called around each checkpoint."""
+        """The listeners that are called around each checkpoint."""
         return [*self._listeners, *self._of_run]
 
     def begin(self) -> None:
-        """Tells the listeners."""
+        """Calls `begin` of the listeners."""
         self._timer.reset()
         for listener in self.listeners:
             listener.begin()
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Saves the step that training starts at; if it resumes from there, only what follows a save is done."""
+        """Saves the step that training starts at; if it resumes from there, only calls `after_save` of listeners."""
         directory = files.parent_and_name(session.resumed_from or "")[0]
         is_saved = session.resumed_from is not None and files.same(directory, self.directory)
-        wants_end = self._save(session, is_saved=is_saved)
-        if wants_end and session.resumes_midway:
+        stop_requested = self._save(session, is_saved=is_saved)
+        if stop_requested and session.resumes_midway:
             session.request_stop()
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Saves when it is due."""
+        """Saves if it is due."""
         session = run_context.session
         if self._timer.should_trigger_for_step(session.global_step) and self.save(session):
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
-        """Saves the last step, unless that has just been done."""
+        """Saves the last step, unless it has just been saved."""
         if self._timer.last_triggered_step() != session.global_step:
             self.save(session)
         for listener in self.listeners:
@@ -125,7 +125,7 @@ class CheckpointSaverHook(SessionRunHook):
         """Saves now, if this is the chief and the loss is finite.
 
         Returns:
-            Whether a listener wants training to end.
+            Whether a listener requests the end of training.
         """
         return self._save(session, is_saved=False)
 
@@ -134,19 +134,19 @@ class CheckpointSaverHook(SessionRunHook):
             return False
         step = session.global_step
         self._timer.update_last_triggered_step(step)
-        if not is_saved:  # else the checkpoint has what the listeners did before it was written
+        if not is_saved:  # otherwise the checkpoint has what the listeners did before
             _log.info("Calling checkpoint listeners before saving checkpoint %d...", step)
             for listener in self.listeners:
                 listener.before_save(session, step)
         _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self.directory)
         self._saver(session)
         _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
-        wishes = [listener.after_save(session, step) for listener in self.listeners]
+        requests = [listener.after_save(session, step) for listener in self.listeners]
         for function in session.after_save:
             function(session)
-        if any(wishes):
-            _log.info("A checkpoint listener asked for the end of training at step %d.", step)
-        return any(wishes)
+        if any(requests):
+            _log.info("A checkpoint listener requested the end of training at step %d.", step)
+        return any(requests)
 
     def _keep_five(self, session: Session) -> str:
         return write_checkpoint(self.directory, session.global_step, session.contents, keep=5)

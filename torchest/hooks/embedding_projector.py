@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
-_MOST_ROWS = 10_000  # what the projector can show
+_MOST_ROWS = 10_000  # that the projector can show
 
 
 class EmbeddingProjectorHook(SessionRunHook):
@@ -30,12 +30,11 @@ class EmbeddingProjectorHook(SessionRunHook):
 
         model.train(input_fn, hooks=[torchest.EmbeddingProjectorHook(model.model_dir)])
 
-    It writes `projector_config.pbtxt`, and for each table a file of vectors and one of what they stand for:
-    the words of a vocabulary, or numbers. Of a table with more than 10,000 rows the first 10,000 are
-    written.
+    It writes `projector_config.pbtxt`, and for each table a file of vectors and one of labels: the words of a
+    vocabulary, or numbers. Of a table with more than 10,000 rows it writes the first 10,000.
 
     Args:
-        output_dir: Where to write: where TensorBoard looks for events.
+        output_dir: The directory in which TensorBoard looks for events.
     """
 
     def __init__(self, output_dir: str | os.PathLike[str]) -> None:
@@ -44,7 +43,7 @@ class EmbeddingProjectorHook(SessionRunHook):
         )
 
     def end(self, session: Session) -> None:
-        """Writes."""
+        """Writes the files."""
         if not session.is_chief:
             return
         tables = dict(_tables(session))
@@ -82,7 +81,7 @@ def _as_tsv(vectors: np.ndarray) -> str:
 
 
 def _on_a_line(label: str) -> str:
-    """A label without what would end its line or its column; a space if nothing is left."""
+    """A label without line breaks and tabs; a space if nothing is left."""
     return re.sub(r"\s", " ", label) or " "
 
 

@@ -1,4 +1,4 @@
-"""Feeding values into a step, which PyTorch has no place for."""
+"""FeedFnHook, which PyTorch has no use for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FeedFnHook(SessionRunHook):
     """Cannot be made: there are no placeholders that a hook could feed.
 
     Args:
-        feed_fn: What would be called before every step.
+        feed_fn: In tf.estimator, called before every step.
 
     Raises:
         TypeError: Always; the message says what to write instead.

@@ -1,4 +1,4 @@
-"""Values of the last step, for who holds the hook."""
+"""Values of the last step, kept in a hook."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ if TYPE_CHECKING:
 
 
 class FinalOpsHook(SessionRunHook):
-    """Keeps values of the last step when the loop has ended.
+    """Keeps values of the last step for use after the loop.
 
         hook = torchest.FinalOpsHook(["loss", "global_step"])
         model.train(input_fn, hooks=[hook], steps=100)
         loss, step = hook.final_ops_values
 
     Args:
-        final_ops: Names of values, as in `SessionRunArgs`. In an evaluation metrics are those of all its
-            batches.
-        final_ops_feed_dict: Has no meaning here and must be None.
+        final_ops: Names of values, as in `SessionRunArgs`. In an evaluation, metrics are over all its batches.
+        final_ops_feed_dict: Must be None: nothing can be fed.
 
     Raises:
-        ValueError: `final_ops_feed_dict` is given, or `final_ops` has something else than names.
+        ValueError: `final_ops_feed_dict` is not None, or `final_ops` has something other than names.
     """
 
     def __init__(self, final_ops: Any, final_ops_feed_dict: None = None) -> None:
@@ -46,7 +45,7 @@ class FinalOpsHook(SessionRunHook):
 
     @property
     def final_ops_values(self) -> Any:
-        """The values, as numpy, in the form of `final_ops`; None before the end of the loop."""
+        """The values as NumPy, in the structure of `final_ops`; None before the end of the loop."""
         return self._values
 
     def end(self, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for other processes, which is never needed here."""
+"""GlobalStepWaiterHook, which waits for nothing here."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _log = logging.getLogger("torchest")
 
 
 class GlobalStepWaiterHook(SessionRunHook):
-    """Does nothing, and says so: all processes take each step together, so that there is no step to wait for.
+    """Only logs that it does not wait: all processes take each step together.
 
-    In tf.estimator a worker could wait with it until the others had reached a step.
+    In tf.estimator, a worker waits until the others have reached a step.
 
     Args:
         wait_until_step: The step.
 
     Raises:
-        ValueError: It is no whole number of at least 0.
+        ValueError: It is not a whole number of at least 0.
     """
 
     def __init__(self, wait_until_step: int) -> None:
@@ -28,7 +28,7 @@ class GlobalStepWaiterHook(SessionRunHook):
         )
 
     def begin(self) -> None:
-        """Says that it does not wait."""
+        """Logs that it does not wait."""
         if self._wait_until_step > 0:
             _log.info(
                 "GlobalStepWaiterHook does not wait for step %d: all processes take each step together.",

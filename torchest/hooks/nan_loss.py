@@ -1,4 +1,4 @@
-"""Notices a loss, or another value, that has become NaN."""
+"""Ends training when the loss, or another value, is NaN."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _log = logging.getLogger("torchest")
 class NanTensorHook(SessionRunHook):
     """Ends training when a value is NaN.
 
-    Every training has such a hook for its loss, which raises; one that is given for the loss takes its
-    place. No checkpoint is written of what came of a NaN, so that the next `train` goes on from before it.
+    Every training has such a hook for its loss, which raises; one in `hooks` replaces it. No checkpoint is written
+    after a NaN, so that the next `train` starts from before it.
 
-    On the CPU every step is looked at, and the error says where the NaN comes from. On other devices, where
-    looking means waiting, values are remembered and looked at after at most `every_steps` steps, and before
-    any checkpoint is written. The hooks before it are called for the step; those after it only if it does not raise.
+    On the CPU every step is checked, and the error says where the NaN comes from. On other devices, where reading a
+    value means waiting, values are kept and checked after at most `every_steps` steps, and before any checkpoint is
+    written. If it raises, the hooks after it are not called for the step.
 
     Args:
-        loss_tensor: The name of the value; that of the loss is "loss".
+        loss_tensor: The name of the value; "loss" for the loss.
         fail_on_nan_loss: Whether to raise; if not, training ends with a warning.
 
     Attributes:
         has_found: Whether there was a NaN.
-        every_steps: How often to look on devices other than the CPU; training sets it.
+        every_steps: Steps between checks on devices other than the CPU; training sets it.
 
     Raises:
         ValueError: An argument is wrong.
@@ -53,11 +53,11 @@ class NanTensorHook(SessionRunHook):
         self._origin = ""
 
     def begin(self) -> None:
-        """Forgets what was found in an earlier run."""
+        """Forgets an earlier run."""
         self.has_found, self._unseen = False, []
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Looks, or remembers."""
+        """Checks the value, or keeps it for later."""
         session = run_context.session
         self._step, self._origin = session.global_step, session.origin_of_nan
         value = session.value(self.name).detach()
@@ -65,17 +65,17 @@ class NanTensorHook(SessionRunHook):
             value = torch.where(value.isnan().any(), torch.nan, 0.0)
         self._unseen.append(
             value
-        )  # a number as it is: XLA would compile what is made of it with the next step
+        )  # as it is: XLA would compile operations on it with the next step
         is_time = value.device.type == "cpu" or len(self._unseen) >= self.every_steps
         if is_time and self.found():
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
-        """Looks a last time."""
+        """Checks the last values."""
         self.found()
 
     def found(self) -> bool:
-        """Whether there was a NaN, in this step or before; raises if that is to end training."""
+        """Whether there was a NaN in this step or before; raises if `fail_on_nan_loss`."""
         values, self._unseen = self._unseen, []
         steps = len(values)
         if not any(math.isnan(value.cpu().item()) for value in values):
@@ -87,15 +87,13 @@ class NanTensorHook(SessionRunHook):
             else f"steps {self._step - steps + 1} to {self._step}"
         )
         origin = f": {self._origin}" if self._origin else ""
-        told = (
-            f"{self.name} = NaN. It was found in {where}{origin}; no checkpoint is written of it."
-        )
+        problem = f"{self.name} = NaN in {where}{origin}; no checkpoint is written."
         if self._fail:
-            _log.error("Model diverged with %s", told)
+            _log.error("Model diverged with %s", problem)
             raise NanLossDuringTrainingError(
-                f"NaN loss during training. {self.name} is NaN in {where}{origin}. The next train goes on from the "
-                "newest checkpoint, which is from before; to end training without an error, give "
+                f"NaN loss during training. {self.name} is NaN in {where}{origin}. The next train starts from the "
+                "newest checkpoint, which was written before; to end training without an error, give "
                 f"hooks=[torchest.NanTensorHook({self.name!r}, fail_on_nan_loss=False)]."
             )
-        _log.warning("Model diverged with %s", told)
+        _log.warning("Model diverged with %s", problem)
         return True

@@ -1,4 +1,4 @@
-"""Traces of single steps: where their time goes."""
+"""Traces of single steps, which show where time is spent."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ _log = logging.getLogger("torchest")
 
 
 class ProfilerHook(SessionRunHook):
-    """Traces a step every so many steps or seconds with `torch.profiler`.
+    """Traces single steps at intervals of steps or seconds with `torch.profiler`.
 
-    The trace of step 300 is the file `timeline-300.pt.trace.json`, which chrome://tracing,
-    https://ui.perfetto.dev and TensorBoard's PyTorch plugin show. Where several processes train, the chief
-    is traced.
+    The trace of step 300 is the file `timeline-300.pt.trace.json`, for chrome://tracing, https://ui.perfetto.dev and
+    TensorBoard's PyTorch plugin. Where several processes train, the chief is traced.
 
     Args:
         save_steps: Steps between two traces, counted from the step that training starts at.
         save_secs: Seconds between two traces.
-        output_dir: Where to write; made if it is not there.
+        output_dir: Where to write; made if it is missing.
         show_dataflow: Whether to record the shapes of tensors.
-        show_memory: Whether to record what is allocated and freed.
+        show_memory: Whether to record allocations.
 
     Raises:
         ValueError: Both or neither of `save_steps` and `save_secs` are given, or an argument is wrong.
@@ -59,12 +58,12 @@ class ProfilerHook(SessionRunHook):
         self._running: profile | None = None
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Counts from here: the first step is not traced, since it is not like the others."""
+        """Starts the interval here: the first step, which is not typical, is not traced."""
         self._output_dir.mkdir(parents=True, exist_ok=True)
         self._timer.update_last_triggered_step(session.global_step)
 
     def before_run(self, run_context: SessionRunContext) -> None:
-        """Begins to trace, when it is due."""
+        """Starts a trace if it is due."""
         session = run_context.session
         if session.is_chief and self._timer.should_trigger_for_step(session.global_step + 1):
             from torch.profiler import profile
@@ -86,11 +85,11 @@ class ProfilerHook(SessionRunHook):
         running.export_chrome_trace(str(path))
 
     def end(self, session: Session) -> None:
-        """Drops a trace of a step for which there was no batch."""
+        """Drops the trace of a step for which there was no batch."""
         self.on_error(StopIteration())
 
     def on_error(self, exception: BaseException) -> None:
-        """Drops a trace that has begun."""
+        """Drops a running trace."""
         if self._running is not None:
             self._stop()
 

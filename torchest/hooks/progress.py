@@ -1,4 +1,4 @@
-"""What training tells while it runs: log lines and a progress bar."""
+"""Log lines and a progress bar."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _log = logging.getLogger("torchest")
 
 
 class LoggingTensorHook(SessionRunHook):
-    """Logs values every so many steps or seconds.
+    """Logs values at intervals of steps or seconds.
 
     Args:
-        tensors: Names of values, or a dict from the words to log to names.
+        tensors: Names of values, or a dict from labels to names.
         every_n_iter: Steps between two lines.
         every_n_secs: Seconds between two lines.
-        at_end: Whether to log once at the end; alone, only then.
+        at_end: Whether to log at the end too; without an interval, only then.
         formatter: Makes the line from a dict of values; the default writes "name = value, ...".
 
     Raises:
-        ValueError: Both or neither of the periods are given, and not `at_end`; or an argument is wrong.
+        ValueError: Both intervals are given, or neither of them nor `at_end`; or an argument is wrong.
         TypeError: `tensors` is not a list of names, or a dict of them.
     """
 
@@ -74,19 +74,19 @@ class LoggingTensorHook(SessionRunHook):
             self._timer.reset()
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
-        """Asks for the values only where a line is due."""
+        """Fetches the values if a line is due."""
         if self._timer is not None and self._timer.should_trigger_for_step(self._steps):
             return SessionRunArgs(self._names)
         return None
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Logs."""
+        """Logs the values if they were fetched."""
         if run_values.results is not None:
             self._write(run_values.results)
         self._steps += 1
 
     def end(self, session: Session) -> None:
-        """Logs, if that was asked for."""
+        """Logs the values if `at_end`."""
         if self._at_end:
             self._write(session.run(self._names))
 
@@ -102,7 +102,7 @@ class LoggingTensorHook(SessionRunHook):
 
 
 def _names_of(argument: str, tensors: Any) -> dict[str, Any]:
-    """The names of values by the words to log."""
+    """The names of values by their labels."""
     if isinstance(tensors, Mapping):
         pairs = list(tensors.items())
     else:
@@ -122,8 +122,8 @@ class ProgressBarHook(SessionRunHook):
     """Shows a progress bar where standard error is a terminal, and nothing elsewhere.
 
     Args:
-        description: What is going on.
-        total: The number of steps, or None if that is not known.
+        description: The text before the bar.
+        total: The number of steps, or None if it is not known.
     """
 
     def __init__(self, description: str, total: int | None) -> None:

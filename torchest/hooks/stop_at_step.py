@@ -17,11 +17,11 @@ class StopAtStepHook(SessionRunHook):
     """Ends the loop.
 
     Args:
-        num_steps: After so many steps, those before an interruption among them.
-        last_step: When the global step reaches this.
+        num_steps: The number of steps, including those before an interruption.
+        last_step: The global step to stop at.
 
     Raises:
-        ValueError: Both or neither are given, or one is no whole number of at least 1.
+        ValueError: Both or neither are given, or one is not a whole number of at least 1.
     """
 
     def __init__(self, num_steps: int | None = None, last_step: int | None = None) -> None:
@@ -55,5 +55,5 @@ class StopAtStepHook(SessionRunHook):
         return {"counts_from": self._counts_from}
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
-        """Goes on counting after an interruption."""
+        """Continues to count after an interruption."""
         self._counts_from = state["counts_from"]

@@ -1,4 +1,4 @@
-"""What training writes for TensorBoard: the speed, and values of steps."""
+"""Hooks that write the speed of training and values of steps for TensorBoard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("torchest")
 
 
 class _WritingHook(SessionRunHook):
-    """Has a writer: one that it was given, or one of its own, which it opens and closes."""
+    """Base of hooks with a summary writer: an argument, or one that it opens and closes itself."""
 
     def __init__(self, output_dir: str | None, summary_writer: SummaryWriter | None) -> None:
         of = f"{type(self).__name__}: "
@@ -66,8 +66,8 @@ class _WritingHook(SessionRunHook):
 class StepCounterHook(_WritingHook):
     """Logs steps per second, and writes them as `global_step/sec`.
 
-    The line also has the examples per second of this process, the share of time that was spent waiting for
-    input, and how long the training will take if its last step is known.
+    The line also has the examples per second of this process, the share of time spent waiting for input, and the
+    remaining time if the last step is known.
 
     Args:
         every_n_steps: Steps between two measurements.
@@ -98,7 +98,7 @@ class StepCounterHook(_WritingHook):
         self._timer.reset()
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Measures when it is due."""
+        """Measures if it is due."""
         session = run_context.session
         if not self._timer.should_trigger_for_step(session.global_step):
             return
@@ -111,7 +111,7 @@ class StepCounterHook(_WritingHook):
         self._before = (session.examples, session.seconds_in_input)
 
     def _details(self, session: Session, elapsed: float, rate: float) -> str:
-        """Examples per second, the share of time that was spent waiting for input, and how long it will take."""
+        """Examples per second, the share of time spent waiting for input, and the remaining time."""
         examples, waited = self._before
         parts = [
             f"{(session.seconds_in_input - waited) / elapsed:.0%} of the time waiting for input"
@@ -125,9 +125,9 @@ class StepCounterHook(_WritingHook):
 
 
 class SummarySaverHook(_WritingHook):
-    """Writes values at the first step, and every so many steps or seconds after it.
+    """Writes values at the first step, and at intervals of steps or seconds after it.
 
-    A value of one number becomes a scalar, an array a histogram, a text a text:
+    A single number becomes a scalar, an array a histogram, and text becomes text:
 
         torchest.SummarySaverHook(
             save_steps=100,
@@ -140,9 +140,8 @@ class SummarySaverHook(_WritingHook):
         save_secs: Seconds between two summaries.
         output_dir: Where to write events.
         summary_writer: Writes the events, instead of a file of the hook's own.
-        scaffold: Means nothing here.
-        summary_op: What to write: a dict from tags to names of values (see `SessionRunArgs`). None: the
-            loss.
+        scaffold: Has no effect.
+        summary_op: A dict from tags to names of values (see `SessionRunArgs`). None: the loss.
 
     Raises:
         ValueError: Both or neither of the periods, or of the ways of writing, are given.
@@ -178,12 +177,12 @@ class SummarySaverHook(_WritingHook):
         self._timer.reset()
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
-        """Asks for the values only where they are due."""
+        """Fetches the values if they are due."""
         is_due = self._timer.should_trigger_for_step(run_context.session.global_step + 1)
         return SessionRunArgs(self._names) if is_due else None
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Writes."""
+        """Writes the values if they were fetched."""
         if run_values.results is None or self._writer is None:
             return
         step = run_context.session.global_step
@@ -198,7 +197,7 @@ class SummarySaverHook(_WritingHook):
 
 
 def _tags(argument: str, summary_op: Any) -> dict[str, str]:
-    """The names of values by the tags to write them with."""
+    """The names of values by their tags."""
     if summary_op is None:
         return {"loss": "loss"}
     is_dict = isinstance(summary_op, Mapping) and len(summary_op) > 0

@@ -1,4 +1,4 @@
-"""When something is due: every so many steps, or every so many seconds."""
+"""Intervals of steps or seconds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> None:
-    """Checks two arguments of which exactly one is given.
+    """Checks that exactly one of two intervals is given.
 
     Args:
-        of: Begins the message: what the arguments belong to.
-        secs: The argument that gives seconds between two times, as the user wrote it, and its value; 0 is always.
-        steps: The argument that gives steps.
+        of: The beginning of the message, such as "LoggingTensorHook: ".
+        secs: The argument for seconds as the user wrote it, and its value; 0 makes each step due.
+        steps: The argument for steps, likewise.
 
     Raises:
-        ValueError: Both or neither are given, or one is no such number.
+        ValueError: Both or neither are given, or one is not such a number.
 
     >>> check_periods("LoggingTensorHook: ", ("every_n_secs", None), ("every_n_iter", None))
     Traceback (most recent call last):
@@ -39,12 +39,12 @@ def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> Non
 
 
 class SecondOrStepTimer:
-    """Says when something is due; the first time it is asked, it is.
+    """Tells whether something that is done at intervals is due; at first it is.
 
     Args:
         every_secs: Seconds between two times; 0 makes each step due.
         every_steps: Steps between two times.
-        clock: Gives the time in seconds; monotonic, so that changes of the system's clock do not matter.
+        clock: Returns the time in seconds; monotonic, so that changes of the system's clock have no effect.
 
     Raises:
         ValueError: Both or neither of `every_secs` and `every_steps` are given, or one is not such a number.
@@ -72,7 +72,7 @@ class SecondOrStepTimer:
         """Whether it is due at this step; never twice at one step.
 
         Raises:
-            ValueError: `step` is no whole number of at least 0.
+            ValueError: `step` is not a whole number of at least 0.
         """
         if type(step) is not int:
             step = checks.step_count("step", step, at_least=0)
@@ -86,13 +86,13 @@ class SecondOrStepTimer:
         return step >= self._last_step + self._every_steps
 
     def update_last_triggered_step(self, step: int) -> tuple[float | None, int | None]:
-        """Notes that it was done at this step.
+        """Records that it was done at this step.
 
         Returns:
             The seconds and the steps since the last time; None and None the first time.
 
         Raises:
-            ValueError: `step` is no whole number of at least 0.
+            ValueError: `step` is not a whole number of at least 0.
         """
         if type(step) is not int:
             step = checks.step_count("step", step, at_least=0)
@@ -104,14 +104,14 @@ class SecondOrStepTimer:
         return since
 
     def state_dict(self) -> dict[str, int | None]:
-        """The step of the last time, for the state of a hook; seconds count from when it is given back."""
+        """The step of the last time, for the state of a hook; seconds count from when it is loaded."""
         return {"last_step": self._last_step}
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
-        """Goes on from a state.
+        """Loads a state.
 
         Raises:
-            ValueError: It is none that `state_dict` gives.
+            ValueError: It is none that `state_dict` returns.
         """
         if not isinstance(state, Mapping) or state.keys() != {"last_step"}:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""train_and_evaluate: one run of training, with an evaluation after its checkpoints.
+"""train_and_evaluate: one training, with evaluations after its checkpoints.
 
 train = torchest.TrainSpec(train_input_fn, max_steps=10_000)
 evaluation = torchest.EvalSpec(eval_input_fn, steps=None, throttle_secs=60)
@@ -40,26 +40,26 @@ def train_and_evaluate(
 ) -> tuple[dict[str, Any] | None, list[Any] | None]:
     """Trains, and evaluates after checkpoints; the last checkpoint is always evaluated and exported.
 
-    Training is one run over one iterator: evaluations in between change neither the order of its rows nor
-    its random numbers. A run that was killed is gone on with by the next call, and what it had not evaluated or
-    exported yet is made up for. No evaluation is skipped without a line in the log that says why.
+    Evaluations change neither the rows of training nor its random numbers. The next call resumes a training that was
+    killed, and catches up on evaluations and exports that are missing. The log gives the reason of each skipped
+    evaluation.
 
     Where the environment variable TF_CONFIG has a cluster, the process whose task is "evaluator" evaluates and
     exports, and the others train only; see `torchest.train_evaluate.evaluator_task`.
 
     Args:
-        estimator: What to train. Its `RunConfig` says how often checkpoints are saved.
-        train_spec: What to train on.
-        eval_spec: What to evaluate on.
+        estimator: The estimator. Its `RunConfig` says how often checkpoints are saved.
+        train_spec: The training data, and for how long to train.
+        eval_spec: The evaluation data, how often to evaluate, and exporters.
 
     Returns:
-        The metrics of the last evaluation, and a list of what each exporter gave for it. Both are None if
+        The metrics of the last evaluation, and a list of what each exporter returned for it. Both are None if
         there was nothing left to do, or if another process evaluates.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: Training saves no checkpoints in the model_dir, the evaluation input never ends and its steps
-            are None, or TF_CONFIG is not understood.
+        ValueError: Training saves no checkpoints in the model_dir, the evaluation input never ends while its steps
+            are None, or TF_CONFIG is wrong.
     """
     _check(estimator, train_spec, eval_spec)
     role = role_of_environment()
@@ -96,7 +96,7 @@ def _train(
 
 
 def _with_end(eval_spec: EvalSpec, estimator: Estimator) -> EvalSpec:
-    """The spec, when it is seen that what it evaluates on ends, before anything is trained."""
+    """Checks before training that the evaluation input ends."""
     config = estimator.config
     if eval_spec.steps is not None or not estimator._strategy.is_chief:
         return eval_spec
@@ -113,7 +113,7 @@ def _with_end(eval_spec: EvalSpec, estimator: Estimator) -> EvalSpec:
 
 
 class _AfterCheckpoints(CheckpointSaverListener):
-    """Evaluates each checkpoint when it has been written."""
+    """Evaluates each checkpoint after it has been written."""
 
     def __init__(self, estimator: Estimator, evaluator: Evaluator) -> None:
         self._estimator = estimator
@@ -135,11 +135,11 @@ class _AfterCheckpoints(CheckpointSaverListener):
 
 
 class _TrainingEnds(Exception):  # noqa: N818 - not an error
-    """Somebody wants training to end while a checkpoint is evaluated: SIGTERM came."""
+    """The end of training was requested, by SIGTERM, while a checkpoint is evaluated."""
 
 
 class _EndWithTraining(SessionRunHook):
-    """Breaks an evaluation off, so that training can end in time; another process makes up for it."""
+    """Breaks off an evaluation, so that training can end in time; the next call catches up on it."""
 
     def __init__(self, training: Session) -> None:
         self._training = training

@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from torchest.train_evaluate.specs import EvalSpec
 
 _log = logging.getLogger("torchest")
-_MEMORY = "train_and_evaluate.json"
+_FILE = "train_and_evaluate.json"
 
 
 class Evaluator:
     """Evaluates checkpoints one after the other.
 
-    What was done with the last checkpoint is kept in a small file in the directory of evaluations, so that
-    a process that was killed goes on where it stopped.
+    A small file in the directory of evaluations records what was done with the last checkpoint, for a program that is
+    started again after a kill.
 
     Args:
-        estimator: What to evaluate.
-        eval_spec: On what, how often, and what to export then.
-        max_steps: The checkpoint of this step, or above, is the last. None: `finish` tells the last.
-        clock: Gives the time in seconds; monotonic, so that changes of the system's clock do not matter.
+        estimator: The estimator.
+        eval_spec: The data, how often to evaluate, and exporters.
+        max_steps: A checkpoint of this step or above is the last. None: `finish` gets the last.
+        clock: Returns the time in seconds; monotonic, so that changes of the system's clock have no effect.
 
     Attributes:
         result: The metrics of the last evaluation; None before the first.
-        exports: What each exporter gave for the last evaluation; None before the first.
+        exports: What each exporter returned for the last evaluation; None before the first.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Evaluator:
         self._max_steps = max_steps
         self._clock = clock
         self._last_start: float | None = None
-        self._memory = _Memory(files.join(estimator.eval_dir(eval_spec.name), _MEMORY))
+        self._record = _Record(files.join(estimator.eval_dir(eval_spec.name), _FILE))
 
     def at(self, checkpoint: str, hooks: Sequence[SessionRunHook] = ()) -> None:
         """Evaluates a checkpoint, if `throttle_secs` have passed since the start of the last evaluation.
@@ -80,7 +80,7 @@ class Evaluator:
         )  # fmt: skip
 
     def seconds_to_wait(self) -> float:
-        """How long it is until the next evaluation may begin."""
+        """The number of seconds until the next evaluation may begin."""
         if self._last_start is None:
             return 0.0
         return max(0.0, self._last_start + self._spec.throttle_secs - self._clock())
@@ -94,8 +94,8 @@ class Evaluator:
         is_last = is_last or (self._max_steps is not None and step >= self._max_steps)
         device = self._estimator._strategy.device
         with held(path), training_paused(), kept_random_state(device):
-            if self._memory.checkpoint == identity:
-                self._tell_that_known(path, is_last=is_last)
+            if self._record.checkpoint == identity:
+                self._log_known(path, is_last=is_last)
                 count_evaluation()
             else:
                 self._last_start = self._clock()
@@ -107,10 +107,10 @@ class Evaluator:
                     name=self._spec.name,
                 )
                 self.exports = [None] * len(self._spec.exporters)
-                self._memory.evaluated(identity, self.result)
+                self._record.evaluated(identity, self.result)
             self._export(path, is_last=is_last)
 
-    def _tell_that_known(self, path: str, *, is_last: bool) -> None:
+    def _log_known(self, path: str, *, is_last: bool) -> None:
         waiting = [exporter.name for exporter in self._waiting(is_last=is_last)]
         _log.info(
             "%s was evaluated before and has not changed: it is not evaluated again%s.",
@@ -118,7 +118,7 @@ class Evaluator:
         )  # fmt: skip
 
     def _export(self, path: str, *, is_last: bool) -> None:
-        result = dict(self._memory.metrics)
+        result = dict(self._record.metrics)
         waiting = self._waiting(is_last=is_last)
         for exporter in waiting:
             exported = exporter.export(
@@ -128,25 +128,25 @@ class Evaluator:
                 eval_result=result,
                 is_the_final_export=is_last,
             )
-            self._memory.asked(exporter.name, is_last=is_last, exported=exported is not None)
+            self._record.called(exporter.name, is_last=is_last, exported=exported is not None)
             if self.exports is None:
                 self.result, self.exports = result, [None] * len(self._spec.exporters)
             self.exports[self._spec.exporters.index(exporter)] = exported
 
     def _waiting(self, *, is_last: bool) -> list[Exporter]:
-        """The exporters that are still to be asked about the checkpoint."""
+        """The exporters that have not been called for the checkpoint yet."""
         return [
             exporter
             for exporter in self._spec.exporters
-            if self._memory.is_waiting(exporter.name, is_last=is_last)
+            if self._record.is_waiting(exporter.name, is_last=is_last)
         ]
 
 
-class _Memory:
-    """What was done with the last checkpoint, on the disk.
+class _Record:
+    """What was done with the last checkpoint, in a file.
 
     Attributes:
-        checkpoint: Tells that checkpoint from others; None if there was none.
+        checkpoint: Its identity; None if there was none.
         metrics: Its evaluation.
     """
 
@@ -154,31 +154,31 @@ class _Memory:
         self._path = path
         self.checkpoint: str | None = None
         self.metrics: Mapping[str, Any] = {}
-        self._asked: dict[str, dict[str, bool]] = {}
+        self._called: dict[str, dict[str, bool]] = {}
         try:
             known = files.read_json(path)
             metrics = _numpy(known["metrics"])
-            asked = {
+            called = {
                 name: {key: bool(each[key]) for key in ("for_the_last_time", "exported")}
                 for name, each in known["exporters"].items()
             }
-            self.checkpoint, self.metrics, self._asked = known["checkpoint"], metrics, asked
+            self.checkpoint, self.metrics, self._called = known["checkpoint"], metrics, called
         except (FileNotFoundError, NotADirectoryError):
             pass
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             _log.warning("%s is not readable: what was evaluated before is forgotten.", path)
 
     def evaluated(self, checkpoint: str, metrics: Mapping[str, Any]) -> None:
-        self.checkpoint, self.metrics, self._asked = checkpoint, metrics, {}
+        self.checkpoint, self.metrics, self._called = checkpoint, metrics, {}
         self._write()
 
-    def asked(self, exporter: str, *, is_last: bool, exported: bool) -> None:
-        self._asked[exporter] = {"for_the_last_time": is_last, "exported": exported}
+    def called(self, exporter: str, *, is_last: bool, exported: bool) -> None:
+        self._called[exporter] = {"for_the_last_time": is_last, "exported": exported}
         self._write()
 
     def is_waiting(self, exporter: str, *, is_last: bool) -> bool:
-        """Whether an exporter was not asked yet; or exported nothing, and is not told yet that this is the last."""
-        known = self._asked.get(exporter)
+        """Whether an exporter was not called yet; or exported nothing, when this was not known to be the last."""
+        known = self._called.get(exporter)
         if known is None:
             return True
         return is_last and not known["for_the_last_time"] and not known["exported"]
@@ -187,12 +187,12 @@ class _Memory:
         known = {
             "checkpoint": self.checkpoint,
             "metrics": {name: value.item() for name, value in self.metrics.items()},
-            "exporters": self._asked,
+            "exporters": self._called,
         }
         try:
             files.make_directory(files.parent_and_name(self._path)[0])
             files.write_text(self._path, json.dumps(known, indent=1) + "\n")
-        except OSError as error:  # a disk that is full or read-only; training's own writes do fail
+        except OSError as error:  # on a full or read-only disk; training fails in its own writes
             _log.warning(
                 "%s cannot be written (%s): a program that is started again evaluates this checkpoint again.",
                 self._path, error,
@@ -200,7 +200,7 @@ class _Memory:
 
 
 def _numpy(metrics: Mapping[str, float]) -> dict[str, Any]:
-    """Metrics as `Estimator.evaluate` gives them."""
+    """Metrics as `Estimator.evaluate` returns them."""
     return {
         name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)
         for name, value in metrics.items()

@@ -1,4 +1,4 @@
-"""An evaluator that is a process of its own, beside training.
+"""An evaluator in a process of its own, beside training.
 
 The environment variable TF_CONFIG says which process is which, as for tf.estimator; all of them run the same program,
 which calls `train_and_evaluate`:
@@ -6,9 +6,9 @@ which calls `train_and_evaluate`:
     TF_CONFIG='{"cluster": {"chief": ["localhost"]}, "task": {"type": "chief"}}' python program.py
     TF_CONFIG='{"cluster": {"chief": ["localhost"]}, "task": {"type": "evaluator"}}' python program.py
 
-The first trains only, the second evaluates and exports. They meet in the model_dir alone: training is over when its
-checkpoint of `max_steps` is there, or when nobody is training there any more, which the file `unfinished` tells. That
-file stays when training is killed, so the evaluator then waits for its restart.
+The first only trains, the second evaluates and exports. They communicate through the model_dir: training has ended
+when the checkpoint of `max_steps` is there, or when the file `unfinished` is gone. That file stays when training is
+killed, and the evaluator then waits for the restart.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("torchest")
 _POLL_SECS = 1.0
-_TELL_SECS = 600.0
+_LOG_SECS = 600.0
 TRAINER, BOTH = "trainer", "both"
 
 
 def role_of_environment() -> str:
-    """What this process does in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
+    """The part of this process in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
 
-    BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without an
-    evaluator.
+    It is BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without
+    an evaluator.
 
     Raises:
-        ValueError: TF_CONFIG is not what it should be, or names tasks that torchrun has not started.
+        ValueError: TF_CONFIG is wrong, or names tasks that torchrun has not started.
     """
     config = TFConfig.of_environment()
     if config.is_evaluator:
-        _check_is_alone(Cluster.of_environment())
+        _check_is_single(Cluster.of_environment())
         return EVALUATOR
     config.check_may_train()
     return TRAINER if config.tasks and config.task_type != MASTER else BOTH
 
 
-def _check_is_alone(cluster: Cluster) -> None:
+def _check_is_single(cluster: Cluster) -> None:
     if cluster.is_distributed:
         raise ValueError(
             f"TF_CONFIG says that this process is the evaluator, and torchrun has started {cluster.world_size} of them "
@@ -73,15 +73,15 @@ def evaluate_beside_training(
     """Evaluates the checkpoints that a training in another process writes, until it has ended.
 
     Args:
-        estimator: One like that which is trained.
-        eval_spec: On what, how often, what to export, and how long to wait at first. That time should cover the
-            start of the other process, where the model_dir holds checkpoints of an earlier training.
-        max_steps: The checkpoint of this step, or above, is the last. None: training ends with its input.
-        clock: Gives the time in seconds.
+        estimator: An estimator like the one that is trained.
+        eval_spec: The data, how often to evaluate, exporters, and how long to wait at first. That time should cover
+            the start of the other process if the model_dir holds checkpoints of an earlier training.
+        max_steps: A checkpoint of this step or above is the last. None: training ends with its input.
+        clock: Returns the time in seconds.
         sleep: Waits.
 
     Returns:
-        The evaluator, with its last results.
+        The evaluator, with the last results.
     """
     _log.info("This process is the evaluator of %s; another one trains.", estimator.model_dir)
     evaluator = Evaluator(estimator, eval_spec, max_steps, clock)
@@ -91,12 +91,12 @@ def evaluate_beside_training(
         path, is_last = watch.newest()
         try:
             if path is not None and is_last:
-                watch.tell_passed_over(path)
+                watch.log_skipped(path)
                 with in_use(path):
                     evaluator.finish(path)
                 return evaluator
             if path is not None and not evaluator.seconds_to_wait():
-                watch.tell_passed_over(path)
+                watch.log_skipped(path)
                 with in_use(path):
                     evaluator.at(path)
         except FileNotFoundError:  # a newer one has taken its place
@@ -109,21 +109,20 @@ def evaluate_beside_training(
 
 
 class _Watch:
-    """Looks for checkpoints that are new."""
+    """Looks for new checkpoints."""
 
     def __init__(self, model_dir: str, max_steps: int | None, clock: Callable[[], float]) -> None:
         self._model_dir = model_dir
         self._max_steps = max_steps
         self._clock = clock
-        self._told = clock()
+        self._logged_at = clock()
         self._seen: set[int] = set()
-        self._last = 0  # the step that was given last; that of step 0 is not evaluated
+        self._last = 0  # the step of the last evaluation; step 0 is not evaluated
 
     def newest(self) -> tuple[str | None, bool]:
-        """The newest checkpoint, or None if it was given to `tell_passed_over`; and whether it is the last."""
-        is_running = is_unfinished(
-            self._model_dir
-        )  # asked first: the last checkpoint is there when this ends
+        """The newest checkpoint, or None if `log_skipped` got it before; and whether it is the last."""
+        # read first: once training has ended, the last checkpoint is there
+        is_running = is_unfinished(self._model_dir)
         self._seen |= {step_of(name) for name in read_index(self._model_dir).times}
         path = latest_checkpoint(self._model_dir)
         step = 0 if path is None else step_of(files.parent_and_name(path)[1])
@@ -133,19 +132,19 @@ class _Watch:
             _log.info("%s is the last checkpoint: %s.", path, why)
             return path, True
         if step == self._last:
-            self._tell_of_waiting()
+            self._log_waiting()
             return None, False
         return path, False
 
-    def tell_passed_over(self, path: str) -> None:
-        """Names the checkpoints that came and went since the last evaluation; this one comes next."""
+    def log_skipped(self, path: str) -> None:
+        """Logs the checkpoints that were skipped between the last evaluation and this one, the next."""
         step = step_of(files.parent_and_name(path)[1])
-        for passed in sorted(self._seen):
-            if self._last < passed < step:
-                _log.info("The checkpoint of step %d is not evaluated: %s is newer.", passed, path)
-        self._last, self._told = step, self._clock()
+        for skipped in sorted(self._seen):
+            if self._last < skipped < step:
+                _log.info("The checkpoint of step %d is not evaluated: %s is newer.", skipped, path)
+        self._last, self._logged_at = step, self._clock()
 
-    def _tell_of_waiting(self) -> None:
-        if self._clock() - self._told >= _TELL_SECS:
-            self._told = self._clock()
+    def _log_waiting(self) -> None:
+        if self._clock() - self._logged_at >= _LOG_SECS:
+            self._logged_at = self._clock()
             _log.info("Waiting for a checkpoint in %s that is not evaluated yet.", self._model_dir)

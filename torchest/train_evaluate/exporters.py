@@ -37,12 +37,12 @@ Compare = Callable[..., bool]
 
 
 class Exporter(abc.ABC):
-    """Is called by `train_and_evaluate` after each evaluation, and decides whether to export."""
+    """Base of exporters: `train_and_evaluate` calls them after each evaluation, and they decide whether to export."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """Names the directory of the exports; no two exporters of an `EvalSpec` have the same."""
+        """The name of the directory of the exports; exporters of an `EvalSpec` have different ones."""
 
     @abc.abstractmethod
     def export(
@@ -53,15 +53,15 @@ class Exporter(abc.ABC):
         eval_result: Mapping[str, Any],
         is_the_final_export: bool,
     ) -> Any:
-        """Exports the model, if the exporter finds that it should be.
+        """Exports the model, or decides not to.
 
         Args:
             estimator: The estimator.
             export_path: The directory for this exporter's exports: `<model_dir>/export/<name>`.
             checkpoint_path: The checkpoint that was evaluated.
-            eval_result: What `Estimator.evaluate` gave for it.
-            is_the_final_export: Whether training has ended with this checkpoint. An exporter that gave
-                None for a checkpoint which then turns out to be the last is called again, with True.
+            eval_result: What `Estimator.evaluate` returned for it.
+            is_the_final_export: Whether training has ended with this checkpoint. An exporter that returned None for a
+                checkpoint that turns out to be the last is called again, with True.
 
         Returns:
             The path of the export; None if nothing was exported.
@@ -76,18 +76,18 @@ def loss_smaller(
 
 
 class _Export(NamedTuple):
-    """An export: what it was made of, and where it lies."""
+    """An export: its checkpoint and assets, the function for its receiver, and its path."""
 
-    wanted: Any
+    content: tuple[object, ...]
     receiver_fn: ReceiverFn
     path: str
 
 
-# of each estimator: several exporters that want the same checkpoint share the work
+# of each estimator: exporters of the same checkpoint share the work
 _newest: weakref.WeakKeyDictionary[Estimator, _Export] = weakref.WeakKeyDictionary()
 
 
-def _identity(checkpoint_path: str) -> Any:
+def _identity(checkpoint_path: str) -> object:
     try:
         return identity(checkpoint_path)
     except FileNotFoundError:
@@ -95,15 +95,15 @@ def _identity(checkpoint_path: str) -> Any:
 
 
 def _are_alike(one: ReceiverFn, other: ReceiverFn) -> bool:
-    """Whether two functions are one, or make the same receiver of specs."""
+    """Whether two functions are the same, or make the same receiver of specs."""
     if one is other:
         return True
     described = _described(one)
     return described is not None and described == _described(other)
 
 
-def _described(receiver_fn: ReceiverFn) -> Any:
-    """What a receiver of specs has; None for example arrays, which are compared by nothing."""
+def _described(receiver_fn: ReceiverFn) -> tuple[object, ...] | None:
+    """The contents of a receiver of specs; None for one of example arrays, which cannot be compared."""
     receiver = receiver_fn()
     if not isinstance(receiver, ServingInputReceiver):
         return None
@@ -114,7 +114,7 @@ def _described(receiver_fn: ReceiverFn) -> Any:
 
 
 class _ExportingExporter(Exporter):
-    """What the exporters here share: a name, what to export, and how many exports to keep."""
+    """Base of the exporters here: a name, a receiver, and how many exports to keep."""
 
     def __init__(
         self,
@@ -146,11 +146,11 @@ class _ExportingExporter(Exporter):
 
     @property
     def name(self) -> str:
-        """Names the directory of the exports."""
+        """The name of the directory of the exports."""
         return self._name
 
     def _export(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> str:
-        """Exports, and removes the oldest exports that are too many."""
+        """Exports, and removes the oldest exports beyond the number to keep."""
         path = self._made(estimator, export_path, checkpoint_path)
         older = [each for each in exports_in(export_path) if each != path]
         for each in [] if self._keep is None else older[: len(older) + 1 - self._keep]:
@@ -159,18 +159,18 @@ class _ExportingExporter(Exporter):
         return path
 
     def _made(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> str:
-        """A new export; a copy of another exporter's, where that has just exported the same."""
+        """A new export, or a copy if another exporter has just exported the same."""
         assets = tuple(sorted((self._assets_extra or {}).items()))
-        wanted = (_identity(checkpoint_path), assets)
-        there = _newest.get(estimator)
+        content = (_identity(checkpoint_path), assets)
+        last = _newest.get(estimator)
         if (
-            there is not None
-            and there.wanted == wanted
-            and _are_alike(there.receiver_fn, self._receiver_fn)
-            and files.is_directory(there.path)
+            last is not None
+            and last.content == content
+            and _are_alike(last.receiver_fn, self._receiver_fn)
+            and files.is_directory(last.path)
         ):
-            _log.info("Exporter %s: copies %s", self.name, there.path)
-            return copied(there.path, export_path)
+            _log.info("Exporter %s: copies %s", self.name, last.path)
+            return copied(last.path, export_path)
         path = estimator.export_saved_model(
             export_path,
             self._receiver_fn,
@@ -178,7 +178,7 @@ class _ExportingExporter(Exporter):
             as_text=self._as_text,
             checkpoint_path=checkpoint_path,
         )
-        _newest[estimator] = _Export(wanted, self._receiver_fn, path)
+        _newest[estimator] = _Export(content, self._receiver_fn, path)
         return path
 
 
@@ -186,11 +186,11 @@ class LatestExporter(_ExportingExporter):
     """Exports after each evaluation, and keeps the newest exports.
 
     Args:
-        name: Names the directory of the exports, `<model_dir>/export/<name>`.
+        name: The name of the directory of the exports, `<model_dir>/export/<name>`.
         serving_input_receiver_fn: As for `Estimator.export_saved_model`.
         assets_extra: Likewise.
         as_text: Likewise.
-        exports_to_keep: How many exports to keep; None: all. What torchest did not write is never removed.
+        exports_to_keep: The number of exports to keep; None: all. Other files are never removed.
 
     Raises:
         ValueError: An argument is wrong.
@@ -222,7 +222,7 @@ class FinalExporter(_ExportingExporter):
     """Exports once, when training has ended.
 
     Args:
-        name: Names the directory of the exports, `<model_dir>/export/<name>`.
+        name: The name of the directory of the exports, `<model_dir>/export/<name>`.
         serving_input_receiver_fn: As for `Estimator.export_saved_model`.
         assets_extra: Likewise.
         as_text: Likewise.
@@ -256,21 +256,20 @@ class FinalExporter(_ExportingExporter):
 
 
 class BestExporter(_ExportingExporter):
-    """Exports a model that is better than all before it, also over restarts.
+    """Exports a model that is better than all before it, also across restarts.
 
-    The best result so far is kept in `best.json` beside the exports. The first evaluation is exported. A
-    result in which a metric that `compare_fn` reads is NaN is never the best.
+    The best result so far is in `best.json` beside the exports. The first evaluation is exported. A result is never the
+    best if a metric that `compare_fn` reads is NaN.
 
     Args:
-        name: Names the directory of the exports, `<model_dir>/export/<name>`.
+        name: The name of the directory of the exports, `<model_dir>/export/<name>`.
         serving_input_receiver_fn: As for `Estimator.export_saved_model`; needed.
         event_file_pattern: Has no effect: the best result is not read from event files.
-        compare_fn: A function of `best_eval_result` and `current_eval_result` that says whether the current
-            one is better. By default, whether its loss is smaller.
+        compare_fn: A function of `best_eval_result` and `current_eval_result` that returns whether the current one is
+            better; the default compares losses.
         assets_extra: As for `Estimator.export_saved_model`.
         as_text: Likewise.
-        exports_to_keep: How many exports to keep, the best among them; None: all. What torchest did not
-            write is never removed.
+        exports_to_keep: The number of exports to keep, the best among them; None: all. Other files are never removed.
 
     Raises:
         ValueError: An argument is wrong.
@@ -332,7 +331,7 @@ class BestExporter(_ExportingExporter):
 
 
 class _Watched(dict[str, float]):
-    """Metrics that note which of them are read."""
+    """Metrics that record which of them are read."""
 
     def __init__(self, exporter: str, metrics: Mapping[str, float], where: str) -> None:
         super().__init__(metrics)

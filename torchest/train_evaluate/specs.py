@@ -1,4 +1,4 @@
-"""TrainSpec and EvalSpec: what `train_and_evaluate` trains and evaluates on, and how often."""
+"""TrainSpec and EvalSpec, the arguments of `train_and_evaluate`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class _TrainFields(NamedTuple):
 
 
 class TrainSpec(_TrainFields):
-    """What to train on, and for how long.
+    """The training data, and for how long to train.
 
     Args:
-        input_fn: Gives the training data, as for `Estimator.train`.
+        input_fn: Returns the training data, as for `Estimator.train`.
         max_steps: The global step to train up to. None: until the end of the input.
         hooks: Called during training.
         saving_listeners: Called around each checkpoint, before the evaluation that follows it.
@@ -68,18 +68,18 @@ class _EvalFields(NamedTuple):
 
 
 class EvalSpec(_EvalFields):
-    """What to evaluate on, how often, and what to export then.
+    """The evaluation data, how often to evaluate, and what to export then.
 
     Args:
-        input_fn: Gives the evaluation data, as for `Estimator.evaluate`.
-        steps: How many batches to evaluate on. None: all.
-        name: Tells evaluations on different data apart: `Estimator.eval_dir(name)`.
+        input_fn: Returns the evaluation data, as for `Estimator.evaluate`.
+        steps: The number of batches to evaluate on. None: all.
+        name: A name for evaluations on different data: `Estimator.eval_dir(name)`.
         hooks: Called during evaluation.
         exporters: An `Exporter`, or several with different names; called after each evaluation.
-        start_delay_secs: How long an evaluator that is a process of its own waits before its first
-            evaluation. Beside training in one process it has no effect, as in tf.estimator.
-        throttle_secs: How many seconds at least lie between the starts of two evaluations. The last
-            checkpoint is evaluated whatever this is.
+        start_delay_secs: How long an evaluator in a process of its own waits before its first evaluation. It has no
+            effect where one process trains and evaluates, as in tf.estimator.
+        throttle_secs: The least number of seconds between the starts of two evaluations. The last checkpoint is
+            evaluated in any case.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -123,7 +123,7 @@ def _check_input_fn(spec: str, input_fn: Any) -> None:
 
 
 def _checked_seconds(name: str, value: Any) -> float:
-    if not is_number(value) or not value >= 0:  # without end: only the last checkpoint
+    if not is_number(value) or not value >= 0:  # infinity: only the last checkpoint
         raise ValueError(
             f"EvalSpec: {name}={shown(value)} must be a number of seconds of at least 0."
         )
@@ -131,8 +131,8 @@ def _checked_seconds(name: str, value: Any) -> float:
     return seconds
 
 
-def _checked_exporters(given: Exporter | Iterable[Exporter] | None) -> tuple[Exporter, ...]:
-    listed = [given] if isinstance(given, Exporter) else given
+def _checked_exporters(value: Exporter | Iterable[Exporter] | None) -> tuple[Exporter, ...]:
+    listed = [value] if isinstance(value, Exporter) else value
     exporters = all_of(Exporter, "EvalSpec: exporters", listed)  # type: ignore[type-abstract]
     names = [exporter.name for exporter in exporters]
     for exporter in exporters:
