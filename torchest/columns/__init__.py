@@ -13,6 +13,7 @@ from torchest.columns.categorical import (
 )
 from torchest.columns.crossed import crossed_column
 from torchest.columns.embedding import embedding_column, shared_embeddings
+from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
@@ -35,7 +36,9 @@ from torchest.columns.weighted import weighted_categorical_column
 from torchest.utils.namespaces import namespace
 
 __all__ = [
+    "MISSING",
     "CategoricalColumn",
+    "Cells",
     "ColumnDescription",
     "DenseColumn",
     "DenseFeatures",

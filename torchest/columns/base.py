@@ -15,6 +15,7 @@ from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import spread
 from torchest.columns.model_inputs import IdsInput, ModelInput, NumbersInput
 from torchest.utils.checks import shown
+from torchest.utils.tensor_group import TensorGroup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,13 +51,6 @@ class Assets(Protocol):
         """A function of an export."""
 
 
-def _class_name(column: type) -> str:
-    """What a class is called in exported models; a user's own cannot pass for one of torchest."""
-    if column.__module__.partition(".")[0] == __name__.partition(".")[0]:
-        return column.__name__
-    return f"{column.__module__}.{column.__qualname__}"
-
-
 class FeatureColumn(ABC):
     """How raw features become a tensor, or ids.
 
@@ -66,10 +60,17 @@ class FeatureColumn(ABC):
     """
 
     classes: ClassVar[dict[str, type[FeatureColumn]]] = {}  # by their names in exported models
+    is_of_torchest: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        FeatureColumn.classes[_class_name(cls)] = cls
+        cls.is_of_torchest = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        FeatureColumn.classes[cls.exported_name()] = cls
+
+    @classmethod
+    def exported_name(cls) -> str:
+        """What the class is called in exported models; a user's own cannot pass for one of torchest."""
+        return cls.__name__ if cls.is_of_torchest else f"{cls.__module__}.{cls.__qualname__}"
 
     @property
     @abstractmethod
@@ -135,15 +136,13 @@ class FeatureColumn(ABC):
         )
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Values that an export is compared with Python on, by key; the first suits any column of that key."""
-        if self.inner is not None:
-            return self.inner.examples()
-        key = next(iter(self.feature_keys), "key")
-        raise self.lacks(
-            "examples to compare an export with Python on",
-            f"examples(), which returns values by key, such as {{{key!r}: (1, 0, 2)}}, or {{}} if any will do",
-            "use columns of torchest",
-        )
+        """Values to compare an export with Python on, by key; any will do of a key that is left out."""
+        return {} if self.inner is None else self.inner.examples()
+
+    @property
+    def step_width(self) -> int:
+        """How many values of its feature make a step of a sequence."""
+        return 1
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
         """A hash of each value of a batch, to count distinct ones: in [0, 2**63), or MISSING."""
@@ -169,7 +168,7 @@ class FeatureColumn(ABC):
             ValueError: A field has no form in JSON.
         """
         fields = _fields(self)
-        described: dict[str, object] = {"type": _class_name(type(self))}
+        described: dict[str, object] = {"type": self.exported_name()}
         described.update((name, _to_json(fields[name], self, name, assets)) for name in fields)
         return described
 
@@ -177,6 +176,20 @@ class FeatureColumn(ABC):
     def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:  # noqa: ARG003
         """The column of its fields, as `to_json` wrote them; `assets` finds files."""
         return cls(**fields)
+
+    def check_encoding(self, encoding: object, rows: int) -> None:
+        """Raises ValueError unless a user's class encodes a batch of so many rows as its kind should."""
+        if not self.is_of_torchest and not isinstance(encoding, torch.Tensor | TensorGroup):
+            raise self._refused(encoding, rows, "a tensor, or columns.Ids")
+
+    def _refused(self, encoding: object, rows: int, wanted: str) -> ValueError:
+        returned = shown(encoding)
+        if isinstance(encoding, torch.Tensor):
+            returned = f"{encoding.dtype} {list(encoding.shape)}"
+        return ValueError(
+            f"{self.subject} ({type(self).__name__}): encode returned {returned} for a batch of {rows} rows; return "
+            f"{wanted}."
+        )
 
     def lacks(self, part: str, method: str, way_out: str) -> ValueError:
         """The error of a column whose class lacks a part.
@@ -235,6 +248,16 @@ class DenseColumn(FeatureColumn):
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width]."""
 
+    def check_encoding(self, encoding: object, rows: int) -> None:
+        """Raises ValueError unless a user's class returned a tensor of floats [rows, width]."""
+        if self.is_of_torchest:
+            return
+        shape = [rows, self.width]
+        if not isinstance(encoding, torch.Tensor) or (
+            list(encoding.shape) != shape or not encoding.is_floating_point()
+        ):
+            raise self._refused(encoding, rows, f"a float32 tensor {shape}")
+
     def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> ModelInput:  # noqa: ARG002
         """One tensor of numbers."""
         return NumbersInput(self, name)
@@ -276,7 +299,31 @@ class CategoricalColumn(FeatureColumn):
 
     def encode(self, features: Features) -> Ids:
         """The ids of a batch, without those of unknown and missing values."""
-        return self.look_up(features).ids()
+        cells = self.look_up(features)
+        return (cells if self.is_of_torchest else self._checked(cells, features)).ids()
+
+    def _checked(self, cells: object, features: Features) -> Cells[Int64s]:
+        """What a user's class looked up, as int64."""
+        place = f"{self.subject} ({type(self).__name__}): look_up returned"
+        if not isinstance(cells, Cells):
+            raise ValueError(f"{place} {shown(cells)}; return Cells, such as columns.Cells(ids).")
+        ids = np.asarray(cells.values)
+        if ids.dtype.kind not in "iu" or ids.ndim != 1:
+            raise ValueError(
+                f"{place} an array {list(ids.shape)} of {ids.dtype}; return Cells of a flat array of int64."
+            )
+        rows = len(ids) if cells.offsets is None else len(cells.offsets) - 1
+        if rows != features.batch_size:
+            raise ValueError(
+                f"{place} {rows} rows for a batch of {features.batch_size}; return Cells(ids) with one id in each "
+                "row, or Cells(ids, offsets) with any number."
+            )
+        if ids.max(initial=-1) >= self.num_buckets:
+            raise ValueError(
+                f"{place} the id {ids.max()}; return ids below num_buckets={self.num_buckets}, -1 for an unknown "
+                "value and columns.MISSING for none."
+            )
+        return Cells(ids.astype(np.int64, copy=False), cells.offsets)
 
     @property
     def hashes(self) -> bool:

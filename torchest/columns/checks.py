@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,33 @@ def column_list(value: object, argument: str) -> list[FeatureColumn]:
                 f"{argument} has {shown(column)} ({type(column).__name__}): every item must be a column, such as "
                 "columns.numeric_column('age')."
             )
+        _check_class(column, argument)
     return columns
+
+
+def _check_class(column: FeatureColumn, argument: str) -> None:
+    """Raises ValueError if a user's class does not make columns that can be told apart and encoded."""
+    if column.is_of_torchest:
+        return
+    kind = type(column).__name__
+    if not dataclasses.is_dataclass(type(column)):
+        raise ValueError(
+            f"{argument} has a column of class {kind}, which is not a dataclass: decorate the class with "
+            "@dataclass(frozen=True, eq=False)."
+        )
+    keys: object = column.feature_keys
+    if not isinstance(keys, tuple) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(
+            f"feature_keys of column {column.name!r} ({kind}) is {checks.shown(keys)}: return a tuple of keys, such as "
+            "('age',)."
+        )
+    try:
+        hash(column)
+    except TypeError as error:
+        raise ValueError(
+            f"Column {column.name!r} ({kind}) cannot be hashed ({error}): decorate the class with "
+            "@dataclass(frozen=True, eq=False), and make fields tuples in place of lists."
+        ) from error
 
 
 def value_dtype(value: object, column: str) -> torch.dtype | str:
@@ -88,6 +115,7 @@ def categorical(value: object, argument: str) -> CategoricalColumn:
             f"{argument} is {shown(value)}: give a categorical column, such as one made by "
             "categorical_column_with_vocabulary_list."
         )
+    _check_class(value, argument)
     return value
 
 

@@ -54,6 +54,9 @@ class Column(Protocol):
     def encode(self, features: Features) -> Encoding:
         """What models get of a batch."""
 
+    def check_encoding(self, encoding: object, rows: int) -> None:
+        """Raises ValueError if that is no encoding of so many rows."""
+
 
 @dataclass
 class Usage:
@@ -240,7 +243,13 @@ class Features(MutableMapping[str, Any]):
         if found is None:
             if column.members == (column,):  # others ask for their members one by one
                 self.check_there(column)
-            found = self._hosted[column] = column.encode(self)
+            usage, self.usage = self.usage, Usage()  # what a column reads, the model does not
+            try:
+                found = column.encode(self)
+            finally:
+                self.usage = usage
+            column.check_encoding(found, self.batch_size)
+            self._hosted[column] = found
         return found
 
     def prepare(self, usage: Usage) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.columns.base import Example
     from torchest.columns.encode.cells import Cells, Int64s
     from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Features
@@ -66,10 +65,6 @@ class NumericColumn(KeyedColumn, DenseColumn):
     def parse_specs(self) -> dict[str, FeatureSpec]:
         """As many numbers in each example as the shape has."""
         return {self.key: FixedLenFeature(self.shape, self.dtype, self.default_value)}
-
-    def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Any numbers will do."""
-        return {}
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
         """A hash of each number of a batch, before defaults and normalizer_fn; MISSING for none."""

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from torchest.columns.base import Example
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
@@ -160,9 +159,10 @@ class SequenceNumericColumn(KeyedColumn):
         """Any number of numbers in each example."""
         return {self.key: VarLenFeature(self.dtype)}
 
-    def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Any numbers will do."""
-        return {}
+    @property
+    def step_width(self) -> int:
+        """How many numbers a step has."""
+        return self.width
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
         """A hash of each number of a batch, before the normalizer_fn; MISSING for none."""

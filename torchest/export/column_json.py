@@ -34,12 +34,14 @@ class Assets:
     Attributes:
         files: Vocabulary files that were met, by the names that they have in the export.
         functions: normalizer_fns that were met, by their names in the export.
+        widths: How many numbers a row of each has.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.directory = directory
         self.files: dict[str, str] = {}
         self.functions: dict[str, TensorFunction] = {}
+        self.widths: dict[str, int] = {}
 
     def name_of_file(self, path: str) -> str:
         """The name of a file in the export, the same for the same file."""
@@ -48,7 +50,9 @@ class Assets:
     def name_of_function(self, function: TensorFunction, column: FeatureColumn) -> str:
         """The name of a column's function in the export, the same for the same function."""
         readable = "".join(sign if sign.isalnum() else "_" for sign in column.name)
-        return _name_for(self.functions, function, f"{readable}.pt")
+        name = _name_for(self.functions, function, f"{readable}.pt")
+        self.widths[name] = getattr(column, "width", 1)
+        return name
 
     def path_of_file(self, name: str) -> str:
         """Where a file of an export lies."""

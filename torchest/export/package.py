@@ -9,14 +9,13 @@ import platform
 import shutil
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 
 from torchest.columns.checks import STRING
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
-from torchest.columns.features import Features
 from torchest.columns.model_inputs import BATCH, STEPS
 from torchest.errors import ExportError, suggest
 from torchest.export import torchscript
@@ -43,7 +42,7 @@ from torchest.export.receivers import (
     input_names,
     parses_examples,
 )
-from torchest.export.rows import golden_rows, neutral_rows, spec_of
+from torchest.export.rows import TrialFeatures, golden_rows, neutral_rows, spec_of
 from torchest.export.signatures import name_outputs
 from torchest.export_outputs import CLASSIFICATION, REGRESSION
 from torchest.exported.golden import (
@@ -146,7 +145,7 @@ def prepare(
     named = input_names(receiver)
     inputs = [Input(named[key], key, spec) for key, spec in specs.items()]
     first = _example(inputs, given) or neutral_rows(specs, 2)
-    served.create(Features(first), None, ModeKeys.PREDICT, checkpoint)
+    served.create(TrialFeatures(first), None, ModeKeys.PREDICT, checkpoint)
 
     signatures: dict[str, Any] = {}
 
@@ -164,7 +163,7 @@ def prepare(
     names = free_names(named, taken)
     used = [Input(names[each.key], each.key, each.spec, each.key in forward.raw) for each in inputs]
     golden = _joined(_example(inputs, given), golden_rows(specs, columns_of(forward.inputs), _ROWS))
-    answers = select(served(Features(golden), None, ModeKeys.PREDICT))
+    answers = select(served(TrialFeatures(golden), None, ModeKeys.PREDICT))
     contents = model.state.contents()
     return Exported(
         forward,
@@ -291,7 +290,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
         needed |= _WRITERS[each](exported, str(directory / FILES[each]))
     if set(formats) - {ONNX, ONNX_FINGERPRINTS}:
         _write_json(directory / COLUMNS, described)
-        _write_normalizers(exported, assets, directory)
+        _write_normalizers(assets, directory)
     for name, path in assets.files.items():
         (directory / "assets").mkdir(exist_ok=True)
         shutil.copyfile(path, directory / "assets" / name)
@@ -395,18 +394,13 @@ _WRITERS: dict[str, Callable[[Exported, str], dict[str, Any]]] = {
 }
 
 
-def _write_normalizers(exported: Exported, assets: Assets, directory: Path) -> None:
+def _write_normalizers(assets: Assets, directory: Path) -> None:
     """Writes each normalizer_fn as TorchScript, for who encodes rows without the user's code."""
     if not assets.functions:
         return
     (directory / "normalizers").mkdir()
     for name, function in assets.functions.items():
-        width = next(
-            cast("Any", each).width
-            for column in exported.columns
-            for each in (column, getattr(column, "source_column", column))
-            if getattr(each, "normalizer_fn", None) is function
-        )
+        width = assets.widths[name]
         example = torch.arange(1.0, 2.0 * width + 1).reshape(2, width)
         try:
             torchscript.save(

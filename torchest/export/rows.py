@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from torchest.columns.base import FeatureColumn
 from torchest.columns.categorical import EXAMPLE_WORDS
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
-from torchest.columns.sequence import SequenceNumericColumn
+from torchest.columns.features import Features
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from torchest.columns.base import FeatureColumn
+    from torchest.columns.base import Example
     from torchest.columns.feature_specs import FeatureSpec
+    from torchest.columns.features import Column
 
 NUMBERS = (1, 0, 2, -1.5, 0.25, 40)
 INTEGERS = (1, 0, 2)
@@ -78,14 +81,31 @@ def golden_rows(
     wanted: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     widths: dict[str, int] = {}
     for column in columns:
-        if isinstance(column, SequenceNumericColumn):
-            widths[column.key] = column.width
+        widths.update(dict.fromkeys(column.feature_keys, column.step_width))
         for key, values in column.examples().items():
             wanted[key].append(values)
     return {
         key: _column(spec, wanted.get(key, []), _lengths(widths.get(key, 1), count))
         for key, spec in specs.items()
     }
+
+
+class TrialFeatures(Features):
+    """Rows that an export tries a model on, which not every column of the user's takes."""
+
+    def on_host(self, column: Column) -> Any:
+        """The encoding of a column on the host; see `Features.on_host`."""
+        try:
+            return super().on_host(column)
+        except Exception as error:
+            if not isinstance(column, FeatureColumn) or column.is_of_torchest:
+                raise
+            kind = type(column).__name__
+            raise ValueError(
+                f"Column {column.name!r} ({kind}) refuses values that an export is tried on ({error!r}): define "
+                f"{kind}.examples(), which returns values by key, and give build_raw_serving_input_receiver_fn arrays "
+                "of rows in place of specs."
+            ) from error
 
 
 def _lengths(width: int, count: int) -> list[int]:
@@ -128,14 +148,34 @@ def _arrow(spec: FeatureSpec, flat: list[Any], lengths: list[int]) -> Any:
 def _cast(spec: FeatureSpec, wanted: list[tuple[Any, ...]]) -> list[Any]:
     """Values of the spec's dtype that all columns of a feature can take."""
     if _is_text(spec):
-        found = dict.fromkeys(itertools.chain.from_iterable(wanted or [EXAMPLE_WORDS]))
-        text = [value.decode() if isinstance(value, bytes) else str(value) for value in found]
-        return [value.encode() for value in text] if spec.dtype is bytes else list(text)
+        words = dict.fromkeys(itertools.chain.from_iterable(wanted or [EXAMPLE_WORDS]))
+        text = [
+            word.decode(errors="ignore") if isinstance(word, bytes) else str(word) for word in words
+        ]
+        return [word.encode() for word in text] if spec.dtype is bytes else text
     if not spec.dtype.is_floating_point:
         # what one column knows another may refuse, such as an id out of its range
-        least = min(wanted, key=max, default=INTEGERS)
-        return [int(value) for value in least]
-    return [float(value) for value in itertools.chain.from_iterable(wanted or [NUMBERS])]
+        integers = [_numbers(values, spec.dtype) for values in wanted]
+        return min(filter(None, integers), key=max, default=list(INTEGERS))
+    return _numbers(itertools.chain.from_iterable(wanted), spec.dtype) or list(NUMBERS)
+
+
+def _numbers(values: Iterable[Example], dtype: torch.dtype) -> list[Any]:
+    """The values that are numbers of a dtype; columns of text also have words for the integers of their feature."""
+    kind = float if dtype.is_floating_point else int
+    least, most = (0, 1) if dtype == torch.bool else _limits(dtype)
+    numbers = []
+    for value in values:
+        with contextlib.suppress(ValueError):
+            number = kind(value)
+            if least <= number <= most:
+                numbers.append(number)
+    return numbers
+
+
+def _limits(dtype: torch.dtype) -> tuple[float, float]:
+    limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    return limits.min, limits.max
 
 
 def _is_text(spec: FeatureSpec) -> bool:
