@@ -67,3 +67,24 @@ def test_rows_are_always_the_same():
     one, other = (golden_rows(SPECS, [word], 12) for _ in range(2))
     assert one["word"].equals(other["word"])
     assert torch.equal(one["age"], other["age"])
+
+
+def test_a_feature_of_integers_that_a_column_takes_as_text_has_its_integers():
+    specs = {"day": FixedLenFeature((), torch.int64)}
+    hashed = columns.categorical_column_with_hash_bucket("day", 10)
+    listed = columns.categorical_column_with_vocabulary_list("day", ["1", "x", "22"])
+    assert set(golden_rows(specs, [hashed], 12)["day"].tolist()) == {17}
+    assert set(golden_rows(specs, [listed], 12)["day"].tolist()) == {1, 22}
+
+
+def test_integers_fit_into_the_dtype_of_their_feature():
+    column = columns.categorical_column_with_hash_bucket("day", 10, dtype=torch.int64)
+    for dtype in (torch.int32, torch.uint8):
+        rows = golden_rows({"day": FixedLenFeature((), dtype)}, [column], 12)
+        assert set(rows["day"].tolist()) == {0, 17}
+
+
+def test_words_that_are_no_utf8_are_left_out():
+    column = columns.categorical_column_with_vocabulary_list("word", [b"\xff", b"a"])
+    words = golden_rows(SPECS, [column], 12)["word"].to_pylist()
+    assert {"a", "unseen"} <= {each for row in words for each in row}
