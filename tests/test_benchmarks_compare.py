@@ -6,16 +6,33 @@ import fnmatch
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import tempfile
 
 import pytest
 
 from benchmarks.compare import __main__ as program
-from benchmarks.compare import program_bare, program_torchest, worker
-from benchmarks.compare.data import NUMBERS, STRINGS, make_batches, make_flowers
+from benchmarks.compare import (
+    checkpoint_reading,
+    input_torchest,
+    program_bare,
+    program_torchest,
+    saves,
+    worker,
+)
+from benchmarks.compare.data import (
+    NUMBERS,
+    STRINGS,
+    make_batches,
+    make_flowers,
+    make_number_batches,
+    make_rows,
+    write_csv,
+)
 from benchmarks.compare.report import Result, advantage, print_ratios, print_table
 from benchmarks.compare.tasks import BARE, QUICK, TASKS, TENSORFLOW, TORCHEST, Task
+from torchest import inputs
 
 
 def test_all_workloads_are_there():
@@ -153,3 +170,96 @@ def test_a_stopwatch_measures_between_requests(monkeypatch):
     assert said[1]["value"] == pytest.approx(1000)
     assert list(said[2]) == ["memory"]
     json.dumps(said)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless it is moved."""
+    now = [100.0]
+    monkeypatch.setattr(saves.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(saves.time, "time_ns", lambda: int(now[0] * 1e9))
+    return now
+
+
+@pytest.mark.parametrize("steps_of_writing", [0, 5])
+def test_a_checkpoint_ends_when_the_file_that_lists_it_is_written(
+    steps_of_writing, clock, monkeypatch, tmp_path
+):
+    said = []
+    monkeypatch.setattr(saves, "say", said.append)
+    monkeypatch.setattr(worker, "say", said.append)
+    monkeypatch.setattr(worker.sys, "stdin", io.StringIO("go\n"))
+    meter = saves.SaveMeter(str(tmp_path), 1000)
+    index = tmp_path / "checkpoint"
+
+    def write_index():
+        index.touch()
+        os.utime(index, (clock[0], clock[0]))
+
+    def step(seconds):
+        clock[0] += seconds
+        return meter.after_step()
+
+    meter.before_save()  # at the start of training, which nobody asked for
+    write_index()
+    assert all(step(0.25) for _ in range(12))
+    meter.before_save()
+    clock[0] += 2  # training halts
+    for _ in range(steps_of_writing):
+        assert step(0.25)
+    write_index()
+    assert not step(0.25)
+    assert said[0] == {"ready": True}
+    assert said[1]["value"] == pytest.approx(2 + 0.25 * steps_of_writing)
+    assert said[1]["halted"] == pytest.approx(2)
+    assert list(said[2]) == ["memory"]
+
+
+def test_restoring_ends_with_the_first_step(clock):
+    def train():
+        clock[0] += 3
+        raise saves.Restored
+
+    assert saves.seconds_to_restore(train) == 3
+
+
+def test_state_is_weights_and_two_slots():
+    task = {"buckets": 3_200_000}
+    assert saves.state_bytes(task) == 3 * 4 * (26 * 3_200_000 + 13 + 1)
+
+
+def test_a_whole_file_is_read(tmp_path):
+    path = tmp_path / "state"
+    path.write_bytes(bytes(100))
+    assert checkpoint_reading.read(path) > 0
+
+
+@pytest.mark.parametrize(("columns", "shape"), [(1000, (8,)), (1, (8, 1000))])
+def test_a_thousand_numbers_in_one_column_or_many(columns, shape):
+    batches = make_number_batches(8, columns, 2)
+    assert [len(features) for features, _ in batches] == [columns] * 2
+    assert batches[0][0]["x0"].shape == shape
+
+
+def test_a_csv_file_has_the_rows(tmp_path):
+    write_csv(tmp_path / "rows.csv", 5)
+    dataset = inputs.make_csv_dataset(
+        tmp_path / "rows.csv", 5, label_name="label", num_epochs=1, shuffle=False
+    )
+    features, labels = next(iter(dataset))
+    expected, expected_labels = make_rows(5)
+    assert list(features) == [*STRINGS, *NUMBERS]
+    assert features["C1"].to_pylist() == expected["C1"].astype("U").tolist()
+    assert features["I1"] == pytest.approx(expected["I1"], abs=1e-6)
+    assert labels.tolist() == expected_labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "source"),
+    [("titanic", 32, "cached"), ("titanic", 32, "shuffled"), ("iris", 256, "batches")],
+)
+def test_batches_of_the_guides_data_have_no_end(model, rows, source):
+    batches = iter(input_torchest.endless({"model": model, "rows": rows, "source": source}))
+    input_torchest.take(batches, 30)
+    _, labels = next(batches)
+    assert 0 < len(labels) <= rows

@@ -23,6 +23,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,10 +34,14 @@ from benchmarks.compare.tasks import (
     BARE_STRINGS,
     FEWER_BUCKETS,
     IN_MEMORY,
+    ONE_COLUMN,
     PRODUCTS,
+    PYARROW,
     QUICK,
+    READING,
     TASKS,
     TENSORFLOW,
+    TF_DATA,
     TORCHEST,
     VOWPAL,
     Task,
@@ -56,11 +61,16 @@ MODULES = {
     BARE_STRINGS: "bare",
     VOWPAL: "vowpal",
     PRODUCTS: "products",
+    READING: "reading",
+    ONE_COLUMN: "torchest",
+    TF_DATA: "tensorflow",
+    PYARROW: "pyarrow",
 }
 CHANGES: dict[str, dict[str, Any]] = {
     FEWER_BUCKETS: {"buckets": 100_000},
     IN_MEMORY: {"source": "batches"},
     BARE_STRINGS: {"source": "strings"},
+    ONE_COLUMN: {"columns": 1},
 }
 
 
@@ -70,7 +80,7 @@ def main() -> None:
     tasks = _chosen(arguments.tasks, arguments.quick)
     effort = Effort(arguments.rounds, arguments.seconds, arguments.verbose)
     if arguments.quick:
-        effort = Effort(1, 0.5, arguments.verbose)
+        effort = Effort(1, 0.5, arguments.verbose, start_together=True)
     results: list[Result] = []
     for number, task in enumerate(tasks, 1):
         print(f"{number}/{len(tasks)} {task.name}", file=sys.stderr, flush=True)
@@ -94,19 +104,31 @@ def main() -> None:
 
 
 class Effort(NamedTuple):
-    """How often and how long each side measures, and whether its log is shown."""
+    """How much is done to measure.
+
+    Attributes:
+        rounds: How often each side measures.
+        seconds: How long it does each time.
+        verbose: Whether to show what the sides log.
+        start_together: Whether the sides of a task start and warm up at the same time, which is less exact.
+    """
 
     rounds: int
     seconds: float
     verbose: bool
+    start_together: bool = False
 
 
 def in_turns(task: Task, sides: list[str], effort: Effort) -> list[Result]:
     """Starts all sides of a task, and lets them measure one after the other, round by round."""
     workers = {side: Worker(side, task, effort) for side in sides}
     results = _empty(task, sides)
+    if effort.start_together:
+        for worker in workers.values():
+            worker.start()
     for worker in workers.values():
-        worker.start()
+        if not effort.start_together:
+            worker.start()
         worker.answer("ready")
     with _busy_cores() if task.busy else contextlib.nullcontext():
         for number in range(effort.rounds):
@@ -203,7 +225,8 @@ class Worker:
 
     def start(self) -> None:
         """Starts the process."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._files = tempfile.TemporaryDirectory()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": self._files.name}
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             text=True, env=environment, cwd=ROOT,
@@ -233,12 +256,13 @@ class Worker:
         self._process.stdin.close()
         lines = [line for line in self._process.stdout if line.startswith("{")]
         self._process.wait()
+        self._files.cleanup()
         return json.loads(lines[-1]).get("memory") if lines else None
 
 
 def _python(side: str) -> str:
     """The Python that a side runs in; empty if there is none."""
-    if side == TENSORFLOW:
+    if side in (TENSORFLOW, TF_DATA):
         return os.environ.get("TF_PYTHON", "")
     if side == VOWPAL and importlib.util.find_spec("vowpalwabbit") is None:
         return ""

@@ -14,6 +14,7 @@ NUMBERS = [f"I{number}" for number in range(1, 14)]
 STRINGS = [f"C{number}" for number in range(1, 27)]
 TITANIC = str(Path(__file__).parents[2] / "examples" / "data" / "titanic_train.csv")
 FLOWER_NUMBERS = ["SepalLength", "SepalWidth", "PetalLength", "PetalWidth"]
+NUMBERS_IN_ALL = 1000
 _WORDS = 100_000  # that a column has
 
 
@@ -41,6 +42,31 @@ def make_flowers(count: int = 120) -> tuple[dict[str, np.ndarray[Any, Any]], Any
     kinds = random.integers(3, size=count)
     numbers = random.normal(centres[kinds], 0.3)
     return dict(zip(FLOWER_NUMBERS, numbers.T.copy(), strict=True)), kinds
+
+
+def make_number_batches(rows: int, columns: int, count: int) -> list[tuple[dict[str, Any], Any]]:
+    """Batches of `NUMBERS_IN_ALL` float32 numbers in `columns` columns, with labels."""
+    random = np.random.default_rng(0)
+    width = NUMBERS_IN_ALL // columns
+    shape = (rows,) if width == 1 else (rows, width)
+    return [
+        ({f"x{place}": random.random(shape, np.float32) for place in range(columns)}, random.integers(2, size=rows))
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def write_csv(path: Path, count: int) -> None:
+    """A file of `count` rows of `make_rows`, with the column "label"."""
+    features, labels = make_rows(count)
+    texts = [
+        column.astype("U").tolist() if column.dtype.kind == "S" else [f"{n:.6f}" for n in column]
+        for column in features.values()
+    ]
+    with path.open("w", encoding="ascii") as file:
+        file.write(",".join([*features, "label"]) + "\n")
+        file.writelines(
+            ",".join(row) + "\n" for row in zip(*texts, map(str, labels.tolist()), strict=True)
+        )
 
 
 def make_batches(rows: int, count: int) -> list[tuple[dict[str, Any], Any]]:

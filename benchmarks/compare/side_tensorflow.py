@@ -17,10 +17,10 @@ import tensorflow as tf
 
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches, make_rows
 from benchmarks.compare.worker import (
-    Requests,
     Stopwatch,
-    measure_calls,
+    answer_requests,
     measure_rows,
+    median_time,
     say,
     task_and_seconds,
 )
@@ -32,18 +32,21 @@ fc = tf.feature_column
 tf.get_logger().setLevel("ERROR")
 
 
-def make_estimator(task: dict[str, Any]) -> Any:
+def make_config(model_dir: str | None = None, **saving: int) -> Any:
+    """How an estimator runs; it saves as `saving` says, or not at all."""
+    return tf.estimator.RunConfig(
+        model_dir or tempfile.mkdtemp(),
+        tf_random_seed=1,
+        keep_checkpoint_max=1,
+        **({"save_checkpoints_secs": None, "save_checkpoints_steps": None} | saving),
+    )
+
+
+def make_estimator(task: dict[str, Any], config: Any) -> Any:
     """The estimator of a task."""
     numeric = [fc.numeric_column(key) for key in NUMBERS]
     hashed = [fc.categorical_column_with_hash_bucket(key, task["buckets"]) for key in STRINGS]
     embedded = [fc.embedding_column(column, 16) for column in hashed]
-    config = tf.estimator.RunConfig(
-        tempfile.mkdtemp(),
-        tf_random_seed=1,
-        save_checkpoints_secs=None,
-        save_checkpoints_steps=None if task["what"] in ("train", "first step") else 1_000_000,
-        keep_checkpoint_max=1,
-    )
     if task["model"] == "linear":
         return tf.estimator.LinearClassifier(numeric + hashed, config=config)
     if task["model"] == "dnn":
@@ -59,21 +62,22 @@ def make_estimator(task: dict[str, Any]) -> Any:
 class Batches(tf.estimator.SessionRunHook):
     """An endless input of batches that are tensors already, made when the session starts."""
 
-    def __init__(self, task: dict[str, Any]) -> None:
-        self._batches = make_batches(task["rows"], task["in_memory"] // task["rows"])
+    def __init__(self, batches: list[tuple[dict[str, Any], Any]]) -> None:
+        self._batches = batches
 
     def input_fn(self) -> Any:
         """A dataset whose elements are whole batches."""
         self._fed = {}
         pieces = []
-        for column in [*STRINGS, *NUMBERS, None]:
+        keys = list(self._batches[0][0])
+        for column in [*keys, None]:
             array = np.stack([f[column] if column else labels for f, labels in self._batches])
             dtype = tf.string if array.dtype.kind == "S" else array.dtype
             placeholder = tf.compat.v1.placeholder(dtype, array.shape)
             self._fed[placeholder] = array
             pieces.append(placeholder)
         *columns, labels = pieces
-        features = dict(zip([*STRINGS, *NUMBERS], columns, strict=True))
+        features = dict(zip(keys, columns, strict=True))
         dataset = tf.data.Dataset.from_tensor_slices((features, labels)).repeat().prefetch(4)
         iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
         self._initializer = iterator.initializer
@@ -88,7 +92,7 @@ def input_of(task: dict[str, Any]) -> tuple[Callable[[], Any], list[Any]]:
     """The endless input of a task, and the hooks that it needs."""
     rows = task["rows"]
     if task["source"] == "batches":
-        batches = Batches(task)
+        batches = Batches(make_batches(rows, task["in_memory"] // rows))
         return batches.input_fn, [batches]
     features, labels = make_rows(task["in_memory"])
     inputs = tf.compat.v1.estimator.inputs
@@ -132,23 +136,12 @@ class FirstStep(tf.estimator.SessionRunHook):
         run_context.request_stop()
 
 
-class SaveTimes(tf.estimator.CheckpointSaverListener):
-    """How long checkpoints take."""
-
-    def before_save(self, session: Any, global_step_value: int) -> None:
-        """The clock starts."""
-        self._start = time.perf_counter()
-
-    def after_save(self, session: Any, global_step_value: int) -> None:
-        """The clock stops."""
-        self.last = time.perf_counter() - self._start
-
-
 def main() -> None:
     """Runs one task."""
     task, seconds = task_and_seconds()
-    estimator = make_estimator(task)
     what, rows = task["what"], task["rows"]
+    saving = {} if what in ("train", "first step") else {"save_checkpoints_steps": 1_000_000}
+    estimator = make_estimator(task, make_config(**saving))
     few = make_batches(rows, max(2, 8192 // rows))
 
     def few_input() -> Any:
@@ -160,9 +153,6 @@ def main() -> None:
     if what == "first step":
         estimator.train(few_input, hooks=[FirstStep()])
         return
-    if what == "checkpoint":
-        save_times(estimator, few_input)
-        return
     if what in ("train", "evaluate"):
         if what == "evaluate":
             estimator.train(few_input)
@@ -171,22 +161,17 @@ def main() -> None:
         return
     estimator.train(few_input)
     if what == "predict one":
-        measure_calls(lambda: list(estimator.predict(one_row)), 3, 0)
+
+        def predict_one() -> None:
+            list(estimator.predict(one_row))
+
+        predict_one()
+        answer_requests(lambda: median_time(predict_one, 3))
     else:
         one_by_one = what == "predict dicts"
         given, hooks = input_of(task)
-        found = estimator.predict(given, hooks=hooks, yield_single_examples=one_by_one)
-        measure_rows(found, 1 if one_by_one else rows, seconds)
-
-
-def save_times(estimator: Any, input_fn: Any) -> None:
-    """Answers requests with the time that a checkpoint takes."""
-    requests, listener = Requests(), SaveTimes()
-    estimator.train(input_fn, steps=1)
-    while requests.wait():
-        estimator.train(input_fn, steps=1, saving_listeners=[listener])
-        say({"value": listener.last})
-    requests.end()
+        predictions = estimator.predict(given, hooks=hooks, yield_single_examples=one_by_one)
+        measure_rows(predictions, 1 if one_by_one else rows, seconds)
 
 
 if __name__ == "__main__":

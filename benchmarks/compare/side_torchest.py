@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torchest
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches, make_rows
 from benchmarks.compare.worker import (
-    Requests,
     Stopwatch,
-    measure_calls,
+    answer_requests,
     measure_rows,
+    median_time,
     say,
     task_and_seconds,
 )
@@ -25,20 +25,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def make_estimator(task: dict[str, Any]) -> Any:
+def make_config(
+    task: dict[str, Any], model_dir: str | None = None, **saving: int
+) -> torchest.RunConfig:
+    """How an estimator of a task runs; it saves as `saving` says, or not at all."""
+    return torchest.RunConfig(
+        model_dir or tempfile.mkdtemp(),
+        tf_random_seed=1,
+        keep_checkpoint_max=1,
+        precision=task["precision"],
+        **({"save_checkpoints_secs": None, "save_checkpoints_steps": None} | saving),
+    )
+
+
+def make_estimator(task: dict[str, Any], config: torchest.RunConfig) -> torchest.Estimator:
     """The estimator of a task."""
     numeric = [fc.numeric_column(key) for key in NUMBERS]
     hashed = [fc.categorical_column_with_hash_bucket(key, task["buckets"]) for key in STRINGS]
     embedded = [fc.embedding_column(column, 16) for column in hashed]
-    more = {"precision": task["precision"]} if task["precision"] != "float32" else {}
-    config = torchest.RunConfig(
-        tempfile.mkdtemp(),
-        tf_random_seed=1,
-        save_checkpoints_secs=None,
-        save_checkpoints_steps=None if task["what"] in ("train", "first step") else 1_000_000,
-        keep_checkpoint_max=1,
-        **more,
-    )
     if task["model"] == "linear":
         return torchest.LinearClassifier(numeric + hashed, config=config)
     if task["model"] == "dnn":
@@ -106,29 +110,15 @@ class FirstStep(torchest.SessionRunHook):
         run_context.request_stop()
 
 
-class SaveTimes(torchest.CheckpointSaverListener):
-    """How long checkpoints take."""
-
-    def before_save(self, session: Any, global_step_value: int) -> None:
-        """The clock starts."""
-        self._start = time.perf_counter()
-
-    def after_save(self, session: Any, global_step_value: int) -> None:
-        """The clock stops."""
-        self.last = time.perf_counter() - self._start
-
-
 def main() -> None:
     """Runs one task."""
     task, seconds = task_and_seconds()
-    estimator = make_estimator(task)
     what, rows = task["what"], task["rows"]
+    saving = {} if what in ("train", "first step") else {"save_checkpoints_steps": 1_000_000}
+    estimator = make_estimator(task, make_config(task, **saving))
     if what == "first step":
         few = make_batches(rows, 3)
         estimator.train(lambda: iter(few), hooks=[FirstStep()])
-        return
-    if what == "checkpoint":
-        save_times(estimator, make_batches(rows, 2))
         return
     if what == "train":
         estimator.train(input_of(task), hooks=[Measure(task, seconds)])
@@ -138,21 +128,16 @@ def main() -> None:
     if what == "evaluate":
         estimator.evaluate(input_of(task), hooks=[Measure(task, seconds)])
     elif what == "predict one":
-        measure_calls(lambda: list(estimator.predict(lambda: iter(few[:1]))), 100, 0)
+
+        def predict_one() -> None:
+            list(estimator.predict(lambda: iter(few[:1])))
+
+        predict_one()
+        answer_requests(lambda: median_time(predict_one, 100))
     else:
         one_by_one = what == "predict dicts"
-        found = estimator.predict(input_of(task), yield_single_examples=one_by_one)
-        measure_rows(found, 1 if one_by_one else rows, seconds)
-
-
-def save_times(estimator: Any, batches: list[Any]) -> None:
-    """Answers requests with the time that a checkpoint takes."""
-    requests, listener = Requests(), SaveTimes()
-    estimator.train(lambda: iter(batches), steps=1)
-    while requests.wait():
-        estimator.train(lambda: iter(batches), steps=1, saving_listeners=[listener])
-        say({"value": listener.last})
-    requests.end()
+        predictions = estimator.predict(input_of(task), yield_single_examples=one_by_one)
+        measure_rows(predictions, 1 if one_by_one else rows, seconds)
 
 
 if __name__ == "__main__":

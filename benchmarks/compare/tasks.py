@@ -11,6 +11,7 @@ TORCHEST, TENSORFLOW, BARE, BARE_STRINGS, VOWPAL, PRODUCTS = (
 FEWER_BUCKETS, IN_MEMORY, ONE_COLUMN = (
     "torchest, 100,000 buckets", "torchest, in memory", "torchest, one column",
 )  # fmt: skip
+READING, TF_DATA, PYARROW = "reading a file", "tf.data", "pyarrow.csv"
 TITLES = {"linear": "linear", "dnn": "DNN", "wide": "wide and deep"}
 PROGRAMS = {"titanic": 32, "iris": 256, "toy": 2}  # with their batch sizes
 
@@ -20,13 +21,15 @@ class Task:
     """One measurement, of several sides.
 
     Attributes:
-        what: "train", "evaluate", "predict dicts", "predict batches", "predict one", "first step", "program" or
-            "calls".
-        model: "linear", "dnn", "wide" or the name of a program.
+        what: "train", "evaluate", "predict dicts", "predict batches", "predict one", "first step", "checkpoint",
+            "restore", "program", "calls", "encode" or "read".
+        model: "linear", "dnn", "wide", "numbers" (linear, of 1,000 numbers), the name of a program or of a file.
         rows: The size of a batch.
         buckets: The hash buckets of each string column.
-        source: "batches" in memory, "numpy", "pandas" or "parquet".
+        source: "batches" or rows in memory, "numpy", "pandas", "parquet", "csv", or "cached" or "shuffled" batches
+            of a CSV file.
         precision: "float32" or "bf16"; the latter for torchest alone.
+        columns: The columns of the model "numbers".
         steps: The steps of a program.
         busy: Whether every core also runs a process that never waits.
         in_memory: The number of rows that are made before the clock starts.
@@ -39,6 +42,7 @@ class Task:
     buckets: int = 100_000
     source: str = "batches"
     precision: str = "float32"
+    columns: int = 1000
     steps: int = 0
     busy: bool = False
     in_memory: int = 409_600
@@ -57,23 +61,38 @@ class Task:
     @property
     def module(self) -> str:
         """The beginning of the names of the modules that run it, one for each side."""
-        return "program" if self.what in ("program", "calls") else "side"
+        if self.model == "numbers":
+            return "numbers"
+        modules = {
+            "program": "program",
+            "calls": "program",
+            "checkpoint": "checkpoint",
+            "restore": "checkpoint",
+            "read": "input",
+        }
+        return modules.get(self.what, "side")
 
     @property
     def units(self) -> dict[str, str]:
         """The unit of each figure of a measurement; "value" is the main one."""
+        if self.what == "checkpoint":
+            return {"value": "s", "halted": "s", "memory": "× weights and slots"}
+        if self.what == "read" and self.source != "csv":
+            return {"value": "µs a batch"}
         value = {
             "predict one": "s a call",
             "first step": "s",
-            "checkpoint": "s",
+            "restore": "s",
             "program": "steps/s",
             "calls": "calls a step",
+            "encode": "ms a batch",
         }.get(self.what, "rows/s")
         return {"value": value}
 
     def quick(self) -> Task:
         """The same task with less to do."""
-        return dataclasses.replace(self, steps=self.steps // 10, in_memory=65_536)
+        few = {"buckets": 320_000} if self.module == "checkpoint" else {}
+        return dataclasses.replace(self, steps=self.steps // 10, in_memory=65_536, **few)
 
 
 def _short(buckets: int) -> str:
@@ -121,6 +140,17 @@ def _all() -> list[Task]:
     tasks += [Task("predict one", model, 1) for model in ("linear", "dnn")]
     tasks += [Task("first step", model, 512) for model in ("linear", "dnn")]
     tasks.append(Task("checkpoint", "linear", 512, buckets=3_200_000))
+    sides = (TORCHEST, TENSORFLOW, READING)
+    tasks.append(Task("restore", "linear", 512, buckets=3_200_000, sides=sides))
+    sides = (TORCHEST, ONE_COLUMN, TENSORFLOW)
+    tasks += [Task(what, "numbers", 512, sides=sides) for what in ("encode", "train")]
+    sides = (TORCHEST, TF_DATA, PYARROW)
+    tasks += [Task("read", "clicks", rows, source="csv", sides=sides) for rows in (32, 4096)]
+    sides = (TORCHEST, TF_DATA)
+    tasks += [
+        Task("read", "titanic", 32, source=source, sides=sides) for source in ("cached", "shuffled")
+    ]
+    tasks.append(Task("read", "iris", 256, sides=sides))
     return tasks
 
 
@@ -142,5 +172,11 @@ QUICK = (
     "evaluate-*-512",
     "predict-batches-linear-512",
     "first-step-*",
+    "checkpoint-*",
+    "restore-*",
+    "encode-*",
+    "read-clicks-4096-csv",
+    "read-titanic-*",
+    "read-iris-*",
 )
 TASKS = {task.name: task for task in _all()}

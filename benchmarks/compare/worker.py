@@ -100,19 +100,14 @@ def steps_a_second(program: Callable[[int], None], steps: int) -> float:
     return steps / (time.perf_counter() - start)
 
 
-def measure_calls(call: Callable[[], object], at_least: int, seconds: float) -> None:
-    """Answers requests with the median time of a call."""
-
-    def median() -> float:
-        times: list[float] = []
-        while len(times) < at_least or sum(times) < seconds:
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
-    call()
-    answer_requests(median)
+def median_time(call: Callable[[], object], at_least: int, seconds: float = 0) -> float:
+    """The median time of calls: `at_least` so many, and at least for so many seconds."""
+    times: list[float] = []
+    while len(times) < at_least or sum(times) < seconds:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def measure_rows(rows: Iterator[Any], count: int, seconds: float) -> None:
