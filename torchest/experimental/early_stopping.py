@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torchest.engine.hooks import Session
 
     Directory = str | os.PathLike[str]
-    Metrics = dict[int, dict[str, float]]
+    Period = tuple[float | None, int | None]  # seconds, steps
 
 _log = logging.getLogger("torchest")
 
@@ -65,7 +65,8 @@ def make_early_stopping_hook(
         "a function without arguments that returns whether to stop",
     )
     checks.function(f"{name}: should_stop_fn", should_stop_fn, kind)
-    return _StopHook(name, estimator, lambda _: should_stop_fn(), run_every_secs, run_every_steps)
+    every = run_every_secs, run_every_steps
+    return _StopHook(name, estimator, lambda _: should_stop_fn(), every)
 
 
 def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
@@ -97,10 +98,11 @@ def stop_if_higher_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fu
         ValueError: Both or neither of the periods are given, or an argument is invalid; in training, if there
             are evaluations without such a metric.
     """
-    evaluations = _Evaluations(estimator, "stop_if_higher_hook", metric_name, eval_dir, min_steps)
-    checks.number("stop_if_higher_hook: threshold", threshold)
+    name, every = "stop_if_higher_hook", (run_every_secs, run_every_steps)
+    evaluations = _Evaluations(name, estimator, metric_name, eval_dir, min_steps)
+    checks.number(f"{name}: threshold", threshold)
     crosses = partial(_first, crosses=lambda value: value > threshold)
-    return evaluations.hook(crosses, run_every_secs, run_every_steps)
+    return _StopOfEvaluationsHook(evaluations, crosses, every)
 
 
 def stop_if_lower_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
@@ -113,10 +115,11 @@ def stop_if_lower_hook(  # noqa: PLR0913 - the arguments that tf.estimator's fun
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
     """Like `stop_if_higher_hook`, for a metric below the threshold."""
-    evaluations = _Evaluations(estimator, "stop_if_lower_hook", metric_name, eval_dir, min_steps)
-    checks.number("stop_if_lower_hook: threshold", threshold)
+    name, every = "stop_if_lower_hook", (run_every_secs, run_every_steps)
+    evaluations = _Evaluations(name, estimator, metric_name, eval_dir, min_steps)
+    checks.number(f"{name}: threshold", threshold)
     crosses = partial(_first, crosses=lambda value: value < threshold)
-    return evaluations.hook(crosses, run_every_secs, run_every_steps)
+    return _StopOfEvaluationsHook(evaluations, crosses, every)
 
 
 def stop_if_no_increase_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
@@ -143,11 +146,10 @@ def stop_if_no_increase_hook(  # noqa: PLR0913 - the arguments that tf.estimator
         TypeError: As for `stop_if_higher_hook`.
         ValueError: Likewise.
     """
-    name = "stop_if_no_increase_hook"
-    evaluations = _Evaluations(estimator, name, metric_name, eval_dir, min_steps)
+    name, every = "stop_if_no_increase_hook", (run_every_secs, run_every_steps)
+    evaluations = _Evaluations(name, estimator, metric_name, eval_dir, min_steps)
     patience = checks.step_count(f"{name}: max_steps_without_increase", max_steps_without_increase)
-    stalled = partial(_stalled, patience=patience)
-    return evaluations.hook(stalled, run_every_secs, run_every_steps)
+    return _StopOfEvaluationsHook(evaluations, partial(_stalled, patience=patience), every)
 
 
 def stop_if_no_decrease_hook(  # noqa: PLR0913 - the arguments that tf.estimator's function takes
@@ -160,11 +162,10 @@ def stop_if_no_decrease_hook(  # noqa: PLR0913 - the arguments that tf.estimator
     run_every_steps: int | None = None,
 ) -> SessionRunHook:
     """Like `stop_if_no_increase_hook`, for a metric that has not decreased."""
-    name = "stop_if_no_decrease_hook"
-    evaluations = _Evaluations(estimator, name, metric_name, eval_dir, min_steps)
+    name, every = "stop_if_no_decrease_hook", (run_every_secs, run_every_steps)
+    evaluations = _Evaluations(name, estimator, metric_name, eval_dir, min_steps)
     patience = checks.step_count(f"{name}: max_steps_without_decrease", max_steps_without_decrease)
-    stalled = partial(_stalled, patience=patience, sign=-1)
-    return evaluations.hook(stalled, run_every_secs, run_every_steps)
+    return _StopOfEvaluationsHook(evaluations, partial(_stalled, patience=patience, sign=-1), every)
 
 
 def make_stop_at_checkpoint_step_hook(
@@ -192,33 +193,23 @@ def make_stop_at_checkpoint_step_hook(
     return StopAtStepHook(last_step=last_step)
 
 
+# Checkpoints hold the states of hooks by the names of their classes.
+
+
 class _StopHook(SessionRunHook):
     """Calls `should_stop(global_step)` periodically, and after each evaluation in this process."""
 
     def __init__(
-        self,
-        function: str,
-        estimator: Estimator,
-        should_stop: Callable[[int], bool],
-        run_every_secs: float | None,
-        run_every_steps: int | None,
+        self, function: str, estimator: Estimator, should_stop: Callable[[int], bool], every: Period
     ) -> None:
         _check_estimator(function, estimator)
-        check_periods(
-            f"{function}: ",
-            ("run_every_secs", run_every_secs),
-            ("run_every_steps", run_every_steps),
-        )
+        secs, steps = every
+        check_periods(f"{function}: ", ("run_every_secs", secs), ("run_every_steps", steps))
         self._function = function
         self._should_stop = should_stop
-        self._timer = SecondOrStepTimer(run_every_secs, run_every_steps)
-        self._period = (
-            f"run_every_steps={run_every_steps}"
-            if run_every_secs is None
-            else f"run_every_secs={run_every_secs:g}"
-        )
-        self._has_stopped, self._looks = False, 0
-        self._evaluations = 0
+        self._timer = SecondOrStepTimer(secs, steps)
+        self._period = f"run_every_steps={steps}" if secs is None else f"run_every_secs={secs:g}"
+        self._has_stopped, self._looks, self._evaluations = False, 0, 0
 
     def begin(self) -> None:
         """Makes the first step trigger."""
@@ -279,23 +270,28 @@ class _StopHook(SessionRunHook):
 
 
 class _StopOfEvaluationsHook(_StopHook):
-    """Reads evaluations before the first step too, so that a stopped training does not resume when it is restarted."""
+    """Reads evaluations before the first step too, so that a stopped training stays stopped when it is restarted.
+
+    Args:
+        evaluations: The evaluations.
+        reason_in: Returns a reason to stop, from the values of the metric by step, or None.
+        every: Seconds and steps between two readings.
+    """
 
     def __init__(
         self,
         evaluations: _Evaluations,
-        should_stop: Callable[[int], bool],
-        run_every_secs: float | None,
-        run_every_steps: int | None,
+        reason_in: Callable[[dict[int, float]], str | None],
+        every: Period,
     ) -> None:
-        super().__init__(
-            evaluations.function,
-            evaluations.estimator,
-            should_stop,
-            run_every_secs,
-            run_every_steps,
-        )
-        self._of = evaluations
+        super().__init__(evaluations.function, evaluations.estimator, self._decide, every)
+        self._of, self._reason_in = evaluations, reason_in
+
+    def _decide(self, global_step: int) -> bool:
+        reason = self._reason_in(self._of.values_until(global_step))
+        if reason is not None:
+            _log.info("Metric %r %s.", self._of.metric_name, reason)
+        return reason is not None
 
     def after_create_session(self, session: Session, coord: None) -> None:
         """Reads the evaluations of earlier trainings."""
@@ -313,46 +309,28 @@ class _Evaluations:
     Attributes:
         function: Name of the function that the user called.
         estimator: The estimator that trains.
+        metric_name: The metric.
         seen: The steps of the evaluations that were read.
     """
 
     def __init__(
         self,
-        estimator: Estimator,
         function: str,
+        estimator: Estimator,
         metric_name: str,
         eval_dir: Directory | None,
         min_steps: int,
     ) -> None:
         _check_estimator(function, estimator)
-        self.estimator = estimator
-        self.function = function
+        self.function, self.estimator = function, estimator
+        self.metric_name = checks.text(f"{function}: metric_name", metric_name)
         self.seen: set[int] = set()
-        self._name = checks.text(f"{function}: metric_name", metric_name)
         self._directory = (
             estimator.eval_dir()
             if eval_dir is None
             else files.normal(checks.path(f"{function}: eval_dir", eval_dir))
         )
         self._min_steps = checks.step_count(f"{function}: min_steps", min_steps, at_least=0)
-
-    def hook(
-        self,
-        decide: Callable[[dict[int, float]], str | None],
-        run_every_secs: float | None,
-        run_every_steps: int | None,
-    ) -> SessionRunHook:
-        """Returns a hook that stops if `decide`, called with the values by step, returns a reason."""
-
-        def should_stop(global_step: int) -> bool:
-            values = self._values_until(global_step)
-            self.seen.update(values)
-            reason = decide(values)
-            if reason is not None:
-                _log.info("Metric %r %s.", self._name, reason)
-            return reason is not None
-
-        return _StopOfEvaluationsHook(self, should_stop, run_every_secs, run_every_steps)
 
     def why_idle(self, began_at: int, last_step: int, period: str) -> str | None:
         """Why the hook could not act in a training from one step to another; None if it could."""
@@ -361,7 +339,7 @@ class _Evaluations:
         of_training = {step for step in counting if began_at < step < last_step}
         if self.seen - {last_step} and not (of_training and self.seen.isdisjoint(of_training)):
             return None
-        read = f"it reads {self._name!r} in {self._directory!r}, where"
+        read = f"it reads {self.metric_name!r} in {self._directory!r}, where"
         if not recorded:
             return f"{read} there is no evaluation. {self._way_out()}"
         if not counting:
@@ -399,23 +377,22 @@ class _Evaluations:
             "(RunConfig(save_checkpoints_steps=...)), or give an InMemoryEvaluatorHook."
         )
 
-    def _values_until(self, global_step: int) -> dict[int, float]:
-        evaluations: Metrics = {
+    def values_until(self, global_step: int) -> dict[int, float]:
+        """The values of the metric by step, up to a step."""
+        evaluations = {
             step: metrics
             for step, metrics in read_evaluations(self._directory).items()
             if self._min_steps <= step <= global_step
         }
-        values = {
-            step: metrics[self._name]
-            for step, metrics in evaluations.items()
-            if self._name in metrics
-        }
+        name = self.metric_name
+        values = {step: metrics[name] for step, metrics in evaluations.items() if name in metrics}
         if evaluations and not values:
-            known = {name for metrics in evaluations.values() for name in metrics}
+            known = {other for metrics in evaluations.values() for other in metrics}
             raise ValueError(
-                f"{self.function}: metric_name={self._name!r} is no metric of the evaluations in "
-                f"{self._directory!r}.{suggest(self._name, known)}"
+                f"{self.function}: metric_name={name!r} is no metric of the evaluations in "
+                f"{self._directory!r}.{suggest(name, known)}"
             )
+        self.seen.update(values)
         return values
 
 
