@@ -302,7 +302,7 @@ def test_weights_of_a_warm_start_are_dropped_with_a_warning(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "torchest"):
         warm.train(rows(data, 40), steps=1)
 
-    assert "starts from dual variables of 0" in caplog.text
+    assert "starts from dual variables and weights of 0" in caplog.text
     np.testing.assert_array_equal(weights_of(warm), weights_of(cold))
 
 

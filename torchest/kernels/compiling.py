@@ -1,4 +1,4 @@
-"""How the functions of this package are compiled, and kept."""
+"""Compiles the functions of this package, and caches them on the disk."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ if TYPE_CHECKING:
 
 
 def kernel(function: Function) -> Function:
-    """Compiles a function of arrays and numbers when it is first called.
+    """Compiles a function of arrays and numbers at its first call.
 
-    It runs without the interpreter's lock, beside other threads. Arithmetic is that of numpy, in the order of the
-    source, so that results have the same bits on every machine; a division by 0 is none that raises.
+    The function releases the GIL. Arithmetic is that of NumPy, in the order of the source, so that results have the
+    same bits on every machine; a division by 0 does not raise.
     """
     compiled: Any = numba.njit(function, nogil=True, error_model="numpy")
-    with contextlib.suppress(RuntimeError):  # there is no directory to keep it in
+    with contextlib.suppress(RuntimeError):  # no directory is writable
         compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]
     return cast("Function", compiled)
 
 
 class _Kept(FunctionCache):
-    """What was compiled, on the disk: used by one process at a time, and never in the way.
+    """A cache on the disk, used by one process at a time, which never raises.
 
-    numba's own would mix up what two processes compile at once, and raise where the disk is full or a file damaged.
+    Numba's own cache mixes up functions that two processes compile at once, and raises if the disk is full or a file
+    is damaged.
     """
 
     def load_overload(self, *signature_and_target: Any) -> Any:
-        """What was compiled for a signature; None if it has to be compiled."""
+        """Returns the compiled function of a signature, or None if it is not cached."""
         try:
             with self._alone():
                 return super().load_overload(*signature_and_target)  # type: ignore[no-untyped-call]
-        except Exception:  # damaged, by whatever it raises
+        except Exception:  # whatever a damaged file raises
             with contextlib.suppress(OSError):
                 self.flush()  # type: ignore[no-untyped-call]
             return None
 
     def save_overload(self, *signature_and_code: Any) -> None:
-        """Keeps what was compiled, if that can be done."""
+        """Caches a compiled function, if possible."""
         with contextlib.suppress(Exception), self._alone():
             super().save_overload(*signature_and_code)  # type: ignore[no-untyped-call]
 
@@ -52,7 +53,7 @@ class _Kept(FunctionCache):
     def _alone(self) -> Iterator[None]:
         try:
             import fcntl
-        except ImportError:  # Windows, where numba writes files in a way that others see whole
+        except ImportError:  # Windows, where Numba's writes are atomic
             yield
             return
         descriptor = os.open(os.path.join(self.cache_path, "kernels.lock"), os.O_RDWR | os.O_CREAT)

@@ -1,4 +1,4 @@
-"""Where rows of CSV end, and quotes that are where none may be."""
+"""Finds the ends of CSV rows, and misplaced quotes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def scan(  # noqa: C901 - one loop: kernels pass no arrays to each other
 
     Args:
         data: The bytes.
-        start: Where a row begins.
-        quote: The byte that quotes cells; two of them in a quoted cell are one quote.
+        start: Position of the beginning of a row.
+        quote: The quoting byte; doubled in a quoted cell, it is one quote.
         delimiter: The byte that separates cells.
 
     Returns:
-        What was seen: FINE, a quote WITHIN_CELL that is not quoted, text BEHIND_CELL that is quoted, or a
-        quoted cell that is OPEN at the end; where the last whole row ends; where the last quoted cell, or
-        the misplaced quote, begins.
+        The result: FINE, a quote WITHIN_CELL that is not quoted, text BEHIND_CELL that is quoted, or a quoted
+        cell that is OPEN at the end; the end of the last whole row; the beginning of the last quoted cell, or
+        of the misplaced quote.
     """
     place, row_end, cell = start, start, start
     while place < len(data):
@@ -60,4 +60,4 @@ def scan(  # noqa: C901 - one loop: kernels pass no arrays to each other
 
 @kernel
 def _ends_cell(byte: int, delimiter: int) -> bool:
-    return byte == delimiter or byte == _NEWLINE or byte == _RETURN  # noqa: PLR1714 - as numba has it fast
+    return byte == delimiter or byte == _NEWLINE or byte == _RETURN  # noqa: PLR1714 - fast in Numba

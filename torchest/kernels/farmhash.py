@@ -30,18 +30,18 @@ _K2 = _U(0x9AE16A3B2F90404F)
 
 
 @kernel
-def fingerprints(data: Bytes, starts: Int64s, lengths: Int64s, found: UInt64s) -> None:
+def fingerprints(data: Bytes, starts: Int64s, lengths: Int64s, hashes: UInt64s) -> None:
     """Writes the fingerprint of each string.
 
     Args:
         data: The buffer, [bytes].
-        starts: Where each string begins in it, [n].
-        lengths: The number of bytes of each, [n].
-        found: [n].
+        starts: Beginning of each string in the buffer, [n].
+        lengths: Number of bytes of each string, [n].
+        hashes: Output, [n].
     """
     start = _U(data.ctypes.data)
-    for place in range(len(found)):
-        found[place] = _fingerprint(start + _U(starts[place]), _U(lengths[place]))
+    for place in range(len(hashes)):
+        hashes[place] = _fingerprint(start + _U(starts[place]), _U(lengths[place]))
 
 
 @kernel
@@ -52,14 +52,14 @@ def buckets(
 
     Args:
         data: The buffer, [bytes].
-        starts: Where each string begins in it, [columns · batch]; those of the first column, then those of the second.
-        lengths: The number of bytes of each, [columns · batch].
-        counts: How many buckets each column has, [columns].
+        starts: Beginning of each string in the buffer, column by column, [columns · batch].
+        lengths: Number of bytes of each string, [columns · batch].
+        counts: Number of buckets of each column, [columns].
         firsts: The row of each column's bucket 0, [columns].
-        rows: [batch, columns].
+        rows: Output, [batch, columns].
 
     Returns:
-        How many strings are empty.
+        The number of empty strings.
     """
     start, batch, empty = _U(data.ctypes.data), rows.shape[0], 0
     for column in range(len(counts)):
@@ -71,8 +71,8 @@ def buckets(
                 rows[example, column] = -1
                 empty += 1
             else:
-                found = _fingerprint(start + _U(starts[place]), length)
-                rows[example, column] = np.int64(found % count) + first
+                fingerprint = _fingerprint(start + _U(starts[place]), length)
+                rows[example, column] = np.int64(fingerprint % count) + first
     return empty
 
 
@@ -80,17 +80,17 @@ def buckets(
 def buckets_of_padded(
     addresses: Int64s, layout: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
 ) -> int:
-    """As `buckets`, of columns of strings that zero bytes fill up to one width.
+    """Like `buckets`, for columns of strings that are padded to one width with zero bytes.
 
     Args:
-        addresses: Of the first string of each column, [columns].
-        layout: How far its strings are from each other, and their width, in bytes, [columns, 2].
-        counts: How many buckets each column has, [columns].
+        addresses: Address of the first string of each column, [columns].
+        layout: Distance between the strings of each column, and their width, in bytes, [columns, 2].
+        counts: Number of buckets of each column, [columns].
         firsts: The row of each column's bucket 0, [columns].
-        rows: [batch, columns].
+        rows: Output, [batch, columns].
 
     Returns:
-        How many strings are empty.
+        The number of empty strings.
     """
     empty = 0
     for column in range(len(counts)):
@@ -104,19 +104,19 @@ def buckets_of_padded(
                 rows[example, column] = -1
                 empty += 1
             else:
-                found = _fingerprint(at, length)
-                rows[example, column] = np.int64(found % count) + first
+                fingerprint = _fingerprint(at, length)
+                rows[example, column] = np.int64(fingerprint % count) + first
     return empty
 
 
 @kernel
 def lengths_without_padding(data: Bytes, width: int, lengths: Int64s) -> None:
-    """Writes how long strings are that zero bytes fill up to one width.
+    """Writes the lengths of strings that are padded to one width with zero bytes.
 
     Args:
-        data: [n · width].
-        width: In bytes, at least 1.
-        lengths: [n].
+        data: The strings, [n · width].
+        width: Number of bytes, at least 1.
+        lengths: Output, [n].
     """
     for place in range(len(lengths)):
         length = width

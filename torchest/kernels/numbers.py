@@ -1,4 +1,4 @@
-"""Numbers of several columns side by side."""
+"""Copies columns of numbers into a matrix."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 @kernel
 def side_by_side(
-    addresses: npt.NDArray[np.int64], like: Any, together: npt.NDArray[np.float32]
+    addresses: npt.NDArray[np.int64], like: Any, matrix: npt.NDArray[np.float32]
 ) -> bool:
     """Writes columns of numbers of one type into a matrix.
 
     Args:
-        addresses: Of the first number of each column, [columns].
-        like: A number of that type.
-        together: [rows, columns].
+        addresses: Address of the first number of each column, [columns].
+        like: A number of their type.
+        matrix: Output, [rows, columns].
 
     Returns:
-        Whether none is missing: NaN.
+        Whether no number is NaN.
     """
-    are_there = True
+    none_missing = True
     for column in range(len(addresses)):
-        numbers = numbers_at(addresses[column], together.shape[0], like)
+        numbers = numbers_at(addresses[column], matrix.shape[0], like)
         for row in range(len(numbers)):
             number = np.float32(numbers[row])
-            together[row, column] = number
-            are_there &= number == number  # noqa: PLR0124 - NaN is not
-    return are_there
+            matrix[row, column] = number
+            none_missing &= number == number  # noqa: PLR0124 - NaN is not
+    return none_missing

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 def add_product(values: Floats, addresses: Int64s, sizes: Int64s, outputs: Floats) -> None:
     """Adds values [batch, width] times weights [width, units] to outputs [batch, units].
 
-    The weights are here and there in memory: so many numbers, of the outputs' type, at each of the addresses. Sums are
-    of float64.
+    The weights are blocks of `sizes` numbers of the outputs' type at `addresses`. Sums are float64.
     """
     units = outputs.shape[1]
     weights = np.empty(values.shape[1] * units, outputs.dtype)
@@ -42,7 +41,7 @@ def add_product(values: Floats, addresses: Int64s, sizes: Int64s, outputs: Float
 def multiply_transposed(values: Floats, gradient: Floats, outputs: Floats) -> None:
     """Writes values [batch, width], transposed, times a gradient [batch, units] to outputs [width + 1, units].
 
-    The last row has the sums of the gradient. All sums are over the batch, of float64.
+    The last row is the sum of the gradient. All sums are over the batch, in float64.
     """
     width = values.shape[1]
     totals = np.zeros(outputs.shape, np.float64)

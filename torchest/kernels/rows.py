@@ -1,4 +1,4 @@
-"""Rows of tables that a batch uses: which these are, and the sums of their gradients."""
+"""The rows of tables that a batch uses, and the sums of their gradients."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DIGIT = 11  # bits
 
 @kernel
 def number(rows: Int64s, bits: int, keys: Int64s) -> None:
-    """Writes each row number with its place behind it, as one number.
+    """Writes each row number and its place as one key.
 
     Args:
-        rows: [m].
-        bits: That a place has.
-        keys: [m].
+        rows: Row numbers, [m].
+        bits: Number of bits of a place.
+        keys: Output, [m].
     """
     for place in range(len(rows)):
         keys[place] = (rows[place] << bits) | place
@@ -32,17 +32,17 @@ def number(rows: Int64s, bits: int, keys: Int64s) -> None:
 
 @kernel
 def group(keys: Int64s, bits: int, rows: Int64s, places: Int64s, starts: Int64s) -> int:
-    """Takes sorted keys apart into the rows that there are, and the places of each.
+    """Splits sorted keys into the distinct rows, and the places of each.
 
     Args:
-        keys: What `number` wrote, ascending, [m].
-        bits: That a place has.
-        rows: Room for the rows, each once, [m].
-        places: Room for the places, [m].
-        starts: Room for where in `places` those of each row begin, [m].
+        keys: Keys of `number`, ascending, [m].
+        bits: Number of bits of a place.
+        rows: Output: the distinct rows, in [m].
+        places: Output: the places, [m].
+        starts: Output: where the places of each row begin, in [m].
 
     Returns:
-        How many rows there are.
+        The number of distinct rows.
     """
     mask = (1 << bits) - 1
     count, last = 0, -1
@@ -59,20 +59,20 @@ def group(keys: Int64s, bits: int, rows: Int64s, places: Int64s, starts: Int64s)
 
 @kernel
 def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
-    """What `number`, sorting and `group` find, for a few rows: in one call, which asks once for the interpreter's lock.
+    """Does the work of `number`, sorting and `group` in one call, which acquires the GIL once; for a few rows.
 
-    The places are sorted by one digit of their rows after the other, from the lowest on.
+    A radix sort, from the lowest digit of the rows on.
 
     Args:
-        rows: [m].
-        bound: Above all rows. Its bits and those of m are fewer than 64.
+        rows: Row numbers, [m].
+        bound: Above all rows. It and m have fewer than 64 bits together.
 
     Returns:
-        The rows that there are, each once, [n]; the places [m]; where in them those of each row begin, [n].
+        The distinct rows [n]; the places [m]; where the places of each row begin [n].
     """
     # all numbers are unsigned: an index that may be negative takes longer
     count, one, zero = np.uint64(len(rows)), np.uint64(1), np.uint64(0)
-    bits = zero  # that a place has
+    bits = zero  # of a place
     while count >> bits > zero:
         bits += one
     keys, others = np.empty(count, np.uint64), np.empty(count, np.uint64)
@@ -100,22 +100,22 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
 
 @kernel
 def _grouped(keys: Any, bits: Any) -> tuple[Int64s, Int64s, Int64s]:
-    """What `group` finds, without a branch, which would be guessed wrong for half of the keys.
+    """Does the work of `group` without a branch, which would be mispredicted for half of the keys.
 
-    What is written of a row's first key is written anew by the next one, unless that is of another row.
+    Each key overwrites what the previous key of the same row wrote.
     """
     one = np.uint64(1)
     count = np.uint64(len(keys))
     distinct, places = np.empty(count, np.int64), np.empty(count, np.int64)
     starts = np.zeros(count + one, np.int64)
-    found = np.uint64(0)
+    row = np.uint64(0)
     for index in range(count):
         key = keys[index]
         places[index] = key & ((one << bits) - one)
-        distinct[found] = key >> bits
-        starts[found + one] = index + 1
-        found += np.uint64(index + one == count or keys[index + one] >> bits != key >> bits)
-    return distinct[:found], places, starts[:found]
+        distinct[row] = key >> bits
+        starts[row + one] = index + 1
+        row += np.uint64(index + one == count or keys[index + one] >> bits != key >> bits)
+    return distinct[:row], places, starts[:row]
 
 
 @kernel
@@ -125,11 +125,11 @@ def add_up(values: Floats, places: Int64s, starts: Int64s, sums: Floats) -> None
     Args:
         values: [m, dimension].
         places: [m]; see `group`.
-        starts: [n].
-        sums: [n, dimension].
+        starts: [n]; see `group`.
+        sums: Output, [n, dimension].
     """
     count, total, width = len(starts), len(places), values.shape[1]
-    if width == 1:  # without a loop of one, twice as fast
+    if width == 1:  # twice as fast without the inner loop
         for index in range(count):
             first = starts[index]
             end = starts[index + 1] if index + 1 < count else total
@@ -157,10 +157,10 @@ def add_up_rows(table: Floats, rows: Int64s, sums: Floats) -> bool:
     Args:
         table: [rows of the table, dimension].
         rows: [batch, n].
-        sums: [batch, dimension].
+        sums: Output, [batch, dimension].
 
     Returns:
-        Whether the table has all these rows.
+        Whether all rows are in the table.
     """
     width = table.shape[1]
     for row in rows.flat:

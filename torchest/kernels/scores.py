@@ -1,4 +1,4 @@
-"""What the metrics of a binary classification are computed from, in one pass over the examples."""
+"""The sums behind the metrics of a binary classification, in one pass over the examples."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def score(
     sums: Floats,
     above: Floats,
 ) -> None:
-    """Adds up weights of examples.
+    """Adds up the weights of examples.
 
     Args:
-        labels: [n]; 0 for negative, anything else is positive.
-        logits: [n]; one above 0 means class 1.
+        labels: [n]; 0 is negative, anything else is positive.
+        logits: [n]; above 0 means class 1.
         probabilities: [n], from 0 to 1.
-        weights: [n], or [0] where all examples weigh 1.
-        sums: float64 [7], zeros: of all weights; of those whose class is right; of those of class 1 that are
-            positive; of class 1; of positives; the weighted sums of probabilities and of labels.
-        above: float64 [2, thresholds], zeros: see `torchest.metrics.AUC`.
+        weights: [n], or [0] for 1 each.
+        sums: Output, float64 zeros [7]: the weights of all examples; of correct ones; of true positives; of predicted
+            positives; of positives; the weighted sums of probabilities and of labels.
+        above: Output, float64 zeros [2, thresholds]: see `torchest.metrics.AUC`.
     """
     thresholds = above.shape[1]
     for row in range(len(labels)):

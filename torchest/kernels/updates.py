@@ -1,15 +1,15 @@
-"""Steps of optimizers, in place: on some rows of a table, and on vectors that lie here and there in memory.
+"""Steps of optimizers, in place: on some rows of a table, and on vectors anywhere in memory.
 
-The numbers of a formula are of the weights' type, so that no arithmetic is of another one. The loops over rows take
+Hyperparameters have the type of the weights, and so has all arithmetic. The loops over rows take
 
-    rows: int64 [n], each once.
-    gradient: [n, dimension], of these rows.
+    rows: Distinct rows, int64 [n].
+    gradient: Their gradients, [n, dimension].
     weight and slots: [rows of the table, dimension].
 
 and those over vectors
 
-    addresses: int64 [vectors, 2 + slots], of the gradient, the weight and the slots of each.
-    sizes: int64 [vectors], how many numbers each has.
+    addresses: Addresses of the gradient, the weight and the slots of each vector, int64 [vectors, 2 + slots].
+    sizes: Number of elements of each vector, int64 [vectors].
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _ftrl(  # noqa: PLR0913
     if shrinkage > zero:
         linear += shrinkage * weight
     excess = min(max(linear, -l1), l1) - linear
-    # where there was no gradient yet, all of it may be 0
+    # before the first gradient, all terms may be 0
     weight = zero if excess == zero else excess * lr / (after + curvature)
     return weight, squares, linear
 
@@ -97,12 +97,11 @@ def ftrl_of_rows(  # noqa: PLR0913
     shrinkage: Any,
     curvature: Any,
 ) -> None:
-    """Ftrl whose learning rate falls with the root of the accumulator; see `torchest.optimizers.Ftrl`.
+    """Ftrl with learning_rate_power=-0.5; see `torchest.optimizers.Ftrl`.
 
-    l1 is the penalty of the weights' sizes, shrinkage twice that of their squares in the linear slot, and curvature
-    what the denominator has besides the root of the accumulator, times lr.
+    `shrinkage` is 2·l2_shrinkage, and `curvature` is 2·lr·l2 + beta.
     """
-    if weight.shape[1] == 1:  # without a loop of one, more rows are on their way from memory
+    if weight.shape[1] == 1:  # without the inner loop, more rows are prefetched from memory
         for index in range(len(rows)):
             row = rows[index]
             weight[row, 0], accumulator[row, 0], linear[row, 0] = _ftrl(

@@ -1,4 +1,4 @@
-"""Metrics as values: built from one batch, merged with those of other batches, computed at the end."""
+"""Metrics as values: computed for each batch, merged over batches, and evaluated at the end."""
 
 from typing import TYPE_CHECKING
 

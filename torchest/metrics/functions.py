@@ -1,17 +1,17 @@
-"""Metrics as values: built from one batch, merged with those of other batches, computed at the end.
+"""Metrics as values: computed for each batch, merged over batches, and evaluated at the end.
 
     value = metrics.mean(losses) .merge(metrics.mean(more_losses))
     value.compute()                               # a scalar tensor
 
     torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops={"mae": metrics.mean_absolute_error(y, output)})
 
-A metric holds sums over examples, its `statistics`: those of two batches are added, and so are those of two
-processes. Nothing here waits for a device. A batch without rows leaves every metric as it is, and a
-metric of nothing, or of examples that all weigh 0, is 0.
+A metric holds sums over examples, its `statistics`: those of two batches or two processes are added. Nothing here
+waits for a device. A batch without rows does not change a metric, and a metric of no examples, or of examples whose
+weights are all 0, is 0.
 
-Shapes fit as in TensorFlow: where labels and predictions differ by one last dimension of 1, it is squeezed, so that
-[batch] goes with [batch, 1]. Weights are one number, or have the rank of the values, each dimension being 1 or that
-of the values; a last dimension of 1 may be missing, or be there in excess.
+Shapes are matched as in TensorFlow: if labels and predictions differ by one last dimension of 1, it is squeezed, so
+that [batch] matches [batch, 1]. Weights are one number, or broadcast to the values without a change of rank; a last
+dimension of 1 may be missing or superfluous.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def mean(values: Numbers, weights: Numbers | None = None) -> Mean:
 
     Args:
         values: Numbers or booleans of any shape, or a number.
-        weights: Weight of each value, a finite number of at least 0; of a shape that fits that of
-            `values`, see the module. None: 1 each.
+        weights: Weights of the values, finite numbers of at least 0, of a shape that matches `values`, see
+            the module. None: 1 each.
 
     Raises:
-        ValueError: An argument holds something else, or shapes do not fit. On a GPU or a TPU, `compute`
-            tells of a wrong weight.
+        ValueError: An argument holds something else, or shapes do not match. On a GPU or a TPU, `compute`
+            raises for an invalid weight.
 
     >>> mean(torch.tensor([1.0, 2.0])).merge(mean(torch.tensor([6.0]))).compute()
     tensor(3.)
@@ -95,7 +95,7 @@ def precision(
         labels: 0 for negative; anything else is positive.
         predictions: Probabilities or class ids, of the shape of `labels`.
         weights: See `mean`.
-        threshold: What a prediction has to exceed.
+        threshold: A prediction above it is positive.
 
     Raises:
         ValueError: As for `mean`; or `threshold` is no finite number.
@@ -141,7 +141,7 @@ def auc(
         predictions: From 0 to 1, of the shape of `labels`.
         weights: See `mean`.
         curve: "ROC" or "PR".
-        num_thresholds: How many thresholds the curve is followed by, at least 2.
+        num_thresholds: Number of thresholds that approximate the curve, at least 2.
 
     Raises:
         ValueError: As for `mean`; or `curve` or `num_thresholds` is out of range.
@@ -214,12 +214,12 @@ def _tensor(argument: str, value: object) -> Tensor:
 
 
 def _weights(weights: Numbers | None, what: str, values: Tensor) -> Tensor | None:
-    """Weights that broadcast to the values, checked where that does not mean waiting for a device.
+    """Weights that broadcast to the values, checked unless that would wait for a device.
 
     Args:
-        weights: What the user gave.
-        what: What the user calls the values.
-        values: What is weighted.
+        weights: The user's weights.
+        what: Name of the values in messages.
+        values: The values to weight.
     """
     if weights is None:
         return None
@@ -241,7 +241,7 @@ def _weights(weights: Numbers | None, what: str, values: Tensor) -> Tensor | Non
 
 
 def _in_range(weights: Tensor) -> Tensor:
-    """Finite weights of at least 0; where a check would wait for the device, others become NaN."""
+    """Finite weights of at least 0; if a check would wait for the device, others become NaN instead."""
     if not weights.is_cpu or is_traced():
         return torch.where((weights >= 0) & (weights < math.inf), weights.double(), math.nan)
     if weights.numel():

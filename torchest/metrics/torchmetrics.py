@@ -15,10 +15,10 @@ _METHODS = ("update", "compute", "reset", "clone", "merge_state")
 
 
 class TorchMetric:
-    """What an object of torchmetrics has seen of some batches.
+    """The state of a torchmetrics metric after some batches.
 
     Args:
-        metric: Keeps the state; nobody else may have it.
+        metric: The metric, which must not be used elsewhere.
     """
 
     def __init__(self, metric: Any) -> None:
@@ -26,7 +26,7 @@ class TorchMetric:
 
     @classmethod
     def of_batch(cls, metric: Any) -> TorchMetric:
-        """Takes the state out of a metric that was updated with one batch, and leaves it empty."""
+        """Moves the state out of a metric that was updated with one batch, and resets the metric."""
         taken = cls(metric.clone())
         metric.reset()
         return taken
@@ -37,11 +37,11 @@ class TorchMetric:
         merged.merge_state(other._metric)
         return TorchMetric(merged)
 
-    def compute(self) -> Any:
-        """What the metric computes, a scalar tensor."""
+    def compute(self) -> object:
+        """The value of the metric, a scalar tensor."""
         return self._metric.compute()
 
 
-def is_torch_metric(value: Any) -> bool:
-    """Whether a value is a metric of torchmetrics, or does as one."""
+def is_torch_metric(value: object) -> bool:
+    """Whether a value has the methods of a torchmetrics metric."""
     return all(callable(getattr(value, name, None)) for name in _METHODS)

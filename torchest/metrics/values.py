@@ -1,7 +1,7 @@
-"""What metrics hold of the batches seen so far, and the metrics of batches that have been checked.
+"""Metric values, and metrics of tensors that have been checked.
 
-`torchest.metrics` has the same functions for users: it checks what they are given, and fits their shapes. Heads,
-which check labels, logits and weights themselves, call the functions here.
+The functions of `torchest.metrics` check their arguments and match shapes; heads, which check labels, logits and
+weights themselves, call the functions here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torchest.utils.tracing import is_traced
 
 CURVES = ("ROC", "PR")
 WRONG_WEIGHT = "negative, infinite or NaN"
-# Where a check of a batch's weights would wait, a wrong one becomes NaN, which the sum of weights shows in the end.
+# On these devices a check of the weights would wait: invalid ones become NaN, and their sum is checked at the end.
 _WAITED_FOR = ("cuda", "xla")
 
 SomeMetric = TypeVar("SomeMetric", bound="Metric")
@@ -67,7 +67,7 @@ class Metric(ABC):
 
 
 def _are_alike(one: Metric, other: Metric) -> bool:
-    """Whether two metrics have all but the numbers in common."""
+    """Whether two metrics differ in their statistics only."""
     if type(one) is not type(other) or one.statistics.shape != other.statistics.shape:
         return False
     own, others = vars(one), vars(other)
@@ -81,7 +81,7 @@ def _are_alike(one: Metric, other: Metric) -> bool:
 
 
 def _kind(metric: object) -> tuple[object, ...]:
-    """What two metrics must have in common to be merged: all but the numbers."""
+    """What two metrics must have in common to be merged: all but the values of their statistics."""
     if not isinstance(metric, Metric):
         return (type(metric),)
     options = {**vars(metric), "statistics": list(metric.statistics.shape)}
@@ -145,11 +145,11 @@ class MajorityShare(Mean):
 
 @dataclass(frozen=True, eq=False)
 class AUC(Metric):
-    """The area under a curve, from counts of positives and negatives by prediction.
+    """The area under a curve, from a histogram of the predictions of positives and negatives.
 
-    `statistics` [2, num_thresholds] are the weights of positives and of negatives whose prediction lies above
-    threshold i and not above threshold i + 1. The thresholds are 0, 1/(num_thresholds − 1), … 1, and the
-    outer two lie a little outside, so that 0 is above the first and 1 is not above the last.
+    `statistics` [2, num_thresholds] are the weights of positives and of negatives whose prediction is above
+    threshold i and not above threshold i + 1. The thresholds are 0, 1/(num_thresholds − 1), … 1; the first
+    is slightly lower and the last slightly higher, so that 0 is above the first and 1 is not above the last.
 
     Attributes:
         curve: "ROC": true positive rate over false positive rate, by trapezoids. "PR": precision over
@@ -174,7 +174,7 @@ class AUC(Metric):
         return cls(torch.zeros(2, num_thresholds, dtype=torch.float64), curve)
 
     def compute(self) -> Tensor:
-        """The area; 0 where there are no positives, and for ROC also where there are no negatives."""
+        """The area; 0 if there are no positives, and for ROC also if there are no negatives."""
         above = self._above()
         area = self._roc(*above) if self.curve == "ROC" else self._precision_recall(*above)
         return _as_result(area)
@@ -217,7 +217,7 @@ def mean(values: Tensor, weights: Tensor | None = None) -> Mean:
 
 
 def accuracy(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
-    """How often predictions equal labels; all functions here take labels and predictions of one shape."""
+    """The share of predictions that equal their labels. All functions take labels and predictions of one shape."""
     return mean(labels == predictions, weights)
 
 
@@ -243,7 +243,7 @@ def recall(
 def binary_accuracy(
     labels: Tensor, predictions: Tensor, weights: Tensor | None = None, threshold: float = 0.5
 ) -> Mean:
-    """How often (prediction > threshold) equals the label."""
+    """The share of examples for which (prediction > threshold) equals the label."""
     return mean((predictions > threshold).to(labels.dtype) == labels, weights)
 
 
@@ -283,7 +283,7 @@ def root_mean_squared_error(
 
 
 def _difference(labels: Tensor, predictions: Tensor) -> Tensor:
-    """In float64: small integers would overflow, and booleans have no difference."""
+    """The difference in float64: small integers would overflow, and booleans have none."""
     return predictions.detach().double() - labels.double()
 
 

@@ -1,15 +1,14 @@
-"""Adagrad: a learning rate for each weight, which falls with its gradients."""
+"""Adagrad: a learning rate for each weight, which decreases with its gradients."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
+    from torch.optim.optimizer import ParamsT
 
     from torchest.optimizers.units import Slots
 
@@ -18,21 +17,21 @@ class Adagrad(RowOptimizer):
     """Adagrad as TensorFlow computes it: n += g², w −= lr · g / (√n + epsilon).
 
     (Duchi et al., "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011.)
-    `torch.optim.Adagrad` differs: its accumulators start at 0.
+    The accumulators of `torch.optim.Adagrad` are initially 0.
 
     Args:
-        params: Parameters or groups of them.
-        lr: The learning rate, or a function of the number of steps so far.
-        initial_accumulator_value: Where the accumulators n start; at least 0.
-        epsilon: At least 0.
+        params: Parameters, or dicts of groups of them.
+        lr: Learning rate, or a function from the number of steps so far to one.
+        initial_accumulator_value: Initial value of the accumulators n, at least 0.
+        epsilon: Added to the denominator, at least 0.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of range.
     """
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: ParamsT,
         lr: LearningRate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
@@ -53,7 +52,7 @@ class Adagrad(RowOptimizer):
 
     def _loops(self, lr: float, options: Options) -> Loops | None:
         if type(self)._update is not Adagrad._update:
-            return None  # a subclass has a formula of its own
+            return None  # a subclass with its own formula
         from torchest.kernels import updates
 
         numbers = (lr, options["epsilon"])

@@ -1,18 +1,17 @@
-"""Adam: steps by running means of gradients and of their squares."""
+"""Adam: running means of gradients and of their squares."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from torchest.optimizers.base import LearningRate, Options, RowOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
+    from torch.optim.optimizer import ParamsT
 
     from torchest.optimizers.row_gradients import RowGradient
     from torchest.optimizers.units import Slots
@@ -27,30 +26,30 @@ class Adam(RowOptimizer):
         v = beta_2 · v + (1 − beta_2) · g²
         w −= lr · √(1 − beta_2^t) / (1 − beta_1^t) · m / (√v + epsilon)
 
-    (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, with the epsilon of the end of its
-    section 2, which `torch.optim.Adam` does not have: there the bias correction does not change epsilon.)
+    (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, with epsilon as at the end of
+    section 2. In `torch.optim.Adam`, the bias correction does not change epsilon.)
 
-    The rows of a table that a batch did not use have a gradient of 0 and move too, as their means go on:
-    a step costs the whole table. With `lazy`, a step reads and writes only the rows that the batch used;
-    this is another optimizer, which TensorFlow does not have.
+    Rows of a table that a batch does not use have a gradient of 0, but their means change and so do the
+    weights: a step updates the whole table. With `lazy`, a step updates only the rows that the batch uses,
+    which is another algorithm, and not in TensorFlow.
 
     Args:
-        params: Parameters or groups of them.
-        lr: The learning rate, or a function of the number of steps so far.
-        beta_1: How much of the mean of gradients stays; at least 0 and below 1.
-        beta_2: How much of the mean of squares stays; at least 0 and below 1.
-        epsilon: At least 0.
-        amsgrad: Divide by the root of the largest v so far (Reddi et al., "On the Convergence of Adam
+        params: Parameters, or dicts of groups of them.
+        lr: Learning rate, or a function from the number of steps so far to one.
+        beta_1: Decay rate of the mean of gradients, at least 0 and below 1.
+        beta_2: Decay rate of the mean of squares, at least 0 and below 1.
+        epsilon: Added to the denominator, at least 0.
+        amsgrad: Whether to divide by the root of the largest v so far (Reddi et al., "On the Convergence of Adam
             and Beyond", 2018).
-        lazy: Leave rows alone that a batch did not use.
+        lazy: Whether to update only the rows that a batch uses.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of range.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 - the options of TensorFlow's optimizer
         self,
-        params: Iterable[Any],
+        params: ParamsT,
         lr: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,

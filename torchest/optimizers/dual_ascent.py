@@ -1,23 +1,23 @@
-"""Dual coordinate ascent for linear models: a dual variable for each example, found block by block.
+"""Dual coordinate ascent for linear models: a dual variable for each example, optimised in blocks.
 
-The problem is that of weights w which minimise
+The weights w minimise
 
     Σ sᵢ φ(w·xᵢ, yᵢ) + λ/2 ‖w‖² + μ ‖w‖₁
 
-over examples i with the weights sᵢ. Each has a dual variable rᵢ, which at the optimum is −sᵢ φ'(w·xᵢ, yᵢ), and
+over examples i of weight sᵢ. Each has a dual variable rᵢ, which is −sᵢ φ'(w·xᵢ, yᵢ) at the optimum, and
 
     v = Σ rᵢ xᵢ / λ,    w = sign(v) max(|v| − μ / λ, 0).
 
 S. Shalev-Shwartz and T. Zhang, Stochastic Dual Coordinate Ascent Methods for Regularized Loss Minimization, JMLR 14
 (2013), and for μ > 0 Accelerated Proximal Stochastic Dual Coordinate Ascent, Mathematical Programming 155 (2016),
-change one rᵢ at a time. Here those of a block of examples are changed together: with K = X Xᵀ / λ of the block and
+change one rᵢ at a time. Here those of a block of examples change together: with K = X Xᵀ / λ of the block and
 q = X w − K r, they solve
 
     r = −s φ'(q + K r, y),
 
-which is exact for μ = 0; for μ > 0 it maximises a lower bound of the dual objective that touches it at the old r. So
-no step makes the dual objective less. Newton's method solves it in the form of C. E. Rasmussen and C. K. I. Williams,
-Gaussian Processes for Machine Learning (2006), algorithm 3.1, where K need not have an inverse.
+which is exact for μ = 0; for μ > 0 it maximises a lower bound of the dual objective that equals it at the old r. So
+no step decreases the dual objective. The equation is solved by Newton's method, as in C. E. Rasmussen and C. K. I.
+Williams, Gaussian Processes for Machine Learning (2006), algorithm 3.1, which does not need the inverse of K.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _log = logging.getLogger("torchest")
-_BLOCK = 512  # examples; a block costs their number cubed
-_PIECE = 8192  # entries; times a block, how many numbers are in memory at once
+_BLOCK = 512  # examples; the cost of a block is cubic in them
+_PIECE = 8192  # entries; times _BLOCK, the numbers in memory at once
 _ROUNDS = 8  # with l1, where one round does not reach the optimum of a block
 _NEWTON_STEPS = 100
-_ENOUGH = 1e-15  # of the objective of a block; what a step of Newton's method promises at least
+_ENOUGH = 1e-15  # relative decrease of the objective at which Newton's method stops
 
 
 class Loss(ABC):
-    """The loss φ of one example: a convex function of its margin p = w·x; each method works on [n]."""
+    """The loss φ of an example, a convex function of its margin p = w·x. All tensors are [n]."""
 
     @abstractmethod
     def value(self, margins: Tensor, labels: Tensor) -> Tensor:
@@ -92,11 +92,11 @@ class LogisticLoss(Loss):
 
 
 class Entries(NamedTuple):
-    """The values of a categorical column that are not 0; those of one example and id add up.
+    """The nonzero values of a sparse matrix; those of the same example and id are added up.
 
     Attributes:
-        examples: int64 [n], the example of each, by its place in the batch.
-        ids: int64 [n], its row of the table.
+        examples: Position of the example in the batch, int64 [n].
+        ids: Row of the table, int64 [n].
         values: [n].
     """
 
@@ -106,12 +106,12 @@ class Entries(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """The features of some examples: columns that are dense, and columns that are mostly 0.
+    """The features of some examples, as dense and sparse columns.
 
     Attributes:
         dense: float64 [examples, n].
-        entries: What is not 0 of the others, float64, whose ids are places among the columns.
-        columns: m, how many others there are.
+        entries: Nonzero values of the sparse columns, float64; their ids are numbers of columns.
+        columns: Number m of sparse columns.
     """
 
     dense: Tensor
@@ -144,7 +144,7 @@ class Matrix(NamedTuple):
         return products
 
     def take(self, examples: Tensor) -> Matrix:
-        """The features of some examples, by place, each at most once."""
+        """The features of some distinct examples, by position."""
         if len(examples) == len(self.dense):
             return self
         order = torch.arange(len(examples), device=examples.device)
@@ -156,11 +156,11 @@ class Matrix(NamedTuple):
 
 
 class DualAscent(torch.optim.Optimizer):
-    """Finds the weights of a linear model of one output, and keeps the dual variables of the examples.
+    """Optimises the weights of a linear model with one output, and keeps the dual variables of the examples.
 
-    It has no gradients and no learning rate: `ascend` takes the features of a batch. A parameter has the slot
-    `unshrunk`, v above, float64 in its shape; the first one has the slots `examples`, int64 in ascending order, and
-    `duals`, float64, of all examples so far.
+    There are no gradients and no learning rate: `ascend` takes the features of a batch. Each parameter has the slot
+    `unshrunk`, v above, float64 of its shape; the first one also has the slots `examples`, int64 in ascending order,
+    and `duals`, float64, of all examples so far.
 
     Args:
         parameters: The weights, each [rows, 1] or [1].
@@ -169,7 +169,7 @@ class DualAscent(torch.optim.Optimizer):
         l2: λ, above 0.
 
     Attributes:
-        slots_are_of_examples: So that they mean nothing to a model that is trained on others.
+        slots_are_of_examples: True: the slots cannot warm-start a model that is trained on other examples.
     """
 
     slots_are_of_examples = True
@@ -189,11 +189,11 @@ class DualAscent(torch.optim.Optimizer):
         labels: Tensor,
         weights: Tensor,
     ) -> None:
-        """Makes the dual variables of a batch optimal, block by block, and the weights that follow from them.
+        """Optimises the dual variables of a batch, block by block, and updates the weights.
 
         Args:
-            features: For each of the parameters its features: [batch, rows], or `Entries`.
-            examples: int64 [batch], the number of each example. The same example may come again.
+            features: Each parameter with its features: [batch, rows], or `Entries`.
+            examples: Number of each example, int64 [batch]. An example may be repeated.
             labels: float64 [batch].
             weights: float64 [batch], at least 0.
 
@@ -223,7 +223,7 @@ class DualAscent(torch.optim.Optimizer):
         batch.write(self.state, self._shrunk)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """As of any optimizer, but slots keep their dtypes."""
+        """Loads a state like any optimizer, but keeps the dtypes of slots."""
         options = [
             {**group, "params": own["params"]}
             for group, own in zip(state_dict["param_groups"], self.param_groups, strict=True)
@@ -250,7 +250,7 @@ class DualAscent(torch.optim.Optimizer):
         return slots
 
     def _shrunk(self, unshrunk: Tensor) -> Tensor:
-        """The weights w that belong to v."""
+        """The weights w of v."""
         return F.softshrink(unshrunk, self._l1 / self._l2) if self._l1 else unshrunk
 
     def _make_slots(self) -> None:
@@ -258,8 +258,8 @@ class DualAscent(torch.optim.Optimizer):
             return
         if any(bool(parameter.any()) for parameter in self._parameters):
             _log.warning(
-                "LinearSDCA starts from dual variables of 0, and so from weights of 0: the weights that the model had "
-                "before are dropped. What it learns does not depend on them."
+                "LinearSDCA starts from dual variables and weights of 0: the initial weights of the model are dropped. "
+                "The result does not depend on them."
             )
         for parameter in self._parameters:
             parameter.zero_()
@@ -273,19 +273,19 @@ class DualAscent(torch.optim.Optimizer):
         return torch.tensor([self._l1, self._l2], dtype=torch.float64)
 
     def _follow_penalties(self) -> None:
-        """Makes v and w what they are with the penalties of now, if the steps so far had others."""
-        slots, now = self._first_slots, self._penalties()
+        """Rescales v and w if the penalties have changed since the last step."""
+        slots, penalties = self._first_slots, self._penalties()
         before = slots["penalties"].cpu()
-        if torch.equal(before, now):
+        if torch.equal(before, penalties):
             return
-        slots["penalties"] = now
+        slots["penalties"] = penalties
         for parameter in self._parameters:
             unshrunk = self.state[parameter]["unshrunk"]
             unshrunk *= float(before[1]) / self._l2
             parameter.copy_(self._shrunk(unshrunk))
 
     def _places(self, examples: Tensor) -> Tensor:
-        """Where the dual variables of examples are; new ones get 0."""
+        """The positions of the dual variables of examples; those of new examples are 0."""
         slots = self._first_slots
         known = slots["examples"]
         places = torch.searchsorted(known, examples)
@@ -302,7 +302,7 @@ class DualAscent(torch.optim.Optimizer):
     def _solve(
         self, matrix: Matrix, unshrunk: Tensor, duals: Tensor, labels: Tensor, weights: Tensor
     ) -> Tensor:
-        """The optimal dual variables of a block, all others given; v follows in place."""
+        """The optimal dual variables of a block, with all others fixed. Updates v in place."""
         kernel = matrix.gram() / self._l2
         for _ in range(_ROUNDS if self._l1 else 1):
             others = matrix.margins(self._shrunk(unshrunk)) - kernel @ duals
@@ -315,7 +315,7 @@ class DualAscent(torch.optim.Optimizer):
 
 
 class _Batch:
-    """The features of a batch in the order of the weights that it uses, and v of those, [n + m]."""
+    """The features of a batch in the order of the weights that it uses, and their v, [n + m]."""
 
     def __init__(
         self,
@@ -335,12 +335,10 @@ class _Batch:
             blocks.append(values.to(torch.float64))
             unshrunk.append(state[parameter]["unshrunk"].reshape(-1))
             self._used.append((parameter, None))
-        for parameter, found in sparse:
-            assert isinstance(found, Entries)
-            rows, places = torch.unique(found.ids, return_inverse=True)
-            entries.append(
-                Entries(found.examples, places + columns, found.values.to(torch.float64))
-            )
+        for parameter, used in sparse:
+            assert isinstance(used, Entries)
+            rows, places = torch.unique(used.ids, return_inverse=True)
+            entries.append(Entries(used.examples, places + columns, used.values.to(torch.float64)))
             columns += len(rows)
             unshrunk.append(state[parameter]["unshrunk"].reshape(-1)[rows])
             self._used.append((parameter, rows))
@@ -349,7 +347,7 @@ class _Batch:
         self._sizes = [len(part) for part in unshrunk]
 
     def write(self, state: Mapping[Tensor, Any], shrunk: Callable[[Tensor], Tensor]) -> None:
-        """Writes v, and the weights that follow from it."""
+        """Writes v and the weights."""
         parts = torch.split(self.unshrunk, self._sizes)
         for (parameter, rows), unshrunk in zip(self._used, parts, strict=True):
             slot = state[parameter]["unshrunk"]
@@ -372,7 +370,7 @@ def _joined(entries: Sequence[Entries], device: torch.device) -> Entries:
 
 
 def _first_places(examples: Tensor) -> Tensor:
-    """For each row of a batch the place of the first one with the same example, int64 [batch]."""
+    """The position of the first row with the same example, for each row, int64 [batch]."""
     distinct, inverse = torch.unique(examples, return_inverse=True)
     order = torch.arange(len(examples), device=examples.device)
     first = torch.full_like(distinct, len(examples)).scatter_reduce(0, inverse, order, "amin")
@@ -380,9 +378,9 @@ def _first_places(examples: Tensor) -> Tensor:
 
 
 def _check_repeated(matrix: Matrix, first: Tensor, labels: Tensor, weights: Tensor) -> None:
-    """Raises ValueError where two rows have the same number and are different examples.
+    """Raises ValueError if two rows with the same number are different examples.
 
-    Features are compared by one sum of them, with factors that have nothing to do with them.
+    Features are compared by one weighted sum, with arbitrary factors.
     """
     width = matrix.dense.shape[1] + matrix.columns
     factors = torch.arange(1, width + 1, dtype=torch.float64, device=labels.device).sqrt().sin()
@@ -405,7 +403,7 @@ def _fixed_point(
         loss: φ.
         kernel: K, [n, n].
         others: q, [n].
-        duals: r to begin with, [n].
+        duals: Initial r, [n].
         labels: y, [n].
         weights: s, [n].
     """

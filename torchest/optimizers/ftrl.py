@@ -1,8 +1,8 @@
-"""Ftrl: follow the regularised leader, which makes sparse linear models by L1."""
+"""Ftrl: follow the regularised leader, for sparse linear models."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from torch.optim.optimizer import ParamsT
 
     from torchest.optimizers.units import Slots
 
@@ -25,23 +25,23 @@ class Ftrl(RowOptimizer):
         w' = (sign(z')·l1 − z') / (n'^−p / lr + 2·l2 + beta / lr)   if |z'| > l1, else 0
 
     (McMahan et al., "Ad Click Prediction: a View from the Trenches", 2013; n^−p in place of √n, and l2
-    without the factor 1/2.) As z starts at 0 and not at what would give the initial weight, an initial
-    weight other than 0 is lost at its first update. L1 makes weights exactly 0.
+    without the factor 1/2.) z is initially 0, whatever the initial weight is, so an initial weight other
+    than 0 is lost at its first update. L1 regularisation makes weights exactly 0.
 
     Args:
-        params: Parameters or groups of them.
-        lr: The learning rate, above 0, or a function of the number of steps so far.
-        learning_rate_power: How the learning rate falls with the accumulator; at most 0. −0.5 divides it
-            by the square root, 0 keeps it fixed.
-        initial_accumulator_value: Where the accumulators start; at least 0.
+        params: Parameters, or dicts of groups of them.
+        lr: Learning rate above 0, or a function from the number of steps so far to one.
+        learning_rate_power: Power of the accumulator by which the learning rate is multiplied, at most 0. −0.5
+            divides it by the square root, 0 keeps it fixed.
+        initial_accumulator_value: Initial value of the accumulators, at least 0.
         l1_regularization_strength: l1, at least 0.
-        l2_regularization_strength: l2, at least 0; it enters doubled.
-        l2_shrinkage_regularization_strength: At least 0; pulls a weight towards 0 in proportion to it,
-            without entering the accumulator.
+        l2_regularization_strength: l2, at least 0; it is doubled.
+        l2_shrinkage_regularization_strength: Factor of the weight that is added to the gradient, but not to
+            the accumulator; at least 0.
         beta: At least 0; adds beta / (2·lr) to l2.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of range.
 
     >>> weight = torch.nn.Parameter(torch.tensor([0.0]))
     >>> optimizer = Ftrl([weight], lr=0.2)
@@ -51,9 +51,9 @@ class Ftrl(RowOptimizer):
     -0.1906...
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 - the options of TensorFlow's optimizer
         self,
-        params: Iterable[Any],
+        params: ParamsT,
         lr: LearningRate = 0.001,
         learning_rate_power: float = -0.5,
         initial_accumulator_value: float = 0.1,
@@ -96,15 +96,15 @@ class Ftrl(RowOptimizer):
         shrinkage = options["l2_shrinkage_regularization_strength"]
         if shrinkage > 0:
             linear.add_(weight, alpha=2 * shrinkage)
-        # numerator and denominator of the formula, both times lr
+        # The numerator and denominator of the formula are multiplied by lr.
         curvature = after.add_(2 * lr * options["l2_regularization_strength"] + options["beta"])
         torch.clamp(linear, -l1, l1, out=weight).sub_(linear).mul_(lr).div_(curvature)
         if options["initial_accumulator_value"] == 0:
-            weight.masked_fill_(linear.abs() <= l1, 0.0)  # 0 / 0 where there was no gradient yet
+            weight.masked_fill_(linear.abs() <= l1, 0.0)  # 0 / 0 before the first gradient
 
     def _loops(self, lr: float, options: Options) -> Loops | None:
         if options["learning_rate_power"] != -0.5 or type(self)._update is not Ftrl._update:
-            return None  # or a subclass has a formula of its own
+            return None  # another formula, or a subclass with its own
         from torchest.kernels import updates
 
         self._check_rate(lr, options)

@@ -1,15 +1,14 @@
-"""RMSProp: gradients divided by a running mean of their size."""
+"""RMSProp: gradients divided by the root of a running mean of their squares."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.optimizers.base import LearningRate, Options, RowOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
+    from torch.optim.optimizer import ParamsT
 
     from torchest.optimizers.units import Slots
 
@@ -22,34 +21,34 @@ class RMSProp(RowOptimizer):
         s = rho · s + (1 − rho) · g²
         w −= lr · g / (√s + epsilon)
 
-    With momentum, epsilon comes under the root::
+    With momentum, epsilon is under the root::
 
         M = momentum · M + lr · g / √(s + epsilon)
         w −= M
 
-    `centered` takes the square of a running mean of g from s, which makes an estimate of the variance of
-    g (Graves, "Generating Sequences With Recurrent Neural Networks", 2013).
+    `centered` subtracts the square of a running mean of g from s, to estimate the variance of g (Graves,
+    "Generating Sequences With Recurrent Neural Networks", 2013).
 
-    A step writes only the rows of a table that the batch used, but without momentum the running means of
-    all other rows decay too: a step costs the whole table. With `lazy` they do not decay; TensorFlow has
-    no such thing.
+    A step updates only the rows of a table that the batch uses, but without momentum the running means of
+    all other rows decay too: a step costs the whole table. With `lazy`, which TensorFlow does not have, they
+    do not decay.
 
     Args:
-        params: Parameters or groups of them.
-        lr: The learning rate, or a function of the number of steps so far.
-        rho: How much of the running means stays; at least 0 and below 1.
-        momentum: At least 0 and below 1; 0 is none.
-        epsilon: At least 0.
-        centered: Divide by the standard deviation.
-        lazy: Leave the running means of rows alone that a batch did not use.
+        params: Parameters, or dicts of groups of them.
+        lr: Learning rate, or a function from the number of steps so far to one.
+        rho: Decay rate of the running means, at least 0 and below 1.
+        momentum: Momentum, at least 0 and below 1. 0: none.
+        epsilon: Added to the denominator, at least 0.
+        centered: Whether to divide by the standard deviation.
+        lazy: Whether to leave the running means of rows unchanged that a batch does not use.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of range.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 - the options of TensorFlow's optimizer
         self,
-        params: Iterable[Any],
+        params: ParamsT,
         lr: LearningRate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
@@ -65,8 +64,8 @@ class RMSProp(RowOptimizer):
         super().__init__(params, {"lr": lr, **options, "centered": centered, "lazy": lazy})
 
     def _initial_slots(self, options: Options) -> dict[str, float]:
-        wanted = {"rms": True, "momentum": options["momentum"] > 0, "mg": options["centered"]}
-        return {name: 0.0 for name, is_wanted in wanted.items() if is_wanted}
+        used = {"rms": True, "momentum": options["momentum"] > 0, "mg": options["centered"]}
+        return {name: 0.0 for name, is_used in used.items() if is_used}
 
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options

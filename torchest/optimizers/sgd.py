@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.optimizers.base import LearningRate, Options, RowOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
+    from torch.optim.optimizer import ParamsT
 
     from torchest.optimizers.units import Slots
 
@@ -17,27 +16,27 @@ if TYPE_CHECKING:
 class SGD(RowOptimizer):
     """Gradient descent as TensorFlow computes it.
 
-    Without momentum w −= lr · g, and with it::
+    Without momentum, w −= lr · g. With momentum::
 
         M = momentum · M − lr · g
         w += M                              or, for Nesterov, w += momentum · M − lr · g
 
-    Rows of a table that a batch did not use neither move nor lose momentum. `torch.optim.SGD` differs
-    where the learning rate changes: it multiplies M by the rate of the step, and not g.
+    Rows of a table that a batch does not use keep their weights and momentum. `torch.optim.SGD` differs if
+    the learning rate changes: it multiplies M by the learning rate of the step, instead of g.
 
     Args:
-        params: Parameters or groups of them.
-        lr: The learning rate, or a function of the number of steps so far.
-        momentum: At least 0 and at most 1; 0 is none.
-        nesterov: Nesterov's momentum; without momentum it changes nothing.
+        params: Parameters, or dicts of groups of them.
+        lr: Learning rate, or a function from the number of steps so far to one.
+        momentum: Momentum, at least 0 and at most 1. 0: none.
+        nesterov: Whether to use Nesterov's momentum; has no effect without momentum.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of range.
     """
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: ParamsT,
         lr: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
