@@ -127,11 +127,7 @@ def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its es
 
 
 class _Call:
-    """Calls a module with the features that its `forward` takes.
-
-    Args:
-        module: A module of the class to call.
-    """
+    """Calls a module with the features that its `forward` takes."""
 
     def __init__(self, module: nn.Module) -> None:
         parameters = inspect.signature(module.forward).parameters.values()

@@ -31,29 +31,17 @@ _ARGUMENT = re.compile(r"^(feature_columns|hidden_units|activation_fn|dropout|sp
 
 
 class Part(NamedTuple):
-    """A module of a model, and its optimizer.
-
-    Attributes:
-        make_model: Makes the module, which turns features into logits.
-        make_optimizer: Makes the optimizer from the module's parameters.
-        optimizer: Name of the optimizer in checkpoints.
-    """
+    """A module from features to logits, and its optimizer."""
 
     make_model: Callable[[], nn.Module]
     make_optimizer: MakeOptimizer
-    optimizer: str = "optimizer"
+    optimizer: str = "optimizer"  # its name in checkpoints
 
 
 def check_model(make_model: Callable[[], nn.Module], prefix: str = "") -> None:
     """Makes a model without storage, so that the estimator's constructor raises for invalid arguments.
 
-    Args:
-        make_model: Makes the model.
-        prefix: Prefix of the estimator's arguments, before the names of the model's.
-
-    Raises:
-        ValueError: An argument is invalid.
-        TypeError: Likewise.
+    The estimator's arguments have the names of the model's, after a prefix.
     """
     try:
         with torch.device("meta"):
@@ -79,12 +67,7 @@ def classifier_head(
 
 
 def model_fn_of(parts: Mapping[str, Part], head: Head) -> ModelFn:
-    """Returns a model_fn whose logits are the sum of those of its modules.
-
-    Args:
-        parts: The modules by their names in checkpoints.
-        head: Defines loss, metrics and predictions.
-    """
+    """Returns a model_fn that adds the logits of modules, which are named as in checkpoints."""
 
     def model_fn(features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
         modules = {name: get_or_create(name, part.make_model) for name, part in parts.items()}

@@ -270,12 +270,9 @@ class _StopHook(SessionRunHook):
 
 
 class _StopOfEvaluationsHook(_StopHook):
-    """Reads evaluations before the first step too, so that a stopped training stays stopped when it is restarted.
+    """Stops if `reason_in`, called with the values of a metric by step, returns a reason.
 
-    Args:
-        evaluations: The evaluations.
-        reason_in: Returns a reason to stop, from the values of the metric by step, or None.
-        every: Seconds and steps between two readings.
+    It reads evaluations before the first step too, so that a stopped training stays stopped when it is restarted.
     """
 
     def __init__(
@@ -304,14 +301,7 @@ class _StopOfEvaluationsHook(_StopHook):
 
 
 class _Evaluations:
-    """The values of a metric in the recorded evaluations.
-
-    Attributes:
-        function: Name of the function that the user called.
-        estimator: The estimator that trains.
-        metric_name: The metric.
-        seen: The steps of the evaluations that were read.
-    """
+    """The values of a metric in the recorded evaluations, and the steps of those that were read."""
 
     def __init__(
         self,

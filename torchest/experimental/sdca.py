@@ -115,17 +115,7 @@ class LinearSDCA:
     def linear_model_fn(
         self, name: str, make_model: Callable[[], LinearModel], head: Head, sparse_combiner: str
     ) -> ModelFn:
-        """Returns a model_fn of a linear model, for linear estimators.
-
-        Args:
-            name: Name of the model in checkpoints.
-            make_model: Makes the model.
-            head: Defines loss, metrics and predictions.
-            sparse_combiner: How the ids of a categorical column are combined.
-
-        Raises:
-            ValueError: LinearSDCA cannot train such a model.
-        """
+        """Returns a model_fn for linear estimators; raises ValueError if LinearSDCA cannot train the model."""
         with torch.device("meta"):
             _check(head, make_model().columns, sparse_combiner)
         loss = _LOSSES[type(head)]()

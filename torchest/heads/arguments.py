@@ -1,4 +1,4 @@
-"""Arguments that several heads take, checked."""
+"""Checks of arguments that several heads take; they raise ValueError."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ _MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 
 
 def probability_thresholds(thresholds: Sequence[float] | None) -> tuple[float, ...]:
-    """Thresholds, each between 0 and 1.
-
-    Raises:
-        ValueError: One is not.
-    """
+    """Returns thresholds between 0 and 1."""
     items = listed("thresholds", thresholds, "numbers between 0 and 1, such as [0.25, 0.5]")
     for threshold in items:
         if not is_number(threshold) or not 0 < threshold < 1:
@@ -35,18 +31,14 @@ def probability_thresholds(thresholds: Sequence[float] | None) -> tuple[float, .
     return tuple(items)
 
 
-def check_mode(mode: Any) -> None:
-    """Raises ValueError unless it is a mode, or None."""
+def check_mode(mode: object) -> None:
+    """Raises unless `mode` is a mode, or None."""
     if mode is not None:
         one_of("mode", mode, _MODES)
 
 
-def scalars(regularization_losses: Any) -> list[Tensor] | None:
-    """Losses that are added to that of a batch: scalar tensors; None stays None.
-
-    Raises:
-        ValueError: One is no real number.
-    """
+def scalars(regularization_losses: Sequence[Tensor] | None) -> list[Tensor] | None:
+    """Returns the losses to add to that of a batch, as scalar tensors; None for None."""
     if regularization_losses is None:
         return None
     items = listed("regularization_losses", regularization_losses, "scalar tensors")
@@ -60,11 +52,7 @@ def scalars(regularization_losses: Any) -> list[Tensor] | None:
 
 
 def wanted_keys(keys: Any, available: Collection[Any], head: str) -> list[Any]:
-    """The keys of predictions that are wanted, all by default.
-
-    Raises:
-        ValueError: One is no key of a prediction.
-    """
+    """Returns the keys of predictions to compute, by default all that are available."""
     items = listed("keys", keys, "keys of predictions")
     for key in items:
         if not any(type(key) is type(each) and key == each for each in available):
@@ -74,8 +62,8 @@ def wanted_keys(keys: Any, available: Collection[Any], head: str) -> list[Any]:
     return items or list(available)
 
 
-def check_predictions(predictions: Any, *keys: str) -> None:
-    """Raises ValueError unless they are a dict of predictions that has these keys."""
+def check_predictions(predictions: object, *keys: str) -> None:
+    """Raises unless `predictions` is a dict with these keys."""
     if not isinstance(predictions, Mapping):
         raise ValueError(
             f"predictions={shown(predictions)} must be a dict, as head.predictions(logits) gives them."
@@ -87,12 +75,8 @@ def check_predictions(predictions: Any, *keys: str) -> None:
             )
 
 
-def merged(eval_metrics: Any, more: Mapping[str, Metric]) -> dict[str, Metric]:
-    """The metrics so far, each merged with that of one more batch.
-
-    Raises:
-        ValueError: They are no metrics of this head.
-    """
+def merged(eval_metrics: Mapping[str, Metric], more: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Returns the metrics so far, each merged with that of one more batch."""
     if not isinstance(eval_metrics, Mapping):
         raise ValueError(
             f"eval_metrics={shown(eval_metrics)} must be a dict of metrics, as head.metrics() gives them."

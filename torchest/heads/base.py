@@ -247,11 +247,6 @@ def check_head(head: object) -> None:
 
 
 def mean_over_batches(value: Tensor, logits: Tensor) -> Metric:
-    """The mean over batches of a scalar of each; a batch without rows has weight 0.
-
-    Args:
-        value: The scalar of a batch.
-        logits: The logits of that batch, [batch, ...].
-    """
+    """The mean over batches of a scalar of each; a batch without rows has weight 0."""
     has_rows = float(len(logits) > 0)
     return metrics.mean(value, torch.full_like(value.detach(), has_rows))

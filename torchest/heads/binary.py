@@ -124,14 +124,7 @@ def _class_ids(logits: Tensor) -> Tensor:
 def binary_metrics(
     labels: Tensor, logits: Tensor, probabilities: Tensor, weights: Tensor | None
 ) -> dict[str, Metric]:
-    """Returns the metrics of a batch by key.
-
-    Args:
-        labels: [batch, ..., 1], of the logits' dtype; 0 is negative, anything else is positive.
-        logits: [batch, ..., 1]; above 0 means class 1.
-        probabilities: Those of class 1, [batch, ..., 1].
-        weights: [batch, ..., 1], of the logits' dtype, or None for 1 each.
-    """
+    """Returns the metrics of a batch by key; all tensors are [batch, ..., 1] and of one dtype."""
     on_host = logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64)
     return (_in_one_pass if on_host else _one_by_one)(labels, logits, probabilities, weights)
 

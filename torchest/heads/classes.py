@@ -33,10 +33,6 @@ ComputePrediction: TypeAlias = Callable[[], Tensor | IndexedStrings]
 class Classes:
     """Classes and their names.
 
-    Args:
-        n_classes: Number of classes.
-        label_vocabulary: The user's names. None: their numbers.
-
     Attributes:
         count: Number of classes.
         vocabulary: The user's names, or None.
@@ -54,12 +50,7 @@ class Classes:
     def predictions(
         self, logits: Tensor, class_ids: Callable[[], Tensor]
     ) -> dict[str, ComputePrediction]:
-        """Returns a function for each prediction, by key.
-
-        Args:
-            logits: [batch, ..., logits_dimension].
-            class_ids: Computes the predicted classes, int64 [batch, ..., 1].
-        """
+        """A function for each prediction, by key; `class_ids` computes the predicted classes, int64 [batch, ..., 1]."""
         class_ids = functools.cache(class_ids)
         return {
             PredictionKeys.CLASS_IDS: class_ids,
@@ -81,12 +72,7 @@ class Classes:
 
 
 def classification_outputs(predictions: Predictions, names: str) -> dict[str, ExportOutput]:
-    """Returns the signatures of a classification.
-
-    Args:
-        predictions: All predictions of the head.
-        names: The key of the names of the classes, [batch, n_classes].
-    """
+    """Returns the signatures of a classification; `names` is the key of the names of classes, [batch, n_classes]."""
     check_predictions(predictions, PredictionKeys.PROBABILITIES, names)
     classification = ClassificationOutput(
         predictions[PredictionKeys.PROBABILITIES], predictions[names]

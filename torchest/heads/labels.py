@@ -1,7 +1,7 @@
 """Checks of the logits and labels that a head gets.
 
-Each function raises a ValueError that says what the values are, what was expected and the way out. The checks
-read values, so labels are best left on the host.
+The functions raise ValueError; `head` is the name of the head in messages. The checks read values, so labels are best
+left on the host.
 """
 
 from __future__ import annotations
@@ -48,13 +48,7 @@ def check_present(labels: object, head: str) -> None:
 
 
 def numeric_labels(labels: Labels, head: str, *, of_classes: bool = True) -> Tensor:
-    """Returns labels as a tensor of numbers, of their own shape and dtype.
-
-    Args:
-        labels: Labels of a batch.
-        head: Name of the head in error messages.
-        of_classes: Whether the labels are classes, which might have a label_vocabulary.
-    """
+    """Returns labels as a tensor of numbers, of their own shape and dtype."""
     if isinstance(labels, Tensor):
         if labels.is_complex() or labels.layout is not torch.strided:
             what = "complex numbers" if labels.is_complex() else "a sparse tensor"
@@ -87,12 +81,7 @@ def fit_to_logits(
 ) -> Tensor:
     """Returns labels of shape [batch, ..., dimension]; if `dimension` is 1, [batch, ...] is allowed too.
 
-    Args:
-        labels: Numbers.
-        logits: [batch, ..., logits_dimension].
-        dimension: Number of labels of an example.
-        head: Name of the head in error messages.
-        if_wider: The way out if there are several labels where one is expected.
+    `if_wider` is the way out for several labels where one is expected.
     """
     leading = logits.shape[:-1]
     if dimension == 1 and labels.shape == leading:
@@ -124,14 +113,7 @@ def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
 
 
 def check_range(labels: Tensor, n_classes: int, head: str, *, may_be_names: bool = False) -> None:
-    """Raises unless labels are from 0 to n_classes − 1.
-
-    Args:
-        labels: Numbers.
-        n_classes: Number of classes.
-        head: Name of the head in error messages.
-        may_be_names: Whether whole numbers out of range may be names of classes.
-    """
+    """Raises unless labels are from 0 to n_classes − 1; whole numbers out of range `may_be_names` of classes."""
     if labels.device.type == "cpu" and labels.numel() and not labels.is_complex():
         least, most = torch.aminmax(labels)
         if least.item() >= 0 and most.item() <= n_classes - 1:  # false for NaN

@@ -20,17 +20,7 @@ if TYPE_CHECKING:
 
 
 def multi_hot(labels: Labels, classes: Classes, head: str) -> Tensor:
-    """Returns labels as [batch, n_classes]: 1 for each class that an example has, else 0.
-
-    Args:
-        labels: Lists of classes; a sparse tensor of class ids [batch, any number] if its values are integers, else
-            of [batch, n_classes]; or a tensor of numbers, which is returned as it is.
-        classes: The classes.
-        head: Name of the head in error messages.
-
-    Raises:
-        ValueError: The labels list a value that is no class.
-    """
+    """Returns labels as [batch, n_classes], 1 for each class of an example, else 0; dense tensors as they are."""
     if isinstance(labels, Tensor):
         return labels if labels.layout is torch.strided else _of_sparse(labels, classes, head)
     if isinstance(labels, Ids):

@@ -37,30 +37,16 @@ _REDUCTIONS = (Reduction.AUTO, Reduction.SUM, Reduction.SUM_OVER_BATCH_SIZE)
 
 @dataclass(frozen=True)
 class Scored:
-    """A validated batch and its losses.
+    """A validated batch and its losses."""
 
-    Attributes:
-        labels: [batch, ..., label dimension]; class ids or numbers.
-        logits: [batch, ..., logits_dimension].
-        losses: [batch, ..., 1], or one for each of several labels; unweighted.
-        weights: [batch, ..., 1], or None for 1 each.
-    """
-
-    labels: Tensor
-    logits: Tensor
-    losses: Tensor
-    weights: Tensor | None
+    labels: Tensor  # class ids or numbers, [batch, ..., label dimension]
+    logits: Tensor  # [batch, ..., logits_dimension]
+    losses: Tensor  # unweighted, [batch, ..., 1], or one for each of several labels
+    weights: Tensor | None  # [batch, ..., 1]; None: 1 each
 
 
 class SingleHead(BuiltInHead):
-    """A head with one set of labels. A subclass defines its labels, losses, metrics and predictions.
-
-    Args:
-        weight_column: The key of a feature, or a numeric column, with the weights of the examples.
-        loss_reduction: How the losses of a batch are reduced.
-        loss_fn: The user's loss: a function of `labels`, `logits` and optionally `features`.
-        name: Suffix of the metric keys.
-    """
+    """A head with one set of labels. A subclass defines its labels, losses, metrics and predictions."""
 
     def __init__(
         self,

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 
 class LabelVocabulary:
-    """The names of the classes.
-
-    Args:
-        names: Distinct strings, in the order of the class ids.
-        n_classes: Number of classes.
-    """
+    """The names of the classes: distinct strings, in the order of the class ids."""
 
     def __init__(self, names: Sequence[str], n_classes: int) -> None:
         if not isinstance(names, (list, tuple)):
@@ -56,11 +51,7 @@ class LabelVocabulary:
         return torch.from_numpy(self.index(rows.flat)).reshape(rows.shape())
 
     def text_rows(self, labels: Labels) -> TextRows:
-        """Returns labels that are strings, or lists of strings.
-
-        Raises:
-            ValueError: Labels are something else.
-        """
+        """Returns labels that are strings, or lists of strings; raises ValueError for others."""
         array = arrays.to_host(labels, "labels")
         if not arrays.is_textual(array):
             kind = str(getattr(array, "dtype", None) or getattr(array, "type", None))
@@ -72,11 +63,7 @@ class LabelVocabulary:
         return TextRows.of(array)
 
     def index(self, flat: pa.LargeBinaryArray) -> Int64s:
-        """Returns the class ids of names, which are bytes.
-
-        Raises:
-            ValueError: A value is not the name of a class.
-        """
+        """Returns the class ids of names; raises ValueError for other strings."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -127,11 +114,7 @@ class TextRows:
         return cls(array.cast(pa.large_binary()), counts, batch)
 
     def shape(self) -> tuple[int, ...]:
-        """The shape of the array.
-
-        Raises:
-            ValueError: Rows have different numbers of strings.
-        """
+        """The shape of the array; raises ValueError if rows have different numbers of strings."""
         if self.counts is None:
             return (self.batch,)
         widths = np.unique(self.counts)

@@ -21,22 +21,9 @@ WeightColumn: TypeAlias = str | FeatureColumn | None
 
 
 def weights_of(
-    features: RawFeatures, weight_column: WeightColumn, logits: Tensor, losses_per_example: int = 1
+    features: RawFeatures, weight_column: WeightColumn, logits: Tensor, losses_per_example: int
 ) -> Tensor | None:
-    """Returns the weights of the examples.
-
-    Args:
-        features: Features of the batch by key.
-        weight_column: The key of a feature, or a numeric column. None: no weights.
-        logits: [batch, ..., logits_dimension].
-        losses_per_example: Number of losses of an example; each may have a weight of its own.
-
-    Returns:
-        [batch, ..., 1] or [batch, ..., losses_per_example], or None without a weight column.
-
-    Raises:
-        ValueError: The weights are missing, not numbers, negative or of a wrong shape.
-    """
+    """Returns the weights of the examples, [batch, ..., 1] or [batch, ..., losses_per_example]."""
     if weight_column is None:
         return None
     name, weights, on_host = _read(features, weight_column)
