@@ -133,18 +133,8 @@ def stop_if_no_increase_hook(  # noqa: PLR0913 - the arguments that tf.estimator
 ) -> SessionRunHook:
     """Returns a hook that ends training when a metric has not increased for a number of steps.
 
-    Args:
-        estimator: As for `stop_if_higher_hook`; so are all other arguments but the next.
-        metric_name: A key of the metrics that `evaluate` returns, such as "accuracy".
-        max_steps_without_increase: Number of steps from the best evaluation to the one that ends training.
-        eval_dir: Directory of the evaluations.
-        min_steps: Evaluations of earlier steps do not count.
-        run_every_secs: Seconds between two readings of the evaluations.
-        run_every_steps: Steps between two readings.
-
-    Raises:
-        TypeError: As for `stop_if_higher_hook`.
-        ValueError: Likewise.
+    `max_steps_without_increase` is the number of steps from the best evaluation to the one that ends training. The
+    other arguments and errors are those of `stop_if_higher_hook`.
     """
     name, every = "stop_if_no_increase_hook", (run_every_secs, run_every_steps)
     evaluations = _Evaluations(name, estimator, metric_name, eval_dir, min_steps)

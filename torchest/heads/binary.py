@@ -175,7 +175,7 @@ def _in_one_pass(
     }
 
 
-def _array(tensor: Tensor) -> npt.NDArray[np.generic]:
+def _array(tensor: Tensor) -> npt.NDArray[np.floating]:
     return tensor.detach().reshape(-1).numpy()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @kernel
 def side_by_side(
-    addresses: npt.NDArray[np.int64], like: Any, matrix: npt.NDArray[np.float32]
+    addresses: npt.NDArray[np.int64], like: float, matrix: npt.NDArray[np.float32]
 ) -> bool:
     """Writes columns of numbers of one type into a matrix.
 

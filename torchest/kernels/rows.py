@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Int64s = npt.NDArray[np.int64]
-    Floats = npt.NDArray[Any]
+    Floats = npt.NDArray[np.floating]
 
 _DIGIT = 11  # bits
 
@@ -99,7 +99,7 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
 
 
 @kernel
-def _grouped(keys: Any, bits: Any) -> tuple[Int64s, Int64s, Int64s]:
+def _grouped(keys: npt.NDArray[np.uint64], bits: np.uint64) -> tuple[Int64s, Int64s, Int64s]:
     """Does the work of `group` without a branch, which would be mispredicted for half of the keys.
 
     Each key overwrites what the previous key of the same row wrote.

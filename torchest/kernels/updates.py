@@ -14,7 +14,7 @@ and those over vectors
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,18 +25,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Int64s = npt.NDArray[np.int64]
-    Floats = npt.NDArray[Any]
+    Floats = npt.NDArray[np.floating]
 
 
 @kernel
-def _adagrad(slope: Any, weight: Any, squares: Any, lr: Any, epsilon: Any) -> Any:
+def _adagrad(
+    slope: float, weight: float, squares: float, lr: float, epsilon: float
+) -> tuple[float, float]:
     squares += slope * slope
     return weight - lr * slope / (np.sqrt(squares) + epsilon), squares
 
 
 @kernel
 def adagrad_of_rows(
-    rows: Int64s, gradient: Floats, weight: Floats, accumulator: Floats, lr: Any, epsilon: Any
+    rows: Int64s, gradient: Floats, weight: Floats, accumulator: Floats, lr: float, epsilon: float
 ) -> None:
     """Adagrad; see `torchest.optimizers.Adagrad`."""
     for index in range(len(rows)):
@@ -48,7 +50,7 @@ def adagrad_of_rows(
 
 
 @kernel
-def adagrad_of_vectors(addresses: Int64s, sizes: Int64s, lr: Any, epsilon: Any) -> None:
+def adagrad_of_vectors(addresses: Int64s, sizes: Int64s, lr: float, epsilon: float) -> None:
     """Adagrad; see `torchest.optimizers.Adagrad`."""
     for index in range(len(sizes)):
         size = sizes[index]
@@ -63,15 +65,15 @@ def adagrad_of_vectors(addresses: Int64s, sizes: Int64s, lr: Any, epsilon: Any) 
 
 @kernel
 def _ftrl(  # noqa: PLR0913
-    slope: Any,
-    weight: Any,
-    squares: Any,
-    linear: Any,
-    lr: Any,
-    l1: Any,
-    shrinkage: Any,
-    curvature: Any,
-) -> Any:
+    slope: float,
+    weight: float,
+    squares: float,
+    linear: float,
+    lr: float,
+    l1: float,
+    shrinkage: float,
+    curvature: float,
+) -> tuple[float, float, float]:
     before = np.sqrt(squares)
     squares += slope * slope
     after = np.sqrt(squares)
@@ -92,10 +94,10 @@ def ftrl_of_rows(  # noqa: PLR0913
     weight: Floats,
     accumulator: Floats,
     linear: Floats,
-    lr: Any,
-    l1: Any,
-    shrinkage: Any,
-    curvature: Any,
+    lr: float,
+    l1: float,
+    shrinkage: float,
+    curvature: float,
 ) -> None:
     """Ftrl with learning_rate_power=-0.5; see `torchest.optimizers.Ftrl`.
 
@@ -132,7 +134,7 @@ def ftrl_of_rows(  # noqa: PLR0913
 
 @kernel
 def ftrl_of_vectors(
-    addresses: Int64s, sizes: Int64s, lr: Any, l1: Any, shrinkage: Any, curvature: Any
+    addresses: Int64s, sizes: Int64s, lr: float, l1: float, shrinkage: float, curvature: float
 ) -> None:
     """Ftrl; see `ftrl_of_rows`."""
     for index in range(len(sizes)):
