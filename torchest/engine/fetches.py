@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from torchest.errors import with_article
 from torchest.utils.arrays import in_numpy_dtype
+from torchest.utils.nested import map_nested, named_leaves
 from torchest.utils.predicted_text import is_text, text_to_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def names_in(fetches: Any) -> Iterator[str]:
@@ -24,16 +24,13 @@ def names_in(fetches: Any) -> Iterator[str]:
     >>> sorted(names_in({"a": "loss", "b": ["global_step", ("loss",)]}))
     ['global_step', 'loss', 'loss']
     """
-    if isinstance(fetches, str):
-        yield fetches
-    elif isinstance(fetches, (Mapping, list, tuple)):
-        for item in fetches.values() if isinstance(fetches, Mapping) else fetches:
-            yield from names_in(item)
-    else:
-        raise TypeError(
-            f"A hook fetches {with_article(type(fetches).__name__)}: give the name of a value, such as 'loss' or a key "
-            "of the predictions; values themselves are of one batch only."
-        )
+    for _, name in named_leaves(fetches):
+        if not isinstance(name, str):
+            raise TypeError(
+                f"A hook fetches {with_article(type(name).__name__)}: give the name of a value, such as 'loss' or a "
+                "key of the predictions; values themselves are of one batch only."
+            )
+        yield name
 
 
 def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
@@ -47,13 +44,7 @@ def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
     >>> fetched({"a": ["x"], "b": "y"}, {"x": torch.tensor([1, 2]), "y": torch.tensor(3)}.get)
     {'a': [array([1, 2])], 'b': np.int64(3)}
     """
-    if isinstance(fetches, Mapping):
-        return {key: fetched(item, find) for key, item in fetches.items()}
-    if isinstance(fetches, (list, tuple)):
-        items = [fetched(item, find) for item in fetches]
-        is_named = hasattr(fetches, "_fields")
-        return type(fetches)(*items) if is_named else type(fetches)(items)
-    return as_numpy(find(fetches))
+    return map_nested(lambda name: as_numpy(find(name)), fetches)
 
 
 def as_numpy(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from torchest.columns.encode.values import cells
 from torchest.columns.features import Features
 from torchest.utils import arrays
 from torchest.utils.host_copies import on_host
+from torchest.utils.nested import named_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from torchest.engine.model import RunningModel
     from torchest.inputs.batch import Batch
@@ -63,7 +63,7 @@ def _search(model: RunningModel, batch: Batch, mode: str) -> str:
     features, labels = batch
     modules = model.scope.modules()
     ways = (
-        _in_values("the feature", features),
+        _in_features(features),
         _in_columns(features),
         _in_labels(labels),
         _in_parameters(modules),
@@ -93,30 +93,28 @@ def _in_labels(labels: Any) -> Iterator[str]:
 
 def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
     """The numbers of a batch that are not finite, as far as they are on the host."""
-    if isinstance(values, Mapping):
-        for key in values:
-            yield from _in_values(
-                what, _number_of(values, key), f"{name}.{key}" if name else str(key)
-            )
-    elif isinstance(values, (tuple, list)):
-        for place, item in enumerate(values):
-            yield from _in_values(what, item, f"{name}[{place}]")
-    elif isinstance(values, Tensor) and values.is_floating_point():
-        values = on_host(values)
-        if values.device.type != "cpu":
-            return
-        wrong = (~values.isfinite()).nonzero()
-        if len(wrong):
-            at = tuple(wrong[0].tolist())
-            named = f"{what} {name!r}" if name else what
-            yield f"{named} has {values[at].item():g} in row {at[0] if at else 0} of the batch"
+    for place, leaf in named_leaves(values, name):
+        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+            continue
+        numbers = on_host(leaf)
+        if numbers.device.type != "cpu":
+            continue
+        for wrong in (~numbers.isfinite()).nonzero()[:1].tolist():
+            named = f"{what} {place!r}" if place else what
+            number = numbers[tuple(wrong)].item()
+            yield f"{named} has {number:g} in row {wrong[0] if wrong else 0} of the batch"
 
 
-def _number_of(values: Mapping[Any, Any], key: Any) -> Any:
-    """The value of a key; None of a column of dates and the like, which the model did not read."""
-    with contextlib.suppress(TypeError, ValueError):
-        return values[key]
-    return None
+def _in_features(features: Any) -> Iterator[str]:
+    """The features that are not finite, as far as they can be read as numbers."""
+    if not isinstance(features, Features):
+        yield from _in_values("the feature", features)
+        return
+    for key in features:
+        with contextlib.suppress(
+            TypeError, ValueError
+        ):  # dates and the like, which the model did not read
+            yield from _in_values("the feature", features[key], str(key))
 
 
 def _in_columns(features: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ from torchest.errors import suggest
 from torchest.keys import ModeKeys
 from torchest.utils.arrays import in_numpy_dtype
 from torchest.utils.checks import listed, shown
+from torchest.utils.nested import map_nested
 from torchest.utils.predicted_text import is_text, text_to_numpy
 
 if TYPE_CHECKING:
@@ -115,11 +116,13 @@ def _selected(predictions: Any, wanted: Sequence[Any]) -> Any:
 
 def to_numpy(predictions: Any) -> Any:
     """Predictions as numpy, in the same dicts; strings are object arrays of bytes."""
-    if isinstance(predictions, Mapping):
-        return {key: to_numpy(value) for key, value in predictions.items()}
-    if isinstance(predictions, Tensor):
-        return in_numpy_dtype(predictions.detach()).cpu().numpy()
-    if is_text(predictions):
-        return text_to_numpy(predictions)
-    array = predictions.numpy() if hasattr(predictions, "numpy") else np.asarray(predictions)
+    return map_nested(_to_numpy, predictions, (Mapping,))
+
+
+def _to_numpy(prediction: Any) -> Any:
+    if isinstance(prediction, Tensor):
+        return in_numpy_dtype(prediction.detach()).cpu().numpy()
+    if is_text(prediction):
+        return text_to_numpy(prediction)
+    array = prediction.numpy() if hasattr(prediction, "numpy") else np.asarray(prediction)
     return text_to_numpy(array) if is_text(array) else array

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from torchest.utils.nested import named_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class CopyStream:
@@ -64,14 +68,8 @@ class Copied:
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
     """The tensors in dataclasses, mappings, lists and tuples of any depth."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from tensors_of(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from tensors_of(inner)
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from tensors_of(getattr(value, field.name))
+    for _, leaf in named_leaves(value):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif dataclasses.is_dataclass(leaf):
+            yield from tensors_of([getattr(leaf, field.name) for field in dataclasses.fields(leaf)])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from torchest.utils.nested import map_nested
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -39,27 +41,23 @@ def host_random_state() -> dict[str, Any]:
     """The states of `numpy.random` and `random`, in dicts, tensors and numbers."""
     version, numbers, gauss = random.getstate()
     return {
-        "numpy": _with_tensors(np.random.get_state(legacy=False)),
+        "numpy": map_nested(_as_tensor, np.random.get_state(legacy=False), (dict,)),
         "python": {"version": version, "numbers": torch.tensor(numbers), "gauss": gauss},
     }
 
 
 def set_host_random_state(state: Mapping[str, Any]) -> None:
     """Sets what `host_random_state` returned."""
-    np.random.set_state(_with_arrays(state["numpy"]))
+    np.random.set_state(map_nested(_as_array, state["numpy"], (dict,)))
     python = state["python"]
     random.setstate((python["version"], tuple(python["numbers"].tolist()), python["gauss"]))
 
 
-def _with_tensors(state: Any) -> Any:
-    if isinstance(state, dict):
-        return {key: _with_tensors(value) for key, value in state.items()}
+def _as_tensor(state: Any) -> Any:
     return torch.from_numpy(state.astype(np.int64)) if isinstance(state, np.ndarray) else state
 
 
-def _with_arrays(state: Any) -> Any:
-    if isinstance(state, dict):
-        return {key: _with_arrays(value) for key, value in state.items()}
+def _as_array(state: Any) -> Any:
     return state.numpy() if isinstance(state, torch.Tensor) else state
 
 
