@@ -182,8 +182,9 @@ def clock(monkeypatch):
 
 
 @pytest.mark.parametrize("steps_of_writing", [0, 5])
-def test_a_checkpoint_ends_when_the_file_that_lists_it_is_written(
-    steps_of_writing, clock, monkeypatch, tmp_path
+@pytest.mark.parametrize("listeners_are_told_first", [True, False])
+def test_a_checkpoint_ends_when_it_is_listed_and_listeners_have_been_told(
+    steps_of_writing, listeners_are_told_first, clock, monkeypatch, tmp_path
 ):
     said = []
     monkeypatch.setattr(saves, "say", said.append)
@@ -202,12 +203,17 @@ def test_a_checkpoint_ends_when_the_file_that_lists_it_is_written(
 
     meter.before_save()  # at the start of training, which nobody asked for
     write_index()
+    meter.after_save()
     assert all(step(0.25) for _ in range(12))
     meter.before_save()
     clock[0] += 2  # training halts
+    first, last = meter.after_save, write_index
+    if not listeners_are_told_first:
+        first, last = last, first
+    first()
     for _ in range(steps_of_writing):
         assert step(0.25)
-    write_index()
+    last()
     assert not step(0.25)
     assert said[0] == {"ready": True}
     assert said[1]["value"] == pytest.approx(2 + 0.25 * steps_of_writing)

@@ -27,6 +27,10 @@ class Listener(tf.estimator.CheckpointSaverListener):
         """A checkpoint begins."""
         self._meter.before_save()
 
+    def after_save(self, session: Any, global_step_value: int) -> None:
+        """A checkpoint ends, or goes on while training does."""
+        self._meter.after_save()
+
 
 class Steps(tf.estimator.SessionRunHook):
     """Tells a meter of steps."""

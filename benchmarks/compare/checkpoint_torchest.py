@@ -29,6 +29,10 @@ class Meter(torchest.SessionRunHook, torchest.CheckpointSaverListener):
         """A checkpoint begins."""
         self._meter.before_save()
 
+    def after_save(self, session: Any, global_step_value: int) -> None:
+        """A checkpoint ends, or goes on while training does."""
+        self._meter.after_save()
+
     def after_run(self, run_context: Any, run_values: Any) -> None:
         """A step has run."""
         if not self._meter.after_step():

@@ -27,9 +27,9 @@ def state_bytes(task: dict[str, Any]) -> int:
 class SaveMeter:
     """Measures checkpoints that are written during training, between requests.
 
-    Training saves every `SAVE_SECONDS`. A checkpoint is complete when the file that lists it has been written, which
-    may be some steps after `before_save`. It halts training for as long as its longest step takes more than the
-    median one.
+    Training saves every `SAVE_SECONDS`. A checkpoint is complete when the file that lists it has been written and
+    listeners have been told, which may be some steps after `before_save`. It halts training for as long as the
+    longest of these steps takes more than the median step.
 
     Args:
         model_dir: Where the checkpoints are.
@@ -45,6 +45,7 @@ class SaveMeter:
         self._last: float | None = None
         self._is_requested = False
         self._start: int | None = None
+        self._end: int | None = None
 
     def before_save(self) -> None:
         """A checkpoint begins."""
@@ -52,6 +53,11 @@ class SaveMeter:
             self._first = len(self._durations)
             self._index_before = self._index_time()
             self._start = time.time_ns()
+
+    def after_save(self) -> None:
+        """A checkpoint has been written, or is being written while training goes on."""
+        if self._start is not None and self._end is None:
+            self._end = time.time_ns()
 
     def after_step(self) -> bool:
         """A step has run; returns whether to go on."""
@@ -62,21 +68,21 @@ class SaveMeter:
         if self._start is None:
             is_warm = len(self._durations) >= _BEFORE
             return self._wait() if is_warm and not self._is_requested else True
-        if self._index_time() == self._index_before:
+        if self._end is None or self._index_time() == self._index_before:
             return True
-        say(self._figures(self._start))
+        say(self._figures(max(self._index_time(), self._end) - self._start))
         return self._wait()
 
-    def _figures(self, start: int) -> dict[str, float]:
+    def _figures(self, nanoseconds: int) -> dict[str, float]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return {
-            "value": (self._index_time() - start) / 1e9,
+            "value": nanoseconds / 1e9,
             "halted": max(self._durations[self._first :]) - statistics.median(self._durations),
             "memory": (peak - self._memory_before) / self._state,
         }
 
     def _wait(self) -> bool:
-        self._start = None
+        self._start = self._end = None
         self._is_requested = self._requests.wait()
         self._last = time.perf_counter()
         if not self._is_requested:
