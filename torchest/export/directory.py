@@ -1,6 +1,6 @@
-"""The directory of an export: `<base>/<unix seconds>`, which appears in one rename when all of it is on the disk.
+"""The directory of an export: `<base>/<unix seconds>`, which appears in one rename once all files are on the disk.
 
-On an object store, which has no rename, `signatures.json` is written last, and makes the export.
+An object store has no rename: there, `signatures.json` is written last, and completes the export.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _LEFT = 3600.0  # seconds
 
 
 class NewDirectory:
-    """A directory that is being written.
+    """A directory in the making.
 
     Attributes:
-        path: Where to write now.
-        final: Where it lies at the end; known then.
+        path: The temporary directory to write into.
+        final: The path at the end, None until then.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,12 +45,12 @@ class NewDirectory:
 
 @contextlib.contextmanager
 def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
-    """Gives a temporary directory to write into, which gets a name of its own under `base`.
+    """Makes a temporary directory, which at the end gets a name of its own under `base`.
 
-    After an error nothing is left behind; what a killed process left is removed by a later export.
+    An error removes it. A later export removes the directory of a process that was killed.
 
     Args:
-        base: Where exports lie; made if it is not there.
+        base: The directory of the exports; made if it does not exist.
     """
     place = files.normal(base)
     if files.is_remote(place):
@@ -73,22 +73,14 @@ def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
             yield made
         files.settle(made.path)
         made.final = str(_renamed(made.path, parent))
-        _sync(parent)
+        files.sync(parent)
     except BaseException:
         shutil.rmtree(made.path, ignore_errors=True)
         raise
 
 
 def copied(export: str, base: str | os.PathLike[str]) -> str:
-    """Copies an export to another place, where it gets a name of its own.
-
-    Args:
-        export: The export; a path, or a URL.
-        base: Where the copy lies.
-
-    Returns:
-        The path of the copy.
-    """
+    """Copies an export, a path or a URL, to another directory, and returns the path of the copy."""
     with files.on_disk(export) as local, new_directory(base) as made:
         shutil.copytree(local, made.path, dirs_exist_ok=True)
     assert made.final is not None
@@ -96,23 +88,15 @@ def copied(export: str, base: str | os.PathLike[str]) -> str:
 
 
 def exports_in(base: str | os.PathLike[str]) -> list[str]:
-    """The paths of the exports under a directory, oldest first; what torchest did not write is left out."""
+    """The paths of the exports under a directory, oldest first, without what torchest did not write."""
     place = files.normal(base)
-    found = [
-        name
-        for name in files.names_in(place)
-        if name.isdecimal() and MANIFEST in files.names_in(files.join(place, name))
-    ]
-    return [files.join(place, name) for name in sorted(found, key=int)]
+    numbers = sorted((name for name in files.names_in(place) if name.isdecimal()), key=int)
+    paths = [files.join(place, number) for number in numbers]
+    return [path for path in paths if MANIFEST in files.names_in(path)]
 
 
 def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, directory: Path) -> None:
-    """Copies files of the user's into `assets.extra`.
-
-    Args:
-        assets_extra: The files by the names that they get, which may have folders.
-        directory: The export.
-    """
+    """Copies files of the user's into `assets.extra` of an export, by names that may have folders."""
     for name, source in (assets_extra or {}).items():
         target = directory / EXTRA / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +104,7 @@ def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, direct
 
 
 def check_extra(assets_extra: Any) -> None:
-    """Raises ValueError unless there are files under names that stay inside of `assets.extra`."""
+    """Raises ValueError unless it is a dict of files that exist, by names inside of `assets.extra`, or None."""
     check_names_of_extra(assets_extra)
     for name, source in (assets_extra or {}).items():
         if not os.path.isfile(source):
@@ -133,7 +117,7 @@ def check_extra(assets_extra: Any) -> None:
 
 
 def check_names_of_extra(assets_extra: Any) -> None:
-    """Raises ValueError unless it is a dict of paths by names that stay inside of `assets.extra`, or None."""
+    """Raises ValueError unless it is a dict of paths by names inside of `assets.extra`, or None."""
     if assets_extra is None:
         return
     if not isinstance(assets_extra, Mapping):
@@ -153,7 +137,7 @@ def check_names_of_extra(assets_extra: Any) -> None:
 
 
 def _renamed(temporary: Path, parent: Path) -> Path:
-    """Gives the directory the first free number from the time on."""
+    """Renames the directory to the time, or the first free number after it."""
     number = int(time.time())
     while True:
         target = parent / str(number)
@@ -167,18 +151,10 @@ def _renamed(temporary: Path, parent: Path) -> Path:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Removes what killed exports left, an hour after they last wrote: a directory that no process holds."""
+    """Removes directories that killed exports left: an hour old, and held by no process."""
     for path in parent.glob(f"{TEMPORARY}export-*"):
         with contextlib.suppress(OSError):  # another process removes it, too
             if time.time() - path.stat().st_mtime > _LEFT:
                 with files.nobody_reads(str(path)) as free:
                     if free:
                         shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(path: str | os.PathLike[str]) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

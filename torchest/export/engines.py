@@ -1,6 +1,7 @@
-"""The files of an exported model at work: `OnnxEngine`, `TorchScriptEngine`, `ProgramEngine`.
+"""Engines that run the files of an exported model: `OnnxEngine`, `TorchScriptEngine`, `ProgramEngine`.
 
-An engine takes the features of a batch, conformed to the model's inputs, and gives the model's outputs as numpy.
+An engine takes the features of a batch, conformed to the model's inputs, and returns the model's outputs as numpy
+arrays.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
 from torchest.columns.layers.layers import check_equal_lengths
 from torchest.columns.raw_features import RawFeature
-from torchest.export.archives import check_program, check_torchscript
+from torchest.export.archives import check_program
 from torchest.export.column_json import Assets
 from torchest.export.encoded import columns_of, model_inputs, tensors_of
 from torchest.export.inputs import dtype_of, feed
 from torchest.export.recurrent import register_operators
-from torchest.export.torchscript import quiet
+from torchest.export.torchscript import load, quiet
 from torchest.exported.golden import believed, check_onnxruntime, read_json
 from torchest.exported.session import session
 from torchest.utils.indexed_strings import IndexedStrings
@@ -31,7 +32,7 @@ from torchest.utils.json_form import check_form
 from torchest.utils.predicted_text import text_to_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -67,8 +68,8 @@ class Engine(ABC):
         """The outputs of a batch by name.
 
         Args:
-            features: By key, in the form of the inputs.
-            outputs: The names of those that are wanted.
+            features: The features by key, in the form of the inputs.
+            outputs: The names of the outputs to return.
         """
 
 
@@ -87,24 +88,23 @@ class OnnxEngine(Engine):
 
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
         """The outputs of a batch by name; see `Engine.run`."""
-        feeds = {name: feed(features[key]) for key, name in self._names.items()}
-        return self._answers(feeds, outputs)
-
-    def _answers(self, feeds: Arrays, outputs: Sequence[str]) -> Arrays:
-        found = self._session.run(list(outputs), feeds)
+        answers = self._session.run(list(outputs), self._feeds(features))
         return {
             name: text_to_numpy(value) if name in self._text else value
-            for name, value in zip(outputs, found, strict=True)
+            for name, value in zip(outputs, answers, strict=True)
         }
+
+    def _feeds(self, features: Mapping[str, HostArray]) -> Arrays:
+        """The inputs of the file by name."""
+        return {name: feed(features[key]) for key, name in self._names.items()}
 
 
 class FingerprintEngine(OnnxEngine):
-    """Runs model.fingerprints.onnx with onnxruntime, and hashes text for it."""
+    """Hashes text, and runs model.fingerprints.onnx with onnxruntime."""
 
     format = ONNX_FINGERPRINTS
 
-    def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
-        """The outputs of a batch by name; see `Engine.run`."""
+    def _feeds(self, features: Mapping[str, HostArray]) -> Arrays:
         keys = {name: key for key, name in self._names.items()}
         feeds = {}
         for name in (each.name for each in self._session.get_inputs()):
@@ -112,11 +112,11 @@ class FingerprintEngine(OnnxEngine):
                 feeds[name] = feed(features[keys[name]])
             else:
                 feeds[name] = _fingerprints(feed(features[keys[name.removesuffix(FINGERPRINT)]]))
-        return self._answers(feeds, outputs)
+        return feeds
 
 
 class _Encoding(Engine):
-    """What engines share whose file takes encoded tensors."""
+    """Base of the engines whose file takes encoded tensors."""
 
     def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
         described = read_json(directory, COLUMNS)
@@ -140,6 +140,7 @@ class _Encoding(Engine):
         self._outputs = {
             each["name"]: (place, each.get("strings")) for place, each in enumerate(made)
         }
+        self._module = self._loaded(directory)
 
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
         """The outputs of a batch by name; see `Engine.run`."""
@@ -150,60 +151,42 @@ class _Encoding(Engine):
             encodings: list[Any] = [batch.encoded(column) for column in columns]
             check_equal_lengths(columns, [steps.offsets.diff() for steps in encodings])
         with torch.inference_mode():
-            found = self.forward(*tensors)
+            answers = self._module(*tensors)
         return {
             name: text_to_numpy(features[self._text[name]])
             if name in self._text
-            else self._answer(name, found)
+            else self._answer(name, answers)
             for name in outputs
         }
 
     @abstractmethod
-    def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Encoded tensors to outputs, in order."""
+    def _loaded(self, directory: str) -> Callable[..., Sequence[torch.Tensor]]:
+        """The function of the file, from encoded tensors to outputs."""
 
-    def _answer(self, name: str, found: Sequence[torch.Tensor]) -> npt.NDArray[Any]:
+    def _answer(self, name: str, answers: Sequence[torch.Tensor]) -> npt.NDArray[Any]:
         place, strings = self._outputs[name]
         if strings is None:
-            return found[place].numpy()
-        return IndexedStrings(found[place], tuple(each.encode() for each in strings)).numpy()
+            return answers[place].numpy()
+        return IndexedStrings(answers[place], tuple(each.encode() for each in strings)).numpy()
 
 
 class TorchScriptEngine(_Encoding):
     """Runs model.pt."""
 
-    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
-        super().__init__(directory, manifest)
-        path = os.path.join(directory, FILES[TORCHSCRIPT])
-        check_torchscript(path)
-        with quiet():
-            self._module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-
-    def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Encoded tensors to outputs, in order."""
-        found: Sequence[torch.Tensor] = self._module(*tensors)
-        return found
+    def _loaded(self, directory: str) -> Callable[..., Sequence[torch.Tensor]]:
+        return load(os.path.join(directory, FILES[TORCHSCRIPT]))
 
 
 class ProgramEngine(_Encoding):
     """Runs model.pt2."""
 
-    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
-        super().__init__(directory, manifest)
+    def _loaded(self, directory: str) -> Callable[..., Sequence[torch.Tensor]]:
         path = os.path.join(directory, FILES[PROGRAM])
         check_program(path)
         register_operators()
-        with (
-            warnings.catch_warnings()
-        ):  # torch 2.9 maps the file, and warns that it must not be written
+        with warnings.catch_warnings():  # torch 2.9 maps the file, which must not be written to
             warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
-            program = torch.export.load(path)
-        self._module = program.module()
-
-    def forward(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Encoded tensors to outputs, in order."""
-        found: Sequence[torch.Tensor] = self._module(*tensors)
-        return found
+            return torch.export.load(path).module()
 
 
 ENGINES: dict[str, type[Engine]] = {
@@ -225,11 +208,11 @@ def _raw(described: Mapping[str, Any]) -> RawFeature:
 
 
 def _fingerprints(strings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    found = Text.of_words(strings.reshape(-1).tolist()).fingerprints()
-    signed: npt.NDArray[np.int64] = found.view(np.int64).reshape(strings.shape)
+    hashed = Text.of_words(strings.reshape(-1).tolist()).fingerprints()
+    signed: npt.NDArray[np.int64] = hashed.view(np.int64).reshape(strings.shape)
     return signed
 
 
 def _is_text_of_rows(output: Mapping[str, Any]) -> bool:
-    """Whether an output is a feature of text, which goes around the model."""
+    """Whether an output is a feature of text, which the module does not return."""
     return output["dtype"] == "string" and "feature" in output

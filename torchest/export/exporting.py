@@ -1,4 +1,4 @@
-"""Exporting what an estimator learned: the work of `Estimator.export_saved_model`."""
+"""Exports the model of an estimator: the work of `Estimator.export_saved_model`."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def checkpoint_of(model_dir: str, checkpoint_path: str | os.PathLike[str] | None
     """
     if checkpoint_path is not None:
         return Checkpoint(checkpoint_path).check()
-    found = newest_whole_checkpoint(model_dir)
-    if found is None:
+    newest = newest_whole_checkpoint(model_dir)
+    if newest is None:
         raise ValueError(
             f"{model_dir!r} has no checkpoint to export: call train first, or give checkpoint_path."
         )
-    return found
+    return newest
 
 
 def export(
@@ -66,18 +66,18 @@ def export(
     Args:
         model_fn: The model.
         checkpoint: Its weights.
-        base: The directory that the export gets a directory in.
-        receiver_fns: By mode, the functions that make receivers. For TRAIN and EVAL, inputs and outputs are
-            described only.
+        base: The directory in which the export gets a directory.
+        receiver_fns: The functions that make receivers, by mode. For TRAIN and EVAL, the export only describes
+            inputs and outputs.
         assets_extra: Files of the user's, by name.
-        formats: Which files to write for PREDICT.
+        formats: The formats to write for PREDICT.
 
     Returns:
         The path of the directory.
 
     Raises:
-        ValueError: An argument is wrong, or the model reads what cannot be exported.
-        ExportError: A file answers otherwise than Python.
+        ValueError: An argument is wrong, or the model cannot be exported.
+        ExportError: The answers of a file differ from Python's.
     """
     check_extra(assets_extra)
     receivers = {mode: _received(mode, receiver_fns[mode]) for mode in receiver_fns}
@@ -111,7 +111,7 @@ def check_modes(receiver_fns: Any) -> None:
 
 
 def _received(mode: str, receiver_fn: Any) -> Any:
-    """What a receiver function makes, which must be of the kind that the mode needs."""
+    """The receiver that a function returns, of the kind that the mode needs."""
     if not callable(receiver_fn):
         raise TypeError(
             f"serving_input_receiver_fn is {receiver_fn!r:.80}: give a function, such as "
@@ -135,7 +135,7 @@ def _received(mode: str, receiver_fn: Any) -> Any:
 def _described(
     mode: str, model_fn: ModelFn, receiver: SupervisedInputReceiver, checkpoint: Checkpoint
 ) -> dict[str, Any]:
-    """Inputs and outputs of a model in training or evaluation, as JSON values."""
+    """The inputs and outputs of a model in training or evaluation, as JSON values."""
     model = RunningModel(model_fn, torch.device("cpu"), training=mode == ModeKeys.TRAIN)
     features, labels = _rows(receiver.features), _rows(receiver.labels)
     batch = Features(features) if isinstance(features, dict) else features
@@ -143,7 +143,7 @@ def _described(
     spec = model(batch, labels, mode)
     metrics = {name: torch.tensor(0.0) for name in spec.eval_metric_ops or {}} or None
     output = EvalOutput(spec.loss, spec.predictions or None, metrics)
-    named = {name: to_numpy(value) for name, value in output.named().items()}
+    arrays = {name: to_numpy(value) for name, value in output.named().items()}
     return {
         "inputs": [
             Input(name, name, spec_of(value, name)).to_json()
@@ -155,15 +155,15 @@ def _described(
                 "dtype": STRING if value.dtype == object else dtype_text(value.dtype),
                 "shape": [None, *value.shape[1:]] if value.ndim else [],
             }
-            for name, value in named.items()
+            for name, value in arrays.items()
         ],
     }
 
 
-def _rows(given: Any) -> Any:
-    """Two rows of what a receiver describes by key, or of the single thing that it describes."""
-    named = given if isinstance(given, dict) else {"": given}
+def _rows(described: Any) -> Any:
+    """Two rows of the features or labels that a receiver describes."""
+    named = described if isinstance(described, dict) else {"": described}
     specs = {key: spec_of(value, key) for key, value in named.items()}
     neutral = neutral_rows(specs, 2)
     rows = {key: neutral[key] if value is specs[key] else value for key, value in named.items()}
-    return rows if isinstance(given, dict) else rows[""]
+    return rows if isinstance(described, dict) else rows[""]

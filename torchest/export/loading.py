@@ -1,4 +1,4 @@
-"""`load`: an exported model, asked by its signatures.
+"""Loads exported models and runs their signatures.
 
 model = torchest.export.load("exports/1790000000")
 model.signatures["predict"](age=[22.0, 38.0])["probabilities"]
@@ -31,14 +31,13 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
 
     Args:
         directory: What `Estimator.export_saved_model` returned; a path, or a URL that fsspec understands.
-        engine: Which file is to answer: "onnx" (by onnxruntime), which is the default, "onnx-fingerprints" (the
-            same, quicker with hashed text), "torchscript" or "pt2" (by torch). SECURITY.md says what loading
-            them means.
+        engine: The file to run: "onnx" (the default) or "onnx-fingerprints" (faster with hashed text) with
+            onnxruntime, "torchscript" or "pt2" with torch. SECURITY.md describes the risks of each.
 
     Raises:
-        ValueError: It is no exported model, is damaged, or does not have that file.
-        RefusedFileError: It would read files elsewhere, or run something else than a model.
-        ModuleNotFoundError: onnxruntime is asked for and is not installed.
+        ValueError: It is no exported model, is damaged, or lacks the file.
+        RefusedFileError: It would read other files, or run more than a model.
+        ModuleNotFoundError: The file needs onnxruntime, which is not installed.
     """
     return ExportedModel(files.normal(checks.path("directory", directory)), engine)
 
@@ -47,11 +46,11 @@ class ExportedModel:
     """An exported model.
 
     Attributes:
-        directory: Where it lies.
-        engine: Which file answers: "onnx", "torchscript" or "pt2".
-        inputs: What clients send.
-        signatures: The signatures by name; each is called with inputs by name.
-        description: What its signatures.json says.
+        directory: Its path.
+        engine: The file that it runs, such as "onnx".
+        inputs: The features that clients send.
+        signatures: The signatures by name.
+        description: The content of its signatures.json.
     """
 
     def __init__(self, directory: str, engine: str | None) -> None:
@@ -63,7 +62,8 @@ class ExportedModel:
                     f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."
                 )
             self.engine = _checked_engine(local, engine)
-            running = _running(self.engine, local, self.description)
+            with believed(local, FILES[self.engine]):
+                running = ENGINES[self.engine](local, self.description)
             with believed(local, MANIFEST):
                 self.inputs = [Input.of_json(each) for each in self.description["inputs"]]
                 self.signatures = {
@@ -81,9 +81,9 @@ class Signature:
     Attributes:
         name: Its name.
         method: "classification", "regression" or "predict".
-        inputs: The names of what it takes.
-        outputs: The names of what it answers.
-        of_any_length: Those of them of which rows of one batch may have more values than those of another.
+        inputs: The names of its inputs.
+        outputs: The names of its outputs.
+        of_any_length: The names of the outputs whose rows differ in size between batches.
     """
 
     def __init__(
@@ -103,20 +103,20 @@ class Signature:
         self._engine = engine
 
     def __call__(self, /, *given: Any, **named: Any) -> dict[str, npt.NDArray[Any]]:
-        """Answers a batch.
+        """Computes the outputs for a batch.
 
         Args:
-            given: The input, if the signature takes a single one.
-            named: The inputs by name: a list, array or tensor with one element or row for each example.
-                Serialized examples are a list of bytes. Where a signature takes those, features by their
-                names are answered, too. Features that have a default or are lists can be left out.
+            given: The input, if the signature has only one.
+            named: The inputs by name: a list, array or tensor with one element or row for each example. Serialized
+                examples are a list of bytes; in place of those, a signature also takes features by name.
+                Features that have a default or are lists are optional.
 
         Returns:
-            The outputs by name, as numpy; strings are object arrays of bytes.
+            The outputs by name, as numpy arrays; strings are object arrays of bytes.
 
         Raises:
-            TypeError: An input has values of another kind.
-            ValueError: An input is unknown, missing or of another shape, or a record is malformed.
+            TypeError: An input has values of the wrong kind.
+            ValueError: An input is unknown, is missing, or has the wrong shape, or a record is malformed.
         """
         named |= self._single(given)
         self._check_names(named)
@@ -124,8 +124,8 @@ class Signature:
             named = self._parsed(named)
         features = conform_all(self._features, named)
         wanted = list(dict.fromkeys(self._of_model.values()))
-        found = self._engine.run(features, wanted)
-        return {key: found[name] for key, name in self._of_model.items()}
+        answers = self._engine.run(features, wanted)
+        return {key: answers[name] for key, name in self._of_model.items()}
 
     def __repr__(self) -> str:
         return f"Signature({self.name!r}: {', '.join(self.inputs)} -> {', '.join(self.outputs)})"
@@ -141,7 +141,7 @@ class Signature:
         return {self.inputs[0]: given[0]}
 
     def _check_names(self, named: Mapping[str, Any]) -> None:
-        """Raises ValueError if what seems to be serialized examples is called otherwise than they are."""
+        """Raises ValueError for a misspelt name where the input may be serialized examples."""
         known = {each.name: each.key for each in self._features}
         for name in named:
             if self._examples is not None and name not in {*known, *known.values(), self._examples}:
@@ -161,11 +161,6 @@ class Signature:
         name, records = next(iter(named.items()))
         by_key = parse_records(name, records, {each.key: each.spec for each in self._features})
         return {each.name: by_key[each.key] for each in self._features}
-
-
-def _running(engine: str, local: str, description: dict[str, Any]) -> Engine:
-    with believed(local, FILES[engine]):
-        return ENGINES[engine](local, description)
 
 
 def _checked_engine(directory: str, engine: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The users' functions of numeric columns as one module, which can be traced."""
+"""The normalizer_fns of numeric columns as one module, which can be traced."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ if TYPE_CHECKING:
 
 
 class Normalizers(nn.Module):
-    """What the normalizer_fn of each column makes of its numbers.
+    """Applies the normalizer_fn of each column to its numbers.
 
     Args:
-        columns: Columns with a normalizer_fn; each may have a number of rows of its own.
+        columns: Columns with a normalizer_fn; each may have its own number of rows.
 
     Shape:
-        - input: [rows, width] of each column, in the dtype that its function sees
-        - output: float32 [rows, width] of each column
+        - input: [rows, width] for each column, in the dtype that its function gets
+        - output: float32 [rows, width] for each column
     """
 
     def __init__(self, columns: list[NormalizedColumn]) -> None:
         super().__init__()
         self._columns = columns
-        # what is a module has tensors that a tracer has to find
+        # the tracer must find the tensors of functions that are modules
         functions = [column.normalizer_fn for column in columns]
         self._modules_among_them = nn.ModuleList(
             function for function in functions if isinstance(function, nn.Module)
         )
 
-    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """Numbers, with defaults filled in, to normalized ones."""
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Normalizes numbers, with defaults filled in."""
         return tuple(
-            column.normalized(numbers) for column, numbers in zip(self._columns, given, strict=True)
+            column.normalized(numbers)
+            for column, numbers in zip(self._columns, inputs, strict=True)
         )
 
     def program(self) -> torch.export.ExportedProgram:

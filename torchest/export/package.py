@@ -1,10 +1,10 @@
-"""Writing an exported model: its files, what describes them, and the comparison of all with Python."""
+"""Writes an exported model: its files, their description, and the comparison of their answers with Python's."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import logging
 import platform
 import shutil
 from dataclasses import asdict, dataclass
@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from torchest.checkpoint.directory import Checkpoint
     from torchest.columns.base import FeatureColumn
     from torchest.engine.model import RunningModel
@@ -82,14 +84,14 @@ class Exported:
     """A model that is ready to be written.
 
     Attributes:
-        forward: The model over encoded tensors.
-        inputs: What clients send.
-        examples: What clients call serialized examples; None if they send features only.
-        signatures: As JSON has them.
-        golden: Features of some rows, by key.
-        answers: The outputs of Python for these, by name.
+        forward: The model as a function of encoded tensors.
+        inputs: The features that clients send.
+        examples: The name of the input of serialized examples; None if clients send features only.
+        signatures: The signatures as JSON values, by name.
+        golden: The features of the golden rows, by key.
+        answers: The outputs of the model for the golden rows, by name.
         weights: Parameters and buffers by name; tied ones once.
-        aliases: The other names of tied parameters, and under which they are in `weights`.
+        aliases: The other names of tied parameters, with their names in `weights`.
     """
 
     forward: Forward
@@ -108,18 +110,18 @@ class Exported:
 
 
 def checked_formats(formats: Any) -> tuple[str, ...]:
-    """The formats to write.
+    """The formats to write, each once.
 
     Raises:
         ValueError: There are none, or one is unknown.
     """
-    given = (formats,) if isinstance(formats, str) else tuple(listed("formats", formats, "formats"))
-    for each in given:
-        if not isinstance(each, str) or each not in FILES:
-            raise ValueError(f"formats has {each!r}.{suggest(str(each), FILES)}")
-    if not given:
+    names = [formats] if isinstance(formats, str) else listed("formats", formats, "formats")
+    for name in names:
+        if not isinstance(name, str) or name not in FILES:
+            raise ValueError(f"formats has {name!r}.{suggest(str(name), FILES)}")
+    if not names:
         raise ValueError(f"formats is {formats!r}: give at least one.{suggest('', FILES)}")
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(names))
 
 
 def prepare(
@@ -127,31 +129,31 @@ def prepare(
     receiver: ServingInputReceiver | TensorServingInputReceiver,
     checkpoint: Checkpoint,
 ) -> Exported:
-    """Tries a model on neutral rows and on golden ones.
+    """Runs a model on neutral and on golden rows.
 
     Args:
         model: A model that is not for training, on the CPU.
-        receiver: What it is given.
-        checkpoint: What its weights are restored from.
+        receiver: Describes its features.
+        checkpoint: The checkpoint with its weights.
 
     Raises:
-        ValueError: The model reads a feature that the receiver does not have, or something in it cannot
-            be exported.
+        ValueError: The model reads a feature that the receiver lacks, or something in it cannot be exported.
     """
     single = isinstance(receiver, TensorServingInputReceiver)
     served: Any = _OfSingleFeature(model) if single else model
-    given = {SINGLE_FEATURE: receiver.features} if single else receiver.features
-    specs = {key: spec_of(value, key) for key, value in given.items()}
+    features = {SINGLE_FEATURE: receiver.features} if single else receiver.features
+    specs = {key: spec_of(value, key) for key, value in features.items()}
     named = input_names(receiver)
     inputs = [Input(named[key], key, spec) for key, spec in specs.items()]
-    first = _example(inputs, given) or neutral_rows(specs, 2)
+    example = _example(inputs, features)
+    first = example or neutral_rows(specs, 2)
     served.create(TrialFeatures(first), None, ModeKeys.PREDICT, checkpoint)
 
     signatures: dict[str, Any] = {}
 
     def select(spec: Any) -> Mapping[str, Any]:
-        outputs, found = name_outputs(spec.export_outputs)
-        signatures.update(found)
+        outputs, named = name_outputs(spec.export_outputs)
+        signatures.update(named)
         return outputs
 
     forward = Forward(served, first, select)
@@ -162,14 +164,16 @@ def prepare(
         taken |= {examples, SERIALIZED}
     names = free_names(named, taken)
     used = [Input(names[each.key], each.key, each.spec, each.key in forward.raw) for each in inputs]
-    golden = _joined(_example(inputs, given), golden_rows(specs, columns_of(forward.inputs), _ROWS))
+    golden = golden_rows(specs, columns_of(forward.inputs), _ROWS)
+    if example:
+        golden = {key: arrays.concatenate([example[key], golden[key]]) for key in golden}
     answers = select(served(TrialFeatures(golden), None, ModeKeys.PREDICT))
     contents = model.state.contents()
     return Exported(
         forward,
         used,
         examples,
-        {name: _signature(found, used, examples) for name, found in signatures.items()},
+        {name: _signature(each, used, examples) for name, each in signatures.items()},
         golden,
         {name: to_numpy(value) for name, value in answers.items()},
         dict(contents.model),
@@ -184,20 +188,20 @@ def write(
     assets_extra: Mapping[str, Any] | None,
     origin: Mapping[str, Any],
 ) -> str:
-    """Writes an exported model, reads each of its files again, and compares their answers with Python's.
+    """Writes an exported model, and compares the answers of its files with Python's.
 
     Args:
-        base: The directory that the export gets a directory in.
-        exported: What to write; None: the description alone.
-        formats: Which files.
+        base: The directory in which the export gets a directory.
+        exported: The model; None to write the description alone.
+        formats: The formats to write.
         assets_extra: Files of the user's, by name.
-        origin: What else signatures.json says.
+        origin: Further entries of signatures.json.
 
     Returns:
         The path of the directory.
 
     Raises:
-        ExportError: A file cannot be written, or answers otherwise than Python.
+        ExportError: A file cannot be written, or its answers differ from Python's.
     """
     with new_directory(base) as made:
         manifest = {"format_version": FORMAT_VERSION, **origin, "versions": _versions()}
@@ -213,7 +217,7 @@ def write(
 
 
 def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[str, Any]) -> None:
-    """Compares the answers of a file with those of Python, on batches of several sizes.
+    """Compares the answers of a file with Python's, on batches of several sizes.
 
     Raises:
         ExportError: They differ.
@@ -225,11 +229,12 @@ def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[st
         features = {key: value[:count] for key, value in exported.golden.items()}
         steps = exported.forward.steps_of(features)  # lists of fewer rows may have fewer
         with _working(which, f" for a batch of {count} rows"):
-            found = engine.run(features, list(exported.answers))
-        for name, answer in exported.answers.items():
+            answers = engine.run(features, list(exported.answers))
+        for name, answer in answers.items():
             room = (slice(steps if size == STEPS else None) for size in shapes[name][1:])
             part = (slice(count), *room)
-            differs = difference(_as_wide(answer[part], found[name]), found[name])
+            expected = exported.answers[name][part]
+            differs = difference(_as_wide(expected, answer), answer)
             if differs is not None:
                 raise ExportError(
                     f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} "
@@ -239,7 +244,7 @@ def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[st
 
 @contextlib.contextmanager
 def _working(which: str, when: str = "") -> Iterator[None]:
-    """Raises ExportError for what torch and onnxruntime say of a file that they cannot run."""
+    """Turns the errors of torch and onnxruntime for a file that they cannot run into ExportErrors."""
     try:
         yield
     except (ValueError, ImportError, OSError):
@@ -256,23 +261,23 @@ def _check_rows(outputs: Sequence[Output]) -> None:
     """Raises ValueError if an output has another number of rows than a batch has."""
     for output in outputs:
         if output.shape[:1] != (BATCH,):
-            found = f"has the shape {_shape(output.shape)}" if output.shape else "is a single value"
+            what = f"has the shape {_shape(output.shape)}" if output.shape else "is a single value"
             raise ValueError(
-                f"The answer {output.name!r} {found}, and must have one row per example to be exported: leave out the "
+                f"The answer {output.name!r} {what}, and must have one row per example to be exported: leave out the "
                 "mean or sum over the batch, or leave it out of the predictions or export_outputs."
             )
 
 
-def _as_wide(answer: Any, found: Any) -> Any:
-    """An answer without the filling that only longer lists of other rows have brought about."""
-    is_wider = answer.ndim > 1 and answer.ndim == found.ndim and answer.dtype == object
-    if is_wider and not any(answer[:, found.shape[1] :].flat):
-        return answer[:, : found.shape[1]]
-    return answer
+def _as_wide(expected: npt.NDArray[Any], answer: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Cuts off the padding of text that stems from longer lists in other rows."""
+    is_wider = expected.ndim > 1 and expected.ndim == answer.ndim and expected.dtype == object
+    if is_wider and not any(expected[:, answer.shape[1] :].flat):
+        return expected[:, : answer.shape[1]]
+    return expected
 
 
 def _write_model(exported: Exported, formats: Sequence[str], directory: Path) -> dict[str, Any]:
-    """Writes the files of a model, and says what is to be said of it in signatures.json."""
+    """Writes the files of a model, and returns its entries of signatures.json."""
     forward = exported.forward
     assets = Assets()
     described = {
@@ -285,9 +290,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
             [exported.columns.index(column) for column in columns] for columns in forward.together
         ],
     }
-    needed: dict[str, Any] = {}
-    for each in formats:
-        needed |= _WRITERS[each](exported, str(directory / FILES[each]))
+    needs = {each: _WRITERS[each](exported, str(directory / FILES[each])) for each in formats}
     if set(formats) - {ONNX, ONNX_FINGERPRINTS}:
         _write_json(directory / COLUMNS, described)
         _write_normalizers(assets, directory)
@@ -311,7 +314,7 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
         ],
         "aliases": exported.aliases,
         "files": {FILES[each]: each for each in formats},
-        **needed,
+        **{each: entry for each, entry in needs.items() if entry},
     }
 
 
@@ -335,19 +338,11 @@ def _write_program(exported: Exported, path: str) -> dict[str, Any]:
     return {}
 
 
-def _write_onnx(exported: Exported, path: str) -> dict[str, Any]:
-    return {"onnx": _saved_onnx(exported, path, by_fingerprint=False)}
-
-
-def _write_onnx_fingerprints(exported: Exported, path: str) -> dict[str, Any]:
-    return {"onnx-fingerprints": _saved_onnx(exported, path, by_fingerprint=True)}
-
-
-def _saved_onnx(exported: Exported, path: str, *, by_fingerprint: bool) -> dict[str, Any]:
-    """Writes a file of ONNX; what a runtime must know for it, and what it takes."""
+def _write_onnx(exported: Exported, path: str, *, by_fingerprint: bool = False) -> dict[str, Any]:
     from torchest.export.onnx.model import needs, onnx_model, save
+    from torchest.export.onnx.program import quiet
 
-    with _quiet_loggers():
+    with quiet():
         names = {each.key: each.name for each in exported.inputs}
         if by_fingerprint:
             _check_fingerprint_names(exported)
@@ -359,7 +354,7 @@ def _saved_onnx(exported: Exported, path: str, *, by_fingerprint: bool) -> dict[
 
 
 def _check_fingerprint_names(exported: Exported) -> None:
-    """Raises ValueError if the fingerprints of a feature are called as another feature, or an answer, is."""
+    """Raises ValueError if the input of fingerprints has the name of another feature, or of an answer."""
     used = [each for each in exported.inputs if each.used]
     taken = {each.name for each in used} | {each.name for each in exported.forward.outputs}
     for each in used:
@@ -371,31 +366,17 @@ def _check_fingerprint_names(exported: Exported) -> None:
             )
 
 
-@contextlib.contextmanager
-def _quiet_loggers() -> Iterator[None]:
-    """Keeps to themselves what the converters to ONNX say of each node that they leave as it is."""
-    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-# Each returns what signatures.json says of the file.
+# Each returns the entry of the file in signatures.json, if it has one.
 _WRITERS: dict[str, Callable[[Exported, str], dict[str, Any]]] = {
     ONNX: _write_onnx,
-    ONNX_FINGERPRINTS: _write_onnx_fingerprints,
+    ONNX_FINGERPRINTS: functools.partial(_write_onnx, by_fingerprint=True),
     TORCHSCRIPT: _write_torchscript,
     PROGRAM: _write_program,
 }
 
 
 def _write_normalizers(assets: Assets, directory: Path) -> None:
-    """Writes each normalizer_fn as TorchScript, for who encodes rows without the user's code."""
+    """Writes each normalizer_fn as TorchScript, to encode rows without the user's code."""
     if not assets.functions:
         return
     (directory / "normalizers").mkdir()
@@ -414,7 +395,7 @@ def _write_normalizers(assets: Assets, directory: Path) -> None:
 
 
 def _signature(signature: Any, inputs: Sequence[Input], examples: str | None) -> dict[str, Any]:
-    """A signature as JSON has it: its method, and its names of the model's inputs and outputs."""
+    """A signature as JSON: its method, and its names of the model's inputs and outputs."""
     if examples is None:
         named = {each.name: each.name for each in inputs}
     elif signature.method in (CLASSIFICATION, REGRESSION):
@@ -425,7 +406,7 @@ def _signature(signature: Any, inputs: Sequence[Input], examples: str | None) ->
 
 
 def _golden(exported: Exported) -> dict[str, Any]:
-    """The golden rows: what clients send, what the model takes of it, and what Python answers."""
+    """The golden rows as JSON: inputs, encoded tensors, and Python's answers."""
     forward = exported.forward
     encoded = zip(forward.tensors, forward.encode(exported.golden), strict=True)
     return {
@@ -452,26 +433,20 @@ def _output(output: Output) -> dict[str, Any]:
 
 
 def _shape(shape: Sequence[int | str]) -> list[int | None]:
+    """A shape as JSON; dimensions that have a name may differ between batches."""
     return [None if isinstance(size, str) else int(size) for size in shape]
 
 
-def _example(inputs: Sequence[Input], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows that the user gave as examples, where every feature is given so."""
-    if any(isinstance(value, FixedLenFeature | VarLenFeature) for value in given.values()):
+def _example(inputs: Sequence[Input], features: Mapping[str, Any]) -> dict[str, HostArray]:
+    """The example rows of a receiver, if it has an example of every feature."""
+    if any(isinstance(value, FixedLenFeature | VarLenFeature) for value in features.values()):
         return {}
-    features = conform_all(inputs, {each.name: given[each.key] for each in inputs})
-    return features if arrays.check_lengths(features) else {}
-
-
-def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: arrays.concatenate([first[key], value]) if first else value
-        for key, value in second.items()
-    }
+    rows = conform_all(inputs, {each.name: features[each.key] for each in inputs})
+    return rows if arrays.check_lengths(rows) else {}
 
 
 class _OfSingleFeature:
-    """A model whose model_fn takes a tensor, as one that takes a dict of it."""
+    """Gives a model_fn of a single tensor the tensor from a dict."""
 
     def __init__(self, model: RunningModel) -> None:
         self._model = model

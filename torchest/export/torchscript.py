@@ -1,4 +1,4 @@
-"""A model as TorchScript, without the warnings that PyTorch gives at each step."""
+"""Traces, saves and loads TorchScript, without PyTorch's warnings at each step."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.jit._trace import TracerWarning
 
+from torchest.export.archives import check_torchscript
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,7 +21,7 @@ _log = logging.getLogger("torchest")
 
 @functools.cache
 def tell_of_deprecation() -> None:
-    """Logs once what PyTorch says of TorchScript."""
+    """Warns once that PyTorch has deprecated TorchScript."""
     _log.warning(
         "model.pt is TorchScript, which PyTorch has deprecated and may take away. Where you can, serve model.onnx; "
         "formats=('onnx',) leaves model.pt out."
@@ -28,7 +30,7 @@ def tell_of_deprecation() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences PyTorch's warnings about TorchScript, and about tracing, whose result is checked."""
+    """Silences PyTorch's warnings about TorchScript, and about tracing, whose results are compared."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
@@ -39,15 +41,27 @@ def quiet() -> Iterator[None]:
 def traced(
     module: torch.nn.Module | Callable[..., Any], example: tuple[torch.Tensor, ...]
 ) -> torch.jit.ScriptModule:
-    """A module or a function as TorchScript.
+    """Traces a module, or a function, of tensors.
 
     Args:
-        module: Takes and gives tensors.
-        example: What it takes, of some batch.
+        module: What to trace.
+        example: Its arguments for some batch.
     """
     with quiet(), torch.no_grad():
-        found: torch.jit.ScriptModule = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-    return found
+        script: torch.jit.ScriptModule = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+    return script
+
+
+def load(path: str) -> torch.jit.ScriptModule:
+    """Reads TorchScript from a file onto the CPU.
+
+    Raises:
+        RefusedFileError: It may read or write files.
+    """
+    check_torchscript(path)
+    with quiet():
+        script: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    return script
 
 
 def save(traced_module: torch.jit.ScriptModule, path: str) -> None:

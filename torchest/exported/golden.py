@@ -1,6 +1,6 @@
-"""Golden rows of an exported model: compared with onnxruntime and numpy alone.
+"""Verifies exported models by their golden rows, with onnxruntime and numpy alone.
 
-problems = verify("exports/1790000000")     # [] if every answer is as it was at the export
+problems = verify("exports/1790000000")     # [] if every answer is the same as at the export
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 MANIFEST = "signatures.json"
 GOLDEN = "golden.json"
-# What onnxruntime says of a model of newer operators or of a newer form, rather than of a file that is no model.
+# In onnxruntime's errors for models that are too new for it, but not for files that are no models.
 _TOO_NEW = ("No Op registered", "NOT_IMPLEMENTED", "IR version", "ValidateOpset", "opset")
 MODEL = "model.onnx"
-RENAMED = "feature_"  # begins the names of inputs that would be called as an output is
+RENAMED = "feature_"  # prefix of inputs that would have the name of an output
 WEIGHTS = "model.safetensors"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-5
-_CLEAR = (RefusedFileError, DamagedExportError, OldOnnxruntimeError)  # say what is wrong
+_CLEAR = (RefusedFileError, DamagedExportError, OldOnnxruntimeError)  # need no other message
 _DTYPES = {"bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64"}
 _TENSOR = {
     "name": str,
@@ -56,7 +56,7 @@ _SPECIAL = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
 def array_to_json(array: npt.NDArray[Any]) -> dict[str, Any]:
-    """An array as JSON values: numbers, or strings; what JSON has no number for is a string."""
+    """An array as JSON values; NaN and infinities become strings."""
     array = np.asarray(array)
     values: list[Any] = array.reshape(-1).tolist()
     if array.dtype.kind in "OSU":
@@ -68,7 +68,7 @@ def array_to_json(array: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def array_of_json(described: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """The array that was described; strings are objects."""
+    """The array from `array_to_json`; strings are objects."""
     values, dtype = described["values"], described["dtype"]
     if dtype == "string":
         strings = np.empty(len(values), object)
@@ -79,26 +79,26 @@ def array_of_json(described: Mapping[str, Any]) -> npt.NDArray[Any]:
         raise ValueError(f"there is no dtype {dtype!r}")
     if np.dtype(dtype).kind == "f":
         values = [_SPECIAL.get(each, each) for each in values]
-    found: npt.NDArray[Any] = np.array(values, dtype).reshape(described["shape"])
-    return found
+    array: npt.NDArray[Any] = np.array(values, dtype).reshape(described["shape"])
+    return array
 
 
-def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> str | None:
+def difference(expected: npt.NDArray[Any], answer: npt.NDArray[Any]) -> str | None:
     """How an answer differs, in words; None if floats are within 1e-5 and all else is equal."""
-    if expected.shape != found.shape:
-        return f"has shape {list(found.shape)} instead of {list(expected.shape)}"
+    if expected.shape != answer.shape:
+        return f"has shape {list(answer.shape)} instead of {list(expected.shape)}"
     if expected.dtype.kind in "OSU":
-        equal = _text(expected) == _text(found)
-    elif expected.dtype != found.dtype:
-        return f"has dtype {found.dtype} instead of {expected.dtype}"
+        equal = _text(expected) == _text(answer)
+    elif expected.dtype != answer.dtype:
+        return f"has dtype {answer.dtype} instead of {expected.dtype}"
     elif expected.dtype.kind == "f":
-        equal = np.isclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        equal = np.isclose(answer, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     else:
-        equal = expected == found
+        equal = expected == answer
     if equal.all():
         return None
-    row = tuple(int(place) for place in np.argwhere(~equal)[0])
-    return f"is {found[row]!r} instead of {expected[row]!r} in row {row[0] if row else 0}"
+    place = tuple(np.argwhere(~equal)[0].tolist())
+    return f"is {answer[place]!r} instead of {expected[place]!r} in row {place[0] if place else 0}"
 
 
 def verify(directory: str | os.PathLike[str]) -> list[str]:
@@ -108,7 +108,7 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
         directory: The exported model; it needs a `model.onnx`.
 
     Returns:
-        What differs from the answers that Python gave at the export, in words; nothing if all is well.
+        The differences from Python's answers at the export, in words; none if all is well.
 
     Raises:
         ValueError: It is no exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
@@ -128,7 +128,7 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
 
 
 def _problems(model: Any, feeds: Arrays, answers: Arrays) -> Iterator[str]:
-    """What differs, in words."""
+    """The differences for all rows at once, and for each row alone."""
     values = model.run(list(answers), dict(feeds))
     yield from _differences("all rows", answers, values)
     for row in range(min(map(len, (*answers.values(), *values)))):
@@ -148,11 +148,11 @@ def _differences(where: str, answers: Arrays, values: Sequence[npt.NDArray[Any]]
 
 @contextlib.contextmanager
 def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
-    """The files of an exported model in a directory on the disk, all of them regular ones: its own, or a copy.
+    """A directory on the disk with the files of an exported model: its own, or a copy.
 
     Raises:
         ValueError: It is no exported model.
-        RefusedFileError: It has something else than regular files.
+        RefusedFileError: It holds more than regular files.
     """
     path = files.normal(checks.path("directory", directory))
     if MANIFEST not in files.names_in(path):
@@ -172,30 +172,30 @@ def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
-    """What a JSON file of an exported model holds.
+    """The content of a JSON file of an exported model.
 
     Raises:
-        ValueError: It is not there, is damaged, or was written by a newer version.
+        ValueError: It is missing, is damaged, or was written by a newer version.
     """
     try:
-        found = files.read_json(os.path.join(directory, name))
+        content = files.read_json(os.path.join(directory, name))
     except RefusedFileError:
         raise
     except (ValueError, FileNotFoundError) as error:
         raise DamagedExportError(damage(directory, name, error)) from error
-    if not isinstance(found, dict):
-        raise DamagedExportError(damage(directory, name, f"it holds a {type(found).__name__}"))
-    version = found.get("format_version", FORMAT_VERSION)
+    if not isinstance(content, dict):
+        raise DamagedExportError(damage(directory, name, f"it holds a {type(content).__name__}"))
+    version = content.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{os.fspath(directory)!r} has the format version {version!r:.80}, and this torchest reads version "
             f"{FORMAT_VERSION}: use the torchest that wrote it, or a newer one."
         )
-    return found
+    return content
 
 
 def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """What signatures.json holds, in the form that torchest writes.
+    """The content of signatures.json, in the form that torchest writes.
 
     Raises:
         ValueError: As `read_json`.
@@ -213,15 +213,12 @@ def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
 def check_onnxruntime(
     directory: str | os.PathLike[str], needs: Mapping[str, Any], name: str = MODEL
 ) -> None:
-    """Compares the onnxruntime that is installed with the least one that a file of an exported model needs.
+    """Raises OldOnnxruntimeError if a file of an exported model needs a newer onnxruntime than the installed one.
 
     Args:
         directory: The exported model.
-        needs: What its signatures.json says of the file.
+        needs: The entry of the file in signatures.json.
         name: The name of the file.
-
-    Raises:
-        OldOnnxruntimeError: It is older.
     """
     import onnxruntime
 
@@ -234,12 +231,12 @@ def check_onnxruntime(
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with."""
+    """The first two numbers of a version."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def is_renamed(name: str, key: str) -> bool:
-    """Whether an input has the key of its feature for a name, but for what tells it from an output of that name."""
+    """Whether the name of an input is the key of its feature with `RENAMED` in front."""
     return (
         name != key and name.endswith(key) and not name[: len(name) - len(key)].replace(RENAMED, "")
     )
@@ -247,21 +244,17 @@ def is_renamed(name: str, key: str) -> bool:
 
 @contextlib.contextmanager
 def believed(directory: str | os.PathLike[str], name: str) -> Iterator[None]:
-    """While a file of an exported model is used as if it were as torchest writes it.
-
-    Raises:
-        DamagedExportError: It is not: in place of whatever error that led to.
-    """
+    """Turns errors while a file of an exported model is used into DamagedExportErrors."""
     try:
         yield
     except (*_CLEAR, ModuleNotFoundError):
         raise
-    except Exception as error:  # there are as many kinds as there are ways to be damaged
+    except Exception as error:  # of any kind, as a file may be damaged in any way
         raise DamagedExportError(not_loaded(directory, name, error)) from error
 
 
 def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
-    """What to say of a file that cannot be read."""
+    """The message for a file that cannot be read."""
     return (
         f"{os.path.join(os.fspath(directory), name)!r} is damaged ({reason!s:.300}): export the model again, or copy "
         "the directory once more."
@@ -269,7 +262,7 @@ def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
 
 
 def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -> str:
-    """What to say of a model that does not load: that it is damaged, or that onnxruntime is too old for it."""
+    """The message for a model that does not load: it is damaged, or onnxruntime is too old for it."""
     said = " ".join(str(error).split())
     if not any(sign in said for sign in _TOO_NEW):
         is_told = isinstance(error, ValueError)
@@ -284,5 +277,5 @@ def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -
 
 def _text(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     flat = [each.decode() if isinstance(each, bytes) else str(each) for each in array.reshape(-1)]
-    found: npt.NDArray[Any] = np.array(flat, dtype=object).reshape(array.shape)
-    return found
+    text: npt.NDArray[Any] = np.array(flat, dtype=object).reshape(array.shape)
+    return text

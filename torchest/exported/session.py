@@ -1,7 +1,7 @@
-"""A session of onnxruntime for an ONNX file that somebody else may have written.
+"""Opens sessions of onnxruntime for ONNX files from untrusted sources.
 
-Tensors may lie in other files, whose names the ONNX file holds, and older versions of onnxruntime read whatever file
-that is. So the names are looked at first; this needs no library.
+An ONNX file may name other files that hold tensors, and older versions of onnxruntime read any file. So `session`
+checks the names first, without a library.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torchest.utils import files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What may hold tensors, by message and number of the field: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+# The fields that may hold tensors, by message and number: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _PARTS = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -38,9 +38,9 @@ def session(directory: str, name: str, threads: int = 0) -> Any:
     """Opens an ONNX file of a directory in onnxruntime, on the CPU.
 
     Args:
-        directory: On the disk.
-        name: The file's name.
-        threads: How many threads a run uses; 0 leaves it to onnxruntime.
+        directory: The directory, on the disk.
+        name: The name of the file.
+        threads: The number of threads of a run; 0 leaves it to onnxruntime.
 
     Returns:
         An `onnxruntime.InferenceSession`.
@@ -63,7 +63,7 @@ def session(directory: str, name: str, threads: int = 0) -> Any:
 
 
 def _locations(path: str) -> list[str]:
-    """The names of the files in which the tensors of an ONNX file lie."""
+    """The names of the files with tensors of an ONNX file."""
     if not os.path.getsize(path):
         return []
     with (
@@ -78,7 +78,7 @@ def _locations(path: str) -> list[str]:
 
 
 def _entries(content: mmap.mmap) -> Iterator[tuple[bytes, bytes]]:
-    """What the tensors of a model say of the files that they lie in: keys and values."""
+    """The keys and values that tensors of a model have for their files."""
     messages = [("model", 0, len(content))]
     while messages:
         kind, start, stop = messages.pop()
@@ -94,7 +94,7 @@ def _entries(content: mmap.mmap) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _fields(content: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """The fields of a message that have a length: their numbers, and where their values begin and end."""
+    """The fields of a message that have a length: number, start and end of the value."""
     while start < stop:
         tag, start = _varint(content, start)
         number, wire_type = (tag & 0xFFFFFFFF) >> 3, tag & 7
@@ -115,7 +115,7 @@ def _fields(content: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, in
 
 
 def _varint(content: mmap.mmap, start: int) -> tuple[int, int]:
-    """A number, and where the next one begins."""
+    """A number, and the place after it."""
     value = 0
     for place, byte in enumerate(content[start : start + 10]):
         value |= (byte & 127) << 7 * place

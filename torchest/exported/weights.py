@@ -1,4 +1,4 @@
-"""The parameters and buffers of an exported model, read as those of a checkpoint are."""
+"""Reads the parameters and buffers of an exported model, with the methods of a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class ExportedWeights:
-    """A reader of an export's parameters, for a warm start.
+    """The parameters of an export, for a warm start.
 
     Args:
         path: The export; a path, or a URL.
 
     Attributes:
         path: The export.
-        state: What a checkpoint's state says of names; an export has no optimizers.
+        state: The state as in a checkpoint; an export has no optimizers.
 
     Raises:
         ValueError: It is no export, or is damaged.
@@ -49,11 +49,11 @@ class ExportedWeights:
         return sorted(self._file.keys())
 
     def tensor(self, name: str) -> Tensor:
-        """One of them by its name."""
+        """A parameter or buffer by its name."""
         with believed(self.path, WEIGHTS):
             tensor: Tensor = self._file.get_tensor(name)
         return tensor
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
-        """The shape of each by name."""
+        """The shapes of all, by name."""
         return {name: self._file.get_slice(name).get_shape() for name in self.names()}

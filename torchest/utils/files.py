@@ -222,7 +222,7 @@ def write_text(path: str, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
-        _sync(os.path.dirname(path) or ".")
+        sync(os.path.dirname(path) or ".")
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -262,7 +262,7 @@ def new_directory(path: str) -> Iterator[Path]:
             settle(temporary)
             remove_directory(path)
             os.rename(temporary, path)
-        _sync(os.path.dirname(path) or ".")
+        sync(os.path.dirname(path) or ".")
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -274,8 +274,8 @@ def settle(directory: str | os.PathLike[str]) -> None:
     for folder, _, names in os.walk(directory):
         for name in names:
             os.chmod(os.path.join(folder, name), mode)
-            _sync(os.path.join(folder, name))
-        _sync(folder)
+            sync(os.path.join(folder, name))
+        sync(folder)
 
 
 @contextlib.contextmanager
@@ -595,7 +595,7 @@ def _temporary_name(path: str) -> str:
     return os.path.join(directory, f"{_TEMPORARY}{name}-{uuid.uuid4().hex[:12]}")
 
 
-def _sync(path: str) -> None:
+def sync(path: str | os.PathLike[str]) -> None:
     """Waits until a file, or the names in a directory, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

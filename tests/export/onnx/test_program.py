@@ -125,7 +125,7 @@ class Scaled(nn.Module):
 def of_torch(program: torch.export.ExportedProgram) -> ir.Model:
     """What torch makes of a program in one go."""
     operators = {torch.ops.torchest.recurrent.default: recurrent}
-    with onnx_program._quiet():
+    with onnx_program.quiet():
         made = torch.onnx.export(
             program, dynamo=True, opset_version=OPSETS[""], verbose=False, custom_translation_table=operators
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """The ONNX model of a traced program. Programs that differ only in their weights share a translation.
 
-`train_and_evaluate` exports the same graph again and again, and torch spends most of an export on building its table
-of operators and decomposing the graph. Neither reads the values of weights. The optimizer does, as it folds
-constants: it runs on every export.
+`train_and_evaluate` exports the same graph many times, and torch spends most of an export on building its table of
+operators and decomposing the graph, which needs no values of weights. The optimizer folds constants, and so runs on
+every export.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def of_program(program: torch.export.ExportedProgram) -> ir.Model:
         if isinstance(value, Tensor)
     }
     key = _fingerprint(program, tensors)
-    with _quiet():
+    with quiet():
         translation = _translations.pop(key, None) or _translated(program)
         if _is_fixed_by_text(program) and _holds_only_weights(translation, tensors):
             _keep(key, translation)
@@ -71,7 +71,7 @@ def _translated(program: torch.export.ExportedProgram) -> ir.Model:
 
 
 def _reason(error: BaseException) -> str:
-    """The first sentence of the error that began it all."""
+    """The first sentence of the original error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0].partition(". ")[0]
@@ -87,7 +87,7 @@ def _keep(key: str, translation: ir.Model) -> None:
 
 
 def _with_weights(translation: ir.Model, tensors: Mapping[str, Tensor]) -> ir.Model:
-    """A copy of a translation, with weights, buffers and constants."""
+    """A copy of a translation with the values of tensors."""
     model = translation.clone()
     for name, value in model.graph.initializers.items():
         value.const_value = ir.tensor_adapters.TorchTensor(tensors[name], name=name)
@@ -121,25 +121,13 @@ def _fingerprint(program: torch.export.ExportedProgram, tensors: Mapping[str, Te
         print_output=False, include_stride=True, include_device=True
     )
     first: dict[int, str] = {}
-    described = [
-        (
-            name,
-            type(tensor),
-            tensor.requires_grad,
-            first.setdefault(tensor.untyped_storage().data_ptr(), name),
-        )
-        for name, tensor in tensors.items()
-    ]
+    described = []
+    for name, tensor in tensors.items():
+        shared_with = first.setdefault(tensor.untyped_storage().data_ptr(), name)
+        described.append((name, type(tensor), tensor.requires_grad, shared_with))
     sizes = [value.shape for value in program.example_inputs[0]]
-    told = (
-        graph,
-        program.graph_signature,
-        program.range_constraints,
-        described,
-        sizes,
-        torch.get_default_dtype(),
-    )
-    hashed = hashlib.sha256(repr(told).encode())
+    rest = program.graph_signature, program.range_constraints, torch.get_default_dtype()
+    hashed = hashlib.sha256(repr((graph, described, sizes, *rest)).encode())
     for name in program.constants:
         if name in tensors:
             content = tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8)
@@ -148,15 +136,17 @@ def _fingerprint(program: torch.export.ExportedProgram, tensors: Mapping[str, Te
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch says about itself: deprecations of its own parts, and packages that it looked for."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet() -> Iterator[None]:
+    """Silences the messages of torch and the converters about their own parts and about each node."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
