@@ -1,4 +1,4 @@
-"""Columns as JSON values, and back: how an exported model knows them without code of the user's.
+"""The files and functions of columns that are described as JSON in an exported model.
 
 >>> from torchest.columns.base import column_of_json
 >>> from torchest.columns.numeric import numeric_column
@@ -16,9 +16,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from torchest.export.archives import check_torchscript
+from torchest.export.torchscript import load
 from torchest.utils import files
 
 if TYPE_CHECKING:
@@ -26,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class Assets:
-    """What columns need besides their fields: the files and functions that they name.
+    """The files and functions that columns refer to.
 
     Args:
         directory: The exported model; None keeps paths as they are.
 
     Attributes:
-        files: Vocabulary files that were met, by the names that they have in the export.
-        functions: normalizer_fns that were met, by their names in the export.
-        widths: How many numbers a row of each has.
+        files: The paths of vocabulary files, by their names in the export.
+        functions: The normalizer_fns, by their names in the export.
+        widths: The number of numbers in a row, by the name of the function.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
@@ -64,14 +62,11 @@ class Assets:
         """A function of an export."""
         if self.directory is None:
             return self.functions[name]
-        path = files.inside(os.path.join(self.directory, "normalizers"), name)
-        check_torchscript(path)
-        loaded: TensorFunction = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-        return loaded
+        return load(files.inside(os.path.join(self.directory, "normalizers"), name))
 
 
 def digest(column: FeatureColumn) -> str:
-    """What tells a column from any other: SHA-256 of its description, and of its vocabulary file."""
+    """The SHA-256 of a column's description and vocabulary file."""
     assets = Assets()
     text = json.dumps(column.to_json(assets), sort_keys=True)
     hashed = hashlib.sha256(text.encode())
@@ -83,7 +78,7 @@ def digest(column: FeatureColumn) -> str:
 
 
 def _name_for(taken: dict[str, Any], wanted: Any, name: str) -> str:
-    """The name under which something is kept already, or a new one."""
+    """The name of a value that is kept already, or a new one."""
     for known, kept in taken.items():
         if kept == wanted:
             return known

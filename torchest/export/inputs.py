@@ -1,4 +1,4 @@
-"""What clients send: the inputs of an exported model, and their values in the form that it takes.
+"""The inputs of an exported model, which bring the values that clients send into the model's form.
 
 >>> age = Input("age", "age", FixedLenFeature((1,), torch.float32))
 >>> age.conform([22, 38])
@@ -33,12 +33,12 @@ REQUIRED, DEFAULT, EMPTY = "required", "default", "empty"
 
 @dataclass(frozen=True)
 class Input:
-    """One feature that clients send.
+    """A feature that clients send.
 
     Attributes:
-        name: What clients call it.
+        name: Its name for clients.
         key: The key of the feature.
-        spec: Its dtype and shape, and what stands for it where it is left out.
+        spec: Its dtype, shape and default value.
         used: Whether the model reads it.
     """
 
@@ -54,31 +54,30 @@ class Input:
 
     @property
     def missing(self) -> str:
-        """What leaving it out means: it is "required", has a "default", or is "empty"."""
+        """The rule for a client that omits it: it is "required", has a "default", or is "empty"."""
         if isinstance(self.spec, VarLenFeature):
             return EMPTY
         return REQUIRED if self.spec.default_value is None else DEFAULT
 
     def conform(self, value: Any) -> HostArray:
-        """Values of the feature in the form that its spec says.
+        """Brings values of the feature into the form of its spec.
 
         Args:
             value: A list, array or tensor with one element or row for each example.
 
         Returns:
-            Numbers of a `FixedLenFeature` are a tensor [batch, *shape], its text is an Arrow array with
-            lists of fixed sizes for the dimensions of the shape; a `VarLenFeature` is an Arrow array of lists.
+            For a `FixedLenFeature` of numbers a tensor [batch, *shape]; for one of text an Arrow array with
+            lists of fixed sizes for the dimensions of the shape; for a `VarLenFeature` an Arrow array of lists.
 
         Raises:
-            TypeError: They are of another kind.
-            ValueError: They have another shape.
+            TypeError: The values are of the wrong kind.
+            ValueError: They have the wrong shape.
         """
         array = arrays.to_host(value, self.name)
         if arrays.is_textual(array) != self.is_text and _has_values(array):
-            found = "text" if arrays.is_textual(array) else "numbers"
-            raise TypeError(
-                f"Input {self.name!r} has {found}, and takes {_kind(self.spec)}: give {_kind(self.spec)}."
-            )
+            has = "text" if arrays.is_textual(array) else "numbers"
+            takes = "text" if self.is_text else f"numbers of dtype {dtype_name(self.spec.dtype)}"
+            raise TypeError(f"Input {self.name!r} has {has}, and takes {takes}: give {takes}.")
         if isinstance(self.spec, VarLenFeature):
             return self._lists(array)
         if self.is_text:
@@ -86,7 +85,7 @@ class Input:
         return self._fixed_numbers(array, self.spec)
 
     def absent(self, count: int) -> HostArray:
-        """The feature of `count` rows that lack it.
+        """The feature for `count` rows that lack it.
 
         Raises:
             ValueError: It is required.
@@ -97,19 +96,22 @@ class Input:
             raise ValueError(
                 f"Input {self.name!r} is missing, and has no default: give it, with one value or row for each example."
             )
+        if not count:
+            return self.conform(
+                np.empty((0, *self.spec.shape), object if self.is_text else np.int64)
+            )
         default = np.asarray(self.spec.default_value, object)
-        rows = np.broadcast_to(default, (count, *self.spec.shape))
-        return self.conform(rows.tolist()) if count else self.conform(_nothing(self.spec))
+        return self.conform(np.broadcast_to(default, (count, *self.spec.shape)).tolist())
 
     def _fixed_numbers(self, array: HostArray, spec: FixedLenFeature) -> Tensor:
-        given = arrays.to_tensor(_without_nulls(array, spec), self.name)
-        if given.is_floating_point() and not spec.dtype.is_floating_point and given.numel():
+        numbers = arrays.to_tensor(_without_nulls(array, spec), self.name)
+        if numbers.is_floating_point() and not spec.dtype.is_floating_point and numbers.numel():
             raise TypeError(
-                f"Input {self.name!r} has values of dtype {dtype_name(given.dtype)}, and takes "
+                f"Input {self.name!r} has values of dtype {dtype_name(numbers.dtype)}, and takes "
                 f"{dtype_name(spec.dtype)}: give integers."
             )
-        self._check_shape(tuple(given.shape), spec)
-        return given.to(spec.dtype).reshape(len(given), *spec.shape)
+        self._check_shape(tuple(numbers.shape), spec)
+        return numbers.to(spec.dtype).reshape(len(numbers), *spec.shape)
 
     def _fixed_text(self, array: Any, spec: FixedLenFeature) -> HostArray:
         import pyarrow as pa
@@ -124,33 +126,26 @@ class Input:
         if lengths is None and spec.size != 1 and count:
             self._check_shape((count,), spec)
         sized: Any = pa.FixedSizeListArray
+        shaped: HostArray = values
         for dimension in reversed(spec.shape):
-            values = sized.from_arrays(values, dimension)
-        found: HostArray = values
-        return found
+            shaped = sized.from_arrays(shaped, dimension)
+        return shaped
 
     def _flat_text(self, array: Any) -> tuple[Any, Any]:
-        """All strings, and how many each row has; None for one each."""
+        """All strings, and the number of each row's; None for one each."""
         import pyarrow as pa
         import pyarrow.types as pt
 
         kind = pa.large_string() if self.spec.dtype is str else pa.large_binary()
-        if not arrays.is_arrow(array):
-            array = np.asarray(array)
-            lengths = None if array.ndim == 1 else np.full(len(array), array[:1].size)
-            flat: Any = pa.array(
-                array.reshape(-1).astype(object),
-                pa.large_binary() if array.dtype.kind == "S" else kind,
-            )
-        else:
-            lengths = None
-            flat = array
-            while pt.is_nested(flat.type):
-                rows = _list_lengths(flat)
-                lengths = rows if lengths is None else _sums(rows, lengths)
-                flat = flat.flatten()
+        if arrays.is_arrow(array):
+            flat, lengths = _flattened(array)
             if pt.is_dictionary(flat.type):
                 flat = flat.dictionary_decode()
+        else:
+            array = np.asarray(array)
+            lengths = None if array.ndim == 1 else np.full(len(array), array[:1].size)
+            read = pa.large_binary() if array.dtype.kind == "S" else kind
+            flat = pa.array(array.reshape(-1).astype(object), read)
         try:
             return flat.cast(kind).fill_null("" if self.spec.dtype is str else b""), lengths
         except pa.ArrowInvalid:
@@ -168,8 +163,8 @@ class Input:
         if lengths is None:
             lengths = np.ones(arrays.length(array), np.int64)
         lists: Any = pa.LargeListArray
-        found: HostArray = lists.from_arrays(pa.array(np.cumsum([0, *lengths])), flat)
-        return found
+        rows: HostArray = lists.from_arrays(pa.array(np.cumsum([0, *lengths])), flat)
+        return rows
 
     def _check_shape(self, shape: tuple[int, ...], spec: FixedLenFeature) -> None:
         inner = shape[1:]
@@ -180,26 +175,22 @@ class Input:
 
     def to_json(self) -> dict[str, Any]:
         """The input as JSON values."""
-        lists = isinstance(self.spec, VarLenFeature)
-        described: dict[str, Any] = {
+        spec, missing = self.spec, {"rule": self.missing}
+        if isinstance(spec, FixedLenFeature) and spec.default_value is not None:
+            missing["value"] = np.asarray(spec.default_value, object).tolist()
+        return {
             "name": self.name,
             "feature": self.key,
-            "dtype": dtype_text(self.spec.dtype),
-            "shape": [None, None]
-            if isinstance(self.spec, VarLenFeature)
-            else [None, *self.spec.shape],
-            "lists": lists,
-            "missing": {"rule": self.missing},
+            "dtype": dtype_text(spec.dtype),
+            "shape": [None, None] if isinstance(spec, VarLenFeature) else [None, *spec.shape],
+            "lists": isinstance(spec, VarLenFeature),
+            "missing": missing,
             "used": self.used,
         }
-        if isinstance(self.spec, FixedLenFeature) and self.spec.default_value is not None:
-            default = np.asarray(self.spec.default_value, object).tolist()
-            described["missing"]["value"] = default
-        return described
 
     @classmethod
     def of_json(cls, described: Mapping[str, Any]) -> Input:
-        """The input that was described."""
+        """The input from `to_json`."""
         dtype = dtype_of(described["dtype"])
         spec: FeatureSpec = (
             VarLenFeature(dtype)
@@ -209,35 +200,35 @@ class Input:
         return cls(described["name"], described["feature"], spec, described["used"])
 
 
-def conform_all(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, HostArray]:
-    """The features of a batch by key, of what a client sent by name.
+def conform_all(inputs: Iterable[Input], sent: Mapping[str, Any]) -> dict[str, HostArray]:
+    """The features of a batch by key, from the values that a client sent by name.
 
     Args:
         inputs: The inputs of the model.
-        given: Their values, by name; an input that is renamed as an output has its name may be called by the key
-            of its feature. What is left out is filled in, if it may be.
+        sent: The values, by the name of the input, or by the key of its feature if the export renamed it. Inputs
+            that are not required may be missing.
 
     Raises:
-        TypeError: An input has values of another kind.
-        ValueError: An input is unknown, missing, or of another shape; or they differ in their rows.
+        TypeError: An input has values of the wrong kind.
+        ValueError: An input is unknown, is missing or has the wrong shape, or inputs differ in their number of rows.
     """
     by_name = {each.name: each for each in inputs}
     known = by_any_name(by_name.values())
-    found: dict[str, HostArray] = {}
-    for name, value in given.items():
+    features: dict[str, HostArray] = {}
+    for name, value in sent.items():
         if name not in known:
             raise ValueError(f"There is no input {name!r}.{suggest(name, by_name)}")
         each = known[name]
-        if each.key in found:
+        if each.key in features:
             raise ValueError(f"Input {each.name!r} is given twice, as {each.key!r} too.")
-        found[each.key] = each.conform(value)
-    if not found:
+        features[each.key] = each.conform(value)
+    if not features:
         raise ValueError(f"No input is given.{suggest('', by_name)}")
-    count = arrays.check_lengths(found)
+    count = arrays.check_lengths(features)
     for each in by_name.values():
-        if each.key not in found:
-            found[each.key] = each.absent(count)
-    return found
+        if each.key not in features:
+            features[each.key] = each.absent(count)
+    return features
 
 
 def by_any_name(inputs: Iterable[Input]) -> dict[str, Input]:
@@ -248,48 +239,36 @@ def by_any_name(inputs: Iterable[Input]) -> dict[str, Input]:
 
 
 def feed(array: HostArray) -> npt.NDArray[Any]:
-    """A conformed feature as numpy, as ONNX takes it: strings as objects, lists as a matrix.
-
-    Shorter lists are filled up with "", −1 or NaN.
-    """
+    """A conformed feature as numpy for ONNX: strings are objects, lists a matrix, padded with "", −1 or NaN."""
     if isinstance(array, Tensor):
-        found: npt.NDArray[Any] = array.numpy()
-        return found
-    any_array: Any = array
-    return _matrix(any_array) if _is_list_of_any_length(any_array) else _dense(any_array)
+        return array.numpy()
+    return _matrix(array) if arrays.is_ragged(array) else _dense(array)
 
 
 def dtype_text(dtype: Any) -> str:
-    """A dtype as JSON has it, such as "float32" or "string"."""
+    """The name of a dtype in JSON, such as "float32" or "string"."""
     names = {str: "string", bytes: "bytes"}
     return names.get(dtype) or str(dtype).removeprefix("torch.")
 
 
 def dtype_of(text: str) -> Any:
-    """The dtype that a text names."""
+    """The dtype of a name from `dtype_text`."""
     dtype = {"string": str, "bytes": bytes}.get(text) or getattr(torch, text, None)
     if dtype not in (str, bytes) and not isinstance(dtype, torch.dtype):
         raise ValueError(f"there is no dtype {text!r}")
     return dtype
 
 
-def _kind(spec: FeatureSpec) -> str:
-    return "text" if spec.dtype in (str, bytes) else f"numbers of dtype {dtype_name(spec.dtype)}"
-
-
 def _has_values(array: Any) -> bool:
-    """Whether there is anything in an array, or in the lists that it holds."""
+    """Whether an array, or the lists in it, hold any value."""
     if not arrays.is_arrow(array):
         return 0 not in array.shape
-    import pyarrow.types as pt
-
-    while pt.is_nested(array.type):
-        array = array.flatten()
-    return bool(array.null_count < len(array))
+    flat, _ = _flattened(array)
+    return bool(flat.null_count < len(flat))
 
 
 def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
-    """An Arrow array of single values with the default in the place of what is missing."""
+    """An Arrow array of single values with the default in place of missing values."""
     if not arrays.is_arrow(array) or not array.null_count or spec.size != 1:
         return array
     default = np.asarray(spec.default_value, object).reshape(-1)[0]
@@ -297,64 +276,56 @@ def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
         return array
     import pyarrow as pa
 
-    if pa.types.is_null(array.type):  # nothing but missing values, whose dtype nobody knows
+    if pa.types.is_null(array.type):  # only missing values
         array = array.cast(getattr(pa, dtype_text(spec.dtype))())
     return array.fill_null(default)
 
 
-def _nothing(spec: FixedLenFeature) -> Any:
-    dtype = object if spec.dtype in (str, bytes) else np.int64
-    return np.empty((0, *spec.shape), dtype)
-
-
 def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
+    """All numbers, and the number of each row's; None for one each."""
     import pyarrow as pa
 
     kind = getattr(pa, str(dtype).removeprefix("torch."))()
     if arrays.is_arrow(array):
-        nested = pa.types.is_nested(array.type)
-        flat = array.flatten() if nested else array
-        if pa.types.is_floating(flat.type) and pa.types.is_integer(kind):
-            raise TypeError(f"Input {name!r} has floating values, and takes {kind}: give integers.")
-        return _filled(flat.cast(kind)), _list_lengths(array) if nested else None
-    given = arrays.to_tensor(array, name)
-    if given.is_floating_point() and not dtype.is_floating_point and given.numel():
+        flat, lengths = _flattened(array)
+        floating = pa.types.is_floating(flat.type)
+    else:
+        tensor = arrays.to_tensor(array, name)
+        lengths = None if tensor.ndim == 1 else np.full(len(tensor), tensor[:1].numel())
+        floating = tensor.is_floating_point() and tensor.numel() > 0
+    if floating and not dtype.is_floating_point:
         raise TypeError(f"Input {name!r} has floating values, and takes {kind}: give integers.")
-    lengths = None if given.ndim == 1 else np.full(len(given), given[:1].numel())
-    return pa.array(given.to(dtype).reshape(-1).numpy()), lengths
+    if not arrays.is_arrow(array):
+        return pa.array(tensor.to(dtype).reshape(-1).numpy()), lengths
+    numbers = flat.cast(kind)
+    if numbers.null_count and dtype != torch.bool:
+        numbers = numbers.fill_null(float("nan") if dtype.is_floating_point else -1)
+    return numbers, lengths
 
 
-def _filled(numbers: Any) -> Any:
-    """Numbers of lists, with what stands for missing ones in their place."""
-    import pyarrow as pa
-
-    if not numbers.null_count or pa.types.is_boolean(numbers.type):
-        return numbers
-    return numbers.fill_null(float("nan") if pa.types.is_floating(numbers.type) else -1)
-
-
-def _list_lengths(array: Any) -> Any:
+def _flattened(array: Any) -> tuple[Any, Any]:
+    """The values in Arrow lists of lists, and the number of each row's; None if rows are no lists."""
     import pyarrow.compute as pc
-
-    return np.asarray(pc.list_value_length(array).fill_null(0), np.int64)
-
-
-def _sums(inner: Any, outer: Any) -> Any:
-    """How many values rows have whose parts have `inner` each; `outer` tells how many parts they have."""
-    ends = np.cumsum(outer)
-    sums = np.concatenate([[0], np.cumsum(inner)])
-    return sums[ends] - sums[ends - outer]
-
-
-def _is_list_of_any_length(array: Any) -> bool:
     import pyarrow.types as pt
 
-    return pt.is_large_list(array.type) or pt.is_list(array.type)
+    lengths: Any = None
+    while pt.is_nested(array.type):
+        inner = np.asarray(pc.list_value_length(array).fill_null(0), np.int64)
+        lengths = inner if lengths is None else _sums(inner, lengths)
+        array = array.flatten()
+    return array, lengths
+
+
+def _sums(values: Any, counts: Any) -> Any:
+    """The sums of the first `counts[0]` values, of the next `counts[1]`, and so on."""
+    ends = np.cumsum(counts)
+    sums = np.concatenate([[0], np.cumsum(values)])
+    return sums[ends] - sums[ends - counts]
 
 
 def _matrix(lists: Any) -> npt.NDArray[Any]:
-    flat = _dense(lists.flatten())
-    lengths = _list_lengths(lists)
+    values, lengths = _flattened(lists)
+    flat = _dense(values)
     width = int(lengths.max()) if len(lengths) else 0
     fill: Any = "" if flat.dtype == object else np.nan if flat.dtype.kind == "f" else -1
     matrix = np.full((len(lists), width), fill, flat.dtype)
@@ -371,5 +342,5 @@ def _dense(array: Any) -> npt.NDArray[Any]:
         array = array.flatten()
     if pa.types.is_large_binary(array.type):
         array = array.cast(pa.large_string())
-    found: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
-    return found.reshape(shape)
+    values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return values.reshape(shape)

@@ -1,7 +1,7 @@
-"""What an exported model is given: `ServingInputReceiver`, and the functions that make one.
+"""Receivers, which describe the features of an exported model, and the functions that make them.
 
-What are placeholders in TensorFlow are specs here, `torchest.columns.FixedLenFeature` or `VarLenFeature`; or
-example arrays, whose dtype and shape count.
+In place of TensorFlow's placeholders stand specs, `torchest.columns.FixedLenFeature` or `VarLenFeature`, or example
+arrays, whose dtype and shape count.
 
 >>> import torch
 >>> from torchest.columns.feature_specs import FixedLenFeature
@@ -27,23 +27,24 @@ if TYPE_CHECKING:
 SINGLE_FEATURE = "feature"
 SINGLE_LABEL = "label"
 EXAMPLES = "examples"
-SERIALIZED = "inputs"  # what signatures for classification and regression call serialized examples
+SERIALIZED = (
+    "inputs"  # the name of serialized examples in signatures for classification and regression
+)
 
 
 @dataclass(frozen=True, eq=False)
 class ServingInputReceiver:
-    """What a model that is served is given.
+    """The features of a served model.
 
     Args:
-        features: The features that model_fn gets, by key: specs, or example arrays [batch, ...] as an
-            input_fn gives them.
-        receiver_tensors: What a client sends, by name: the same objects, perhaps under other names; or a
-            single spec of bytes for serialized `tf.Example` records, which are parsed by the specs that
-            `features` then are.
+        features: The features of model_fn, by key: specs, or example arrays [batch, ...] as from an input_fn.
+        receiver_tensors: The inputs of clients, by name: the objects in `features`, perhaps under other names;
+            or a single spec of bytes for serialized `tf.Example` records, which are parsed by the specs in
+            `features`.
         receiver_tensors_alternatives: Accepted and not used: every exported model takes raw features too.
 
     Raises:
-        ValueError: Something is missing, or neither a spec nor an array; or a feature is none of the
+        ValueError: A value is missing, or is neither a spec nor an array, or a feature is not among the
             receiver tensors.
     """
 
@@ -59,11 +60,11 @@ class ServingInputReceiver:
 
 @dataclass(frozen=True, eq=False)
 class TensorServingInputReceiver:
-    """What a model is given whose model_fn takes a single tensor for features.
+    """The features of a served model whose model_fn takes a single tensor.
 
     Args:
         features: The spec of the tensor, or an example of it.
-        receiver_tensors: What a client sends, by name; see `ServingInputReceiver`.
+        receiver_tensors: The inputs of clients, by name; see `ServingInputReceiver`.
         receiver_tensors_alternatives: Accepted and not used.
 
     Raises:
@@ -84,15 +85,15 @@ class TensorServingInputReceiver:
 
 @dataclass(frozen=True, eq=False)
 class SupervisedInputReceiver:
-    """What a model is given that is described for training or evaluation.
+    """The features and labels of a model that an export describes for training or evaluation.
 
     Args:
         features: The features by key, or a single one: specs or example arrays.
-        labels: The labels: likewise.
-        receiver_tensors: Both, by name.
+        labels: The labels by key, or a single one.
+        receiver_tensors: Features and labels, by name.
 
     Raises:
-        ValueError: Something is missing, or neither a spec nor an array.
+        ValueError: A value is missing, or is neither a spec nor an array.
     """
 
     features: Any
@@ -109,18 +110,18 @@ class SupervisedInputReceiver:
 def build_raw_serving_input_receiver_fn(
     features: Mapping[str, Any], default_batch_size: int | None = None
 ) -> Callable[[], ServingInputReceiver]:
-    """A receiver of raw features, each by its key.
+    """Returns a function that makes a receiver of raw features, each by its key.
 
     Args:
-        features: By key a spec (`FixedLenFeature`, `VarLenFeature`), or an example of the feature as an
-            input_fn gives it: [batch, ...] numbers, strings or lists.
+        features: By key a spec (`FixedLenFeature`, `VarLenFeature`), or an example of the feature as from an
+            input_fn: [batch, ...] numbers, strings or lists.
         default_batch_size: Has no effect: an exported model answers any number of rows.
 
     Returns:
         A function for `Estimator.export_saved_model`.
 
     Raises:
-        ValueError: `features` is no dict of these, or the batch size is below 1.
+        ValueError: `features` is no dict of specs or examples, or the batch size is below 1.
     """
     features = _checked_features(features)
     _check_batch_size(default_batch_size)
@@ -134,10 +135,10 @@ def build_raw_serving_input_receiver_fn(
 def build_parsing_serving_input_receiver_fn(
     feature_spec: Mapping[str, FeatureSpec], default_batch_size: int | None = None
 ) -> Callable[[], ServingInputReceiver]:
-    """A receiver of serialized `tf.Example` records, called "examples".
+    """Returns a function that makes a receiver of serialized `tf.Example` records, named "examples".
 
     Args:
-        feature_spec: How each feature is stored, by key; see `torchest.columns.make_parse_example_spec`.
+        feature_spec: The spec of each feature, by key; see `torchest.columns.make_parse_example_spec`.
         default_batch_size: Has no effect: an exported model answers any number of rows.
 
     Returns:
@@ -164,18 +165,18 @@ def build_parsing_serving_input_receiver_fn(
 def build_raw_supervised_input_receiver_fn(
     features: Any, labels: Any, default_batch_size: int | None = None
 ) -> Callable[[], SupervisedInputReceiver]:
-    """A receiver of raw features and labels.
+    """Returns a function that makes a receiver of raw features and labels.
 
     Args:
-        features: By key, or a single one: specs or examples; see `build_raw_serving_input_receiver_fn`.
-        labels: Likewise; a single one is called "label".
+        features: Specs or examples by key, or a single one; see `build_raw_serving_input_receiver_fn`.
+        labels: Specs or examples by key, or a single one, which is named "label".
         default_batch_size: Has no effect.
 
     Returns:
         A function for `Estimator.experimental_export_all_saved_models`.
 
     Raises:
-        ValueError: Features and labels have a key in common, or something is neither a spec nor an array.
+        ValueError: Features and labels have a key in common, or a value is neither a spec nor an array.
     """
     named = _named(features, "features", SINGLE_FEATURE)
     named_labels = _named(labels, "labels", SINGLE_LABEL)
@@ -193,13 +194,13 @@ def build_raw_supervised_input_receiver_fn(
 
 
 def parses_examples(receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
-    """Whether clients send serialized examples, which are parsed into the features."""
+    """Whether clients send serialized examples."""
     sent = list(receiver.receiver_tensors.values())
     return len(sent) == 1 and _is_serialized(sent[0]) and not _is_among(sent[0], receiver)
 
 
 def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> dict[str, str]:
-    """What clients call each feature, by its key."""
+    """The names of features for clients, by key."""
     features = _named(receiver.features, "features", SINGLE_FEATURE)
     if parses_examples(receiver):
         return {key: key for key in features}
@@ -211,11 +212,11 @@ def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> 
 
 
 def free_names(names: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
-    """Names that differ from each other and from those that are taken: `feature_<name>` where need be.
+    """Renames features, to `feature_<name>`, that have no name or that of an output.
 
     Args:
-        names: What features are called, by key.
-        taken: The names of a model's outputs, and of serialized examples.
+        names: The names of features, by key.
+        taken: The names of the model's outputs, and of serialized examples.
 
     >>> free_names({"age": "age", "logits": "logits", "": ""}, ["logits"])
     {'age': 'age', 'logits': 'feature_logits', '': 'feature_'}
@@ -271,14 +272,15 @@ def _checked_features(features: Any, argument: str = "features") -> dict[str, An
     return _named(features, argument, SINGLE_FEATURE)
 
 
-def _named(given: Any, what: str, single: str) -> dict[str, Any]:
-    if given is None or (isinstance(given, Mapping) and not given):
-        raise ValueError(f"{what} is {given!r}: give specs or example arrays by name.")
-    named = dict(given) if isinstance(given, Mapping) else {single: given}
+def _named(described: Any, what: str, single: str) -> dict[str, Any]:
+    """Specs or examples by name; `single` is the name of one that has none."""
+    if described is None or (isinstance(described, Mapping) and not described):
+        raise ValueError(f"{what} is {described!r}: give specs or example arrays by name.")
+    named = dict(described) if isinstance(described, Mapping) else {single: described}
     for name, value in named.items():
         if not isinstance(name, str):
             raise ValueError(f"{what} has the key {name!r}: keys must be strings.")
-        _check_value(f"{what}[{name!r}]" if isinstance(given, Mapping) else what, value)
+        _check_value(f"{what}[{name!r}]" if isinstance(described, Mapping) else what, value)
     return named
 
 

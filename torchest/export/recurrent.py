@@ -1,6 +1,6 @@
-"""Recurrent layers in traced models: torch.export takes them apart step by step, for one number of steps only.
+"""Recurrent layers in traced models, as one operator that loops over any number of steps.
 
-Here each becomes one operator of a graph, in which it stays what it is: a loop over any number of steps.
+torch.export itself unrolls them for a fixed number of steps.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ def recurrent(  # noqa: PLR0913 - the arguments of the layers of torch
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The outputs of recurrent layers, and their last states; the third is that of an LSTM's cells.
+    """Runs recurrent layers.
 
     Args:
         cell: One of "lstm", "gru", "rnn_tanh" and "rnn_relu".
         values: [time, batch, width], or [batch, time, width] if `batch_first`.
-        states: The first states.
-        weights: Those of every layer and direction.
-        biases: Whether they include biases.
-        layers: How many layers there are.
-        bidirectional: Whether each goes in both directions.
+        states: The initial states.
+        weights: The weights of every layer and direction.
+        biases: Whether the weights include biases.
+        layers: The number of layers.
+        bidirectional: Whether each layer runs in both directions.
         batch_first: See `values`.
+
+    Returns:
+        The outputs, the last hidden states, and the last states of the cells of an LSTM.
     """
     state = tuple(states) if cell == "lstm" else states[0]
-    given = values, state, weights, biases, layers, 0.0, False, bidirectional, batch_first
-    output, *last = getattr(torch, cell)(*given)
+    arguments = values, state, weights, biases, layers, 0.0, False, bidirectional, batch_first
+    output, *last = getattr(torch, cell)(*arguments)
     return output, last[0].clone(), last[-1].clone()
 
 
@@ -63,21 +66,20 @@ def _(  # noqa: PLR0913
 
 
 def register_operators() -> None:
-    """Makes the operator known to torch, without which a program that has it cannot be read."""
+    """Registers the operator with torch, which needs it to read a program."""
     assert hasattr(torch.ops.torchest, "recurrent")
 
 
 class WholeLayers(TorchFunctionMode):
-    """Within it, recurrent layers are single operators.
+    """A context in which recurrent layers are single operators.
 
     Args:
-        parameters: The dicts that hold the parameters of modules. A tracer puts others in the place of
-            parameters there, but not in the lists that recurrent layers keep of their own.
+        parameters: The dicts with the parameters of modules. A tracer replaces parameters there, but not in the
+            lists of recurrent layers.
     """
 
     def __init__(self, parameters: Sequence[Mapping[str, Tensor | None]]) -> None:
         super().__init__()
-        self._holders = parameters
         self._places = {
             id(parameter): (holder, name)
             for holder in parameters
@@ -91,7 +93,7 @@ class WholeLayers(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Puts the operator in the place of a call of torch."""
+        """Replaces a call of torch by the operator."""
         name = getattr(func, "__name__", "")
         is_packed = len(args) > 3 and isinstance(args[3], list | tuple)
         if name not in CELLS or kwargs or is_packed:
@@ -104,10 +106,5 @@ class WholeLayers(TorchFunctionMode):
         return (output, hidden, cells) if name == "lstm" else (output, hidden)
 
     def _traced(self, weights: Sequence[Tensor]) -> list[Tensor]:
-        found = []
-        for weight in weights:
-            holder, name = self._places.get(id(weight), ({"": weight}, ""))
-            traced = holder[name]
-            assert traced is not None
-            found.append(traced)
-        return found
+        places = (self._places.get(id(weight), ({"": weight}, "")) for weight in weights)
+        return [traced for holder, name in places if (traced := holder[name]) is not None]

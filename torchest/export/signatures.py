@@ -1,4 +1,4 @@
-"""The outputs of an exported model, each once, and the signatures that they make up.
+"""The outputs of an exported model, and its signatures.
 
 >>> import torch
 >>> from torchest.export_outputs import PredictOutput, RegressionOutput
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signature:
-    """What one signature answers.
+    """A signature.
 
     Attributes:
         method: "classification", "regression" or "predict".
-        outputs: By the name in the signature, the name of the model's output.
+        outputs: The names of the model's outputs, by their names in the signature.
     """
 
     method: str
@@ -41,13 +41,13 @@ class Signature:
 def name_outputs(
     export_outputs: Mapping[str, ExportOutput],
 ) -> tuple[dict[str, Any], dict[str, Signature]]:
-    """Names the outputs of a model: what several signatures answer is one output.
+    """Names the outputs of a model; one that several signatures have is a single output.
 
-    Outputs of "predict", or else of the default, keep their names; others of the same name are called
+    Outputs of "predict", or else of the default signature, keep their names; others of the same name are named
     "<signature>/<name>".
 
     Args:
-        export_outputs: Those of an `EstimatorSpec`.
+        export_outputs: The export outputs of an `EstimatorSpec`.
 
     Returns:
         The outputs by name, and the signatures by name.

@@ -1,14 +1,13 @@
 """The UTF-8 bytes of strings in nodes of stock onnxruntime.
 
-No operator gives the bytes of a string. `Tokenizer` splits strings into characters, and `MurmurHash3`
-(x86, 32 bits) hashes each. For strings of up to four bytes, as a character has in UTF-8, that hash can be
-undone, as each of its steps can be: multiplications by odd numbers, rotations and shifts with exclusive or. So
-characters need no table, and all of Unicode works.
+No operator returns the bytes of a string. `Tokenizer` splits strings into characters, and `MurmurHash3` (x86, 32
+bits) hashes each. For strings of up to four bytes, the longest characters in UTF-8, that hash can be inverted, since
+each of its steps can: multiplications by odd numbers, rotations, and shifts with exclusive or. So characters need no
+table, and all of Unicode works.
 
-The hash must be undone for the right number of bytes. For up to three bytes the bytes enter it only by an
-exclusive or with the seed, so that the hashes of two seeds differ in a way that tells; and if there are two bytes
-the word that comes out has no third. That this holds for every character of Unicode was tried out, and a test
-does it again. ASCII, which is most text, is quicker by a table of hashes.
+The inversion depends on the number of bytes. Up to three bytes enter the hash only by an exclusive or with the seed,
+so the hashes for two seeds show whether there are four; and for two bytes the resulting word has no third byte. A test
+confirms this for every character of Unicode. For ASCII, which is most text, a table of hashes is faster.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 _FIRST, _SECOND = 0xCC9E2D51, 0x1B873593
 _FINAL = 0x85EBCA6B, 0xC2B2AE35
 _ADDED = 0xE6546B64
-# The places of ASCII characters in the table: (hash · factor) >> shift, no two the same.
+# The places of ASCII characters in the table are (hash · factor) >> shift, all different.
 _FACTOR, _SHIFT = 1855482401, 22
 
 
@@ -36,9 +35,9 @@ class Bytes:
     """Strings in one buffer.
 
     Attributes:
-        data: The bytes of all strings, one after the other, uint64 [bytes].
-        starts: Where each string begins, int64 [n].
-        lengths: How many bytes it has, int64 [n].
+        data: The bytes of all strings, uint64 [bytes].
+        starts: The place of the first byte of each string, int64 [n].
+        lengths: The number of bytes of each string, int64 [n].
     """
 
     data: Value
@@ -51,8 +50,7 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
 
     Args:
         nodes: The graph.
-        text: Strings [n], of which at least one is not empty: otherwise the tokenizer's output has another
-            rank.
+        text: Strings [n], of which at least one is not empty; else the output of Tokenizer has another rank.
     """
     characters = nodes.op(
         "Tokenizer",
@@ -65,16 +63,16 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
     )  # [n, length of the longest]
     hashes = _murmur(nodes, characters, 0)
     slots = nodes.cast(((hashes * _FACTOR) >> _SHIFT).value, INT64)
-    found = Words(nodes, nodes.at(nodes.constant(_ascii_table(), UINT64), nodes.flat(slots)))
-    # also what is no character, of the hash 0
-    known = nodes.cast((found >> 8).value, INT32)
+    entries = Words(nodes, nodes.at(nodes.constant(_ascii_table(), UINT64), nodes.flat(slots)))
+    # padding, of the hash 0, counts as ASCII
+    known = nodes.cast((entries >> 8).value, INT32)
     is_ascii = nodes.op("Equal", known, nodes.flat(hashes.signed))
     ascii_count = nodes.op("ReduceSum", nodes.cast(is_ascii, INT32), keepdims=0)
     is_plain = nodes.op("Equal", nodes.cast(ascii_count, INT64), nodes.op("Size", is_ascii))
 
     plain, other = nodes.branch(), nodes.branch()
-    of_plain = _of_ascii(plain, (found.within(plain) & 0xFF).value, hashes.signed)
-    of_other = _of_all(other, characters, hashes.signed, found.within(other), is_ascii)
+    of_plain = _of_ascii(plain, (entries.within(plain) & 0xFF).value, hashes.signed)
+    of_other = _of_all(other, characters, hashes.signed, entries.within(other), is_ascii)
     made = nodes.choose(
         is_plain,
         (plain, [of_plain.data, of_plain.starts, of_plain.lengths]),
@@ -84,7 +82,7 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
 
 
 def _of_ascii(nodes: Nodes, data: Value, hashes: Value) -> Bytes:
-    """The bytes of strings of ASCII: a matrix, filled up with zeros, is a buffer as it is."""
+    """The bytes of ASCII strings: the matrix of characters, padded with zeros, is the buffer."""
     rows, width = (
         nodes.op("Squeeze", nodes.op("Shape", hashes, start=axis, end=axis + 1)) for axis in (0, 1)
     )
@@ -94,19 +92,21 @@ def _of_ascii(nodes: Nodes, data: Value, hashes: Value) -> Bytes:
 
 
 def _counts(nodes: Nodes, hashes: Value) -> Value:
-    """How many characters each string has."""
+    """The number of characters of each string."""
     there = nodes.cast(nodes.cast(hashes, BOOL), INT64)  # the hash of nothing is 0
     return nodes.op("ReduceSum", there, nodes.constant([1]), keepdims=0)
 
 
-def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_ascii: Value) -> Bytes:
-    """The bytes of strings among whose characters are others than ASCII."""
+def _of_all(
+    nodes: Nodes, characters: Value, hashes: Value, entries: Words, is_ascii: Value
+) -> Bytes:
+    """The bytes of strings that are not all ASCII."""
     places = _where(nodes, nodes.flat(nodes.cast(hashes, BOOL)))
     others = nodes.op("Not", nodes.op("Gather", is_ascii, places))
     rows = _where(nodes, others)
     strings = nodes.op("Gather", nodes.flat(characters), nodes.op("Gather", places, rows))
     words, widths = _characters(nodes, strings)
-    of_table = Words(nodes, nodes.at(found.value, places))
+    of_table = Words(nodes, nodes.at(entries.value, places))
     ones = nodes.op("Expand", nodes.constant(1), nodes.op("Shape", places))
     width = nodes.op("ScatterElements", ones, rows, widths)
     ends = nodes.op("CumSum", width, nodes.constant(0))
@@ -120,7 +120,7 @@ def _of_all(nodes: Nodes, characters: Value, hashes: Value, found: Words, is_asc
         byte = (Words(nodes, nodes.at(words, index), INT32) >> 8 * place) & 0xFF
         at = nodes.op("Add", nodes.at(begin, index), nodes.constant(place))
         data = nodes.op("ScatterElements", data, at, nodes.cast(byte.value, UINT64))
-    # where strings begin, counted in characters, becomes a count of bytes
+    # the starts of strings, from characters to bytes
     counts = _counts(nodes, hashes)
     after = nodes.op("CumSum", counts, nodes.constant(0))
     in_bytes = nodes.op("Concat", begins, total, axis=0)
@@ -134,7 +134,7 @@ def _where(nodes: Nodes, condition: Value) -> Value:
 
 
 def _characters(nodes: Nodes, strings: Value) -> tuple[Value, Value]:
-    """The bytes of characters of two to four bytes as little-endian words, int32, and how many they are."""
+    """The bytes of characters of two to four bytes, as little-endian int32 words, and their number."""
     mixed = [_unfinished(_murmur(nodes, strings, seed)) for seed in (0, 1)]
     up_to_3 = (mixed[0] ^ mixed[1] ^ 1).is_zero()
     two, three = (_unscrambled(mixed[0] ^ length) for length in (2, 3))
@@ -153,7 +153,7 @@ def _murmur(nodes: Nodes, strings: Value, seed: int) -> Words:
 
 
 def _unfinished(word: Words) -> Words:
-    """Undoes the last step of the hash."""
+    """Inverts the last step of the hash."""
     word = word ^ (word >> 16)
     word = word * _inverse(_FINAL[1])
     word = word ^ (word >> 13) ^ (word >> 26)
@@ -162,7 +162,7 @@ def _unfinished(word: Words) -> Words:
 
 
 def _unscrambled(word: Words) -> Words:
-    """Undoes what is done to the bytes before they are taken in."""
+    """Inverts the first step of the hash."""
     return (word * _inverse(_SECOND)).rotated(15) * _inverse(_FIRST)
 
 
@@ -171,7 +171,7 @@ def _inverse(odd: int) -> int:
 
 
 def _ascii_table() -> npt.NDArray[np.uint64]:
-    """By its place, the hash of an ASCII character above its byte."""
+    """The hash of each ASCII character, above its byte, at its place."""
     codes = np.arange(128, dtype=np.uint32)
     hashes = _hashes_of_one_byte(codes)
     slots = (hashes * np.uint32(_FACTOR)) >> np.uint32(_SHIFT)

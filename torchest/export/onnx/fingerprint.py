@@ -1,7 +1,6 @@
 """FarmHash Fingerprint64 of strings in nodes of stock onnxruntime.
 
-The twin of `torchest.columns.encode.fingerprint`, step by step. Each class of lengths has a path of its own, over the
-strings of that class.
+It mirrors `torchest.columns.encode.fingerprint`: each class of lengths has a path of its own.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ K0 = 0xC3A5C85C97CB3127
 K1 = 0xB492B66FBE98F273
 K2 = 0x9AE16A3B2F90404F
 CAT_MULTIPLIER = 0xC6A4A7935BD1E995
-# Strings of at least so many characters are hashed apart from shorter ones.
+# Strings are hashed in groups, by these numbers of characters.
 _LENGTHS = (33, 129, 513)
-# How many strings of each of these classes are hashed at a time: fewer of longer ones.
+# The number of strings of each group that are hashed at a time.
 _BLOCKS = (4096, 1024, 256, 64)
 _MASK = 0xFFFFFFFFFFFFFFFF
 
@@ -35,23 +34,23 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 def fingerprints(nodes: Nodes, texts: Sequence[Value]) -> list[Value]:
     """The fingerprint of each string of several tensors, uint64 in their shapes.
 
-    They are hashed together, since many strings take little longer than few.
+    Hashing all of them together takes little longer than hashing one tensor.
     """
     flat = [nodes.flat(text) for text in texts]
     sizes = [nodes.op("Shape", text) for text in flat]
-    # One string more, which is not empty, spares all the special cases of no strings.
-    together = nodes.op("Concat", *flat, nodes.constant(["a"], STRING), axis=0)
-    hashed = _of_groups(nodes, together)
+    # One more string, not empty, avoids the special cases of no strings.
+    joined = nodes.op("Concat", *flat, nodes.constant(["a"], STRING), axis=0)
+    hashed = _of_groups(nodes, joined)
     ends = nodes.op("Concat", *sizes, nodes.constant([1]), axis=0)
     parts = nodes.ops("Split", hashed, ends, outputs=len(texts) + 1, axis=0)
     return [nodes.in_shape_of(part, text) for part, text in zip(parts, texts, strict=False)]
 
 
 def _of_groups(nodes: Nodes, text: Value) -> Value:
-    """The fingerprints of strings, those of similar lengths together.
+    """The fingerprints of strings, hashed in groups of similar lengths.
 
-    Splitting strings into characters fills up all to the length of the longest; so a single long string must
-    not be among many short ones.
+    Splitting strings into characters pads all to the length of the longest, which is slow for many short strings
+    beside a long one.
     """
     group = nodes.op("Mul", nodes.op("Shape", text), nodes.constant(0))
     for length in _LENGTHS:
@@ -65,8 +64,8 @@ def _of_groups(nodes: Nodes, text: Value) -> Value:
             pad_value="",
         )  # [n, 1] with "" for shorter strings, or [n, 0]
         hashes = nodes.op("MurmurHash3", long, domain=MICROSOFT, seed=0, positive=1)
-        found = nodes.cast(nodes.cast(hashes, BOOL), INT64)
-        counted = nodes.op("ReduceSum", found, nodes.constant([1]), keepdims=0)
+        is_long = nodes.cast(nodes.cast(hashes, BOOL), INT64)
+        counted = nodes.op("ReduceSum", is_long, nodes.constant([1]), keepdims=0)
         group = nodes.op("Add", group, counted)
     all_groups = nodes.constant(np.arange(len(_LENGTHS) + 1)[:, None])
     sizes = nodes.cast(nodes.op("Equal", group, all_groups), INT32)
@@ -88,12 +87,12 @@ def _of_groups(nodes: Nodes, text: Value) -> Value:
 
 
 def _in_blocks(nodes: Nodes, text: Value, size: Value) -> Value:
-    """The fingerprints of strings, so many at a time that what is made of them stays in the processor's cache.
+    """The fingerprints of strings, in blocks whose intermediate values fit into the processor's cache.
 
     Args:
         nodes: The graph.
-        text: Strings [n], none of them empty if there is one only.
-        size: How many make a block.
+        text: Strings [n]; a single one is not empty.
+        size: The number of strings in a block.
     """
     count = nodes.op("Shape", text)
     blocks = nodes.op("Div", nodes.op("Add", count, nodes.op("Sub", size, nodes.constant(1))), size)
@@ -125,7 +124,7 @@ class _Memory:
 
     def __init__(self, nodes: Nodes, data: Value) -> None:
         self.nodes = nodes
-        # behind the last byte, so that a word begins at every byte
+        # so that a word begins at every byte
         padded = nodes.op("Concat", data, nodes.constant([0] * 8, UINT64), axis=0)
         self._bytes = Words(nodes, padded)
         two = self._doubled(self._bytes, 1)
@@ -133,7 +132,7 @@ class _Memory:
         self._eight = self._doubled(self._four, 4)
 
     def within(self, body: Nodes) -> _Memory:
-        """The same words for the nodes of a loop."""
+        """The same words, for nodes in a part of the graph."""
         memory = copy.copy(self)
         memory.nodes = body
         return memory
@@ -148,7 +147,7 @@ class _Memory:
         return self._at(self._eight, offsets)
 
     def _doubled(self, words: Words, width: int) -> Words:
-        """Words of twice the width at every byte, of those of a width."""
+        """Words of twice the width at every byte, from words of a width."""
         upper = self._cut(words, width, 1 << 62)
         lower = self._cut(words, 0, -width)
         return lower ^ (upper << 8 * width)
@@ -201,7 +200,7 @@ def _fingerprints(nodes: Nodes, strings: Bytes) -> Value:
     longest = nodes.op("ReduceMax", strings.lengths, keepdims=0)
     long, none = nodes.branch(), nodes.branch()
     nothing = [none.constant([], INT64), none.constant([], UINT64)]
-    of_long = nodes.choose(  # most text is short, and nodes for no strings take time as well
+    of_long = nodes.choose(  # most text is short, and nodes take time without strings, too
         nodes.op("Greater", longest, nodes.constant(_SHORT)),
         (long, _of_classes(memory.within(long), strings, _LONG_CLASSES)),
         (none, [none.op("Identity", each) for each in nothing]),
@@ -292,7 +291,7 @@ def _hash_33_to_64(strings: _Strings) -> Words:
 
 
 def _hash_65_and_more(strings: _Strings) -> Words:
-    """56 bytes of state take in 64 bytes at a time; the last 64 bytes come on top of that."""
+    """The state of 56 bytes absorbs 64 bytes at a time, then the last 64 bytes once more."""
     nodes = strings.nodes
     less_one = nodes.op("Sub", strings.lengths, nodes.constant(1))
     chunks = nodes.op("Div", less_one, nodes.constant(64))
@@ -303,7 +302,7 @@ def _hash_65_and_more(strings: _Strings) -> Words:
     def absorbed(body: Nodes, chunk: Value, state: list[Value]) -> list[Value]:
         going = body.cast(body.op("Less", chunk, chunks), UINT64)
         mask = Words(body, going) * _MASK
-        # A string that has ended stays as it is, and takes in its own beginning meanwhile.
+        # The state of a string that has ended is kept; it absorbs its beginning in vain.
         place = body.op("Mul", body.op("Mul", chunk, body.constant(64)), body.cast(going, INT64))
         at = body.op("Add", strings.starts, place)
         words = [Words(body, value) for value in state]
@@ -370,7 +369,7 @@ def _finish(strings: _Strings, state: list[Words]) -> Words:
 
 
 _SHORT = 32
-# From more than so many bytes up to so many, and what hashes strings of such lengths.
+# The least number of bytes (exclusive), the largest, and the path for strings of such lengths.
 _SHORT_CLASSES: tuple[_Class, ...] = (
     (0, 3, _hash_1_to_3),
     (3, 7, _hash_4_to_7),

@@ -1,4 +1,4 @@
-"""The graph from raw features to encoded tensors in the making: what the nodes of all columns share."""
+"""The graph from raw features to encoded tensors, to which columns add their nodes."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ if TYPE_CHECKING:
         ColumnOfNumbers,
         ColumnOfSteps,
         NormalizedColumn,
+        OnnxAttribute,
     )
     from torchest.columns.raw_features import RawFeature
 
 
-_OF_NOTHING = K2 - (1 << 64)  # the fingerprint of the empty string as int64
+_OF_NOTHING = K2 - (1 << 64)  # the fingerprint of the empty string, as int64
 
 
 class ColumnGraph(Nodes):
-    """Nodes that make encoded tensors of raw features.
+    """Nodes from raw features to encoded tensors, the implementation of `torchest.columns.onnx_graph.OnnxGraph`.
 
-    What is best done at once for all columns (hashing, functions of the user) they ask for one by one;
-    `finish` makes it.
+    Columns ask for hashes and for results of the user's functions one by one; `finish` computes them for all
+    columns at once.
 
     Args:
-        raw: The features by key. Each becomes an input.
-        by_fingerprint: Whether text that is hashed comes as fingerprints, which are inputs of their own; then
-            the text itself is an input only if something else reads it.
+        raw: The dtypes and shapes of the features, by key. Each feature becomes an input.
+        by_fingerprint: Whether fingerprints are inputs in place of text that is hashed. Text is then an input only
+            if something else reads it.
     """
 
     def __init__(self, raw: Mapping[str, RawFeature], by_fingerprint: bool = False) -> None:
@@ -104,7 +105,7 @@ class ColumnGraph(Nodes):
     # ---- raw features
 
     def values_of(self, key: str) -> Value:
-        """A feature as columns of ids take it: [batch] if it has one value in each row, else [batch, n]."""
+        """A feature as [batch] if each row has one value, else as [batch, n]."""
         return self._by_row(self.raw[key], self.feature(key))
 
     def feature(self, key: str) -> Value:
@@ -116,17 +117,17 @@ class ColumnGraph(Nodes):
     def _add_input(self, feature: RawFeature, name: str, dtype: ir.DataType) -> None:
         self.input(name, dtype, list(feature.dimensions))
 
-    def _by_row(self, feature: RawFeature, given: Value) -> Value:
-        return self.flat(given) if feature.shape == (1,) else given
+    def _by_row(self, feature: RawFeature, value: Value) -> Value:
+        return self.flat(value) if feature.shape == (1,) else value
 
     def in_rows(self, value: Value, single: bool) -> Value:
-        """Values [batch], where there is a single one in each row, or [batch, ...], as [batch, n]."""
+        """A value [batch], if rows are single, or [batch, ...] as [batch, n]."""
         if single:
             return self.op("Unsqueeze", value, self.constant([1]))
         return self.op("Flatten", value, axis=1)
 
     def text_of(self, key: str) -> Value:
-        """A feature as text; integers are decimal text, and −1, which means missing, is empty."""
+        """A feature as text; integers become decimal text, and −1, which is missing, becomes empty."""
         if key not in self._texts:
             text = self.values_of(key)
             self._texts[key] = (
@@ -146,13 +147,13 @@ class ColumnGraph(Nodes):
         return self._integers[key]
 
     def _as_integers(self, key: str) -> Value:
-        given, dtype = self.values_of(key), dtype_of(self.raw[key].dtype)
+        values, dtype = self.values_of(key), dtype_of(self.raw[key].dtype)
         if dtype == INT64:
-            return given
+            return values
         if not dtype.is_floating_point():
-            return self.cast(given, INT64)
-        missing = self.op("IsNaN", given)
-        filled = self.op("Where", missing, self.constant(-1, dtype), given)
+            return self.cast(values, INT64)
+        missing = self.op("IsNaN", values)
+        filled = self.op("Where", missing, self.constant(-1, dtype), values)
         exact = 2.0**53 if dtype == DOUBLE else 2.0**24  # beyond it, integers are rounded
         whole = self.op("Equal", filled, self.op("Floor", filled))
         fits = self.op("LessOrEqual", self.op("Abs", filled), self.constant(exact, dtype))
@@ -161,24 +162,18 @@ class ColumnGraph(Nodes):
         return self.cast(self.op("Where", good, filled, self.constant(-1, dtype)), INT64)
 
     def normalized(self, column: NormalizedColumn, numbers: Value) -> Value:
-        """What the normalizer_fn of a column makes of its numbers, float32 [rows, width]."""
+        """The result of a column's normalizer_fn for numbers, float32 [rows, width]."""
         promise = _promise(FLOAT)
         self._normalized.append((column, numbers, promise))
-        return self.op("Identity", promise)  # a promise itself is not to leave the graph
+        return self.op("Identity", promise)  # a promise must not be an output
 
     # ---- text
 
     def is_empty(self, text: Value) -> Value:
-        """Where strings are empty; in this set of operators, Equal compares no strings."""
+        """Where strings are empty; Equal takes no strings in this operator set."""
         if text not in self._empty:
-            marks = self.op(
-                "LabelEncoder",
-                text,
-                domain=ML,
-                keys_strings=[""],
-                values_int64s=[1],
-                default_int64=0,
-            )
+            table: dict[str, OnnxAttribute] = {"keys_strings": [""], "values_int64s": [1]}
+            marks = self.op("LabelEncoder", text, domain=ML, default_int64=0, **table)
             self._empty[text] = self.cast(marks, BOOL)
         return self._empty[text]
 
@@ -196,11 +191,11 @@ class ColumnGraph(Nodes):
             return self.fingerprints(text), self.is_empty(text)
         if name not in self.inputs:
             self._add_input(feature, name, INT64)
-        given = self._by_row(feature, self.inputs[name])
-        return self.cast(given, UINT64), self.equal(given, _OF_NOTHING)
+        hashes = self._by_row(feature, self.inputs[name])
+        return self.cast(hashes, UINT64), self.equal(hashes, _OF_NOTHING)
 
     def takes_fingerprints_of(self, key: str) -> bool:
-        """Whether the fingerprints of a feature are an input."""
+        """Whether fingerprints of a feature are an input."""
         return self._by_fingerprint and self.raw[key].is_text
 
     def fingerprint_cat64(self, first: Value, second: Value) -> Value:
@@ -215,20 +210,20 @@ class ColumnGraph(Nodes):
         """Ids, MISSING where a value is missing."""
         return self.op("Where", missing, self.constant(MISSING), ids)
 
-    # ---- rows that Python would refuse
+    # ---- rows that Python refuses
 
     def refuse(self, wrong: Value) -> None:
-        """Marks rows whose answers are to be NaN and −1: where a condition [batch] or [batch, ...] holds."""
+        """Marks rows, where a condition [batch] or [batch, ...] holds, whose answers become NaN and −1."""
         self._refused.append(self.any_of_row(self.op("Flatten", wrong, axis=1)))
 
     def refused(self) -> Value | None:
-        """Where rows are refused, [batch]; None if none ever is."""
+        """Whether each row is refused, [batch]; None if no column refuses rows."""
         if not self._refused:
             return None
         return functools.reduce(functools.partial(self.op, "Or"), self._refused)
 
     def finish(self) -> None:
-        """Makes what columns asked for.
+        """Computes what columns asked for.
 
         Raises:
             ValueError: A normalizer_fn cannot be traced.

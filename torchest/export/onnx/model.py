@@ -1,12 +1,11 @@
-"""An ONNX model that takes raw features: the nodes of the columns, and behind them the model.
+"""ONNX models of raw features: the nodes of the columns, then the model.
 
     model = onnx_model(Forward(warm_model, features))
     save(model, "model.onnx")
 
-It has one input for each feature that the model uses, called by its key: strings are text, and rows that are lists
-are the rows of a matrix, filled up with "", −1 or NaN. Stock onnxruntime runs it, and its metadata say which
-operators it needs. A row that Python refuses (an id out of range, a missing number without a default) has the
-answers NaN, −1 and "" there, and the other rows have their own.
+The ONNX model has one input for each feature that the model uses, named by its key; lists are a matrix, padded with "",
+−1 or NaN. Stock onnxruntime runs it, and its metadata list the operators that it needs. A row that Python refuses (an
+id out of range, a missing number without a default) has the answers NaN, −1 and "".
 """
 
 from __future__ import annotations
@@ -48,16 +47,16 @@ _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
 def onnx_model(
     forward: Forward, names: Mapping[str, str] | None = None, *, by_fingerprint: bool = False
 ) -> ir.Model:
-    """The ONNX model of a trained model.
+    """Converts a trained model to ONNX.
 
     Args:
         forward: The trained model as a module.
-        names: What its inputs are called, by the key of the feature; by default as their keys. No input may be
-            called as an output.
-        by_fingerprint: Whether it takes fingerprints of the text that it hashes; see `ColumnGraph`.
+        names: The names of the inputs, by the key of the feature; by default the keys. No input may have the name
+            of an output.
+        by_fingerprint: Whether fingerprints are inputs in place of text that is hashed; see `ColumnGraph`.
 
     Returns:
-        A model of `onnx_ir`, whose outputs are called as those of the module.
+        A model of `onnx_ir`, whose outputs have the names of the module's.
 
     Raises:
         ValueError: A column cannot be exported.
@@ -104,7 +103,7 @@ def onnx_model(
 
 
 def needs(model: ir.Model) -> dict[str, Any]:
-    """What a runtime must know to read a model: least versions, all of them built into onnxruntime."""
+    """The least versions of operators, format and onnxruntime that a model needs."""
     imports = model.graph.opset_imports.items()
     return {
         "ir_version": model.ir_version,
@@ -114,15 +113,15 @@ def needs(model: ir.Model) -> dict[str, Any]:
 
 
 def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
-    """Writes a model to a file. Tensors that do not fit into it (2 GB) lie beside it, in `<path>.data`."""
-    sizes = [0 if value.const_value is None else value.const_value.nbytes
-             for value in model.graph.initializers.values()]  # fmt: skip
-    beside = f"{os.path.basename(path)}.data" if sum(sizes) > _LARGEST_FILE else None
+    """Writes a model to a file; more than 2 GB of tensors go beside it, into `<path>.data`."""
+    tensors = (value.const_value for value in model.graph.initializers.values())
+    size = sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    beside = f"{os.path.basename(path)}.data" if size > _LARGEST_FILE else None
     ir.save(model, path, external_data=beside)
 
 
 def _keep_apart(graph: ir.Graph) -> None:
-    """Renames values within a graph that are called as one of its inputs or outputs."""
+    """Renames values within a graph that have the name of an input or output."""
     outside = {*graph.inputs, *graph.outputs}
     taken = {value.name for value in outside}
     inside = [value for node in graph.all_nodes() for value in node.outputs]
@@ -132,16 +131,15 @@ def _keep_apart(graph: ir.Graph) -> None:
 
 
 def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -> Value:
-    """An output of the graph: strings for what stands for them, and nothing for rows that are refused.
+    """An output of the graph, with strings in place of their indices, and NaN, −1 or "" in refused rows.
 
-    A feature that is given back, such as the key of an example, tells which row was refused.
+    A feature that the model returns, such as the key of an example, stays and tells which row was refused.
     """
     dtype = dtype_of(output.dtype)
     if output.strings is not None:
         dtype = STRING
         value = nodes.op("Gather", nodes.constant(output.strings, STRING), value)
-    is_given_back = output.feature is not None
-    if refused is not None and not is_given_back and output.shape[:1] == (BATCH,):
+    if refused is not None and output.feature is None and output.shape[:1] == (BATCH,):
         axes = nodes.constant(np.arange(1, len(output.shape)), INT64)
         wrong = nodes.op("Unsqueeze", refused, axes) if len(output.shape) > 1 else refused
         value = _nothing_where(nodes, wrong, value, dtype)
@@ -153,7 +151,7 @@ def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -
 
 
 def _nothing_where(nodes: Nodes, wrong: Value, value: Value, dtype: ir.DataType) -> Value:
-    """NaN, −1, "" or False where a row is refused. Where knows few dtypes: others are widened for it."""
+    """NaN, −1, "" or False where a row is refused. Where takes few dtypes; others are widened for it."""
     if dtype == BOOL:
         return nodes.op("And", value, nodes.op("Not", wrong))
     if dtype == STRING:
@@ -162,5 +160,5 @@ def _nothing_where(nodes: Nodes, wrong: Value, value: Value, dtype: ir.DataType)
     nothing = np.nan if dtype.is_floating_point() else -1 if dtype.is_signed() else 0
     if dtype in (FLOAT, DOUBLE, INT32, INT64):
         return nodes.op("Where", wrong, nodes.constant(nothing, dtype), value)
-    found = nodes.op("Where", wrong, nodes.constant(nothing, wide), nodes.cast(value, wide))
-    return nodes.cast(found, dtype)
+    kept = nodes.op("Where", wrong, nodes.constant(nothing, wide), nodes.cast(value, wide))
+    return nodes.cast(kept, dtype)

@@ -31,17 +31,17 @@ STRING = ir.DataType.STRING
 # The oldest operator set with bitwise operators.
 OPSETS = {"": 18, "ai.onnx.ml": 2, "com.microsoft": 1}
 IR_VERSION = 8
-# The oldest onnxruntime that has all operators for the dtypes in which files use them; `make runtimes` tries it.
+# The oldest onnxruntime with all operators for the dtypes in files; `make runtimes` tries it.
 LEAST_ONNXRUNTIME = "1.20"
 ML = "ai.onnx.ml"
 MICROSOFT = "com.microsoft"
 
 
 class Nodes:
-    """Nodes of a graph in the making, with their constants.
+    """The nodes and constants of a graph in the making.
 
     Args:
-        prefix: What the names of values begin with.
+        prefix: The prefix of the names of values.
 
     Attributes:
         list: The nodes.
@@ -86,7 +86,7 @@ class Nodes:
     def op(
         self, kind: str, *inputs: Value | None, domain: str = "", **attributes: OnnxAttribute
     ) -> Value:
-        """A node of one output, which it returns."""
+        """Adds a node with one output, and returns the output."""
         return self.ops(kind, *inputs, outputs=1, domain=domain, **attributes)[0]
 
     def ops(
@@ -97,7 +97,7 @@ class Nodes:
         domain: str = "",
         **attributes: OnnxAttribute,
     ) -> list[Value]:
-        """A node of several outputs, which it returns."""
+        """Adds a node, and returns its outputs."""
         name = f"{self._prefix}{kind}_{len(self.list)}"
         node = ir.node(kind, inputs, attributes, domain=domain, num_outputs=outputs, name=name)
         for value in node.outputs:
@@ -105,10 +105,10 @@ class Nodes:
         self.list.append(node)
         return list(node.outputs)
 
-    # ---- parts that run if, or as often as, a value says
+    # ---- branches and loops
 
     def branch(self) -> Nodes:
-        """Nodes of a part of the graph; its constants are those of the whole."""
+        """The nodes of a part of the graph, which shares its constants."""
         inner = Nodes(f"{self._prefix}{len(self.list)}.{len(self._parts)}.")
         inner._constants = self._constants
         inner._root = self._root
@@ -118,13 +118,7 @@ class Nodes:
     def choose(
         self, condition: Value, then: tuple[Nodes, list[Value]], other: tuple[Nodes, list[Value]]
     ) -> list[Value]:
-        """The values of one of two parts.
-
-        Args:
-            condition: A truth value.
-            then: A part and its values, if the condition holds.
-            other: A part and its values, if it does not.
-        """
+        """The values of one of two parts: of `then` if the condition holds, else of `other`."""
         return self.ops(
             "If",
             condition,
@@ -139,12 +133,15 @@ class Nodes:
         state: list[Value],
         step: Callable[[Nodes, Value, list[Value]], list[Value]],
     ) -> list[Value]:
-        """What becomes of values when a step is done a number of times.
+        """Repeats a step.
 
         Args:
-            times: The number.
-            state: The values before.
-            step: Makes new values with nodes of a part, of the number of steps before and the values.
+            times: The number of steps.
+            state: The values before the first step.
+            step: Makes new values, with nodes of a part, from the number of the step and the values.
+
+        Returns:
+            The values after the last step.
         """
         body, index, going = self._body()
         before = [
@@ -155,11 +152,11 @@ class Nodes:
         return self.ops("Loop", times, None, *state, outputs=len(state), body=graph)
 
     def stacked(self, times: Value, make: Callable[[Nodes, Value], Value]) -> Value:
-        """What is made in each of a number of steps, one above the other.
+        """Stacks the values of steps.
 
         Args:
-            times: The number.
-            make: Makes a value, always of the same shape, with nodes of a part, of the number of steps before.
+            times: The number of steps.
+            make: Makes a value, always of the same shape, with nodes of a part, from the number of the step.
         """
         body, index, going = self._body()
         made = make(body, index)
@@ -167,12 +164,12 @@ class Nodes:
         return self.op("Loop", times, None, body=graph)
 
     def _body(self) -> tuple[Nodes, Value, Value]:
-        """A part for a loop, with the number of its step, and whether it goes on."""
+        """A part for a loop, the number of its step, and whether it continues."""
         body = self.branch()
         index = body.input(f"{body._prefix}index", INT64, ())
         return body, index, body.input(f"{body._prefix}going", BOOL, ())
 
-    # ---- what is used again and again
+    # ---- common expressions
 
     def cast(self, value: Value, dtype: OnnxDtype) -> Value:
         """The numbers in another dtype, or as text."""
@@ -190,15 +187,15 @@ class Nodes:
         return self.op("Reshape", value, self.constant([-1]))
 
     def at(self, values: Value, places: Value) -> Value:
-        """Values [n] at places [m]: [m]. Gather, which does the same, is slower by a factor of three."""
+        """Values [n] at places [m], as [m]. Gather does the same three times slower."""
         return self.op("GatherElements", values, places, axis=0)
 
     def in_shape_of(self, value: Value, other: Value) -> Value:
-        """The values in the shape of others, which are as many."""
+        """The values in the shape of other values of the same number."""
         return self.op("Reshape", value, self.op("Shape", other), allowzero=1)
 
     def any_of_row(self, condition: Value) -> Value:
-        """In which rows a condition [batch, n] holds somewhere: [batch]."""
+        """Whether a condition [batch, n] holds anywhere in a row, [batch]."""
         counted = self.op("ReduceSum", self.cast(condition, INT64), self.constant([1]), keepdims=0)
         return self.op("Greater", counted, self.constant(0))
 

@@ -1,12 +1,12 @@
-"""What older versions of onnxruntime get wrong, said in another way.
+"""Rewrites nodes that older versions of onnxruntime compute wrongly.
 
 ================  ======  =====================================================================================
-operator          up to   what is wrong
+operator          up to   mistake
 ================  ======  =====================================================================================
-reductions        1.23    with negative axes, a tensor without elements comes back in the shape that it had
-TopK              1.23    no rows end the process: it gets one more row, which is cut off again
-Sqrt              1.20    of infinity, a vector's is NaN
-Erf               1.23    of NaN it is 1
+reductions        1.23    with negative axes, a tensor without elements keeps its shape
+TopK              1.23    no rows end the process, so it gets one more row, which is cut off again
+Sqrt              1.20    of infinity in a vector is NaN
+Erf               1.23    of NaN is 1
 ================  ======  =====================================================================================
 """
 
@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 
 def mend(node: ir.Node) -> None:
-    """Rewrites a node of a graph, if some version that is supported gets it wrong."""
+    """Rewrites a node of a graph, if a supported version computes it wrongly."""
     first = node.inputs[0] if node.inputs else None
     if node.domain or first is None:
         return
@@ -35,7 +35,7 @@ def mend(node: ir.Node) -> None:
 
 
 def _keep_where(node: ir.Node, first: ir.Value, condition: ir.Value) -> None:
-    """The operand itself where a condition holds, what the node makes of it elsewhere."""
+    """Keeps the operand where a condition holds."""
     _replace(node, node.outputs[0], "Where", lambda made: [condition, first, made])
 
 
@@ -71,7 +71,7 @@ def _constant(
 
 
 def _before(node: ir.Node, kind: str, inputs: list[ir.Value], attributes: Any = None) -> ir.Value:
-    """What a new node in front of a node makes."""
+    """Inserts a new node before a node, and returns its output."""
     new = ir.node(kind, inputs, attributes)
     assert node.graph is not None
     new.outputs[0].name = f"{node.outputs[0].name}_{kind}_{len(node.graph)}"
@@ -80,7 +80,7 @@ def _before(node: ir.Node, kind: str, inputs: list[ir.Value], attributes: Any = 
 
 
 def _replace(node: ir.Node, output: ir.Value, kind: str, inputs: Any) -> None:
-    """Puts what a new node makes of an output of a node in the output's place."""
+    """Replaces an output of a node by a new node's output."""
     users = list(output.uses())
     new = ir.node(kind, inputs(output))
     result = new.outputs[0]

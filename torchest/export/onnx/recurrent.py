@@ -1,4 +1,4 @@
-"""Recurrent layers as the operators that ONNX has for them."""
+"""Recurrent layers as operators of ONNX."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def recurrent(  # noqa: PLR0913 - the arguments of the operator
 ) -> tuple[Any, Any, Any]:
     """The nodes of `torchest.export.recurrent.recurrent`.
 
-    onnxruntime ends the process where there is no row or no step. So layers get one more of each: a row that is
-    cut off again, and a step that is behind the end of all sequences.
+    onnxruntime ends the process if there is no row or no step. So layers get one more row, which is cut off again,
+    and one more step, after the end of all sequences.
     """
     directions = 2 if bidirectional else 1
     each = 4 if biases else 2
@@ -69,19 +69,15 @@ def recurrent(  # noqa: PLR0913 - the arguments of the operator
     return output, state, op.Concat(*last[1], axis=0) if last[1] else state
 
 
-def _layer(cell: str, given: list[Any], form: dict[str, Any]) -> Sequence[Any]:
+def _layer(cell: str, inputs: list[Any], form: dict[str, Any]) -> Any:
     """One layer: the outputs of all steps, and the last states."""
-    made: Any
     if cell == "lstm":
-        made = op.LSTM(*given, **form)
-    elif cell == "gru":
-        made = op.GRU(*given, linear_before_reset=1, **form)
-    else:
-        directions = 2 if form["direction"] == "bidirectional" else 1
-        activation = "Tanh" if cell == "rnn_tanh" else "Relu"
-        made = op.RNN(*given, activations=[activation] * directions, **form)
-    layers: Sequence[Any] = made
-    return layers
+        return op.LSTM(*inputs, **form)
+    if cell == "gru":
+        return op.GRU(*inputs, linear_before_reset=1, **form)
+    directions = 2 if form["direction"] == "bidirectional" else 1
+    activation = "Tanh" if cell == "rnn_tanh" else "Relu"
+    return op.RNN(*inputs, activations=[activation] * directions, **form)
 
 
 def _reordered(weight: Any, cell: str) -> Any:

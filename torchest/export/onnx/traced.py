@@ -1,4 +1,4 @@
-"""What torch traced, as nodes behind other nodes."""
+"""Inlines a model that torch traced into a larger graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traced:
-    """Nodes, their constants and parameters, and what comes out."""
+    """The nodes of a model, their constants and parameters, and their outputs."""
 
     nodes: list[ir.Node]
     initializers: list[Value]
@@ -27,24 +27,21 @@ class Traced:
 def inlined(
     model: ir.Model, inputs: Sequence[Value], prefix: str, names: Mapping[str, str]
 ) -> Traced:
-    """The nodes of a model for a larger graph; the model is used up.
+    """Takes the nodes out of a model, for a larger graph.
 
     Args:
         model: The model.
-        inputs: What takes the places of its inputs.
-        prefix: What the names of its values are to begin with.
-        names: What its parameters are to be called.
+        inputs: The values that replace its inputs.
+        prefix: The prefix for the names of its values.
+        names: New names for its parameters.
     """
     graph = model.graph
     for taken, value in zip(list(graph.inputs), inputs, strict=True):
         ir.convenience.replace_all_uses_with(taken, value, replace_graph_outputs=True)
     for node in list(graph.all_nodes()):
         mend(node)
-    outputs, initializers, nodes = (
-        list(graph.outputs),
-        list(graph.initializers.values()),
-        list(graph),
-    )
+    outputs, nodes = list(graph.outputs), list(graph)
+    initializers = list(graph.initializers.values())
     graph.outputs.clear()
     graph.initializers.clear()
     graph.remove(nodes)

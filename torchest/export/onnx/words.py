@@ -7,9 +7,8 @@
 >>> [node.op_type for node in nodes.list]
 ['BitShift', 'BitwiseXor', 'Cast', 'Mul']
 
-Older runtimes multiply, add and compare signed integers only, and all runtimes shift unsigned ones only. The bits of a
-sum or product are the same in both, so words are kept in the form that they were made in and cast for an operator that
-needs the other.
+Older runtimes multiply, add and compare only signed integers, and all runtimes shift only unsigned ones. The bits of
+sums and products are the same for both, so words keep their form until an operator needs the other.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ class Words:
         return self._made("BitShift", self._unsigned_dtype, bits, direction="RIGHT")
 
     def within(self, part: Nodes) -> Words:
-        """The same numbers for the nodes of a part of the graph."""
+        """The same numbers, for nodes in a part of the graph."""
         words = Words(part, self.value, self._unsigned_dtype)
         words._forms = dict(self._forms)
         return words
@@ -100,7 +99,7 @@ class Words:
         return self._made(kind, _SIGNED[self._unsigned_dtype], other)
 
     def _bitwise(self, kind: str, other: Operand) -> Words:
-        """In the form that both have already."""
+        """The result, in the form that both operands have already."""
         have = set(self._forms) & set(other._forms if isinstance(other, Words) else self._forms)
         dtype = next(iter(have)) if len(have) == 1 else self._unsigned_dtype
         return self._made(kind, dtype, other)
