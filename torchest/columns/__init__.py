@@ -20,6 +20,7 @@ from torchest.columns.ids import Ids
 from torchest.columns.indicator import indicator_column
 from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
 from torchest.columns.numeric import numeric_column
+from torchest.columns.onnx_graph import OnnxGraph
 from torchest.columns.parse_spec import make_parse_example_spec
 from torchest.columns.report.describe import ColumnDescription, Description, describe
 from torchest.columns.report.infer import InferredColumns, infer
@@ -49,6 +50,7 @@ __all__ = [
     "Ids",
     "InferredColumns",
     "LinearFeatures",
+    "OnnxGraph",
     "SequenceFeatures",
     "Steps",
     "VarLenFeature",

@@ -1,6 +1,6 @@
 """FarmHash Fingerprint64 of strings in nodes of stock onnxruntime.
 
-It mirrors `torchest.columns.encode.fingerprint`: each class of lengths has a path of its own.
+It mirrors `torchest.kernels.farmhash`: each class of lengths has a path of its own.
 """
 
 from __future__ import annotations
