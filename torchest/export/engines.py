@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from torchest.export.torchscript import load, quiet
 from torchest.exported.golden import believed, check_onnxruntime, read_json
 from torchest.exported.session import session
 from torchest.utils.indexed_strings import IndexedStrings
-from torchest.utils.json_form import check_form
+from torchest.utils.json_form import JSON, check_form
 from torchest.utils.predicted_text import text_to_numpy
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from torchest.exported.golden import Array
     from torchest.utils.arrays import HostArray
 
 ONNX, TORCHSCRIPT, PROGRAM = "onnx", "torchscript", "pt2"
@@ -49,7 +50,7 @@ FILES = {
 FINGERPRINT = "/fingerprint"
 COLUMNS = "columns.json"
 
-Arrays = dict[str, "npt.NDArray[Any]"]
+Arrays: TypeAlias = "dict[str, Array]"
 
 
 class Engine(ABC):
@@ -61,7 +62,7 @@ class Engine(ABC):
     """
 
     @abstractmethod
-    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None: ...
+    def __init__(self, directory: str, manifest: JSON) -> None: ...
 
     @abstractmethod
     def run(self, features: Mapping[str, HostArray], outputs: Sequence[str]) -> Arrays:
@@ -78,7 +79,7 @@ class OnnxEngine(Engine):
 
     format = ONNX
 
-    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, directory: str, manifest: JSON) -> None:
         check_onnxruntime(directory, manifest.get(self.format, {}), FILES[self.format])
         self._session = session(directory, FILES[self.format])
         outputs = {each.name for each in self._session.get_outputs()}
@@ -118,7 +119,7 @@ class FingerprintEngine(OnnxEngine):
 class _Encoding(Engine):
     """Base of the engines whose file takes encoded tensors."""
 
-    def __init__(self, directory: str, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, directory: str, manifest: JSON) -> None:
         described = read_json(directory, COLUMNS)
         assets = Assets(directory)
         with quiet(), believed(directory, COLUMNS):
@@ -163,7 +164,7 @@ class _Encoding(Engine):
     def _loaded(self, directory: str) -> Callable[..., Sequence[torch.Tensor]]:
         """The function of the file, from encoded tensors to outputs."""
 
-    def _answer(self, name: str, answers: Sequence[torch.Tensor]) -> npt.NDArray[Any]:
+    def _answer(self, name: str, answers: Sequence[torch.Tensor]) -> Array:
         place, strings = self._outputs[name]
         if strings is None:
             return answers[place].numpy()
@@ -197,7 +198,7 @@ ENGINES: dict[str, type[Engine]] = {
 }
 
 
-def _raw(described: Mapping[str, Any]) -> RawFeature:
+def _raw(described: JSON) -> RawFeature:
     dtype = described["dtype"]
     return RawFeature(
         described["key"],
@@ -207,12 +208,12 @@ def _raw(described: Mapping[str, Any]) -> RawFeature:
     )
 
 
-def _fingerprints(strings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _fingerprints(strings: Array) -> npt.NDArray[np.int64]:
     hashed = Text.of_words(strings.reshape(-1).tolist()).fingerprints()
     signed: npt.NDArray[np.int64] = hashed.view(np.int64).reshape(strings.shape)
     return signed
 
 
-def _is_text_of_rows(output: Mapping[str, Any]) -> bool:
+def _is_text_of_rows(output: JSON) -> bool:
     """Whether an output is a feature of text, which the module does not return."""
     return output["dtype"] == "string" and "feature" in output

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torchest.engine.model_fn import ModelFn
+    from torchest.utils.json_form import JSON
 
 _log = logging.getLogger("torchest")
 _SUPERVISED = (ModeKeys.TRAIN, ModeKeys.EVAL)
@@ -58,7 +59,7 @@ def export(
     checkpoint: Checkpoint,
     base: str | os.PathLike[str],
     receiver_fns: Mapping[str, Callable[[], Any]],
-    assets_extra: Mapping[str, Any] | None,
+    assets_extra: Mapping[str, str | os.PathLike[str]] | None,
     formats: Sequence[str],
 ) -> str:
     """Exports a model.
@@ -81,7 +82,7 @@ def export(
     """
     check_extra(assets_extra)
     receivers = {mode: _received(mode, receiver_fns[mode]) for mode in receiver_fns}
-    origin: dict[str, Any] = {"global_step": checkpoint.global_step}
+    origin: JSON = {"global_step": checkpoint.global_step}
     with held(checkpoint.path), kept_random_state(torch.device("cpu")):
         exported = None
         if ModeKeys.PREDICT in receivers:
@@ -95,7 +96,7 @@ def export(
     return path
 
 
-def check_modes(receiver_fns: Any) -> None:
+def check_modes(receiver_fns: object) -> None:
     """Raises ValueError unless there are functions by mode."""
     if not isinstance(receiver_fns, Mapping) or not receiver_fns:
         raise ValueError(
@@ -110,7 +111,7 @@ def check_modes(receiver_fns: Any) -> None:
             )
 
 
-def _received(mode: str, receiver_fn: Any) -> Any:
+def _received(mode: str, receiver_fn: object) -> Any:
     """The receiver that a function returns, of the kind that the mode needs."""
     if not callable(receiver_fn):
         raise TypeError(
@@ -134,7 +135,7 @@ def _received(mode: str, receiver_fn: Any) -> Any:
 
 def _described(
     mode: str, model_fn: ModelFn, receiver: SupervisedInputReceiver, checkpoint: Checkpoint
-) -> dict[str, Any]:
+) -> JSON:
     """The inputs and outputs of a model in training or evaluation, as JSON values."""
     model = RunningModel(model_fn, torch.device("cpu"), training=mode == ModeKeys.TRAIN)
     features, labels = _rows(receiver.features), _rows(receiver.labels)

@@ -24,8 +24,10 @@ from torch import Tensor, nn
 
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
+from torchest.columns.ids import Ids, PaddedIds
 from torchest.columns.model_inputs import STEPS, TensorSpec
 from torchest.columns.raw_features import RawFeature
+from torchest.columns.steps import PaddedSteps
 from torchest.export.encoded import columns_of, model_inputs, tensors_of
 from torchest.export.recurrent import WholeLayers
 from torchest.keys import ModeKeys
@@ -34,12 +36,13 @@ from torchest.utils.indexed_strings import IndexedStrings
 from torchest.utils.predicted_text import FeatureText, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torchest.columns.base import FeatureColumn
     from torchest.columns.features import Column
     from torchest.engine.model import RunningModel
     from torchest.spec import EstimatorSpec
+    from torchest.utils.tensor_group import Encoding
 
     Select = Callable[[EstimatorSpec], Mapping[str, Any]]
 
@@ -93,7 +96,7 @@ class Forward(nn.Module):
     """
 
     def __init__(
-        self, model: RunningModel, features: Mapping[str, Any], select: Select = predictions
+        self, model: RunningModel, features: Mapping[str, object], select: Select = predictions
     ) -> None:
         super().__init__()
         self._model = model
@@ -135,13 +138,13 @@ class Forward(nn.Module):
         state = self.state_dict(keep_vars=True)
         return {name: names[id(tensor)] for name, tensor in state.items()}
 
-    def encode(self, features: Mapping[str, Any]) -> list[Tensor]:
+    def encode(self, features: Mapping[str, object]) -> list[Tensor]:
         """The tensors that the module takes of a batch of raw features."""
         batch = Features.of(features)
         batch.expect(columns_of(self.inputs))
         return tensors_of(self.inputs, batch)
 
-    def steps_of(self, features: Mapping[str, Any]) -> int | None:
+    def steps_of(self, features: Mapping[str, object]) -> int | None:
         """The number of steps in the matrices of sequences of a batch of raw features; None without sequences."""
         for tensor, spec in zip(self.encode(features), self.tensors, strict=True):
             if STEPS in spec.shape:
@@ -158,7 +161,7 @@ class Forward(nn.Module):
         """The module as a graph that takes any number of rows, also none."""
         return export_program(self, self._example, self.tensors)
 
-    def _answers(self, encodings: Mapping[Column | str, Any]) -> Mapping[str, Any]:
+    def _answers(self, encodings: Mapping[Column | str, Encoding]) -> Mapping[str, Any]:
         """The answers of model_fn to a batch of encodings."""
         return self._select(self._model.trace(_TracedFeatures(self._keys, encodings, self._text)))
 
@@ -196,7 +199,7 @@ class Forward(nn.Module):
         )
         return Output(name, again.dtype, shape, strings, feature)
 
-    def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[Column | str, Any]:
+    def _encodings(self, tensors: tuple[Tensor, ...]) -> dict[Column | str, Encoding]:
         remaining = iter(tensors)
         return {
             each.source: each.encoding(list(itertools.islice(remaining, len(each.tensors))))
@@ -247,7 +250,7 @@ def _named_arguments(module: nn.Module, count: int) -> Iterator[None]:
     forward = module.forward
 
     @functools.wraps(forward)
-    def named(*tensors: Tensor) -> Any:
+    def named(*tensors: Tensor) -> object:
         return forward(*tensors)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -315,7 +318,7 @@ class _TracedFeatures(Features):
     def __init__(
         self,
         keys: tuple[str, ...],
-        encodings: Mapping[Column | str, Any],
+        encodings: Mapping[Column | str, Encoding],
         text: Mapping[str, FeatureText],
     ) -> None:
         super().__init__(dict.fromkeys(keys))
@@ -324,14 +327,16 @@ class _TracedFeatures(Features):
         self._text = text
 
     @property
-    def batch_size(self) -> Any:
+    def batch_size(self) -> int:
         """The number of rows, a symbol while the model is traced."""
         for encoding in self._encodings.values():
-            tensor: Tensor = encoding if isinstance(encoding, Tensor) else encoding.values
-            return tensor.shape[0]
+            if isinstance(encoding, Ids | PaddedIds | PaddedSteps):
+                return encoding.values.shape[0]
+            assert isinstance(encoding, Tensor)
+            return encoding.shape[0]
         return 0
 
-    def expect(self, columns: Any) -> None:
+    def expect(self, columns: Iterable[Column]) -> None:
         """Nothing is left to do."""
 
     def encoded(self, column: Column) -> Any:
@@ -361,7 +366,7 @@ def _of_text(text: Mapping[str, FeatureText], error: str) -> str:
     )
 
 
-def _of_array(name: str, value: Any) -> str:
+def _of_array(name: str, value: object) -> str:
     """The error of an answer that no operation of torch made."""
     if is_text(value):
         return (

@@ -23,10 +23,10 @@ from torchest.utils import arrays
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import numpy.typing as npt
-
     from torchest.columns.feature_specs import FeatureSpec
+    from torchest.exported.golden import Array
     from torchest.utils.arrays import HostArray
+    from torchest.utils.json_form import JSON
 
 REQUIRED, DEFAULT, EMPTY = "required", "default", "empty"
 
@@ -59,7 +59,7 @@ class Input:
             return EMPTY
         return REQUIRED if self.spec.default_value is None else DEFAULT
 
-    def conform(self, value: Any) -> HostArray:
+    def conform(self, value: object) -> HostArray:
         """Brings values of the feature into the form of its spec.
 
         Args:
@@ -173,7 +173,7 @@ class Input:
                 f"Input {self.name!r} has shape {list(shape)}, and takes {['batch', *spec.shape]}."
             )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JSON:
         """The input as JSON values."""
         spec, missing = self.spec, {"rule": self.missing}
         if isinstance(spec, FixedLenFeature) and spec.default_value is not None:
@@ -189,7 +189,7 @@ class Input:
         }
 
     @classmethod
-    def of_json(cls, described: Mapping[str, Any]) -> Input:
+    def of_json(cls, described: JSON) -> Input:
         """The input from `to_json`."""
         dtype = dtype_of(described["dtype"])
         spec: FeatureSpec = (
@@ -200,7 +200,7 @@ class Input:
         return cls(described["name"], described["feature"], spec, described["used"])
 
 
-def conform_all(inputs: Iterable[Input], sent: Mapping[str, Any]) -> dict[str, HostArray]:
+def conform_all(inputs: Iterable[Input], sent: Mapping[str, object]) -> dict[str, HostArray]:
     """The features of a batch by key, from the values that a client sent by name.
 
     Args:
@@ -238,7 +238,7 @@ def by_any_name(inputs: Iterable[Input]) -> dict[str, Input]:
     return keys | {each.name: each for each in named}
 
 
-def feed(array: HostArray) -> npt.NDArray[Any]:
+def feed(array: HostArray) -> Array:
     """A conformed feature as numpy for ONNX: strings are objects, lists a matrix, padded with "", −1 or NaN."""
     if isinstance(array, Tensor):
         return array.numpy()
@@ -323,7 +323,7 @@ def _sums(values: Any, counts: Any) -> Any:
     return sums[ends] - sums[ends - counts]
 
 
-def _matrix(lists: Any) -> npt.NDArray[Any]:
+def _matrix(lists: Any) -> Array:
     values, lengths = _flattened(lists)
     flat = _dense(values)
     width = int(lengths.max()) if len(lengths) else 0
@@ -333,7 +333,7 @@ def _matrix(lists: Any) -> npt.NDArray[Any]:
     return matrix
 
 
-def _dense(array: Any) -> npt.NDArray[Any]:
+def _dense(array: Any) -> Array:
     import pyarrow as pa
 
     shape = [len(array)]
@@ -342,5 +342,5 @@ def _dense(array: Any) -> npt.NDArray[Any]:
         array = array.flatten()
     if pa.types.is_large_binary(array.type):
         array = array.cast(pa.large_string())
-    values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    values: Array = array.to_numpy(zero_copy_only=False)
     return values.reshape(shape)

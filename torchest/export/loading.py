@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
 from torchest.export.engines import ENGINES, FILES, ONNX, ONNX_FINGERPRINTS
@@ -19,11 +19,11 @@ from torchest.inputs.example_parsing import parse_records
 from torchest.utils import checks, files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
+    from collections.abc import Iterable, Mapping
 
     from torchest.export.engines import Engine
+    from torchest.exported.golden import Array
+    from torchest.utils.json_form import JSON
 
 
 def load(directory: str | os.PathLike[str], engine: str | None = None) -> ExportedModel:
@@ -86,9 +86,7 @@ class Signature:
         of_any_length: The names of the outputs whose rows differ in size between batches.
     """
 
-    def __init__(
-        self, name: str, described: Mapping[str, Any], model: ExportedModel, engine: Engine
-    ) -> None:
+    def __init__(self, name: str, described: JSON, model: ExportedModel, engine: Engine) -> None:
         self.name = name
         self.method: str = described["method"]
         self.inputs = list(described["inputs"])
@@ -102,11 +100,11 @@ class Signature:
         self._features = model.inputs
         self._engine = engine
 
-    def __call__(self, /, *given: Any, **named: Any) -> dict[str, npt.NDArray[Any]]:
+    def __call__(self, /, *alone: object, **named: object) -> dict[str, Array]:
         """Computes the outputs for a batch.
 
         Args:
-            given: The input, if the signature has only one.
+            alone: The input, if the signature has only one.
             named: The inputs by name: a list, array or tensor with one element or row for each example. Serialized
                 examples are a list of bytes; in place of those, a signature also takes features by name.
                 Features that have a default or are lists are optional.
@@ -118,7 +116,7 @@ class Signature:
             TypeError: An input has values of the wrong kind.
             ValueError: An input is unknown, is missing, or has the wrong shape, or a record is malformed.
         """
-        named |= self._single(given)
+        named |= self._single(alone)
         self._check_names(named)
         if self._examples is not None and self._examples in named:
             named = self._parsed(named)
@@ -130,17 +128,17 @@ class Signature:
     def __repr__(self) -> str:
         return f"Signature({self.name!r}: {', '.join(self.inputs)} -> {', '.join(self.outputs)})"
 
-    def _single(self, given: tuple[Any, ...]) -> dict[str, Any]:
-        if not given:
+    def _single(self, alone: tuple[object, ...]) -> dict[str, object]:
+        if not alone:
             return {}
-        if len(given) > 1 or len(self.inputs) != 1:
+        if len(alone) > 1 or len(self.inputs) != 1:
             raise TypeError(
                 f"Signature {self.name!r} takes {', '.join(self.inputs)}: give inputs by name, such as "
                 f"{self.inputs[0]}=[...]."
             )
-        return {self.inputs[0]: given[0]}
+        return {self.inputs[0]: alone[0]}
 
-    def _check_names(self, named: Mapping[str, Any]) -> None:
+    def _check_names(self, named: Iterable[str]) -> None:
         """Raises ValueError for a misspelt name where the input may be serialized examples."""
         known = {each.name: each.key for each in self._features}
         for name in named:
@@ -150,7 +148,7 @@ class Signature:
                     f"serialized examples, or features by their names.{suggest(name, known)}"
                 )
 
-    def _parsed(self, named: Mapping[str, Any]) -> dict[str, Any]:
+    def _parsed(self, named: Mapping[str, object]) -> dict[str, object]:
         """The features of serialized examples, by their names."""
         if len(named) > 1:
             others = ", ".join(repr(name) for name in named if name != self._examples)

@@ -43,7 +43,7 @@ from torchest.export.receivers import (
     parses_examples,
 )
 from torchest.export.rows import TrialFeatures, golden_rows, neutral_rows, spec_of
-from torchest.export.signatures import name_outputs
+from torchest.export.signatures import Signature, name_outputs
 from torchest.export_outputs import CLASSIFICATION, REGRESSION
 from torchest.exported.golden import (
     FORMAT_VERSION,
@@ -64,15 +64,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from torchest.checkpoint.directory import Checkpoint
     from torchest.columns.base import FeatureColumn
     from torchest.engine.model import RunningModel
     from torchest.export.forward import Output
     from torchest.export.receivers import ServingInputReceiver
+    from torchest.exported.golden import Array
     from torchest.spec import EstimatorSpec
     from torchest.utils.arrays import HostArray
+    from torchest.utils.json_form import JSON
 
 DEFAULT_FORMATS = (ONNX,)
 _ROWS = 12
@@ -97,9 +97,9 @@ class Exported:
     forward: Forward
     inputs: list[Input]
     examples: str | None
-    signatures: dict[str, Any]
+    signatures: JSON
     golden: dict[str, HostArray]
-    answers: dict[str, Any]
+    answers: dict[str, Array]
     weights: dict[str, torch.Tensor]
     aliases: dict[str, str]
 
@@ -109,7 +109,7 @@ class Exported:
         return columns_of(self.forward.inputs)
 
 
-def checked_formats(formats: Any) -> tuple[str, ...]:
+def checked_formats(formats: object) -> tuple[str, ...]:
     """The formats to write, each once.
 
     Raises:
@@ -149,9 +149,10 @@ def prepare(
     first = example or neutral_rows(specs, 2)
     served.create(TrialFeatures(first), None, ModeKeys.PREDICT, checkpoint)
 
-    signatures: dict[str, Any] = {}
+    signatures: dict[str, Signature] = {}
 
-    def select(spec: Any) -> Mapping[str, Any]:
+    def select(spec: EstimatorSpec) -> Mapping[str, Any]:
+        assert spec.export_outputs is not None
         outputs, named = name_outputs(spec.export_outputs)
         signatures.update(named)
         return outputs
@@ -185,8 +186,8 @@ def write(
     base: str | os.PathLike[str],
     exported: Exported | None,
     formats: Sequence[str],
-    assets_extra: Mapping[str, Any] | None,
-    origin: Mapping[str, Any],
+    assets_extra: Mapping[str, str | os.PathLike[str]] | None,
+    origin: JSON,
 ) -> str:
     """Writes an exported model, and compares the answers of its files with Python's.
 
@@ -216,7 +217,7 @@ def write(
     return made.final
 
 
-def verify(exported: Exported, which: str, directory: Path, manifest: Mapping[str, Any]) -> None:
+def verify(exported: Exported, which: str, directory: Path, manifest: JSON) -> None:
     """Compares the answers of a file with Python's, on batches of several sizes.
 
     Raises:
@@ -268,7 +269,7 @@ def _check_rows(outputs: Sequence[Output]) -> None:
             )
 
 
-def _as_wide(expected: npt.NDArray[Any], answer: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _as_wide(expected: Array, answer: Array) -> Array:
     """Cuts off the padding of text that stems from longer lists in other rows."""
     is_wider = expected.ndim > 1 and expected.ndim == answer.ndim and expected.dtype == object
     if is_wider and not any(expected[:, answer.shape[1] :].flat):
@@ -276,7 +277,7 @@ def _as_wide(expected: npt.NDArray[Any], answer: npt.NDArray[Any]) -> npt.NDArra
     return expected
 
 
-def _write_model(exported: Exported, formats: Sequence[str], directory: Path) -> dict[str, Any]:
+def _write_model(exported: Exported, formats: Sequence[str], directory: Path) -> JSON:
     """Writes the files of a model, and returns its entries of signatures.json."""
     forward = exported.forward
     assets = Assets()
@@ -318,14 +319,14 @@ def _write_model(exported: Exported, formats: Sequence[str], directory: Path) ->
     }
 
 
-def _write_torchscript(exported: Exported, path: str) -> dict[str, Any]:
+def _write_torchscript(exported: Exported, path: str) -> JSON:
     torchscript.tell_of_deprecation()
     example = tuple(exported.forward.encode(exported.golden))
     torchscript.save(torchscript.traced(exported.forward, example), path)
     return {}
 
 
-def _write_program(exported: Exported, path: str) -> dict[str, Any]:
+def _write_program(exported: Exported, path: str) -> JSON:
     if not any(output.is_tensor for output in exported.forward.outputs):
         raise ValueError(
             f"The model answers with text of its features alone, and {FILES[PROGRAM]} holds only what is computed: "
@@ -338,7 +339,7 @@ def _write_program(exported: Exported, path: str) -> dict[str, Any]:
     return {}
 
 
-def _write_onnx(exported: Exported, path: str, *, by_fingerprint: bool = False) -> dict[str, Any]:
+def _write_onnx(exported: Exported, path: str, *, by_fingerprint: bool = False) -> JSON:
     from torchest.export.onnx.model import needs, onnx_model, save
     from torchest.export.onnx.program import quiet
 
@@ -367,7 +368,7 @@ def _check_fingerprint_names(exported: Exported) -> None:
 
 
 # Each returns the entry of the file in signatures.json, if it has one.
-_WRITERS: dict[str, Callable[[Exported, str], dict[str, Any]]] = {
+_WRITERS: dict[str, Callable[[Exported, str], JSON]] = {
     ONNX: _write_onnx,
     ONNX_FINGERPRINTS: functools.partial(_write_onnx, by_fingerprint=True),
     TORCHSCRIPT: _write_torchscript,
@@ -394,7 +395,7 @@ def _write_normalizers(assets: Assets, directory: Path) -> None:
             ) from error
 
 
-def _signature(signature: Any, inputs: Sequence[Input], examples: str | None) -> dict[str, Any]:
+def _signature(signature: Signature, inputs: Sequence[Input], examples: str | None) -> JSON:
     """A signature as JSON: its method, and its names of the model's inputs and outputs."""
     if examples is None:
         named = {each.name: each.name for each in inputs}
@@ -405,7 +406,7 @@ def _signature(signature: Any, inputs: Sequence[Input], examples: str | None) ->
     return {"method": signature.method, "inputs": named, "outputs": signature.outputs}
 
 
-def _golden(exported: Exported) -> dict[str, Any]:
+def _golden(exported: Exported) -> JSON:
     """The golden rows as JSON: inputs, encoded tensors, and Python's answers."""
     forward = exported.forward
     encoded = zip(forward.tensors, forward.encode(exported.golden), strict=True)
@@ -419,8 +420,8 @@ def _golden(exported: Exported) -> dict[str, Any]:
     }
 
 
-def _output(output: Output) -> dict[str, Any]:
-    described: dict[str, Any] = {
+def _output(output: Output) -> JSON:
+    described: JSON = {
         "name": output.name,
         "dtype": STRING if output.strings is not None else dtype_text(output.dtype),
         "shape": _shape(output.shape),
@@ -474,5 +475,5 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: JSON) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

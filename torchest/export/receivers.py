@@ -253,17 +253,17 @@ def _check_receiver(
             )
 
 
-def _is_serialized(spec: Any) -> bool:
+def _is_serialized(spec: object) -> bool:
     return isinstance(spec, FixedLenFeature) and spec.dtype is bytes and spec.shape == ()
 
 
-def _is_among(spec: Any, receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
+def _is_among(spec: object, receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
     features = receiver.features
     among = features.values() if isinstance(features, Mapping) else [features]
     return any(each is spec for each in among)
 
 
-def _checked_features(features: Any, argument: str = "features") -> dict[str, Any]:
+def _checked_features(features: object, argument: str = "features") -> dict[str, Any]:
     if not isinstance(features, Mapping) or not features:
         raise ValueError(
             f"{argument} is {features!r:.80}: give a dict of specs or example arrays by key, such as "
@@ -272,7 +272,7 @@ def _checked_features(features: Any, argument: str = "features") -> dict[str, An
     return _named(features, argument, SINGLE_FEATURE)
 
 
-def _named(described: Any, what: str, single: str) -> dict[str, Any]:
+def _named(described: object, what: str, single: str) -> dict[str, Any]:
     """Specs or examples by name; `single` is the name of one that has none."""
     if described is None or (isinstance(described, Mapping) and not described):
         raise ValueError(f"{what} is {described!r}: give specs or example arrays by name.")
@@ -284,7 +284,7 @@ def _named(described: Any, what: str, single: str) -> dict[str, Any]:
     return named
 
 
-def _check_value(what: str, value: Any) -> None:
+def _check_value(what: str, value: object) -> None:
     if isinstance(value, FixedLenFeature | VarLenFeature):
         return
     try:

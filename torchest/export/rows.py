@@ -1,4 +1,4 @@
-"""Rows of raw features that an export tries a model on: neutral ones, and golden ones made for its columns.
+"""Rows of raw features for exports: neutral rows, and golden rows that exercise the columns of a model.
 
 >>> import torch
 >>> from torchest.columns.feature_specs import VarLenFeature
@@ -34,7 +34,7 @@ INTEGERS = (1, 0, 2)
 
 
 def spec_of(value: Any, key: str) -> FeatureSpec:
-    """The spec of a feature, which may be given by an example."""
+    """The spec of a feature, or of an example of it."""
     if isinstance(value, FixedLenFeature | VarLenFeature):
         return value
     array: Any = arrays.to_host(value, key)
@@ -54,13 +54,11 @@ def spec_of(value: Any, key: str) -> FeatureSpec:
 
 
 def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]:
-    """Rows of zeros and of one word, in lists of one.
-
-    Those are one step in every column of sequences, however many numbers its steps have.
+    """Rows of zeros and of one word, in lists of one: a single step for every sequence column.
 
     Args:
-        specs: Of the features, by key.
-        count: How many rows.
+        specs: The specs of the features, by key.
+        count: The number of rows.
     """
     return {
         key: _column(spec, [("a",)] if _is_text(spec) else [(0,)], [1] * count)
@@ -71,12 +69,12 @@ def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]
 def golden_rows(
     specs: Mapping[str, FeatureSpec], columns: Iterable[FeatureColumn], count: int
 ) -> dict[str, Any]:
-    """Rows in which columns find known and unknown words, ids, boundaries and lists of several lengths.
+    """Rows with known and unknown words, ids, numbers near boundaries, and lists of several lengths.
 
     Args:
-        specs: Of the features, by key.
-        columns: Those that a model reads.
-        count: How many rows.
+        specs: The specs of the features, by key.
+        columns: The columns that the model reads.
+        count: The number of rows.
     """
     wanted: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     widths: dict[str, int] = {}
@@ -114,7 +112,7 @@ def _lengths(width: int, count: int) -> list[int]:
 
 
 def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], lengths: list[int]) -> Any:
-    """A feature in the form that `parse_example` gives it; `lengths` are those of its rows if they are lists."""
+    """A feature in the form of `parse_example`; `lengths` are the lengths of its rows if they are lists."""
     values = _cast(spec, wanted)
     count = len(lengths)
     if isinstance(spec, FixedLenFeature):

@@ -8,21 +8,22 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from torchest.errors import DamagedExportError, OldOnnxruntimeError, RefusedFileError
 from torchest.exported.session import session
 from torchest.utils import checks, files
-from torchest.utils.json_form import check_form, shape, text_or_none
+from torchest.utils.json_form import JSON, check_form, shape, text_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
-    Arrays = Mapping[str, npt.NDArray[Any]]
+    Array: TypeAlias = npt.NDArray[Any]
+    Arrays: TypeAlias = Mapping[str, Array]
 
 MANIFEST = "signatures.json"
 GOLDEN = "golden.json"
@@ -55,7 +56,7 @@ _SERVED = {  # the form of signatures.json, where the export has signatures
 _SPECIAL = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
-def array_to_json(array: npt.NDArray[Any]) -> dict[str, Any]:
+def array_to_json(array: Array) -> JSON:
     """An array as JSON values; NaN and infinities become strings."""
     array = np.asarray(array)
     values: list[Any] = array.reshape(-1).tolist()
@@ -67,23 +68,23 @@ def array_to_json(array: npt.NDArray[Any]) -> dict[str, Any]:
     return {"dtype": array.dtype.name, "shape": list(array.shape), "values": values}
 
 
-def array_of_json(described: Mapping[str, Any]) -> npt.NDArray[Any]:
+def array_of_json(described: JSON) -> Array:
     """The array from `array_to_json`; strings are objects."""
     values, dtype = described["values"], described["dtype"]
     if dtype == "string":
         strings = np.empty(len(values), object)
         strings[:] = values
-        shaped: npt.NDArray[Any] = strings.reshape(described["shape"])
+        shaped: Array = strings.reshape(described["shape"])
         return shaped
     if dtype not in _DTYPES:
         raise ValueError(f"there is no dtype {dtype!r}")
     if np.dtype(dtype).kind == "f":
         values = [_SPECIAL.get(each, each) for each in values]
-    array: npt.NDArray[Any] = np.array(values, dtype).reshape(described["shape"])
+    array: Array = np.array(values, dtype).reshape(described["shape"])
     return array
 
 
-def difference(expected: npt.NDArray[Any], answer: npt.NDArray[Any]) -> str | None:
+def difference(expected: Array, answer: Array) -> str | None:
     """How an answer differs, in words; None if floats are within 1e-5 and all else is equal."""
     if expected.shape != answer.shape:
         return f"has shape {list(answer.shape)} instead of {list(expected.shape)}"
@@ -139,7 +140,7 @@ def _problems(model: Any, feeds: Arrays, answers: Arrays) -> Iterator[str]:
         yield from _differences(f"row {row} alone", expected, values)
 
 
-def _differences(where: str, answers: Arrays, values: Sequence[npt.NDArray[Any]]) -> Iterator[str]:
+def _differences(where: str, answers: Arrays, values: Sequence[Array]) -> Iterator[str]:
     for (name, answer), value in zip(answers.items(), values, strict=True):
         differs = difference(answer, value)
         if differs is not None:
@@ -171,7 +172,7 @@ def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
             raise kind(str(error).replace(local, path)) from error
 
 
-def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
+def read_json(directory: str | os.PathLike[str], name: str) -> JSON:
     """The content of a JSON file of an exported model.
 
     Raises:
@@ -194,7 +195,7 @@ def read_json(directory: str | os.PathLike[str], name: str) -> dict[str, Any]:
     return content
 
 
-def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
+def read_manifest(directory: str | os.PathLike[str]) -> JSON:
     """The content of signatures.json, in the form that torchest writes.
 
     Raises:
@@ -210,9 +211,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return manifest
 
 
-def check_onnxruntime(
-    directory: str | os.PathLike[str], needs: Mapping[str, Any], name: str = MODEL
-) -> None:
+def check_onnxruntime(directory: str | os.PathLike[str], needs: JSON, name: str = MODEL) -> None:
     """Raises OldOnnxruntimeError if a file of an exported model needs a newer onnxruntime than the installed one.
 
     Args:
@@ -275,7 +274,7 @@ def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -
     )
 
 
-def _text(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _text(array: Array) -> Array:
     flat = [each.decode() if isinstance(each, bytes) else str(each) for each in array.reshape(-1)]
-    text: npt.NDArray[Any] = np.array(flat, dtype=object).reshape(array.shape)
+    text: Array = np.array(flat, dtype=object).reshape(array.shape)
     return text

@@ -8,7 +8,7 @@ import safetensors
 
 from torchest.exported.golden import MANIFEST, WEIGHTS, believed, exported, read_manifest
 from torchest.utils import files
-from torchest.utils.json_form import check_form
+from torchest.utils.json_form import JSON, check_form
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,11 +37,11 @@ class ExportedWeights:
             with believed(directory, WEIGHTS):
                 path = files.join(directory, WEIGHTS)
                 self._file: Any = safetensors.safe_open(path, framework="pt")
-        self.state: dict[str, Any] = {"aliases": aliases, "optimizers": {}, "objects": {}}
+        self.state: JSON = {"aliases": aliases, "optimizers": {}, "objects": {}}
 
-    def part(self, name: str) -> dict[str, Any]:
+    def part(self, name: str) -> JSON:
         """As `Checkpoint.part`."""
-        part: dict[str, Any] = self.state[name]
+        part: JSON = self.state[name]
         return part
 
     def names(self) -> list[str]:

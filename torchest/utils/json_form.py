@@ -13,11 +13,13 @@ ValueError: name is 5 and not a string
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from torchest.utils.checks import is_whole, shown
 
 Form = type | set[str] | Callable[[Any], bool] | list[Any] | Mapping[Any, Any]
+
+JSON: TypeAlias = dict[str, Any]  # an object of JSON
 
 _LARGEST = 2**31  # elements of a dimension
 _KINDS = {dict: "an object in braces", list: "a list", str: "a string"}

@@ -9,6 +9,8 @@ from onnxscript import opset18
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torchest.export.onnx.nodes import Value
+
 op: Any = opset18  # its types know no values that are put together
 
 _INT32 = 6
@@ -19,14 +21,14 @@ _GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn_tanh": (0,), "rnn_relu": 
 
 def recurrent(  # noqa: PLR0913 - the arguments of the operator
     cell: str,
-    values: Any,
-    states: Sequence[Any],
-    weights: Sequence[Any],
+    values: Value,
+    states: Sequence[Value],
+    weights: Sequence[Value],
     biases: bool,
     layers: int,
     bidirectional: bool,
     batch_first: bool,
-) -> tuple[Any, Any, Any]:
+) -> tuple[Value, Value, Value]:
     """The nodes of `torchest.export.recurrent.recurrent`.
 
     onnxruntime ends the process if there is no row or no step. So layers get one more row, which is cut off again,
@@ -39,7 +41,7 @@ def recurrent(  # noqa: PLR0913 - the arguments of the operator
     lengths = op.Expand(op.Cast(steps, to=_INT32), op.Add(rows, _ints(1)))
     output = op.Pad(output, _ints(0, 0, 0, 1, 1, 0))
     states = [op.Pad(state, _ints(0, 0, 0, 0, 1, 0)) for state in states]
-    last: list[list[Any]] = [[], []]
+    last: list[list[Value]] = [[], []]
     for layer in range(layers):
         first = layer * directions
         places = _ints(first), _ints(first + directions), _ints(0)
@@ -54,7 +56,7 @@ def recurrent(  # noqa: PLR0913 - the arguments of the operator
         )
         both = op.Concat(*bias, axis=1) if biases else None
         form = {
-            "hidden_size": int(of_layer[1].shape[1]),
+            "hidden_size": _size(of_layer[1], 1),
             "direction": "bidirectional" if bidirectional else "forward",
         }
         made = _layer(cell, [output, inputs, hidden, both, lengths, *start], form)
@@ -69,28 +71,40 @@ def recurrent(  # noqa: PLR0913 - the arguments of the operator
     return output, state, op.Concat(*last[1], axis=0) if last[1] else state
 
 
-def _layer(cell: str, inputs: list[Any], form: dict[str, Any]) -> Any:
+def _layer(cell: str, inputs: list[Value | None], form: dict[str, int | str]) -> Sequence[Value]:
     """One layer: the outputs of all steps, and the last states."""
+    layer: Sequence[Value]
     if cell == "lstm":
-        return op.LSTM(*inputs, **form)
-    if cell == "gru":
-        return op.GRU(*inputs, linear_before_reset=1, **form)
-    directions = 2 if form["direction"] == "bidirectional" else 1
-    activation = "Tanh" if cell == "rnn_tanh" else "Relu"
-    return op.RNN(*inputs, activations=[activation] * directions, **form)
+        layer = op.LSTM(*inputs, **form)
+    elif cell == "gru":
+        layer = op.GRU(*inputs, linear_before_reset=1, **form)
+    else:
+        directions = 2 if form["direction"] == "bidirectional" else 1
+        activation = "Tanh" if cell == "rnn_tanh" else "Relu"
+        layer = op.RNN(*inputs, activations=[activation] * directions, **form)
+    return layer
 
 
-def _reordered(weight: Any, cell: str) -> Any:
+def _reordered(weight: Value, cell: str) -> Value:
     """The rows of a weight or bias in the order of ONNX's gates."""
     gates = _GATES[cell]
     if len(gates) == 1:
         return weight
-    units = int(weight.shape[0]) // len(gates)
+    units = _size(weight, 0) // len(gates)
     parts = [
         op.Slice(weight, _ints(gate * units), _ints((gate + 1) * units), _ints(0)) for gate in gates
     ]
-    return op.Concat(*parts, axis=0)
+    joined: Value = op.Concat(*parts, axis=0)
+    return joined
 
 
-def _ints(*numbers: int) -> Any:
-    return op.Constant(value_ints=list(numbers))
+def _size(value: Value, axis: int) -> int:
+    assert value.shape is not None
+    size = value.shape[axis]
+    assert isinstance(size, int)
+    return size
+
+
+def _ints(*numbers: int) -> Value:
+    constant: Value = op.Constant(value_ints=list(numbers))
+    return constant
