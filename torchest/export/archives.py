@@ -1,11 +1,11 @@
-"""What is in the archives of torch, looked at before torch loads them.
+"""Checks archives of torch before torch loads them.
 
-`torch.export.load` runs what the pickles of an archive say, loads the libraries in it, evaluates its expressions of
-sizes and calls whatever function of torch its graph names. So an archive is refused unless it holds nothing but what
-torchest's exports consist of: tensors as bytes, operators on tensors, and expressions of arithmetic.
+`torch.export.load` runs the pickles of an archive, loads the libraries in it, evaluates its expressions of sizes and
+calls the functions that its graph names. So an archive may hold only what torchest's exports consist of: tensors as
+bytes, operators on tensors, and arithmetic on sizes.
 
-TorchScript is a program in a language of its own, which has no access to Python. What it could do besides computing is
-to read and write files, by a few operators: archives that name them are refused.
+TorchScript is a language without access to Python, but a few of its operators read and write files. An archive must
+not name them.
 """
 
 from __future__ import annotations
@@ -61,22 +61,18 @@ _NAME = re.compile(r"[\w.:+<>-]*")
 _CONTEXT = re.compile(r"(null|\[[^{}]*\])?")
 _LONGEST = 2000  # characters of an expression
 _STRUCTURES = {None, "builtins.tuple", "builtins.list", "builtins.dict"}
-_TORCHSCRIPT_FILES = re.compile(  # whatever stands before: modules can be given other names
+_TORCHSCRIPT_FILES = re.compile(  # after any prefix, since modules may have other names
     rb"\b(%b)\b" % "|".join(sorted(_FILE_OPERATORS)).encode()
 )
-_PLAIN_GETATTR = re.compile(  # as torch writes it; any other form could put a name together
+_PLAIN_GETATTR = re.compile(  # as torch writes it; other forms could compose a name
     rb"""\bgetattr\((?:(?!getattr)[^"'\\#])*, "[^"\\]*"\)"""
 )
-_MOST_INFLATED = 1 << 28  # bytes that an archive may have more than its file
+_MOST_INFLATED = 1 << 28  # bytes by which the content may exceed the file
 
 
 def check_program(path: str) -> None:
-    """Looks into a file that `torch.export.save` wrote.
-
-    Raises:
-        RefusedFileError: It holds something that would be run.
-    """
-    with zipfile.ZipFile(path) as archive:  # torch reads an older format so
+    """Raises RefusedFileError if a file of `torch.export.save` holds code that loading or using it would run."""
+    with zipfile.ZipFile(path) as archive:  # torch recognizes an older format by this name
         if "version" in archive.namelist():
             _refuse(path, "is in a format of an older torch, which holds pickles")
     reader = _reader(path)
@@ -92,23 +88,19 @@ def check_program(path: str) -> None:
 
 
 def check_torchscript(path: str) -> None:
-    """Looks into a file of TorchScript.
-
-    Raises:
-        RefusedFileError: It names an operator that reads or writes files.
-    """
+    """Raises RefusedFileError if a file of TorchScript names an operator that reads or writes files."""
     reader = _reader(path)
     names = reader.get_all_records()
     if "constants.pkl" not in names:
         _refuse(path, "is in a format of an older torch")
     for name in names:
-        called = name.lower()  # torch finds a record whatever the case of its name
-        if called.startswith("code/") and not called.endswith(".debug_pkl"):
+        lower = name.lower()  # torch ignores the case of names
+        if lower.startswith("code/") and not lower.endswith(".debug_pkl"):
             _check_code(path, reader.get_record(name))
 
 
 def _check_code(path: str, code: bytes) -> None:
-    """Raises RefusedFileError if TorchScript names an operator for files, or could put such a name together."""
+    """Raises RefusedFileError if TorchScript names an operator for files, or could compose such a name."""
     named = _TORCHSCRIPT_FILES.search(code)
     replaced = 1
     while replaced:  # the innermost first
@@ -119,13 +111,13 @@ def _check_code(path: str, code: bytes) -> None:
 
 
 def _reader(path: str) -> Any:
-    """What torch itself reads archives with, so that nothing is seen otherwise here."""
+    """The reader of torch itself, which sees what torch will load."""
     _check_unpacked(path, path, os.path.getsize(path))
     return torch._C.PyTorchFileReader(path)
 
 
 def _check_unpacked(path: str, archive: str | io.BytesIO, packed: int) -> None:
-    """Raises RefusedFileError if an archive of so many bytes unpacks to many more."""
+    """Raises RefusedFileError if an archive unpacks to many more than its `packed` bytes."""
     with zipfile.ZipFile(archive) as records:
         size = sum(record.file_size for record in records.infolist())
     if size > packed + _MOST_INFLATED:
@@ -144,18 +136,18 @@ def _check_tensors(path: str, config: Any, names: re.Pattern[str]) -> None:
 
 
 def _check_pickle(path: str, name: str, content: bytes) -> None:
-    """Raises RefusedFileError unless a pickle makes tensors only; torch would run it otherwise."""
+    """Raises RefusedFileError unless a pickle makes only tensors."""
     if content.startswith(b"PK"):  # an archive in the archive
         _check_unpacked(path, io.BytesIO(content), len(content))
     try:
         if content:
             torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception:  # unpicklers raise whatever
+    except Exception:  # unpicklers raise errors of any kind
         _refuse(path, f"holds a pickle, {name!r}, of something else than tensors")
 
 
 def _check_graph(path: str, graph: Any) -> None:
-    """Raises RefusedFileError unless a program consists of operators on tensors and of arithmetic on sizes."""
+    """Raises RefusedFileError unless a program consists of operators on tensors and arithmetic on sizes."""
     for key, text in _texts(graph):
         if key in ("target", "as_operator"):
             named = _OPERATORS.fullmatch(text)
@@ -171,27 +163,27 @@ def _check_graph(path: str, graph: Any) -> None:
 
 
 def _texts(graph: Any) -> Iterator[tuple[str, str]]:
-    """All texts in JSON values, with their keys; and the keys. What is only told to people is left out: texts alone."""
+    """The texts in JSON values with their keys, and the keys themselves, but no metadata, which is for people."""
     waiting = [("", graph)]
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, dict):
             waiting.extend(("", each) for each in value)
-            waiting.extend(item for item in value.items() if not _is_told(*item))
+            waiting.extend(item for item in value.items() if not _is_metadata(*item))
         elif isinstance(value, list):
             waiting.extend((key, each) for each in value)
         elif isinstance(value, str):
             yield key, value
 
 
-def _is_told(key: str, value: Any) -> bool:
-    """Whether a value is notes of torch about a node, rather than a tensor that is called so."""
+def _is_metadata(key: str, value: Any) -> bool:
+    """Whether a value is torch's notes about a node, and not a tensor named "metadata"."""
     is_text = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
     return key == "metadata" and is_text
 
 
 def _is_expression(text: str) -> bool:
-    """Whether a text is arithmetic on sizes: torch evaluates it as Python."""
+    """Whether a text, which torch evaluates as Python, is arithmetic on sizes."""
     if len(text) > _LONGEST or not _EXPRESSION.fullmatch(text):
         return False
     try:
@@ -214,7 +206,7 @@ def _is_arithmetic(node: ast.AST) -> bool:
         return name in _FUNCTIONS and ("Pow" not in name or _is_small_power(node.args))
     if isinstance(node, ast.BinOp):
         sides = [node.left, node.right]
-        if any(map(_is_sequence, sides)):  # a text times a number may be one without end
+        if any(map(_is_sequence, sides)):  # a text times a number may be huge
             return False
         return not isinstance(node.op, ast.Pow) or _is_small_power(sides)
     return isinstance(node, _NODES)
@@ -229,7 +221,7 @@ def _is_symbol(name: object) -> bool:
 
 
 def _is_small_power(arguments: list[ast.expr]) -> bool:
-    """Whether it is a small power of a size; of numbers, it could be one that takes for ever."""
+    """Whether it is a small power of a size; a power of numbers could take forever."""
     base, exponent = map(ast.unparse, arguments)
     return bool(_SIZE.fullmatch(base) and _SMALL.fullmatch(exponent))
 
