@@ -187,6 +187,20 @@ def test_a_normalizer_is_exported_with_its_column(tmp_path):
         np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
 
 
+def test_a_normalizer_of_numbers_of_two_dimensions_is_exported_to_all_formats(tmp_path):
+    x = columns.numeric_column("x", (2, 2), normalizer_fn=lambda x: x.transpose(1, 2) / 7)
+    rows = {"x": np.arange(8, dtype=np.float32).reshape(2, 2, 2)}
+    model = torchest.LinearClassifier([x], model_dir=str(tmp_path / "model"), config=QUIET)
+    model.train(lambda: (rows, [1, 0]), steps=2)
+    path = model.export_saved_model(
+        tmp_path / "base", parsing(x), formats=("onnx", "torchscript", "pt2")
+    )
+    expected = [row["logits"] for row in model.predict(lambda: iter([rows]))]
+    for engine in ("onnx", "torchscript", "pt2"):
+        found = torchest.export.load(path, engine).signatures["predict"](**rows)
+        np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
+
+
 WORD = columns.sequence_categorical_column_with_vocabulary_list("word", ["a", "b"])
 
 

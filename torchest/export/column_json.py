@@ -32,14 +32,14 @@ class Assets:
     Attributes:
         files: The paths of vocabulary files, by their names in the export.
         functions: The normalizer_fns, by their names in the export.
-        widths: The number of numbers in a row, by the name of the function.
+        shapes: The shape of a row that each of the functions gets.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.directory = directory
         self.files: dict[str, str] = {}
         self.functions: dict[str, TensorFunction] = {}
-        self.widths: dict[str, int] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     def name_of_file(self, path: str) -> str:
         """The name of a file in the export, the same for the same file."""
@@ -49,7 +49,7 @@ class Assets:
         """The name of a column's function in the export, the same for the same function."""
         readable = "".join(sign if sign.isalnum() else "_" for sign in column.name)
         name = _name_for(self.functions, function, f"{readable}.pt")
-        self.widths[name] = getattr(column, "width", 1)
+        self.shapes[name] = getattr(column, "shape", ()) or (1,)
         return name
 
     def path_of_file(self, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import platform
 import shutil
 from dataclasses import asdict, dataclass
@@ -382,8 +383,8 @@ def _write_normalizers(assets: Assets, directory: Path) -> None:
         return
     (directory / "normalizers").mkdir()
     for name, function in assets.functions.items():
-        width = assets.widths[name]
-        example = torch.arange(1.0, 2.0 * width + 1).reshape(2, width)
+        shape = 2, *assets.shapes[name]
+        example = torch.arange(1.0, math.prod(shape) + 1).reshape(shape)
         try:
             torchscript.save(
                 torchscript.traced(function, (example,)), str(directory / "normalizers" / name)
