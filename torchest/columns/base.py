@@ -416,14 +416,17 @@ def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColum
         assets: Finds the files and functions.
 
     Raises:
-        ModuleNotFoundError: No module that is imported defines the column's class.
+        ModuleNotFoundError: No imported module defines the class of the column, which is a user's own.
+        ValueError: torchest has no such column.
     """
-    kind = str(described["type"])
+    kind = described["type"]
+    if not isinstance(kind, str) or (kind not in FeatureColumn.classes and "." not in kind):
+        raise ValueError(f"torchest has no column {kind!r:.80}")
     if kind not in FeatureColumn.classes:
-        module = kind.rpartition(".")[0].partition(".<locals>")[0] or "its module"
+        module = kind.rpartition(".")[0].partition(".<locals>")[0]
         raise ModuleNotFoundError(
-            f"The exported model has a column of class {kind}, which is not defined here: import {module} before "
-            "loading the model."
+            f"The exported model has a column of class {kind:.200}, which is not defined here: import {module:.200} "
+            "before loading the model."
         )
     fields = {name: _of_json(value, assets) for name, value in described.items() if name != "type"}
     return FeatureColumn.classes[kind].of_json(fields, assets)
