@@ -128,3 +128,34 @@ def test_nothing_is_pickled(path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_needs_remote_procedure_calls(path):
     assert "distributed.rpc" not in path.read_text(encoding="utf-8")
+
+
+# TensorFlow's keywords, operators whose arguments torch fixes, and loops that numba compiles
+TAKE_MANY = {
+    "canned/": {"__init__", "model_to_estimator"},
+    "columns/embedding.py": {"embedding_column", "shared_embeddings"},
+    "experimental/rnn.py": {"__init__"},
+    "export/": {"recurrent", "_"},
+    "heads/": {"create_estimator_spec", "__init__"},
+    "hooks/checkpoint_saver.py": {"__init__"},
+    "inputs/": {
+        "make_batched_features_dataset",
+        "make_csv_dataset",
+        "make_parquet_dataset",
+        "pandas_input_fn",
+    },
+    "kernels/": {"_ftrl", "ftrl_of_rows"},
+    "optimizers/ftrl.py": {"__init__"},
+    "spec.py": {"__new__"},
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_take_at_most_seven_parameters(path):
+    place = path.relative_to(ROOT / "torchest").as_posix()
+    allowed = set().union(*(names for start, names in TAKE_MANY.items() if place.startswith(start)))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name not in allowed:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [each.arg for each in arguments if each.arg not in ("self", "cls")]
+            assert len(names) <= 7, f"{node.name} in line {node.lineno} takes {', '.join(names)}"

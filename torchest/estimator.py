@@ -70,20 +70,20 @@ _log = logging.getLogger("torchest")
 
 
 class Estimator:
-    """Trains, evaluates and asks the model that a `model_fn` describes.
+    """Trains, evaluates, predicts with and exports the model of a `model_fn`.
 
-    Everything is kept in `model_dir`: a second `train`, in this process or another, goes on from the
-    newest checkpoint there.
+    Everything is kept in `model_dir`: a second `train`, in this process or another, starts from the newest checkpoint
+    there.
 
     Args:
         model_fn: A function of `features` and any of `labels`, `mode`, `params`, `config` that returns an
-            `EstimatorSpec`. It runs on every batch; what lives longer than a batch it makes with
+            `EstimatorSpec`. It runs on every batch, and makes objects that outlive a batch with
             `torchest.get_or_create`.
-        model_dir: Where checkpoints and events go. None: `config.model_dir`, or a temporary directory.
+        model_dir: The directory of checkpoints and events. None: `config.model_dir`, or a temporary directory.
         config: How to run; the default is `RunConfig()`.
-        params: Handed to `model_fn` as `params`; a copy is kept.
-        warm_start_from: Where a new model takes its first weights from: a `model_dir`, a checkpoint, an
-            export, or `WarmStartSettings`. Without effect, and with a warning, where `model_dir` has a checkpoint.
+        params: The argument `params` of `model_fn`; a copy is kept.
+        warm_start_from: Initial weights of a new model: a `model_dir`, a checkpoint, an export, or
+            `WarmStartSettings`. Has no effect, but a warning, if `model_dir` has a checkpoint.
 
     Raises:
         ValueError: An argument is wrong.
@@ -131,7 +131,7 @@ class Estimator:
 
     @property
     def model_dir(self) -> str:
-        """Where checkpoints and events go."""
+        """The directory of checkpoints and events."""
         assert self._config.model_dir is not None
         return self._config.model_dir
 
@@ -142,20 +142,20 @@ class Estimator:
 
     @property
     def params(self) -> dict[str, Any]:
-        """A copy of what `model_fn` is given as `params`."""
+        """A copy of the argument `params` of `model_fn`."""
         return copy.deepcopy(self._params)
 
     @property
     def warm_start_from(self) -> WarmStartSettings | None:
-        """Where a new model takes its first weights from."""
+        """The settings of the warm start, if there is one."""
         return self._warm_start
 
     @property
     def model_fn(self) -> Callable[..., EstimatorSpec]:
         """The model_fn as a function of exactly `features`, `labels`, `mode` and `config`.
 
-        A model_fn of another estimator can call it; `params` are those of this estimator, and are handed on to a
-        model_fn that takes them. `config` None stands for this estimator's.
+        A model_fn of another estimator can call it. `params` are those of this estimator, and so is `config` if it is
+        None.
         """
 
         def model_fn(
@@ -178,30 +178,30 @@ class Estimator:
     ) -> Estimator:
         """Trains the model, from the newest checkpoint if there is one.
 
-        A training that was interrupted, by a kill, an exception or SIGTERM, is gone on with by the next call,
-        in this process or another: at its place in the input, with its random numbers, and with what hooks keep
-        (see `SessionRunHook`), as if nothing had happened. Give such a training `max_steps`, as `steps` counts
-        from the checkpoint. A `torchest.inputs.Dataset` knows its place, and so does a DataLoader that has
-        `state_dict` and `load_state_dict`; any other iterable begins anew, with a warning. After a training
-        that returned, the next one begins its input anew. On SIGTERM the step that runs is finished and saved,
+        The next call, in this process or another, resumes a training that was interrupted by a kill, an exception or
+        SIGTERM: at its place in the input, with its random numbers and the state of its hooks (see `SessionRunHook`),
+        as if nothing had happened. Use `max_steps` for such a training, as `steps` counts from the checkpoint. A
+        `torchest.inputs.Dataset` resumes at its place, and so does a DataLoader that has `state_dict` and
+        `load_state_dict`; any other iterable starts from its beginning, with a warning. After a training that
+        returned, the next one reads its input from the beginning. On SIGTERM the running step is finished and saved,
         and the process ends by the signal.
 
-        This is the order of the calls; `hooks` stands for the `training_chief_hooks` of model_fn, those given here, and
-        the `training_hooks` of model_fn::
+        This is the order of the calls. `hooks` are the `training_chief_hooks` of model_fn, those of this call, and the
+        `training_hooks` of model_fn::
 
             make the model from the first batch, and restore the newest checkpoint
             for listener in saving_listeners: listener.begin()
             for hook in hooks: hook.begin()
             save()
             for hook in hooks: hook.after_create_session(session, None)
-            until a hook has called request_stop, or the last step is done:
+            until a hook has called request_stop, or the last step has been made:
                 for hook in hooks: hook.before_run(run_context)     # returns SessionRunArgs, or None
-                the next batch; if there is none, the loop ends here
+                the next batch; the loop ends here if there is none
                 model_fn(features, labels, TRAIN, ...), gradients, optimizers
                 global_step += 1
                 for hook in hooks: hook.after_run(run_context, run_values)
                 if a checkpoint is due: save()
-            save(), unless the last step has just been saved
+            save(), unless the last step has been saved
             for listener in saving_listeners: listener.end(session, global_step)
             for hook in hooks: hook.end(session)
 
@@ -211,21 +211,20 @@ class Estimator:
                 for listener in saving_listeners: listener.after_save(session, global_step)
                 if one of them returned True: request_stop()        # but not at the first save
 
-        tf.estimator saves before `after_run`; here a checkpoint holds what the hooks did in its step. A training that
-        resumes from a checkpoint has it already: of `save()` only `after_save` is called, after
-        `after_create_session` unless the checkpoint is the first of the training.
+        tf.estimator saves before `after_run`; here a checkpoint has the effects of the hooks in its step. A training
+        that resumes from a checkpoint does not write it again: of `save()` it calls only `after_save`, and calls it
+        after `after_create_session` unless the checkpoint is the first of the training.
 
-        After an exception, in a hook or elsewhere, there is neither a save nor an `end`, but
-        `hook.on_error(exception)` for every hook. Checkpoints are written, and listeners called, by the chief
-        only.
+        An exception, in a hook or elsewhere, leads to `hook.on_error(exception)` of every hook, without a save or an
+        `end`. Only the chief writes checkpoints and calls listeners.
 
         Args:
-            input_fn: Gives the training data: a `torchest.inputs.Dataset`, a DataLoader, or any iterable
-                of `(features, labels)` batches. A tuple or list of features and labels, and features alone, are
-                one batch, repeated; see `torchest.inputs.source.is_one_batch`.
+            input_fn: Returns the training data: a `torchest.inputs.Dataset`, a DataLoader, or any iterable of
+                `(features, labels)` batches. A tuple or list of features and labels, and features alone, are one
+                batch, repeated; see `torchest.inputs.source.is_one_batch`.
             hooks: Called during training, in this order.
-            steps: How many steps to train for. None: until `max_steps`, or the end of the input.
-            max_steps: The global step to train up to, over all calls; nothing happens if it is reached.
+            steps: The number of steps to make. None: until `max_steps`, or the end of the input.
+            max_steps: The global step to train up to, over all calls; nothing is done if it has been reached.
             saving_listeners: Called around each checkpoint.
 
         Returns:
@@ -235,7 +234,7 @@ class Estimator:
             ValueError: Both `steps` and `max_steps` are given, one is below 1, the input is empty, or TF_CONFIG names
                 a cluster that torchrun has not started.
             RuntimeError: Another process, or another thread of this one, trains in `model_dir`.
-            CheckpointMismatchError: `model_dir` holds a checkpoint of another model.
+            CheckpointMismatchError: `model_dir` has a checkpoint of another model.
             NanLossDuringTrainingError: The loss became NaN.
         """
         TFConfig.of_environment().check_may_train()
@@ -258,16 +257,16 @@ class Estimator:
         """Evaluates the model, and writes the metrics for TensorBoard under `eval_dir(name)`.
 
         Args:
-            input_fn: Gives the data, as for `train`; one batch is evaluated once.
-            steps: How many batches to evaluate on at most. None: all.
+            input_fn: Returns the data, as for `train`; one batch is evaluated once.
+            steps: The largest number of batches to evaluate on. None: all.
             hooks: Called during evaluation.
-            checkpoint_path: Which checkpoint to evaluate. None: the newest. Without any, the initial
-                weights are evaluated, with a warning.
-            name: Tells evaluations on different data apart.
+            checkpoint_path: The checkpoint to evaluate. None: the newest; if there is none, the initial weights are
+                evaluated, with a warning.
+            name: A name for evaluations on different data.
 
         Returns:
-            The metrics, sorted by name, as numpy scalars; `loss` is the mean over batches of the loss of
-            each; `global_step`, the step of the checkpoint, comes last.
+            The metrics, sorted by name, as NumPy scalars. `loss` is the mean of the losses of batches; `global_step`,
+            the step of the checkpoint, comes last.
 
         Raises:
             ValueError: The input is empty, or an argument is wrong.
@@ -291,20 +290,18 @@ class Estimator:
         checkpoint_path: str | os.PathLike[str] | None = None,
         yield_single_examples: bool = True,
     ) -> Iterator[Any]:
-        """Predicts, batch by batch, as the results are asked for.
+        """Yields predictions; the next batch is computed when its first prediction is requested.
 
         Args:
-            input_fn: Gives features, or `(features, labels)`, whose labels are left out; one batch is predicted
-                once.
-            predict_keys: Which predictions to give. None: all.
+            input_fn: Returns features, or `(features, labels)`, whose labels are ignored; one batch is predicted once.
+            predict_keys: The predictions to yield. None: all.
             hooks: Called during prediction.
-            checkpoint_path: Which checkpoint to use. None: the newest. Without any, the initial weights
-                are used, with a warning.
-            yield_single_examples: Whether to give one dict per example. If not, one per batch, which is
-                faster.
+            checkpoint_path: The checkpoint to use. None: the newest; if there is none, the initial weights are used,
+                with a warning.
+            yield_single_examples: Whether to yield one dict per example. If not, one per batch, which is faster.
 
         Yields:
-            Predictions as numpy, in the order of the input: dicts, or what `model_fn` gives.
+            Predictions as NumPy, in the order of the input: dicts, or the structure that `model_fn` returns.
 
         Raises:
             ValueError: An argument is wrong.
@@ -338,21 +335,21 @@ class Estimator:
         *,
         formats: Sequence[str] = DEFAULT_FORMATS,
     ) -> str:
-        """Exports the model for serving: raw features in, the same answers out.
+        """Exports the model for serving, from raw features to predictions.
 
-        A directory `<export_dir_base>/<unix seconds>` appears when all in it has been written, read again
-        and compared with Python: `model.onnx`, which takes raw features; on request `model.pt` (TorchScript) and
-        `model.pt2` (torch.export), which take encoded tensors; `model.safetensors`;
-        `signatures.json`, which describes inputs, outputs and signatures; `golden.json` with rows and
-        their answers; vocabulary files in `assets`. `torchest.export.load` reads it.
+        The directory `<export_dir_base>/<unix seconds>` appears when all its files have been written, read again, and
+        compared with Python: `model.onnx`, which takes raw features; on request `model.pt` (TorchScript) and
+        `model.pt2` (torch.export), which take encoded tensors; `model.safetensors`; `signatures.json`, which describes
+        inputs, outputs and signatures; `golden.json` with rows and their predictions; vocabulary files in `assets`.
+        `torchest.export.load` reads it.
 
         Args:
-            export_dir_base: Where the directory is made.
-            serving_input_receiver_fn: Makes what the model is given, such as
+            export_dir_base: The parent of the directory.
+            serving_input_receiver_fn: Makes the receiver of the model's inputs, such as
                 `torchest.export.build_parsing_serving_input_receiver_fn(spec)`.
-            assets_extra: Files to put into `assets.extra`: from their names there to their paths.
+            assets_extra: Paths of files for `assets.extra` by their names there.
             as_text: Has no effect: signatures are always text.
-            checkpoint_path: Which checkpoint to export. None: the newest.
+            checkpoint_path: The checkpoint to export. None: the newest.
             experimental_mode: `ModeKeys.PREDICT`; for EVAL and TRAIN inputs and outputs are described only.
             formats: Which files to write, of "onnx", "torchscript", "pt2" and "onnx-fingerprints" (docs/onnx.md).
 
@@ -361,7 +358,7 @@ class Estimator:
 
         Raises:
             ValueError: There is no checkpoint, an argument is wrong, or a column cannot be exported.
-            ExportError: A file answers otherwise than Python. Nothing is left behind.
+            ExportError: A file gives other predictions than Python. Nothing is left behind.
         """
         mode = checks.text("experimental_mode", experimental_mode)
         receivers = {mode: serving_input_receiver_fn}
@@ -378,7 +375,7 @@ class Estimator:
         checkpoint_path: str | os.PathLike[str] | None = None,
         strip_default_attrs: bool = False,  # noqa: ARG002 - means nothing here
     ) -> str:
-        """Deprecated: the old name of `export_saved_model`, whose arguments it takes."""
+        """Deprecated name of `export_saved_model`, with the same arguments."""
         warnings.warn(
             "Estimator.export_savedmodel is deprecated: use export_saved_model.",
             DeprecationWarning,
@@ -399,12 +396,12 @@ class Estimator:
         """Exports the model as `export_saved_model` does, with descriptions of its training and evaluation.
 
         Args:
-            export_dir_base: Where the directory is made.
-            input_receiver_fn_map: By `ModeKeys`, what makes receivers; for EVAL and TRAIN see
+            export_dir_base: The parent of the directory.
+            input_receiver_fn_map: Functions that make receivers by `ModeKeys`; for EVAL and TRAIN see
                 `torchest.experimental.build_raw_supervised_input_receiver_fn`.
-            assets_extra: Files to put into `assets.extra`: from their names there to their paths.
+            assets_extra: Paths of files for `assets.extra` by their names there.
             as_text: Has no effect: signatures are always text.
-            checkpoint_path: Which checkpoint to export. None: the newest.
+            checkpoint_path: The checkpoint to export. None: the newest.
 
         Returns:
             The path of the directory.
@@ -423,13 +420,13 @@ class Estimator:
         )
 
     def eval_dir(self, name: str | None = None) -> str:
-        """Where `evaluate(..., name=name)` writes its events."""
+        """The directory to which `evaluate(..., name=name)` writes events."""
         checked = checked_name("name", name)
         return files.join(self.model_dir, f"eval_{checked}" if checked else "eval")
 
     @property
     def steps_made(self) -> int:
-        """How many steps the last `train` of this object made; 0 if `max_steps` had been reached before."""
+        """The number of steps of the last `train` of this object; 0 if `max_steps` had been reached before."""
         return self._steps_made
 
     def latest_checkpoint(self) -> str | None:
@@ -678,7 +675,7 @@ def _step_of(checkpoint: Checkpoint | None) -> int:
 
 
 def _with_end(steps: int | None) -> Callable[[Any], Any]:
-    """Refuses an input that never ends, if all of it is to be read."""
+    """A check that the input ends, if all of it is evaluated."""
 
     def checked(source: Any) -> Any:
         if steps is None:
@@ -689,7 +686,7 @@ def _with_end(steps: int | None) -> Callable[[Any], Any]:
 
 
 def _with_warning(source: Any) -> Any:
-    """Tells if an input that is predicted never ends, as a caller may stop asking."""
+    """Warns if the input never ends, which is no error, as the caller may stop."""
     if is_endless(source):
         _log.warning(
             "predict: the input_fn gives a Dataset that repeats without end, so predictions never end either. That is "
@@ -733,7 +730,7 @@ def _copied(params: dict[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(params, Mapping):
         raise ValueError(
-            f"params={shown(params)} must be a dict of what model_fn is to know, or None."
+            f"params={shown(params)} must be a dict of parameters for model_fn, or None."
         )
     try:
         return copy.deepcopy(params)

@@ -1,4 +1,4 @@
-"""RunConfig: how an estimator runs, apart from what it computes."""
+"""RunConfig: how an estimator runs."""
 
 from __future__ import annotations
 
@@ -37,45 +37,43 @@ _MEANINGLESS = ("session_config", "device_fn", "protocol", "experimental_max_wor
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How an estimator runs: where it writes, how often, how much it keeps.
+    """How an estimator runs: where and how often it writes, how much it keeps, and on which device it trains.
 
     Attributes:
-        model_dir: Where checkpoints and events go: a directory, or a URL that fsspec understands, such as
-            'gs://bucket/models/a'. None: that of TF_CONFIG, what the estimator is given, or a temporary directory.
-        tf_random_seed: The seed of initial weights, dropout and shuffling. None: torch's global random
-            state is used as it stands, and input is shuffled differently in every run.
-        save_summary_steps: Write summaries every so many steps; None or 0 switches them off.
-        save_checkpoints_steps: Save every so many steps, counted from the step training starts at.
-        save_checkpoints_secs: Save every so many seconds (600 if neither is given). Setting one of the
-            two to None, without giving the other, switches checkpoints off.
-        session_config: Means nothing here; accepted so that old code runs, and logged.
-        keep_checkpoint_max: How many checkpoints to keep; None or 0 keeps all.
-        keep_checkpoint_every_n_hours: Of the checkpoints beyond `keep_checkpoint_max`, one for each so
-            many hours of training stays for ever; None: none does.
-        log_step_count_steps: Log the loss and the speed every so many steps; None switches it off.
-        train_distribute: Where training runs, if not on the first GPU or else the CPU:
-            `torchest.distributed.XLAStrategy()`.
-        device_fn: Means nothing here; accepted and logged.
-        protocol: Means nothing here; accepted and logged.
-        eval_distribute: The same for evaluation and prediction.
-        experimental_distribute: Means nothing here; processes are started by torchrun.
-        experimental_max_worker_delay_secs: Means nothing here; accepted and logged.
-        session_creation_timeout_secs: Means nothing here; accepted.
-        checkpoint_save_graph_def: Means nothing here; accepted.
-        clip_norm: How long the gradient of all parameters of a step's optimizers may be; a longer one is
-            made as long, as by `torch.nn.utils.clip_grad_norm_`, after gradients were accumulated and those
-            of all processes added up. None: as long as it is.
-        accumulate_steps: How many batches a step has: their gradients are added up, each divided by
-            this number, before the optimizers take one step, which is one global step. The last step of
-            an input may have fewer batches.
-        precision: Of matrix products and what else bears it: "float32", or "bf16" (`torch.autocast`).
-            Weights, tables, gradients of rows, losses and metrics are float32 in both.
-        compile: Whether modules made with `get_or_create` are compiled by `torch.compile`, which needs a
-            C++ compiler on a CPU. The first steps take long then.
+        model_dir: The directory of checkpoints and events, or a URL for fsspec such as 'gs://bucket/models/a'. None:
+            that of TF_CONFIG, the estimator's argument, or a temporary directory.
+        tf_random_seed: The seed of initial weights, dropout and shuffling. None: torch's global random state is used,
+            and input is shuffled differently in every run.
+        save_summary_steps: Steps between two summaries; None or 0: none.
+        save_checkpoints_steps: Steps between two checkpoints, counted from the step that training starts at.
+        save_checkpoints_secs: Seconds between two checkpoints (600 if neither is given). Setting one of the two to
+            None, without the other, switches checkpoints off.
+        session_config: Has no effect; old code may pass it, and it is logged.
+        keep_checkpoint_max: The number of checkpoints to keep; None or 0 keeps all.
+        keep_checkpoint_every_n_hours: Of older checkpoints, one for each such period is kept forever; None: none.
+        log_step_count_steps: Steps between two log lines of the loss and the speed; None: none.
+        train_distribute: A `torchest.distributed.Strategy` for training, such as `XLAStrategy()`. None: the processes
+            that torchrun started, or one process, on the first GPU or else the CPU.
+        device_fn: Has no effect; logged.
+        protocol: Has no effect; logged.
+        eval_distribute: A strategy for evaluation and prediction, likewise.
+        experimental_distribute: Has no effect: torchrun starts processes.
+        experimental_max_worker_delay_secs: Has no effect; logged.
+        session_creation_timeout_secs: Has no effect.
+        checkpoint_save_graph_def: Has no effect.
+        clip_norm: The largest global norm of the gradients of a step's optimizers, after they were accumulated and
+            added up over processes; see `torch.nn.utils.clip_grad_norm_`. None: gradients are not clipped.
+        accumulate_steps: The number of batches in a step. Their gradients, each divided by this number, are added up
+            before the optimizers take one step, which is one global step. The last step of an input may have fewer
+            batches.
+        precision: Precision of matrix products and other operations that tolerate it: "float32", or "bf16"
+            (`torch.autocast`). Weights, tables, gradients of rows, losses and metrics are float32 in both.
+        compile: Whether `torch.compile` compiles modules made with `get_or_create`, which needs a C++ compiler on a
+            CPU and makes the first steps slow.
 
     Raises:
-        ValueError: An argument is out of its range, both ways of saving are given, or TF_CONFIG is not what it
-            should be, or has another `model_dir`.
+        ValueError: An argument is out of its range, both intervals of saving are given, or TF_CONFIG is wrong or has
+            another `model_dir`.
 
     >>> RunConfig(save_checkpoints_steps=100).save_checkpoints_secs is None
     True
@@ -124,14 +122,14 @@ class RunConfig:
             if name not in fields:
                 raise ValueError(f"RunConfig.replace: {name!r} is no field.{suggest(name, fields)}")
         saving = ("save_checkpoints_steps", "save_checkpoints_secs")
-        for given, other in (saving, saving[::-1]):
-            if changes.get(given) is not None and other not in changes:
+        for changed, other in (saving, saving[::-1]):
+            if changes.get(changed) is not None and other not in changes:
                 changes[other] = None
         return dataclasses.replace(self, **changes)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes checkpoints and events: that of rank 0, or the chief of TF_CONFIG."""
+        """Whether this process writes checkpoints and events: rank 0, or the chief of TF_CONFIG."""
         return place_of_environment().is_chief
 
     @property
@@ -141,17 +139,17 @@ class RunConfig:
 
     @property
     def num_worker_replicas(self) -> int:
-        """How many processes train, the chief among them."""
+        """The number of processes that train, including the chief."""
         return place_of_environment().num_workers
 
     @property
     def num_ps_replicas(self) -> int:
-        """How many parameter servers TF_CONFIG names; torchest trains with none."""
+        """The number of parameter servers in TF_CONFIG; torchest trains with none."""
         return place_of_environment().num_parameter_servers
 
     @property
     def task_type(self) -> str:
-        """`"chief"` or `"worker"`, or what TF_CONFIG says; `"worker"` for a process alone."""
+        """`"chief"` or `"worker"`, or the type in TF_CONFIG; `"worker"` for a single process."""
         return place_of_environment().task_type
 
     @property
@@ -161,22 +159,22 @@ class RunConfig:
 
     @property
     def cluster_spec(self) -> dict[str, list[str]]:
-        """By `task_type`, the ranks of the processes or the addresses in TF_CONFIG; empty for a process alone."""
+        """By `task_type`, the ranks of the processes or the addresses in TF_CONFIG; empty for a single process."""
         return place_of_environment().cluster_spec
 
     @property
     def master(self) -> str:
-        """Means nothing here: the address of this task in TF_CONFIG, if there are others."""
+        """The address of this task in TF_CONFIG, if there are others; has no effect."""
         return TFConfig.of_environment().master
 
     @property
     def evaluation_master(self) -> str:
-        """Means nothing here: `eval_session_master` in TF_CONFIG."""
+        """`eval_session_master` in TF_CONFIG; has no effect."""
         return TFConfig.of_environment().evaluation_master
 
     @property
     def service(self) -> dict[str, Any] | None:
-        """Means nothing here: `service` in TF_CONFIG."""
+        """`service` in TF_CONFIG; has no effect."""
         return TFConfig.of_environment().service
 
     def as_markdown(self) -> str:
@@ -185,7 +183,7 @@ class RunConfig:
         return "\n".join(["| RunConfig | |", "|---|---|", *rows])
 
     def ignored(self) -> list[str]:
-        """The names of fields that were set and mean nothing on PyTorch."""
+        """The names of fields that were set and have no effect on PyTorch."""
         return [name for name in _MEANINGLESS if getattr(self, name) is not None]
 
     def _resolve_saving(self) -> None:
@@ -203,7 +201,7 @@ class RunConfig:
         self._set("save_checkpoints_secs", secs)
 
     def _directory(self) -> str | None:
-        """The model_dir that was given, or that of TF_CONFIG."""
+        """The argument `model_dir`, or that of TF_CONFIG."""
         named = TFConfig.of_environment().model_dir
         directory = named if self.model_dir is None else self.model_dir
         if directory is None:
@@ -220,7 +218,7 @@ class RunConfig:
 
 
 def _steps(at_least: int) -> _Check:
-    """Steps, which may be written as 1e3, or None."""
+    """Checks steps, which may be 1e3, or None."""
 
     def check(argument: str, value: Any) -> int | None:
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
@@ -233,7 +231,7 @@ def _steps(at_least: int) -> _Check:
 
 
 def _number(argument: str, value: Any) -> Any:
-    """A number above 0, or None; an int stays one."""
+    """Checks a number above 0, or None; an int stays an int."""
     if value is not None:
         number(argument, value, " None switches it off.", above=0)
     return value

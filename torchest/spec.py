@@ -43,12 +43,12 @@ class _Fields(NamedTuple):
 
 
 class Scaffold:
-    """What is done once with a new model; `EstimatorSpec(scaffold=...)` takes it.
+    """Initialization of a new model, for `EstimatorSpec(scaffold=...)`.
 
     Args:
-        init_fn: A function of the scaffold and the session (see `SessionRunHook`) that is called once after the
-            first call of model_fn has made all objects, before the first checkpoint is written: it may load
-            weights, for instance. It is not called where a checkpoint is restored. Gradients are off in it.
+        init_fn: A function of the scaffold and the session (see `SessionRunHook`), which may for instance load weights.
+            It is called once, without gradients, when the first call of model_fn has made all objects and before the
+            first checkpoint is written; not if a checkpoint is restored.
 
     Raises:
         TypeError: `init_fn` cannot be called.
@@ -67,32 +67,31 @@ class Scaffold:
 
 
 class EstimatorSpec(_Fields):
-    """What a model_fn computed from one batch, and what is to be done with it.
+    """The result of a model_fn for one batch.
 
     Args:
-        mode: A `ModeKeys`: what model_fn was called for.
-        predictions: A tensor or a dict of tensors by name. Needed in PREDICT. Text may be among them: a
-            feature that is text, such as the key of an example, or an array of strings.
-        loss: A scalar, or a tensor of shape [1]. Needed in TRAIN and EVAL.
-        train_op: An optimizer; a list of optimizers, which share one backward pass; or a function that
-            does backward (by `torchest.backward(loss)`) and step itself. Needed in TRAIN.
-        eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`, or metrics of
-            torchmetrics that were updated with this batch, which are reset.
-        export_outputs: What an exported model answers, by the names of its signatures: values of
-            `torchest.export`, such as `PredictOutput`. With several, one must be called "serving_default".
-            None: the predictions.
+        mode: The `ModeKeys` that model_fn was called with.
+        predictions: A tensor or a dict of tensors by name. Required in PREDICT. They may include text: a feature that
+            is text, such as the key of an example, or an array of strings.
+        loss: A scalar, or a tensor of shape [1]. Required in TRAIN and EVAL.
+        train_op: An optimizer; a list of optimizers, which share one backward pass; or a function that computes
+            gradients with `torchest.backward(loss)` and steps its optimizers. Required in TRAIN.
+        eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`, or metrics of torchmetrics that
+            were updated with this batch, which are reset.
+        export_outputs: The outputs of an exported model by the names of its signatures: values of `torchest.export`,
+            such as `PredictOutput`. With several, one must be called "serving_default". None: the predictions.
         training_chief_hooks: Hooks for training, on the chief only.
         training_hooks: Hooks for training.
-        scaffold: What to do once with a new model.
+        scaffold: Initializes a new model.
         evaluation_hooks: Hooks for evaluation.
         prediction_hooks: Hooks for prediction.
-        loss_reduction: How the losses of examples became `loss`, a `torchest.losses.Reduction`: by default
-            as their mean; SUM says that it is their sum. It matters where several processes train together:
-            gradients of means are averaged, by numbers of examples, and those of sums are added.
+        loss_reduction: How `loss` was reduced over examples, a `torchest.losses.Reduction`: by default the mean.
+            Where several processes train together, gradients of means are averaged by numbers of examples, and those
+            of sums are added.
 
     Raises:
-        ValueError: Something that the mode needs is missing, or the loss is no scalar.
-        TypeError: Something is of another type than said above.
+        ValueError: The mode requires an argument that is missing, or the loss is not a scalar.
+        TypeError: An argument has another type.
 
     >>> EstimatorSpec(ModeKeys.EVAL, loss=torch.tensor([0.5])).loss
     tensor(0.5000)
@@ -176,10 +175,10 @@ class EstimatorSpec(_Fields):
 
 
 class Deferred(MutableMapping[str, Any]):
-    """Predictions by name that may never be needed, and cost something: made when they are first looked into.
+    """Predictions by name that are computed on first access, as many steps do not need them.
 
     Args:
-        make: Makes them all.
+        make: Computes all of them.
 
     >>> predictions = Deferred(lambda: print("made") or {"logits": 1})
     >>> predictions["logits"]
@@ -234,7 +233,7 @@ def _checked_predictions(predictions: Any, mode: str) -> Any:
             )
         return {}
     if isinstance(predictions, Deferred):
-        return predictions  # of a head, which knows what it makes
+        return predictions  # made by a head
     if isinstance(predictions, Mapping):
         for name, value in predictions.items():
             _check_array(f"predictions[{name!r}]", value)
@@ -317,11 +316,11 @@ def checked_train_op(what: str, train_op: Any) -> Any:
         others = [each for each in train_op if not isinstance(each, torch.optim.Optimizer)]
         if train_op and not others:
             return list(train_op)
-        found = f"a list with a {type(others[0]).__name__}" if others else "an empty list"
+        actual = f"a list with a {type(others[0]).__name__}" if others else "an empty list"
     else:
-        found = _a(train_op)
+        actual = _a(train_op)
     raise TypeError(
-        f"{what} must be a torch.optim.Optimizer, a list of them, or a function; it is {found}."
+        f"{what} must be a torch.optim.Optimizer, a list of them, or a function; it is {actual}."
     )
 
 
@@ -346,7 +345,7 @@ def _checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
 
 
 def _a(value: Any) -> str:
-    """What something is, in a message."""
+    """The kind of a value, for messages."""
     if value is None:
         return "None"
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"

@@ -90,7 +90,7 @@ def test_the_error_names_a_parameter_that_an_earlier_step_broke(tmp_path):
         net[3].bias.data.fill_(float("inf"))
 
     message = error_of(tmp_path, input_fn([1.0, 2.0]), Start(broken))
-    assert "in step 1: the parameter 'net.3.bias' is not finite any more" in message
+    assert "in step 1: the parameter 'net.3.bias' is not finite, since an earlier step" in message
 
 
 def test_the_error_says_when_all_layers_are_finite(tmp_path):

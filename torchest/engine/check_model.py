@@ -1,7 +1,7 @@
-"""What is wrong with a model that would only be seen later, or never: looked for in the creation pass.
+"""Checks in the creation pass for errors in a model that would show later, or never.
 
-A module or optimizer that a model_fn makes by itself, outside `get_or_create`, is a new one on every batch:
-training runs, and learns nothing. The graph of the first loss tells.
+A module or optimizer that a model_fn makes outside `get_or_create` is a new one on every batch: training runs, and
+learns nothing. The autograd graph of the first loss shows it.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ _log = logging.getLogger("torchest")
 
 
 def check_training(spec: EstimatorSpec, scope: Scope) -> None:
-    """Checks what a model_fn gave for training, while the graph of the loss is there.
+    """Checks what a model_fn returned for training, while the loss still has its graph.
 
     Args:
-        spec: Of the first batch.
-        scope: The objects that were made.
+        spec: The spec of the first batch.
+        scope: The objects that model_fn made.
 
     Raises:
         ValueError: The loss has no gradient; or an optimizer, or parameters, were not made with get_or_create.
-        TypeError: An optimizer cannot take a step by itself, or a scheduler follows a metric.
+        TypeError: An optimizer needs a closure, or a scheduler follows a metric.
     """
     assert spec.loss is not None  # the spec checks it
     scope.schedulers()
     _check_optimizers(spec.train_op, scope)
     names = scope.parameter_names()
-    held = _held_parameters(scope)
-    for name, parameter in held:
+    optimized = _optimized_parameters(scope)
+    for name, parameter in optimized:
         if id(parameter) not in names:
             raise ValueError(
                 f"{name!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
                 "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
             )
     if isinstance(spec.train_op, (torch.optim.Optimizer, list)) and not spec.loss.requires_grad:
-        raise ValueError(_why_no_gradient(spec.loss, [parameter for _, parameter in held]))
+        raise ValueError(_why_no_gradient(spec.loss, [parameter for _, parameter in optimized]))
     used = {id(parameter): parameter for parameter in _parameters_behind(spec.loss)}
     for key, parameter in used.items():
         if key not in names:
@@ -53,16 +53,18 @@ def check_training(spec: EstimatorSpec, scope: Scope) -> None:
                 "with get_or_create: it would not be trained, nor be in any checkpoint. Make its module with "
                 "get_or_create, or call requires_grad_(False) on it if it is not to be trained."
             )
-    resting = sorted(names[key] for key in used.keys() - {id(parameter) for _, parameter in held})
-    if resting:
+    untrained = sorted(
+        names[key] for key in used.keys() - {id(parameter) for _, parameter in optimized}
+    )
+    if untrained:
         _log.warning(
             "No optimizer has %s%s, which the loss comes from: it will not be trained.",
-            resting[0],
-            f", nor {len(resting) - 1} more parameters" if len(resting) > 1 else "",
+            untrained[0],
+            f", nor {len(untrained) - 1} more parameters" if len(untrained) > 1 else "",
         )
 
 
-def _check_optimizers(train_op: Any, scope: Scope) -> None:
+def _check_optimizers(train_op: object, scope: Scope) -> None:
     if callable(train_op):
         return
     made = {id(optimizer) for optimizer in scope.optimizers().values()}
@@ -80,7 +82,7 @@ def _check_optimizers(train_op: Any, scope: Scope) -> None:
             )
 
 
-def _held_parameters(scope: Scope) -> list[tuple[str, torch.Tensor]]:
+def _optimized_parameters(scope: Scope) -> list[tuple[str, torch.Tensor]]:
     """The parameters of the optimizers, with the name of the optimizer."""
     return [
         (name, parameter)

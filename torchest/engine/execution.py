@@ -1,4 +1,4 @@
-"""How the modules of a model are computed: in which precision, and compiled or not."""
+"""The precision of a model, and whether it is compiled."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Execution:
     compile: bool = False
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """Inside, torch chooses the precision of each operation, if that is wanted."""
-        is_wanted = self.precision == BFLOAT16
-        if not is_wanted and not torch.is_autocast_enabled(device.type):
-            return contextlib.nullcontext()  # as it is, in a tenth of the time
-        return torch.autocast(device.type, torch.bfloat16, enabled=is_wanted)
+        """A context in which torch runs operations in bfloat16 where it can, if `precision` says so."""
+        is_bfloat16 = self.precision == BFLOAT16
+        if not is_bfloat16 and not torch.is_autocast_enabled(device.type):
+            return contextlib.nullcontext()  # a tenth of the cost of a disabled autocast
+        return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
 
     def prepare(self, modules: Iterable[nn.Module]) -> None:
-        """Has modules compiled, if that is wanted, when they are called next.
+        """Lets modules be compiled in their next call, if `compile` says so.
 
-        The layers over columns run as they are, between compiled parts: they encode on the host.
+        The layers over columns, which encode on the host, run between compiled parts.
         """
         if not self.compile:
             return

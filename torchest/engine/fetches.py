@@ -1,4 +1,4 @@
-"""Fetches: names of values of a step, alone or in lists, tuples and dicts, and the values in the same form."""
+"""Fetches: names of values of a step, in any structure of lists, tuples and dicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def names_in(fetches: Any) -> Iterator[str]:
     """All names in a structure of fetches.
 
     Raises:
-        TypeError: There is something else than names in it.
+        TypeError: There is something other than names in it.
 
     >>> sorted(names_in({"a": "loss", "b": ["global_step", ("loss",)]}))
     ['global_step', 'loss', 'loss']
@@ -34,11 +34,11 @@ def names_in(fetches: Any) -> Iterator[str]:
 
 
 def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
-    """What stands under the names in a structure of fetches, as numpy, in the same structure.
+    """The values of fetches as NumPy, in the same structure.
 
     Args:
         fetches: Names.
-        find: Gives the value of a name.
+        find: Returns the value of a name.
 
     >>> import torch
     >>> fetched({"a": ["x"], "b": "y"}, {"x": torch.tensor([1, 2]), "y": torch.tensor(3)}.get)
@@ -48,7 +48,7 @@ def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
 
 
 def as_numpy(value: Any) -> Any:
-    """A tensor, a metric or text as numpy, scalars as numpy scalars; waits for the device."""
+    """A tensor, a metric or text as NumPy; waits for the device."""
     if hasattr(value, "compute"):
         value = value.compute()
     if isinstance(value, Tensor):

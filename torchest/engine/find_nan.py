@@ -1,4 +1,4 @@
-"""Where a loss that is NaN comes from: a feature, the labels, a parameter, or a layer."""
+"""Finds where a loss of NaN comes from: a feature, the labels, a parameter, or a layer."""
 
 from __future__ import annotations
 
@@ -27,26 +27,23 @@ _log = logging.getLogger("torchest")
 
 
 def first_non_finite(model: RunningModel, batch: Batch, mode: str) -> str:
-    """What the first non-finite number on the way to the loss is in: a clause for an error message.
+    """Where the first non-finite number on the way to the loss is: a clause for an error message.
 
     Args:
-        model: The model with the weights that it had before the step. It runs on the batch once more.
-        batch: Features and labels.
+        model: The model with the weights from before the step. It runs on the batch once more.
+        batch: The batch.
         mode: A `ModeKeys`.
 
     Returns:
-        Nothing, as a text, if the search itself fails: the NaN is the error to see.
+        The clause; empty if the search itself fails, since the NaN is the error to report.
     """
     return _tried(lambda: _search(model, batch, mode))
 
 
 def first_in_labels(labels: Any) -> str:
-    """What the first label is that is not finite: a clause for an error message; nothing if all are.
+    """The first label that is not finite: a clause for an error message; empty if all are finite.
 
-    Labels that are on a device alone are not looked at.
-
-    Args:
-        labels: Labels of a batch.
+    Labels of which the host has no copy are not checked.
     """
     return _tried(lambda: next(_in_labels(labels), ""))
 
@@ -68,8 +65,8 @@ def _search(model: RunningModel, batch: Batch, mode: str) -> str:
         _in_labels(labels),
         _in_parameters(modules),
     )
-    for found in itertools.chain(*ways):
-        return found
+    for clause in itertools.chain(*ways):
+        return clause
     with _watching(modules) as seen, torch.no_grad(), contextlib.suppress(Exception):
         model(features, labels, mode)
     if seen:
@@ -81,7 +78,7 @@ def _search(model: RunningModel, batch: Batch, mode: str) -> str:
 
 
 def _in_labels(labels: Any) -> Iterator[str]:
-    """The labels that are not finite, those of the steps of sequences too."""
+    """The labels that are not finite, also those of steps of sequences."""
     yield from _in_values("the label", labels)
     if arrays.is_arrow(labels) and arrays.is_ragged(labels) and not arrays.is_textual(labels):
         flat, offsets = cells(Features({"": labels}), "", "labels", numeric=True).with_offsets()
@@ -92,7 +89,7 @@ def _in_labels(labels: Any) -> Iterator[str]:
 
 
 def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
-    """The numbers of a batch that are not finite, as far as they are on the host."""
+    """The numbers of a batch that are not finite, if the host has a copy."""
     for place, leaf in named_leaves(values, name):
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             continue
@@ -106,14 +103,14 @@ def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
 
 
 def _in_features(features: Any) -> Iterator[str]:
-    """The features that are not finite, as far as they can be read as numbers."""
+    """The features that are not finite, of those that are numbers."""
     if not isinstance(features, Features):
         yield from _in_values("the feature", features)
         return
     for key in features:
         with contextlib.suppress(
             TypeError, ValueError
-        ):  # dates and the like, which the model did not read
+        ):  # such as dates, which the model did not use
             yield from _in_values("the feature", features[key], str(key))
 
 
@@ -128,12 +125,12 @@ def _in_parameters(modules: Mapping[str, nn.Module]) -> Iterator[str]:
     for made, module in modules.items():
         for within, parameter in module.named_parameters():
             if not parameter.isfinite().all():
-                yield f"the parameter {f'{made}.{within}'!r} is not finite any more, since an earlier step"
+                yield f"the parameter {f'{made}.{within}'!r} is not finite, since an earlier step"
 
 
 @contextlib.contextmanager
 def _watching(modules: Mapping[str, nn.Module]) -> Iterator[list[str]]:
-    """Notes the names of layers with outputs that are not finite, in the order in which they ran."""
+    """Records the names of layers with outputs that are not finite, in the order of their calls."""
     seen: list[str] = []
     with contextlib.ExitStack() as stack:
         for made, module in modules.items():

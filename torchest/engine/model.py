@@ -1,4 +1,4 @@
-"""A model_fn together with the objects that it made: what the loop trains, evaluates and asks."""
+"""A model_fn with the objects that it made: what the loop trains, evaluates and predicts with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAIN = Execution()
 
 
 class ModelHooks(NamedTuple):
-    """The hooks that a model_fn asks for in its `EstimatorSpec`."""
+    """The hooks in the first `EstimatorSpec` of a model_fn."""
 
     training_chief: tuple[SessionRunHook, ...]
     training: tuple[SessionRunHook, ...]
@@ -37,18 +37,17 @@ class ModelHooks(NamedTuple):
 
 
 class RunningModel:
-    """The objects of one model, and the calls of its model_fn.
+    """A model_fn and its objects.
 
-    A model for training is used by one loop. A model that is not for training may be used for evaluation
-    and prediction, by several threads at once.
+    One loop uses a model for training. Several threads at once may use another for evaluation and prediction.
 
     Args:
         model_fn: The function.
         device: Where the model runs.
         training: Whether the model is for training.
-        initialize: Called with the scope of a model that is not restored, and the names of the objects that it
-            had before, once model_fn has made its objects: a warm start.
-        execution: How it is computed.
+        initialize: A warm start: called when model_fn has made the objects of a model that is not restored, with the
+            scope and the names of the objects from before.
+        execution: Precision and compilation.
     """
 
     def __init__(
@@ -75,10 +74,10 @@ class RunningModel:
     def create(
         self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None
     ) -> ModelHooks:
-        """Makes the objects from a first batch, and restores them, unless that has been done.
+        """Makes the objects from a first batch and restores them, once for each mode.
 
         Returns:
-            The hooks that model_fn asked for the first time.
+            The hooks of the spec of the first batch.
         """
         with self._lock:
             if mode in self._created:
@@ -119,7 +118,7 @@ class RunningModel:
             return self._run(features, labels, mode, grad=False)
 
     def trace(self, features: Any) -> EstimatorSpec:
-        """Runs model_fn for predictions, in float32, in a way that the tracers of torch can follow."""
+        """Runs model_fn for predictions, in float32, so that torch's tracers can follow."""
         with self.scope.active(), torch.set_grad_enabled(False):
             return self._model_fn(features, None, ModeKeys.PREDICT)
 

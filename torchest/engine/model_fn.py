@@ -1,4 +1,4 @@
-"""Calling a model_fn with the arguments that it takes, and checking what it returns."""
+"""Calls a model_fn with the arguments that it takes, and checks what it returns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ class ModelFn:
 
     Args:
         function: Takes `features`, and any of `labels`, `mode`, `params`, `config`.
-        params: Given to the function as `params`.
-        config: Given to the function as `config`.
+        params: Its argument `params`.
+        config: Its argument `config`.
 
     Raises:
         TypeError: `function` cannot be called.
-        ValueError: It takes other arguments than these, or no features; or `params` are given and it does
-            not take them.
+        ValueError: It takes other arguments, or no features; or it does not take `params`, which are not empty.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class ModelFn:
     def __call__(
         self, features: Any, labels: Any, mode: str, config: RunConfig | None = None
     ) -> EstimatorSpec:
-        """Runs the function on one batch; `config` takes the place of its own."""
+        """Runs the function on one batch; `config` replaces that of the constructor."""
         config = config or self._config
         if labels is not None and "labels" not in self._taken:
             raise ValueError(
@@ -89,11 +88,11 @@ class ModelFn:
         return spec
 
 
-def _check(spec: Any, mode: str, config: RunConfig) -> None:
+def _check(spec: object, mode: str, config: RunConfig) -> None:
     if not isinstance(spec, EstimatorSpec):
-        found = "None" if spec is None else f"a {type(spec).__name__}"
-        found = f"the class {spec.__name__}" if isinstance(spec, type) else found
-        raise TypeError(f"model_fn returned {found}, not a torchest.EstimatorSpec.")
+        result = "None" if spec is None else f"a {type(spec).__name__}"
+        result = f"the class {spec.__name__}" if isinstance(spec, type) else result
+        raise TypeError(f"model_fn returned {result}, not a torchest.EstimatorSpec.")
     if spec.mode != mode:
         raise ValueError(
             f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
@@ -108,7 +107,7 @@ def _check(spec: Any, mode: str, config: RunConfig) -> None:
 
 
 def _without_labels(mode: str, error: Exception) -> str:
-    """What to say of an error in a model_fn that got no labels, and seems to use them."""
+    """The message for an error in a model_fn that seems to use labels, which are None."""
     said = str(error).removesuffix(".")
     if mode == ModeKeys.PREDICT:
         return (

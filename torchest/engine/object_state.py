@@ -1,8 +1,8 @@
-"""Between the objects of a model and the contents of a checkpoint.
+"""Saves and restores the objects of a model.
 
-Modules give their tensors as `net.weight`, optimizers their slots by the names of their parameters, as
-`optimizer.net.weight.exp_avg`, so that neither depends on the order in which things were made. Whatever
-else has a `state_dict` gives its tensors in the same way, and the rest of it as JSON.
+A checkpoint has the tensors of modules as `net.weight`, and the slots of optimizers by the names of their parameters,
+as `optimizer.net.weight.exp_avg`, so that neither depends on the order in which objects were made. Of other objects it
+has the tensors of their `state_dict` in the same way, and the rest as JSON.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class ObjectState:
         self._restored: set[str] = set()
 
     def remember_options(self) -> None:
-        """Notes the learning rates and so on that optimizers were made with; call it before any step."""
+        """Records the options that optimizers were made with, such as learning rates; called before any step."""
         self._made_with = {
             name: _options(optimizer) for name, optimizer in self.scope.optimizers().items()
         }
 
     def contents(self) -> Contents:
-        """What a checkpoint of the objects holds, copied to the CPU."""
+        """The contents of a checkpoint of the objects, copied to the CPU."""
         tensors, aliases = _distinct(_tensors(self.scope.objects))
         names = self.scope.parameter_names()
         slots: dict[str, Tensor] = {}
@@ -80,15 +80,15 @@ class ObjectState:
         )
 
     def restore(self, checkpoint: Checkpoint, *, training: bool) -> None:
-        """Gives the objects what a checkpoint holds, each object once.
+        """Restores each object once.
 
         Args:
-            checkpoint: What to read.
-            training: Whether the model is about to be trained. If not, optimizers are left alone and the
-                checkpoint may hold objects that were not made.
+            checkpoint: The checkpoint.
+            training: Whether the model is for training. If not, optimizers stay as they are, and the checkpoint may
+                have objects that model_fn has not made.
 
         Raises:
-            CheckpointMismatchError: The checkpoint is of another model. Nothing was changed.
+            CheckpointMismatchError: The checkpoint belongs to another model. Nothing was changed.
         """
         new = {
             name: made
@@ -146,7 +146,7 @@ class ObjectState:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[dict[str, Any]]:
-        """The saved learning rate and so on go on, but for those that the optimizer is now made with anew."""
+        """The saved options, except those that the optimizer is now made with differently."""
         saved = _of_optimizer(checkpoint, name)
         options: list[dict[str, Any]] = []
         groups = zip(saved["made_with"], self._made_with[name], saved["options"], strict=False)
@@ -180,7 +180,7 @@ def _check_match(
     *,
     training: bool,
 ) -> None:
-    """Raises one error that names all that is missing, unexpected or of another shape."""
+    """Raises one error that names all tensors that are missing, unexpected or of another shape."""
     missing = sorted(expected.keys() - saved.keys())
     unexpected = sorted(
         name
@@ -192,13 +192,15 @@ def _check_match(
         for name in expected.keys() & saved.keys()
         if expected[name].shape != saved[name].shape
     )
-    found = {
+    problems = {
         "missing from the checkpoint": missing,
         "only in the checkpoint": unexpected,
         "of another shape": reshaped,
     }
-    if any(found.values()):
-        listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items() if names)
+    if any(problems.values()):
+        listed = "; ".join(
+            f"{what}: {', '.join(names)}" for what, names in problems.items() if names
+        )
         raise CheckpointMismatchError(
             f"The checkpoint {checkpoint.path!r} belongs to another model; {listed}. Use another model_dir, "
             "or make the model as it was when the checkpoint was written."
@@ -206,14 +208,14 @@ def _check_match(
 
 
 def _tensors(objects: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every tensor of the objects but the optimizers', by its name in a checkpoint."""
-    found: dict[str, Tensor] = {}
+    """The tensors of all objects except optimizers, by their names in a checkpoint."""
+    tensors: dict[str, Tensor] = {}
     for name, made in objects.items():
         if isinstance(made, nn.Module):
-            found.update(_module_tensors(name, made))
+            tensors.update(_module_tensors(name, made))
         elif not isinstance(made, torch.optim.Optimizer):
-            found.update(tensors_in(made.state_dict(), name))
-    return found
+            tensors.update(tensors_in(made.state_dict(), name))
+    return tensors
 
 
 def _module_tensors(name: str, module: nn.Module) -> dict[str, Tensor]:
@@ -234,7 +236,7 @@ def _copy(targets: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
 
 
 def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tied tensors once, and the other names that they have."""
+    """The tensors, tied ones once, and the other names of those."""
     kept: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}
@@ -280,15 +282,15 @@ def _slots(
 
 def _by_parameter(slots: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
     """The saved slots of each parameter, by `<optimizer>.<parameter>.`; a slot's name has no dot."""
-    found: dict[str, dict[str, Any]] = {}
+    by_parameter: dict[str, dict[str, Any]] = {}
     for key, value in slots.items():
         parameter, dot, slot = key.rpartition(".")
-        found.setdefault(parameter + dot, {})[slot] = value.clone()
-    return found
+        by_parameter.setdefault(parameter + dot, {})[slot] = value.clone()
+    return by_parameter
 
 
 def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Learning rate and so on, per parameter group, as JSON gives them back."""
+    """The options of each parameter group, such as its learning rate, as JSON values."""
     return [
         {key: _json_value(value) for key, value in group.items() if _is_json(key, value)}
         for group in optimizer.state_dict()["param_groups"]

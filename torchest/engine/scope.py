@@ -1,12 +1,12 @@
-"""What a model_fn makes once and uses on every batch: `get_or_create`.
+"""`get_or_create`: objects that a model_fn makes once and uses on every batch.
 
     def model_fn(features, labels, mode):
         net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 5))
         ...
 
-A `Scope` holds the objects of one model. The loop makes a scope active while it calls model_fn. The
-first call is the creation pass: it runs on the first batch only so that the objects come into being, and
-whatever else it did, to buffers and to random state, is undone.
+A `Scope` holds the objects of one model. The loop makes it active while it calls model_fn. The first call is the
+creation pass: it runs on the first batch only to make the objects, and its effects on buffers and random state are
+undone.
 """
 
 from __future__ import annotations
@@ -37,22 +37,21 @@ _active: ContextVar[Scope] = ContextVar("torchest_scope")
 def get_or_create(name: str, factory: Callable[[], T]) -> T:
     """The object called `name` of the running model; made by `factory` on the first call.
 
-    What lives longer than a batch is made with it: modules, optimizers, schedulers, anything with
-    `state_dict` and `load_state_dict`. It is in every checkpoint under its name. Modules come back on the
-    device that the model runs on, so make an optimizer from the module that this function returned.
+    Use it for everything that outlives a batch: modules, optimizers, schedulers, and other objects with `state_dict`
+    and `load_state_dict`. Every checkpoint has the object under its name. Modules are moved to the device of the model,
+    so make an optimizer from the module that this function returns.
 
     Args:
-        name: A name of its own in the model, not one that goes on from another's with a dot.
+        name: A name that is unique in the model, and does not extend another one by a dot.
         factory: Makes the object, without arguments.
 
     Returns:
-        What `factory` made, the same object on every call.
+        The result of `factory`, the same object on every call.
 
     Raises:
         RuntimeError: Called outside a model_fn, or for a new name after the first batch.
-        ValueError: Tensors in checkpoints could not be told from those of another name; or the name was used
-            with another factory before, in the first call of model_fn.
-        TypeError: `factory` cannot be called, or what it made cannot be kept in a checkpoint.
+        ValueError: The name extends another one by a dot, or is used with two factories.
+        TypeError: `factory` cannot be called, or its result has no `state_dict`.
     """
     try:
         scope = _active.get()
@@ -90,7 +89,7 @@ class Scope:
 
     @contextlib.contextmanager
     def creating(self) -> Iterator[None]:
-        """The creation pass: new objects are made, other effects of what runs inside are undone."""
+        """The creation pass: inside, new objects are made; all other effects are undone."""
         with self._lock:
             self._creation = _Creation(self._device, keeps_random_numbers=self._training)
             try:
@@ -147,14 +146,16 @@ class Scope:
         Raises:
             TypeError: One follows a metric.
         """
-        found = {n: made for n, made in self.objects.items() if isinstance(made, LRScheduler)}
-        for name, scheduler in found.items():
+        schedulers = {
+            name: made for name, made in self.objects.items() if isinstance(made, LRScheduler)
+        }
+        for name, scheduler in schedulers.items():
             if isinstance(scheduler, ReduceLROnPlateau):
                 raise TypeError(
                     f"get_or_create({name!r}) made a ReduceLROnPlateau, which follows a metric, and a training step "
                     "has none of an evaluation: use a scheduler that follows the number of steps."
                 )
-        return found
+        return schedulers
 
     def parameter_names(self) -> dict[int, str]:
         """The name of each parameter, by the parameter's `id`."""
@@ -186,12 +187,11 @@ class Scope:
 
 
 class _Creation:
-    """Keeps what a creation pass must not change: buffers, and the stream of random numbers.
+    """Restores what a creation pass must not change: buffers, and the random state.
 
-    Factories draw from the stream of random numbers one after the other, as if nothing had run between
-    them; what the rest of model_fn draws is given back. So training starts from the weights, and goes on
-    with the random numbers, that a plain script with the same seed would have. A model that is not for
-    training gives back all.
+    Factories draw random numbers one after the other as if nothing ran between them; the draws of the rest of model_fn
+    are undone. So training has the initial weights and the random numbers of a plain script with the same seed. A model
+    that is not for training undoes all draws.
     """
 
     def __init__(self, device: torch.device, *, keeps_random_numbers: bool) -> None:
@@ -213,11 +213,11 @@ class _Creation:
             set_random_state(self._device, outside)
 
     def is_here(self) -> bool:
-        """Whether it is this thread that makes the model; others may be using it for another mode."""
+        """Whether this thread makes the model; others may use it in another mode."""
         return threading.get_ident() == self._thread
 
     def check_factory(self, name: str, factory: Any) -> None:
-        """Sees to it that a name is not used for two things by mistake."""
+        """Raises if one name is used with two factories."""
         origin = _origin(factory)
         if self._origins.setdefault(name, origin) is not origin:
             raise ValueError(
@@ -238,14 +238,14 @@ class _Creation:
 
 
 def _origin(factory: Any) -> Any:
-    """What tells a factory from another one; a lambda is the same one on each call."""
+    """What identifies a factory; a lambda is the same one on each call."""
     while isinstance(factory, functools.partial):
         factory = factory.func
     return getattr(factory, "__code__", factory if isinstance(factory, type) else type(factory))
 
 
 def _move(module: nn.Module, device: torch.device) -> None:
-    """Moves a module; parameters that parts of it share stay shared, also on XLA, where moved ones are new."""
+    """Moves a module; shared parameters stay shared, also on XLA, where moving makes new ones."""
     places: dict[int, list[tuple[nn.Module, str]]] = {}
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
@@ -258,9 +258,9 @@ def _move(module: nn.Module, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Puts modules into evaluation mode for a while; each part is in its own mode again afterwards."""
+    """Puts modules into evaluation mode inside; afterwards each part has its former mode."""
     modules = list(modules)
-    # one part may be called "training", so that the attribute cannot be used
+    # a submodule may be called "training" and hide the attribute
     modes = [(part, vars(part)["training"]) for module in modules for part in module.modules()]
     for module in modules:
         module.eval()

@@ -1,4 +1,4 @@
-"""What a training step can tell besides its loss: learning rates, and how long the gradient is."""
+"""Values of a training step besides its loss: learning rates, and the norm of the gradient."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LEARNING_RATE = "learning_rate"
 
 
 def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, np.float32]:
-    """The learning rates of the step to come, by the names that hooks fetch them by.
+    """The learning rates of the coming step, by the names that hooks fetch.
 
     Args:
         optimizers: By name.
 
     Returns:
-        `<optimizer>.learning_rate` of each; where there is only one optimizer, `learning_rate` too. An
-        optimizer with several groups of parameters has the rate of the first. One without a rate is left out.
+        `<optimizer>.learning_rate` of each optimizer that has one, from its first parameter group; also
+        `learning_rate` if there is only one.
     """
     rates = {
         f"{name}.{LEARNING_RATE}": _learning_rate(each)
@@ -45,18 +45,17 @@ def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str,
 def _learning_rate(optimizer: torch.optim.Optimizer) -> np.float32:
     group = optimizer.param_groups[0]
     rate: Any = group["lr"]
-    if callable(rate):  # a schedule, which counts on the steps of each parameter
+    if callable(rate):  # a schedule, a function of the number of steps of a parameter
         rate = rate(optimizer.state[group["params"][0]].get("step", 0))
     as_numpy: np.float32 = np.float32(rate)
     return as_numpy
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """The length of the gradient: the root of the sum of the squares of all its entries.
+    """The global norm of the gradients of parameters, including gradients of rows.
 
     Args:
-        parameters: Whose gradients to take, those of rows too. A row that was looked up several times
-            counts with the sum of its gradients. A parameter that is given twice counts once.
+        parameters: The parameters; repeated ones count once.
 
     Returns:
         A scalar; 0 if there is no gradient.
@@ -72,14 +71,14 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def clip_gradients(parameters: Iterable[Tensor], clip_norm: float, norm: Tensor) -> None:
-    """Makes a gradient that is longer than `clip_norm` as long, in the same direction.
+    """Scales gradients in place so that their global norm is at most `clip_norm`.
 
-    As `torch.nn.utils.clip_grad_norm_` does, but for gradients of rows too.
+    Does as `torch.nn.utils.clip_grad_norm_`, also for gradients of rows.
 
     Args:
-        parameters: Whose gradients are one.
-        clip_norm: How long it may be.
-        norm: How long it is: `gradient_norm(parameters)`.
+        parameters: The parameters.
+        clip_norm: The largest norm.
+        norm: `gradient_norm(parameters)`.
     """
     distinct = list({id(parameter): parameter for parameter in parameters}.values())
     clip_grads_with_norm_(distinct, clip_norm, norm)
@@ -92,7 +91,7 @@ def clip_gradients(parameters: Iterable[Tensor], clip_norm: float, norm: Tensor)
 
 
 def _once(summed: RowGradient) -> Tensor:
-    """The values of rows in ascending order, where a row may repeat with its whole sum: then 0 from the second on."""
+    """The values of rows in ascending order; 0 for repetitions of a row, each of which has its whole sum."""
     if len(summed.rows) == 0:
         return summed.values
     is_new = torch.cat([torch.ones_like(summed.rows[:1]), summed.rows.diff() != 0])

@@ -1,4 +1,4 @@
-"""SIGTERM during training: the step that runs is finished and saved, then the process ends as it would have."""
+"""SIGTERM during training: the running step is finished and saved, then the process ends by the signal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _log = logging.getLogger("torchest")
 
 
 class Termination:
-    """Turns a SIGTERM into a wish to stop, as long as it is entered; a second one is not held up.
+    """Turns the first SIGTERM inside into a request to stop; a second one ends the process at once.
 
-    Only the main thread of a process can do so, and only if the process does not ignore the signal.
+    It has an effect in the main thread only, and only if the process does not ignore the signal.
 
     Args:
-        on_request: Called when the signal comes, between two steps of the interpreter, in the main thread.
+        on_request: The signal handler.
 
     Attributes:
-        requested: Whether it came.
+        requested: Whether the signal has come.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
@@ -38,13 +38,13 @@ class Termination:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._give_back()
+        self._restore_handler()
 
     def end_process(self) -> None:
-        """Lets the signal do what it would have done when it came."""
-        self._give_back()
+        """Raises the signal again, with its former handler."""
+        self._restore_handler()
         signal.raise_signal(signal.SIGTERM)
-        raise SystemExit(128 + signal.SIGTERM)  # whoever handled it let the program go on
+        raise SystemExit(128 + signal.SIGTERM)  # the former handler let the program continue
 
     def _handle(self, *_: object) -> None:
         if self.requested:
@@ -52,7 +52,7 @@ class Termination:
         self.requested = True
         self._on_request()
 
-    def _give_back(self) -> None:
+    def _restore_handler(self) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGTERM, self._previous)
             self._previous = None

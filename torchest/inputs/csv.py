@@ -118,16 +118,18 @@ def make_csv_dataset(  # noqa: PLR0913
     batching = Batching(
         batch_size, num_epochs, shuffle, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
     )
-    dialect = _dialect(
-        field_delim,
-        use_quote_delim,
-        na_value,
-        strip_whitespace,
-        header,
-        column_names,
-        compression_type,
-        encoding,
-        ignore_errors,
+    delimiter, quote = _delimiter_and_quote(field_delim, use_quote_delim)
+    checks.one_of("compression_type", compression_type, _COMPRESSIONS)
+    dialect = Dialect(
+        delimiter,
+        quote,
+        _missing_words(na_value),
+        checks.boolean("strip_whitespace", strip_whitespace),
+        checks.boolean("header", header),
+        _column_names(column_names, header),
+        _COMPRESSIONS[compression_type],
+        _text_encoding(encoding),
+        checks.boolean("ignore_errors", ignore_errors),
     )
     if num_parallel_reads is not None:
         checks.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
@@ -150,18 +152,7 @@ def make_csv_dataset(  # noqa: PLR0913
     return prefetched(batches(rows, batching), batching)
 
 
-def _dialect(  # noqa: PLR0913 - make_csv_dataset's arguments
-    field_delim: str,
-    use_quote_delim: bool,
-    na_value: Any,
-    strip_whitespace: bool,
-    header: bool,
-    column_names: Any,
-    compression_type: str | None,
-    encoding: str,
-    ignore_errors: bool,
-) -> Dialect:
-    """The arguments, checked."""
+def _delimiter_and_quote(field_delim: str, use_quote_delim: bool) -> tuple[str, str | None]:
     quote = '"' if checks.boolean("use_quote_delim", use_quote_delim) else None
     if (
         not isinstance(field_delim, str)
@@ -171,12 +162,19 @@ def _dialect(  # noqa: PLR0913 - make_csv_dataset's arguments
         raise ValueError(
             f"field_delim={checks.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
         )
+    return field_delim, quote
+
+
+def _missing_words(na_value: Any) -> tuple[str, ...]:
     missing = (
         [na_value] if isinstance(na_value, str) else checks.listed("na_value", na_value, "texts")
     )
     for value in missing:
         checks.text("na_value", value, empty=True)
-    names = None
+    return tuple(missing)
+
+
+def _column_names(column_names: Any, header: bool) -> tuple[str, ...] | None:
     if column_names is not None:
         names = tuple(
             checks.text("column_names", name, " Each name is one.", empty=True)
@@ -184,20 +182,10 @@ def _dialect(  # noqa: PLR0913 - make_csv_dataset's arguments
         )
         if not names:
             raise ValueError("column_names=[] must have the name of each column.")
-    elif not checks.boolean("header", header):
+        return names
+    if not header:
         raise ValueError("With header=False the columns need names; give column_names.")
-    checks.one_of("compression_type", compression_type, _COMPRESSIONS)
-    return Dialect(
-        field_delim,
-        quote,
-        tuple(missing),
-        checks.boolean("strip_whitespace", strip_whitespace),
-        checks.boolean("header", header),
-        names,
-        _COMPRESSIONS[compression_type],
-        _text_encoding(encoding),
-        checks.boolean("ignore_errors", ignore_errors),
-    )
+    return None
 
 
 def _text_encoding(encoding: str) -> str:

@@ -3,7 +3,7 @@
     record_evaluation("model/eval", 100, "model/model.ckpt-100", {"loss": 0.5})
     read_evaluations("model/eval")     # {100: {"loss": 0.5}}
 
-Early stopping and the exporter of the best model read it; so nothing depends on the event files.
+Early stopping reads it, so nothing depends on event files.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def record_evaluation(
     checkpoint: str | None,
     metrics: Mapping[str, float],
 ) -> None:
-    """Adds an evaluation; one of the same step is replaced.
+    """Adds an evaluation, or replaces one of the same step.
 
     Args:
-        directory: Where evaluations of one name go: `Estimator.eval_dir(name)`. It must exist.
+        directory: The directory of the evaluations, `Estimator.eval_dir(name)`. It must exist.
         global_step: The step of the model.
         checkpoint: The path of the checkpoint; None if there was none.
         metrics: Numbers by name.
@@ -51,13 +51,13 @@ def record_evaluation(
 
 
 def count_evaluation() -> None:
-    """There is an evaluation to look at, from now or from before an interruption."""
+    """Counts an evaluation, made now or before an interruption."""
     global _in_this_process  # noqa: PLW0603 - a hook that looks at evaluations asks in each step
     _in_this_process += 1
 
 
 def evaluations_of_this_process() -> int:
-    """How many evaluations this process has recorded or met with again, whatever the directory."""
+    """The number of calls of `count_evaluation` in this process, for all directories."""
     return _in_this_process
 
 
@@ -65,10 +65,10 @@ def read_evaluations(directory: str | os.PathLike[str]) -> dict[int, dict[str, f
     """The metrics of the evaluations in a directory, by global step, in the order of the steps.
 
     Args:
-        directory: Where evaluations of one name go: `Estimator.eval_dir(name)`.
+        directory: The directory of the evaluations, `Estimator.eval_dir(name)`.
 
     Returns:
-        The metrics by name; nothing if there was no evaluation.
+        For each step the metrics by name; empty if there was no evaluation.
     """
     known = _read(files.normal(directory))
     return {int(step): dict(known[step]["metrics"]) for step in sorted(known, key=int)}
@@ -89,7 +89,7 @@ def _read(directory: str) -> dict[str, Any]:
 
 
 def _check(step: str, known: dict[str, Any]) -> None:
-    """Raises an error if an evaluation is not as `record_evaluation` writes it."""
+    """Raises an error if `record_evaluation` cannot have written an evaluation."""
     int(step)
     for value in known["metrics"].values():
         float(value)

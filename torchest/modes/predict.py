@@ -82,10 +82,10 @@ def _scalar(name: str, value: Any) -> str:
 
 
 def checked_keys(keys: Any) -> list[Any]:
-    """The keys of predictions that are wanted; none: all.
+    """`predict_keys` as a list; empty: all.
 
     Raises:
-        ValueError: They are no list of keys.
+        ValueError: It is not a list of keys.
     """
     wanted = (
         [keys] if isinstance(keys, str) else listed("predict_keys", keys, "keys of predictions")
