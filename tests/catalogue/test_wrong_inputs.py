@@ -259,5 +259,7 @@ def test_a_reader_that_makes_no_dataset_is_named():
     data = make_batched_features_dataset(
         "data.tfrecord", 2, SPECS, reader=lambda path: path, num_epochs=1
     )
-    with pytest.raises(TypeError, match=r"reader=.* made 'data.tfrecord' of a path, and must make"):
+    with pytest.raises(
+        TypeError, match=r"reader=.* made 'data.tfrecord' from a path, but must make"
+    ):
         list(data)

@@ -693,7 +693,7 @@ WRONG_LOADS = {
     ),
     "no record": (
         lambda path: ask(path, examples=[b"\xff"]),
-        "Record 0 of the batch is no serialized tf.Example",
+        "Record 0 of the batch is not a serialized tf.Example",
     ),
     "numbers for examples": (
         lambda path: ask(path, examples=[1]),

@@ -170,17 +170,17 @@ FLOAT = {"x": FixedLenFeature((1,), torch.float32)}
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("float: missing", "Feature 'x' is missing in 1 of 2 records, first in record 1 of the batch, and its"),
-        ("float: too many", "Feature 'x' has 2 values in record 1 of the batch, and its spec has the shape (1,)"),
-        ("float: too few", "Feature 'x' has 1 value in record 0 of the batch, and its spec has the shape (2,)"),
-        ("float: ints", "Feature 'x' holds int64s in record 1 of the batch, and its spec has the dtype torch.float32"),
-        ("string: ints", "Feature 'x' holds int64s in record 0 of the batch, and its spec has the dtype str"),
+        ("float: missing", "Feature 'x' is missing in 1 of 2 records, first in record 1 of the batch, but its"),
+        ("float: too many", "Feature 'x' has 2 values in record 1 of the batch, but its spec has the shape (1,)"),
+        ("float: too few", "Feature 'x' has 1 value in record 0 of the batch, but its spec has the shape (2,)"),
+        ("float: ints", "Feature 'x' holds int64s in record 1 of the batch, but its spec has the dtype torch.float32"),
+        ("string: ints", "Feature 'x' holds int64s in record 0 of the batch, but its spec has the dtype str"),
         ("int: floats", "Feature 'x' holds floats in record 0 of the batch"),
         ("float: bytes", "Feature 'x' holds bytes in record 0 of the batch"),
         ("float: double", "features['x'] has the dtype torch.float64: a tf.Example holds torch.float32, torch.int64"),
         ("int: 32 bits", "features['x'] has the dtype torch.int32: a tf.Example holds"),
-        ("wire: cut off", "Record 1 of the batch is no serialized tf.Example: a field in it is malformed or cut off"),
-        ("wire: text", "Record 0 of the batch is no serialized tf.Example"),
+        ("wire: cut off", "Record 1 of the batch is not a serialized tf.Example: a field in it is malformed"),
+        ("wire: text", "Record 0 of the batch is not a serialized tf.Example"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_its_spec_is_named(name: str, message: str):
@@ -192,7 +192,7 @@ def test_what_does_not_fit_its_spec_is_named(name: str, message: str):
 def test_the_number_of_a_record_counts_from_the_start_of_the_batch(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_BLOCK", 4)
     damaged = [*EXAMPLES[:9], EXAMPLES[9][:-1]]
-    with pytest.raises(ValueError, match="Record 9 of the batch is no serialized"):
+    with pytest.raises(ValueError, match="Record 9 of the batch is not a serialized"):
         parse_example(damaged, N_SPEC)
     with pytest.raises(
         ValueError, match=r"missing in 1 of 3 records, first in record 6 of the batch"
@@ -204,7 +204,7 @@ def test_text_that_is_not_utf8_is_named():
     records = [*records_of(CASES["string"]), *records_of(CASES["string: any bytes"])]
     with pytest.raises(
         ValueError,
-        match=r"Feature 'x' holds b'.x00.* in record 3 .* no text in UTF-8: give its spec",
+        match=r"Feature 'x' holds b'.x00.* in record 3 .* not text in UTF-8: give its spec",
     ):
         parse_example(records, {"x": VarLenFeature(str)})
 
@@ -213,7 +213,7 @@ def test_text_that_is_not_utf8_is_named():
     ("records", "error", "message"),
     [
         (b"abc", ValueError, "'serialized' is the single value b'abc' (rank 0)"),
-        ([1, 2], TypeError, "serialized holds something else than bytes"),
+        ([1, 2], TypeError, "serialized does not hold bytes"),
         (np.array([1, 2]), TypeError, "serialized holds values of type int64: give the bytes"),
         (torch.ones(2), TypeError, "serialized holds values of type torch.float32"),
         (np.array([b"a", b"b"]), TypeError, "fixed-width bytes, which loses zeros"),

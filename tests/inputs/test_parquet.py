@@ -231,12 +231,12 @@ def test_row_groups_do_not_change_the_rows_or_their_order(rows, group, batch, se
     ("arguments", "message"),
     [
         ({"file_pattern": "none*"}, "No file matches file_pattern 'none\\*' \\(in the folder"),
-        ({"file_pattern": []}, "file_pattern is an empty list; give at least one path."),
+        ({"file_pattern": []}, r"file_pattern=\[\] must have at least one path."),
         ({"file_pattern": "."}, "file_pattern '.' is a folder: give a pattern of the files in it, such"),
         ({"label_name": "k"}, "label_name is 'k', which is none of the columns that are read. There"),
-        ({"select_columns": ["ii"]}, "select_columns has 'ii', which is no column. Did you mean 'i'"),
+        ({"select_columns": ["ii"]}, "select_columns has 'ii', which is not a column. Did you mean 'i'"),
         ({"select_columns": ["i", 0]}, "select_columns has 'i' more than once."),
-        ({"select_columns": [9]}, "select_columns has 9, and the columns are 0…3."),
+        ({"select_columns": [9]}, "select_columns has 9, but the columns are 0…3."),
         ({"file_pattern": "text"}, "text cannot be read as a Parquet file: Parquet"),
         ({"file_pattern": "twice"}, "twice has the column 'x' more than once: rename one of them."),
         ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1."),
@@ -252,8 +252,8 @@ def test_wrong_arguments(arguments, message, write, tmp_path):
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ({"j": [1]}, "b.parquet has no column 'i', which the first file has. There are: 'j'."),
-        ({"i": ["x"]}, "b.parquet has string in the column 'i' and the first file int64, and not all"),
+        ({"j": [1]}, "b.parquet has no column 'i', unlike the first file. There are: 'j'."),
+        ({"i": ["x"]}, "b.parquet has string in the column 'i', but the first file has int64, and not all"),
         (pa.table([[1], [2]], ["i", "i"]), "b.parquet has the column 'i' more than once: rename one"),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,21 +25,27 @@ from torchest.inputs.table_files import (
 from torchest.utils import checks
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
 
-    from torchest.inputs.csv_rows import Block
+    from torchest.inputs.csv_files import Texts
+    from torchest.inputs.csv_rows import Block, Compression
     from torchest.inputs.dataset import Dataset
-    from torchest.inputs.stages import Epoch
+    from torchest.inputs.stages import JSON, Epoch
+    from torchest.inputs.table_files import Paths
+    from torchest.utils.arrays import HostArray
 
-_COMPRESSIONS = {None: "detect", "": None, "GZIP": "gzip"}  # in Arrow's words
+_COMPRESSIONS: dict[str | None, Compression] = {
+    None: "detect",
+    "": None,
+    "GZIP": "gzip",
+}  # Arrow's names
 
 
 def make_csv_dataset(  # noqa: PLR0913
-    file_pattern: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    file_pattern: Paths,
     batch_size: int,
     column_names: Sequence[str] | None = None,
-    column_defaults: Sequence[Any] | None = None,
+    column_defaults: Sequence[object] | None = None,
     label_name: str | None = None,
     select_columns: Sequence[str | int] | None = None,
     field_delim: str = ",",
@@ -64,48 +70,48 @@ def make_csv_dataset(  # noqa: PLR0913
     The files are read in blocks, so that their size does not matter; a row has at most 2 GiB. Quoted line
     breaks, CRLF and a byte order mark are understood, and empty lines are left out.
 
-    A cell is of its column's type or an error, in whichever row it stands. A column whose first cells are
-    numbers and texts such as NA, NaN, null or ? needs `na_value`, or its type in `column_defaults`.
+    A cell that is not of its column's type is an error, in any row. A column whose first cells are numbers and
+    texts such as NA, NaN, null or ? needs `na_value`, or its type in `column_defaults`.
 
     Args:
         file_pattern: A path or glob pattern, or several. The files are read in the order of their names.
         batch_size: The number of rows in a batch.
-        column_names: The names of all columns in order; by default those of the header.
+        column_names: The names of all columns in order; by default those in the header.
         column_defaults: For each selected column, in the order of the file, either a dtype (int32, int64,
-            float32, float64 or str), where a missing cell is an error, or the value of a missing cell. By
-            default the types are inferred and a missing cell is 0 or "".
+            float32, float64 or str), which makes a missing cell an error, or the value of a missing cell. By
+            default the types are inferred, and a missing cell is 0 or "".
         label_name: The column that is the label.
         select_columns: Names or numbers of the columns to read; by default all.
         field_delim: What separates the cells.
         use_quote_delim: Whether " quotes a cell.
-        na_value: A text that, like an empty cell, means missing, or several.
+        na_value: A text, or several, that means missing like an empty cell.
         header: Whether each file begins with a row of names.
-        num_epochs: How often all rows are read; endless by default.
-        shuffle: Whether the order of the files and of the rows is random, another one in each epoch.
+        num_epochs: The number of passes over the files; endless by default.
+        shuffle: Whether the files and the rows are in random order, a different one in each epoch.
         shuffle_buffer_size: See `Dataset.shuffle`.
         shuffle_seed: See `Dataset.shuffle`.
-        prefetch_buffer_size: How many batches are made ahead; none by default, as the estimator reads ahead.
+        prefetch_buffer_size: The number of batches made ahead; none by default, as the estimator reads ahead.
         num_parallel_reads: Has no effect: the files are read one after the other.
         sloppy: Has no effect: the order depends on nothing but the seed.
-        num_rows_for_inference: How many rows are looked at to find the columns' types; all with None.
+        num_rows_for_inference: The number of rows from which the types are inferred; all if None.
             A column is int32, int64, float32 or float64, the first that can hold all its values, else text.
-            Codes with leading zeros, or integers with plus signs, are text.
-        compression_type: "GZIP" or "" (none); by default known from the file's name.
+            Codes with leading zeros and integers with plus signs are text.
+        compression_type: "GZIP" or "" (none); by default inferred from the file's name.
         ignore_errors: Whether to leave out rows that cannot be read.
         encoding: The files' encoding.
-        strip_whitespace: Whether blanks at both ends of a cell or a name are left out, before a cell is
-            compared with `na_value`. Numbers are read with blanks around them in any case.
+        strip_whitespace: Whether to strip cells and names of blanks before a cell is compared with `na_value`.
+            Numbers may always have blanks around them.
 
     Returns:
-        A dataset of (features, labels), or of features without `label_name`: features a dict from column
-        name to numpy array or Arrow string array [batch_size], labels one such array. Without an end there
-        is no last, smaller batch.
+        A dataset of (features, labels), or of features without `label_name`: features are a dict from column
+        name to numpy array or Arrow string array [batch_size], labels one such array. If there is no end, all
+        batches have `batch_size` rows.
 
     Raises:
         ValueError: An argument is wrong, no file matches, the columns do not fit the arguments, or, while
             reading, a file cannot be read, a quote is not closed or within an unquoted cell, a row has
             another number of cells, or a cell is not of its column's type.
-        TypeError: `column_defaults` has something that is neither a dtype nor a value.
+        TypeError: `column_defaults` has an entry that is neither a dtype nor a value.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "data.csv")
@@ -118,18 +124,18 @@ def make_csv_dataset(  # noqa: PLR0913
     batching = Batching(
         batch_size, num_epochs, shuffle, shuffle_buffer_size, shuffle_seed, prefetch_buffer_size
     )
-    delimiter, quote = _delimiter_and_quote(field_delim, use_quote_delim)
     checks.one_of("compression_type", compression_type, _COMPRESSIONS)
+    quote = '"' if checks.boolean("use_quote_delim", use_quote_delim) else None
     dialect = Dialect(
-        delimiter,
-        quote,
-        _missing_words(na_value),
-        checks.boolean("strip_whitespace", strip_whitespace),
-        checks.boolean("header", header),
-        _column_names(column_names, header),
-        _COMPRESSIONS[compression_type],
-        _text_encoding(encoding),
-        checks.boolean("ignore_errors", ignore_errors),
+        delimiter=_delimiter(field_delim, quote),
+        quote=quote,
+        na_values=_na_values(na_value),
+        strip=checks.boolean("strip_whitespace", strip_whitespace),
+        header=checks.boolean("header", header),
+        names=_names(column_names, header),
+        compression=_COMPRESSIONS[compression_type],
+        encoding=_text_encoding(encoding),
+        ignore_errors=checks.boolean("ignore_errors", ignore_errors),
     )
     if num_parallel_reads is not None:
         checks.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
@@ -152,8 +158,7 @@ def make_csv_dataset(  # noqa: PLR0913
     return prefetched(batches(rows, batching), batching)
 
 
-def _delimiter_and_quote(field_delim: str, use_quote_delim: bool) -> tuple[str, str | None]:
-    quote = '"' if checks.boolean("use_quote_delim", use_quote_delim) else None
+def _delimiter(field_delim: str, quote: str | None) -> str:
     if (
         not isinstance(field_delim, str)
         or len(field_delim.encode(errors="replace")) != 1
@@ -162,37 +167,34 @@ def _delimiter_and_quote(field_delim: str, use_quote_delim: bool) -> tuple[str, 
         raise ValueError(
             f"field_delim={checks.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
         )
-    return field_delim, quote
+    return field_delim
 
 
-def _missing_words(na_value: Any) -> tuple[str, ...]:
-    missing = (
+def _na_values(na_value: str | Sequence[str]) -> tuple[str, ...]:
+    texts = (
         [na_value] if isinstance(na_value, str) else checks.listed("na_value", na_value, "texts")
     )
-    for value in missing:
-        checks.text("na_value", value, empty=True)
-    return tuple(missing)
+    return tuple(checks.text("na_value", text, empty=True) for text in texts)
 
 
-def _column_names(column_names: Any, header: bool) -> tuple[str, ...] | None:
-    if column_names is not None:
-        names = tuple(
-            checks.text("column_names", name, " Each name is one.", empty=True)
-            for name in checks.listed("column_names", column_names, "names")
-        )
-        if not names:
-            raise ValueError("column_names=[] must have the name of each column.")
-        return names
-    if not header:
-        raise ValueError("With header=False the columns need names; give column_names.")
-    return None
+def _names(column_names: Sequence[str] | None, header: bool) -> tuple[str, ...] | None:
+    if column_names is None:
+        if not header:
+            raise ValueError("With header=False the columns need names; give column_names.")
+        return None
+    names = checks.listed("column_names", column_names, "names")
+    if not names:
+        raise ValueError("column_names=[] must have the name of each column.")
+    return tuple(
+        checks.text("column_names", name, " Each name is one.", empty=True) for name in names
+    )
 
 
 def _text_encoding(encoding: str) -> str:
     name = checks.text("encoding", encoding)
     try:
         "".encode(name)
-    except (LookupError, ValueError):  # unknown, or no encoding of text, such as hex
+    except (LookupError, ValueError):  # unknown, or not an encoding of text, such as hex
         raise ValueError(
             f"encoding={encoding!r} must be a text encoding of Python, such as 'utf-8' or 'latin-1'."
         ) from None
@@ -206,10 +208,10 @@ def _inferred(
     selected: tuple[str, ...],
     rows: int | None,
 ) -> tuple[Column, ...]:
-    """The columns with the types that hold the cells of the first rows, or of all with None."""
+    """The columns with types that hold the cells of the first rows, or of all rows if `rows` is None."""
     import pyarrow as pa
 
-    blocks: list[tuple[Block, dict[str, Any]]] = []
+    blocks: list[tuple[Block, Texts]] = []
     left = math.inf if rows is None else rows
     for block, texts in _all_blocks(files, dialect, names, selected):
         number = len(texts[selected[0]])
@@ -232,12 +234,12 @@ def _inferred(
 
 def _all_blocks(
     files: tuple[str, ...], dialect: Dialect, names: tuple[str, ...], wanted: tuple[str, ...]
-) -> Iterator[tuple[Block, dict[str, Any]]]:
+) -> Iterator[tuple[Block, Texts]]:
     for path in files:
         yield from text_blocks(path, dialect, names, wanted)
 
 
-def _place(blocks: list[tuple[Block, dict[str, Any]]], name: str, row: int) -> str:
+def _place(blocks: list[tuple[Block, Texts]], name: str, row: int) -> str:
     for block, texts in blocks:
         if row < len(texts[name]):
             return block.place(row)
@@ -254,10 +256,8 @@ class _CsvRows(FileRows):
     columns: tuple[Column, ...]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """Blocks as they are read; skipped rows are read too, as rows have no fixed length, but not converted."""
-        if (
-            self.dialect.ignore_errors
-        ):  # which rows there are is known when they have been converted
+        """Blocks as they are read. Skipped rows are read, as rows have no fixed length, but not converted."""
+        if self.dialect.ignore_errors:  # converting a row tells whether it counts
             return drop(self._read(epoch, 0), skip)
         return self._read(epoch, skip)
 
@@ -265,8 +265,8 @@ class _CsvRows(FileRows):
         """Unknown."""
         return
 
-    def description(self) -> dict[str, Any]:
-        """Also the columns with their types."""
+    def description(self) -> dict[str, JSON]:
+        """The columns and their types, besides the files."""
         columns = [[column.name, column.type] for column in self.columns]
         return {**super().description(), "columns": columns}
 
@@ -281,8 +281,8 @@ class _CsvRows(FileRows):
             yield from drop(self._converted(block, texts), skip)
             skip = 0
 
-    def _converted(self, block: Block, texts: dict[str, Any]) -> Iterator[Chunk]:
-        columns: dict[str, Any] = {}
+    def _converted(self, block: Block, texts: Texts) -> Iterator[Chunk]:
+        columns: dict[str, HostArray] = {}
         unreadable: set[int] = set()
         for column in self.columns:
             columns[column.name], bad = convert(texts[column.name], column)

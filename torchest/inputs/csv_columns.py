@@ -1,4 +1,4 @@
-"""Types of CSV columns: inferred as TensorFlow does, or declared, and cells converted to them."""
+"""Types of CSV columns, inferred like TensorFlow or declared, and conversion of cells."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest.utils.checks import is_bool, shown
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+    import pyarrow as pa
+
+    from torchest.utils.arrays import ArrowArray
 
 _TYPES = ("int32", "int64", "float32", "float64", "string")
 
-
-# What people write for a number that is missing or has no value.
+# Texts in place of a number that is missing or has no value.
 _MARKER = r"^(?:|[?.*-]+|[-+]?(?:nan|inf|infinity)|#?n/?a|<na>|nat|null|none|nil|missing|unknown)$"
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 _INTEGER = r"^[+-]?[0-9]+$"
@@ -27,29 +29,24 @@ _INTEGER = r"^[+-]?[0-9]+$"
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """What a column holds.
+    """The type of a column.
 
     Args:
-        name: Its name.
+        name: The name of the column.
         type: One of _TYPES.
-        default: The value of a missing cell; None where a cell must not be missing.
-        inferred: Whether the type was inferred: then cells that would have made the column text are wrong in
+        default: The value of a missing cell; None if a missing cell is an error.
+        inferred: Whether the type was inferred. Then a cell that would have made the column text is an error in
             any row.
     """
 
     name: str
     type: str
-    default: Any
+    default: str | float | None
     inferred: bool = False
 
 
-def inferred(name: str, texts: Any) -> tuple[Column, int | None]:
-    """A column with the type that holds some cells, and the place of one that stands for a missing number.
-
-    Args:
-        name: Its name.
-        texts: The cells, an Arrow array.
-    """
+def inferred(name: str, texts: ArrowArray) -> tuple[Column, int | None]:
+    """A column of the type that holds some cells, and the place of a cell that marks a missing number, if any."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -65,8 +62,8 @@ def inferred(name: str, texts: Any) -> tuple[Column, int | None]:
     return Column(name, kind, "" if kind == "string" else 0, True), marker
 
 
-def _infer(cells: Any) -> str:
-    """The first of TensorFlow's CSV types that holds all cells as they are written; text if there are none."""
+def _infer(cells: ArrowArray) -> str:
+    """The first of TensorFlow's CSV types that holds all cells as they are written; text if there are no cells."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -96,60 +93,56 @@ def _infer(cells: Any) -> str:
     return "float32" if np.abs(numbers).max() <= np.finfo(np.float32).max else "float64"
 
 
-def declared(selected: Sequence[str], column_defaults: Sequence[Any]) -> tuple[Column, ...]:
-    """The columns with the types or values of missing cells that the user gave."""
+def declared(selected: Sequence[str], column_defaults: Sequence[object]) -> tuple[Column, ...]:
+    """The columns with the user's types or values of missing cells."""
     if len(column_defaults) != len(selected):
         raise ValueError(
-            f"column_defaults={shown(list(column_defaults))} has {len(column_defaults)} entries, and {len(selected)} "
+            f"column_defaults={shown(list(column_defaults))} has {len(column_defaults)} entries, but {len(selected)} "
             f"columns are read: {', '.join(selected)}; give one for each."
         )
     return tuple(
-        Column(name, *_type_and_default(name, given))
-        for name, given in zip(selected, column_defaults, strict=True)
+        Column(name, *_type_and_default(name, entry))
+        for name, entry in zip(selected, column_defaults, strict=True)
     )
 
 
-def _type_and_default(name: str, given: Any) -> tuple[str, Any]:
-    """The type, and the value of a missing cell (None: a cell must not be missing)."""
-    if isinstance(given, (list, tuple)) and len(given) == 1:
-        given = given[0]
-    if isinstance(given, torch.dtype):
-        return _known_type(name, torch.empty(0, dtype=given).numpy().dtype), None
-    if isinstance(given, (type, np.dtype)):
+def _type_and_default(name: str, entry: object) -> tuple[str, Any]:
+    """The type, and the value of a missing cell (None if a missing cell is an error)."""
+    if isinstance(entry, (list, tuple)) and len(entry) == 1:
+        entry = entry[0]
+    if isinstance(entry, torch.dtype):
+        return _known_type(name, torch.empty(0, dtype=entry).numpy().dtype), None
+    if isinstance(entry, (type, np.dtype)):
         plain: dict[Any, Any] = {int: np.int32, float: np.float32, bytes: np.str_}
-        return _known_type(name, np.dtype(plain.get(given, given))), None
-    value = given.item() if isinstance(given, (torch.Tensor, np.ndarray)) else given
-    if isinstance(given, (torch.Tensor, np.ndarray, np.generic)):
-        kind = (
-            torch.empty(0, dtype=given.dtype).numpy().dtype
-            if isinstance(given, torch.Tensor)
-            else given.dtype
-        )
-        return _known_type(name, kind), value
-    if is_bool(value) or not isinstance(value, (int, float, str, bytes)):
+        return _known_type(name, np.dtype(plain.get(entry, entry))), None
+    if isinstance(entry, torch.Tensor):
+        entry = entry.numpy(force=True)
+    if isinstance(entry, (np.ndarray, np.generic)):
+        return _known_type(name, entry.dtype), entry.item()
+    if isinstance(entry, bool) or not isinstance(entry, (int, float, str, bytes)):
         raise TypeError(
-            f"column_defaults has {given!r} for the column {name!r}, and each must be a dtype "
+            f"column_defaults has {entry!r} for the column {name!r}, but each entry must be a dtype "
             f"({', '.join(_TYPES)}) or a number or text."
         )
-    if isinstance(value, int):
-        return "int32" if -(2**31) <= value < 2**31 else "int64", value
-    if isinstance(value, float):
-        return "float32", value
-    return "string", value.decode() if isinstance(value, bytes) else value
+    if isinstance(entry, int):
+        return "int32" if -(2**31) <= entry < 2**31 else "int64", entry
+    if isinstance(entry, float):
+        return "float32", entry
+    return "string", entry.decode() if isinstance(entry, bytes) else entry
 
 
 def _known_type(name: str, dtype: np.dtype[Any]) -> str:
     kind = "string" if dtype.kind in "USO" else dtype.name
     if kind not in _TYPES:
         raise ValueError(
-            f"column_defaults has the dtype {dtype} for the column {name!r}, and it must be one of "
+            f"column_defaults has the dtype {dtype} for the column {name!r}, but it must be one of "
             f"{', '.join(_TYPES)}."
         )
     return kind
 
 
-def convert(texts: Any, column: Column) -> tuple[Any, list[int]]:
-    """The cells in the column's type, and the numbers of those rows that have none (0 or "" there)."""
+def convert(texts: ArrowArray, column: Column) -> tuple[ArrowArray, list[int]]:
+    """The cells in the column's type, and the numbers of the rows with wrong cells (0 or "" there)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -158,8 +151,7 @@ def convert(texts: Any, column: Column) -> tuple[Any, list[int]]:
         bad.update(np.flatnonzero(np.asarray(pc.is_null(texts))).tolist())
     cells = texts
     if column.type != "string":
-        target: Any = getattr(pa, column.type)()
-        cells, wrong = _numbers(texts, target, column.inferred)
+        cells, wrong = _numbers(texts, getattr(pa, column.type)(), column.inferred)
         bad.update(wrong)
     fallback = "" if column.type == "string" else 0
     default = fallback if column.default is None else column.default
@@ -167,16 +159,16 @@ def convert(texts: Any, column: Column) -> tuple[Any, list[int]]:
 
 
 def why_wrong(cell: str | None, column: Column) -> str:
-    """What is wrong with a cell that `convert` refuses, and the way out."""
+    """The error message for a wrong cell."""
     where = f"the column {column.name!r}"
     if cell is None:
         return (
-            f"{where} has no value, and column_defaults gives only its dtype; give the value of a missing cell "
+            f"{where} has no value, but column_defaults has only a dtype for it; give the value of a missing cell "
             "there."
         )
     if column.inferred and re.match(_LEADING_ZERO, cell.strip()):
         return (
-            f"{where} has {cell!r}, whose leading zeros a number would lose, and the rows before hold numbers of type "
+            f"{where} has {cell!r}, whose leading zeros a number would lose, but the rows before hold numbers of type "
             f"{column.type}; give the type in column_defaults, e.g. str, or raise num_rows_for_inference."
         )
     if re.match(_MARKER, cell.strip(), re.IGNORECASE):
@@ -187,16 +179,18 @@ def why_wrong(cell: str | None, column: Column) -> str:
         )
         return (
             f"{where} has {cell!r} among numbers; if it means that the value is missing, give {missing}, else give the "
-            "type in column_defaults, e.g. str, or leave such rows out with ignore_errors=True."
+            "type in column_defaults, e.g. str, or skip such rows with ignore_errors=True."
         )
     return (
-        f"{where} has {cell!r}, which is no {column.type}; correct it, raise num_rows_for_inference, give the type in "
-        "column_defaults, or leave such rows out with ignore_errors=True."
+        f"{where} has {cell!r}, which is not {column.type}; correct it, raise num_rows_for_inference, give the type in "
+        "column_defaults, or skip such rows with ignore_errors=True."
     )
 
 
-def _numbers(texts: Any, target: Any, as_written: bool) -> tuple[Any, list[int]]:
-    """The cells as numbers, null where there are none, and the rows of those that are none.
+def _numbers(
+    texts: ArrowArray, target: pa.DataType, as_written: bool
+) -> tuple[ArrowArray, list[int]]:
+    """The cells as numbers, null where cells are wrong, and the rows of wrong cells.
 
     Args:
         texts: The cells.
@@ -220,8 +214,8 @@ def _numbers(texts: Any, target: Any, as_written: bool) -> tuple[Any, list[int]]
     return (_without(numbers, wrong) if len(wrong) else numbers), wrong.tolist()
 
 
-def _without(cells: Any, rows: npt.NDArray[np.int64]) -> Any:
-    """The cells, null in some rows."""
+def _without(cells: ArrowArray, rows: npt.NDArray[np.int64]) -> ArrowArray:
+    """The cells, with null in some rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -230,8 +224,8 @@ def _without(cells: Any, rows: npt.NDArray[np.int64]) -> Any:
     return pc.if_else(pa.array(good), cells, pa.scalar(None, cells.type))
 
 
-def _written_otherwise(cells: Any, zeros: bool) -> npt.NDArray[np.int64]:
-    """The rows of hexadecimal numbers, and of those with leading zeros."""
+def _written_otherwise(cells: ArrowArray, zeros: bool) -> npt.NDArray[np.int64]:
+    """The rows of hexadecimal numbers and, if `zeros`, of numbers with leading zeros."""
     _, ends, text = cells.buffers()
     if text is None or not text.size:
         return np.empty(0, np.int64)
@@ -250,8 +244,8 @@ def _written_otherwise(cells: Any, zeros: bool) -> npt.NDArray[np.int64]:
     return np.asarray(rows[wrong])
 
 
-def _not_castable(cells: Any, target: Any, first: int) -> list[int]:
-    """The rows that have no value of the type, found by halving."""
+def _not_castable(cells: ArrowArray, target: pa.DataType, first: int) -> list[int]:
+    """The rows of cells that are not of the type, found by bisection."""
     import pyarrow as pa
 
     try:

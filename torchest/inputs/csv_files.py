@@ -1,24 +1,29 @@
-"""CSV files as blocks of text columns: names, and Arrow's parser."""
+"""CSV files as blocks of text columns, read by Arrow's parser."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 from torchest.inputs.csv_rows import Block, not_text, row_blocks
 from torchest.inputs.table_files import repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyarrow import csv
 
     from torchest.inputs.csv_rows import Dialect
+    from torchest.utils.arrays import ArrowArray
+
+    Texts: TypeAlias = dict[str, ArrowArray]  # columns of text, missing cells as null
 
 
 def names_of(path: str, dialect: Dialect) -> tuple[str, ...]:
-    """The names of all columns, given or from the file's header.
+    """The names of all columns, from column_names or the header.
 
     Raises:
-        ValueError: Two columns have one name, or the file is empty.
+        ValueError: Two columns have the same name, or the file is empty.
     """
     names = dialect.names
     if names is None:
@@ -34,18 +39,18 @@ def names_of(path: str, dialect: Dialect) -> tuple[str, ...]:
 
 def text_blocks(
     path: str, dialect: Dialect, names: Sequence[str], wanted: Sequence[str]
-) -> Iterator[tuple[Block, dict[str, Any]]]:
-    """Blocks of rows, each with the wanted columns as text, missing cells as null.
+) -> Iterator[tuple[Block, Texts]]:
+    """Blocks of rows, each with the wanted columns as text.
 
     Raises:
-        ValueError: The file has other columns than `names`, or cannot be read.
+        ValueError: The columns of the file are not `names`, or it cannot be read.
     """
     blocks = row_blocks(path, dialect)
     if dialect.header:
         header, rest = _header(path, next(blocks, None))
         if dialect.names is None and header != tuple(names):
             raise ValueError(
-                f"{path} has the columns {list(header)}, and the first file has {list(names)}; all files must have the "
+                f"{path} has the columns {list(header)}, but the first file has {list(names)}; all files must have the "
                 "same columns."
             )
         blocks = itertools.chain([rest], blocks)
@@ -57,17 +62,15 @@ def text_blocks(
 
 
 def _header(path: str, block: Block | None) -> tuple[tuple[str, ...], Block]:
-    """The names in the first row, and the rows behind it."""
-    import pyarrow as pa
+    """The names in the first row, and the rows after it."""
     from pyarrow import csv
 
     if block is None or not block.data.strip(b"\r\n"):
-        raise ValueError(f"{path} is empty, and a header was expected.")
+        raise ValueError(f"{path} is empty, but must have a header.")
     first, rest = block.split_header()
     try:
-        rows: Any = pa.BufferReader(first.data + b"\n")
         cells = csv.read_csv(
-            rows,
+            _reader(first.data + b"\n"),
             read_options=csv.ReadOptions(use_threads=False, block_size=len(first.data) + 2),
             parse_options=_parse_options(block.dialect, None),
         ).column_names
@@ -77,12 +80,12 @@ def _header(path: str, block: Block | None) -> tuple[tuple[str, ...], Block]:
 
 
 class _Parser:
-    """Makes columns of rows.
+    """Parses rows.
 
     Args:
-        dialect: How the rows are written.
-        names: Their columns.
-        wanted: Those to make.
+        dialect: The format of the rows.
+        names: The names of all columns.
+        wanted: The names of the columns to return.
     """
 
     def __init__(self, dialect: Dialect, names: Sequence[str], wanted: Sequence[str]) -> None:
@@ -92,8 +95,8 @@ class _Parser:
         self._dialect = dialect
         self._names = list(names)
         self._wanted = list(wanted)
-        self._missing: Any = pa.array(["", *dialect.na_values], pa.string())
-        self._malformed: list[Any] = []
+        self._missing = pa.array(["", *dialect.na_values], pa.string())
+        self._malformed: list[csv.InvalidRow] = []
         self._parse_options = _parse_options(dialect, self._on_malformed)
         self._convert_options = csv.ConvertOptions(
             column_types={name: pa.string() for name in names},
@@ -102,19 +105,18 @@ class _Parser:
             null_values=["", *dialect.na_values],
         )
 
-    def __call__(self, block: Block) -> dict[str, Any] | None:
-        """The columns of a block; None if it has only empty lines."""
+    def __call__(self, block: Block) -> Texts | None:
+        """The columns of a block; None if all lines are empty."""
         import pyarrow as pa
         from pyarrow import csv
 
         if not block.data:
             return None
-        rows: Any = pa.BufferReader(block.data)
         try:
             table = csv.read_csv(
-                rows,
+                _reader(block.data),
                 read_options=csv.ReadOptions(
-                    use_threads=False,  # only so is the number of a malformed row known
+                    use_threads=False,  # with threads, Arrow does not tell the number of a malformed row
                     block_size=len(block.data) + 1,
                     column_names=self._names,
                 ),
@@ -128,11 +130,11 @@ class _Parser:
         columns = (column.combine_chunks() for column in table.columns)
         return dict(zip(self._wanted, map(self._stripped, columns), strict=True))
 
-    def _on_malformed(self, row: Any) -> str:
+    def _on_malformed(self, row: csv.InvalidRow) -> Literal["skip", "error"]:
         self._malformed.append(row)
         return "skip" if self._dialect.ignore_errors else "error"
 
-    def _stripped(self, column: Any) -> Any:
+    def _stripped(self, column: ArrowArray) -> ArrowArray:
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -145,16 +147,25 @@ class _Parser:
     def _unreadable(self, block: Block, error: Exception) -> str:
         if self._malformed:
             row = self._malformed[-1]
+            assert row.number is not None
             return (
-                f"{block.place(row.number - 1)}: there are {row.actual_columns} cells, and {row.expected_columns} "
-                f"columns: {row.text!r:.80}; correct it, or leave such rows out with ignore_errors=True."
+                f"{block.place(row.number - 1)}: there are {row.actual_columns} cells, but {row.expected_columns} "
+                f"columns: {row.text!r:.80}; correct it, or skip such rows with ignore_errors=True."
             )
         return _not_utf8(block) or (
             f"{block.path}, line {block.line} or below, cannot be read as CSV: {str(error).splitlines()[0]}."
         )
 
 
-def _parse_options(dialect: Dialect, on_malformed: Any) -> Any:
+def _reader(data: bytes) -> IO[bytes]:
+    import pyarrow as pa
+
+    return cast("IO[bytes]", pa.BufferReader(data))
+
+
+def _parse_options(
+    dialect: Dialect, on_malformed: Callable[[csv.InvalidRow], Literal["skip", "error"]] | None
+) -> csv.ParseOptions:
     from pyarrow import csv
 
     return csv.ParseOptions(
@@ -166,7 +177,7 @@ def _parse_options(dialect: Dialect, on_malformed: Any) -> Any:
 
 
 def _not_utf8(block: Block) -> str:
-    """What is said of a block that is not UTF-8; empty if it is."""
+    """The error message for a block that is not UTF-8; empty if it is."""
     try:
         block.data.decode()
     except UnicodeDecodeError as error:

@@ -1,7 +1,6 @@
-"""CSV files as blocks of whole rows: text in UTF-8, with every quote where it belongs.
+"""CSV files as blocks of whole rows, with text in UTF-8 and no misplaced quotes.
 
-Rows end outside of quoted cells only, so blocks are cut by the places of quotes. A block is as long as its
-longest row needs.
+A line break within a quoted cell does not end a row. A block is as long as its longest row needs.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
+
+    Compression: TypeAlias = Literal["detect", "gzip"] | None
 
 _BLOCK = 1 << 20
 _LONGEST = 2**31 - 1 - _BLOCK  # bytes of a row; Arrow's parser counts in int32
@@ -34,18 +35,18 @@ _FORMATS = {
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """How the files are written.
+    """The format of the files.
 
     Args:
-        delimiter: What separates cells: one ASCII character.
+        delimiter: The ASCII character between cells.
         quote: The character that quotes cells; None for none.
-        na_values: What means missing besides an empty cell.
-        strip: Whether blanks around cells do not count.
+        na_values: The texts of a missing cell, besides an empty one.
+        strip: Whether to strip cells of blanks.
         header: Whether each file begins with a row of names.
-        names: The names of all columns; None for those of the header.
-        compression: Arrow's name of it.
+        names: The names of all columns; None for those in the header.
+        compression: Arrow's name of the compression.
         encoding: A text encoding of Python.
-        ignore_errors: Whether rows that cannot be read are left out.
+        ignore_errors: Whether to skip rows that cannot be read.
     """
 
     delimiter: str
@@ -54,7 +55,7 @@ class Dialect:
     strip: bool
     header: bool
     names: tuple[str, ...] | None
-    compression: str | None
+    compression: Compression
     encoding: str
     ignore_errors: bool
 
@@ -65,9 +66,9 @@ class Block:
 
     Args:
         path: The file.
-        line: The number of the first line, from 1.
+        line: The number of the first line, counted from 1.
         data: The rows, in UTF-8.
-        dialect: How they are written.
+        dialect: The format of the file.
     """
 
     path: str
@@ -76,7 +77,7 @@ class Block:
     dialect: Dialect
 
     def place(self, row: int) -> str:
-        """File and line of a row, for messages. Empty lines are no rows."""
+        """File and line of a row, for messages. Empty lines do not count as rows."""
         return self.place_of_byte(int(self._row_starts()[row]))
 
     def place_of_byte(self, position: int) -> str:
@@ -92,7 +93,7 @@ class Block:
         return first, dataclasses.replace(self, data=self.data[end:], line=rest_line)
 
     def _row_starts(self) -> npt.NDArray[np.int64]:
-        """Where rows begin."""
+        """The position of the first byte of each row."""
         data = np.frombuffer(self.data, np.uint8)
         ends = np.flatnonzero((data == _NEWLINE) | (data == _RETURN))
         if self.dialect.quote is not None:
@@ -110,17 +111,17 @@ def row_blocks(path: str, dialect: Dialect) -> Iterator[Block]:
     With `ignore_errors`, rows with misplaced quotes become empty lines.
 
     Raises:
-        ValueError: The file is no text, or a quote is where none may be.
+        ValueError: The file is not text, or a quote is misplaced.
     """
     import pyarrow as pa
 
-    compression: Any = dialect.compression
-    decoder = (
-        None if _is_utf8(dialect.encoding) else codecs.getincrementaldecoder(dialect.encoding)()
-    )
+    is_utf8 = codecs.lookup(dialect.encoding).name in ("utf-8", "utf-8-sig")
+    decoder = None if is_utf8 else codecs.getincrementaldecoder(dialect.encoding)()
     line, rest, first, final = 1, b"", True, False
     try:
-        with pa.input_stream(path, compression=compression) as stream:
+        with pa.input_stream(
+            path, compression=cast("Literal['detect']", dialect.compression)
+        ) as stream:
             while not final:
                 new = stream.read(max(_BLOCK, len(rest)))
                 final = not new
@@ -138,31 +139,28 @@ def row_blocks(path: str, dialect: Dialect) -> Iterator[Block]:
                     line += lines_in(whole)
     except OSError as error:
         raise ValueError(
-            f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}; it may be damaged, or not be what "
-            "compression_type or the end of its name says."
+            f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}; it may be damaged, or compressed in "
+            "another way than compression_type or the end of its name says."
         ) from error
 
 
 def lines_in(data: bytes) -> int:
-    """How many lines end in the data."""
+    """The number of line breaks in the data."""
     values = np.frombuffer(data, np.uint8)
     return int(np.count_nonzero(values == _NEWLINE) or np.count_nonzero(values == _RETURN))
 
 
-def _is_utf8(encoding: str) -> bool:
-    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-
-
-def _check_format(path: str, data: bytes, decoder: Any) -> None:
+def _check_format(path: str, data: bytes, decoder: codecs.IncrementalDecoder | None) -> None:
     for start, what in _FORMATS.items():
         if data.startswith(start) and not (decoder is not None and "UTF-16" in what):
             raise ValueError(f"{path} is {what}.")
 
 
-def _decoded(decoder: Any, data: bytes, path: str, line: int, encoding: str) -> bytes:
+def _decoded(
+    decoder: codecs.IncrementalDecoder, data: bytes, path: str, line: int, encoding: str
+) -> bytes:
     try:
-        decoded: str = decoder.decode(data, final=not data)
-        return decoded.encode()
+        return decoder.decode(data, final=not data).encode()
     except UnicodeDecodeError as error:
         line += error.object[: error.start].decode(encoding, errors="replace").count("\n")
         wrong = error.object[error.start : error.end]
@@ -170,7 +168,7 @@ def _decoded(decoder: Any, data: bytes, path: str, line: int, encoding: str) -> 
 
 
 def not_text(place: str, wrong: bytes, encoding: str) -> str:
-    """What is said of bytes that are no text in an encoding."""
+    """The error message for bytes that are not text in an encoding."""
     return (
         f"{place}: {wrong!r} is not text in the encoding {encoding!r}; give the encoding of the file, "
         "e.g. encoding='latin-1'."
@@ -182,7 +180,7 @@ def _check_text(path: str, line: int, data: bytes) -> None:
     if nul >= 0:
         begin = max(data.rfind(b"\n", 0, nul) + 1, nul - 20)
         raise ValueError(
-            f"{path}, line {line + lines_in(data[:nul])}: there is a NUL byte in {data[begin : nul + 20]!r}, and text "
+            f"{path}, line {line + lines_in(data[:nul])}: there is a NUL byte in {data[begin : nul + 20]!r}, but text "
             "has none; the file may be damaged, or be in another encoding, such as encoding='utf-16'."
         )
     if len(data) > _LONGEST:
@@ -192,7 +190,7 @@ def _check_text(path: str, line: int, data: bytes) -> None:
 
 
 def _split(block: Block, final: bool) -> tuple[bytes, bytes]:
-    """The whole rows, and what is left; at the end of the file nothing is."""
+    """The whole rows, and the rest, which is empty at the end of the file."""
     data, dialect = block.data, block.dialect
     if dialect.quote is None or dialect.quote.encode() not in data:
         end = len(data) if final else max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
@@ -229,7 +227,9 @@ def _next_line(data: bytes, position: int) -> int:
 def _misplaced(block: Block, position: int, within: bool) -> str:
     delimiter = block.dialect.delimiter
     place = block.place_of_byte(position)
-    ways_out = "read quotes as text with use_quote_delim=False, or leave such rows out with ignore_errors=True."
+    ways_out = (
+        "read quotes as text with use_quote_delim=False, or skip such rows with ignore_errors=True."
+    )
     if not within:
         cell = block.data[position : position + 40].decode(errors="replace")
         return (
@@ -240,6 +240,6 @@ def _misplaced(block: Block, position: int, within: bool) -> str:
     behind = block.data[position : position + 40].decode(errors="replace")
     cell = line.split(delimiter)[-1] + re.split(rf"[\n\r{re.escape(delimiter)}]", behind)[0]
     return (
-        f"{place}: the cell {cell!r} has a quote and does not begin with one; quote the whole cell and write its "
+        f"{place}: the cell {cell!r} has a quote but does not begin with one; quote the whole cell and write its "
         f"quotes twice, {ways_out}"
     )

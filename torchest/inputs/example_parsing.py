@@ -1,9 +1,9 @@
-"""`parse_example`: serialized `tf.Example` records as features, by their specs."""
+"""`parse_example`: features from serialized `tf.Example` records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,14 +22,17 @@ from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     from torchest.columns.feature_specs import FeatureSpec
-    from torchest.utils.arrays import HostArray
+    from torchest.inputs.structure import Structure
+    from torchest.utils.arrays import ArrowArray, HostArray
 
 _KINDS = {str: BYTES, bytes: BYTES, torch.float32: FLOATS, torch.int64: INT64S}
 _KIND_NAMES = {BYTES: "bytes", FLOATS: "floats", INT64S: "int64s"}
 _BLOCK = 4096  # records that are read at once
 
 
-def parse_example(serialized: Any, features: Mapping[str, FeatureSpec]) -> dict[str, HostArray]:
+def parse_example(
+    serialized: Structure, features: Mapping[str, FeatureSpec]
+) -> dict[str, HostArray]:
     """The features of serialized `tf.Example` records.
 
     Args:
@@ -39,14 +42,14 @@ def parse_example(serialized: Any, features: Mapping[str, FeatureSpec]) -> dict[
             `torchest.columns.make_parse_example_spec`.
 
     Returns:
-        What the features hold, by key. A `FixedLenFeature` of numbers is a tensor [batch, *shape]; one of
-        text or bytes is an Arrow array, in which lists of a fixed size stand for the dimensions of the
-        shape. A `VarLenFeature` is an Arrow array of lists, empty where a record lacks the feature.
+        The values by key. A `FixedLenFeature` of numbers is a tensor [batch, *shape]; one of text or bytes is
+        an Arrow array, with nested lists of fixed sizes for the dimensions of the shape. A `VarLenFeature` is an
+        Arrow array of lists, empty where a record lacks the feature.
 
     Raises:
-        TypeError: `serialized` does not hold bytes, or `features` is no dict of specs.
-        ValueError: A record is malformed, a feature without a default is missing, or a feature holds
-            another kind or number of values than its spec says, or text that is not UTF-8.
+        TypeError: `serialized` does not hold bytes, or `features` is not a dict of specs.
+        ValueError: A record is malformed, a feature without a default is missing, the kind or number of the values
+            of a feature does not match its spec, or text is not UTF-8.
 
     >>> record = bytes.fromhex("0a0e0a0c0a016112071a050a0300ac02")  # a: the integers 0 and 300
     >>> parse_example([record], {"a": FixedLenFeature((2,), torch.int64)})
@@ -56,9 +59,9 @@ def parse_example(serialized: Any, features: Mapping[str, FeatureSpec]) -> dict[
 
 
 def parse_records(
-    argument: str, serialized: Any, features: Mapping[str, FeatureSpec]
+    argument: str, serialized: Structure, features: Mapping[str, FeatureSpec]
 ) -> dict[str, HostArray]:
-    """As `parse_example`, of records that the user has under the name `argument`."""
+    """As `parse_example`; errors call the records `argument`."""
     specs = checked_specs(features)
     records = _as_binary(serialized, argument)
     blocks = [
@@ -68,11 +71,11 @@ def parse_records(
     return {key: arrays.concatenate([block[key] for block in blocks]) for key in specs}
 
 
-def checked_specs(features: Any) -> dict[str, FeatureSpec]:
-    """A dict of specs of what a tf.Example can hold.
+def checked_specs(features: object) -> dict[str, FeatureSpec]:
+    """The specs, which must be of types that a tf.Example can hold.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: They are something else.
     """
     if not isinstance(features, Mapping) or not features:
         raise TypeError(
@@ -88,13 +91,13 @@ def checked_specs(features: Any) -> dict[str, FeatureSpec]:
             near = torch.float32 if spec.dtype.is_floating_point else torch.int64
             raise TypeError(
                 f"features[{key!r}] has the dtype {dtype_name(spec.dtype)}: a tf.Example holds torch.float32, "
-                f"torch.int64, str and bytes only, so give {dtype_name(near)} and convert what is read."
+                f"torch.int64, str and bytes only, so give {dtype_name(near)} and convert the values."
             )
     return dict(features)
 
 
-def _as_binary(serialized: Any, argument: str) -> Any:
-    """The records as an Arrow array of bytes, none of them missing."""
+def _as_binary(serialized: Structure, argument: str) -> ArrowArray:
+    """The records as an Arrow array of bytes without nulls."""
     import pyarrow as pa
 
     if isinstance(serialized, np.ndarray) and serialized.dtype.kind == "S":
@@ -104,7 +107,7 @@ def _as_binary(serialized: Any, argument: str) -> Any:
         )
     if isinstance(serialized, list | tuple):
         serialized = _of_list(serialized, argument)
-    array: Any = arrays.to_host(serialized, argument)
+    array: ArrowArray = arrays.to_host(serialized, argument)
     if not arrays.is_arrow(array) or not (arrays.is_textual(array) or pa.types.is_null(array.type)):
         raise TypeError(
             f"{argument} holds values of type {array.type if arrays.is_arrow(array) else array.dtype}: give the "
@@ -116,27 +119,27 @@ def _as_binary(serialized: Any, argument: str) -> Any:
     return array.cast(pa.large_binary())
 
 
-def _of_list(records: list[Any] | tuple[Any, ...], argument: str) -> Any:
+def _of_list(records: list[object] | tuple[object, ...], argument: str) -> ArrowArray:
     import pyarrow as pa
 
     try:
         return pa.array(records, pa.large_binary())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise TypeError(
-            f"{argument} holds something else than bytes ({str(error).splitlines()[0]}): give a list with the bytes "
-            "of one tf.Example in each place."
+            f"{argument} does not hold bytes ({str(error).splitlines()[0]}): give a list with the bytes of one "
+            "tf.Example in each row."
         ) from None
 
 
-def _parsed(records: Any, first: int, specs: dict[str, FeatureSpec]) -> dict[str, HostArray]:
-    """A block of records, of which the first has the number `first` in errors."""
+def _parsed(records: ArrowArray, first: int, specs: dict[str, FeatureSpec]) -> dict[str, HostArray]:
+    """The features of a block of records; errors call the first one `first`."""
     try:
         columns = read_examples(records, {key: _KINDS[spec.dtype] for key, spec in specs.items()})
     except MalformedError as error:
         raise ValueError(
-            f"Record {first + error.record} of the batch is no serialized tf.Example: a field in it is malformed "
-            f"or cut off. It is {shown(records[error.record].as_py())}. Give what SerializeToString() of a "
-            "tf.train.Example makes."
+            f"Record {first + error.record} of the batch is not a serialized tf.Example: a field in it is malformed "
+            f"or cut off. It is {shown(records[error.record].as_py())}. Give the result of SerializeToString() of a "
+            "tf.train.Example."
         ) from None
     return {key: _built(key, spec, columns[key], first) for key, spec in specs.items()}
 
@@ -149,10 +152,9 @@ def _built(key: str, spec: FeatureSpec, column: Column, first: int) -> HostArray
         lists: HostArray = _lists(values, column)
         return lists
     _check_counts(key, spec, column, first)
-    if isinstance(values, np.ndarray):
-        return _dense_numbers(values, spec, column)
-    text: HostArray = _dense_text(values, spec, column)
-    return text
+    is_text = arrays.is_arrow(values)
+    dense: HostArray = (_dense_text if is_text else _dense_numbers)(values, spec, column)
+    return dense
 
 
 def _check_kind(key: str, spec: FeatureSpec, column: Column, first: int) -> None:
@@ -160,7 +162,7 @@ def _check_kind(key: str, spec: FeatureSpec, column: Column, first: int) -> None
     if wrong.size:
         raise ValueError(
             f"Feature {key!r} holds {_KIND_NAMES[int(column.kind[wrong[0]])]} in record {first + wrong[0]} of the "
-            f"batch, and its spec has the dtype {dtype_name(spec.dtype)}: give the dtype that was written."
+            f"batch, but its spec has the dtype {dtype_name(spec.dtype)}: give the dtype that was written."
         )
 
 
@@ -169,33 +171,31 @@ def _check_counts(key: str, spec: FixedLenFeature, column: Column, first: int) -
     if missing.size and spec.default_value is None:
         raise ValueError(
             f"Feature {key!r} is missing in {len(missing)} of {len(column.kind)} records, first in record "
-            f"{first + missing[0]} of the batch, and its spec has no default: give FixedLenFeature (or the "
+            f"{first + missing[0]} of the batch, but its spec has no default: give FixedLenFeature (or the "
             "numeric_column that made it) a default_value, or use a VarLenFeature."
         )
     wrong = np.flatnonzero((column.kind != 0) & (column.counts != spec.size))
     if wrong.size:
         count = int(column.counts[wrong[0]])
         raise ValueError(
-            f"Feature {key!r} has {count} value{'s' * (count != 1)} in record {first + wrong[0]} of the batch, and "
+            f"Feature {key!r} has {count} value{'s' * (count != 1)} in record {first + wrong[0]} of the batch, but "
             f"its spec has the shape {spec.shape}: give the shape that was written, or use a VarLenFeature."
         )
 
 
-def _as_text(key: str, column: Column, first: int) -> Any:
+def _as_text(key: str, column: Column, first: int) -> ArrowArray:
     import pyarrow as pa
 
     try:
-        text: Any = column.values.cast(pa.large_string())
-
+        return column.values.cast(pa.large_string())
     except pa.ArrowInvalid:
         values = column.values.to_pylist()
         wrong = next(number for number, value in enumerate(values) if not _is_utf8(value))
         record = first + int(np.searchsorted(np.cumsum(column.counts), wrong, side="right"))
         raise ValueError(
-            f"Feature {key!r} holds {values[wrong]!r:.80} in record {record} of the batch, which is no text in UTF-8: "
-            "give its spec the dtype bytes."
+            f"Feature {key!r} holds {values[wrong]!r:.80} in record {record} of the batch, which is not text in "
+            "UTF-8: give its spec the dtype bytes."
         ) from None
-    return text
 
 
 def _is_utf8(value: bytes) -> bool:
@@ -206,15 +206,15 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _lists(values: Any, column: Column) -> Any:
+def _lists(values: ArrowArray, column: Column) -> ArrowArray:
     import pyarrow as pa
 
-    lists: Any = pa.LargeListArray
+    lists: ArrowArray = pa.LargeListArray
     offsets = np.concatenate([[0], np.cumsum(column.counts)])
     return lists.from_arrays(pa.array(offsets), pa.array(values))
 
 
-def _dense_numbers(values: Any, spec: FixedLenFeature, column: Column) -> torch.Tensor:
+def _dense_numbers(values: ArrowArray, spec: FixedLenFeature, column: Column) -> torch.Tensor:
     shape = (len(column.kind), *spec.shape)
     present = column.kind != 0
     if present.all():
@@ -225,7 +225,7 @@ def _dense_numbers(values: Any, spec: FixedLenFeature, column: Column) -> torch.
     return torch.from_numpy(filled)
 
 
-def _dense_text(values: Any, spec: FixedLenFeature, column: Column) -> Any:
+def _dense_text(values: ArrowArray, spec: FixedLenFeature, column: Column) -> ArrowArray:
     import pyarrow as pa
 
     present = column.kind != 0
@@ -235,7 +235,7 @@ def _dense_text(values: Any, spec: FixedLenFeature, column: Column) -> Any:
         places[present] = np.arange(len(values)).reshape(-1, spec.size)
         with_default = pa.concat_arrays([values, pa.array(default, values.type)])
         values = with_default.take(pa.array(places.reshape(-1)))
-    sized: Any = pa.FixedSizeListArray
+    sized: ArrowArray = pa.FixedSizeListArray
     for dimension in reversed(spec.shape):
         values = sized.from_arrays(values, dimension)
     return values

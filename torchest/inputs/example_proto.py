@@ -1,4 +1,4 @@
-"""Serialized `tf.Example` records taken apart, in compiled loops over all records.
+"""The features in serialized `tf.Example` records, read by compiled loops over all records.
 
 An Example is a map from keys to Features, and a Feature is a list of byte strings, of floats or of int64s.
 
@@ -8,7 +8,7 @@ Format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/exa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+
+    from torchest.utils.arrays import ArrowArray
 
     Bytes = npt.NDArray[np.uint8]
     Int64s = npt.NDArray[np.int64]
@@ -40,21 +42,21 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """What records hold of one feature.
+    """The values of one feature in some records.
 
     Attributes:
-        values: float32, int64, or an Arrow array of bytes; of all records one after the other.
+        values: float32, int64, or an Arrow array of bytes; the values of all records, concatenated.
         counts: The number of values of each record, int64 [records].
         kind: BYTES, FLOATS or INT64S, 0 where a record does not have the feature, [records]. A record
             of another kind than was asked for has no values.
     """
 
-    values: Any
+    values: ArrowArray
     counts: Int64s
     kind: Int64s
 
 
-def read_examples(records: Any, kinds: Mapping[str, int]) -> dict[str, Column]:
+def read_examples(records: ArrowArray, kinds: Mapping[str, int]) -> dict[str, Column]:
     """Features of serialized Examples.
 
     As Protocol Buffers have it, fields come in any order, unknown ones are skipped, and of two
@@ -82,7 +84,7 @@ def read_examples(records: Any, kinds: Mapping[str, int]) -> dict[str, Column]:
     }
 
 
-def _joined(records: Any) -> tuple[Bytes, Int64s]:
+def _joined(records: ArrowArray) -> tuple[Bytes, Int64s]:
     """The buffer of all records, and where in it each starts and the last one ends."""
     count = len(records)
     _, offsets, content = records.buffers()
@@ -93,7 +95,7 @@ def _joined(records: Any) -> tuple[Bytes, Int64s]:
 
 
 def _read(data: Bytes, features: Int64s, kind: int) -> Column:
-    """What Features that lie at places, [records, 2], hold of a kind."""
+    """The values of a kind in Features, of which `features` has start and stop, [records, 2]."""
     from torchest.kernels import examples
 
     kinds, counts = np.empty(len(features), np.int64), np.empty(len(features), np.int64)

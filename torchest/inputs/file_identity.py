@@ -1,4 +1,4 @@
-"""What tells a data file from another one of its name, wherever it lies: its size, and samples of its bytes."""
+"""The identity of a data file in any folder: its name, its size, and a checksum of samples of its bytes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 _LISTED = 100
 _SAMPLES = 16
-_SAMPLE = 1 << 14  # bytes; files of up to _SAMPLES · _SAMPLE are summed up in full
+_SAMPLE = 1 << 14  # bytes; the checksum covers all of a file of up to _SAMPLES · _SAMPLE
 
 
 def identities(paths: Sequence[str]) -> list[list[str | int]]:
-    """What tells each of several files from others; of many files all in one."""
+    """The identities of several files; a single one for many files together."""
     each = [identity(path) for path in paths]
     if len(each) <= _LISTED:
         return each
@@ -25,9 +25,9 @@ def identities(paths: Sequence[str]) -> list[list[str | int]]:
 
 
 def identity(path: str) -> list[str | int]:
-    """The name, the size, and a checksum of parts of a file, the first and the last among them.
+    """The name, the size, and a checksum of parts of a file, including the first and the last.
 
-    Not the time of its last change, which another one has who copies the file.
+    The time of the last change does not count, as copying a file changes it.
     """
     size = os.path.getsize(path)
     sum_so_far = 0
@@ -39,7 +39,6 @@ def identity(path: str) -> list[str | int]:
 
 
 def _starts(size: int) -> list[int]:
-    """Where the parts begin."""
     if size <= _SAMPLES * _SAMPLE:
         return list(range(0, size, _SAMPLE))
     last = size - _SAMPLE

@@ -1,11 +1,11 @@
-"""`make_parquet_dataset`: batches from Parquet files of any size, reading only the columns asked for."""
+"""`make_parquet_dataset`: batches from Parquet files of any size, of which only the selected columns are read."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
 from torchest.inputs import seeds
@@ -22,17 +22,21 @@ from torchest.inputs.table_files import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+    from pyarrow import parquet
 
     from torchest.inputs.dataset import Dataset
     from torchest.inputs.stages import Epoch
+    from torchest.inputs.table_files import Paths
+    from torchest.utils.arrays import ArrowArray
 
 _READ_AHEAD = 1 << 20  # bytes of each column that are read at once, instead of a whole row group
 
 
 def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
-    file_pattern: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    file_pattern: Paths,
     batch_size: int,
     label_name: str | None = None,
     select_columns: Sequence[str | int] | None = None,
@@ -44,30 +48,29 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
 ) -> Dataset:
     """Batches of the rows of Parquet files.
 
-    Row groups are read one after the other, in blocks of rows, so that neither the size of a file nor
-    that of a row group matters. Of the other columns nothing is read.
+    Row groups are read in blocks of rows, so that neither the size of a file nor that of a row group matters.
+    Columns that are not selected are not read.
 
     Args:
         file_pattern: A path or glob pattern, or several. The files are read in the order of their names.
         batch_size: The number of rows in a batch.
         label_name: The column that is the label.
         select_columns: Names or numbers of the columns to read; by default all.
-        num_epochs: How often all rows are read; endless by default.
-        shuffle: Whether the order of the files and of the rows is random, another one in each epoch.
+        num_epochs: The number of passes over the files; endless by default.
+        shuffle: Whether the files and the rows are in random order, a different one in each epoch.
         shuffle_buffer_size: See `Dataset.shuffle`.
         shuffle_seed: See `Dataset.shuffle`.
-        prefetch_buffer_size: How many batches are made ahead; none by default, as the estimator reads ahead.
+        prefetch_buffer_size: The number of batches made ahead; none by default, as the estimator reads ahead.
 
     Returns:
-        A dataset of (features, labels), or of features without `label_name`: features a dict from column
+        A dataset of (features, labels), or of features without `label_name`: features are a dict from column
         name to numpy or Arrow array [batch_size], labels one such array. Missing values, dictionaries and
-        lists stay what they are in the file; see `torchest.utils.arrays`. Without an end there is no last,
-        smaller batch.
+        lists are kept; see `torchest.utils.arrays`. If there is no end, all batches have `batch_size` rows.
 
     Raises:
-        ValueError: No file matches, a column is not there, or a file cannot be read or has columns of
-            another type than the first.
-        TypeError: While reading: a column is of a type that is not understood.
+        ValueError: No file matches, a column does not exist, a file cannot be read, or a column has
+            another type than in the first file.
+        TypeError: While reading: a column is of an unknown type.
 
     >>> import pathlib, tempfile
     >>> import pyarrow as pa
@@ -98,10 +101,10 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
 class _ParquetRows(FileRows):
     """The rows of the files, a block of a row group at a time."""
 
-    types: dict[str, Any]
+    types: dict[str, pa.DataType]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """Blocks as they are read; skipped files and row groups are not."""
+        """Blocks as they are read; skipped files and row groups are not read."""
         dictionaries = _Dictionaries()
         for path in self.in_order(epoch):
             if skip >= self._lengths[path]:
@@ -111,7 +114,7 @@ class _ParquetRows(FileRows):
             skip = 0
 
     def cardinality(self) -> int:
-        """As the files' footers say."""
+        """The number of rows in the footers of the files."""
         return sum(self._lengths.values())
 
     @cached_property
@@ -135,28 +138,30 @@ class _ParquetRows(FileRows):
                 yield from drop(rows, skip)
                 skip = 0
 
-    def _columns(self, path: str, block: Any, dictionaries: _Dictionaries) -> dict[str, Any]:
+    def _columns(
+        self, path: str, block: pa.RecordBatch, dictionaries: _Dictionaries
+    ) -> dict[str, ArrowArray]:
         """The columns of a block, in the types of the first file."""
         import pyarrow as pa
 
         columns = {}
         for name, kind in self.types.items():
-            column = block.column(name)
+            column: ArrowArray = block.column(name)
             try:
-                given = column if column.type == kind else column.cast(kind)
+                converted = column if column.type == kind else column.cast(kind)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise ValueError(
-                    f"{path} has {column.type} in the column {name!r} and the first file {kind}, and not all "
+                    f"{path} has {column.type} in the column {name!r}, but the first file has {kind}, and not all "
                     f"values can be converted ({str(error).splitlines()[0]}): write the files with one type."
                 ) from error
-            columns[name] = dictionaries.shared(name, given)
+            columns[name] = dictionaries.shared(name, converted)
         return columns
 
     def _check_columns(self, path: str, names: list[str]) -> None:
         for name in self.types:
             if names.count(name) != 1:
                 raise ValueError(
-                    f"{path} has no column {name!r}, which the first file has.{suggest(name, names)}"
+                    f"{path} has no column {name!r}, unlike the first file.{suggest(name, names)}"
                     if name not in names
                     else f"{path} has the column {name!r} more than once: rename one of them."
                 )
@@ -165,15 +170,15 @@ class _ParquetRows(FileRows):
 class _Dictionaries:
     """The last dictionary of each column.
 
-    Arrow makes a new copy for each block. Blocks that share one are joined without hashing, and a
+    Arrow copies the dictionary for each block. Blocks with one dictionary are joined without hashing, and a
     feature column encodes a dictionary once only.
     """
 
     def __init__(self) -> None:
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, ArrowArray] = {}
 
-    def shared(self, name: str, column: Any) -> Any:
-        """The column, with the dictionary of the block before if it is equal."""
+    def shared(self, name: str, column: ArrowArray) -> ArrowArray:
+        """The column, with the dictionary of the previous block if it is equal."""
         import pyarrow as pa
 
         if not pa.types.is_dictionary(column.type):
@@ -187,7 +192,7 @@ class _Dictionaries:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _opened(path: str) -> Iterator[parquet.ParquetFile]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -199,8 +204,10 @@ def _opened(path: str) -> Iterator[Any]:
         yield file
 
 
-def _blocks(path: str, file: Any, group: int, names: list[str]) -> Iterator[Any]:
-    """The named columns of a row group, block by block."""
+def _blocks(
+    path: str, file: parquet.ParquetFile, group: int, names: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Blocks of some columns of a row group."""
     import pyarrow as pa
 
     blocks = file.iter_batches(BLOCK, row_groups=[group], columns=names, use_threads=False)

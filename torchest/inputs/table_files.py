@@ -1,4 +1,4 @@
-"""What datasets of files with columns share: which files, which columns, in which order, in which batches."""
+"""Files, columns, order and batches of the datasets that read tables from files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import glob
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from torchest.errors import suggest
 from torchest.inputs import seeds
@@ -17,29 +17,43 @@ from torchest.inputs.stages import Epoch, Stage
 from torchest.utils import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from torchest.inputs.stages import JSON
+    from torchest.utils.arrays import HostArray
+
+    Path: TypeAlias = str | os.PathLike[str]
+    Paths: TypeAlias = Path | Sequence[Path]
 
 
-def matching_files(file_pattern: Any) -> tuple[str, ...]:
-    """The files that the path or pattern, or the several, mean, sorted by name.
+def paths(argument: str, value: Paths) -> tuple[str, ...]:
+    """The path, or the several paths, of an argument.
+
+    Raises:
+        TypeError: A path is not one.
+        ValueError: There are none.
+    """
+    is_single = isinstance(value, (str, bytes, os.PathLike))
+    listed = [value] if is_single else checks.listed(argument, value, "paths")
+    if not listed:
+        raise ValueError(f"{argument}={checks.shown(value)} must have at least one path.")
+    return tuple(checks.path(argument, each) for each in listed)
+
+
+def matching_files(file_pattern: Paths) -> tuple[str, ...]:
+    """The files that match one or several paths or patterns, sorted by name.
 
     Raises:
         ValueError: There are none, or a path is a folder.
     """
-    if not isinstance(file_pattern, (str, bytes, os.PathLike)):
-        file_pattern = checks.listed("file_pattern", file_pattern, "paths")
-        if not file_pattern:
-            raise ValueError("file_pattern is an empty list; give at least one path.")
-    else:
-        file_pattern = [file_pattern]
     matching: set[str] = set()
-    for pattern in (checks.path("file_pattern", pattern) for pattern in file_pattern):
+    for pattern in paths("file_pattern", file_pattern):
         if os.path.isdir(pattern):
             raise ValueError(
                 f"file_pattern {pattern!r} is a folder: give a pattern of the files in it, such as "
                 f"{os.path.join(pattern, '*')!r}."
             )
-        # A file's own name may look like a pattern.
+        # The name of a file may look like a pattern.
         matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
         files = [path for path in matches if not os.path.isdir(path)]
         if not files:
@@ -53,26 +67,28 @@ def matching_files(file_pattern: Any) -> tuple[str, ...]:
 
 
 def check_regular(argument: str, path: str) -> None:
-    """Checks that a path is that of a file that can be read again, in each epoch.
+    """Checks that a path is a file that can be read again in each epoch.
 
     Raises:
-        ValueError: It is a pipe, a device or not there.
+        ValueError: It is a pipe or a device, or does not exist.
     """
     if not os.path.isfile(path):
-        what = "no regular file, but a pipe or device" if os.path.exists(path) else "no file"
+        what = "a pipe or device, not a file" if os.path.exists(path) else "no file"
         raise ValueError(f"{argument} has {path!r}, which is {what} (in the folder {os.getcwd()}).")
 
 
 def repeated(names: Iterable[str]) -> str | None:
-    """A name that is there more than once; None without one."""
+    """A name that occurs more than once; None if there is none."""
     return min((name for name, times in Counter(names).items() if times > 1), default=None)
 
 
-def chosen_columns(select_columns: Any, label_name: Any) -> list[str | int] | None:
+def chosen_columns(
+    select_columns: Sequence[str | int] | None, label_name: str | None
+) -> list[str | int] | None:
     """The names or numbers in `select_columns`; None for all columns.
 
     Raises:
-        ValueError: They are something else, or the label's name is no string.
+        ValueError: An entry is something else, or the name of the label is not a string.
     """
     if label_name is not None:
         checks.text("label_name", label_name, empty=True)
@@ -89,7 +105,7 @@ def chosen_columns(select_columns: Any, label_name: Any) -> list[str | int] | No
 
 @dataclasses.dataclass(frozen=True)
 class Batching:
-    """How rows become batches; the arguments of that name, checked.
+    """The user's arguments about batches, checked.
 
     Raises:
         ValueError: An argument is wrong.
@@ -114,7 +130,7 @@ class Batching:
 
     @property
     def endless(self) -> bool:
-        """Whether rows are read again and again."""
+        """Whether the files are read again without end."""
         return self.num_epochs is None or self.num_epochs < 0
 
 
@@ -126,10 +142,10 @@ def selected_columns(
     Args:
         names: All columns.
         select_columns: Names or numbers; None for all.
-        label_name: The one that is the label, if there is one.
+        label_name: The column that is the label, if there is one.
 
     Raises:
-        ValueError: A column is not there, or chosen twice, or the label is not among those chosen.
+        ValueError: A column does not exist or is selected twice, or the label is not selected.
     """
     selected = names if select_columns is None else _chosen(names, select_columns)
     if label_name is not None and label_name not in selected:
@@ -145,10 +161,10 @@ class FileRows(Stage):
     """The rows of files.
 
     Args:
-        files: Their paths.
-        label: The column that is the label; None without.
-        shuffle_files: Whether the files come in another order in each epoch.
-        entropy: What that order depends on.
+        files: The paths.
+        label: The column that is the label; None if there is none.
+        shuffle_files: Whether the files are in a different order in each epoch.
+        entropy: The entropy of that order.
     """
 
     files: tuple[str, ...]
@@ -156,8 +172,8 @@ class FileRows(Stage):
     shuffle_files: bool
     entropy: tuple[int, ...]
 
-    def description(self) -> dict[str, Any]:
-        """The label, and what tells the files from others."""
+    def description(self) -> dict[str, JSON]:
+        """The label, and the identities of the files."""
         return {**super().description(), "files": identities(self.files)}
 
     def in_order(self, epoch: Epoch) -> list[str]:
@@ -167,16 +183,16 @@ class FileRows(Stage):
         order = seeds.generator(self.entropy, epoch).permutation(len(self.files))
         return [self.files[number] for number in order.tolist()]
 
-    def rows(self, columns: dict[str, Any]) -> Rows:
+    def rows(self, columns: Mapping[str, HostArray]) -> Rows:
         """A block of columns as features, or as features and labels."""
         if self.label is None:
             return Rows.of(columns)
-        labels = columns[self.label]
-        return Rows.of(({name: columns[name] for name in columns if name != self.label}, labels))
+        features = {name: column for name, column in columns.items() if name != self.label}
+        return Rows.of((features, columns[self.label]))
 
 
 def batches(rows: FileRows, batching: Batching, *, drop_final: bool = False) -> Dataset:
-    """Shuffled rows, if their files are, in batches; without an end there is no smaller batch."""
+    """The rows in batches, shuffled if the files are; if there is no end, all batches are of one size."""
     data = Dataset(rows)
     if batching.shuffle:
         data = data.shuffle(batching.shuffle_buffer_size, seed=batching.shuffle_seed)
@@ -185,7 +201,7 @@ def batches(rows: FileRows, batching: Batching, *, drop_final: bool = False) -> 
 
 
 def prefetched(data: Dataset, batching: Batching) -> Dataset:
-    """Batches, some of them made ahead."""
+    """The batches, some of them made ahead if the user asks for it."""
     ahead = batching.prefetch_buffer_size
     return data if ahead is None else data.prefetch(ahead)
 
@@ -196,13 +212,13 @@ def _chosen(names: tuple[str, ...], select_columns: Sequence[str | int]) -> tupl
         if isinstance(column, str):
             if column not in names:
                 raise ValueError(
-                    f"select_columns has {column!r}, which is no column.{suggest(column, names)}"
+                    f"select_columns has {column!r}, which is not a column.{suggest(column, names)}"
                 )
             name = column
         else:
             if not 0 <= column < len(names):
                 raise ValueError(
-                    f"select_columns has {column}, and the columns are 0…{len(names) - 1}."
+                    f"select_columns has {column}, but the columns are 0…{len(names) - 1}."
                 )
             name = names[column]
         if name in chosen:

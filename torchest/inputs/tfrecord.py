@@ -1,4 +1,4 @@
-"""`TFRecordDataset`: the records of TFRecord files, with their checksums verified.
+"""`TFRecordDataset`: the records of TFRecord files.
 
 A file is a sequence of records, each its length in 8 bytes, the length's checksum in 4, the data, and the data's
 checksum in 4; numbers are little-endian, checksums masked CRC-32C.
@@ -8,10 +8,9 @@ Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 
 from __future__ import annotations
 
-import os
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -19,14 +18,15 @@ from torchest.inputs.byte_strings import strings_at
 from torchest.inputs.chunks import Chunk, Rows, drop
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.stages import Epoch, Stage
-from torchest.inputs.table_files import check_regular
+from torchest.inputs.table_files import check_regular, paths
 from torchest.utils import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
+    from torchest.inputs.table_files import Paths
     from torchest.utils.arrays import ArrowArray
 _HEADER, _FOOTER = 12, 4  # bytes around the data of a record
 _WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}  # which header zlib expects
@@ -36,17 +36,17 @@ _READ = 1 << 20
 class TFRecordDataset(Dataset):
     """The records of TFRecord files, each as bytes.
 
-    The files are read in blocks, so that their size does not matter. While reading, a ValueError names
-    the file and the offset (of what was decompressed) of what is corrupt or cut off.
+    The files are read in blocks, so that their size does not matter. If a file is corrupt or cut off, iterating
+    raises a ValueError with the file and the offset (in the decompressed data).
 
     Args:
-        filenames: A path, or several; the files are read in this order.
+        filenames: One or several paths; the files are read in this order.
         compression_type: "GZIP", "ZLIB", or None or "" for none.
-        buffer_size: How many bytes are read at once; 1 MiB by default.
+        buffer_size: The number of bytes that are read at once; 1 MiB by default.
         num_parallel_reads: Has no effect: the files are read one after the other.
 
     Raises:
-        ValueError: A file is not there, or an argument is wrong.
+        ValueError: A file does not exist, or an argument is wrong.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "data.tfrecord")
@@ -59,7 +59,7 @@ class TFRecordDataset(Dataset):
 
     def __init__(
         self,
-        filenames: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        filenames: Paths,
         compression_type: str | None = None,
         buffer_size: int | None = None,
         num_parallel_reads: int | None = None,
@@ -69,9 +69,10 @@ class TFRecordDataset(Dataset):
             checks.whole_number("buffer_size", buffer_size, at_least=1)
         if num_parallel_reads is not None:
             checks.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
-        super().__init__(
-            _Records(_existing(filenames), compression_type or None, buffer_size or _READ)
-        )
+        files = paths("filenames", filenames)
+        for path in files:
+            check_regular("filenames", path)
+        super().__init__(_Records(files, compression_type or None, buffer_size or _READ))
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class _Records(Stage):
     block: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
-        """Blocks as they are read; what is skipped is read too, as records have no fixed length."""
+        """Blocks as they are read. Skipped records are read, as records have no fixed length."""
         return drop((Rows.of(part) for path in self.files for part in self._read(path)), skip)
 
     def cardinality(self) -> None:
@@ -91,7 +92,7 @@ class _Records(Stage):
         return
 
     def _read(self, path: str) -> Iterator[ArrowArray]:
-        """The records of a file in Arrow arrays; those before a fault come before its error."""
+        """The records of a file in Arrow arrays; an error comes after the records before the fault."""
         from torchest.kernels import tfrecords
 
         offset, needed = 0, _HEADER
@@ -118,19 +119,6 @@ class _Records(Stage):
             )
 
 
-def _existing(filenames: Any) -> tuple[str, ...]:
-    if isinstance(filenames, (str, bytes, os.PathLike)):
-        filenames = [filenames]
-    files = tuple(
-        checks.path("filenames", path) for path in checks.listed("filenames", filenames, "paths")
-    )
-    if not files:
-        raise ValueError(f"filenames={checks.shown(filenames)} must have at least one path.")
-    for path in files:
-        check_regular("filenames", path)
-    return files
-
-
 def _contents(path: str, compression: str | None, block: int) -> Iterator[bytes]:
     """The file's bytes, decompressed, in parts of at most a block."""
     with open(path, "rb") as file:
@@ -142,13 +130,13 @@ def _contents(path: str, compression: str | None, block: int) -> Iterator[bytes]
 
 
 def _inflated(file: BinaryIO, path: str, compression: str, block: int) -> Iterator[bytes]:
-    given, complete = b"", True
+    data, is_complete = b"", True
     inflate = zlib.decompressobj(_WINDOW_BITS[compression])
     while True:
-        given = given or file.read(block)
-        complete = complete and not given
+        data = data or file.read(block)
+        is_complete = is_complete and not data
         try:
-            part = inflate.decompress(given, block)
+            part = inflate.decompress(data, block)
         except zlib.error as error:
             raise ValueError(
                 f"{path} cannot be decompressed as {compression} ({error}): give the compression_type that it was "
@@ -156,13 +144,13 @@ def _inflated(file: BinaryIO, path: str, compression: str, block: int) -> Iterat
             ) from None
         if part:
             yield part
-        elif not given:
+        elif not data:
             break
-        given = inflate.unconsumed_tail
+        data = inflate.unconsumed_tail
         if inflate.eof:  # another compressed stream may follow
-            given, complete = inflate.unused_data, True
+            data, is_complete = inflate.unused_data, True
             inflate = zlib.decompressobj(_WINDOW_BITS[compression])
-    if not complete:
+    if not is_complete:
         raise ValueError(
             f"{path} ends within its {compression} data: the file is cut off, so write or copy it again."
         )
