@@ -1,6 +1,6 @@
-"""What an exported model answers: `ClassificationOutput`, `RegressionOutput`, `PredictOutput`, `EvalOutput`.
+"""Outputs of an exported model: `ClassificationOutput`, `RegressionOutput`, `PredictOutput`, `EvalOutput`.
 
-A model_fn gives them by the names of signatures, as `EstimatorSpec(..., export_outputs=...)`; heads do it.
+A model_fn, or its head, returns them by signature in `EstimatorSpec(..., export_outputs=...)`.
 
 >>> import torch
 >>> probabilities = torch.tensor([[0.25, 0.75]])
@@ -32,12 +32,12 @@ PREDICT = "predict"
 
 @dataclass(frozen=True)
 class SignatureDef:
-    """What a signature takes and answers.
+    """A signature of an exported model.
 
     Attributes:
         method: "classification", "regression", "predict" or "eval".
-        inputs: What it takes, by name.
-        outputs: What it answers, by name.
+        inputs: Inputs by name.
+        outputs: Outputs by name.
     """
 
     method: str
@@ -46,25 +46,25 @@ class SignatureDef:
 
 
 class ExportOutput(ABC):
-    """What one signature of an exported model answers."""
+    """The outputs of one signature of an exported model."""
 
     method: ClassVar[str]
 
     @abstractmethod
     def named(self) -> dict[str, Any]:
-        """The values by the names that they have in the signature."""
+        """Returns the outputs by name."""
 
-    def as_signature_def(self, receiver_tensors: Any) -> SignatureDef:
-        """The signature.
+    def as_signature_def(self, receiver_tensors: object) -> SignatureDef:
+        """Returns the signature.
 
         Args:
-            receiver_tensors: What the model takes, by name: specs or tensors.
+            receiver_tensors: Inputs of the model by name, as specs or tensors.
 
         Returns:
-            The inputs and outputs by name. Classification and regression call a single input "inputs".
+            Inputs and outputs by name. A single input of classification and regression is called "inputs".
 
         Raises:
-            ValueError: One is something else.
+            ValueError: An input is neither a spec nor a tensor.
         """
         inputs = _by_name(receiver_tensors, "receiver_tensors", "input")
         for name, value in inputs.items():
@@ -81,10 +81,10 @@ class ClassificationOutput(ExportOutput):
     Args:
         scores: A floating tensor [batch, n_classes], such as probabilities.
         classes: The names of the classes, strings [batch, n_classes]: a feature that is text, an array of
-            strings or, as an exported model can make them, what `indexed_strings` gives.
+            strings, or a value of `indexed_strings`, which an exported model can compute.
 
     Raises:
-        ValueError: Both are missing, or one is of another kind.
+        ValueError: Both are missing, or one has another type.
     """
 
     scores: Any = None
@@ -102,9 +102,9 @@ class ClassificationOutput(ExportOutput):
             _check(self.classes, "ClassificationOutput: classes", "strings", is_text)
 
     def named(self) -> dict[str, Any]:
-        """`scores` and `classes`, as far as they are given."""
-        found = {"scores": self.scores, "classes": self.classes}
-        return {key: value for key, value in found.items() if value is not None}
+        """Returns `scores` and `classes`, without those that are None."""
+        outputs = {"scores": self.scores, "classes": self.classes}
+        return {key: value for key, value in outputs.items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ class RegressionOutput(ExportOutput):
         value: A floating tensor [batch, label_dimension].
 
     Raises:
-        ValueError: It is something else.
+        ValueError: `value` is something else.
     """
 
     value: Any
@@ -125,17 +125,17 @@ class RegressionOutput(ExportOutput):
         _check(self.value, "RegressionOutput: value", "a floating tensor", _is_floating)
 
     def named(self) -> dict[str, Any]:
-        """The numbers as `outputs`."""
+        """Returns the numbers as `outputs`."""
         return {"outputs": self.value}
 
 
 @dataclass(frozen=True, eq=False)
 class PredictOutput(ExportOutput):
-    """Any tensors.
+    """Predictions of any kind.
 
     Args:
-        outputs: Tensors or strings by name; a tuple of strings as a name is joined by "/". A single
-            tensor has the name "output".
+        outputs: Tensors or strings by name; names that are tuples are joined by "/". A single tensor has the
+            name "output".
 
     Raises:
         ValueError: A name is no string, or a value no tensor.
@@ -151,7 +151,7 @@ class PredictOutput(ExportOutput):
         object.__setattr__(self, "outputs", named)
 
     def named(self) -> dict[str, Any]:
-        """The tensors."""
+        """Returns the outputs."""
         return dict(self.outputs)
 
 
@@ -181,9 +181,9 @@ class EvalOutput(ExportOutput):
 
     def __post_init__(self) -> None:
         for field in (self.LOSS_NAME, self.PREDICTIONS_NAME):
-            given = getattr(self, field)
-            if given is not None:
-                named = _by_name(given, f"EvalOutput: {field}", field)
+            values = getattr(self, field)
+            if values is not None:
+                named = _by_name(values, f"EvalOutput: {field}", field)
                 for key, value in named.items():
                     what = f"EvalOutput: {field}" + (f"[{key!r}]" if key != field else "")
                     if field == self.LOSS_NAME:
@@ -200,28 +200,24 @@ class EvalOutput(ExportOutput):
             object.__setattr__(self, "metrics", self._named_metrics(self.metrics))
 
     def named(self) -> dict[str, Any]:
-        """Loss, predictions and metrics in one dict."""
+        """Returns loss, predictions and metrics in one dict."""
         return {**(self.loss or {}), **(self.predictions or {}), **(self.metrics or {})}
 
-    def _named_metrics(self, metrics: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def _named_metrics(self, metrics: Mapping[str, object]) -> dict[str, object]:
+        outputs: dict[str, object] = {}
         for key, metric in _by_name(metrics, "EvalOutput: metrics", self.METRICS_NAME).items():
             name = _prefixed(self.METRICS_NAME, key)
             value, update = metric if isinstance(metric, tuple) else (metric, metric)
-            found[f"{name}/{self.METRIC_VALUE_SUFFIX}"] = value
-            found[f"{name}/{self.METRIC_UPDATE_SUFFIX}"] = update
-        return found
+            outputs[f"{name}/{self.METRIC_VALUE_SUFFIX}"] = value
+            outputs[f"{name}/{self.METRIC_UPDATE_SUFFIX}"] = update
+        return outputs
 
 
-def checked_export_outputs(export_outputs: Any, predictions: Any) -> dict[str, ExportOutput]:
-    """The export outputs of a prediction, with a default among them.
-
-    Args:
-        export_outputs: What a model_fn gave: `ExportOutput` by name, or None.
-        predictions: What it predicts, which is what None stands for.
+def checked_export_outputs(export_outputs: object, predictions: object) -> dict[str, ExportOutput]:
+    """Returns the export outputs of a model_fn, including "serving_default"; for None, its predictions.
 
     Raises:
-        TypeError: They are no dict of `ExportOutput`.
+        TypeError: `export_outputs` is no dict of `ExportOutput`.
         ValueError: There are several, and none is called "serving_default".
     """
     if export_outputs is None:
@@ -237,52 +233,52 @@ def checked_export_outputs(export_outputs: Any, predictions: Any) -> dict[str, E
                 f"EstimatorSpec: export_outputs[{name!r}] is a {type(output).__name__}: give a "
                 "torchest.export.PredictOutput, ClassificationOutput or RegressionOutput."
             )
-    found = dict(export_outputs)
-    if len(found) == 1:
-        found.setdefault(SERVING_DEFAULT, next(iter(found.values())))
-    if found and SERVING_DEFAULT not in found:
+    outputs = dict(export_outputs)
+    if len(outputs) == 1:
+        outputs.setdefault(SERVING_DEFAULT, next(iter(outputs.values())))
+    if outputs and SERVING_DEFAULT not in outputs:
         raise ValueError(
-            f"EstimatorSpec: export_outputs has {', '.join(map(repr, found))}: call the one that is to be the default "
-            f"{SERVING_DEFAULT!r} too."
+            f"EstimatorSpec: export_outputs has {', '.join(map(repr, outputs))}: call the one that is to be the "
+            f"default {SERVING_DEFAULT!r} too."
         )
-    return found
+    return outputs
 
 
-def _by_name(given: Any, what: str, single: str) -> dict[str, Any]:
-    """A dict by strings; what is no dict has the name `single`."""
-    if not isinstance(given, Mapping):
-        return {single: given}
-    found = {
+def _by_name(values: object, what: str, single: str) -> dict[str, Any]:
+    """A dict by strings; a value that is no dict has the name `single`."""
+    if not isinstance(values, Mapping):
+        return {single: values}
+    named = {
         "/".join(map(str, key)) if isinstance(key, tuple) else key: value
-        for key, value in given.items()
+        for key, value in values.items()
     }
-    for key in found:
+    for key in named:
         if not isinstance(key, str):
             raise ValueError(f"{what} has the name {key!r}: names must be strings.")
-    return found
+    return named
 
 
 def _prefixed(prefix: str, key: str) -> str:
     return key if key == prefix or key.startswith(f"{prefix}/") else f"{prefix}/{key}"
 
 
-def _check(value: Any, what: str, expected: str, suits: Callable[[Any], bool]) -> None:
+def _check(value: object, what: str, expected: str, suits: Callable[[object], bool]) -> None:
     if not suits(value):
         dtype = f" of dtype {value.dtype}" if hasattr(value, "dtype") else ""
         raise ValueError(f"{what} must be {expected}, not a {type(value).__name__}{dtype}.")
 
 
-def _is_floating(value: Any) -> bool:
+def _is_floating(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _is_numeric(value: Any) -> bool:
+def _is_numeric(value: object) -> bool:
     return _is_array(value) and not is_text(value)
 
 
-def _is_described(value: Any) -> bool:
+def _is_described(value: object) -> bool:
     return hasattr(value, "dtype") or is_text(value)
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return isinstance(value, Tensor | np.ndarray | np.generic) or is_text(value)

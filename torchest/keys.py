@@ -1,10 +1,10 @@
-"""The words that torchest and its users share: modes, metric keys, prediction keys."""
+"""Names of modes, metrics and predictions."""
 
 from __future__ import annotations
 
 
 class ModeKeys:
-    """What a `model_fn` is called for."""
+    """Modes of a `model_fn`."""
 
     TRAIN = "train"
     EVAL = "eval"

@@ -1,9 +1,9 @@
-"""Losses of single examples, and their reduction to one number.
+"""Losses of examples, and their reduction to a scalar.
 
     losses = sigmoid_cross_entropy(labels, logits)           # one per example
     loss = reduce(losses, weights, Reduction.SUM)
 
-No function here moves anything to the host or checks values, only types; heads check labels before.
+The functions check types and shapes, but not values, which would wait for a device; heads check labels before.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if not TYPE_CHECKING:
 
 
 class Reduction:
-    """How the losses of a batch become one number.
+    """How the losses of a batch are reduced to a scalar.
 
     Attributes:
         AUTO: The same as SUM_OVER_BATCH_SIZE.
@@ -70,15 +70,15 @@ def reduce(
     weights: Tensor | None = None,
     reduction: str = Reduction.SUM_OVER_BATCH_SIZE,
 ) -> Tensor:
-    """The losses of a batch as one number.
+    """Reduces the losses of a batch to a scalar.
 
     Args:
-        losses: Of any shape, one or more per example.
-        weights: What each loss counts; of a shape that broadcasts to that of `losses`. None: 1 each.
+        losses: Losses of any shape, one or more per example.
+        weights: Weight of each loss; broadcasts to `losses`. None: 1 each.
         reduction: One of `Reduction`.
 
     Returns:
-        A scalar, or for `Reduction.NONE` the weighted losses. The loss of no examples is 0.
+        A scalar, or the weighted losses for `Reduction.NONE`. The loss of no examples is 0.
 
     >>> reduce(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 2.0])).item()
     2.3333...
@@ -136,7 +136,7 @@ def _sigmoid_cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
 class _SigmoidCrossEntropy(torch.autograd.Function):
     """Sigmoid cross entropy as max(x, 0) − x·label + log(1 + exp(−|x|)), which does not overflow.
 
-    torch's own function wakes all threads of the process even for a few logits.
+    torch's function uses all threads even for a few logits.
     """
 
     @staticmethod
@@ -186,7 +186,7 @@ def poisson(labels: Tensor, log_rates: Tensor, *, compute_full_loss: bool = True
     Args:
         labels: The counts, of the shape of `log_rates`.
         log_rates: Logarithms of the expected counts.
-        compute_full_loss: Add Stirling's approximation of log(count!), count·log(count) − count +
+        compute_full_loss: Whether to add Stirling's approximation of log(count!), count·log(count) − count +
             log(2π·count)/2, where the count is above 1.
     """
     boolean("compute_full_loss", compute_full_loss)
@@ -205,8 +205,8 @@ def _check_tensors(**tensors: object) -> None:
             raise TypeError(f"{name}={shown(value)} must be a tensor.")
 
 
-def _check_alike(**tensors: Any) -> None:
-    """Tensors of one shape: others would be broadcast to losses of more examples than there are."""
+def _check_alike(**tensors: Tensor) -> None:
+    """Raises unless the tensors have one shape: others would be broadcast to too many losses."""
     _check_tensors(**tensors)
     (name, value), (other, expected) = tensors.items()
     if value.shape != expected.shape:

@@ -1,11 +1,11 @@
-"""Event files that TensorBoard reads.
+"""Event files for TensorBoard.
 
     writer = SummaryWriter("model")
     writer.add_scalar("loss", 0.5, global_step=100)
     writer.close()
 
-The methods that share their names with those of `torch.utils.tensorboard.SummaryWriter` are called like them,
-so that hooks work with either writer.
+Methods with the names of `torch.utils.tensorboard.SummaryWriter` have the same arguments, so that hooks work with
+either writer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from torchest.utils.namespaces import namespace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from torchest.metrics import AUC
+
+    Floats = npt.NDArray[np.float64]
 
 __all__ = ["SummaryWriter"]
 
@@ -43,13 +47,12 @@ _lock = threading.Lock()
 class SummaryWriter:
     """Writes events into a directory.
 
-    All writers that a process has for a directory, one after the other, go on with one file; so a thousand
-    runs do not leave a thousand files. Nothing is open between two writes: the directory may be removed at
-    any time, and is then made anew.
+    Successive writers of a process append to the same file of a directory, so a thousand runs do not leave a
+    thousand files. No file is open between two writes: if the directory is removed, it is created again.
 
     Args:
-        directory: Where to, a path or a URL; made if it is not there.
-        purge_step: If given, TensorBoard hides what earlier runs wrote for this step and later ones.
+        directory: A path or a URL; created if it does not exist.
+        purge_step: TensorBoard hides events of earlier runs from this step on. None: hides none.
     """
 
     def __init__(self, directory: str | os.PathLike[str], purge_step: int | None = None) -> None:
@@ -65,11 +68,11 @@ class SummaryWriter:
         """Writes a number."""
         self._add_value(global_step, tag=tag, simple_value=float(scalar_value))
 
-    def add_histogram(self, tag: str, values: Any, global_step: int) -> None:
-        """Writes how numbers are distributed, in 30 buckets of one width; those that are not finite are left out.
+    def add_histogram(self, tag: str, values: npt.ArrayLike, global_step: int) -> None:
+        """Writes a histogram of the finite numbers among values, with 30 buckets of equal width.
 
         Args:
-            tag: What the histogram is called.
+            tag: Name of the histogram.
             values: A tensor or array of any shape.
             global_step: The step.
         """
@@ -86,14 +89,14 @@ class SummaryWriter:
             num=len(numbers),
             sum=numbers.sum(),
             sum_squares=np.square(numbers).sum(),
-            # a bucket has its upper limit only: an empty first one gives the lower limit of the next
+            # Buckets have upper limits only: an empty first one is the lower limit of the next.
             bucket_limit=limits.tolist(),
             bucket=[0.0, *counts.tolist()],
         )
         self._add_value(global_step, tag=tag, histo=histogram)
 
     def add_text(self, tag: str, text_string: str, global_step: int) -> None:
-        """Writes a text, which TensorBoard shows as markdown."""
+        """Writes a text, which TensorBoard renders as Markdown."""
         from tensorboard.compat.proto.tensor_pb2 import TensorProto
         from tensorboard.plugins.text.metadata import create_summary_metadata
 
@@ -110,8 +113,8 @@ class SummaryWriter:
         """Writes the precision and the recall at each threshold of a metric.
 
         Args:
-            tag: What the curve is called.
-            metric: An area under a curve.
+            tag: Name of the curve.
+            metric: The metric.
             global_step: The step.
         """
         from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -131,14 +134,14 @@ class SummaryWriter:
         self._add_value(global_step, tag=tag, tensor=tensor, metadata=metadata)
 
     def flush(self) -> None:
-        """Writes what is not written yet."""
+        """Writes pending events."""
         self._written_at = time.monotonic()
         if self._events:
             events, self._events = self._events, []
             _append(self._directory, events)
 
     def close(self) -> None:
-        """Writes what is not written yet."""
+        """Writes pending events."""
         self.flush()
 
     def _add_value(self, global_step: int, **value: Any) -> None:
@@ -160,9 +163,9 @@ def _event(**content: Any) -> bytes:
 
 
 def _append(directory: str, events: Sequence[bytes]) -> None:
-    """Adds events to this process's file; to a new one if that is gone, or others came after it.
+    """Appends events to this process's file, or to a new one if that was removed or is not the newest.
 
-    TensorBoard reads the files of a directory in the order of their names, and does not go back.
+    TensorBoard reads the files of a directory in the order of their names, each only once.
     """
     with _lock:
         files.make_directory(directory)
@@ -180,10 +183,10 @@ def _append(directory: str, events: Sequence[bytes]) -> None:
 
 
 def _moment_after(newest: str) -> str:
-    """The time for the name of a file, which is to come after that of another."""
+    """The time in the name of a file that sorts after another."""
     parts = newest.split(".")
-    taken = int(parts[3]) + 1 if len(parts) > 3 and parts[3].isdigit() else 0
-    return f"{max(int(time.time()), taken):010d}"
+    least = int(parts[3]) + 1 if len(parts) > 3 and parts[3].isdigit() else 0
+    return f"{max(int(time.time()), least):010d}"
 
 
 def _framed(records: Sequence[bytes]) -> bytes:
@@ -196,7 +199,7 @@ def _framed(records: Sequence[bytes]) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-    """The masked CRC-32C. Events are small: Python is done before numba is imported."""
+    """The masked CRC-32C. Events are small, so Python is faster than importing Numba."""
     table, state = _crc_table(), 0xFFFFFFFF
     for byte in data:
         state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
@@ -212,5 +215,5 @@ def _crc_table() -> list[int]:
     return table
 
 
-def _ratio(numerator: Any, denominator: Any) -> Any:
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
