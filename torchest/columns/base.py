@@ -448,6 +448,9 @@ def _to_json(value: object, column: FeatureColumn, field: str, assets: Assets) -
         return {"dtype": str(value).removeprefix("torch.")}
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
+    if dataclasses.is_dataclass(value) and not callable(value):
+        listed = tuple(getattr(value, each.name) for each in dataclasses.fields(value))
+        return _to_json(listed, column, field, assets)
     if callable(value):
         return {"function": assets.name_of_function(value, column)}
     kind = type(column).__name__

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,11 @@ from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.columns.weighted import WeightedCategoricalColumn
 from torchest.errors import suggest
 from torchest.utils.checks import boolean, is_list, number, one_of, path, text, whole_number
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from torchest.columns.base import Assets
 
 Initializer: TypeAlias = Callable[[Tensor], object]
 
@@ -104,6 +109,12 @@ class SharedEmbeddingColumn(ColumnOverIds):
     def dimension(self) -> int:
         """The width of a vector."""
         return self.shared_embedding_column_creator.dimension
+
+    @classmethod
+    def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:
+        """The column of its fields, with those of the table as a tuple."""
+        creator = SharedEmbeddingColumnCreator(*fields["shared_embedding_column_creator"])
+        return super().of_json({**fields, "shared_embedding_column_creator": creator}, assets)
 
 
 def embedding_name(column: CategoricalColumn) -> str:
