@@ -1,4 +1,4 @@
-"""The programs in README.md and docs/custom_models.md run as they stand there."""
+"""The programs in README.md, docs/custom_models.md and docs/adding_a_column.md run as they stand there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST, OWN_MODEL, SERVING = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 GUIDE = (ROOT / "docs" / "custom_models.md").read_text(encoding="utf-8")
+OWN_COLUMN, _ = re.findall(
+    r"```python\n(.*?)```",
+    (ROOT / "docs" / "adding_a_column.md").read_text(encoding="utf-8"),
+    flags=re.DOTALL,
+)
 PROGRAMS = {
     "own model": OWN_MODEL,
+    "own column": OWN_COLUMN,
     "the first and serving": FIRST + SERVING,
     "custom models": "".join(re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)),
 }

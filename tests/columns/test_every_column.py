@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,8 @@ from torchest.columns.base import (
     column_of_json,
 )
 from torchest.export.column_json import Assets
+
+GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_column.md"
 
 
 def concrete_classes():
@@ -126,3 +131,12 @@ def test_a_new_class_lacks_what_it_does_not_define():
     assert missing_parts(Modulo) == [
         "a case in the catalogue", "a constructor in torchest.columns", "parse_specs", "examples", "a form in ONNX",
     ]  # fmt: skip
+
+
+def test_the_column_of_the_guide_lacks_its_lines_and_its_case_alone():
+    _, program = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    made = {"__name__": "__main__"}
+    exec(textwrap.dedent("   " + program.lstrip(" ")), made)
+    kind = made["RemainderCategoricalColumn"]
+    assert missing_parts(kind) == ["a case in the catalogue", "a constructor in torchest.columns"]
+    assert comes_back(made["categorical_column_with_remainder"]("day", 7))
