@@ -32,6 +32,7 @@ EXEMPT = {
     "columns.ColumnDescription": "made by describe",
     "columns.Description": "made by describe",
     "columns.InferredColumns": "made by infer",
+    "columns.Cells": "made by columns for every batch, and checked with them",
     "columns.Ids": "made by columns for every batch, and not checked",
     "columns.Steps": "made by columns for every batch, and not checked",
     "metrics.Metric": "abstract",
@@ -55,6 +56,7 @@ EXEMPT = {
                     "vectors",
                 )
             ),
+            *(f"Cells.{name}" for name in ("ids", "map", "where", "with_offsets")),
             *(f"Ids.{name}" for name in ("padded", "row_of_each", "rows", "from_padded")),
             "Steps.padded",
             *(f"TensorGroup.{name}" for name in ("pin_memory", "to")),

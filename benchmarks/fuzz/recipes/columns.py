@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 
 from benchmarks.fuzz import things
@@ -180,4 +182,27 @@ RECIPES = {
     "Features.encoded": Recipe(lambda: {"column": things.X}, lambda: _features().encoded),
     "Features.raw": Recipe(lambda: {"key": "x"}, lambda: _features().raw, aliases=("feature",)),
     "Features.to": Recipe(lambda: {"device": "cpu"}, lambda: _features().to),
+}
+
+_PLAIN = {
+    "str": lambda: "a",
+    "int": lambda: 10,
+    "float": lambda: 1.5,
+    "CategoricalColumn": _identity,
+}
+
+
+def _plain(name: str) -> Recipe:
+    """The recipe of a function that takes plain values, such as a key and a number of ids."""
+    parameters = inspect.signature(getattr(fc, name)).parameters.values()
+    made = {each.name: _PLAIN[each.annotation] for each in parameters if each.default is each.empty}
+    return Recipe(lambda: {name: make() for name, make in made.items()})
+
+
+RECIPES |= {
+    f"columns.{name}": _plain(name)
+    for name in fc.__all__
+    if "column" in name
+    and inspect.isfunction(getattr(fc, name))
+    and f"columns.{name}" not in RECIPES
 }
