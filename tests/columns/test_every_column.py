@@ -73,7 +73,7 @@ def comes_back(column):
     assets = InPlace()
     try:
         return column_of_json(json.loads(json.dumps(column.to_json(assets))), assets) == column
-    except ModuleNotFoundError:
+    except ValueError:
         return False
 
 
