@@ -24,7 +24,9 @@ from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
-from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.dense import DenseFeatures
+from torchest.columns.layers.linear import LinearFeatures
+from torchest.columns.layers.sequence import SequenceFeatures
 from torchest.columns.steps import Steps
 
 if TYPE_CHECKING:

@@ -18,7 +18,9 @@ import torch
 
 from torchest import columns
 from torchest.columns.features import Features
-from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.dense import DenseFeatures
+from torchest.columns.layers.linear import LinearFeatures
+from torchest.columns.layers.sequence import SequenceFeatures
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.testing._internal.two_tensor import TwoTensor
 
 from torchest import feature_column, optimizers
-from torchest.columns.layers.layers import LinearFeatures
+from torchest.columns.layers.linear import LinearFeatures
 from torchest.optimizers.row_gradients import look_up, look_up_sums
 from torchest.optimizers.shared_storage import SharedStorage
 

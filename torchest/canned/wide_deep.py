@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 
 from torchest.canned.parts import Part, check_model, classifier_head, model_fn_of
-from torchest.columns.layers.layers import in_order
+from torchest.columns.layers.arguments import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead

@@ -18,7 +18,9 @@ from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
 from torchest.columns.indicator import indicator_column
-from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.dense import DenseFeatures
+from torchest.columns.layers.linear import LinearFeatures
+from torchest.columns.layers.sequence import SequenceFeatures
 from torchest.columns.numeric import numeric_column
 from torchest.columns.onnx_graph import OnnxGraph
 from torchest.columns.parse_spec import make_parse_example_spec

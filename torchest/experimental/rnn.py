@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from torchest.canned.parts import check_model, classifier_head
-from torchest.columns.layers.layers import in_order
+from torchest.columns.layers.arguments import in_order
 from torchest.engine.scope import get_or_create
 from torchest.engine.step_values import clip_gradients, gradient_norm
 from torchest.estimator import Estimator

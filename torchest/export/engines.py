@@ -17,7 +17,7 @@ import torch
 from torchest.columns.base import column_of_json
 from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
-from torchest.columns.layers.layers import check_equal_lengths
+from torchest.columns.layers.sequence import check_equal_lengths
 from torchest.columns.raw_features import RawFeature
 from torchest.export.archives import check_program
 from torchest.export.column_json import Assets

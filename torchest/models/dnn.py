@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from torchest.columns.layers.layers import DenseFeatures
+from torchest.columns.layers.dense import DenseFeatures
 from torchest.columns.layers.named_modules import have_hooks
 from torchest.utils.checks import boolean, is_list, is_number, is_whole, shown
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchest.columns.layers.layers import LinearFeatures
+from torchest.columns.layers.linear import LinearFeatures
 
 
 class LinearModel(LinearFeatures):

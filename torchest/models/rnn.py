@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place of torch.nn.GRU
 
-from torchest.columns.layers.layers import DenseFeatures, SequenceFeatures
+from torchest.columns.layers.dense import DenseFeatures
+from torchest.columns.layers.sequence import SequenceFeatures
 from torchest.errors import suggest
 from torchest.models.dnn import checked_widths, linear
 from torchest.utils.checks import boolean, shown

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from torchest import columns
-from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.dense import DenseFeatures
+from torchest.columns.layers.linear import LinearFeatures
+from torchest.columns.layers.sequence import SequenceFeatures
 
 NAMES = ["a", "a.b", "a.b.c", "type", "weight", "bias"]
 

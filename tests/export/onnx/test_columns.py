@@ -18,7 +18,9 @@ from tests.catalogue import test_all_columns as catalogue
 from torchest import columns as fc
 from torchest.columns.base import CategoricalColumn, ColumnOverIds, FeatureColumn
 from torchest.columns.features import Features
-from torchest.columns.layers.layers import DenseFeatures, LinearFeatures, SequenceFeatures
+from torchest.columns.layers.dense import DenseFeatures
+from torchest.columns.layers.linear import LinearFeatures
+from torchest.columns.layers.sequence import SequenceFeatures
 from torchest.columns.model_inputs import IdsInput, NumbersInput
 from torchest.columns.raw_features import RawFeature
 from torchest.export.encoded import model_inputs

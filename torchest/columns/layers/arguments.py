@@ -1,0 +1,62 @@
+"""Checks of the columns and other arguments that layers take."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from torchest.columns.base import FeatureColumn
+from torchest.columns.checks import column_list
+from torchest.columns.embedding import COMBINERS
+from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumericColumn
+from torchest.utils import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureColumn]:
+    """Columns in the order of their names, which is the order of outputs and does not depend on the user's.
+
+    Args:
+        columns: What the user gave.
+        argument: The name of the argument that the user gave it as.
+
+    Raises:
+        ValueError: There are none, two have one name, or one is not a column.
+    """
+    listed = column_list(columns, argument)
+    if not listed:
+        raise ValueError(
+            f"{argument} is empty: give at least one column, such as columns.numeric_column('age')."
+        )
+    names = sorted(column.name for column in listed)
+    for name, following in itertools.pairwise(names):
+        if name == following:
+            raise ValueError(f"{argument} has two columns called {name!r}: leave one of them out.")
+    return sorted(listed, key=lambda column: column.name)
+
+
+def check_combiner(argument: str, combiner: object) -> None:
+    """Raises ValueError if that is no way to combine ids."""
+    checks.one_of(argument, combiner, COMBINERS)
+
+
+def check_layer(trainable: Any, name: Any) -> None:
+    """Raises TypeError or ValueError for a wrong `trainable` or `name` of a layer."""
+    checks.boolean("trainable", trainable)
+    if name is not None:
+        checks.text("name", name)
+
+
+def is_of_sequences(column: FeatureColumn) -> bool:
+    """Whether the column, or the one that it is made of, is a sequence column."""
+    if isinstance(column, SequenceNumericColumn | SequenceCategoricalColumn):
+        return True
+    inner = getattr(column, "categorical_column", None)
+    return isinstance(inner, FeatureColumn) and is_of_sequences(inner)
+
+
+def places_of(columns: Sequence[FeatureColumn], kind: Any) -> list[int]:
+    """The places in a list of the columns of some class."""
+    return [place for place, column in enumerate(columns) if isinstance(column, kind)]

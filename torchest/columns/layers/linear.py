@@ -1,0 +1,155 @@
+"""The linear model of columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
+from torchest.columns.embedding import EmbeddingColumn, embedding_name
+from torchest.columns.encode.stacked import JointDenseColumn
+from torchest.columns.features import Features
+from torchest.columns.layers.arguments import check_combiner, in_order, is_of_sequences, places_of
+from torchest.columns.layers.fused_linear import add_product
+from torchest.columns.layers.named_modules import Parts, have_hooks
+from torchest.columns.layers.table import Table, table_of
+from torchest.columns.layers.table_groups import TableGroups
+from torchest.columns.sequence import SequenceCategoricalColumn
+from torchest.utils import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torchest.columns.ids import Ids
+
+
+class LinearFeatures(Parts):
+    """A weighted sum of the columns: the linear model without its head.
+
+    Parameters are called `<column>.weight` and `bias`, whatever the columns' names are; they start at 0.
+    The table of an embedding is `<column>.table.weight`.
+
+    Args:
+        feature_columns: Dense or categorical columns.
+        units: The width of the output.
+        sparse_combiner: How the ids of a multivalent categorical column combine: "sum", "mean" or
+            "sqrtn".
+
+    Shape:
+        - output: [batch, units]
+
+    Raises:
+        ValueError: There are no columns, two of one name, or something that is not a column; or the
+            combiner is another.
+
+    >>> from torchest import columns
+    >>> linear = columns.LinearFeatures([columns.numeric_column("x")])
+    >>> linear({"x": torch.tensor([1.0, 2.0])}).shape
+    torch.Size([2, 1])
+    """
+
+    bias: Tensor
+
+    def __init__(
+        self, feature_columns: Iterable[FeatureColumn], units: int = 1, sparse_combiner: str = "sum"
+    ) -> None:
+        super().__init__()
+        check_combiner("sparse_combiner", sparse_combiner)
+        self._columns = [
+            _without_order(column) for column in in_order(feature_columns, "feature_columns")
+        ]
+        self.bias = nn.Parameter(
+            torch.zeros(checks.whole_number("units", units, at_least=1, at_most=2**31 - 1))
+        )
+        for column in self._columns:
+            self.add_part(column.name, _linear_part(column, units, sparse_combiner))
+        # In the order of their embeddings' names: a deep part of the same columns then has the same joint
+        # column, which is encoded once.
+        given: list[Any] = self._columns
+        self._categorical = sorted(
+            places_of(given, CategoricalColumn), key=lambda place: embedding_name(given[place])
+        )
+        categorical = [given[place] for place in self._categorical]
+        tables: list[Any] = [self.part(column.name) for column in categorical]
+        self._groups = TableGroups(categorical, tables)
+        self._of_dense = places_of(given, DenseColumn)
+        self._dense = JointDenseColumn(tuple(given[place] for place in self._of_dense))
+
+    @property
+    def columns(self) -> tuple[FeatureColumn, ...]:
+        """The columns in the order of their names, as they are encoded."""
+        return tuple(self._columns)
+
+    def forward(self, features: Mapping[str, Any]) -> Tensor:
+        """Features by key to [batch, units]."""
+        batch = Features.of(features)
+        found = self._groups.sums(batch)
+        vectors = [each.vectors for each in found]
+        done = {self._categorical[place] for each in found for place in each.places}
+        weights = self._dense_weights() if batch.joins else None
+        if weights:
+            values = batch.encoded(self._dense).to(weights[0].dtype)
+            logits = add_product(vectors, self.bias, values, weights)
+            done.update(self._of_dense)
+        else:
+            logits = sum(vectors, self.bias)
+        rest = [column for place, column in enumerate(self._columns) if place not in done]
+        batch.expect(rest)
+        for column in rest:
+            logits = logits + self.part(column.name)(batch.encoded(column))
+        return logits
+
+    def _dense_weights(self) -> list[Tensor] | None:
+        """Those of the dense columns; None if a part does more than multiply by a weight of its own."""
+        parts = [self.part(column.name) for column in self._dense.columns]
+        weights = [part._parameters.get("weight") for part in parts]  # an attribute takes longer
+        plain: list[Tensor] = [weight for weight in weights if weight is not None]
+        return None if len(plain) < len(parts) or have_hooks(parts) else plain
+
+
+class _Weights(nn.Module):
+    """The weights of a dense column: [width, units]."""
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, units))
+
+    def forward(self, values: Tensor | Ids) -> Tensor:
+        assert isinstance(values, Tensor)
+        return values.to(self.weight.dtype) @ self.weight
+
+
+class _WeightsOfEmbedding(_Weights):
+    """The weights of an embedding, [dimension, units], and its table."""
+
+    def __init__(self, column: EmbeddingColumn, units: int) -> None:
+        super().__init__(column.dimension, units)
+        self.table = table_of(column)
+
+    def forward(self, values: Tensor | Ids) -> Tensor:
+        return super().forward(self.table(values))
+
+
+def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.Module:
+    if is_of_sequences(column):
+        raise ValueError(
+            f"feature_columns: {column.name!r} is a column of sequences, which a linear model cannot take: make it "
+            "of a column that is not a sequence column."
+        )
+    if isinstance(column, CategoricalColumn):
+        return Table(column.num_buckets, units, sparse_combiner)
+    if isinstance(column, DenseColumn):
+        return _Weights(column.width, units)
+    if isinstance(column, EmbeddingColumn):
+        return _WeightsOfEmbedding(column, units)
+    raise ValueError(
+        f"feature_columns: {column.name!r} ({type(column).__name__}) has no place in a linear model: give dense and "
+        "categorical columns, and embeddings that share no table."
+    )
+
+
+def _without_order(column: FeatureColumn) -> FeatureColumn:
+    """A column of the same name for models in which the order of a row's ids does not matter."""
+    return column.categorical_column if isinstance(column, SequenceCategoricalColumn) else column
