@@ -192,7 +192,7 @@ def test_processes_with_10_and_7_batches_and_none(case, three, alone):
 
 def test_what_happens_to_uneven_inputs_is_in_the_log(three):
     chief, second, third = (kept["lines"] for kept in three.values("uneven", "log"))
-    assert any("goes on with batches without rows" in line for line in chief)
+    assert any("continues with batches without rows" in line for line in chief)
     assert not any("has ended before" in line for line in chief)
     assert second.count("The input of process 1 has ended before that of others.") == 4
     assert third.count("The input of process 2 has ended before that of others.") == 4

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from torchest import columns
 from torchest.engine.scope import Scope, get_or_create
 
 CPU = torch.device("cpu")
@@ -59,7 +60,20 @@ def test_parameters_are_named_after_their_objects():
     scope = Scope(CPU, training=True)
     with scope.creating():
         net = made(scope, "net", lambda: nn.Linear(1, 1))
-    assert scope.parameter_names() == {id(net.weight): "net.weight", id(net.bias): "net.bias"}
+    names = {key: [each.name for each in parts] for key, parts in scope.stored_parameters().items()}
+    assert names == {id(net.weight): ["net.weight"], id(net.bias): ["net.bias"]}
+
+
+def test_a_parameter_that_tables_share_is_named_after_each_of_them():
+    scope = Scope(CPU, training=True)
+    made_of = [columns.categorical_column_with_identity(key, 3) for key in "ba"]
+    with scope.creating():
+        linear = made(scope, "linear", lambda: columns.LinearFeatures(made_of))
+    parts = scope.stored_parameters()[id(linear.part("a").bank_rows.bank.weight)]
+    assert [(each.name, each.rows) for each in parts] == [
+        ("linear.a.weight", slice(0, 3)),
+        ("linear.b.weight", slice(3, 6)),
+    ]
 
 
 def test_outside_a_model_fn_the_way_out_is_told():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
-import weakref
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from torch.testing._internal.two_tensor import TwoTensor
 from torchest import feature_column, optimizers
 from torchest.columns.layers.linear import LinearFeatures
 from torchest.optimizers.row_gradients import look_up, look_up_sums
-from torchest.optimizers.shared_storage import SharedStorage
 
 FTRL = st.fixed_dictionaries(
     {
@@ -153,21 +150,24 @@ def shared_tables():
     return layer, optimizer, step
 
 
-def test_the_state_of_one_of_several_tables_may_be_exchanged():
+@pytest.mark.parametrize("of", ["tables", "bias"])
+def test_the_state_of_a_parameter_may_be_exchanged(of):
     layer, optimizer, step = shared_tables()
     step()
-    weight = layer.part("b").weight
-    optimizer.state[weight] = {}
+    bias, tables = layer.parameters()
+    parameter = bias if of == "bias" else tables
+    optimizer.state[parameter] = {}
     step()
-    assert optimizer.state[weight]["step"] == 1
-    assert optimizer.state[weight]["accumulator"].max() > 0.1
+    assert optimizer.state[parameter]["step"] == 1
+    assert optimizer.state[parameter]["accumulator"].max() > 0.1
 
 
-@pytest.mark.parametrize("of", ["table", "bias"])
+@pytest.mark.parametrize("of", ["tables", "bias"])
 def test_a_slot_may_be_given_other_data(of):
     layer, optimizer, step = shared_tables()
     step()
-    parameter = layer.bias if of == "bias" else layer.part("a").weight
+    bias, tables = layer.parameters()
+    parameter = bias if of == "bias" else tables
     slot = optimizer.state[parameter]["accumulator"]
     slot.data = torch.full_like(slot, 100.0)
     step()
@@ -246,33 +246,9 @@ def test_parameters_without_a_gradient_in_some_steps_are_left_as_they_are():
         assert weights[0].tolist() == alone.tolist()
 
 
-@pytest.mark.parametrize("rows_too", [False, True])
-def test_a_dense_gradient_reaches_the_only_parameter_of_a_storage(rows_too):
-    weight = torch.nn.Parameter(torch.zeros(3, 1))
-    storage = SharedStorage([weight])
-    optimizer = optimizers.SGD([weight], lr=1.0)
-    for _ in range(2):
-        optimizer.zero_grad()
-        if rows_too:
-            look_up(storage.tensor, torch.tensor([1, 1])).sum().backward()
-        weight.sum().backward()
-        optimizer.step()
-    assert weight.flatten().tolist() == ([-2.0, -6.0, -2.0] if rows_too else [-2.0] * 3)
-
-
-def test_tables_that_were_moved_are_let_go():
-    layer, _, step = shared_tables()
-    step()
-    storage = weakref.ref(layer._groups._groups[0].storage.tensor)
-    layer.double()
-    step()
-    gc.collect()
-    assert storage() is None
-
-
 @pytest.mark.parametrize("which", ["a", "b"])
 def test_an_id_beyond_the_table_is_an_error(which):
-    # also where, in one storage, the row of another table would follow
+    # also where, in one parameter, the row of another table would follow
     layer, _, step = shared_tables()
     layer.part(which).weight = torch.nn.Parameter(torch.zeros(1, 1))
     with pytest.raises(IndexError, match="out of range"):

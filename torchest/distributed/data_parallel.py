@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
+from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.distributed import collectives
 from torchest.distributed.exchange import Exchange
 from torchest.distributed.process_group import connect
@@ -132,7 +133,7 @@ class DataParallel(Strategy):
             ValueError: The processes have made different models.
         """
         tensors = {**_parameters(modules), **_buffers(modules)}
-        self._check_alike(tensors)
+        self._check_alike(modules)
         collectives.copy_from_chief(tensors.values())
 
     def start(self, modules: Mapping[str, nn.Module]) -> None:
@@ -219,7 +220,13 @@ class DataParallel(Strategy):
     def _weight(self, reduction: str) -> float:
         return 1.0 if reduction == Reduction.SUM else self._share()
 
-    def _check_alike(self, tensors: Mapping[str, Tensor]) -> None:
+    def _check_alike(self, modules: Mapping[str, nn.Module]) -> None:
+        parameters = {
+            f"{made}.{each.name}": each.value
+            for made, module in modules.items()
+            for each in stored_parameters(module)
+        }
+        tensors = {**parameters, **_buffers(modules)}
         own = {name: (list(each.shape), str(each.dtype)) for name, each in tensors.items()}
         for rank, others in enumerate(collectives.objects_of_all(own)):
             if list(others.items()) != list(own.items()):

@@ -32,22 +32,19 @@ class Exchange:
 
     def __init__(self, parameters: Iterable[Tensor], buffers: Iterable[Tensor]) -> None:
         self._parameters = list(parameters)
-        self._holders: list[Tensor] = []
         self._buffers = _Buffers(buffers)
         self._dense_aside: list[tuple[Tensor, Tensor]] = []
         self._rows_aside: list[tuple[Tensor, list[RowGradient]]] = []
 
     def set_aside(self) -> None:
         """Puts away the present gradients, which are sums over all processes already."""
-        self._holders = row_gradients.holders(self._parameters)
         for parameter in self._parameters:
             if parameter.grad is not None:
                 self._dense_aside.append((parameter, parameter.grad))
                 parameter.grad = None
-        for holder in self._holders:
-            rows = row_gradients.pending(holder)
+            rows = row_gradients.pending(parameter)
             if rows:
-                self._rows_aside.append((holder, list(rows)))
+                self._rows_aside.append((parameter, list(rows)))
                 rows.clear()
 
     @torch.no_grad()
@@ -64,7 +61,7 @@ class Exchange:
         """
         counts = share > 0
         kinds = [_take_sparse(parameter) for parameter in self._parameters]
-        rows = [row_gradients.summed(holder) if counts else None for holder in self._holders]
+        rows = [row_gradients.summed(each) if counts else None for each in self._parameters]
         kinds_of_all, lengths, changed = _of_all_ranks(
             [kind if counts else _NONE for kind in kinds],
             [_NO_ROWS if own is None else len(own.rows) for own in rows],
@@ -93,21 +90,21 @@ class Exchange:
     def _place_rows(
         self, own: Sequence[RowGradient | None], lengths: Sequence[Sequence[int]]
     ) -> None:
-        row_gradients.clear(self._holders)
+        row_gradients.clear(self._parameters)
         used = [place for place, of_ranks in enumerate(lengths) if max(of_ranks) > _NO_ROWS]
         received = _rows_of_all(
-            [own[place] or _nothing(self._holders[place]) for place in used],
+            [own[place] or _nothing(self._parameters[place]) for place in used],
             [[max(length, 0) for length in lengths[place]] for place in used],
         )
         for place, parts in zip(used, received, strict=True):
-            row_gradients.pending(self._holders[place]).extend(parts)
+            row_gradients.pending(self._parameters[place]).extend(parts)
 
     def _take_back(self) -> None:
         for parameter, gradient in self._dense_aside:
             added = parameter.grad
             parameter.grad = gradient if added is None else gradient + added
-        for holder, rows in self._rows_aside:
-            row_gradients.pending(holder)[:0] = rows
+        for parameter, rows in self._rows_aside:
+            row_gradients.pending(parameter)[:0] = rows
         self._dense_aside.clear()
         self._rows_aside.clear()
 

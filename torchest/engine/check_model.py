@@ -35,10 +35,10 @@ def check_training(spec: EstimatorSpec, scope: Scope) -> None:
     assert spec.loss is not None  # the spec checks it
     scope.schedulers()
     _check_optimizers(spec.train_op, scope)
-    names = scope.parameter_names()
+    stored = scope.stored_parameters()
     optimized = _optimized_parameters(scope)
     for name, parameter in optimized:
-        if id(parameter) not in names:
+        if id(parameter) not in stored:
             raise ValueError(
                 f"{name!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
                 "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
@@ -47,15 +47,14 @@ def check_training(spec: EstimatorSpec, scope: Scope) -> None:
         raise ValueError(_why_no_gradient(spec.loss, [parameter for _, parameter in optimized]))
     used = {id(parameter): parameter for parameter in _parameters_behind(spec.loss)}
     for key, parameter in used.items():
-        if key not in names:
+        if key not in stored:
             raise ValueError(
                 f"The loss comes from a parameter of shape {list(parameter.shape)} that belongs to no module made "
                 "with get_or_create: it would not be trained, nor be in any checkpoint. Make its module with "
                 "get_or_create, or call requires_grad_(False) on it if it is not to be trained."
             )
-    untrained = sorted(
-        names[key] for key in used.keys() - {id(parameter) for _, parameter in optimized}
-    )
+    optimized_ids = {id(parameter) for _, parameter in optimized}
+    untrained = sorted(each.name for key in used.keys() - optimized_ids for each in stored[key])
     if untrained:
         _log.warning(
             "No optimizer has %s%s, which the loss comes from: it will not be trained.",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from torchest.columns.encode.values import cells
 from torchest.columns.features import Features
+from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.utils import arrays
 from torchest.utils.host_copies import on_host
 from torchest.utils.nested import named_leaves
@@ -123,9 +124,10 @@ def _in_columns(features: Any) -> Iterator[str]:
 
 def _in_parameters(modules: Mapping[str, nn.Module]) -> Iterator[str]:
     for made, module in modules.items():
-        for within, parameter in module.named_parameters():
-            if not parameter.isfinite().all():
-                yield f"the parameter {f'{made}.{within}'!r} is not finite, since an earlier step"
+        for stored in stored_parameters(module):
+            if not stored.value.isfinite().all():
+                name = f"{made}.{stored.name}"
+                yield f"the parameter {name!r} is not finite, since an earlier step"
 
 
 @contextlib.contextmanager

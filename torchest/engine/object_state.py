@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torchest.checkpoint.directory import Checkpoint, Contents, copy_on_host
 from torchest.checkpoint.nested import tensors_in, without_tensors
 from torchest.checkpoint.state import same_kind
+from torchest.engine.slots import whole_slots
 from torchest.errors import CheckpointMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from torchest.columns.layers.stored_parameters import StoredParameter
     from torchest.engine.scope import Scope
 
 _log = logging.getLogger("torchest")
@@ -47,18 +49,18 @@ class ObjectState:
     def contents(self) -> Contents:
         """The contents of a checkpoint of the objects, copied to the CPU."""
         tensors, aliases = _distinct(_tensors(self.scope.objects))
-        names = self.scope.parameter_names()
+        stored = self.scope.stored_parameters()
         slots: dict[str, Tensor] = {}
         optimizers: dict[str, Any] = {}
         for name, optimizer in self.scope.optimizers().items():
-            own_slots, numbers = _slots(name, optimizer, names)
+            own_slots, numbers = _slots(name, optimizer, stored)
             slots.update(own_slots)
             optimizers[name] = {
                 "made_with": self._made_with[name],
                 "options": _options(optimizer),
                 "numbers": numbers,
                 "parameters": [
-                    [_name_of(parameter, name, names) for parameter in group["params"]]
+                    [each.name for each in _stored(group["params"], name, stored)]
                     for group in optimizer.param_groups
                 ],
             }
@@ -132,14 +134,18 @@ class ObjectState:
         checkpoint: Checkpoint,
         saved: Mapping[str, dict[str, Any]],
     ) -> None:
-        names = self.scope.parameter_names()
+        stored = self.scope.stored_parameters()
         numbers = _of_optimizer(checkpoint, name)["numbers"]
         state: dict[int, dict[str, Any]] = {}
-        for position, parameter in enumerate(_parameters(optimizer)):
-            prefix = f"{name}.{_name_of(parameter, name, names)}."
-            slots = {**saved.get(prefix, {}), **numbers.get(prefix, {})}
-            if slots:
-                state[position] = slots
+        for position, (parameter, group) in enumerate(_parameters(optimizer)):
+            kept: list[tuple[slice | None, dict[str, Any]]] = []
+            for each in _stored([parameter], name, stored):
+                prefix = f"{name}.{each.name}."
+                slots = {**saved.get(prefix, {}), **numbers.get(prefix, {})}
+                if slots:
+                    kept.append((each.rows, slots))
+            if kept:
+                state[position] = whole_slots(optimizer, group, parameter, kept)
         groups = optimizer.state_dict()["param_groups"]
         for group, options in zip(groups, self._options_to_use(name, checkpoint), strict=False):
             group.update(options)
@@ -251,30 +257,35 @@ def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     return kept, aliases
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:
-    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[tuple[Tensor, dict[str, Any]]]:
+    """The parameters of an optimizer, each with the options of its group."""
+    return ((parameter, group) for group in optimizer.param_groups for parameter in group["params"])
 
 
-def _name_of(parameter: Tensor, optimizer: str, names: Mapping[int, str]) -> str:
-    try:
-        return names[id(parameter)]
-    except KeyError:
-        raise ValueError(
-            f"{optimizer!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
-            "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
-        ) from None
+def _stored(
+    parameters: Iterable[Tensor], optimizer: str, stored: Mapping[int, list[StoredParameter]]
+) -> Iterator[StoredParameter]:
+    """What a checkpoint keeps of some parameters of an optimizer."""
+    for parameter in parameters:
+        if id(parameter) not in stored:
+            raise ValueError(
+                f"{optimizer!r} holds a parameter of shape {list(parameter.shape)} that belongs to no module made with "
+                "get_or_create: it would not be in any checkpoint. Make its module with get_or_create."
+            )
+        yield from stored[id(parameter)]
 
 
 def _slots(
-    name: str, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
+    name: str, optimizer: torch.optim.Optimizer, stored: Mapping[int, list[StoredParameter]]
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, dict[str, Any]] = {}
-    for parameter in _parameters(optimizer):
-        prefix = f"{name}.{_name_of(parameter, name, names)}."
-        for slot, value in optimizer.state.get(parameter, {}).items():
+    for each in _stored((parameter for parameter, _ in _parameters(optimizer)), name, stored):
+        prefix = f"{name}.{each.name}."
+        for slot, value in optimizer.state.get(each.parameter, {}).items():
             if isinstance(value, Tensor):
-                tensors[prefix + slot] = value
+                of_rows = each.rows is not None and value.shape[:1] == each.parameter.shape[:1]
+                tensors[prefix + slot] = value[each.rows] if of_rows else value
             elif value is not None:
                 numbers.setdefault(prefix, {})[slot] = value
     return tensors, numbers

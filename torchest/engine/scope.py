@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from torchest.columns.layers.stored_parameters import dissolve_banks, stored_parameters
 from torchest.errors import suggest
 from torchest.utils.checks import shown
 from torchest.utils.random_state import random_state, set_random_state
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
+
+    from torchest.columns.layers.stored_parameters import StoredParameter
 
 T = TypeVar("T")
 _active: ContextVar[Scope] = ContextVar("torchest_scope")
@@ -157,13 +160,18 @@ class Scope:
                 )
         return schedulers
 
-    def parameter_names(self) -> dict[int, str]:
-        """The name of each parameter, by the parameter's `id`."""
-        return {
-            id(parameter): f"{name}.{within}" if within else name
-            for name, module in self.modules().items()
-            for within, parameter in module.named_parameters()
-        }
+    def stored_parameters(self) -> dict[int, list[StoredParameter]]:
+        """What checkpoints keep of each parameter of the modules, by the parameter's `id`."""
+        stored: dict[int, list[StoredParameter]] = {}
+        for name, module in self.modules().items():
+            of_module: dict[int, list[StoredParameter]] = {
+                id(parameter): [] for parameter in module.parameters()
+            }
+            for each in stored_parameters(module):
+                named = each._replace(name=f"{name}.{each.name}")
+                of_module[id(each.parameter)].append(named)
+            stored.update(of_module)
+        return stored
 
     @staticmethod
     def _check_name(name: str, factory: object) -> None:
@@ -246,6 +254,8 @@ def _origin(factory: Any) -> Any:
 
 def _move(module: nn.Module, device: torch.device) -> None:
     """Moves a module; shared parameters stay shared, also on XLA, where moving makes new ones."""
+    if device.type == "xla":  # which would compile the joint look-up of each batch, and each slice
+        dissolve_banks(module)
     places: dict[int, list[tuple[nn.Module, str]]] = {}
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):

@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torchest.optimizers import row_gradients
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -51,11 +51,15 @@ def _learning_rate(optimizer: torch.optim.Optimizer) -> np.float32:
     return as_numpy
 
 
-def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+def gradient_norm(
+    parameters: Iterable[Tensor], tables: Mapping[int, Sequence[slice]] | None = None
+) -> Tensor:
     """The global norm of the gradients of parameters, including gradients of rows.
 
     Args:
         parameters: The parameters; repeated ones count once.
+        tables: The rows of each table in a parameter that tables share, by the `id` of the parameter. The last
+            digits of a norm depend on how its terms are grouped.
 
     Returns:
         A scalar; 0 if there is no gradient.
@@ -65,8 +69,10 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
     for parameter in distinct:
         if parameter.grad is not None:
             row_gradients.densify(parameter)  # the two are one gradient
-            dense.append(_entries(parameter.grad))
-    rows = [row_gradients.summed(holder) for holder in row_gradients.holders(distinct)]
+            entries = _entries(parameter.grad)
+            of_tables = (tables or {}).get(id(parameter), (slice(None),))
+            dense.extend(entries[rows] for rows in of_tables)
+    rows = [row_gradients.summed(parameter) for parameter in distinct]
     return get_total_norm([*dense, *(_once(part) for part in rows if part is not None)])
 
 
@@ -82,12 +88,42 @@ def clip_gradients(parameters: Iterable[Tensor], clip_norm: float, norm: Tensor)
     """
     distinct = list({id(parameter): parameter for parameter in parameters}.values())
     clip_grads_with_norm_(distinct, clip_norm, norm)
-    factor = (clip_norm / (norm + 1e-6)).clamp(max=1.0)  # torch's
-    for holder in row_gradients.holders(distinct):
-        parts = row_gradients.pending(holder)
+    factor = _factor(clip_norm, norm)
+    for parameter in distinct:
+        parts = row_gradients.pending(parameter)
         parts[:] = [
             dataclasses.replace(part, values=part.values * factor.to(part.values)) for part in parts
         ]
+
+
+def clip_each(parameter: Tensor, parts: Iterable[slice], clip_norm: float) -> None:
+    """Scales the gradients of parts of a parameter so that the norm of each of them is at most `clip_norm`.
+
+    Args:
+        parameter: The parameter, [rows, width].
+        parts: Rows that are clipped together.
+        clip_norm: The limit.
+    """
+    if parameter.grad is not None:
+        row_gradients.densify(parameter)
+        for part in parts:
+            gradient = parameter.grad[part]
+            gradient.mul_(_factor(clip_norm, get_total_norm([gradient])))
+        return
+    summed = row_gradients.summed(parameter)
+    if summed is None:
+        return
+    values = summed.values.clone()
+    for part in parts:
+        is_inside = (summed.rows >= part.start) & (summed.rows < part.stop)
+        gradient = values[is_inside]
+        values[is_inside] = gradient * _factor(clip_norm, get_total_norm([gradient]))
+    row_gradients.pending(parameter)[:] = [dataclasses.replace(summed, values=values)]
+
+
+def _factor(clip_norm: float, norm: Tensor) -> Tensor:
+    """What a gradient of some norm is multiplied by, as in torch."""
+    return (clip_norm / (norm + 1e-6)).clamp(max=1.0)
 
 
 def _once(summed: RowGradient) -> Tensor:

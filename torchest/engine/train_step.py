@@ -83,11 +83,15 @@ class TrainStep:
         self._parameters = [
             parameter for module in scope.modules().values() for parameter in module.parameters()
         ]
-        self._holders = row_gradients.Holders(self._parameters)
+        self._tables = {
+            key: [each.rows for each in parts if each.rows is not None]
+            for key, parts in self._model.scope.stored_parameters().items()
+            if any(each.rows is not None for each in parts)
+        }
 
     def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec:
         """Trains on one or more batches, whose losses have equal weights."""
-        self._holders.clear()
+        row_gradients.clear(self._parameters)
         self._values = self._learning_rates()
         self._session.origin_of_nan = ""
         spec = self._run(batches[0])
@@ -140,7 +144,7 @@ class TrainStep:
     def note_gradient_norm(self) -> None:
         """Computes the norm of the gradient of all parameters if a hook fetches it."""
         if GRADIENT_NORM in self._session.fetched_names:
-            self._values[GRADIENT_NORM] = gradient_norm(self._parameters)
+            self._values[GRADIENT_NORM] = gradient_norm(self._parameters, self._tables)
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: Batch) -> str:
         """Where a loss of NaN comes from; found out only where that does not wait for a device."""
@@ -158,7 +162,7 @@ class TrainStep:
     def _optimize(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         if self._clip_norm is not None or GRADIENT_NORM in self._session.fetched_names:
             parameters = list(_parameters_of(optimizers))
-            norm = self._values[GRADIENT_NORM] = gradient_norm(parameters)
+            norm = self._values[GRADIENT_NORM] = gradient_norm(parameters, self._tables)
             if self._clip_norm is not None:
                 clip_gradients(parameters, self._clip_norm, norm)
         for optimizer in optimizers:

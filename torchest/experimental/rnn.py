@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torchest.canned.parts import check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
 from torchest.engine.scope import get_or_create
-from torchest.engine.step_values import clip_gradients, gradient_norm
+from torchest.engine.step_values import clip_each, clip_gradients, gradient_norm
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.multi import MultiHead
@@ -186,14 +186,19 @@ def _optimizer_maker(optimizer: OptimizerLike) -> Callable[[RNNModel], torch.opt
     def make_for(model: RNNModel) -> torch.optim.Optimizer:
         made = make([each for each in model.parameters() if each.requires_grad])
         if isinstance(optimizer, str):
-            groups = model.gradients()
-            made.register_step_pre_hook(lambda *_: _clip(groups))
+            groups, banks = model.gradients(), model.banks()
+            made.register_step_pre_hook(lambda *_: _clip(groups, banks))
         return made
 
     return make_for
 
 
-def _clip(groups: Iterable[Sequence[torch.nn.Parameter]]) -> None:
-    """Scales the gradients of each group so that their norm is at most `_CLIP_NORM`."""
+def _clip(
+    groups: Iterable[Sequence[torch.nn.Parameter]],
+    banks: Iterable[tuple[torch.nn.Parameter, Sequence[slice]]],
+) -> None:
+    """Scales the gradients of each group, and of each table in a bank, so that their norm is at most `_CLIP_NORM`."""
     for parameters in groups:
         clip_gradients(parameters, _CLIP_NORM, gradient_norm(parameters))
+    for parameter, tables in banks:
+        clip_each(parameter, tables, _CLIP_NORM)

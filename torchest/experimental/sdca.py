@@ -17,6 +17,7 @@ from torch import Tensor
 from torchest.columns.base import CategoricalColumn, DenseColumn
 from torchest.columns.encode.strings import Text
 from torchest.columns.features import Features
+from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.engine.scope import get_or_create
 from torchest.errors import MissingFeatureError, suggest
 from torchest.heads.binary import BinaryClassHead
@@ -208,10 +209,14 @@ def _features(model: LinearModel, batch: Features) -> list[tuple[nn.Parameter, T
     """The features of each parameter of the model."""
     ones = torch.ones(batch.batch_size, 1, dtype=torch.float64, device=batch.device)
     features: list[tuple[nn.Parameter, Tensor | Entries]] = [(model.bias, ones)]  # type: ignore[list-item]
+    stored = {each.name: each for each in stored_parameters(model)}
     for column in model.columns:
-        weight: Any = model.part(column.name).weight
+        _, parameter, rows = stored[f"{column.name}.weight"]
         encoded = batch.encoded(column)
-        features.append((weight, encoded if isinstance(encoded, Tensor) else _entries(encoded)))
+        if not isinstance(encoded, Tensor):
+            entries = _entries(encoded)
+            encoded = entries._replace(ids=entries.ids + rows.start) if rows else entries
+        features.append((parameter, encoded))
     return features
 
 

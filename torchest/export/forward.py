@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torchest.columns.checks import STRING
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids, PaddedIds
+from torchest.columns.layers.stored_parameters import dissolve_banks
 from torchest.columns.model_inputs import STEPS, TensorSpec
 from torchest.columns.raw_features import RawFeature
 from torchest.columns.steps import PaddedSteps
@@ -118,8 +119,9 @@ class Forward(nn.Module):
         self._text = {key: FeatureText(key) for key in usage.keys if self.raw[key].is_text}
         self._example = self.encode(example)
         self.outputs = self._described(answers)
-        parts = nn.ModuleList(model.scope.modules().values()).modules()
-        self._tensors = nn.ModuleList(_Tensors(part) for part in parts)
+        modules = nn.ModuleList(model.scope.modules().values())
+        dissolve_banks(modules)  # the files of an export have one tensor for each table
+        self._tensors = nn.ModuleList(_Tensors(part) for part in modules.modules())
         self._whole_layers = WholeLayers([part._parameters for part in self._tensors])
 
     @property

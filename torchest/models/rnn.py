@@ -11,6 +11,7 @@ from torch.nn.modules.rnn import GRU  # torch_xla puts another one in the place 
 
 from torchest.columns.layers.dense import DenseFeatures
 from torchest.columns.layers.sequence import SequenceFeatures
+from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.errors import suggest
 from torchest.models.dnn import checked_widths, linear
 from torchest.utils.checks import boolean, shown
@@ -92,11 +93,23 @@ class RNNModel(nn.Module):
         return logits, mask
 
     def gradients(self) -> list[list[nn.Parameter]]:
-        """Returns the parameters, grouped as TensorFlow clips them: the two biases of a GRU are one there."""
+        """Returns the parameters, grouped as TensorFlow clips them: the two biases of a GRU are one there.
+
+        Parameters that tables share are in `banks` instead.
+        """
         grus: list[Any] = [layer for layer in self.layers if type(layer) is GRU]
         pairs = [[gru.bias_ih_l0, gru.bias_hh_l0] for gru in grus]
-        paired = {id(parameter) for pair in pairs for parameter in pair}
-        return [*pairs, *([each] for each in self.parameters() if id(each) not in paired)]
+        others = {id(parameter) for pair in pairs for parameter in pair}
+        others.update(id(parameter) for parameter, _ in self.banks())
+        return [*pairs, *([each] for each in self.parameters() if id(each) not in others)]
+
+    def banks(self) -> list[tuple[nn.Parameter, list[slice]]]:
+        """Returns the parameters that tables share, each with the rows of its tables."""
+        banks: dict[nn.Parameter, list[slice]] = {}
+        for _, parameter, rows in stored_parameters(self):
+            if rows is not None:
+                banks.setdefault(parameter, []).append(rows)
+        return list(banks.items())
 
     def _through_layers(self, values: Tensor) -> Tensor:
         """[batch, time, width] to [batch, at least one step, units of the last layer]."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
-    from torchest.optimizers.units import Slots
+    from torchest.optimizers.dense import Slots
 
 
 class Adagrad(RowOptimizer):

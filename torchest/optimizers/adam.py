@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
+    from torchest.optimizers.dense import Slots
     from torchest.optimizers.row_gradients import RowGradient
-    from torchest.optimizers.units import Slots
 
 
 class Adam(RowOptimizer):

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import math
-import operator
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from torchest.optimizers import row_gradients
-from torchest.optimizers.units import (
-    SMALL,
-    Bundle,
-    Bundles,
-    Slots,
-    Unit,
-    is_updated_at_once,
-    units_of,
-)
+from torchest.optimizers.dense import Dense, Slots, dense_gradient, filled, updated_at_once
 from torchest.utils.checks import boolean, is_bool, is_list, is_number, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torchest.optimizers.row_gradients import RowGradient
 
 Options = Mapping[str, Any]
@@ -45,50 +33,6 @@ class Loops(NamedTuple):
     of_rows: Callable[..., None]
     of_vectors: Callable[..., None]
     numbers: tuple[float, ...]
-
-
-class _Known:
-    """The units of some holders.
-
-    Args:
-        holders: The holders.
-        state: The optimizer's.
-    """
-
-    def __init__(self, holders: list[Tensor], state: Mapping[Tensor, dict[str, Any]]) -> None:
-        self.holders = holders
-        self._units = [units_of(holder, state) for holder in holders]
-        self._members = [member for whole, _ in self._units for member in whole.members]
-        self._states = list(map(state.get, self._members))
-
-    def are_of(self, state: Mapping[Tensor, dict[str, Any]]) -> bool:
-        """Whether the units have the state that the optimizer has now."""
-        return all(map(operator.is_, map(state.get, self._members), self._states))
-
-    def in_step(self) -> Iterator[Unit]:
-        """Those to update in this step."""
-        for whole, one_by_one in self._units:
-            if one_by_one[0] is whole or is_updated_at_once(whole):
-                yield whole
-            else:
-                yield from one_by_one
-
-
-class _GroupInStep:
-    """The options of a group of parameters in one step."""
-
-    def __init__(self, group: Mapping[str, Any]) -> None:
-        self._group = group
-        self._options: dict[int, Options] = {}
-
-    def options(self, step: int) -> Options:
-        """Those for parameters whose step of this number it is."""
-        found = self._options.get(step)
-        if found is None:
-            lr = self._group["lr"]
-            lr = lr(step - 1) if callable(lr) else lr
-            found = self._options[step] = {**self._group, "step": step, "lr": lr}
-        return found
 
 
 def _undecorated(method: Any) -> Any:
@@ -141,14 +85,7 @@ class RowOptimizer(torch.optim.Optimizer):
                     f"{type(self).__name__}: params has {shown(item)}, and every item must be a parameter, or a dict "
                     "of a group of them."
                 )
-        self._kept_holders: dict[int, row_gradients.Holders] = {}
-        self._known_units: dict[int, _Known] = {}
-        self._known_bundles: dict[int, Bundles] = {}
         super().__init__(params, defaults)
-
-    def __getstate__(self) -> dict[str, Any]:
-        kept: dict[str, Any] = {"_kept_holders": {}, "_known_units": {}, "_known_bundles": {}}
-        return {**super().__getstate__(), **kept}
 
     @abstractmethod
     def _initial_slots(self, options: Options) -> dict[str, float]:
@@ -191,12 +128,11 @@ class RowOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 result = closure()
-        for place, group in enumerate(self.param_groups):
-            given = _GroupInStep(group)
-            dense: list[Unit] = []
-            for unit in self._units(place, group).in_step():
-                self._step_unit(unit, given, dense)
-            self._step_dense(place, dense, given)
+        for group in self.param_groups:
+            lr = group["lr"]
+            for step, parameters in self._counted(group["params"]).items():
+                lr_of_step = lr(step - 1) if callable(lr) else lr
+                self._update_all(parameters, {**group, "step": step, "lr": lr_of_step})
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -207,15 +143,7 @@ class RowOptimizer(torch.optim.Optimizer):
                     parameter.grad = None
                 elif parameter.grad is not None:
                     parameter.grad.detach_().zero_()
-            self._holders(group).clear()
-
-    def _holders(self, group: Options) -> row_gradients.Holders:
-        """What the row gradients of a group hang on."""
-        parameters = group["params"]
-        kept = self._kept_holders.get(id(parameters))
-        if kept is None or not kept.are_of(parameters):
-            kept = self._kept_holders[id(parameters)] = row_gradients.Holders(parameters)
-        return kept
+            row_gradients.clear(group["params"])
 
     def slots(self, parameter: Tensor, group: Options) -> Slots:
         """The slots of a parameter by name; those that are not there yet are made.
@@ -224,68 +152,63 @@ class RowOptimizer(torch.optim.Optimizer):
             parameter: One of the group's.
             group: One of `param_groups`.
         """
-        return Unit(parameter, [parameter], self.state).slots(self._initial_slots(group))
+        state = self.state[parameter]
+        initial = self._initial_slots(group)
+        for name, value in initial.items():
+            if name not in state:
+                state[name] = filled(parameter, value)
+        return {name: state[name] for name in initial}
 
-    def _units(self, place: int, group: Options) -> _Known:
-        """The units of a group; found anew only where something has changed."""
-        holders = self._holders(group).now()
-        known = self._known_units.get(place)
-        if known is None or known.holders is not holders or not known.are_of(self.state):
-            known = self._known_units[place] = _Known(holders, self.state)
-        return known
+    def _counted(self, parameters: Iterable[Tensor]) -> dict[int, list[Tensor]]:
+        """Counts one more step for each parameter, and groups them by their number of steps."""
+        by_step: dict[int, list[Tensor]] = {}
+        for parameter in parameters:
+            state = self.state[parameter]
+            step = state["step"] = state.get("step", 0) + 1
+            by_step.setdefault(step, []).append(parameter)
+        return by_step
 
-    def _step_unit(self, unit: Unit, group: _GroupInStep, dense: list[Unit]) -> None:
-        """Counts the step, and updates from gradients of rows. A parameter with a dense one goes on the list."""
-        unit.count()
-        whole = unit.whole
-        if whole.grad is not None:
-            row_gradients.densify(whole)
-            dense.append(unit)
-            return
-        rows = row_gradients.summed(whole)
-        if rows is not None:
-            options = group.options(unit.step)
-            slots = unit.slots(self._initial_slots(options))
-            self._update_rows(whole, rows, slots, options["lr"], options)
+    def _update_all(self, parameters: Iterable[Tensor], options: Options) -> None:
+        """Updates parameters that are in the same step."""
+        dense: list[Tensor] = []
+        for parameter in parameters:
+            if parameter.grad is not None:
+                row_gradients.densify(parameter)
+                dense.append(parameter)
+                continue
+            rows = row_gradients.summed(parameter)
+            if rows is not None:
+                slots = self.slots(parameter, options)
+                self._update_rows(parameter, rows, slots, options["lr"], options)
+        for weights in updated_at_once(dense):
+            slots_of_each = [self.slots(weight, options) for weight in weights]
+            group = Dense(weights, list(map(dense_gradient, weights)), slots_of_each)
+            if not self._loop_over_vectors(group, options):
+                self._update_together(group, options)
 
-    def _step_dense(self, place: int, units: Sequence[Unit], group: _GroupInStep) -> None:
-        """Updates parameters from dense gradients; small ones together."""
-        bundles = self._known_bundles.get(place)
-        if bundles is None or not bundles.are_of(units):
-            bundles = self._known_bundles[place] = Bundles(units)
-        for bundle in bundles.all:
-            options = group.options(bundle.units[0].step)
-            if not self._loop_over_vectors(bundle, options):
-                self._update_together(bundle, options)
-
-    def _update_together(self, bundle: Bundle, options: Options) -> None:
+    def _update_together(self, group: Dense, options: Options) -> None:
         """Updates parameters from dense gradients, several as one vector."""
-        members = [unit.whole for unit in bundle.units]
-        gradients = bundle.gradients()
-        if len(members) == 1:
-            weights, gradient = members[0], gradients[0]
-        else:
-            weights = _flatten_dense_tensors(members)  # type: ignore[no-untyped-call]
-            gradient = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
-        slots = Unit(weights, members, self.state).slots(self._initial_slots(options))
-        self._update(weights, gradient, slots, options["lr"], options)
-        if len(members) > 1:
-            views = _unflatten_dense_tensors(weights, members)  # type: ignore[no-untyped-call]
-            torch._foreach_copy_(members, views)
+        if len(group.weights) == 1:
+            (weight,), (gradient,), (slots,) = group
+            self._update(weight, gradient, slots, options["lr"], options)
+            return
+        weights, gradients, joined_slots = group.joined()
+        self._update(weights, gradients, joined_slots, options["lr"], options)
+        group.copy_from(weights, joined_slots)
 
-    def _loop_over_vectors(self, bundle: Bundle, options: Options) -> bool:
+    def _loop_over_vectors(self, group: Dense, options: Options) -> bool:
         """Updates small parameters, wherever they are, by a compiled loop; False if there is none for them."""
-        first = bundle.units[0].whole
-        if first.numel() > SMALL or first.device.type != "cpu":
+        first = group.weights[0]
+        if not group.is_small or first.device.type != "cpu":
             return False
         loops = self._loops(options["lr"], options)
         number = row_gradients.number_type(first.dtype)
         if loops is None or number is None:
             return False
-        found = bundle.in_memory(self._initial_slots(options))
-        if found is None:
+        memory = group.memory()
+        if memory is None:
             return False
-        tensors, addresses, sizes = found
+        tensors, addresses, sizes = memory
         loops.of_vectors(addresses, sizes, *map(number, loops.numbers))
         torch.autograd.graph.increment_version(tensors)
         return True

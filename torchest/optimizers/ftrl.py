@@ -12,7 +12,7 @@ from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
 
-    from torchest.optimizers.units import Slots
+    from torchest.optimizers.dense import Slots
 
 
 class Ftrl(RowOptimizer):

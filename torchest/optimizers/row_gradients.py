@@ -11,8 +11,8 @@ of them.
 
 from __future__ import annotations
 
+import math
 import operator
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchest.optimizers.shared_storage import SharedStorage, storage_of
 from torchest.utils.tensor_group import TensorGroup
 from torchest.utils.tracing import is_traced
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ATTRIBUTE = "_torchest_row_gradients"
+_LARGE = 1 << 22  # bytes
+_CACHE_LINE = 64
 _PLAIN = {Tensor, torch.nn.Parameter}  # other classes may have no memory of their own
 _FEW = 1 << 15  # row numbers; more are sorted faster by numpy
 dtype_of, _is_on_cpu = operator.attrgetter("dtype"), operator.attrgetter("is_cpu")
@@ -101,22 +102,26 @@ class RowGradient:
     order: RowOrder | None = None
 
 
-def look_up(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> Tensor:
+def look_up(
+    weight: Tensor, ids: Tensor, order: RowOrder | None = None, within: slice | None = None
+) -> Tensor:
     """Rows of a table.
 
     Args:
         weight: The table, [rows, dimension].
         ids: int64, of any shape; every id is a row number.
         order: That of the flattened ids, if it is known already.
+        within: The rows of the table that ids count from, and end at; all by default.
 
     Returns:
-        [*ids.shape, dimension]. Its backward pass adds a `RowGradient` to the pending ones of the table,
-        and leaves `weight.grad` alone.
+        [*ids.shape, dimension]. Its backward pass adds a `RowGradient` to the pending ones of a parameter,
+        and leaves `weight.grad` alone. Any other tensor, such as one that `torch.func.functional_call` puts
+        in the place of a parameter, gets a dense gradient.
     """
-    if weight.requires_grad and torch.is_grad_enabled():
-        vectors: Tensor = _LookUp.apply(weight, ids, order)  # type: ignore[no-untyped-call]
+    if _takes_rows(weight):
+        vectors: Tensor = _LookUp.apply(weight, ids, order, within)  # type: ignore[no-untyped-call]
         return vectors
-    return _gather(weight, ids)
+    return _gather(weight if within is None else weight[within], ids)
 
 
 def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> Tensor:
@@ -133,106 +138,40 @@ def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> 
     arrays = arrays_of(weight) if ids.is_contiguous() else None
     if arrays is None:
         return look_up(weight, ids, order).sum(1)
-    if weight.requires_grad and torch.is_grad_enabled():
-        sums: Tensor = _LookUpSums.apply(weight, ids, order)  # type: ignore[no-untyped-call]
-        return sums
-    return _sums_of_rows(arrays[0], ids)
+    if not (weight.requires_grad and torch.is_grad_enabled()):
+        return _sums_of_rows(arrays[0], ids)
+    if not _takes_rows(weight):
+        return look_up(weight, ids).sum(1)
+    sums: Tensor = _LookUpSums.apply(weight, ids, order)  # type: ignore[no-untyped-call]
+    return sums
+
+
+def _takes_rows(weight: Tensor) -> bool:
+    """Whether the gradient of a look-up stays with the table as rows."""
+    return (
+        isinstance(weight, torch.nn.Parameter) and weight.requires_grad and torch.is_grad_enabled()
+    )
 
 
 def pending(parameter: Tensor) -> list[RowGradient]:
-    """The row gradients of a parameter, or of a holder, since they were last cleared, one per backward look-up.
-
-    Those of look-ups in shared storage come down to its parameters, or up from them, as they are asked for.
-    """
-    shared = storage_of(parameter)
-    if shared is not None:
-        if parameter is shared.tensor:
-            _raise(shared)
-        else:
-            _lower(shared)
-    return _own(parameter)
-
-
-def holders(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The tensors that the pending row gradients of some parameters hang on, each once.
-
-    That is the parameter itself, or the tensor of the storage that it shares with others of these parameters.
-    `pending`, `summed` and `clear` take holders like parameters. Another process with the same model finds them
-    in the same order.
-    """
-    parameters = list(parameters)
-    found: dict[int, Tensor] = {}
-    whole: dict[SharedStorage, bool] = {}
-    known: set[int] | None = None
-    for parameter in parameters:
-        shared = storage_of(parameter)
-        if shared is not None and shared not in whole:
-            known = set(map(id, parameters)) if known is None else known
-            whole[shared] = known.issuperset(map(id, shared.members)) and shared.holds()
-        holder = shared.tensor if shared is not None and whole[shared] else parameter
-        found[id(holder)] = holder
-    return list(found.values())
-
-
-class Holders:
-    """The holders of the same parameters step by step, which are looked for only where something has changed.
-
-    Args:
-        parameters: The parameters.
-    """
-
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
-        self._parameters = list(parameters)
-        self._storages_made = -1
-        self._holders: list[Tensor] = []
-        self._storages: list[weakref.ref[SharedStorage]] = []
-        self._lists: list[list[RowGradient]] = []
-        self._lists_at = -1
-
-    def are_of(self, parameters: Sequence[Tensor]) -> bool:
-        """Whether these are the parameters."""
-        return len(parameters) == len(self._parameters) and all(
-            map(operator.is_, parameters, self._parameters)
-        )
-
-    def now(self) -> list[Tensor]:
-        """See `holders`."""
-        if self._storages_made != SharedStorage.made or not all(map(_holds, self._storages)):
-            self._storages_made = SharedStorage.made
-            self._holders = holders(self._parameters)
-            found = {storage_of(parameter) for parameter in self._parameters}
-            self._storages = [weakref.ref(storage) for storage in found if storage is not None]
-        return self._holders
-
-    def clear(self) -> None:
-        """Forgets the pending row gradients of the parameters."""
-        if self._lists_at != SharedStorage.made:
-            self._lists_at = SharedStorage.made
-            storages = {storage_of(parameter) for parameter in self._parameters} - {None}
-            shared = [storage.tensor for storage in storages if storage is not None]
-            self._lists = [_own(tensor) for tensor in (*self._parameters, *shared)]
-        for of_tensor in self._lists:
-            of_tensor.clear()
-
-
-def _holds(storage: weakref.ref[SharedStorage]) -> bool:
-    found = storage()
-    return found is not None and found.holds()
-
-
-def reaches_all(shared: SharedStorage) -> bool:
-    """Whether a look-up in the whole of a storage is pending, not only look-ups in some of its parameters."""
-    return len(_own(shared.tensor)) > 0
+    """The row gradients of a parameter since they were last cleared, one for each backward pass of a look-up."""
+    gradients: list[RowGradient] | None = getattr(parameter, _ATTRIBUTE, None)
+    if gradients is None:
+        gradients = []
+        setattr(parameter, _ATTRIBUTE, gradients)
+    return gradients
 
 
 def clear(parameters: Iterable[Tensor]) -> None:
     """Forgets the pending row gradients of the parameters."""
-    for holder in holders(parameters):
-        pending(holder).clear()
+    for parameter in parameters:
+        gradients = getattr(parameter, _ATTRIBUTE, None)
+        if gradients:
+            gradients.clear()
 
 
 def summed(parameter: Tensor) -> RowGradient | None:
-    """All pending row gradients of a parameter or a holder in one, with each row once, in ascending order.
+    """All pending row gradients of a parameter in one, with each row once, in ascending order.
 
     Sums are taken in a fixed order: the same look-ups give the same bits. On XLA, which compiles every
     shape anew, a row that was looked up several times comes several times, each time with the whole sum:
@@ -242,10 +181,8 @@ def summed(parameter: Tensor) -> RowGradient | None:
         None if there are none.
     """
     parts = pending(parameter)
-    return _total(parts, len(parameter)) if parts else None
-
-
-def _total(parts: Sequence[RowGradient], table_rows: int) -> RowGradient:
+    if not parts:
+        return None
     if len(parts) == 1:
         rows, values, order = parts[0].rows, parts[0].values, parts[0].order
     else:
@@ -255,47 +192,8 @@ def _total(parts: Sequence[RowGradient], table_rows: int) -> RowGradient:
         return RowGradient(rows, values)
     if rows.device.type == "xla":
         return summed_in_fixed_shape(rows, values)
-    order = order or RowOrder.of(rows, table_rows)
+    order = order or RowOrder.of(rows, len(parameter))
     return RowGradient(order.rows, order.sums(values))
-
-
-def _own(tensor: Tensor) -> list[RowGradient]:
-    """What hangs on the tensor itself."""
-    found: list[RowGradient] | None = getattr(tensor, _ATTRIBUTE, None)
-    if found is None:
-        found = []
-        setattr(tensor, _ATTRIBUTE, found)
-    return found
-
-
-def _raise(shared: SharedStorage) -> None:
-    """Moves the row gradients of members to the tensor that they share."""
-    if shared.pending_of_members is None:
-        shared.pending_of_members = [_own(member) for member in shared.members]
-    if not any(shared.pending_of_members):
-        return
-    for member, start in zip(shared.members, shared.starts, strict=True):
-        parts = _own(member)
-        if parts:
-            _own(shared.tensor).extend(
-                RowGradient(part.rows + start, part.values) for part in parts
-            )
-            parts.clear()
-
-
-def _lower(shared: SharedStorage) -> None:
-    """Moves the row gradients of a shared tensor to its members."""
-    parts = _own(shared.tensor)
-    if not parts:
-        return
-    total = _total(parts, len(shared.tensor))
-    parts.clear()
-    ends = (*shared.starts[1:], len(shared.tensor))
-    bounds = torch.searchsorted(total.rows, torch.tensor(ends, device=total.rows.device)).tolist()
-    for member, start, first, last in zip(
-        shared.members, shared.starts, [0, *bounds], bounds, strict=False
-    ):
-        _own(member).append(RowGradient(total.rows[first:last] - start, total.values[first:last]))
 
 
 def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
@@ -333,6 +231,21 @@ def _grouped(
     distinct, places, starts = np.empty((3, len(rows)), np.int64)
     count = kernels.group(keys, bits, distinct, places, starts)
     return distinct[:count], places, starts[:count]
+
+
+def new_empty(like: Tensor, shape: Sequence[int]) -> Tensor:
+    """An uninitialised tensor of the dtype and on the device of another one.
+
+    Large ones on the CPU lie in huge pages where the system has them (numpy asks for them, torch does not):
+    rows here and there in a table of hundreds of megabytes are then found twice as fast.
+    """
+    count = math.prod(shape) * like.itemsize
+    if like.device.type != "cpu" or count < _LARGE:
+        return like.new_empty(shape)
+    memory = np.empty(count + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    aligned = torch.from_numpy(memory[start : start + count])
+    return aligned.view(like.dtype).view(*shape)
 
 
 def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
@@ -443,20 +356,24 @@ class _LookUp(torch.autograd.Function):
     """A gather whose backward pass hands the gradient to the table as rows."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, ids: Tensor, order: RowOrder | None) -> Tensor:
-        ctx.weight = weight
-        ctx.order = order
+    def forward(
+        ctx: Any, weight: Tensor, ids: Tensor, order: RowOrder | None, within: slice | None
+    ) -> Tensor:
+        ctx.weight, ctx.order, ctx.within = weight, order, within
         ctx.save_for_backward(ids)
-        return _gather(weight, ids)
+        return _gather(weight if within is None else weight[within], ids)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None]:
         (ids,) = ctx.saved_tensors
         weight = ctx.weight
+        rows = ids.reshape(-1)
+        if ctx.within is not None:
+            rows = rows + ctx.within.start
         values = gradient.reshape(-1, weight.shape[1]).to(weight.dtype)
-        pending(weight).append(RowGradient(ids.reshape(-1), values, ctx.order))
-        return None, None, None
+        pending(weight).append(RowGradient(rows, values, ctx.order))
+        return None, None, None, None
 
 
 def _gather(weight: Tensor, ids: Tensor) -> Tensor:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from torchest.engine.slots import later
 from torchest.optimizers.base import RowOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torchest.checkpoint.directory import Checkpoint
+    from torchest.columns.layers.stored_parameters import StoredParameter
     from torchest.engine.scope import Scope
     from torchest.exported.weights import ExportedWeights
     from torchest.warm_start.vocabulary import Taken
@@ -31,7 +33,7 @@ def copy_slots(
         checkpoint: The old model's.
         plan: What was copied, by the name in the new model.
     """
-    names = scope.parameter_names()
+    stored = scope.stored_parameters()
     saved = _Slots(checkpoint)
     for optimizer in scope.optimizers().values():
         if getattr(optimizer, "slots_are_of_examples", False):  # DualAscent
@@ -41,14 +43,15 @@ def copy_slots(
             continue
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                name = names.get(id(parameter), "")
-                if name in plan:
-                    slots = saved.of(plan[name].source, type(optimizer).__name__)
-                    if isinstance(slots, str):
-                        _log.info("Warm start: the slots of %s start anew: %s", name, slots)
+                for each in stored.get(id(parameter), []):
+                    if each.name not in plan:
                         continue
-                    _copy(optimizer, group, parameter, slots, plan[name])
-                    _log.info("Warm start: the slots of %s were copied", name)
+                    slots = saved.of(plan[each.name].source, type(optimizer).__name__)
+                    if isinstance(slots, str):
+                        _log.info("Warm start: the slots of %s start anew: %s", each.name, slots)
+                        continue
+                    _copy(optimizer, group, each, slots, plan[each.name])
+                    _log.info("Warm start: the slots of %s were copied", each.name)
 
 
 class _Slots:
@@ -80,19 +83,24 @@ class _Slots:
 def _copy(
     optimizer: torch.optim.Optimizer,
     group: Mapping[str, Any],
-    parameter: Tensor,
+    stored: StoredParameter,
     slots: Mapping[str, Any],
     taken: Taken,
 ) -> None:
+    parameter = stored.parameter
     if isinstance(optimizer, RowOptimizer):
         optimizer.slots(parameter, group)
     state = optimizer.state[parameter]
     for slot, value in slots.items():
         if not isinstance(value, Tensor):
-            state[slot] = value
-        elif taken.move is None or value.dim() == 0:
+            state[slot] = value if stored.rows is None else later(state.get(slot), value)
+        elif value.dim() == 0 or (stored.rows is None and taken.move is None):
             state[slot] = value.to(parameter.device if value.dim() else value.device, copy=True)
         else:
             # optimizers of torch whose slots do not begin at 0 have made them already
-            state.setdefault(slot, torch.zeros_like(parameter, requires_grad=False))
-            taken.move.apply(value, state[slot])
+            whole = state.setdefault(slot, torch.zeros_like(parameter, requires_grad=False))
+            target = whole if stored.rows is None else whole[stored.rows]
+            if taken.move is None:
+                target.copy_(value)
+            else:
+                taken.move.apply(value, target)

@@ -13,9 +13,9 @@ from torchest.columns.encode.stacked import JointDenseColumn
 from torchest.columns.features import Features
 from torchest.columns.indicator import as_dense
 from torchest.columns.layers.arguments import check_layer, in_order, is_of_sequences, places_of
+from torchest.columns.layers.bank_look_ups import BankLookUps
 from torchest.columns.layers.embeddings import add_tables, table_in, width_of
 from torchest.columns.layers.named_modules import Parts
-from torchest.columns.layers.table_groups import TableGroups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,10 +71,10 @@ class DenseFeatures(Parts):
             for given, column in zip(ordered, self._columns, strict=True)
         }
         self.width = sum(self.output_widths.values())
-        add_tables(self, self._columns, trainable)
+        add_tables(self, self._columns, trainable, in_banks=True)
         self._embedded = places_of(self._columns, EmbeddingColumn | SharedEmbeddingColumn)
         embedded: list[Any] = [self._columns[place] for place in self._embedded]
-        self._groups = TableGroups(
+        self._banks = BankLookUps(
             [column.categorical_column for column in embedded],
             [table_in(self, column) for column in embedded],
         )
@@ -99,7 +99,7 @@ class DenseFeatures(Parts):
 
     def _together(self, batch: Features) -> tuple[list[Tensor], list[_Content]]:
         """What could be had together: matrices, and what lies in each of them."""
-        found = self._groups.look_up(batch)
+        found = self._banks.look_up(batch)
         sources = [each.vectors.flatten(1) for each in found]
         contents = [
             _Content(tuple(map(self._embedded.__getitem__, each.places)), each.vectors.shape[2])

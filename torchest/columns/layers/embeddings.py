@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
-from torchest.columns.layers.table import Table, table_name, table_of
+from torchest.columns.layers.table import Table, is_trainable, table_name, table_of
+from torchest.columns.layers.table_bank import TableShape, add_table, make_banks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,21 +20,37 @@ if TYPE_CHECKING:
     SequenceDense: TypeAlias = AnyEmbedding | IndicatorColumn | SequenceNumericColumn
 
 
-def add_tables(layer: Parts, columns: Iterable[FeatureColumn], trainable: bool) -> None:
-    """Gives a layer the tables of its embeddings; columns that share one get one."""
+def add_tables(
+    layer: Parts, columns: Iterable[FeatureColumn], trainable: bool, *, in_banks: bool = False
+) -> None:
+    """Gives a layer the tables of its embeddings; columns that share one get one.
+
+    Args:
+        layer: The layer.
+        columns: All of its columns.
+        trainable: Whether training changes the tables; if not, of no column.
+        in_banks: Whether tables of one width share a parameter. Those that shorten vectors to a norm do not.
+    """
     owners: dict[str, AnyEmbedding] = {}
     for column in columns:
-        if not isinstance(column, EmbeddingColumn | SharedEmbeddingColumn):
-            continue
-        name = table_name(column)
-        owner = owners.setdefault(name, column)
-        if owner is not column:
-            _check_shared(owner, column, name)
-            continue
-        table = table_of(column)
-        if not trainable:
+        if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn):
+            name = table_name(column)
+            owner = owners.setdefault(name, column)
+            if owner is not column:
+                _check_shared(owner, column, name)
+    shapes = {
+        name: TableShape(
+            owner.categorical_column.num_buckets, owner.dimension, trainable and is_trainable(owner)
+        )
+        for name, owner in owners.items()
+        if in_banks and owner.max_norm is None
+    }
+    places = make_banks(shapes, owners)
+    for name, owner in owners.items():
+        table = table_of(owner, places.get(name))
+        if not trainable and name not in places:
             table.requires_grad_(False)
-        layer.add_part(name, table)
+        add_table(layer, name, table)
 
 
 def _check_shared(first: AnyEmbedding, second: AnyEmbedding, name: str) -> None:

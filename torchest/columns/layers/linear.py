@@ -12,10 +12,11 @@ from torchest.columns.embedding import EmbeddingColumn, embedding_name
 from torchest.columns.encode.stacked import JointDenseColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.arguments import check_combiner, in_order, is_of_sequences, places_of
+from torchest.columns.layers.bank_look_ups import BankLookUps
 from torchest.columns.layers.fused_linear import add_product
 from torchest.columns.layers.named_modules import Parts, have_hooks
 from torchest.columns.layers.table import Table, table_of
-from torchest.columns.layers.table_groups import TableGroups
+from torchest.columns.layers.table_bank import TableShape, add_table, make_banks
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.utils import checks
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from torchest.columns.ids import Ids
+    from torchest.columns.layers.table_bank import BankRows
 
 
 class LinearFeatures(Parts):
@@ -60,22 +62,26 @@ class LinearFeatures(Parts):
         self._columns = [
             _without_order(column) for column in in_order(feature_columns, "feature_columns")
         ]
-        self.bias = nn.Parameter(
-            torch.zeros(checks.whole_number("units", units, at_least=1, at_most=2**31 - 1))
-        )
-        for column in self._columns:
-            self.add_part(column.name, _linear_part(column, units, sparse_combiner))
+        units = checks.whole_number("units", units, at_least=1, at_most=2**31 - 1)
+        self.bias = nn.Parameter(torch.zeros(units))
         # In the order of their embeddings' names: a deep part of the same columns then has the same joint
         # column, which is encoded once.
-        given: list[Any] = self._columns
+        columns: list[Any] = self._columns
         self._categorical = sorted(
-            places_of(given, CategoricalColumn), key=lambda place: embedding_name(given[place])
+            places_of(columns, CategoricalColumn), key=lambda place: embedding_name(columns[place])
         )
-        categorical = [given[place] for place in self._categorical]
+        categorical = [columns[place] for place in self._categorical]
+        shapes = {
+            column.name: TableShape(column.num_buckets, units, True) for column in categorical
+        }
+        places = make_banks(shapes, [column.name for column in columns])
+        for column in columns:
+            part = _linear_part(column, units, sparse_combiner, places.get(column.name))
+            add_table(self, column.name, part)
         tables: list[Any] = [self.part(column.name) for column in categorical]
-        self._groups = TableGroups(categorical, tables)
-        self._of_dense = places_of(given, DenseColumn)
-        self._dense = JointDenseColumn(tuple(given[place] for place in self._of_dense))
+        self._banks = BankLookUps(categorical, tables)
+        self._of_dense = places_of(columns, DenseColumn)
+        self._dense = JointDenseColumn(tuple(columns[place] for place in self._of_dense))
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:
@@ -85,7 +91,7 @@ class LinearFeatures(Parts):
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
-        found = self._groups.sums(batch)
+        found = self._banks.sums(batch)
         vectors = [each.vectors for each in found]
         done = {self._categorical[place] for each in found for place in each.places}
         weights = self._dense_weights() if batch.joins else None
@@ -132,14 +138,16 @@ class _WeightsOfEmbedding(_Weights):
         return super().forward(self.table(values))
 
 
-def _linear_part(column: FeatureColumn, units: int, sparse_combiner: str) -> nn.Module:
+def _linear_part(
+    column: FeatureColumn, units: int, sparse_combiner: str, bank_rows: BankRows | None
+) -> nn.Module:
     if is_of_sequences(column):
         raise ValueError(
             f"feature_columns: {column.name!r} is a column of sequences, which a linear model cannot take: make it "
             "of a column that is not a sequence column."
         )
     if isinstance(column, CategoricalColumn):
-        return Table(column.num_buckets, units, sparse_combiner)
+        return Table(column.num_buckets, units, sparse_combiner, bank_rows=bank_rows)
     if isinstance(column, DenseColumn):
         return _Weights(column.width, units)
     if isinstance(column, EmbeddingColumn):

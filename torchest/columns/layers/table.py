@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +11,17 @@ from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.ids import PaddedIds
 from torchest.errors import DamagedCheckpointError, suggest
-from torchest.optimizers.row_gradients import look_up
-from torchest.optimizers.shared_storage import new_empty
+from torchest.optimizers.row_gradients import look_up, new_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Self
+
     from torchest.columns.base import CategoricalColumn
     from torchest.columns.embedding import SharedEmbeddingColumnCreator
     from torchest.columns.ids import Ids
+    from torchest.columns.layers.table_bank import BankRows
 
 AnyEmbedding: TypeAlias = EmbeddingColumn | SharedEmbeddingColumn
 
@@ -38,6 +40,9 @@ class Table(nn.Module):
         initializer: Fills the new table in place.
         max_norm: If given, a longer vector counts as one of this length, in the same direction. The
             table itself keeps it as it is.
+        bank_rows: The rows of a bank that are the table; None for a parameter of its own. `weight` is a view
+            of these rows then. To freeze such a table later, or to train it by an optimizer of its own, give it
+            its own parameter: `table.weight = nn.Parameter(table.weight.detach().clone())`.
 
     Attributes:
         categorical_column: The column of an embedding, whose ids the rows belong to.
@@ -55,14 +60,30 @@ class Table(nn.Module):
         combiner: str,
         initializer: Callable[[Tensor], object] = nn.init.zeros_,
         max_norm: float | None = None,
+        bank_rows: BankRows | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(new_empty(torch.empty(0), [rows, dimension]))
+        self._parameters["weight"] = None  # of a table in a bank
+        self._bank_rows = bank_rows
+        if bank_rows is None:
+            self.weight = nn.Parameter(new_empty(torch.empty(0), [rows, dimension]))
         self.combiner = combiner
         self.max_norm = max_norm
         self.categorical_column: CategoricalColumn | None = None
         with torch.no_grad():
             initializer(self.weight)
+
+    @property
+    def bank_rows(self) -> BankRows | None:
+        """The rows of a bank that are the table; None if it has a parameter of its own."""
+        return self._bank_rows if self._parameters.get("weight", self) is None else None
+
+    def leave_bank(self) -> None:
+        """Gives a table that is in a bank a parameter of its own, in the same memory."""
+        if self.bank_rows is not None:
+            weight: Tensor = self.weight
+            self.weight = nn.Parameter(weight.detach(), weight.requires_grad)
+            self._bank_rows = None
 
     def forward(self, ids: Ids | PaddedIds) -> Tensor:
         """Looks up and combines."""
@@ -78,11 +99,49 @@ class Table(nn.Module):
         return found * (ids >= 0).to(found.dtype).unsqueeze(-1)
 
     def _look_up(self, ids: Tensor) -> Tensor:
-        vectors = look_up(self.weight, ids)
+        place = self.bank_rows
+        weight, rows = (self.weight, None) if place is None else (place.bank.weight, place.rows)
+        vectors = look_up(weight, ids, within=rows)
         if self.max_norm is None:
             return vectors
         norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         return vectors * (self.max_norm / norms.clamp_min(self.max_norm))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "weight" and (place := self.bank_rows) is not None:
+            return place.bank.weight[place.rows]
+        return super().__getattr__(name)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """As of any module.
+
+        Raises:
+            ValueError: The table is in a bank, and so cannot be frozen or trained by itself.
+        """
+        if self.bank_rows is not None and self.weight.requires_grad != requires_grad:
+            raise ValueError(
+                "A table that shares a parameter with others of its layer cannot be frozen or trained by itself: make "
+                "its column with trainable=..., or give the table a parameter of its own: "
+                "table.weight = nn.Parameter(table.weight.detach().clone(), requires_grad=...)."
+            )
+        return super().requires_grad_(requires_grad)
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.bank_rows is not None:
+            weight: Tensor = self.weight
+            destination[f"{prefix}weight"] = weight if keep_vars else weight.detach()
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        if self.bank_rows is None:
+            super()._load_from_state_dict(*args)
+            return
+        view = self._parameters["weight"] = nn.Parameter(self.weight.detach(), False)
+        super()._load_from_state_dict(*args)
+        if self._parameters["weight"] is view:  # nobody asked to assign what is loaded
+            self._parameters["weight"] = None
 
     def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
         """One id, or none (−1), for each example; its weight matters to a sum only, but for its sign."""
@@ -98,10 +157,11 @@ class Table(nn.Module):
         """As `_bags`, in operations whose shapes do not depend on the values: for exported models, and XLA."""
         if weights is not None and self.combiner != "sum":
             ids = torch.where(weights > 0, ids, -1)
-        factor = (ids >= 0).to(self.weight.dtype)  # [batch, n]
+        table: Tensor = self.weight
+        factor = (ids >= 0).to(table.dtype)  # [batch, n]
         if weights is not None:
             factor = factor * weights.to(factor.dtype)
-        is_trained = torch.is_grad_enabled() and self.weight.requires_grad
+        is_trained = torch.is_grad_enabled() and table.requires_grad
         looked_up = _without_gaps(ids) if is_trained else ids.clamp_min(0)
         summed = (self._look_up(looked_up) * factor.unsqueeze(2)).sum(1)
         if self.combiner == "sum":
@@ -122,7 +182,7 @@ class Table(nn.Module):
         if weights is None:
             weights = torch.ones_like(ids, dtype=vectors.dtype)
         weights = weights.to(vectors.dtype)
-        summed = vectors.new_zeros(len(counts), self.weight.shape[1])
+        summed = vectors.new_zeros(len(counts), vectors.shape[1])
         summed = summed.index_add(0, bag, vectors * weights.unsqueeze(1))
         if self.combiner == "sum":
             return summed
@@ -171,31 +231,43 @@ def table_name(column: AnyEmbedding) -> str:
     return column.categorical_column.name
 
 
-def table_of(column: AnyEmbedding) -> Table:
+def is_trainable(column: AnyEmbedding) -> bool:
+    """Whether training changes the table of an embedding."""
+    return _settings(column).trainable
+
+
+def table_of(column: AnyEmbedding, bank_rows: BankRows | None = None) -> Table:
     """A new table for an embedding, filled from the checkpoint that it names, if it names one.
+
+    Args:
+        column: The embedding.
+        bank_rows: Its rows in a bank; None for a parameter of its own.
 
     Raises:
         ValueError: The checkpoint has no such tensor, or one of another shape.
     """
-    settings: EmbeddingColumn | SharedEmbeddingColumnCreator
-    settings = (
-        column.shared_embedding_column_creator
-        if isinstance(column, SharedEmbeddingColumn)
-        else column
-    )
+    settings = _settings(column)
     table = Table(
         column.categorical_column.num_buckets,
         column.dimension,
         column.combiner,
         settings.initializer,
         column.max_norm,
+        bank_rows,
     )
     table.categorical_column = column.categorical_column
     if settings.ckpt_to_load_from is not None:
         assert settings.tensor_name_in_ckpt is not None
         _load(table, settings.ckpt_to_load_from, settings.tensor_name_in_ckpt, column.subject)
-    table.weight.requires_grad_(settings.trainable)
+    if bank_rows is None:
+        table.requires_grad_(settings.trainable)
     return table
+
+
+def _settings(column: AnyEmbedding) -> EmbeddingColumn | SharedEmbeddingColumnCreator:
+    if isinstance(column, SharedEmbeddingColumn):
+        return column.shared_embedding_column_creator
+    return column
 
 
 def _load(table: Table, path: str, name: str, subject: str) -> None:

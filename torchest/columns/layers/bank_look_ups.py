@@ -1,0 +1,126 @@
+"""Columns whose tables lie in one bank, looked up at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchest.columns.encode.stacked import JointColumn, JointIds, RowOrderColumn
+from torchest.columns.layers.named_modules import have_hooks
+from torchest.optimizers import row_gradients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from torchest.columns.base import CategoricalColumn
+    from torchest.columns.features import Features
+    from torchest.columns.layers.table import Table
+    from torchest.columns.layers.table_bank import BankRows, TableBank
+    from torchest.optimizers.row_gradients import RowOrder
+
+
+@dataclass(frozen=True, eq=False)
+class LookedUp:
+    """Vectors of several columns.
+
+    Attributes:
+        places: Whose vectors they are: numbers of columns, in the order of the vectors.
+        vectors: [batch, number of places, dimension]; or their sums over the places, [batch, dimension].
+    """
+
+    places: list[int]
+    vectors: Tensor
+
+
+class BankLookUps:
+    """Looks up the columns of a layer, those of a bank at once.
+
+    A table that has hooks, or was given a parameter of its own, is left to be called by itself.
+
+    Args:
+        columns: Categorical columns.
+        tables: The table of each; several columns may have the same.
+    """
+
+    def __init__(self, columns: Sequence[CategoricalColumn], tables: Sequence[Table]) -> None:
+        self._columns = tuple(columns)
+        self._tables = tuple(tables)
+        self._in_banks: list[BankRows | None] = []
+        self._joint: list[_JointLookUp] = []
+
+    def look_up(self, batch: Features) -> list[LookedUp]:
+        """The vectors of all columns that can be looked up at once in this batch."""
+        return self._each(batch, _JointLookUp.look_up)
+
+    def sums(self, batch: Features) -> list[LookedUp]:
+        """As `look_up`, with the sums of the vectors over the columns of a bank: [batch, dimension]."""
+        return self._each(batch, _JointLookUp.sums)
+
+    def _each(
+        self, batch: Features, look_up: Callable[[_JointLookUp, Features], LookedUp | None]
+    ) -> list[LookedUp]:
+        if not batch.joins:
+            return []
+        tables = self._tables
+        in_banks = [table.bank_rows for table in tables]
+        if have_hooks(tables):
+            hooked = [have_hooks((table,)) for table in tables]
+            in_banks = [
+                None if is_hooked else rows
+                for rows, is_hooked in zip(in_banks, hooked, strict=True)
+            ]
+        if in_banks != self._in_banks:
+            self._in_banks, self._joint = in_banks, self._joined(in_banks)
+        results = (look_up(joint, batch) for joint in self._joint)
+        return [result for result in results if result is not None]
+
+    def _joined(self, in_banks: Sequence[BankRows | None]) -> list[_JointLookUp]:
+        by_bank: dict[TableBank, dict[int, int]] = {}
+        for place, of_table in enumerate(in_banks):
+            if of_table is not None:
+                by_bank.setdefault(of_table.bank, {})[place] = of_table.rows.start
+        return [self._joined_in(bank, starts) for bank, starts in by_bank.items()]
+
+    def _joined_in(self, bank: TableBank, starts: Mapping[int, int]) -> _JointLookUp:
+        """The look-up of some columns, given the first row of each in the bank."""
+        columns = tuple(self._columns[place] for place in starts)
+        joint = JointColumn(columns, tuple(starts.values()))
+        return _JointLookUp(list(starts), bank, joint, RowOrderColumn(joint, len(bank.weight)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_joint": [], "_in_banks": []}  # a copy makes its own
+
+
+@dataclass(frozen=True, eq=False)
+class _JointLookUp:
+    places: list[int]
+    bank: TableBank
+    joint: JointColumn
+    order: RowOrderColumn
+
+    def look_up(self, batch: Features) -> LookedUp | None:
+        ids: JointIds = batch.encoded(self.joint)
+        if not ids.places:
+            return None
+        vectors = row_gradients.look_up(self.bank.weight, ids.rows, self._order(batch))
+        if ids.there is not None:
+            vectors = vectors * ids.there.to(vectors.dtype).unsqueeze(2)
+        return LookedUp([self.places[place] for place in ids.places], vectors)
+
+    def sums(self, batch: Features) -> LookedUp | None:
+        ids: JointIds = batch.encoded(self.joint)
+        if ids.there is not None:
+            result = self.look_up(batch)
+            return None if result is None else LookedUp(result.places, result.vectors.sum(1))
+        if not ids.places:
+            return None
+        sums = row_gradients.look_up_sums(self.bank.weight, ids.rows, self._order(batch))
+        return LookedUp([self.places[place] for place in ids.places], sums)
+
+    def _order(self, batch: Features) -> RowOrder | None:
+        is_trained = self.bank.weight.requires_grad and torch.is_grad_enabled()
+        return batch.encoded(self.order) if is_trained else None

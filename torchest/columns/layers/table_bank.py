@@ -1,0 +1,94 @@
+"""Tables of one width as one parameter: a step is one look-up, one sum and one update for all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+
+from torchest.optimizers.row_gradients import new_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from torchest.columns.layers.named_modules import Parts
+
+
+class TableBank(nn.Module):
+    """The rows of several tables of a layer as one parameter.
+
+    The tables are modules of the same layer. They read their rows here, and save and load them under their own
+    names, so that the bank itself is in no `state_dict`.
+
+    Args:
+        rows: The number of rows of all tables.
+        dimension: The width of a vector.
+        trainable: Whether training changes the tables.
+        name: The name of the bank in its layer.
+
+    Shape:
+        - weight: [rows, dimension], uninitialised
+    """
+
+    def __init__(self, rows: int, dimension: int, trainable: bool, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.weight = nn.Parameter(new_empty(torch.empty(0), [rows, dimension]), trainable)
+
+    def _save_to_state_dict(self, *_: Any) -> None:
+        """Leaves saving to the tables."""
+
+    def _load_from_state_dict(self, *_: Any) -> None:
+        """Leaves loading to the tables."""
+
+
+class BankRows(NamedTuple):
+    """The rows of one table in a bank."""
+
+    bank: TableBank
+    rows: slice
+
+
+class TableShape(NamedTuple):
+    """What tables of one bank have in common, but for the number of rows."""
+
+    rows: int
+    dimension: int
+    trainable: bool
+
+
+def make_banks(tables: Mapping[str, TableShape], names: Collection[str]) -> dict[str, BankRows]:
+    """Makes a bank for every two or more tables that are alike.
+
+    Args:
+        tables: By name, in the order of their rows.
+        names: Names of modules that no bank may have.
+
+    Returns:
+        The place of each table that has one.
+    """
+    alike: dict[tuple[int, bool], list[str]] = {}
+    for name, table in tables.items():
+        alike.setdefault((table.dimension, table.trainable), []).append(name)
+    places: dict[str, BankRows] = {}
+    for (dimension, trainable), members in alike.items():
+        if len(members) > 1:
+            bank_name = f"{'' if trainable else 'frozen_'}tables_{dimension}"
+            while bank_name in names:
+                bank_name += "_"
+            rows = sum(tables[name].rows for name in members)
+            bank = TableBank(rows, dimension, trainable, bank_name)
+            start = 0
+            for name in members:
+                places[name] = BankRows(bank, slice(start, start + tables[name].rows))
+                start += tables[name].rows
+    return places
+
+
+def add_table(layer: Parts, name: str, table: nn.Module) -> None:
+    """Adds a part to a layer, and before it the bank that its rows are in, if there is one."""
+    bank_rows: BankRows | None = getattr(table, "bank_rows", None)
+    if bank_rows is not None:
+        layer.add_part(bank_rows.bank.name, bank_rows.bank)
+    layer.add_part(name, table)
