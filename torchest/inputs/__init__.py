@@ -7,8 +7,7 @@ from torchest.inputs.batched_features import make_batched_features_dataset
 from torchest.inputs.csv import make_csv_dataset
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.example_parsing import parse_example
-from torchest.inputs.numpy_io import numpy_input_fn
-from torchest.inputs.pandas_io import pandas_input_fn
+from torchest.inputs.in_memory import numpy_input_fn, pandas_input_fn
 from torchest.inputs.parquet import make_parquet_dataset
 from torchest.inputs.tfrecord import TFRecordDataset
 from torchest.utils.namespaces import namespace

@@ -15,7 +15,6 @@ from torchest.inputs.table_files import (
     FileRows,
     batches,
     matching_files,
-    prefetched,
 )
 from torchest.inputs.tfrecord import TFRecordDataset
 from torchest.utils import checks
@@ -101,7 +100,7 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
         make(files[0], *others)  # raises now if an argument is wrong
     order = seeds.entropy(batching.shuffle_seed)
     rows = _Records(files, None, batching.shuffle, order, make, others)
-    return prefetched(batches(rows, batching, drop_final=drop_final_batch).map(parse), batching)
+    return batches(rows, batching, drop_final=drop_final_batch, parse=parse)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from torchest.inputs.table_files import (
     batches,
     chosen_columns,
     matching_files,
-    prefetched,
     selected_columns,
 )
 from torchest.utils import checks
@@ -155,7 +154,7 @@ def make_csv_dataset(  # noqa: PLR0913
         columns = declared(selected, defaults)
     order = seeds.entropy(batching.shuffle_seed)
     rows = _CsvRows(files, label_name, batching.shuffle, order, dialect, names, columns)
-    return prefetched(batches(rows, batching), batching)
+    return batches(rows, batching)
 
 
 def _delimiter(field_delim: str, quote: str | None) -> str:

@@ -16,7 +16,6 @@ from torchest.inputs.table_files import (
     batches,
     chosen_columns,
     matching_files,
-    prefetched,
     repeated,
     selected_columns,
 )
@@ -94,7 +93,7 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
     types = {name: schema.field(name).type for name in selected}
     order = seeds.entropy(batching.shuffle_seed)
     rows = _ParquetRows(files, label_name, batching.shuffle, order, types)
-    return prefetched(batches(rows, batching), batching)
+    return batches(rows, batching)
 
 
 @dataclasses.dataclass(frozen=True)

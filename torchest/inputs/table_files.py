@@ -17,9 +17,10 @@ from torchest.inputs.stages import Epoch, Stage
 from torchest.utils import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torchest.inputs.stages import JSON
+    from torchest.inputs.structure import Structure
     from torchest.utils.arrays import HostArray
 
     Path: TypeAlias = str | os.PathLike[str]
@@ -128,11 +129,6 @@ class Batching:
         if self.prefetch_buffer_size is not None:
             checks.whole_number("prefetch_buffer_size", self.prefetch_buffer_size, at_least=-1)
 
-    @property
-    def endless(self) -> bool:
-        """Whether the files are read again without end."""
-        return self.num_epochs is None or self.num_epochs < 0
-
 
 def selected_columns(
     names: tuple[str, ...], select_columns: Sequence[str | int] | None, label_name: str | None
@@ -191,17 +187,22 @@ class FileRows(Stage):
         return Rows.of((features, columns[self.label]))
 
 
-def batches(rows: FileRows, batching: Batching, *, drop_final: bool = False) -> Dataset:
-    """The rows in batches, shuffled if the files are; if there is no end, all batches are of one size."""
+def batches(
+    rows: FileRows,
+    batching: Batching,
+    *,
+    drop_final: bool = False,
+    parse: Callable[[Structure], Structure] | None = None,
+) -> Dataset:
+    """Batches of the rows, shuffled if the files are, and parsed by a function."""
     data = Dataset(rows)
     if batching.shuffle:
         data = data.shuffle(batching.shuffle_buffer_size, seed=batching.shuffle_seed)
     data = data.repeat(batching.num_epochs)
-    return data.batch(batching.batch_size, drop_remainder=batching.endless or drop_final)
-
-
-def prefetched(data: Dataset, batching: Batching) -> Dataset:
-    """The batches, some of them made ahead if the user asks for it."""
+    is_endless = batching.num_epochs is None or batching.num_epochs < 0
+    data = data.batch(batching.batch_size, drop_remainder=is_endless or drop_final)
+    if parse is not None:
+        data = data.map(parse)
     ahead = batching.prefetch_buffer_size
     return data if ahead is None else data.prefetch(ahead)
 
