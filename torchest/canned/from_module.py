@@ -196,7 +196,7 @@ def _set_frozen_norms_to_evaluation(net: nn.Module) -> None:
 
 
 def _fitted(labels: Labels, output: Output) -> tuple[Labels, Labels]:
-    """Labels [batch] as [batch, 1] if the output has that shape; and those of the output's shape as floats, too."""
+    """Labels in the shape of the output, [batch, 1] for [batch]; and, if it is the same shape, as floats."""
     if not isinstance(labels, Tensor) or not isinstance(output, Tensor):
         return labels, labels
     if output.shape == (*labels.shape, 1):

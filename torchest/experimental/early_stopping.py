@@ -212,7 +212,7 @@ class _StopHook(SessionRunHook):
         session.after_save.append(self._look_if_evaluated)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Ends training if it is time to ask, and the answer is yes."""
+        """Calls `should_stop` periodically, and after evaluations."""
         session = run_context.session
         step = session.global_step
         if self._timer.should_trigger_for_step(step):

@@ -38,7 +38,7 @@ def check_mode(mode: object) -> None:
 
 
 def scalars(regularization_losses: Sequence[Tensor] | None) -> list[Tensor] | None:
-    """Returns the losses to add to that of a batch, as scalar tensors; None for None."""
+    """Returns regularization losses as scalar tensors; None for None."""
     if regularization_losses is None:
         return None
     items = listed("regularization_losses", regularization_losses, "scalar tensors")
@@ -76,7 +76,7 @@ def check_predictions(predictions: object, *keys: str) -> None:
 
 
 def merged(eval_metrics: Mapping[str, Metric], more: Mapping[str, Metric]) -> dict[str, Metric]:
-    """Returns the metrics so far, each merged with that of one more batch."""
+    """Returns the metrics so far, merged with those of one more batch."""
     if not isinstance(eval_metrics, Mapping):
         raise ValueError(
             f"eval_metrics={shown(eval_metrics)} must be a dict of metrics, as head.metrics() gives them."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_logits(logits: object, logits_dimension: int, head: str) -> Tensor:
-    """Returns logits [batch, ..., logits_dimension]; those of half precision as float32."""
+    """Returns logits [batch, ..., logits_dimension], with half precision converted to float32."""
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         raise ValueError(
             f"{head}: logits must be a tensor of floating point numbers, not {kind_of(logits)}."
@@ -35,7 +35,7 @@ def check_logits(logits: object, logits_dimension: int, head: str) -> Tensor:
 
 
 def check_present(labels: object, head: str) -> None:
-    """Raises if labels are missing, or are those of several heads."""
+    """Raises if labels are missing, or a dict for several heads."""
     if labels is None:
         raise ValueError(
             f"{head}: labels are missing: let the input_fn give (features, labels), or name their column by label_name."

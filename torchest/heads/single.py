@@ -1,4 +1,4 @@
-"""What the heads with one set of labels share: weights, reduction of the loss, names of metrics."""
+"""SingleHead: the base of heads with one set of labels."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class SingleHead(BuiltInHead):
 
     @abstractmethod
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
-        """The metrics of a batch by key, without suffix and without those of the loss."""
+        """The metrics of a batch by key, without suffix; `average_loss` is added to them."""
 
     @abstractmethod
     def _predictions(self, logits: Tensor) -> Mapping[str, ComputePrediction]:

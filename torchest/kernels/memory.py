@@ -1,4 +1,4 @@
-"""What lies at an address: little-endian words, each in one read, and vectors of numbers.
+"""Reads memory at an address: little-endian words, and vectors of numbers.
 
 >>> import numpy as np
 >>> from torchest.kernels.compiling import kernel
@@ -21,7 +21,7 @@ from torchest.kernels.compiling import kernel
 
 
 def _reader(bits: int) -> Any:
-    """A function of an address, uint64, that reads so many bits there as a uint64."""
+    """Returns a function that reads `bits` bits at an address, as uint64."""
 
     def read(_typing: Any, address: Any) -> Any:  # noqa: ARG001 - numba goes by the name
         def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -38,7 +38,7 @@ word8, word32, word64 = map(_reader, (8, 32, 64))
 
 
 def _pointer(_typing: Any, address: Any, like: Any) -> Any:
-    """A function of an address and a number: the address as one of numbers of that type."""
+    """Casts an address to a pointer to numbers of the type of `like`."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -52,5 +52,5 @@ _pointer_to: Any = intrinsic(_pointer)
 
 @kernel
 def numbers_at(address: Any, count: Any, like: Any) -> Any:
-    """The vector of so many numbers at an address, of the type of `like`."""
+    """Returns the vector of `count` numbers at an address, of the type of `like`."""
     return carray(_pointer_to(address, like), (count,))

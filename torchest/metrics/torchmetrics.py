@@ -1,4 +1,4 @@
-"""Metrics of the torchmetrics package as values, like those of `torchest.metrics`.
+"""Adapts metrics of the torchmetrics package to `torchest.metrics`.
 
 def model_fn(features, labels, mode):
     ...

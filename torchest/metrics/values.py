@@ -81,7 +81,7 @@ def _are_alike(one: Metric, other: Metric) -> bool:
 
 
 def _kind(metric: object) -> tuple[object, ...]:
-    """What two metrics must have in common to be merged: all but the values of their statistics."""
+    """The type and options of a metric, which must be equal in metrics to merge."""
     if not isinstance(metric, Metric):
         return (type(metric),)
     options = {**vars(metric), "statistics": list(metric.statistics.shape)}
