@@ -142,7 +142,7 @@ def prepare(
     """
     single = isinstance(receiver, TensorServingInputReceiver)
     served: Any = _OfSingleFeature(model) if single else model
-    features = {SINGLE_FEATURE: receiver.features} if single else receiver.features
+    features = receiver.by_key
     specs = {key: spec_of(value, key) for key, value in features.items()}
     named = input_names(receiver)
     inputs = [Input(named[key], key, spec) for key, spec in specs.items()]

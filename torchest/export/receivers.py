@@ -53,9 +53,13 @@ class ServingInputReceiver:
     receiver_tensors_alternatives: Any = None
 
     def __post_init__(self) -> None:
-        features = _named(self.features, "features", SINGLE_FEATURE)
-        object.__setattr__(self, "features", features)
-        _check_receiver(self, features)
+        object.__setattr__(self, "features", self.by_key)
+        _check_receiver(self)
+
+    @property
+    def by_key(self) -> dict[str, Any]:
+        """The features by key; a single one has the key "feature"."""
+        return _named(self.features, "features", SINGLE_FEATURE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,12 @@ class TensorServingInputReceiver:
             raise ValueError(
                 "features is a dict: a TensorServingInputReceiver is for a single tensor. Use ServingInputReceiver."
             )
-        _check_receiver(self, _named(self.features, "features", SINGLE_FEATURE))
+        _check_receiver(self)
+
+    @property
+    def by_key(self) -> dict[str, Any]:
+        """The tensor by the key "feature"."""
+        return _named(self.features, "features", SINGLE_FEATURE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,12 +205,14 @@ def build_raw_supervised_input_receiver_fn(
 def parses_examples(receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
     """Whether clients send serialized examples."""
     sent = list(receiver.receiver_tensors.values())
-    return len(sent) == 1 and _is_serialized(sent[0]) and not _is_among(sent[0], receiver)
+    if len(sent) != 1 or any(sent[0] is feature for feature in receiver.by_key.values()):
+        return False
+    return isinstance(sent[0], FixedLenFeature) and sent[0].dtype is bytes and not sent[0].shape
 
 
 def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> dict[str, str]:
     """The names of features for clients, by key."""
-    features = _named(receiver.features, "features", SINGLE_FEATURE)
+    features = receiver.by_key
     if parses_examples(receiver):
         return {key: key for key in features}
     names = {id(value): name for name, value in receiver.receiver_tensors.items()}
@@ -231,9 +242,7 @@ def free_names(names: Mapping[str, str], taken: Collection[str]) -> dict[str, st
     return {key: free[key] for key in names}
 
 
-def _check_receiver(
-    receiver: ServingInputReceiver | TensorServingInputReceiver, features: dict[str, Any]
-) -> None:
+def _check_receiver(receiver: ServingInputReceiver | TensorServingInputReceiver) -> None:
     alternatives = receiver.receiver_tensors_alternatives
     if alternatives is not None and not isinstance(alternatives, Mapping):
         raise ValueError(
@@ -244,23 +253,13 @@ def _check_receiver(
     if parses_examples(receiver):
         return
     sent = set(map(id, tensors.values()))
-    for key, value in features.items():
+    for key, value in receiver.by_key.items():
         if id(value) not in sent:
             raise ValueError(
                 f"features[{key!r}]={shown(value)} is none of the receiver_tensors={shown(tensors)}: what a client "
                 "sends must be the features. Compute features from others by a normalizer_fn of a column, or "
                 "in model_fn; or let serialized examples be the only receiver tensor."
             )
-
-
-def _is_serialized(spec: object) -> bool:
-    return isinstance(spec, FixedLenFeature) and spec.dtype is bytes and spec.shape == ()
-
-
-def _is_among(spec: object, receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
-    features = receiver.features
-    among = features.values() if isinstance(features, Mapping) else [features]
-    return any(each is spec for each in among)
 
 
 def _checked_features(features: object, argument: str = "features") -> dict[str, Any]:

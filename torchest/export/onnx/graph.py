@@ -24,7 +24,6 @@ from torchest.export.onnx.nodes import (
     dtype_of,
 )
 from torchest.export.onnx.program import of_program
-from torchest.export.onnx.traced import inlined
 from torchest.export.onnx.words import Words
 
 if TYPE_CHECKING:
@@ -61,7 +60,6 @@ class ColumnGraph(Nodes):
         self.raw = raw
         self._by_fingerprint = by_fingerprint
         self._normalized: list[tuple[NormalizedColumn, Value, Value]] = []
-        self._more_initializers: list[Value] = []
         self._made: dict[Column, Value] = {}
         self._refused: list[Value] = []
         self._lengths: dict[Column, Value] = {}
@@ -230,21 +228,13 @@ class ColumnGraph(Nodes):
         """
         if self._normalized:
             columns, filled, promises = zip(*self._normalized, strict=True)
-            program = Normalizers(list(columns)).program()
-            traced = inlined(of_program(program), filled, "normalizers.", {})
-            self.list += traced.nodes
-            self._more_initializers += traced.initializers
-            _keep(promises, traced.outputs)
+            program = of_program(Normalizers(list(columns)).program())
+            _keep(promises, self.inline(program, filled, "normalizers.", {}))
         if self._rooms:
             room = self.op("Max", *self._rooms) if len(self._rooms) > 1 else self._rooms[0]
             _keep([self._room], [room])
         if self._hashed:
             _keep(self._hashed.values(), fingerprints(self, list(self._hashed)))
-
-    @property
-    def initializers(self) -> list[Value]:
-        """The constants."""
-        return [*super().initializers, *self._more_initializers]
 
 
 def _promise(dtype: ir.DataType) -> Value:

@@ -33,7 +33,6 @@ from torchest.export.onnx.nodes import (
     dtype_of,
 )
 from torchest.export.onnx.program import of_program
-from torchest.export.onnx.traced import inlined
 from torchest.version import __version__
 
 if TYPE_CHECKING:
@@ -61,32 +60,31 @@ def onnx_model(
     Raises:
         ValueError: A column cannot be exported.
     """
-    columns = ColumnGraph(forward.raw, by_fingerprint)
-    encoded = [value for each in forward.inputs for value in each.onnx_tensors(columns)]
-    columns.refuse_unequal(forward.together)
-    columns.finish()
+    graph = ColumnGraph(forward.raw, by_fingerprint)
+    encoded = [value for each in forward.inputs for value in each.onnx_tensors(graph)]
+    graph.refuse_unequal(forward.together)
+    graph.finish()
     parameters = forward.original_names
-    traced = inlined(of_program(forward.program()), encoded, "model.", parameters)
-    answers = Nodes("answers.")
-    made = iter(traced.outputs)
+    tensors = iter(graph.inline(of_program(forward.program()), encoded, "model.", parameters))
+    refused = graph.refused()
     outputs = [
         _answer(
-            answers,
+            graph,
             output,
-            next(made) if output.is_tensor else columns.feature(str(output.feature)),
-            columns.refused(),
+            next(tensors) if output.is_tensor else graph.feature(str(output.feature)),
+            refused,
         )
         for output in forward.outputs
     ]
     whole = ir.Graph(
-        list(columns.inputs.values()),
+        list(graph.inputs.values()),
         outputs,
-        nodes=[*columns.list, *traced.nodes, *answers.list],
-        initializers=[*columns.initializers, *traced.initializers, *answers.initializers],
+        nodes=graph.list,
+        initializers=graph.initializers,
         opset_imports={"": OPSETS[""]},
         name="model",
     )
-    for key, value in columns.inputs.items():
+    for key, value in graph.inputs.items():
         value.name = (names or {}).get(key, key)
     _keep_apart(whole)
     whole.sort()

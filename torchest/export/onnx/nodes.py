@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from torchest.export.onnx.older_runtimes import mend
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -53,13 +55,14 @@ class Nodes:
         self.inputs: dict[str, Value] = {}
         self._prefix = prefix
         self._constants: dict[tuple[Any, ...], Value] = {}
+        self._parameters: list[Value] = []
         self._parts: list[Nodes] = []
         self._root = self
 
     @property
     def initializers(self) -> list[Value]:
-        """The constants."""
-        return list(self._constants.values())
+        """The constants, and the parameters of models."""
+        return [*self._constants.values(), *self._parameters]
 
     def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]) -> Value:
         """An input of the graph."""
@@ -104,6 +107,37 @@ class Nodes:
             value.name = f"{name}_{value.index()}"
         self.list.append(node)
         return list(node.outputs)
+
+    def inline(
+        self, model: ir.Model, inputs: Sequence[Value], prefix: str, names: Mapping[str, str]
+    ) -> list[Value]:
+        """Moves the nodes of a model here, and returns its outputs.
+
+        Args:
+            model: The model.
+            inputs: The values that replace its inputs.
+            prefix: The prefix for the names of its values.
+            names: New names for its parameters.
+        """
+        graph = model.graph
+        for replaced, value in zip(list(graph.inputs), inputs, strict=True):
+            ir.convenience.replace_all_uses_with(replaced, value, replace_graph_outputs=True)
+        for node in list(graph.all_nodes()):
+            mend(node)
+        nodes, outputs = list(graph), list(graph.outputs)
+        parameters = list(graph.initializers.values())
+        graph.outputs.clear()
+        graph.initializers.clear()
+        graph.remove(nodes)
+        for parameter in parameters:
+            parameter.name = names.get(str(parameter.name), f"{prefix}{parameter.name}")
+        for node in nodes:
+            node.name = None  # names of nodes must differ, too
+            for value in node.outputs:
+                value.name = f"{prefix}{value.name}"
+        self.list += nodes
+        self._parameters += parameters
+        return outputs
 
     # ---- branches and loops
 
