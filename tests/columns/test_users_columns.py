@@ -140,6 +140,36 @@ def test_what_it_reads_of_the_batch_is_no_input_of_the_model():
     assert batch.usage.keys == set()
 
 
+class FirstId(type(columns.categorical_column_with_hash_bucket("town", 10))):
+    """Hash buckets, all of which are one."""
+
+    def look_up(self, features):
+        return columns.Cells(np.zeros(features.batch_size, np.int64))
+
+
+class Negated(type(columns.numeric_column("price"))):
+    """Numbers with the other sign."""
+
+    def encode(self, features):
+        return -super().encode(features)
+
+
+def test_what_a_class_below_one_of_torchest_changes_holds_beside_others_too():
+    town, price = columns.categorical_column_with_hash_bucket("x", 2), columns.numeric_column("x")
+    ids = [FirstId(key, 10, town.dtype) for key in ("town", "other")]
+    layer = columns.LinearFeatures(ids)
+    rows = torch.arange(10.0)[:, None] + 1
+    layer.load_state_dict({**layer.state_dict(), "town.weight": rows, "other.weight": rows})
+    batch = {"town": ROWS["town"], "other": ROWS["town"][::-1]}
+    assert layer(batch).tolist() == [[2.0]] * 6
+    numbers = [Negated(key, price.shape, None, price.dtype, None) for key in ("price", "other")]
+    dense = columns.DenseFeatures(numbers)
+    assert torch.equal(
+        dense({"price": ROWS["price"], "other": ROWS["price"]}),
+        -torch.tensor(ROWS["price"])[:, None].expand(6, 2),
+    )
+
+
 # ---- exports
 
 

@@ -51,7 +51,7 @@ class KeyedCategoricalColumn(KeyedColumn, CategoricalColumn):
         return values.cells(features, self.key, self.subject).map(self._ids)
 
     @abstractmethod
-    def _ids(self, given: values.Flat) -> Int64s: ...
+    def _ids(self, flat: values.Flat) -> Int64s: ...
 
     @cached_property
     def _dictionaries(self) -> DictionaryCache:
@@ -71,10 +71,10 @@ class HashedCategoricalColumn(KeyedCategoricalColumn):
         """The number of buckets."""
         return self.hash_bucket_size
 
-    def _ids(self, given: values.Flat) -> Int64s:
+    def _ids(self, flat: values.Flat) -> Int64s:
         if self.dtype != checks.STRING:
-            return self._buckets(Text.of_integers(values.integers(given, self.subject)))
-        return values.encode_text(given, self.subject, self._buckets, self._dictionaries)
+            return self._buckets(Text.of_integers(values.integers(flat, self.subject)))
+        return values.encode_text(flat, self.subject, self._buckets, self._dictionaries)
 
     def _buckets(self, text: Text) -> Int64s:
         ids = bucket_of(text.fingerprints(), self.hash_bucket_size)
@@ -126,13 +126,13 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
 
     def look_up(self, features: Features) -> Cells[Int64s]:
         """The integers themselves, if they are in range, and MISSING for −1."""
-        given = values.cells(features, self.key, self.subject)
-        if given.offsets is None and isinstance(given.values, np.ndarray):
-            self._warn_of_minus_one(given.values)
-        return given.map(self._ids)
+        cells = values.cells(features, self.key, self.subject)
+        if cells.offsets is None and isinstance(cells.values, np.ndarray):
+            self._warn_of_minus_one(cells.values)
+        return cells.map(self._ids)
 
-    def _ids(self, given: values.Flat) -> Int64s:
-        ids = values.integers(given, self.subject)
+    def _ids(self, flat: values.Flat) -> Int64s:
+        ids = values.integers(flat, self.subject)
         missing = ids == -1
         wrong = ((ids < 0) | (ids >= self.number_buckets)) & ~missing
         if self.default_value is None and wrong.any():
@@ -177,9 +177,9 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         cells = values.cells(features, self.key, self.subject)
         return cells.map(lambda flat: values.integers(flat, self.subject))
 
-    def _warn_of_minus_one(self, given: npt.NDArray[Any]) -> None:
+    def _warn_of_minus_one(self, array: npt.NDArray[Any]) -> None:
         """Says once that −1 is no id; in a matrix it is padding, which surprises nobody."""
-        if "_warned" not in self.__dict__ and given.dtype.kind == "i" and (given == -1).any():
+        if "_warned" not in self.__dict__ and array.dtype.kind == "i" and (array == -1).any():
             self.__dict__["_warned"] = True
             _log.warning(
                 "%s got -1, which means missing and has no id; shift the values if it is one of them.",
@@ -237,15 +237,15 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         strict: VocabularyCategoricalColumn = replace(column, default_value=-1, num_oov_buckets=0)
         return strict
 
-    def _ids(self, given: values.Flat) -> Int64s:
+    def _ids(self, flat: values.Flat) -> Int64s:
         if self.dtype != checks.STRING:
-            ids = self._vocabulary.ids_of_integers(values.integers(given, self.subject))
+            ids = self._vocabulary.ids_of_integers(values.integers(flat, self.subject))
         else:
-            if not values.is_text(given):
-                self._check_integers(given)
-            ids = values.encode_text(given, self.subject, self._vocabulary.ids, self._dictionaries)
+            if not values.is_text(flat):
+                self._check_integers(flat)
+            ids = values.encode_text(flat, self.subject, self._vocabulary.ids, self._dictionaries)
         if not self._vocabulary.was_hit:
-            self._count_batch(given, ids)
+            self._count_batch(flat, ids)
         return ids
 
     def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
@@ -290,10 +290,10 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         text = (word.encode() if isinstance(word, str) else word for word in self.words())
         return any(isinstance(word, int) or _INTEGER.fullmatch(word) for word in text)
 
-    def _check_integers(self, given: values.Flat) -> None:
-        if self._has_integers or not values.is_number(given):
+    def _check_integers(self, flat: values.Flat) -> None:
+        if self._has_integers or not values.is_number(flat):
             return
-        integers = values.integers(given, self.subject)
+        integers = values.integers(flat, self.subject)
         there = integers[integers != -1]
         if len(there):
             raise ValueError(
@@ -302,7 +302,7 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
                 "and CSV readers take dtype=str), or list integers."
             )
 
-    def _count_batch(self, given: values.Flat, ids: Int64s) -> None:
+    def _count_batch(self, flat: values.Flat, ids: Int64s) -> None:
         """Warns once if no value of many batches was in the vocabulary."""
         if not (ids != MISSING).any():
             return
@@ -315,7 +315,7 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
                 "vocabulary %s; compare how they are written.",
                 self.subject,
                 batches,
-                _listed(values.examples(given)),
+                _listed(values.examples(flat)),
                 _listed(self.words()),
             )
 
@@ -425,14 +425,14 @@ def categorical_column_with_vocabulary_list(
     checks.key(key)
     words = _checked_words(vocabulary_list, key)
     kind = checks.STRING if isinstance(words[0], str | bytes) else torch.int64
-    given = kind if dtype is None else checks.value_dtype(dtype, key)
-    if (given == checks.STRING) != (kind == checks.STRING):
+    value_dtype = kind if dtype is None else checks.value_dtype(dtype, key)
+    if (value_dtype == checks.STRING) != (kind == checks.STRING):
         raise ValueError(
             f"dtype of column {key!r} is {dtype!r}, but vocabulary_list holds "
             f"{'strings' if kind == checks.STRING else 'integers'} such as {words[0]!r}: make them agree."
         )
     default, buckets = checked_unknown(key, default_value, num_oov_buckets, len(words))
-    return VocabularyListCategoricalColumn(key, words, given, default, buckets)
+    return VocabularyListCategoricalColumn(key, words, value_dtype, default, buckets)
 
 
 def _listed(words: Sequence[Any]) -> str:

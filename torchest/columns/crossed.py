@@ -141,16 +141,16 @@ class CrossedColumn(CategoricalColumn):
         A missing value of a column is left out. One of a feature is not: it is the empty string, or −1.
         """
         if isinstance(key, CategoricalColumn):
-            found = key.look_up(features)
-            there = found.values != MISSING
-            return (found if there.all() else found.where(there)).map(_as_unsigned)
+            cells = key.look_up(features)
+            there = cells.values != MISSING
+            return (cells if there.all() else cells.where(there)).map(_as_unsigned)
         subject = f"Key {key!r} of column {self.name!r}"
-        return values.cells(features, key, subject).map(lambda given: self._raw(given, subject))
+        return values.cells(features, key, subject).map(lambda flat: self._raw(flat, subject))
 
-    def _raw(self, given: values.Flat, subject: str) -> UInt64s:
-        if values.is_text(given):
-            return values.encode_text(given, subject, Text.fingerprints, self._dictionaries)
-        return _as_unsigned(values.integers(given, subject))
+    def _raw(self, flat: values.Flat, subject: str) -> UInt64s:
+        if values.is_text(flat):
+            return values.encode_text(flat, subject, Text.fingerprints, self._dictionaries)
+        return _as_unsigned(values.integers(flat, subject))
 
     def is_single(self, raw: Mapping[str, RawFeature]) -> bool:
         """Whether each row has at most one combination."""
@@ -290,7 +290,7 @@ def _product(parts: list[Cells[UInt64s]]) -> list[Cells[UInt64s]]:
     row = np.repeat(np.arange(len(totals)), totals)
     left = np.arange(offsets[-1]) - offsets[row]  # the place among the row's combinations
     combined: list[Cells[UInt64s]] = []
-    for (given, starts), count in zip(reversed(columns), counts[::-1], strict=True):
+    for (part, starts), count in zip(reversed(columns), counts[::-1], strict=True):
         left, place = np.divmod(left, count[row])
-        combined.append(Cells(given[starts[row] + place], offsets))
+        combined.append(Cells(part[starts[row] + place], offsets))
     return combined[::-1]

@@ -247,22 +247,21 @@ def _checked_initializer(initializer: Any, dimension: int, name: str) -> Initial
     return checked
 
 
-def _named_initializer(given: str, name: str) -> Initializer:
-    known = {
+def _named_initializer(initializer: str, name: str) -> Initializer:
+    known: dict[str, Initializer] = {
         function[:-1]: getattr(nn.init, function)
         for function in dir(nn.init)
         if function.endswith("_") and not function.startswith("_")
     }
     for function in ("constant", "sparse"):  # need more than a tensor
         del known[function]
-    found = known.get(given.removesuffix("_"))
-    if found is None:
+    stem = initializer.removesuffix("_")
+    if stem not in known:
         raise ValueError(
-            f"initializer of column {name!r} is {checks.shown(given)}, which is no function of a tensor in "
-            f"torch.nn.init.{suggest(given, known)}"
+            f"initializer of column {name!r} is {checks.shown(initializer)}, which is no function of a tensor in "
+            f"torch.nn.init.{suggest(initializer, known)}"
         )
-    initializer: Initializer = found
-    return initializer
+    return known[stem]
 
 
 def _checked_source(checkpoint: Any, tensor: Any, name: str) -> tuple[str | None, str | None]:

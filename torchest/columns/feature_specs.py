@@ -52,17 +52,17 @@ class FixedLenFeature:
 
     def _checked_default(self) -> Any:
         """One value, or tuples within tuples, so that specs can be compared and hashed."""
-        given = np.asarray(self.default_value, dtype=object)
-        if given.shape not in ((), self.shape):
+        default = np.asarray(self.default_value, dtype=object)
+        if default.shape not in ((), self.shape):
             raise ValueError(
-                f"default_value is {shown(self.default_value)}, of shape {given.shape}: give one value, or values of "
+                f"default_value is {shown(self.default_value)}, of shape {default.shape}: give one value, or values of "
                 f"the shape {self.shape}."
             )
-        if not all(_is_of(self.dtype, value) for value in given.reshape(-1).tolist()):
+        if not all(_is_of(self.dtype, value) for value in default.reshape(-1).tolist()):
             raise ValueError(
                 f"default_value is {shown(self.default_value)}: give values of the dtype {dtype_name(self.dtype)}."
             )
-        return _tuples(given.tolist())
+        return _tuples(default.tolist())
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def _dtype(value: Any) -> torch.dtype | type:
             value, str | type | np.dtype
         ):  # numpy makes a dtype of None, and of values
             raise TypeError
-        given: torch.dtype = torch.from_numpy(np.empty(0, np.dtype(value or "none"))).dtype
+        dtype: torch.dtype = torch.from_numpy(np.empty(0, np.dtype(value or "none"))).dtype
     except TypeError:
         raise TypeError(
             f"dtype is {shown(value)}: give torch.float32, torch.int64, str or bytes."
         ) from None
-    return given
+    return dtype
 
 
 def _is_of(dtype: torch.dtype | type, value: Any) -> bool:

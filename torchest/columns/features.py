@@ -104,7 +104,7 @@ class Features(MutableMapping[str, Any]):
         self.device = torch.device("cpu") if device is None else _device(device)
         self.usage = Usage()
         self.joins = True
-        self._given = dict(features)
+        self._source = dict(features)
         self._raw: dict[str, HostArray] = {}
         self._values: dict[str, Any] = {}
         self._texts: dict[str, Text | None] = {}
@@ -130,7 +130,7 @@ class Features(MutableMapping[str, Any]):
     def batch_size(self) -> int:
         """The number of examples; 0 if there are no features."""
         if self._first is None:
-            for key in self._given:
+            for key in self._source:
                 with contextlib.suppress(arrays.NotUnderstoodError):
                     self.raw(key)
                     break
@@ -145,13 +145,13 @@ class Features(MutableMapping[str, Any]):
         """
         try:
             array = self._raw.get(key)
-            is_there = array is not None or key in self._given
+            is_there = array is not None or key in self._source
         except TypeError:  # no key of a dict at all
             array, is_there = None, False
         if array is None:
             if not is_there:
                 raise MissingFeatureError(f"There is no feature {shown(key)}.{self._hint(key)}")
-            array = arrays.to_host(self._given[key], key)
+            array = arrays.to_host(self._source[key], key)
             self._check_length(key, array)
             self._raw[key] = array
         return array
@@ -169,20 +169,20 @@ class Features(MutableMapping[str, Any]):
 
         It does for all of them at once what `raw` does for each, in a fraction of the time.
         """
-        given = self._given
-        if any(map(self._raw.__contains__, keys)) or not all(map(given.__contains__, keys)):
+        source = self._source
+        if any(map(self._raw.__contains__, keys)) or not all(map(source.__contains__, keys)):
             return None
-        found = [given[key] for key in keys]
-        if set(map(type, found)) != {np.ndarray} or {array.ndim for array in found} != {1}:
+        vectors = [source[key] for key in keys]
+        if set(map(type, vectors)) != {np.ndarray} or {array.ndim for array in vectors} != {1}:
             return None
-        lengths = set(map(len, found))
+        lengths = set(map(len, vectors))
         if self._first is not None:
             lengths.add(self._first[1])
-        if len(lengths) > 1 or not {array.dtype.kind for array in found} <= arrays.NUMPY_KINDS:
+        if len(lengths) > 1 or not {array.dtype.kind for array in vectors} <= arrays.NUMPY_KINDS:
             return None
-        self._first = self._first or (keys[0], len(found[0]))
-        self._raw.update(zip(keys, found, strict=True))
-        return found
+        self._first = self._first or (keys[0], len(vectors[0]))
+        self._raw.update(zip(keys, vectors, strict=True))
+        return vectors
 
     def text(self, key: str) -> Text | None:
         """A feature of one string in each row, as all its columns hash it; None if it is another."""
@@ -194,8 +194,8 @@ class Features(MutableMapping[str, Any]):
         """Hashes the texts of columns that are to be encoded, all together, which is faster."""
         keys = dict.fromkeys(key for column in columns for key in column.feature_keys)
         texts = []
-        for key in keys:  # in order, so that always the same feature is found to be too short
-            if key not in self._given:
+        for key in keys:  # in order, so that errors always name the same feature
+            if key not in self._source:
                 continue
             # What is wrong with a feature comes up where its column is encoded.
             with contextlib.suppress(TypeError, ValueError):
@@ -204,9 +204,9 @@ class Features(MutableMapping[str, Any]):
 
     def is_nested_list(self, key: str) -> bool:
         """Whether a feature came as a list of lists or arrays, be they of one length or not."""
-        given = self._given.get(key)
+        rows = self._source.get(key)
         inner = (list, tuple, np.ndarray, Tensor)
-        return isinstance(given, list | tuple) and isinstance(next(iter(given), None), inner)
+        return isinstance(rows, list | tuple) and isinstance(next(iter(rows), None), inner)
 
     def encoded(self, column: Column) -> Any:
         """What a column makes of the batch: a tensor [batch, width], or `Ids`; on the device.
@@ -227,10 +227,10 @@ class Features(MutableMapping[str, Any]):
             self.usage.columns.update(
                 member for member in column.members if self._changed.isdisjoint(member.feature_keys)
             )
-        found = self._encoded.get(column)
-        if found is None:
-            found = self._encoded[column] = self._placed(self.on_host(column))
-        return found
+        encoding = self._encoded.get(column)
+        if encoding is None:
+            encoding = self._encoded[column] = self._placed(self.on_host(column))
+        return encoding
 
     def on_host(self, column: Column) -> Any:
         """The encoding of a column as it is before it goes to the device; it does not count as used.
@@ -239,18 +239,18 @@ class Features(MutableMapping[str, Any]):
             MissingFeatureError: A feature that the column reads is not there.
             ValueError: A feature's values do not suit the column.
         """
-        found = self._hosted.get(column)
-        if found is None:
+        encoding = self._hosted.get(column)
+        if encoding is None:
             if column.members == (column,):  # others ask for their members one by one
                 self.check_there(column)
             usage, self.usage = self.usage, Usage()  # what a column reads, the model does not
             try:
-                found = column.encode(self)
+                encoding = column.encode(self)
             finally:
                 self.usage = usage
-            column.check_encoding(found, self.batch_size)
-            self._hosted[column] = found
-        return found
+            column.check_encoding(encoding, self.batch_size)
+            self._hosted[column] = encoding
+        return encoding
 
     def prepare(self, usage: Usage) -> None:
         """Does ahead what was done on demand for another batch.
@@ -261,10 +261,10 @@ class Features(MutableMapping[str, Any]):
         """
         self.expect(column for column in usage.columns if column.members == (column,))
         for column in usage.columns:
-            if self._given.keys() >= set(column.feature_keys):
+            if self._source.keys() >= set(column.feature_keys):
                 self.encoded(column)
         for key in usage.keys:
-            if key in self._given:
+            if key in self._source:
                 self[key]
 
     def placed(self) -> list[Any]:
@@ -273,7 +273,7 @@ class Features(MutableMapping[str, Any]):
 
     def to(self, device: torch.device | str) -> Features:
         """The same batch on a device, with all that was made of it so far."""
-        moved = Features(self._given, _device(device))
+        moved = Features(self._source, _device(device))
         moved._raw = dict(self._raw)
         moved._texts = dict(self._texts)
         moved._first = self._first
@@ -297,24 +297,24 @@ class Features(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._forget(key)
-        self._given[key] = value
+        self._source[key] = value
         self._changed.add(key)
 
     def __delitem__(self, key: str) -> None:
-        del self._given[key]
+        del self._source[key]
         self._forget(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._given)
+        return iter(self._source)
 
     def __len__(self) -> int:
-        return len(self._given)
+        return len(self._source)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._given
+        return key in self._source
 
     def __repr__(self) -> str:
-        return f"Features({', '.join(map(repr, self._given))}; device={str(self.device)!r})"
+        return f"Features({', '.join(map(repr, self._source))}; device={str(self.device)!r})"
 
     def _forget(self, key: str) -> None:
         self._raw.pop(key, None)
@@ -330,16 +330,16 @@ class Features(MutableMapping[str, Any]):
     def check_there(self, column: Column) -> None:
         """Raises MissingFeatureError if a feature that the column reads is not there."""
         for key in column.feature_keys:
-            if key not in self._given:
+            if key not in self._source:
                 raise MissingFeatureError(
                     f"Column {column.name!r} reads the feature {key!r}, which is not there.{self._hint(key)}"
                 )
 
     def _hint(self, key: object) -> str:
         """What to write instead of a key that is not there."""
-        twin = next((other for other in self._given if str(other) == str(key)), None)
+        twin = next((other for other in self._source if str(other) == str(key)), None)
         if twin is None:
-            return suggest(key, self._given)
+            return suggest(key, self._source)
         kinds = f"{type(twin).__name__}, not {type(key).__name__}"
         return f" There is {twin!r} ({kinds}): name features with strings, such as frame.rename(columns=str) gives."
 
@@ -348,10 +348,8 @@ class Features(MutableMapping[str, Any]):
         if self._first is None:
             self._first = key, length
         elif length != self._first[1]:
-            both = [self._given.get(name) for name in (key, self._first[0])]
-            single = next(
-                (given[0] for given in both if type(given) is list and len(given) == 1), None
-            )
+            both = [self._source.get(name) for name in (key, self._first[0])]
+            single = next((rows[0] for rows in both if type(rows) is list and len(rows) == 1), None)
             raise ValueError(
                 f"Feature {key!r} has {length} rows, but feature {self._first[0]!r} of the same "
                 f"batch has {self._first[1]}: all features need one row for each example"

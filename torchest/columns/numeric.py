@@ -58,9 +58,9 @@ class NumericColumn(KeyedColumn, DenseColumn):
             TypeError: The feature does not hold numbers.
             ValueError: It has another width, or a number is missing and there is no default.
         """
-        given = values.numbers(features, self.key, self.subject)
-        self._check_shape(given)
-        return self.of_rows(given.reshape(len(given), self.width))
+        numbers = values.numbers(features, self.key, self.subject)
+        self._check_shape(numbers)
+        return self.of_rows(numbers.reshape(len(numbers), self.width))
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
         """As many numbers in each example as the shape has."""
@@ -70,12 +70,12 @@ class NumericColumn(KeyedColumn, DenseColumn):
         """A hash of each number of a batch, before defaults and normalizer_fn; MISSING for none."""
         return numbers_by_row(self, features).map(keys_of_numbers)
 
-    def of_rows(self, given: Tensor) -> Tensor:
+    def of_rows(self, rows: Tensor) -> Tensor:
         """The default filled in and normalizer_fn applied: [rows, width] to float32 [rows, width]."""
         if self.normalizer_fn is None:
-            return self._filled(given.to(torch.float32))
-        # A copy, since the user's function may change what it is given.
-        filled = self._filled(given.to(self.seen_dtype, copy=True))
+            return self._filled(rows.to(torch.float32))
+        # A copy, since the user's function may change it in place.
+        filled = self._filled(rows.to(self.seen_dtype, copy=True))
         return self.normalized(filled)
 
     @property
@@ -85,8 +85,8 @@ class NumericColumn(KeyedColumn, DenseColumn):
             return torch.float32
         return torch.float64
 
-    def _check_shape(self, given: Tensor) -> None:
-        rest = tuple(given.shape[1:])
+    def _check_shape(self, numbers: Tensor) -> None:
+        rest = tuple(numbers.shape[1:])
         if rest in (self.shape, (self.width,)) or (self.width == 1 and rest in ((), (1,))):
             return
         wanted = " or ".join(
@@ -95,26 +95,26 @@ class NumericColumn(KeyedColumn, DenseColumn):
         )
         raise ValueError(
             f"Column {self.key!r} expects its feature in the shape {wanted}, but got "
-            f"{list(given.shape)}: make the column with numeric_column({self.key!r}, "
-            f"shape={rest or 1}), or reshape the feature.{'' if len(given) else _INDEXED}"
+            f"{list(numbers.shape)}: make the column with numeric_column({self.key!r}, "
+            f"shape={rest or 1}), or reshape the feature.{'' if len(numbers) else _INDEXED}"
         )
 
-    def _filled(self, given: Tensor) -> Tensor:
+    def _filled(self, numbers: Tensor) -> Tensor:
         """The numbers [batch, width], with the default in the place of what is missing."""
-        if not given.sum().isnan():  # much quicker than to look at each number
-            return given
-        missing = given.isnan()
+        if not numbers.sum().isnan():  # much quicker than to look at each number
+            return numbers
+        missing = numbers.isnan()
         if not missing.any():  # infinities of both signs
-            return given
+            return numbers
         if self.default_value is None:
             rows = missing.any(1).nonzero().flatten()
             raise ValueError(
-                f"Column {self.key!r} has no number (NaN or null) in {len(rows)} of {len(given)} rows of "
+                f"Column {self.key!r} has no number (NaN or null) in {len(rows)} of {len(numbers)} rows of "
                 f"a batch, first in row {int(rows[0])}: fill them in, or give "
                 f"numeric_column({self.key!r}, default_value=...)."
             )
-        default = torch.tensor(self.default_value, dtype=given.dtype, device=given.device)
-        return torch.where(missing, default.reshape(-1), given)
+        default = torch.tensor(self.default_value, dtype=numbers.dtype, device=numbers.device)
+        return torch.where(missing, default.reshape(-1), numbers)
 
     def onnx_numbers(self, graph: OnnxGraph) -> OnnxValue:
         """The default filled in and normalizer_fn applied; without a default, a missing number is refused."""
@@ -133,19 +133,19 @@ class NumericColumn(KeyedColumn, DenseColumn):
     def normalized(self, rows: Tensor) -> Tensor:
         """The result of normalizer_fn for [rows, width], float32 [rows, width]."""
         assert self.normalizer_fn is not None
-        given = rows.reshape(rows.shape[0], *(self.shape or (1,)))
-        normalized = self.normalizer_fn(given)
+        shaped = rows.reshape(rows.shape[0], *(self.shape or (1,)))
+        normalized = self.normalizer_fn(shaped)
         if not isinstance(normalized, Tensor):
             raise TypeError(
                 f"normalizer_fn of column {self.key!r} returned a {type(normalized).__name__}: it gets a "
                 "tensor and must return one of the same shape."
             )
-        if normalized.shape != given.shape:
+        if normalized.shape != shaped.shape:
             raise ValueError(
                 f"normalizer_fn of column {self.key!r} made {list(normalized.shape)} of "
-                f"{list(given.shape)}: it must keep the shape."
+                f"{list(shaped.shape)}: it must keep the shape."
             )
-        return normalized.to(torch.float32).reshape(given.shape[0], self.width)
+        return normalized.to(torch.float32).reshape(shaped.shape[0], self.width)
 
 
 def numbers_by_row(column: KeyedColumn, features: Features) -> Cells[npt.NDArray[np.float64]]:

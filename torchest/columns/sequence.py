@@ -143,12 +143,12 @@ class SequenceNumericColumn(KeyedColumn):
         cells = self._cells(features)
         time = _time(features, self.key, cells.with_offsets()[1], self.width)
         numbers = arrays.to_tensor(cells.values, self.key).to(torch.float64).numpy()
-        given = Cells(numbers, cells.offsets)
+        by_row = Cells(numbers, cells.offsets)
         there = ~np.isnan(numbers)
         if not there.all():
-            given = given.where(_up_to_last(there, given.with_offsets()[1]))
-            self._check_complete(given)
-        return self._steps(*given.with_offsets(), time)
+            by_row = by_row.where(_up_to_last(there, by_row.with_offsets()[1]))
+            self._check_complete(by_row)
+        return self._steps(*by_row.with_offsets(), time)
 
     @property
     def is_sequence(self) -> bool:
@@ -201,8 +201,8 @@ class SequenceNumericColumn(KeyedColumn):
         filled = normalized.masked_fill(padding, self.default_value)
         return Steps(filled, torch.from_numpy(steps), time)
 
-    def _check_complete(self, given: Cells[Float64s]) -> None:
-        numbers, offsets = given.with_offsets()
+    def _check_complete(self, cells: Cells[Float64s]) -> None:
+        numbers, offsets = cells.with_offsets()
         missing = np.flatnonzero(np.isnan(numbers))
         if missing.size:
             row = int(np.searchsorted(offsets, missing[0], side="right")) - 1
@@ -219,13 +219,13 @@ class SequenceNumericColumn(KeyedColumn):
         """The steps; a number that is missing within a row is refused."""
         self._check_padding(graph.raw[self.key])
         seen = self.of_one_step.seen_dtype
-        given = graph.cast(graph.in_rows(graph.feature(self.key), False), seen)
-        there = graph.op("Not", graph.op("IsNaN", given))
+        matrix = graph.cast(graph.in_rows(graph.feature(self.key), False), seen)
+        there = graph.op("Not", graph.op("IsNaN", matrix))
         counts = count_up_to_last(there, graph)
-        within = is_before(counts, given, graph)
+        within = is_before(counts, matrix, graph)
         graph.refuse(graph.op("And", within, graph.op("Not", there)))
         default = graph.constant(self.default_value, seen)
-        filled = graph.op("Where", graph.op("And", within, there), given, default)
+        filled = graph.op("Where", graph.op("And", within, there), matrix, default)
         width = graph.constant([self.width])
 
         def in_steps(numbers: OnnxValue) -> OnnxValue:
@@ -247,7 +247,7 @@ class SequenceNumericColumn(KeyedColumn):
             return graph.op("Reshape", numbers, shape, allowzero=1)
 
         lengths = in_steps(counts)
-        return OnnxSteps(lengths, in_steps(graph.op("Shape", given, start=1, end=2)), of_steps)
+        return OnnxSteps(lengths, in_steps(graph.op("Shape", matrix, start=1, end=2)), of_steps)
 
     def _check_padding(self, raw: RawFeature) -> None:
         if raw.ragged and not raw.is_floating_point:

@@ -102,11 +102,11 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
         return numbers.to(torch.float32).numpy()
 
     def _first_difference(self, weights: Cells[Any], cells: Cells[Int64s]) -> str:
-        given, wanted = (np.diff(part.with_offsets()[1]) for part in (weights, cells))
-        if len(given) != len(wanted):
+        counts, expected = (np.diff(part.with_offsets()[1]) for part in (weights, cells))
+        if len(counts) != len(expected):
             return ""
-        row = int(np.flatnonzero(given != wanted)[0])
-        return f"; row {row} has {given[row]} and {wanted[row]}"
+        row = int(np.flatnonzero(counts != expected)[0])
+        return f"; row {row} has {counts[row]} and {expected[row]}"
 
     def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
         """The ids."""

@@ -32,7 +32,7 @@ def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
     return [
         place
         for place, column in enumerate(columns)
-        if isinstance(column, HashedCategoricalColumn)
+        if type(column) is HashedCategoricalColumn  # a subclass may hash otherwise
         and column.dtype == checks.STRING
         and used[column.key] == 1
     ]
@@ -132,7 +132,7 @@ def _address(array: Any) -> int:
 def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
     """Whether all are numeric columns of one number in each row that leave it as it is."""
     return all(
-        isinstance(column, NumericColumn) and not column.normalizer_fn and column.shape == (1,)
+        type(column) is NumericColumn and not column.normalizer_fn and column.shape == (1,)
         for column in columns
     )
 

@@ -115,16 +115,16 @@ def infer(dataframe: Any) -> InferredColumns:
             f"dataframe is a {type(dataframe).__name__}: give a pandas DataFrame or a dict of columns."
         )
     table = columns_of(dataframe) if is_frame(dataframe) else dataframe
-    return InferredColumns({key: _choice(key, given) for key, given in table.items()})
+    return InferredColumns({key: _choice(key, column) for key, column in table.items()})
 
 
-def _choice(key: Any, given: Any) -> _Choice:
+def _choice(key: Any, column: Any) -> _Choice:
     import pyarrow as pa
 
     if not isinstance(key, str):
         return "its name is not a string"
     try:
-        array = arrays.to_host(given, key)
+        array = arrays.to_host(column, key)
     except TypeError:
         return "its values do not make one column"
     if isinstance(array, torch.Tensor):
