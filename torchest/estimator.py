@@ -159,7 +159,7 @@ class Estimator:
         """
 
         def model_fn(
-            features: Any, labels: Any, mode: str, config: RunConfig | None
+            features: object, labels: object, mode: str, config: RunConfig | None
         ) -> EstimatorSpec:
             mode = one_of("mode", mode, (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT))
             if not isinstance(config, RunConfig | None):
@@ -170,7 +170,7 @@ class Estimator:
 
     def train(
         self,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         hooks: Sequence[SessionRunHook] | None = None,
         steps: int | None = None,
         max_steps: int | None = None,
@@ -248,7 +248,7 @@ class Estimator:
 
     def evaluate(
         self,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         steps: int | None = None,
         hooks: Sequence[SessionRunHook] | None = None,
         checkpoint_path: str | os.PathLike[str] | None = None,
@@ -284,7 +284,7 @@ class Estimator:
 
     def predict(
         self,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         predict_keys: Sequence[str] | str | None = None,
         hooks: Sequence[SessionRunHook] | None = None,
         checkpoint_path: str | os.PathLike[str] | None = None,
@@ -327,7 +327,7 @@ class Estimator:
     def export_saved_model(  # noqa: PLR0913 - the arguments that tf.estimator's method takes
         self,
         export_dir_base: str | os.PathLike[str],
-        serving_input_receiver_fn: Callable[[], Any],
+        serving_input_receiver_fn: Callable[[], object],
         assets_extra: Mapping[str, str | os.PathLike[str]] | None = None,
         as_text: bool = False,
         checkpoint_path: str | os.PathLike[str] | None = None,
@@ -369,7 +369,7 @@ class Estimator:
     def export_savedmodel(
         self,
         export_dir_base: str | os.PathLike[str],
-        serving_input_receiver_fn: Callable[[], Any],
+        serving_input_receiver_fn: Callable[[], object],
         assets_extra: Mapping[str, str | os.PathLike[str]] | None = None,
         as_text: bool = False,
         checkpoint_path: str | os.PathLike[str] | None = None,
@@ -388,7 +388,7 @@ class Estimator:
     def experimental_export_all_saved_models(
         self,
         export_dir_base: str | os.PathLike[str],
-        input_receiver_fn_map: Mapping[str, Callable[[], Any]],
+        input_receiver_fn_map: Mapping[str, Callable[[], object]],
         assets_extra: Mapping[str, str | os.PathLike[str]] | None = None,
         as_text: bool = False,
         checkpoint_path: str | os.PathLike[str] | None = None,
@@ -455,7 +455,7 @@ class Estimator:
     def _export(
         self,
         base: str | os.PathLike[str],
-        receivers: Mapping[str, Callable[[], Any]],
+        receivers: Mapping[str, Callable[[], object]],
         assets_extra: Mapping[str, str | os.PathLike[str]] | None,
         as_text: bool,
         checkpoint_path: str | os.PathLike[str] | None,
@@ -495,7 +495,7 @@ class Estimator:
 
     def _train(
         self,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         hooks: tuple[SessionRunHook, ...],
         listeners: Sequence[CheckpointSaverListener],
         steps: int | None,
@@ -527,7 +527,7 @@ class Estimator:
         self,
         last_step: int | None,
         training: ResumableTraining,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         hooks: tuple[SessionRunHook, ...],
         listeners: Sequence[CheckpointSaverListener],
     ) -> int:
@@ -577,7 +577,7 @@ class Estimator:
     def _evaluate_in_training(
         self,
         session: Session,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         steps: int | None,
         hooks: tuple[SessionRunHook, ...],
         name: str | None,
@@ -635,7 +635,7 @@ class Estimator:
     @contextlib.contextmanager
     def _feed(
         self,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         mode: str,
         strategy: Strategy,
         read: Callable[[Any], Any] = lambda source: source,
@@ -664,7 +664,7 @@ class Estimator:
 class _Evaluation(NamedTuple):
     """The arguments of an evaluation, checked."""
 
-    input_fn: Callable[..., Any]
+    input_fn: Callable[..., object]
     steps: int | None
     hooks: tuple[SessionRunHook, ...]
     name: str | None
@@ -677,7 +677,7 @@ def _step_of(checkpoint: Checkpoint | None) -> int:
 def _with_end(steps: int | None) -> Callable[[Any], Any]:
     """A check that the input ends, if all of it is evaluated."""
 
-    def checked(source: Any) -> Any:
+    def checked(source: object) -> Any:
         if steps is None:
             check_end(source, "evaluate: steps")
         return source
@@ -685,7 +685,7 @@ def _with_end(steps: int | None) -> Callable[[Any], Any]:
     return checked
 
 
-def _with_warning(source: Any) -> Any:
+def _with_warning(source: object) -> Any:
     """Warns if the input never ends, which is no error, as the caller may stop."""
     if is_endless(source):
         _log.warning(

@@ -76,7 +76,7 @@ class Contents:
     training: Mapping[str, Tensor] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_training(self, state: Mapping[str, Any]) -> Contents:
+    def with_training(self, state: Mapping[str, object]) -> Contents:
         """Adds the state of a training: nested dicts and lists of tensors and JSON values."""
         return dataclasses.replace(
             self,
@@ -279,7 +279,7 @@ class Checkpoint:
                     state[position] = {**own, **saved["numbers"].get(prefix, {})}
         return {"state": state, "param_groups": groups}
 
-    def _nested(self, state: Any, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _nested(self, state: object, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         try:
             nested: dict[str, Any] = with_tensors(state, path, tensors)
             if not isinstance(nested, dict):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TENSOR = {"tensor": True}
 
 
-def tensors_in(state: Any, path: str) -> dict[str, Tensor]:
+def tensors_in(state: object, path: str) -> dict[str, Tensor]:
     """The tensors of nested dicts, lists and tuples by name, such as `path.key.0`.
 
     Raises:
@@ -34,7 +34,7 @@ def tensors_in(state: Any, path: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _leaves(state: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+def _leaves(state: object, path: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(state, Tensor):
         if state.layout != torch.strided:
             raise TypeError(
@@ -46,14 +46,14 @@ def _leaves(state: Any, path: str) -> Iterator[tuple[str, Tensor]]:
         yield from _leaves(value, f"{path}.{key}")
 
 
-def _items(state: Any, path: str) -> Iterable[tuple[Any, Any]]:
+def _items(state: object, path: str) -> Iterable[tuple[Any, Any]]:
     """The items of a dict, a list or a tuple; none for other values."""
     if isinstance(state, Mapping):
         return [(_key(key, path), value) for key, value in state.items()]
     return enumerate(state) if isinstance(state, (list, tuple)) else ()
 
 
-def _key(key: Any, path: str) -> Any:
+def _key(key: object, path: str) -> Any:
     """A key of a dict as it is restored: a NumPy number becomes a Python number."""
     if isinstance(key, str):
         return str(key)
@@ -64,7 +64,7 @@ def _key(key: Any, path: str) -> Any:
     return with_tensors(without_tensors(key, f"{path}.<key>"), path, {})
 
 
-def without_tensors(state: Any, path: str) -> Any:
+def without_tensors(state: object, path: str) -> Any:
     """The same as JSON values, with a mark in place of each tensor.
 
     Args:
@@ -96,7 +96,7 @@ def without_tensors(state: Any, path: str) -> Any:
     )
 
 
-def with_tensors(state: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
+def with_tensors(state: object, path: str, tensors: Mapping[str, Tensor]) -> Any:
     """Joins what the other two functions split, with copies of the tensors.
 
     Args:

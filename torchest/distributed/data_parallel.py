@@ -103,7 +103,7 @@ class DataParallel(Strategy):
         """The chief's seed, or one that it draws, so that all processes shuffle alike."""
         return self.broadcast(secrets.randbits(63) if seed is None else seed)
 
-    def check_input(self, input_fn: Any, source: Any) -> None:
+    def check_input(self, input_fn: object, source: object) -> None:
         """Warns once if all processes read the whole input."""
         if self.is_chief and not self._has_warned_of_input and seems_whole(input_fn, source):
             self._has_warned_of_input = True
@@ -286,7 +286,7 @@ def _distinct(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     return dict(reversed(by_id.values()))
 
 
-def _on_host(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _on_host(metrics: Mapping[str, object]) -> dict[str, Any]:
     """Metrics with their statistics on the CPU."""
     return {
         name: dataclasses.replace(metric, statistics=metric.statistics.cpu())

@@ -251,7 +251,7 @@ def _check_task(
         )
 
 
-def _addresses(kind: str, listed: Any) -> dict[int, str]:
+def _addresses(kind: str, listed: object) -> dict[int, str]:
     """The addresses of one type of tasks by index, from a list, or from an object by index."""
     if isinstance(listed, Sequence) and not isinstance(listed, str):
         by_index = dict(enumerate(listed))
@@ -264,7 +264,7 @@ def _addresses(kind: str, listed: Any) -> dict[int, str]:
     return by_index
 
 
-def _index(value: Any) -> int:
+def _index(value: object) -> int:
     if isinstance(value, str) and value.isdecimal() and len(value) < 10:
         value = int(value)
     if not is_whole(value) or value < 0:

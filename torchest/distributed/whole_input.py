@@ -13,7 +13,7 @@ from torchest.inputs.source import is_one_batch
 from torchest.inputs.stages import Shard, Stage, Through
 
 
-def seems_whole(input_fn: Any, source: Any) -> bool:
+def seems_whole(input_fn: object, source: object) -> bool:
     """Whether the input of a process seems to be the whole data rather than its part.
 
     Args:

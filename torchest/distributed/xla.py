@@ -81,7 +81,7 @@ class XLAStrategy(Strategy):
         return {name: _on_host(metric) for name, metric in metrics.items()}
 
 
-def _on_host(metric: Any) -> Any:
+def _on_host(metric: object) -> Any:
     if not isinstance(metric, Metric):
         return metric
     return dataclasses.replace(metric, statistics=metric.statistics.cpu())

@@ -7,7 +7,7 @@ learns nothing. The autograd graph of the first loss shows it.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -106,7 +106,7 @@ def _why_no_gradient(loss: torch.Tensor, parameters: list[torch.Tensor]) -> str:
 
 def _parameters_behind(loss: torch.Tensor) -> Iterator[nn.Parameter]:
     """The parameters that a loss was computed from."""
-    seen: set[Any] = set()
+    seen: set[object] = set()
     waiting = [loss.grad_fn]
     while waiting:
         node = waiting.pop()

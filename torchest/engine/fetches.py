@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def names_in(fetches: Any) -> Iterator[str]:
+def names_in(fetches: object) -> Iterator[str]:
     """All names in a structure of fetches.
 
     Raises:
@@ -33,7 +33,7 @@ def names_in(fetches: Any) -> Iterator[str]:
         yield name
 
 
-def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
+def fetched(fetches: object, find: Callable[[str], Any]) -> Any:
     """The values of fetches as NumPy, in the same structure.
 
     Args:
@@ -47,7 +47,7 @@ def fetched(fetches: Any, find: Callable[[str], Any]) -> Any:
     return map_nested(lambda name: as_numpy(find(name)), fetches)
 
 
-def as_numpy(value: Any) -> Any:
+def as_numpy(value: object) -> Any:
     """A tensor, a metric or text as NumPy; waits for the device."""
     if hasattr(value, "compute"):
         value = value.compute()

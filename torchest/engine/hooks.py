@@ -47,9 +47,9 @@ class SessionRunArgs(NamedTuple):
         options: Has no effect.
     """
 
-    fetches: Any
-    feed_dict: Any = None
-    options: Any = None
+    fetches: object
+    feed_dict: None = None
+    options: object = None
 
 
 class SessionRunValues(NamedTuple):
@@ -62,8 +62,8 @@ class SessionRunValues(NamedTuple):
     """
 
     results: Any
-    options: Any
-    run_metadata: Any
+    options: None
+    run_metadata: None
 
 
 class Training(Protocol):
@@ -72,7 +72,7 @@ class Training(Protocol):
     began_at: int
     resumed_from: str | None
 
-    def state(self, session: Session) -> Mapping[str, Any]:
+    def state(self, session: Session) -> Mapping[str, object]:
         """What a checkpoint holds besides the model."""
 
 
@@ -106,7 +106,7 @@ class Session:
         self.is_chief = is_chief
         self.last_step = last_step
         self.loss_is_finite = loss_is_finite
-        self.values: Mapping[str, Any] = {}
+        self.values: Mapping[str, object] = {}
         self.fetched_names: frozenset[str] = frozenset()
         self.origin_of_nan = ""
         self.after_save: list[Callable[[Session], None]] = []
@@ -119,7 +119,7 @@ class Session:
         self._stop_requested = False
         self._interrupted = False
 
-    def run(self, fetches: Any) -> Any:
+    def run(self, fetches: object) -> Any:
         """Values of the last step by name, as numpy.
 
         Args:
@@ -132,7 +132,7 @@ class Session:
         """
         return self.run_at(self.global_step, fetches)
 
-    def run_at(self, global_step: int, fetches: Any) -> Any:
+    def run_at(self, global_step: int, fetches: object) -> Any:
         """As `run`, with the global step that a step started at."""
         values = {
             name: np.int64(global_step) if name == MetricKeys.GLOBAL_STEP else self.value(name)

@@ -109,7 +109,7 @@ class RunningModel:
             self._created[mode] = hooks
             return hooks
 
-    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
+    def __call__(self, features: object, labels: object, mode: str) -> EstimatorSpec:
         """Runs model_fn on one batch."""
         if mode == ModeKeys.TRAIN:
             return self._run(features, labels, mode, grad=True)
@@ -117,12 +117,12 @@ class RunningModel:
         with torch.inference_mode(self._device.type != "xla"):
             return self._run(features, labels, mode, grad=False)
 
-    def trace(self, features: Any) -> EstimatorSpec:
+    def trace(self, features: object) -> EstimatorSpec:
         """Runs model_fn for predictions, in float32, so that torch's tracers can follow."""
         with self.scope.active(), torch.set_grad_enabled(False):
             return self._model_fn(features, None, ModeKeys.PREDICT)
 
-    def _run(self, features: Any, labels: Any, mode: str, *, grad: bool) -> EstimatorSpec:
+    def _run(self, features: object, labels: object, mode: str, *, grad: bool) -> EstimatorSpec:
         with (
             self.scope.active(),
             torch.set_grad_enabled(grad),

@@ -182,7 +182,7 @@ def _check_match(
     checkpoint: Checkpoint,
     expected: Mapping[str, Tensor],
     saved: Mapping[str, Tensor],
-    objects: Mapping[str, Any],
+    objects: Mapping[str, object],
     *,
     training: bool,
 ) -> None:
@@ -245,7 +245,7 @@ def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     """The tensors, tied ones once, and the other names of those."""
     kept: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
-    first: dict[tuple[Any, ...], str] = {}
+    first: dict[tuple[object, ...], str] = {}
     for name, tensor in tensors.items():
         place = tensor.data_ptr() or id(tensor)  # on XLA a tensor has no address
         where = (tensor.device, place, tensor.shape, tensor.stride(), tensor.dtype)
@@ -308,13 +308,13 @@ def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     ]
 
 
-def _json_value(value: Any) -> Any:
+def _json_value(value: object) -> Any:
     if isinstance(value, Tensor):
         return value.item()
     return list(value) if isinstance(value, tuple) else value
 
 
-def _is_json(key: str, value: Any) -> bool:
+def _is_json(key: str, value: object) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1
     return key != "params" and isinstance(value, (bool, int, float, str, tuple, list, type(None)))

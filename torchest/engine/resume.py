@@ -89,7 +89,7 @@ class ResumableTraining:
         self._hooks: dict[str, Any] = {}
         self.seed_of_others = 0
 
-    def read(self, source: Any) -> Reading:
+    def read(self, source: object) -> Reading:
         """Reads the input, from where an interrupted training stopped.
 
         Args:

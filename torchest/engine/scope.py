@@ -224,7 +224,7 @@ class _Creation:
         """Whether this thread makes the model; others may use it in another mode."""
         return threading.get_ident() == self._thread
 
-    def check_factory(self, name: str, factory: Any) -> None:
+    def check_factory(self, name: str, factory: object) -> None:
         """Raises if one name is used with two factories."""
         origin = _origin(factory)
         if self._origins.setdefault(name, origin) is not origin:
@@ -245,7 +245,7 @@ class _Creation:
                 buffer.copy_(before)
 
 
-def _origin(factory: Any) -> Any:
+def _origin(factory: object) -> Any:
     """What identifies a factory; a lambda is the same one on each call."""
     while isinstance(factory, functools.partial):
         factory = factory.func

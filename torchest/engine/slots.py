@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def whole_slots(
     optimizer: torch.optim.Optimizer,
-    group: Mapping[str, Any],
+    group: Mapping[str, object],
     parameter: Tensor,
-    kept: Sequence[tuple[slice | None, Mapping[str, Any]]],
+    kept: Sequence[tuple[slice | None, Mapping[str, object]]],
 ) -> dict[str, Any]:
     """The slots of a parameter.
 
@@ -44,7 +44,7 @@ def whole_slots(
 
 def new_slot(
     optimizer: torch.optim.Optimizer,
-    group: Mapping[str, Any],
+    group: Mapping[str, object],
     parameter: Tensor,
     name: str,
     like: Tensor,
@@ -59,7 +59,7 @@ def new_slot(
     return torch.zeros(shape, dtype=like.dtype, device=parameter.device)
 
 
-def later(one: Any, other: Any) -> Any:
+def later(one: object, other: object) -> Any:
     """The greater of two numbers of steps: tables that share a parameter are in the same step."""
     numbers = (int, float, Tensor)
     if isinstance(one, numbers) and isinstance(other, numbers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.engine.hooks import SessionRunHook
 from torchest.utils.checks import shown
@@ -21,7 +21,7 @@ class FeedFnHook(SessionRunHook):
         TypeError: Always; the message says what to write instead.
     """
 
-    def __init__(self, feed_fn: Callable[[], Any]) -> None:
+    def __init__(self, feed_fn: Callable[[], object]) -> None:
         raise TypeError(
             f"FeedFnHook(feed_fn={shown(feed_fn)}): on PyTorch there are no placeholders to feed. Give values that "
             "change from batch to batch as features from the input_fn; set others as attributes of an object that "

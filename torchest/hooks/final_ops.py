@@ -27,7 +27,7 @@ class FinalOpsHook(SessionRunHook):
         ValueError: `final_ops_feed_dict` is not None, or `final_ops` has something other than names.
     """
 
-    def __init__(self, final_ops: Any, final_ops_feed_dict: None = None) -> None:
+    def __init__(self, final_ops: object, final_ops_feed_dict: None = None) -> None:
         if final_ops_feed_dict is not None:
             raise ValueError(
                 "FinalOpsHook: final_ops_feed_dict must be None: nothing can be fed on PyTorch. Leave "
@@ -41,7 +41,7 @@ class FinalOpsHook(SessionRunHook):
                 "tuples and dicts of names."
             ) from None
         self._final_ops = final_ops
-        self._values: Any = None
+        self._values: object = None
 
     @property
     def final_ops_values(self) -> Any:

@@ -133,7 +133,7 @@ def write_evaluation(evaluated: Evaluated, directory: str, checkpoint: str | Non
         )  # fmt: skip
 
 
-def _nan_label(number: int, loss: Tensor, labels: Any) -> str:
+def _nan_label(number: int, loss: Tensor, labels: object) -> str:
     """The error message if a label is NaN, and the loss is too or is on a device."""
     if loss.device.type == "cpu" and not math.isnan(loss.item()):
         return ""

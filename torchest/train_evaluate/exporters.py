@@ -31,7 +31,7 @@ _log = logging.getLogger("torchest")
 _BEST = "best.json"
 _COMPARE_ARGUMENTS = ("best_eval_result", "current_eval_result")
 
-ReceiverFn = Callable[[], Any]
+ReceiverFn = Callable[[], object]
 AssetsExtra = Mapping[str, "str | os.PathLike[str]"]
 Compare = Callable[..., bool]
 
@@ -348,13 +348,13 @@ class _Watched(dict[str, float]):
         self.read.add(key)
         return super().__getitem__(key)
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         if key not in self:
             return default
         return self[key]
 
 
-def _checked_compare(compare_fn: Any) -> Compare:
+def _checked_compare(compare_fn: object) -> Compare:
     if not callable(compare_fn):
         raise ValueError(
             f"compare_fn={compare_fn!r} must be a function of {' and '.join(_COMPARE_ARGUMENTS)}."

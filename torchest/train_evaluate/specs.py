@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchest.engine.hooks import SessionRunHook, all_of
 from torchest.hooks.checkpoint_saver import CheckpointSaverListener
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _TrainFields(NamedTuple):
-    input_fn: Callable[..., Any]
+    input_fn: Callable[..., object]
     max_steps: int | None
     hooks: tuple[SessionRunHook, ...]
     saving_listeners: tuple[CheckpointSaverListener, ...]
@@ -41,7 +41,7 @@ class TrainSpec(_TrainFields):
 
     def __new__(
         cls,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         max_steps: int | None = None,
         hooks: Iterable[SessionRunHook] | None = None,
         saving_listeners: Iterable[CheckpointSaverListener] | None = None,
@@ -58,7 +58,7 @@ class TrainSpec(_TrainFields):
 
 
 class _EvalFields(NamedTuple):
-    input_fn: Callable[..., Any]
+    input_fn: Callable[..., object]
     steps: int | None
     name: str | None
     hooks: tuple[SessionRunHook, ...]
@@ -93,7 +93,7 @@ class EvalSpec(_EvalFields):
 
     def __new__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
         cls,
-        input_fn: Callable[..., Any],
+        input_fn: Callable[..., object],
         steps: int | None = 100,
         name: str | None = None,
         hooks: Iterable[SessionRunHook] | None = None,
@@ -115,14 +115,14 @@ class EvalSpec(_EvalFields):
         )
 
 
-def _check_input_fn(spec: str, input_fn: Any) -> None:
+def _check_input_fn(spec: str, input_fn: object) -> None:
     if not callable(input_fn):
         raise TypeError(
             f"{spec}: input_fn={shown(input_fn)} must be a function that gives the data; write lambda: ... around it."
         )
 
 
-def _checked_seconds(name: str, value: Any) -> float:
+def _checked_seconds(name: str, value: object) -> float:
     if not is_number(value) or not value >= 0:  # infinity: only the last checkpoint
         raise ValueError(
             f"EvalSpec: {name}={shown(value)} must be a number of seconds of at least 0."

@@ -178,7 +178,7 @@ class WarmStartSettings(_WarmStartFields):
         return name in self.var_name_to_vocab_info or self.matches(name)
 
 
-def settings_of(warm_start_from: Any) -> WarmStartSettings | None:
+def settings_of(warm_start_from: object) -> WarmStartSettings | None:
     """The argument `warm_start_from` as settings; None for None.
 
     Raises:
@@ -202,11 +202,11 @@ def _are_tokens(words: list[Any]) -> bool:
     return bool(words) and all(isinstance(word, is_token) for word in words)
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: object) -> bool:
     return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value))
 
 
-def _check_mapping(name: str, value: Any, kind: type) -> None:
+def _check_mapping(name: str, value: object, kind: type) -> None:
     if value is None:
         return
     if not isinstance(value, Mapping):
@@ -220,7 +220,7 @@ def _check_mapping(name: str, value: Any, kind: type) -> None:
             )
 
 
-def _checked_patterns(value: Any) -> str | tuple[str, ...] | None:
+def _checked_patterns(value: object) -> str | tuple[str, ...] | None:
     if value is None:
         return None
     patterns = [value] if isinstance(value, str) else value

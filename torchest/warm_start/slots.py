@@ -82,9 +82,9 @@ class _Slots:
 
 def _copy(
     optimizer: torch.optim.Optimizer,
-    group: Mapping[str, Any],
+    group: Mapping[str, object],
     stored: StoredParameter,
-    slots: Mapping[str, Any],
+    slots: Mapping[str, object],
     taken: Taken,
 ) -> None:
     parameter = stored.parameter
