@@ -105,6 +105,39 @@ def test_rounds_in_fresh_processes_are_joined(monkeypatch):
     assert results[0].memory == 8
 
 
+@pytest.mark.parametrize("start_together", [False, True])
+def test_sides_measure_in_turns_and_whoever_comes_first_changes(start_together, monkeypatch):
+    log = []
+
+    class Worker:
+        def __init__(self, side, task, effort):
+            self.side = side
+
+        def start(self):
+            log.append(f"start {self.side}")
+
+        def answer(self, key):
+            log.append(f"{key} {self.side}")
+
+        def measure(self):
+            log.append(self.side)
+            return {"value": float(len(log))}
+
+        def end(self):
+            return 100
+
+    monkeypatch.setattr(program, "Worker", Worker)
+    effort = program.Effort(2, 0.5, False, start_together)
+    ours, theirs = program.in_turns(TASKS["train-linear-512"], ["a", "b"], effort)
+    one_by_one = ["start a", "ready a", "start b", "ready b"]
+    assert log[:4] == (
+        ["start a", "start b", "ready a", "ready b"] if start_together else one_by_one
+    )
+    assert log[4:] == ["a", "b", "b", "a"]
+    assert (ours.values, theirs.values) == ([5.0, 8.0], [6.0, 7.0])
+    assert ours.memory == 100
+
+
 def test_busy_cores_are_free_afterwards(monkeypatch):
     started = []
     popen = subprocess.Popen

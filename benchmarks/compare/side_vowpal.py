@@ -8,31 +8,32 @@ import tempfile
 import time
 
 from benchmarks.compare.data import NUMBERS, STRINGS, make_rows
-from benchmarks.compare.worker import Requests, say
+from benchmarks.compare.worker import Requests, say, task_and_seconds
 
-ROWS = 200_000
 PASSES = 4
 
 
 def main() -> None:
     """Answers requests with the rows a second of passes over the cache."""
+    task, _ = task_and_seconds()
+    rows = task["in_memory"] // 2
     path = tempfile.mkdtemp() + "/rows.txt"
-    write(path)
+    write(path, rows)
     run(path, 1)
     requests = Requests()
     while requests.wait():
         once, often = run(path, 1), run(path, 1 + PASSES)
-        say({"value": PASSES * ROWS / (often - once)})
+        say({"value": PASSES * rows / (often - once)})
     requests.end()
 
 
-def write(path: str) -> None:
-    """The rows as text."""
-    features, labels = make_rows(ROWS)
+def write(path: str, count: int) -> None:
+    """Writes rows as text."""
+    features, labels = make_rows(count)
     strings = [features[key].astype("U").tolist() for key in STRINGS]
     numbers = [features[key].tolist() for key in NUMBERS]
     with open(path, "w", encoding="ascii") as file:
-        for row in range(ROWS):
+        for row in range(count):
             listed = " ".join(
                 f"{key}:{n[row]:.6f}" for key, n in zip(NUMBERS, numbers, strict=True)
             )
