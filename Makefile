@@ -16,7 +16,7 @@ NODE_PACKAGES := onnxruntime-node onnxruntime-web
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults fuzz parity runtimes runtimes-floor test test-accelerators test-s3 lint clean
+.PHONY: bench compiled demo faults fuzz lines parity runtimes runtimes-floor test test-accelerators test-s3 lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -68,6 +68,10 @@ CASES = PYTHONPATH=.:tests:tests/catalogue $(BIN)/python tests/runtimes/cases.py
 # RunConfig(compile=True): needs a C++ compiler, and a minute.
 compiled: $(INSTALLED)
 	$(BIN)/python -m pytest -m compiled tests/engine/test_execution.py
+
+# How long the library is, and the part that tf.estimator itself covers.
+lines:
+	@$(PYTHON) benchmarks/lines.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
