@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import torchest
-from torchest.columns import FeatureColumn
+from torchest.columns import FeatureColumn, OnnxGraph
 
 MODULES = (
     "torchest",
@@ -31,6 +31,7 @@ CALLED_BY_TORCHEST = (
     torchest.distributed.Strategy,
     torch.optim.Optimizer,
     FeatureColumn,
+    OnnxGraph,
     Exception,
 )
 COMMAND_LINE = "command_line.main"

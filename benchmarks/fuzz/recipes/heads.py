@@ -95,7 +95,7 @@ RECIPES = {
     "SingleHead.metrics": Recipe(
         lambda: {"regularization_losses": None}, lambda: _binary().metrics, types=TENSORS
     ),
-    "SingleHead.update_metrics": Recipe(
+    "BuiltInHead.update_metrics": Recipe(
         lambda: _update(_binary()), lambda: _binary().update_metrics, types=TENSORS, aliases=ALIASES
     ),
     "Head.create_estimator_spec": Recipe(
@@ -122,10 +122,5 @@ RECIPES = {
     ),
     "MultiHead.metrics": Recipe(
         lambda: {"regularization_losses": None}, lambda: _multi().metrics, types=TENSORS
-    ),
-    "MultiHead.update_metrics": Recipe(
-        lambda: _update(_multi(), labels=_two(torch.tensor([[0], [1]])), logits=torch.zeros(2, 2)),
-        lambda: _multi().update_metrics,
-        types={**TENSORS, "labels": "Mapping[str, Any]", "logits": "Tensor | Mapping[str, Tensor]"}, aliases=ALIASES,
     ),
 }  # fmt: skip
