@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import torchest
-from torchest.columns import FeatureColumn, OnnxGraph
+from torchest.columns import FeatureColumn
 
 MODULES = (
     "torchest",
@@ -31,7 +31,6 @@ CALLED_BY_TORCHEST = (
     torchest.distributed.Strategy,
     torch.optim.Optimizer,
     FeatureColumn,
-    OnnxGraph,
     Exception,
 )
 COMMAND_LINE = "command_line.main"
@@ -52,7 +51,12 @@ def callables() -> dict[str, Any]:
             if not callable(value) or not _is_ours(value) or value in by_name.values():
                 continue
             by_name[f"{module_name}.{name}".removeprefix("torchest.")] = value
-            if inspect.isclass(value) and not issubclass(value, CALLED_BY_TORCHEST):
+            is_protocol = getattr(value, "_is_protocol", False)  # whose instances torchest makes
+            if (
+                inspect.isclass(value)
+                and not is_protocol
+                and not issubclass(value, CALLED_BY_TORCHEST)
+            ):
                 by_name.update(_methods(value))
     main = importlib.import_module("torchest.command_line").main
     return {**by_name, COMMAND_LINE: main}
