@@ -23,7 +23,7 @@ def map_nested(
     """
     if not isinstance(value, containers):
         return function(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # dict first: an abstract class takes longer
         return {key: map_nested(function, inner, containers) for key, inner in value.items()}
     kind: Any = type(value)
     sequence: Any = value
