@@ -1,4 +1,4 @@
-"""What is known of a raw feature beforehand: its dtype and its shape, as a batch had them.
+"""The dtype and shape of a raw feature, as an example batch has them.
 
 >>> from torchest.columns.features import Features
 >>> RawFeature.of(Features({"town": [["x"], ["y", "z"]]}), "town")
@@ -27,14 +27,14 @@ STRING = "string"  # the dtype of text
 
 @dataclass(frozen=True)
 class RawFeature:
-    """A feature as a model is given it.
+    """The dtype and shape of a feature.
 
     Attributes:
         key: Its key.
         dtype: "string", or a dtype of torch.
-        shape: The shape of a row: () for one value, None for a size that batches may differ in. A feature of
-            lists is a matrix whose shorter rows are filled up with "", −1 or NaN.
-        ragged: Whether its rows are lists; the keys of a cross are folded in another order for those.
+        shape: The shape of a row: () for one value; a size is None if it differs between batches. Lists are a matrix,
+            padded with "", −1 or NaN.
+        ragged: Whether rows are lists, whose place in the order of the keys of a cross differs.
     """
 
     key: str
@@ -44,10 +44,10 @@ class RawFeature:
 
     @classmethod
     def of(cls, features: Features, key: str) -> RawFeature:
-        """What a batch tells of a feature.
+        """The dtype and shape of a feature of a batch.
 
         Raises:
-            MissingFeatureError: There is no such feature.
+            MissingFeatureError: The batch lacks the feature.
             TypeError: It holds neither numbers nor text.
         """
         array: Any = features.raw(key)
@@ -71,7 +71,7 @@ class RawFeature:
 
     @property
     def dimensions(self) -> tuple[int | str, ...]:
-        """The dimensions of a batch; those that batches may differ in have names."""
+        """The dimensions of a batch; those that differ between batches have names."""
         rest = (f"values of {self.key}" if size is None else size for size in self.shape)
         return ("batch", *rest)
 
@@ -93,7 +93,7 @@ def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
 
 
 def _number(array: Any, key: str) -> torch.dtype:
-    """The dtype that numbers have as a tensor, whether some of them are missing or not."""
+    """The dtype of numbers as a tensor, as if none were missing."""
     kind: Any = array.type if arrays.is_arrow(array) else None
     if kind is not None:
         import pyarrow.types as pt

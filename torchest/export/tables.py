@@ -1,4 +1,4 @@
-"""Tables of features and of answers: CSV, JSON lines and Parquet, in batches."""
+"""Reads tables of features and writes tables of answers, as CSV, JSON lines or Parquet, in batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import numpy as np
 
@@ -18,19 +18,20 @@ from torchest.export.inputs import by_any_name, dtype_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
+    import pyarrow as pa
 
     from torchest.export.inputs import Input
+    from torchest.exported.golden import Array
 
 _Choose: TypeAlias = "Callable[[Sequence[str]], list[str]]"
 _FORMATS = (".csv", ".jsonl", ".parquet")
 
 
 def format_of(path: str) -> str:
-    """The ending of a file, which tells its format.
+    """The ending of a file, which determines its format.
 
     Raises:
-        ValueError: It is none of those there are.
+        ValueError: The ending is unknown.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in _FORMATS:
@@ -41,13 +42,13 @@ def format_of(path: str) -> str:
 def read_batches(
     path: str, inputs: Sequence[Input], batch_size: int, *, allow_missing: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """The columns of a table that are inputs, as Arrow arrays by name, in batches.
+    """Reads the columns of a table that are inputs, as Arrow arrays by name, in batches.
 
     Args:
-        path: The table. Other columns are left out; a cell of a list in CSV is a single value.
-        inputs: What there is to read.
-        batch_size: How many rows a batch has at most.
-        allow_missing: Whether inputs that the model reads may lack a column.
+        path: The table. A cell of a list is a single value in CSV.
+        inputs: The inputs; other columns are skipped.
+        batch_size: The largest number of rows of a batch.
+        allow_missing: Whether inputs that the model reads may have no column.
 
     Raises:
         ValueError: The ending is unknown, no column is an input, or an input that the model reads has none.
@@ -57,22 +58,22 @@ def read_batches(
     def choose(columns: Sequence[str]) -> list[str]:
         return _inputs_among(columns, path, inputs, allow_missing=allow_missing)
 
-    with _told_of(path):
+    with _naming_errors(path):
         for table in tables(path, inputs, choose):
             for batch in table.combine_chunks().to_batches(max_chunksize=batch_size):
                 yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
 @contextlib.contextmanager
-def _told_of(path: str) -> Iterator[None]:
-    """Errors of Arrow name the file and, for CSV, the column."""
+def _naming_errors(path: str) -> Iterator[None]:
+    """Adds the file and, for CSV, the column to errors of Arrow."""
     import pyarrow as pa
 
     try:
         yield
     except pa.ArrowInvalid as error:
-        said = re.sub(r"In CSV column #(\d+)", lambda at: _column(path, int(at[1])), str(error))
-        raise ValueError(f"{path!r} cannot be read: {said}") from error
+        reason = re.sub(r"In CSV column #(\d+)", lambda at: _column(path, int(at[1])), str(error))
+        raise ValueError(f"{path!r} cannot be read: {reason}") from error
 
 
 def _column(path: str, number: int) -> str:
@@ -103,15 +104,15 @@ def _inputs_among(
 
 
 def write_batches(
-    path: str, batches: Iterator[Mapping[str, npt.NDArray[Any]]], lists: Collection[str] = ()
+    path: str, batches: Iterator[Mapping[str, Array]], lists: Collection[str] = ()
 ) -> int:
-    """Writes answers, and gives the number of rows; the file appears when it is whole.
+    """Writes answers, and returns the number of rows; the file appears once it is complete.
 
     Args:
-        path: The table to write; its ending tells the format.
-        batches: Arrays [batch, ...] by name. In CSV, an array of several values a row is a column for each,
-            `name_0`, `name_1` and so on; otherwise it is a column of lists.
-        lists: The names of those of which batches may have differing numbers of values in a row.
+        path: The table to write; its ending determines the format.
+        batches: Arrays [batch, ...] by name. Several values in a row are columns `name_0`, `name_1` and so on in CSV,
+            and a column of lists otherwise.
+        lists: The names of arrays whose number of values in a row differs between batches.
 
     Raises:
         ValueError: The ending is unknown, there are no rows, or the numbers of values differ in CSV.
@@ -146,7 +147,7 @@ def write_batches(
     return count
 
 
-def _csv(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:
+def _csv(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[pa.Table]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -162,14 +163,14 @@ def _csv(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:
                 yield pa.Table.from_batches([batch]).select(columns)
 
 
-def _json_lines(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:  # noqa: ARG001
+def _json_lines(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[pa.Table]:  # noqa: ARG001
     from pyarrow import json as arrow_json
 
     table = arrow_json.read_json(path)
     yield table.select(choose(table.column_names))
 
 
-def _parquet(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[Any]:  # noqa: ARG001
+def _parquet(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[pa.Table]:  # noqa: ARG001
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -184,7 +185,7 @@ def _type(each: Input) -> Any:
     return getattr(pa, dtype_text(each.spec.dtype))()
 
 
-def _table(answers: Mapping[str, npt.NDArray[Any]], lists: Collection[str], *, flat: bool) -> Any:
+def _table(answers: Mapping[str, Array], lists: Collection[str], *, flat: bool) -> pa.Table:
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
@@ -204,7 +205,7 @@ def _table(answers: Mapping[str, npt.NDArray[Any]], lists: Collection[str], *, f
     return pa.table(columns)
 
 
-def _array(values: npt.NDArray[Any]) -> Any:
+def _array(values: Array) -> Any:
     import pyarrow as pa
 
     if values.dtype == object:
@@ -213,7 +214,7 @@ def _array(values: npt.NDArray[Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _writer(path: str, ending: str, schema: Any) -> Iterator[Any]:
+def _writer(path: str, ending: str, schema: pa.Schema) -> Iterator[Any]:
     if ending == ".csv":
         from pyarrow import csv as arrow_csv
 
@@ -230,9 +231,9 @@ def _writer(path: str, ending: str, schema: Any) -> Iterator[Any]:
 
 
 class _JsonLines:
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def write_table(self, table: Any) -> None:
+    def write_table(self, table: pa.Table) -> None:
         for row in table.to_pylist():
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")

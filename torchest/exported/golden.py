@@ -262,15 +262,15 @@ def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
 
 def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -> str:
     """The message for a model that does not load: it is damaged, or onnxruntime is too old for it."""
-    said = " ".join(str(error).split())
-    if not any(sign in said for sign in _TOO_NEW):
-        is_told = isinstance(error, ValueError)
-        return damage(directory, name, error if is_told else f"{type(error).__name__}: {error}")
+    reason = " ".join(str(error).split())
+    if not any(sign in reason for sign in _TOO_NEW):
+        is_plain = isinstance(error, ValueError)
+        return damage(directory, name, error if is_plain else f"{type(error).__name__}: {error}")
     import onnxruntime
 
     return (
         f"{os.path.join(os.fspath(directory), name)!r} has what onnxruntime {onnxruntime.__version__}, the one that is "
-        f"installed, cannot run ({said[-200:]}): install a newer onnxruntime."
+        f"installed, cannot run ({reason[-200:]}): install a newer onnxruntime."
     )
 
 
