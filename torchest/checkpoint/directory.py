@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import logging
 import time
@@ -28,6 +29,7 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from torchest.checkpoint.checksums import damaged_file, write_checksums
 from torchest.checkpoint.index import name_of, read_index, step_of, steps_on_disk, write_index
@@ -47,9 +49,8 @@ from torchest.utils.json_form import check_form, whole
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from torch import Tensor
 
 _log = logging.getLogger("torchest")
 
@@ -269,14 +270,22 @@ class Checkpoint:
         saved, slots = self.part("optimizers")[name], self.optimizer()
         state: dict[int, dict[str, Any]] = {}
         groups: list[dict[str, Any]] = []
-        for options, parameters in zip(saved["options"], saved["parameters"], strict=True):
-            first = sum(len(group["params"]) for group in groups)
-            groups.append({**options, "params": list(range(first, first + len(parameters)))})
-            for position, parameter in enumerate(parameters, first):
-                prefix = f"{name}.{parameter}."
-                own = {key.rpartition(".")[2]: slots[key] for key in slots if _is_slot(key, prefix)}
-                if own or prefix in saved["numbers"]:
-                    state[position] = {**own, **saved["numbers"].get(prefix, {})}
+        alone = [[1] * len(names) for names in saved["parameters"]]
+        of_groups = zip(
+            saved["options"], saved["parameters"], saved.get("sharing", alone), strict=True
+        )
+        for options, names, sharing in of_groups:
+            first, remaining = sum(len(group["params"]) for group in groups), iter(names)
+            groups.append({**options, "params": list(range(first, first + len(sharing)))})
+            for position, count in enumerate(sharing, first):
+                kept: list[dict[str, Any]] = []
+                for parameter in itertools.islice(remaining, count):
+                    prefix = f"{name}.{parameter}."
+                    keys = [key for key in slots if _is_slot(key, prefix)]
+                    own = {key.rpartition(".")[2]: slots[key] for key in keys}
+                    kept.append({**own, **saved["numbers"].get(prefix, {})})
+                if any(kept):
+                    state[position] = _joined(kept)
         return {"state": state, "param_groups": groups}
 
     def _nested(self, state: object, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -509,6 +518,16 @@ def _removed(path: str) -> bool:
     except (FileNotFoundError, RefusedFileError):
         files.remove_directory(path)
         return True
+
+
+def _joined(kept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The slots of a parameter, of those of the tables that share it."""
+    return {
+        slot: torch.cat([each[slot] for each in kept])
+        if len(kept) > 1 and isinstance(value, Tensor) and value.dim()
+        else value
+        for slot, value in kept[0].items()
+    }
 
 
 def _is_slot(key: str, prefix: str) -> bool:

@@ -29,6 +29,9 @@ def check_state(state: Any, tensors: Collection[str]) -> None:
         check_form(state, {"objects": {name: str}})
         if len({len(saved[key]) for key in ("made_with", "options", "parameters")}) > 1:
             raise ValueError(f"optimizers.{name} has lists of several lengths")
+        names = [len(of_group) for of_group in saved["parameters"]]
+        if "sharing" in saved and list(map(sum, saved["sharing"])) != names:
+            raise ValueError(f"optimizers.{name}.sharing is not of its parameters")
 
 
 def same_kind(value: Any, other: Any) -> bool:
@@ -59,6 +62,7 @@ _OPTIMIZER: Form = {
     "made_with": [_OPTIONS],
     "options": [_OPTIONS],
     "parameters": [[str]],
+    "sharing": optional([[whole]]),
     "numbers": {str: _OPTIONS},
 }
 # What no Estimator wrote need not have all: see `Checkpoint.part`.

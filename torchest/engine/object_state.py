@@ -63,6 +63,10 @@ class ObjectState:
                     [each.name for each in _stored(group["params"], name, stored)]
                     for group in optimizer.param_groups
                 ],
+                "sharing": [  # how many of these names each parameter has
+                    [len(stored[id(parameter)]) for parameter in group["params"]]
+                    for group in optimizer.param_groups
+                ],
             }
         others = {
             name: without_tensors(made.state_dict(), name)

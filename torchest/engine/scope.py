@@ -170,6 +170,8 @@ class Scope:
             for each in stored_parameters(module):
                 named = each._replace(name=f"{name}.{each.name}")
                 of_module[id(each.parameter)].append(named)
+            for parts in of_module.values():
+                parts.sort(key=lambda part: part.rows.start if part.rows else 0)
             stored.update(of_module)
         return stored
 
