@@ -13,7 +13,7 @@ from torch import nn
 
 import torchest
 from torchest import columns
-from torchest.engine.step_values import gradient_norm, learning_rates
+from torchest.engine.step_values import clip_each, gradient_norm, learning_rates
 from torchest.optimizers import Adagrad, row_gradients
 
 QUIET = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None)
@@ -151,6 +151,29 @@ def test_the_gradient_norm_is_how_far_plain_descent_moves(tmp_path, optimizer):
     )
     moved = torch.cat([(before[name] - after[name]).flatten() for name in before])
     assert hook.results[0] == pytest.approx(float(moved.norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_tables_that_share_a_parameter_are_clipped_one_by_one(dense):
+    shared = nn.Parameter(torch.zeros(5, 2))
+    look_up(shared, [0, 1, 1, 4], [[3.0, 3.0], [4.0, 4.0], [0.1, 0.1], [8.0, 8.0]])
+    if dense:
+        row_gradients.densify(shared)
+    clip_each(shared, [slice(0, 2), slice(2, 5)], 2.0)
+    row_gradients.densify(shared)
+    first = 2 * (3**2 + 4.1**2)
+    expected = torch.zeros(5, 2)
+    expected[0], expected[1] = 3 * 2 / first**0.5, 4.1 * 2 / first**0.5
+    expected[4] = 8 * 2 / (2 * 8**2) ** 0.5
+    torch.testing.assert_close(shared.grad, expected, rtol=1e-5, atol=0)
+
+
+def test_a_table_with_a_small_gradient_is_not_scaled_for_another():
+    shared = nn.Parameter(torch.zeros(4, 1))
+    look_up(shared, [0, 3], [[0.5], [100.0]])
+    clip_each(shared, [slice(0, 2), slice(2, 4)], 1.0)
+    assert row_gradients.summed(shared).values[0].item() == 0.5
+    clip_each(nn.Parameter(torch.zeros(4, 1)), [slice(0, 4)], 1.0)  # has no gradient
 
 
 def test_the_gradient_norm_is_computed_only_where_a_hook_asks_for_it(tmp_path, monkeypatch):

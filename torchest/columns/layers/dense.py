@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class DenseFeatures(Parts):
     """Dense columns side by side, in the order of their names: the input of a deep model.
 
-    The tables of embeddings are parameters of this module, called `<categorical column>.weight`, or
-    `<name of the table>.weight` where columns share one. A bucketized column counts as its indicator.
+    In `state_dict`, the table of an embedding is `<categorical column>.weight`, or `<name of the table>.weight` where
+    columns share one. Tables of one width are one parameter, `tables_<width>.weight`; `part(name)` is the module of a
+    table. A bucketized column counts as its indicator.
 
     Args:
         feature_columns: Numeric, bucketized, indicator and embedding columns.

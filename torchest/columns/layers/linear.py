@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class LinearFeatures(Parts):
     """A weighted sum of the columns: the linear model without its head.
 
-    Parameters are called `<column>.weight` and `bias`, whatever the columns' names are; they start at 0.
-    The table of an embedding is `<column>.table.weight`.
+    `state_dict` has `<column>.weight` and `bias`, whatever the columns' names are; they start at 0. The table of an
+    embedding is `<column>.table.weight`. The tables of categorical columns are one parameter,
+    `tables_<units>.weight`; `part(name)` is the module of a column.
 
     Args:
         feature_columns: Dense or categorical columns.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class SequenceFeatures(Parts):
     """Columns of sequences step by step, side by side in the order of their names.
 
-    Parameters are called as those of `DenseFeatures`.
+    Parameters have the names that `DenseFeatures` has in `state_dict`.
 
     Args:
         feature_columns: Sequence numeric columns, and embeddings and indicators of sequence
