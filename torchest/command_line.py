@@ -40,16 +40,16 @@ _LIMITS = {  # by attribute of Limits
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command, and exits with 1 if it found something wrong, with 2 if it was used wrongly."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        problems: int = given.run(given)
+        problems: int = options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:  # nobody reads any further, as with `torchest show DIR | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         problems = 0
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        parser.exit(2, _printable(f"torchest {given.command}: {error}") + "\n")
+        parser.exit(2, _printable(f"torchest {options.command}: {error}") + "\n")
     parser.exit(1 if problems else 0)
 
 
@@ -127,8 +127,8 @@ def _add_serve_options(server: argparse.ArgumentParser) -> None:
         )
 
 
-def _verify(given: argparse.Namespace) -> int:
-    problems = verify(given.directory)
+def _verify(options: argparse.Namespace) -> int:
+    problems = verify(options.directory)
     for problem in problems:
         print(_printable(problem))  # noqa: T201
     answer = (
@@ -136,23 +136,23 @@ def _verify(given: argparse.Namespace) -> int:
         if problems
         else "all golden rows are answered as at the export"
     )
-    print(f"{given.directory}: {answer}")  # noqa: T201
+    print(f"{options.directory}: {answer}")  # noqa: T201
     return len(problems)
 
 
-def _show(given: argparse.Namespace) -> int:
+def _show(options: argparse.Namespace) -> int:
     lines: Iterable[str]
-    if given.format == "triton":
-        with exported(given.directory) as local:
+    if options.format == "triton":
+        with exported(options.directory) as local:
             lines = triton_config(local)
-    elif MANIFEST in files.names_in(files.normal(given.directory)):
-        with exported(given.directory) as local, believed(local, MANIFEST):
-            lines = list(_of_export(given.directory, local))
-    elif os.path.exists(os.path.join(given.directory, "checkpoint")):
-        lines = _of_training(given.directory)
+    elif MANIFEST in files.names_in(files.normal(options.directory)):
+        with exported(options.directory) as local, believed(local, MANIFEST):
+            lines = list(_of_export(options.directory, local))
+    elif os.path.exists(os.path.join(options.directory, "checkpoint")):
+        lines = _of_training(options.directory)
     else:
         raise ValueError(
-            f"{given.directory!r} is neither an exported model (no {MANIFEST}) nor a model_dir (no checkpoint)."
+            f"{options.directory!r} is neither an exported model (no {MANIFEST}) nor a model_dir (no checkpoint)."
         )
     for line in lines:
         print(_printable(line))  # noqa: T201
@@ -262,7 +262,7 @@ def _table_of_metrics(name: str, evaluations: Mapping[int, Mapping[str, float]])
     )
 
 
-def _predict(given: argparse.Namespace) -> int:
+def _predict(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from torchest.errors import suggest
@@ -270,16 +270,16 @@ def _predict(given: argparse.Namespace) -> int:
     from torchest.export.tables import format_of, read_batches, write_batches
     from torchest.export_outputs import PREDICT, SERVING_DEFAULT
 
-    whole_number("--batch-size", given.batch_size, at_least=1)
-    format_of(given.output)
-    model = load(given.directory, given.engine)
+    whole_number("--batch-size", options.batch_size, at_least=1)
+    format_of(options.output)
+    model = load(options.directory, options.engine)
     usual = PREDICT if PREDICT in model.signatures else SERVING_DEFAULT
-    wanted = given.signature or usual
+    wanted = options.signature or usual
     if wanted not in model.signatures:
         raise ValueError(f"There is no signature {wanted!r}.{suggest(wanted, model.signatures)}")
     signature = model.signatures[wanted]
     batches = read_batches(
-        given.input, model.inputs, given.batch_size, allow_missing=given.allow_missing
+        options.input, model.inputs, options.batch_size, allow_missing=options.allow_missing
     )
     with tqdm(unit=" rows", disable=None) as bar:  # none where nobody watches
 
@@ -288,29 +288,29 @@ def _predict(given: argparse.Namespace) -> int:
                 yield signature(**batch)
                 bar.update(len(next(iter(batch.values()))))
 
-        count = write_batches(given.output, answers(), signature.of_any_length)
-    print(f"{given.output}: {count} rows, answered by {model.engine}")  # noqa: T201
+        count = write_batches(options.output, answers(), signature.of_any_length)
+    print(f"{options.output}: {count} rows, answered by {model.engine}")  # noqa: T201
     return 0
 
 
-def _serve(given: argparse.Namespace) -> int:
-    whole_number("--port", given.port, at_least=0, at_most=65535)
-    whole_number("--threads", given.threads, at_least=0)
-    if not given.name or set(given.name) & set("/:"):
+def _serve(options: argparse.Namespace) -> int:
+    whole_number("--port", options.port, at_least=0, at_most=65535)
+    whole_number("--threads", options.threads, at_least=0)
+    if not options.name or set(options.name) & set("/:"):
         raise ValueError(
-            f"--name={given.name!r} must be a name without / and :, as it is a part of addresses."
+            f"--name={options.name!r} must be a name without / and :, as it is a part of addresses."
         )
     for option in _LIMITS:
-        number(_flag(option), getattr(given, option), above=0)
+        number(_flag(option), getattr(options, option), above=0)
     try:
         from torchest.serving.serve import Options, serve
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"{error.name} is not installed: pip install 'torchest[serving]'."
         ) from error
-    limits = Limits(**{option: getattr(given, option) for option in _LIMITS})
-    options = Options(given.host, given.port, given.name, given.threads, given.log_level)
-    serve(given.directory, options, limits)
+    limits = Limits(**{option: getattr(options, option) for option in _LIMITS})
+    address = Options(options.host, options.port, options.name, options.threads, options.log_level)
+    serve(options.directory, address, limits)
     return 0
 
 

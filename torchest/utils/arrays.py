@@ -21,7 +21,7 @@ array([1, 2, 3])
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import torch
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ArrowArray: TypeAlias = Any  # a pyarrow.Array, whose stubs lack the methods of each kind of array
-HostArray: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor | pa.Array[Any]"
+NumpyArray: TypeAlias = np.ndarray[Any, Any]  # of any shape and dtype
+MaskedArray: TypeAlias = np.ma.MaskedArray[Any, Any]
+HostArray: TypeAlias = "NumpyArray | torch.Tensor | pa.Array[Any]"
 
 
 class NotUnderstoodError(TypeError, ValueError):
@@ -58,7 +60,7 @@ NUMPY_KINDS = frozenset(
 )  # what a numpy array may hold and stay; "U" and "O" become Arrow arrays
 
 
-def to_host(value: Any, name: str = "value") -> HostArray:
+def to_host(value: object, name: str = "value") -> HostArray:
     """The value in its normal form.
 
     Args:
@@ -82,7 +84,7 @@ def to_host(value: Any, name: str = "value") -> HostArray:
     return result
 
 
-def to_column(value: Any, name: str = "value") -> HostArray:
+def to_column(value: object, name: str = "value") -> HostArray:
     """As `to_host`, but a column whose values are not understood comes as it is, an error only where it is read.
 
     Args:
@@ -103,7 +105,7 @@ def to_column(value: Any, name: str = "value") -> HostArray:
         return error.column
 
 
-def is_arrow(value: Any) -> bool:
+def is_arrow(value: object) -> bool:
     """Whether the value is an Arrow array; does not import pyarrow."""
     if not type(value).__module__.startswith("pyarrow"):
         return False
@@ -141,7 +143,7 @@ def is_ragged(array: HostArray) -> bool:
         return False
     import pyarrow.types as pt
 
-    kind: Any = cast("Any", array).type
+    kind = cast("ArrowArray", array).type
     return arrow_types.is_list(kind) and not pt.is_fixed_size_list(kind)
 
 
@@ -169,7 +171,7 @@ def check_lengths(columns: Mapping[Any, HostArray]) -> int:
     return rows
 
 
-def take(array: HostArray, indices: np.ndarray[Any, Any]) -> HostArray:
+def take(array: HostArray, indices: NumpyArray) -> HostArray:
     """The rows at the indices (int64, each in 0…rows − 1), copied."""
     if isinstance(array, np.ndarray):
         return array.take(indices, axis=0)
@@ -177,7 +179,7 @@ def take(array: HostArray, indices: np.ndarray[Any, Any]) -> HostArray:
         return array[torch.from_numpy(indices)]
     import pyarrow as pa
 
-    return array.take(pa.array(indices))
+    return array.take(pa.array(indices, pa.int64()))
 
 
 def slice_rows(array: HostArray, start: int, stop: int) -> HostArray:
@@ -208,8 +210,7 @@ def concatenate(parts: Sequence[HostArray]) -> HostArray:
         return torch.cat(parts)  # type: ignore[arg-type]
     if any(isinstance(part, torch.Tensor) for part in parts):
         return torch.cat([to_tensor(part) for part in parts])
-    joined: HostArray = _concatenate_arrow(parts)
-    return joined
+    return _concatenate_arrow(parts)
 
 
 def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
@@ -249,7 +250,7 @@ def numbers_of(array: HostArray) -> str:
     return _NUMBERS_OF[kind] if kind in ("M", "m") else ""
 
 
-def content(array: np.ndarray[Any, Any]) -> str:
+def content(array: NumpyArray) -> str:
     """Words for what an array holds, for an error."""
     return {"S": "byte strings", "M": "dates", "m": "time differences"}.get(
         array.dtype.kind, f"values of dtype {array.dtype}"
@@ -265,11 +266,11 @@ def example(array: HostArray) -> str:
     first: Any = array[:100]
     if isinstance(first, np.ndarray) and first.dtype.kind in "mM":
         first = first.astype(str)
-    found = next((value for value in first.tolist() if value is not None), None)
-    return "" if found is None else f" such as {found!r}"
+    quoted = next((value for value in first.tolist() if value is not None), None)
+    return "" if quoted is None else f" such as {quoted!r}"
 
 
-def comparison_hint(value: Any) -> str:
+def comparison_hint(value: object) -> str:
     """Words to end an error with about a single bool where one for each row is needed; none about other values."""
     if not is_bool(value):
         return ""
@@ -304,12 +305,12 @@ def _normal_form(value: Any, name: str) -> Any:
     raise TypeError(f"{name!r} is a {type(value).__name__}, which is not understood; {_WAY_OUT}.")
 
 
-def _check_rank(value: torch.Tensor | np.ndarray[Any, Any], name: str) -> None:
+def _check_rank(value: torch.Tensor | NumpyArray, name: str) -> None:
     if value.ndim == 0:
         raise ValueError(_rank_0(name, value))
 
 
-def _rank_0(name: str, value: Any) -> str:
+def _rank_0(name: str, value: object) -> str:
     shown = value.item() if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else value
     return (
         f"{name!r} is the single value {shown!r} (rank 0), and one value per row is needed; "
@@ -325,7 +326,7 @@ _NUMBERS_OF = {
 }
 
 
-def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Any:
+def _from_numpy(array: NumpyArray, name: str) -> Any:
     if array.dtype.kind in NUMPY_KINDS:
         return array
     if array.dtype.kind == "T":  # StringDType
@@ -360,7 +361,7 @@ _PARTS_OF_NUMPY = {
 }
 
 
-def _from_masked(array: np.ma.MaskedArray[Any, Any], name: str) -> Any:
+def _from_masked(array: MaskedArray, name: str) -> Any:
     """The values of a masked array, where masked ones are missing: NaN, NaT or null."""
     mask, values = np.ma.getmaskarray(array), np.asarray(array.data)
     kind = values.dtype.kind
@@ -382,7 +383,7 @@ def _from_masked(array: np.ma.MaskedArray[Any, Any], name: str) -> Any:
     return cells if values.ndim == 1 else lists.from_arrays(cells, values.shape[1])
 
 
-def _lists(cells: Any, rows: int) -> Any:
+def _lists(cells: ArrowArray, rows: int) -> ArrowArray:
     """Lists of one length from their cells; Arrow has no second dimension."""
     import pyarrow as pa
 
@@ -391,7 +392,7 @@ def _lists(cells: Any, rows: int) -> Any:
     return lists.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), cells)
 
 
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: object) -> bool:
     """Whether the value is a tuple of values and offsets, which run from 0 to the number of values."""
     if not isinstance(value, tuple) or len(value) != 2:
         return False
@@ -407,7 +408,7 @@ def _is_pair(value: Any) -> bool:
     )
 
 
-def _from_pair(values: Any, offsets: Any, name: str) -> Any:
+def _from_pair(values: object, offsets: object, name: str) -> ArrowArray:
     import pyarrow as pa
 
     flat = _normal_form(
@@ -451,7 +452,7 @@ def _refuse_large_integers(values: Any, name: str) -> None:
         )
 
 
-def _is_large(cell: Any) -> bool:
+def _is_large(cell: object) -> bool:
     return isinstance(cell, int) and not -(2**63) <= cell < 2**63
 
 
@@ -463,7 +464,7 @@ def _cells_of(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _objects(values: Any) -> np.ndarray[Any, Any]:
+def _objects(values: Any) -> NumpyArray:
     """One Python object for each row."""
     if isinstance(values, np.ndarray):
         return values
@@ -521,7 +522,7 @@ def _objects_to_arrow(values: Any, name: str) -> Any:
     return _from_arrow_array(array, name)
 
 
-def _from_arrow(value: Any, name: str) -> Any:
+def _from_arrow(value: object, name: str) -> Any:
     import pyarrow as pa
 
     if isinstance(value, pa.Scalar):
@@ -537,7 +538,7 @@ def _from_arrow(value: Any, name: str) -> Any:
     return _from_arrow_array(value, name)
 
 
-def _from_arrow_array(value: Any, name: str) -> Any:
+def _from_arrow_array(value: ArrowArray, name: str) -> Any:
     import pyarrow.types as pt
 
     kind = value.type
@@ -562,7 +563,7 @@ def _from_arrow_array(value: Any, name: str) -> Any:
     )
 
 
-def _with_rows(array: Any) -> Any:
+def _with_rows(array: ArrowArray) -> Any:
     """The array, or one of Python objects where Arrow cannot take rows of its type."""
     import pyarrow as pa
 
@@ -573,7 +574,7 @@ def _with_rows(array: Any) -> Any:
     return array
 
 
-def _combine(chunks: pa.ChunkedArray[Any]) -> Any:
+def _combine(chunks: ArrowArray) -> ArrowArray:
     import pyarrow as pa
     import pyarrow.types as pt
 
@@ -588,11 +589,11 @@ def _combine(chunks: pa.ChunkedArray[Any]) -> Any:
     return chunks.combine_chunks()
 
 
-def _concatenate_arrow(parts: Sequence[HostArray]) -> Any:
+def _concatenate_arrow(parts: Sequence[HostArray]) -> HostArray:
     import pyarrow as pa
     import pyarrow.types as pt
 
-    arrays: list[Any] = [_as_arrow(part) for part in parts]
+    arrays: list[ArrowArray] = [_as_arrow(part) for part in parts]
     shared = _shared_dictionary(arrays)
     if shared is not None:
         indices = pa.concat_arrays([array.indices for array in arrays])
@@ -613,13 +614,13 @@ def _concatenate_arrow(parts: Sequence[HostArray]) -> Any:
     return to_column(joined["column"], "column")
 
 
-def _stackable(parts: Sequence[Any]) -> bool:
+def _stackable(parts: Sequence[Any]) -> TypeGuard[Sequence[NumpyArray]]:
     return all(
         isinstance(part, np.ndarray) and part.shape[1:] == parts[0].shape[1:] for part in parts
     )
 
 
-def _shared_dictionary(arrays: Sequence[Any]) -> Any:
+def _shared_dictionary(arrays: Sequence[ArrowArray]) -> ArrowArray | None:
     """The dictionary, if all arrays have one and the same in memory; joining others means hashing them."""
     import pyarrow.types as pt
 
@@ -633,7 +634,7 @@ def _shared_dictionary(arrays: Sequence[Any]) -> Any:
     return dictionaries[0] if len(places) == 1 else None
 
 
-def _as_arrow(array: Any) -> Any:
+def _as_arrow(array: Any) -> ArrowArray:
     import pyarrow as pa
 
     if isinstance(array, np.ndarray) and array.ndim > 1:
@@ -641,7 +642,7 @@ def _as_arrow(array: Any) -> Any:
     return array if is_arrow(array) else pa.array(array)
 
 
-def _arrow_numbers(array: Any, name: str) -> np.ndarray[Any, Any]:
+def _arrow_numbers(array: ArrowArray, name: str) -> NumpyArray:
     import pyarrow as pa
     import pyarrow.types as pt
 
@@ -663,10 +664,11 @@ def _arrow_numbers(array: Any, name: str) -> np.ndarray[Any, Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
-def _arrow_lists(array: Any, name: str) -> np.ndarray[Any, Any]:
+def _arrow_lists(array: ArrowArray, name: str) -> NumpyArray:
     import pyarrow.compute as pc
 
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
+    counts: ArrowArray = pc.list_value_length(array)
+    lengths = np.asarray(pc.fill_null(counts, 0))
     if len(lengths) and lengths.min() != lengths.max():
         raise ValueError(
             f"{name!r} holds lists of {lengths.min()} to {lengths.max()} values, and a tensor needs lists "

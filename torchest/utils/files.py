@@ -48,7 +48,7 @@ _held: set[int] = set()  # descriptors with locks
 
 
 def _close_held() -> None:
-    """Lets go of the parent's locks in a process that was forked: they are to end with the parent."""
+    """Closes the parent's locks in a forked process, so that they end with the parent."""
     while _held:
         os.close(_held.pop())
 
@@ -58,7 +58,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def normal(path: str | os.PathLike[str]) -> str:
-    """A path as all functions here take it: without `file://`, a URL without a slash at its end.
+    """A path in the form that all functions here take: without `file://`; a URL ends without a slash.
 
     >>> normal("file:///models/a"), normal("gs://bucket/a/")
     ('/models/a', 'gs://bucket/a')
@@ -97,14 +97,14 @@ def join(directory: str, *names: str) -> str:
 
 
 def inside(directory: str, name: str) -> str:
-    """The path of something in a directory, by a name that somebody else wrote.
+    """The path of a file in a directory, by an untrusted name.
 
     Args:
-        directory: Where it lies.
-        name: Names of folders and of the file, with "/" between them.
+        directory: The directory.
+        name: Path of the file relative to it, with "/" between folders.
 
     Raises:
-        RefusedFileError: The name leads elsewhere, here or on another system.
+        RefusedFileError: The name leads out of the directory, on this or another system.
 
     >>> inside("exports/1", "assets/words.txt")
     'exports/1/assets/words.txt'
@@ -117,7 +117,7 @@ def inside(directory: str, name: str) -> str:
 
 
 def _can_lie_on_disk(name: str) -> bool:
-    """Whether a name is one of Unicode, and not longer than disks take."""
+    """Whether a name is valid Unicode, and no longer than file systems allow."""
     try:
         parts = [part.encode() for part in name.split("/")]
     except UnicodeEncodeError:
@@ -128,13 +128,13 @@ def _can_lie_on_disk(name: str) -> bool:
 
 
 def parent_and_name(path: str) -> tuple[str, str]:
-    """The directory that something lies in, and its name there."""
+    """The parent directory of a path, and its last component."""
     directory, _, name = path.rstrip("/").rpartition("/") if is_remote(path) else _split(path)
     return directory, name
 
 
 def is_directory(path: str) -> bool:
-    """Whether there is a directory of that name; one without files is none on an object store."""
+    """Whether a directory exists; on an object store, one without files does not."""
     if is_remote(path):
         system, inner = _system(path)
         return bool(system.isdir(inner))
@@ -142,7 +142,7 @@ def is_directory(path: str) -> bool:
 
 
 def names_in(directory: str) -> list[str]:
-    """The names of what lies in a directory; none if it is not there."""
+    """The names in a directory; none if it does not exist."""
     if not is_directory(directory):
         return []
     if is_remote(directory):
@@ -153,7 +153,7 @@ def names_in(directory: str) -> list[str]:
 
 
 def make_directory(path: str) -> None:
-    """Makes a directory and those that it lies in, where they are not there."""
+    """Makes a directory and its parents, where they do not exist."""
     if not is_remote(path) and not os.path.isdir(path):
         os.makedirs(path, exist_ok=True)
 
@@ -166,7 +166,7 @@ def no_model_dir(path: str) -> ValueError:
 
 
 def read_json(path: str) -> Any:
-    """What a small JSON file holds.
+    """Reads a small JSON file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -180,7 +180,7 @@ def read_json(path: str) -> Any:
 
 
 def read_text(path: str) -> str:
-    """What a small text file holds.
+    """Reads a small text file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -191,7 +191,7 @@ def read_text(path: str) -> str:
 
 
 def read_bytes(path: str) -> bytes:
-    """What a file holds, as a whole. Nothing that could make this wait, or go on without end, is read.
+    """Reads a whole file; refuses what could block or have no end, such as a pipe or a device.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -210,7 +210,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a small file at once."""
+    """Writes a small file atomically."""
     if is_remote(path):
         system, inner = _system(path)
         system.pipe_file(inner, text.encode("utf-8"))
@@ -230,7 +230,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def append_bytes(path: str, data: bytes) -> None:
-    """Adds to the end of a file, which is made if it is not there. A kill may leave the addition half written."""
+    """Appends to a file, which is made if it does not exist. A kill may leave half of the addition."""
     if is_remote(path):  # where a file is only written as a whole
         system, inner = _system(path)
         before = system.cat_file(inner) if system.exists(inner) else b""
@@ -242,9 +242,9 @@ def append_bytes(path: str, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_directory(path: str) -> Iterator[Path]:
-    """Gives an empty directory on the disk to write files into, which become those of `path`.
+    """Yields an empty directory on the disk, whose files become those of `path` at the end.
 
-    What is there already under that name is replaced. After an error nothing is left behind.
+    They replace what `path` had. After an error nothing is left behind.
 
     Args:
         path: The directory to make; its parent must exist.
@@ -257,7 +257,7 @@ def new_directory(path: str) -> Iterator[Path]:
     temporary = _temporary_name(path)
     os.mkdir(temporary)
     try:
-        with reading(temporary):  # so that nobody takes it for a leftover
+        with reading(temporary):  # so that `remove_leftovers` leaves it
             yield Path(temporary)
             settle(temporary)
             remove_directory(path)
@@ -269,7 +269,7 @@ def new_directory(path: str) -> Iterator[Path]:
 
 
 def settle(directory: str | os.PathLike[str]) -> None:
-    """Gives all files in a directory on the disk the mode that the umask allows, and waits until they are there."""
+    """Sets the mode of all files in a directory on the disk to what the umask allows, and syncs them."""
     mode = os.stat(directory).st_mode & 0o666  # some writers allow less
     for folder, _, names in os.walk(directory):
         for name in names:
@@ -280,7 +280,7 @@ def settle(directory: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def on_disk(path: str) -> Iterator[str]:
-    """A directory on the disk with the files of `path`: itself, or a copy that goes away again.
+    """Yields a directory on the disk with the files of `path`: itself, or a temporary copy.
 
     Raises:
         RefusedFileError: Something in it is neither a regular file of at most 1 TiB nor a folder, or lies outside.
@@ -300,7 +300,7 @@ def on_disk(path: str) -> Iterator[str]:
 
 
 def _keys_by_name(path: str, inner: str, keys: Iterable[str]) -> dict[str, str]:
-    """The keys of an object store by the names that their files get in a directory; those of folders are left out."""
+    """Keys of an object store by relative path; keys of folders are left out."""
     prefix = f"{inner.strip('/')}/".lstrip("/")
     named: dict[str, str] = {}
     for key in keys:
@@ -317,12 +317,12 @@ def _keys_by_name(path: str, inner: str, keys: Iterable[str]) -> dict[str, str]:
 
 
 def _check_tree(root: str) -> None:
-    """Raises RefusedFileError unless a directory holds regular files and folders only, and links to such."""
+    """Raises RefusedFileError unless a directory holds only regular files, folders, and links within it."""
     within, folders = os.path.join(os.path.realpath(root), ""), [root]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.is_symlink():  # what it leads to is looked at where it lies
+                if entry.is_symlink():  # its target is checked where it lies
                     target = os.path.realpath(entry.path)
                     if not target.startswith(within):
                         raise RefusedFileError(
@@ -337,7 +337,7 @@ def _check_tree(root: str) -> None:
 
 
 def remove_directory(path: str) -> None:
-    """Removes a directory and its files; on a disk nobody sees it half removed under its name."""
+    """Removes a directory and its files; on a disk, atomically."""
     if is_remote(path):
         system, inner = _system(path)
         with contextlib.suppress(FileNotFoundError):
@@ -352,14 +352,14 @@ def remove_directory(path: str) -> None:
 
 
 def rename_directory(path: str, name: str) -> None:
-    """Gives a directory on a disk another name in the place that it is in; what had that name is removed."""
+    """Renames a directory on a disk within its parent, and replaces what had that name."""
     target = os.path.join(os.path.dirname(path), name)
     remove_directory(target)
     os.rename(path, target)
 
 
 def remove_file(path: str) -> None:
-    """Removes a file; nothing happens if it is not there."""
+    """Removes a file, if it exists."""
     with contextlib.suppress(FileNotFoundError):
         if is_remote(path):
             system, inner = _system(path)
@@ -369,10 +369,7 @@ def remove_file(path: str) -> None:
 
 
 def remove_leftovers(directory: str) -> None:
-    """Removes what writers that were killed left in `directory` under temporary names.
-
-    What a writer that lives holds stays, and so does what cannot be removed.
-    """
+    """Removes the temporary files of killed writers; those of living writers stay."""
     for leftover in [] if is_remote(directory) else Path(directory).glob(f"{_TEMPORARY}*"):
         with contextlib.suppress(OSError):
             if leftover.is_symlink() or not (leftover.is_file() or leftover.is_dir()):
@@ -385,20 +382,20 @@ def remove_leftovers(directory: str) -> None:
 
 @contextlib.contextmanager
 def held_alone(file: str, note: str) -> Iterator[str]:
-    """Holds a file with a note while it lasts, as the only one in any process; then the file goes away.
+    """Locks a file exclusively among all processes, writes a note into it, and removes it at the end.
 
-    The system ends it when the process dies, whatever processes it has forked.
+    The system releases the lock when the process dies, whatever processes it has forked.
 
     Args:
-        file: What to hold; its directory must be there.
-        note: Says who holds it.
+        file: The file; its directory must exist.
+        note: Tells others who holds the lock.
 
     Yields:
-        The note of somebody who may hold it, too, where nobody can tell: on an object store, or on a disk without
-        locks. Else an empty string.
+        The note of a possible other holder, where there are no locks: on an object store and some file systems.
+        Otherwise an empty string.
 
     Raises:
-        BlockingIOError: Somebody else holds it; `args` has his note.
+        BlockingIOError: Another process holds the lock; `args` has its note.
     """
     owner = os.getpid()
     with contextlib.ExitStack() as opened:
@@ -443,10 +440,9 @@ def _text_or_nothing(file: str) -> str:
 
 @contextlib.contextmanager
 def reading(file: str) -> Iterator[None]:
-    """While it lasts, `nobody_reads(file)` is false, here and in every other process, also on other machines.
+    """Holds a shared lock, during which `nobody_reads(file)` is false in all processes, also on other machines.
 
-    The system ends it when the process dies. A file on an object store, or on a disk that knows no locks, is
-    not held.
+    The system releases it when the process dies. On an object store, or a file system without locks, it has no effect.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -457,7 +453,7 @@ def reading(file: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def nobody_reads(file: str) -> Iterator[bool]:
-    """Whether nobody is `reading` the file; if so, nobody begins to while this lasts."""
+    """Yields whether nobody is `reading` the file; if so, an exclusive lock keeps others from it."""
     try:
         flags = os.O_RDONLY if os.path.isdir(file) else os.O_RDWR
         with _locked(file, flags, fcntl.LOCK_EX | fcntl.LOCK_NB if fcntl else 0):
@@ -468,7 +464,7 @@ def nobody_reads(file: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _locked(file: str, flags: int, kind: int) -> Iterator[tuple[int, bool]]:
-    """Holds a lock on a file, and gives its descriptor, and whether there are locks."""
+    """Locks a file; yields its descriptor, and whether the file system has locks."""
     if fcntl is None or is_remote(file):
         yield -1, False
         return
@@ -498,7 +494,7 @@ def _is_at(file: str, descriptor: int, *, missing_is_error: bool) -> bool:
 
 
 def _lock(descriptor: int, kind: int) -> bool:
-    """Locks an open file; whether its file system knows locks."""
+    """Locks an open file; returns False if its file system has no locks."""
     try:
         fcntl.flock(descriptor, kind)
     except BlockingIOError:
@@ -540,7 +536,7 @@ def _check_size(path: str, size: int, largest: int) -> None:
 
 
 def _new_file(path: str) -> TextIO:
-    """A file to write, which nobody takes for a leftover as long as it is open."""
+    """Opens a new file, locked so that `remove_leftovers` leaves it."""
     while True:
         file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - the caller closes it
         if fcntl:
@@ -551,7 +547,7 @@ def _new_file(path: str) -> TextIO:
 
 
 def _remove(path: str) -> None:
-    """Removes a directory with its files, or a file; of a link only the link."""
+    """Removes a directory with its files, a file, or a link."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -564,7 +560,7 @@ def _split(path: str) -> tuple[str, str, str]:
 
 
 def _system(path: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, which sees what other processes write, and the path in it."""
+    """The fsspec file system of a URL, without cached listings, and the path in it."""
     import fsspec
 
     try:
@@ -576,7 +572,7 @@ def _system(path: str) -> tuple[Any, str]:
 
 
 def upload(local: str, path: str) -> None:
-    """Writes the files of a directory on the disk to a URL: those in folders first, then the others by name."""
+    """Uploads a directory: files in folders first, then the others by name."""
     system, inner = _system(path)
     try:
         for folder, _, names in os.walk(local, topdown=False):
@@ -596,7 +592,7 @@ def _temporary_name(path: str) -> str:
 
 
 def sync(path: str | os.PathLike[str]) -> None:
-    """Waits until a file, or the names in a directory, are on the disk."""
+    """Syncs a file, or the entries of a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

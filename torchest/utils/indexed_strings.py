@@ -46,8 +46,8 @@ class IndexedStrings:
         """The strings, an object array of bytes."""
         strings = np.empty(len(self.vocabulary), dtype=object)
         strings[:] = self.vocabulary
-        found: npt.NDArray[Any] = strings[self.indices.detach().cpu().numpy()]
-        return found
+        chosen: npt.NDArray[Any] = strings[self.indices.detach().cpu().numpy()]
+        return chosen
 
 
 def indexed_strings(indices: Tensor, vocabulary: Sequence[str | bytes]) -> IndexedStrings:

@@ -73,8 +73,8 @@ def _of_arrow(array: Any) -> npt.NDArray[Any]:
         return _of_lists(array)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    found: npt.NDArray[Any] = array.cast(pa.large_binary()).fill_null(b"").to_numpy(False)
-    return found
+    as_bytes: npt.NDArray[Any] = array.cast(pa.large_binary()).fill_null(b"").to_numpy(False)
+    return as_bytes
 
 
 def _of_lists(array: Any) -> npt.NDArray[Any]:
