@@ -136,7 +136,7 @@ def test_training_can_end_without_an_error_and_still_saves_nothing_of_it(tmp_pat
         model.train(rows, [Start(positive), hook], saving_listeners=[Listener()])
     assert hook.has_found
     assert checkpoints(tmp_path) == saved == [0, 1]
-    assert "Model diverged with loss = NaN in step 2: the feature 'x'" in caplog.text
+    assert "Model diverged with loss = NaN. It appeared in step 2: the feature 'x'" in caplog.text
 
 
 def test_another_value_can_be_watched(tmp_path):

@@ -9,7 +9,6 @@ same number of steps, with optimizers, schedulers and hooks in the same state.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import secrets
 from collections import deque
@@ -21,11 +20,10 @@ from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.distributed import collectives
 from torchest.distributed.exchange import Exchange
 from torchest.distributed.process_group import connect
-from torchest.distributed.strategy import Batches, Strategy
+from torchest.distributed.strategy import Batches, Strategy, on_host
 from torchest.distributed.whole_input import seems_whole
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
-from torchest.metrics import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -203,7 +201,7 @@ class DataParallel(Strategy):
             ValueError: Processes have metrics of other names.
         """
         merged: dict[str, Any] = {}
-        for rank, others in enumerate(collectives.objects_of_all(_on_host(metrics))):
+        for rank, others in enumerate(collectives.objects_of_all(on_host(metrics))):
             if merged and others and merged.keys() != others.keys():
                 raise ValueError(
                     f"Process {rank} has the metrics {sorted(others)} and those before it have {sorted(merged)}: "
@@ -284,13 +282,3 @@ def _distinct(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     """Tensors that may have several names, each under its first."""
     by_id = {id(tensor): (name, tensor) for name, tensor in reversed(list(tensors))}
     return dict(reversed(by_id.values()))
-
-
-def _on_host(metrics: Mapping[str, object]) -> dict[str, Any]:
-    """Metrics with their statistics on the CPU."""
-    return {
-        name: dataclasses.replace(metric, statistics=metric.statistics.cpu())
-        if isinstance(metric, Metric)
-        else metric
-        for name, metric in metrics.items()
-    }

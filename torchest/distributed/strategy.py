@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from torchest.distributed.input_context import InputContext
+from torchest.metrics import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -181,3 +183,13 @@ class Strategy:
             metrics: Those of this process by name, each with a method `merge`; empty if it had no batch.
         """
         return dict(metrics)
+
+
+def on_host(metrics: Mapping[str, object]) -> dict[str, Any]:
+    """Metrics with their statistics on the CPU, where reading them does not need their device."""
+    return {
+        name: dataclasses.replace(metric, statistics=metric.statistics.cpu())
+        if isinstance(metric, Metric)
+        else metric
+        for name, metric in metrics.items()
+    }

@@ -10,15 +10,13 @@ shapes as an earlier one is not compiled again.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from torchest.distributed.cluster import Cluster
-from torchest.distributed.strategy import Strategy
-from torchest.metrics import Metric
+from torchest.distributed.strategy import Strategy, on_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,13 +76,7 @@ class XLAStrategy(Strategy):
 
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics on the host, where nothing is compiled to compute them."""
-        return {name: _on_host(metric) for name, metric in metrics.items()}
-
-
-def _on_host(metric: object) -> Any:
-    if not isinstance(metric, Metric):
-        return metric
-    return dataclasses.replace(metric, statistics=metric.statistics.cpu())
+        return on_host(metrics)
 
 
 def _check_gradients(device: torch.device) -> None:

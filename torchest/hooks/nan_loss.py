@@ -67,14 +67,14 @@ class NanTensorHook(SessionRunHook):
             value
         )  # as it is: XLA would compile operations on it with the next step
         is_time = value.device.type == "cpu" or len(self._unseen) >= self.every_steps
-        if is_time and self.found():
+        if is_time and self.check():
             run_context.request_stop()
 
     def end(self, session: Session) -> None:
         """Checks the last values."""
-        self.found()
+        self.check()
 
-    def found(self) -> bool:
+    def check(self) -> bool:
         """Whether there was a NaN in this step or before; raises if `fail_on_nan_loss`."""
         values, self._unseen = self._unseen, []
         steps = len(values)
@@ -87,7 +87,7 @@ class NanTensorHook(SessionRunHook):
             else f"steps {self._step - steps + 1} to {self._step}"
         )
         origin = f": {self._origin}" if self._origin else ""
-        problem = f"{self.name} = NaN in {where}{origin}; no checkpoint is written."
+        problem = f"{self.name} = NaN. It appeared in {where}{origin}; no checkpoint is written."
         if self._fail:
             _log.error("Model diverged with %s", problem)
             raise NanLossDuringTrainingError(

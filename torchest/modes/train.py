@@ -56,7 +56,7 @@ def run_training(
     watching = [hook for hook in users if _watches_the_loss(hook)]
     nan_hook = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
     nan_hook.every_steps = config.log_step_count_steps or 100
-    session = run.session(training, loss_is_finite=lambda: not nan_hook.found())
+    session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
     step = TrainStep(run, session, config.clip_norm)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
