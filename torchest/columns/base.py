@@ -1,4 +1,4 @@
-"""What every feature column has: a name, the keys of its raw features, and an encoding of a batch."""
+"""Base classes of feature columns."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OTHER_FORMATS = "export with formats=('torchscript',)"
 
 
 class Assets(Protocol):
-    """What columns need besides their fields: the files and functions that they name."""
+    """Files and functions that columns refer to."""
 
     def name_of_file(self, path: str) -> str:
         """The name of a file in an export, the same for the same file."""
@@ -52,7 +52,7 @@ class Assets(Protocol):
 
 
 class FeatureColumn(ABC):
-    """How raw features become a tensor, or ids.
+    """Encodes raw features as a tensor, or as ids.
 
     To make a column of your own, derive a frozen dataclass from `DenseColumn` or `CategoricalColumn`; see
     docs/adding_a_column.md. Two columns with equal fields are equal, and share their encoding of a batch.
@@ -69,13 +69,13 @@ class FeatureColumn(ABC):
 
     @classmethod
     def exported_name(cls) -> str:
-        """What the class is called in exported models; a user's own cannot pass for one of torchest."""
+        """The name of the class in exported models; a user's class includes its module."""
         return cls.__name__ if cls.is_of_torchest else f"{cls.__module__}.{cls.__qualname__}"
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The column's name: parameters, outputs and errors are called by it."""
+        """The name of the column in parameters, outputs and errors."""
 
     @property
     @abstractmethod
@@ -84,25 +84,25 @@ class FeatureColumn(ABC):
 
     @abstractmethod
     def encode(self, features: Features) -> Encoding:
-        """What models get of a batch."""
+        """Encodes a batch."""
 
     @property
     def inner(self) -> FeatureColumn | None:
-        """The column whose values this one takes over as they are, such as an embedding's ids; None for none."""
+        """The column whose values this column uses unchanged, such as an embedding's ids; None if there is none."""
         return None
 
     @property
     def members(self) -> tuple[FeatureColumn, ...]:
-        """The columns that are encoded with this one: itself."""
+        """The columns that this one encodes together; itself for a single column."""
         return (self,)
 
     @property
     def exported_column(self) -> FeatureColumn:
-        """The column whose encoding an exported model takes, from which it computes this one's: itself."""
+        """The column whose encoding is the input of an exported model; itself by default."""
         return self
 
     def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> ModelInput:  # noqa: ARG002
-        """The tensors that an exported model takes of the column.
+        """The input tensors of an exported model for this column.
 
         Args:
             name: The name of the first of them.
@@ -116,16 +116,16 @@ class FeatureColumn(ABC):
 
     @property
     def subject(self) -> str:
-        """What errors about the column begin with."""
+        """The first words of errors about the column."""
         return f"Column {self.name!r}"
 
     @property
     def is_sequence(self) -> bool:
-        """Whether the order of a row's values counts."""
+        """Whether the column keeps the order of the values in a row."""
         return self.inner is not None and self.inner.is_sequence
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
-        """How serialized examples store each feature that the column reads, by key."""
+        """The specs of the features in serialized examples, by key."""
         if self.inner is not None:
             return self.inner.parse_specs()
         key = next(iter(self.feature_keys), "key")
@@ -136,16 +136,16 @@ class FeatureColumn(ABC):
         )
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Values to compare an export with Python on, by key; any will do of a key that is left out."""
+        """Values on which an export is compared with Python, by key. A key without values gets default ones."""
         return {} if self.inner is None else self.inner.examples()
 
     @property
     def step_width(self) -> int:
-        """How many values of its feature make a step of a sequence."""
+        """The number of values in one step of a sequence."""
         return 1
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each value of a batch, to count distinct ones: in [0, 2**63), or MISSING."""
+        """The hash of each value in a batch, in [0, 2**63); MISSING for a missing value."""
         if self.inner is not None:
             return self.inner.value_keys(features)
         raise self.lacks(
@@ -155,11 +155,11 @@ class FeatureColumn(ABC):
         )
 
     def count_unknown(self, features: Features) -> int | None:
-        """How many values of a batch are not in the vocabulary or range; None for a column without one."""
+        """The number of values in a batch that are outside the vocabulary or range; None if there is neither."""
         return None if self.inner is None else self.inner.count_unknown(features)
 
     def to_json(self, assets: Assets) -> dict[str, object]:
-        """The column as JSON values, from which `column_of_json` makes it again.
+        """Describes the column as JSON values, for `column_of_json`.
 
         Args:
             assets: Notes the files and functions that the column names.
@@ -174,11 +174,11 @@ class FeatureColumn(ABC):
 
     @classmethod
     def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:  # noqa: ARG003
-        """The column of its fields, as `to_json` wrote them; `assets` finds files."""
+        """Makes a column from its fields. `assets` resolves file names."""
         return cls(**fields)
 
     def check_encoding(self, encoding: object, rows: int) -> None:
-        """Raises ValueError unless a user's class encodes a batch of so many rows as its kind should."""
+        """Raises ValueError if a user's class returned an encoding of the wrong type or shape."""
         if not self.is_of_torchest and not isinstance(encoding, torch.Tensor | TensorGroup):
             raise self._refused(encoding, rows, "a tensor, or columns.Ids")
 
@@ -192,7 +192,7 @@ class FeatureColumn(ABC):
         )
 
     def lacks(self, part: str, method: str, way_out: str) -> ValueError:
-        """The error of a column whose class lacks a part.
+        """Makes the error for a part that the class of the column lacks.
 
         Args:
             part: What is missing.
@@ -221,7 +221,7 @@ class FeatureColumn(ABC):
 
 
 class KeyedColumn(FeatureColumn):
-    """A column of one feature, which it is called by."""
+    """A column of one feature, named after its key."""
 
     key: str
 
@@ -242,14 +242,14 @@ class DenseColumn(FeatureColumn):
     @property
     @abstractmethod
     def width(self) -> int:
-        """How many numbers a row has."""
+        """The number of values in a row."""
 
     @abstractmethod
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width]."""
 
     def check_encoding(self, encoding: object, rows: int) -> None:
-        """Raises ValueError unless a user's class returned a tensor of floats [rows, width]."""
+        """Raises ValueError unless a user's class returned floats [rows, width]."""
         if self.is_of_torchest:
             return
         shape = [rows, self.width]
@@ -271,7 +271,7 @@ class DenseColumn(FeatureColumn):
         raise self.lacks("ONNX form", "onnx_numbers(graph)", _OTHER_FORMATS)
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each number of a batch, MISSING for NaN."""
+        """The hash of each number in a batch; MISSING for NaN."""
         numbers = self.encode(features).detach().cpu().double().numpy()
         rows, width = numbers.shape
         return Cells(keys_of_numbers(numbers.reshape(-1)), np.arange(rows + 1) * width)
@@ -291,11 +291,11 @@ class CategoricalColumn(FeatureColumn):
     @property
     @abstractmethod
     def num_buckets(self) -> int:
-        """How many ids there are."""
+        """The number of ids."""
 
     @abstractmethod
     def look_up(self, features: Features) -> Cells[Int64s]:
-        """The id of every value of a batch, −1 for an unknown and MISSING for a missing value."""
+        """Looks up the id of each value in a batch: −1 for an unknown value, MISSING for a missing one."""
 
     def encode(self, features: Features) -> Ids:
         """The ids of a batch, without those of unknown and missing values."""
@@ -303,7 +303,7 @@ class CategoricalColumn(FeatureColumn):
         return (cells if self.is_of_torchest else self._checked(cells, features)).ids()
 
     def _checked(self, cells: object, features: Features) -> Cells[Int64s]:
-        """What a user's class looked up, as int64."""
+        """Checks the result of a user's `look_up` and converts it to int64."""
         place = f"{self.subject} ({type(self).__name__}): look_up returned"
         if not isinstance(cells, Cells):
             raise ValueError(f"{place} {shown(cells)}; return Cells, such as columns.Cells(ids).")
@@ -327,23 +327,23 @@ class CategoricalColumn(FeatureColumn):
 
     @property
     def hashes(self) -> bool:
-        """Whether different values may have one id by chance."""
+        """Whether different values can share an id because they are hashed."""
         return False
 
     def row_names(self) -> list[str]:
-        """A name for each id: the word that it stands for, or its number."""
+        """The name of each id: its word, or its number."""
         if isinstance(self.inner, CategoricalColumn):
             return self.inner.row_names()
         return [str(number) for number in range(self.num_buckets)]
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each id of a batch, MISSING where there is no value."""
+        """The hash of each id in a batch; MISSING for a missing value."""
         return self.look_up(features).map(
             lambda ids: np.where(ids == MISSING, MISSING, spread(ids))
         )
 
     def count_unknown(self, features: Features) -> int | None:
-        """How many values of a batch have no id."""
+        """The number of values in a batch without an id."""
         return int((self.look_up(features).values == -1).sum())
 
     @property
@@ -383,7 +383,7 @@ class CategoricalColumn(FeatureColumn):
 
 
 class ColumnOverIds(FeatureColumn):
-    """A column that takes over the ids of a categorical one."""
+    """A column that takes its ids from a categorical column."""
 
     categorical_column: CategoricalColumn
 
@@ -409,7 +409,7 @@ class ColumnOverIds(FeatureColumn):
 
 
 def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColumn:
-    """The column that `FeatureColumn.to_json` described.
+    """Makes a column from the result of `FeatureColumn.to_json`.
 
     Args:
         described: What it returned.
@@ -433,7 +433,7 @@ def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColum
 
 
 def keys_of_numbers(numbers: Any) -> Int64s:
-    """A hash of each of float64 numbers, MISSING for NaN."""
+    """The hash of each float64 number; MISSING for NaN."""
     return np.where(np.isnan(numbers), MISSING, spread(numbers))
 
 

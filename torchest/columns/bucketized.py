@@ -1,4 +1,4 @@
-"""The column of buckets that numbers fall into."""
+"""The categorical column of buckets of numbers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BucketizedColumn(CategoricalColumn):
 
     @property
     def name(self) -> str:
-        """That of the source with `_bucketized`."""
+        """The name of the source with the suffix `_bucketized`."""
         return f"{self.source_column.name}_bucketized"
 
     @property
@@ -48,11 +48,11 @@ class BucketizedColumn(CategoricalColumn):
 
     @property
     def num_buckets(self) -> int:
-        """The buckets of all numbers of a row."""
+        """The number of buckets, times the width of the source."""
         return (len(self.boundaries) + 1) * self.source_column.width
 
     def look_up(self, features: Features) -> Cells[Int64s]:
-        """The bucket of every number; each place of a row has buckets of its own."""
+        """Looks up the bucket of each number. Each position in a row has its own buckets."""
         numbers = self.source_column.encode(features).detach().cpu().numpy()
         # In float32 on both sides, so that a number equal to a boundary as written is above it.
         boundaries = np.asarray(self.boundaries, np.float32)
@@ -68,7 +68,7 @@ class BucketizedColumn(CategoricalColumn):
         return self.source_column.parse_specs()
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Boundaries, and the least float32 above each."""
+        """Boundaries, and the next float32 above each."""
         listed = self.boundaries[:3] + self.boundaries[-1:]
         above = np.nextafter(np.array(listed, np.float32), np.float32(np.inf)).tolist()
         pairs = zip(listed, above, strict=True)
@@ -93,7 +93,7 @@ class BucketizedColumn(CategoricalColumn):
         return graph.op("Add", buckets, first)
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of the bucket of each number, MISSING for no number."""
+        """The hash of each number's bucket; MISSING for NaN."""
         source = self.source_column
         numbers = numbers_by_row(source, features).values
         default = np.zeros(source.shape).tolist()
@@ -110,14 +110,14 @@ class BucketizedColumn(CategoricalColumn):
 def bucketized_column(
     source_column: NumericColumn, boundaries: Iterable[float]
 ) -> BucketizedColumn:
-    """A column of the bucket that a number falls into.
+    """A column that maps each number to a bucket.
 
-    The boundaries (b0, b1) make the buckets (−∞, b0), [b0, b1), [b1, +∞). A dense model takes a
-    bucket as one of num_buckets places that is 1, a linear one as an id.
+    Boundaries (b0, b1) give the buckets (−∞, b0), [b0, b1), [b1, +∞). A dense model gets the one-hot
+    bucket, a linear model its id.
 
     Args:
-        source_column: A column of one number a row, or of a vector; made by `numeric_column`.
-        boundaries: Numbers, each above the one before.
+        source_column: A numeric column of one number or a vector per row.
+        boundaries: Numbers in ascending order.
 
     Raises:
         ValueError: An argument is wrong.

@@ -1,4 +1,4 @@
-"""Columns that make one id of one value: a place in a vocabulary, or a hash bucket."""
+"""Categorical columns of one feature: identity, hash bucket, vocabulary list."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class KeyedCategoricalColumn(KeyedColumn, CategoricalColumn):
     """A categorical column of one feature."""
 
     def look_up(self, features: Features) -> Cells[Int64s]:
-        """The id of every value of a batch, −1 for an unknown and MISSING for a missing one."""
+        """Looks up the id of each value in a batch: −1 for an unknown value, MISSING for a missing one."""
         return values.cells(features, self.key, self.subject).map(self._ids)
 
     @abstractmethod
@@ -96,11 +96,11 @@ class HashedCategoricalColumn(KeyedCategoricalColumn):
         return {self.key: VarLenFeature(self.dtype)}
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Words, or integers beyond those that floats hold."""
+        """Words, or integers including one that floats cannot hold."""
         return {self.key: EXAMPLE_WORDS if self.dtype == checks.STRING else (17, 0, 2**53 + 1)}
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """Hashes that keep their bucket: modulo a multiple of the number of buckets."""
+        """The hash of each value modulo a large multiple of the number of buckets, which keeps its bucket."""
         return self._widened.look_up(features)
 
     def count_unknown(self, features: Features) -> None:
@@ -125,7 +125,7 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         return self.number_buckets
 
     def look_up(self, features: Features) -> Cells[Int64s]:
-        """The integers themselves, if they are in range, and MISSING for −1."""
+        """Returns integers in range unchanged, and MISSING for −1."""
         cells = values.cells(features, self.key, self.subject)
         if cells.offsets is None and isinstance(cells.values, np.ndarray):
             self._warn_of_minus_one(cells.values)
@@ -165,11 +165,11 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         return {self.key: (0, last, last // 2)}
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each integer, in range or not; MISSING for −1."""
+        """The hash of each integer; MISSING for −1."""
         return self._integers(features).map(lambda ids: np.where(ids == -1, MISSING, spread(ids)))
 
     def count_unknown(self, features: Features) -> int:
-        """How many integers of a batch are out of range."""
+        """The number of integers in a batch that are out of range."""
         ids = self._integers(features).values
         return int(((ids < -1) | (ids >= self.number_buckets)).sum())
 
@@ -178,7 +178,7 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         return cells.map(lambda flat: values.integers(flat, self.subject))
 
     def _warn_of_minus_one(self, array: npt.NDArray[Any]) -> None:
-        """Says once that −1 is no id; in a matrix it is padding, which surprises nobody."""
+        """Warns once that −1 means missing; in a matrix it is padding, as expected."""
         if "_warned" not in self.__dict__ and array.dtype.kind == "i" and (array == -1).any():
             self.__dict__["_warned"] = True
             _log.warning(
@@ -188,7 +188,7 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
 
 
 class VocabularyCategoricalColumn(KeyedCategoricalColumn):
-    """A column of words or integers that are listed."""
+    """Base class of columns with a vocabulary."""
 
     dtype: torch.dtype | str
     default_value: int
@@ -196,10 +196,10 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
 
     @abstractmethod
     def words(self) -> Sequence[str | bytes | int]:
-        """The words, the first of id 0."""
+        """The words in the order of their ids."""
 
     def row_names(self) -> list[str]:
-        """The words, and "unknown 0" and so on for the buckets of unknown ones."""
+        """The words, followed by "unknown 0", "unknown 1", … for the buckets of unknown words."""
         words = [
             word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
             for word in self.words()
@@ -220,11 +220,11 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         return {self.key: (*(word for word in text if word), *EXAMPLE_WORDS[1:3])}
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each value, known or not."""
+        """The hash of each value, known or unknown."""
         return self._hashed.look_up(features)
 
     def count_unknown(self, features: Features) -> int:
-        """How many values of a batch are not in the vocabulary."""
+        """The number of values in a batch that are not in the vocabulary."""
         return int((self._strict.look_up(features).values == -1).sum())
 
     @cached_property
@@ -322,7 +322,7 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
 
 @dataclass(frozen=True, eq=False)
 class VocabularyListCategoricalColumn(VocabularyCategoricalColumn):
-    """Places in a list; made by `categorical_column_with_vocabulary_list`."""
+    """Positions in a list; made by `categorical_column_with_vocabulary_list`."""
 
     key: str
     vocabulary_list: tuple[str | bytes | int, ...]
@@ -332,7 +332,7 @@ class VocabularyListCategoricalColumn(VocabularyCategoricalColumn):
 
     @property
     def num_buckets(self) -> int:
-        """The number of words and of buckets for unknown ones."""
+        """The number of words plus the number of buckets for unknown words."""
         return len(self.vocabulary_list) + self.num_oov_buckets
 
     def words(self) -> tuple[str | bytes | int, ...]:
@@ -343,14 +343,14 @@ class VocabularyListCategoricalColumn(VocabularyCategoricalColumn):
 def categorical_column_with_identity(
     key: str, num_buckets: int, default_value: int | None = None
 ) -> IdentityCategoricalColumn:
-    """A column of integers that are ids already.
+    """A column whose values are ids.
 
     Missing values (−1, None, NaN) have no id.
 
     Args:
         key: The key of the feature: integers in [0, num_buckets), [batch] or with several a row.
         num_buckets: The number of ids, at least 1.
-        default_value: The id of integers out of range. Without it they are an error.
+        default_value: The id of integers out of range. Without a default, they are an error.
 
     Raises:
         ValueError: An argument is wrong.
@@ -372,10 +372,10 @@ def categorical_column_with_identity(
 def categorical_column_with_hash_bucket(
     key: str, hash_bucket_size: int, dtype: Any = checks.STRING
 ) -> HashedCategoricalColumn:
-    """A column whose ids are hashes of its values, for many values or ones not known beforehand.
+    """A column whose ids are hashes of its values, for large or unknown vocabularies.
 
-    The id is FarmHash Fingerprint64 of the text, modulo the number of buckets; an integer is hashed as
-    its decimal text. It is the same on every machine and equal to TensorFlow's. Missing values ("",
+    The id is the FarmHash Fingerprint64 of the text modulo the number of buckets, the same on every machine and
+    in TensorFlow. Integers are hashed as decimal text. Missing values ("",
     −1, None, NaN) have no id.
 
     Args:
@@ -402,7 +402,7 @@ def categorical_column_with_vocabulary_list(
     default_value: int = -1,
     num_oov_buckets: int = 0,
 ) -> VocabularyListCategoricalColumn:
-    """A column whose ids are the places of its values in a list.
+    """A column whose ids are positions in a list of values.
 
     Missing values ("", −1, None, NaN) have no id, also if the list has them.
 
@@ -446,7 +446,7 @@ def _listed(words: Sequence[Any]) -> str:
 def checked_unknown(
     key: str, default_value: object, num_oov_buckets: object, words: int
 ) -> tuple[int, int]:
-    """What is to become of values that are not in a vocabulary: `default_value` and `num_oov_buckets`.
+    """Checks `default_value` and `num_oov_buckets`, which decide the ids of unknown values.
 
     Raises:
         ValueError: An argument is out of range, or both are given.

@@ -47,7 +47,7 @@ def column_list(value: object, argument: str) -> list[FeatureColumn]:
 
 
 def _check_class(column: FeatureColumn, argument: str) -> None:
-    """Raises ValueError if a user's class does not make columns that can be told apart and encoded."""
+    """Raises ValueError if a user's class is not a hashable dataclass with a tuple of keys."""
     if column.is_of_torchest:
         return
     kind = type(column).__name__
@@ -72,7 +72,7 @@ def _check_class(column: FeatureColumn, argument: str) -> None:
 
 
 def value_dtype(value: object, column: str) -> torch.dtype | str:
-    """The dtype "string", or one of integers, from what the user gave for it.
+    """Checks a dtype of text or integers, and returns "string" or a dtype of torch.
 
     Raises:
         ValueError: It is neither.

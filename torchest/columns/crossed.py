@@ -1,4 +1,4 @@
-"""The categorical column of combinations of several features' values.
+"""The categorical column of crossed features.
 
 A cross takes every combination of a row's values, one of each key, and folds their fingerprints:
 h = FingerprintCat64(h, fingerprint), from h = hash_key. The id is h modulo the number of buckets. As in
@@ -73,7 +73,7 @@ class CrossedColumn(CategoricalColumn):
         return self.hash_bucket_size
 
     def look_up(self, features: Features) -> Cells[Int64s]:
-        """The id of every combination of a batch.
+        """Looks up the id of each combination in a batch.
 
         Raises:
             ValueError: A key's feature holds something else than integers or text.
@@ -109,7 +109,7 @@ class CrossedColumn(CategoricalColumn):
         return {key: each for examples in of_columns for key, each in examples.items()}
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """Hashes that keep their bucket: modulo a multiple of the number of buckets."""
+        """The hash of each combination modulo a large multiple of the number of buckets, which keeps its bucket."""
         return self._widened.look_up(features)
 
     def count_unknown(self, features: Features) -> None:
@@ -121,13 +121,13 @@ class CrossedColumn(CategoricalColumn):
 
     @property
     def start(self) -> np.uint64:
-        """Where the hash starts."""
+        """The initial value of the hash."""
         start: np.uint64 = np.uint64((self.hash_key or _DEFAULT_HASH_KEY) % 2**64)
         return start
 
     @cached_property
     def leaves(self) -> tuple[Key, ...]:
-        """The keys, with those of a cross in its place, as TensorFlow has it."""
+        """The keys, where a crossed column is replaced by its own keys, as in TensorFlow."""
         inner = (key.leaves if isinstance(key, CrossedColumn) else (key,) for key in self.keys)
         return tuple(key for keys in inner for key in keys)
 
@@ -136,7 +136,7 @@ class CrossedColumn(CategoricalColumn):
         return DictionaryCache()
 
     def _fingerprints(self, features: Features, key: Key) -> Cells[UInt64s]:
-        """What is folded of a key: the ids of a column, the integers or hashed text of a feature.
+        """The values of a key that are hashed: ids of a column, integers, or fingerprints of text.
 
         A missing value of a column is left out. One of a feature is not: it is the empty string, or −1.
         """
@@ -186,17 +186,17 @@ class CrossedColumn(CategoricalColumn):
 def crossed_column(
     keys: Iterable[Key], hash_bucket_size: int, hash_key: int | None = None
 ) -> CrossedColumn:
-    """A column of combinations: the id of a row's values of all keys is their common hash.
+    """A column of combinations of values, one of each key, whose ids are hashes.
 
-    A row with several values of a key has an id for each combination; one without a value of a key
-    has none. Integers count as they are and not as text.
+    A row with several values of a key has an id for each combination. A row without a value of some key
+    has no id. Integers are hashed as integers, not as text.
 
     Args:
         keys: At least two keys of features (text or integers), or categorical columns (vocabulary,
-            identity, bucketized or another cross). Their order matters for the ids, and so does
-            whether a feature is given as lists, as TensorFlow has it for sparse tensors.
+            identity, bucketized or another cross). The ids depend on the order of the keys and, as in
+            TensorFlow, on whether a feature is a list (sparse) or an array.
         hash_bucket_size: The number of buckets, at least 1.
-        hash_key: Where the hash starts. Defaults to TensorFlow's constant, as does 0.
+        hash_key: The initial value of the hash. None and 0 stand for TensorFlow's constant.
 
     Raises:
         ValueError: An argument is wrong.
@@ -282,7 +282,7 @@ def _as_unsigned(integers: Int64s) -> UInt64s:
 
 
 def _product(parts: list[Cells[UInt64s]]) -> list[Cells[UInt64s]]:
-    """Every combination of each row's values; the last part's change fastest."""
+    """All combinations of the values in each row; the last part varies fastest."""
     columns = [part.with_offsets() for part in parts]
     counts = np.array([np.diff(offsets) for _, offsets in columns])  # [parts, rows]
     totals = counts.prod(0)

@@ -1,6 +1,6 @@
-"""Descriptions of embeddings: learned vectors of a categorical column's ids.
+"""Embedding columns: a learned vector for each id of a categorical column.
 
-The table itself is made by the layer that the column is given to.
+The layer of the column makes the table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COMBINERS = ("mean", "sqrtn", "sum")
 
 @dataclass(frozen=True)
 class TruncatedNormal:
-    """Fills a tensor from a normal distribution around 0, without what is beyond two deviations.
+    """Fills a tensor from a normal distribution around 0, truncated at two standard deviations.
 
     Attributes:
         stddev: The standard deviation before the tails are cut off.
@@ -41,7 +41,7 @@ class TruncatedNormal:
     stddev: float
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        """Fills the tensor in place: by the inverse of the distribution, as no number is drawn in vain then."""
+        """Fills the tensor in place by the inverse distribution function, which needs no rejected draws."""
         if tensor.is_meta:
             return tensor  # torch would import its compiler to draw no numbers
         edge = math.erf(2 / math.sqrt(2))
@@ -66,17 +66,17 @@ class EmbeddingColumn(ColumnOverIds):
 
     @property
     def name(self) -> str:
-        """That of the categorical column with `_embedding`."""
+        """The name of the categorical column with the suffix `_embedding`."""
         return embedding_name(self.categorical_column)
 
 
 @dataclass(frozen=True)
 class SharedEmbeddingColumnCreator:
-    """The table that several columns share; made by `shared_embeddings`.
+    """Settings of a table that several columns share; made by `shared_embeddings`.
 
     Attributes:
-        name: What the table is called in checkpoints.
-        num_buckets: Its rows.
+        name: The name of the table in checkpoints.
+        num_buckets: The number of rows.
         dimension: The width of a vector.
     """
 
@@ -92,7 +92,7 @@ class SharedEmbeddingColumnCreator:
 
 @dataclass(frozen=True, eq=False)
 class SharedEmbeddingColumn(ColumnOverIds):
-    """A vector for each id, from a table that other columns use too; made by `shared_embeddings`."""
+    """A vector for each id, from a table shared with other columns; made by `shared_embeddings`."""
 
     categorical_column: CategoricalColumn
     shared_embedding_column_creator: SharedEmbeddingColumnCreator
@@ -102,7 +102,7 @@ class SharedEmbeddingColumn(ColumnOverIds):
 
     @property
     def name(self) -> str:
-        """That of the categorical column with `_shared_embedding`."""
+        """The name of the categorical column with the suffix `_shared_embedding`."""
         return f"{self.categorical_column.name}_shared_embedding"
 
     @property
@@ -112,13 +112,13 @@ class SharedEmbeddingColumn(ColumnOverIds):
 
     @classmethod
     def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:
-        """The column of its fields, with those of the table as a tuple."""
+        """Makes a column from its fields, where the settings of the table are a tuple."""
         creator = SharedEmbeddingColumnCreator(*fields["shared_embedding_column_creator"])
         return super().of_json({**fields, "shared_embedding_column_creator": creator}, assets)
 
 
 def embedding_name(column: CategoricalColumn) -> str:
-    """What an embedding of a column is called, unless others share its table."""
+    """The name of an embedding of a column with a table of its own."""
     return f"{column.name}_embedding"
 
 
@@ -144,12 +144,11 @@ def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
             torch.nn.init such as "xavier_uniform". Defaults to a truncated normal distribution of
             standard deviation 1/√dimension.
         ckpt_to_load_from: A checkpoint to take the table from.
-        tensor_name_in_ckpt: The name of the table there; given together with the checkpoint.
-        max_norm: Vectors longer than this are shortened to it when they are looked up.
+        tensor_name_in_ckpt: The name of the table in the checkpoint.
+        max_norm: Scales looked-up vectors down to at most this norm.
         trainable: Whether training changes the table.
-        use_safe_embedding_lookup: Taken as TensorFlow's and not needed: a row without ids has a vector
-            of zeros in any case. (TensorFlow's other lookup fails at unknown values, and leaves out
-            rows without ids at the end of a batch.)
+        use_safe_embedding_lookup: Accepted for compatibility with TensorFlow, without effect: a row without
+            ids always has a vector of zeros.
 
     Raises:
         ValueError: An argument is wrong.
@@ -203,7 +202,7 @@ def shared_embeddings(  # noqa: PLR0913 - TensorFlow's arguments
         use_safe_embedding_lookup: As in `embedding_column`.
 
     Returns:
-        The columns, in the order of those given.
+        The columns, in the order of `categorical_columns`.
 
     Raises:
         ValueError: An argument is wrong.

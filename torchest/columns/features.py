@@ -1,4 +1,4 @@
-"""One batch of raw features, with the encodings that its columns were given.
+"""One batch of raw features, and its encodings by columns.
 
 >>> from torchest.columns.numeric import numeric_column
 >>> features = Features({"age": [22, 38]})
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 
 class Column(Protocol):
-    """What features ask of a column."""
+    """The interface of columns that `Features` uses."""
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """The name in errors."""
 
     @property
     def feature_keys(self) -> tuple[str, ...]:
@@ -49,25 +49,25 @@ class Column(Protocol):
 
     @property
     def members(self) -> tuple[Column, ...]:
-        """The columns that are encoded with this one: itself, for one of the user's."""
+        """The columns that this one encodes together; itself for a single column."""
 
     def encode(self, features: Features) -> Encoding:
-        """What models get of a batch."""
+        """Encodes a batch."""
 
     def check_encoding(self, encoding: object, rows: int) -> None:
-        """Raises ValueError if that is no encoding of so many rows."""
+        """Raises ValueError if an encoding has the wrong type or shape."""
 
 
 @dataclass
 class Usage:
-    """What a model used of a batch: keys that it read, and columns that it had encoded.
+    """The keys that a model read from a batch, and the columns that it encoded.
 
-    What it made itself, by setting items, is left out.
+    Items that the model set itself do not count.
 
     Attributes:
         keys: The keys.
         columns: The columns.
-        together: Columns of sequences of which a layer wants as many steps of each in every row.
+        together: Groups of sequence columns whose rows need equal numbers of steps.
     """
 
     keys: set[str] = field(default_factory=set)
@@ -75,7 +75,7 @@ class Usage:
     together: set[tuple[Column, ...]] = field(default_factory=set)
 
     def copy(self) -> Usage:
-        """The usage so far, for another thread."""
+        """A copy for another thread."""
         return Usage(set(self.keys), set(self.columns), set(self.together))
 
 
@@ -86,14 +86,14 @@ class Features(MutableMapping[str, Any]):
     numpy array if it is text. Conversions and encodings are made on demand, once.
 
     Attributes:
-        device: Where numbers and ids go.
-        usage: What was asked for so far.
-        joins: Whether layers may have columns encoded together.
+        device: The device of numbers and ids.
+        usage: What the model used so far.
+        joins: Whether layers may encode several columns at once.
 
     Args:
         features: Tensors, numpy arrays, lists, pandas Series or Arrow arrays by key, with one
             element or row for each example.
-        device: Where numbers and ids go; the CPU if None.
+        device: The device of numbers and ids. Defaults to the CPU.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Features(MutableMapping[str, Any]):
 
     @classmethod
     def of(cls, features: Mapping[str, Any]) -> Features:
-        """The features themselves if they are `Features` already.
+        """Returns `Features` unchanged, and wraps any other mapping.
 
         Raises:
             TypeError: They are not a mapping.
@@ -137,10 +137,10 @@ class Features(MutableMapping[str, Any]):
         return 0 if self._first is None else self._first[1]
 
     def raw(self, key: str) -> HostArray:
-        """A feature as it came: a tensor, a numpy or an Arrow array.
+        """A feature as a tensor, a numpy array or an Arrow array, without conversion of its values.
 
         Raises:
-            MissingFeatureError: There is no such feature.
+            MissingFeatureError: The feature is missing.
             ValueError: It has another number of rows than the others.
         """
         try:
@@ -157,7 +157,7 @@ class Features(MutableMapping[str, Any]):
         return array
 
     def raw_of(self, column: Column, key: str) -> HostArray:
-        """As `raw`; of a feature that is not there the error says which column reads it."""
+        """The same as `raw`; the error for a missing feature names the column."""
         array = self._raw.get(key)
         if array is None:
             self.check_there(column)
@@ -165,7 +165,7 @@ class Features(MutableMapping[str, Any]):
         return array
 
     def vectors(self, keys: Sequence[str]) -> list[npt.NDArray[Any]] | None:
-        """The features under several keys, if all of them came as numpy vectors, as most do; None otherwise.
+        """Several features at once if all of them are numpy vectors; otherwise None.
 
         It does for all of them at once what `raw` does for each, in a fraction of the time.
         """
@@ -185,13 +185,13 @@ class Features(MutableMapping[str, Any]):
         return vectors
 
     def text(self, key: str) -> Text | None:
-        """A feature of one string in each row, as all its columns hash it; None if it is another."""
+        """The text of a feature with one string in each row; None for other features."""
         if key not in self._texts:
             self._texts[key] = text_of_rows(self.raw(key))
         return self._texts[key]
 
     def expect(self, columns: Iterable[Column]) -> None:
-        """Hashes the texts of columns that are to be encoded, all together, which is faster."""
+        """Hashes the text of several columns at once, which is faster than one by one."""
         keys = dict.fromkeys(key for column in columns for key in column.feature_keys)
         texts = []
         for key in keys:  # in order, so that errors always name the same feature
@@ -203,16 +203,16 @@ class Features(MutableMapping[str, Any]):
         hash_together(text for text in texts if text is not None)
 
     def is_nested_list(self, key: str) -> bool:
-        """Whether a feature came as a list of lists or arrays, be they of one length or not."""
+        """Whether a feature is a list of lists or arrays, of equal lengths or not."""
         rows = self._source.get(key)
         inner = (list, tuple, np.ndarray, Tensor)
         return isinstance(rows, list | tuple) and isinstance(next(iter(rows), None), inner)
 
     def encoded(self, column: Column) -> Any:
-        """What a column makes of the batch: a tensor [batch, width], or `Ids`; on the device.
+        """The encoding of a column on the device: a tensor [batch, width], or `Ids`.
 
         Raises:
-            MissingFeatureError: A feature that the column reads is not there.
+            MissingFeatureError: A feature that the column reads is missing.
             ValueError: A feature's values do not suit the column.
         """
         try:
@@ -233,10 +233,10 @@ class Features(MutableMapping[str, Any]):
         return encoding
 
     def on_host(self, column: Column) -> Any:
-        """The encoding of a column as it is before it goes to the device; it does not count as used.
+        """The encoding of a column on the host. It is not recorded in `usage`.
 
         Raises:
-            MissingFeatureError: A feature that the column reads is not there.
+            MissingFeatureError: A feature that the column reads is missing.
             ValueError: A feature's values do not suit the column.
         """
         encoding = self._hosted.get(column)
@@ -253,11 +253,11 @@ class Features(MutableMapping[str, Any]):
         return encoding
 
     def prepare(self, usage: Usage) -> None:
-        """Does ahead what was done on demand for another batch.
+        """Makes the encodings that another batch needed, ahead of time.
 
         Args:
-            usage: What that batch was used for. What this batch cannot give stays undone, so that
-                the error comes up where the model asks for it.
+            usage: The usage of the other batch. Encodings that fail are left out, so that the error
+                occurs where the model needs them.
         """
         self.expect(column for column in usage.columns if column.members == (column,))
         for column in usage.columns:
@@ -268,11 +268,11 @@ class Features(MutableMapping[str, Any]):
                 self[key]
 
     def placed(self) -> list[Any]:
-        """What was made of the batch so far, on the device: tensors and encodings."""
+        """The tensors and encodings on the device so far."""
         return [*self._values.values(), *self._encoded.values()]
 
     def to(self, device: torch.device | str) -> Features:
-        """The same batch on a device, with all that was made of it so far."""
+        """Copies the batch and its encodings to a device."""
         moved = Features(self._source, _device(device))
         moved._raw = dict(self._raw)
         moved._texts = dict(self._texts)
@@ -328,7 +328,7 @@ class Features(MutableMapping[str, Any]):
             self._first = next(others, None)
 
     def check_there(self, column: Column) -> None:
-        """Raises MissingFeatureError if a feature that the column reads is not there."""
+        """Raises MissingFeatureError if a feature that the column reads is missing."""
         for key in column.feature_keys:
             if key not in self._source:
                 raise MissingFeatureError(
@@ -336,7 +336,7 @@ class Features(MutableMapping[str, Any]):
                 )
 
     def _hint(self, key: object) -> str:
-        """What to write instead of a key that is not there."""
+        """Suggests a key in place of a missing one."""
         twin = next((other for other in self._source if str(other) == str(key)), None)
         if twin is None:
             return suggest(key, self._source)

@@ -1,4 +1,4 @@
-"""Ids of a batch: what a categorical column makes of its feature, and what a table looks up.
+"""Ids of a batch: the encoding of a categorical column.
 
 >>> Ids.from_padded(torch.tensor([[3, -1], [5, 1]]))
 Ids(values=tensor([3, 5, 1]), offsets=tensor([0, 1, 3]), weights=None)
@@ -16,11 +16,11 @@ from torchest.utils.tensor_group import TensorGroup
 
 @dataclass(frozen=True)
 class Time:
-    """How many steps there is room for in each row of a batch of sequences.
+    """The padded length of a batch of sequences.
 
     Attributes:
-        steps: As many as the rows of a matrix have, padding included, or as the longest list has.
-        is_fixed: Whether other batches are likely to have the same, as those of a matrix are.
+        steps: The width of a matrix with its padding, or the length of the longest list.
+        is_fixed: Whether other batches are likely to have the same length, as matrices do.
     """
 
     steps: int
@@ -29,16 +29,16 @@ class Time:
 
 @dataclass(frozen=True, eq=False)
 class Ids(TensorGroup):
-    """One id for each row, or any number of them.
+    """Ids of a batch: one in each row, or any number.
 
     Attributes:
         values: int64. Without offsets [batch], −1 where the row has no id. With offsets
-            [number of ids], none of them negative; the ids of a sequence may hold −1, which keeps
-            the place of an element that has no id.
+            [number of ids], not negative; except that −1 stands for an element without an id in a
+            sequence.
         offsets: int64 [batch + 1]: row i has the ids `values[offsets[i]:offsets[i + 1]]`. None if
             every row has exactly one id, or none.
         weights: float32, the weight of each id, in the shape of `values`. None if all are 1.
-        time: Of sequences: the number of steps of their matrix. None: as many as the longest row has.
+        time: The padded length of sequences. None for the length of the longest row.
     """
 
     values: Tensor
@@ -48,7 +48,7 @@ class Ids(TensorGroup):
 
     @classmethod
     def from_padded(cls, values: Tensor, weights: Tensor | None = None) -> Ids:
-        """Ids from a matrix whose rows are filled up with negative numbers.
+        """Makes ids from a matrix whose rows are padded with negative numbers.
 
         Args:
             values: Integers [batch, n].
@@ -109,7 +109,7 @@ class Ids(TensorGroup):
 
 
 def room(lengths: Tensor, time: Time | None) -> int:
-    """How wide a matrix of rows of these lengths is."""
+    """The width of a matrix for rows of these lengths."""
     if time is not None:
         return time.steps
     return int(lengths.max()) if len(lengths) else 0
@@ -117,7 +117,7 @@ def room(lengths: Tensor, time: Time | None) -> int:
 
 @dataclass(frozen=True, eq=False)
 class PaddedIds(TensorGroup):
-    """Ids as a matrix: the form in which a traced model takes them, as no shape depends on their number.
+    """Ids as a padded matrix, for traced models: no shape depends on values.
 
     Attributes:
         values: int64 [batch, n], −1 where a row has no id.

@@ -1,4 +1,4 @@
-"""The dense column that counts each id of a categorical one."""
+"""The dense column of id counts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class IndicatorColumn(ColumnOverIds, DenseColumn):
-    """How often a row has each id; made by `indicator_column`."""
+    """The count of each id in a row; made by `indicator_column`."""
 
     categorical_column: CategoricalColumn
 
     @property
     def name(self) -> str:
-        """That of the categorical column with `_indicator`."""
+        """The name of the categorical column with the suffix `_indicator`."""
         return f"{self.categorical_column.name}_indicator"
 
     @property
@@ -49,9 +49,9 @@ class IndicatorColumn(ColumnOverIds, DenseColumn):
 
 
 def indicator_column(categorical_column: CategoricalColumn) -> IndicatorColumn:
-    """A dense column with a place for each id: 1 if the row has the id, 0 if not.
+    """A multi-hot column: 1 for each id in the row, 0 elsewhere.
 
-    An id that a row has several times counts as often; with a weighted column, weights are summed.
+    An id that occurs several times in a row is counted; the weights of a weighted column are summed.
 
     Args:
         categorical_column: The column of the ids.
@@ -67,12 +67,12 @@ def indicator_column(categorical_column: CategoricalColumn) -> IndicatorColumn:
 
 
 def as_dense(column: FeatureColumn) -> FeatureColumn:
-    """The column by which a dense model takes a bucketized one: its indicator. Others as they are."""
+    """Wraps a bucketized column in an indicator, and returns other columns unchanged."""
     return IndicatorColumn(column) if isinstance(column, BucketizedColumn) else column
 
 
 def multi_hot(ids: Ids | PaddedIds, width: int) -> Tensor:
-    """How often each row has each id, or the sum of the id's weights: float32 [batch, width].
+    """The count of each id in each row, or the sum of its weights: float32 [batch, width].
 
     Args:
         ids: Ids below `width`. −1 counts for nothing.

@@ -1,4 +1,4 @@
-"""Columns of numbers: as they are, or by the bucket that they fall into."""
+"""The dense column of numbers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class NumericColumn(KeyedColumn, DenseColumn):
 
     @cached_property
     def width(self) -> int:
-        """How many numbers a row has."""
+        """The number of values in a row."""
         return math.prod(self.shape)
 
     def encode(self, features: Features) -> Tensor:
@@ -63,15 +63,15 @@ class NumericColumn(KeyedColumn, DenseColumn):
         return self.of_rows(numbers.reshape(len(numbers), self.width))
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
-        """As many numbers in each example as the shape has."""
+        """A feature of the column's shape, dtype and default."""
         return {self.key: FixedLenFeature(self.shape, self.dtype, self.default_value)}
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each number of a batch, before defaults and normalizer_fn; MISSING for none."""
+        """The hash of each raw number in a batch; MISSING for a missing number."""
         return numbers_by_row(self, features).map(keys_of_numbers)
 
     def of_rows(self, rows: Tensor) -> Tensor:
-        """The default filled in and normalizer_fn applied: [rows, width] to float32 [rows, width]."""
+        """Fills in the default and applies normalizer_fn: [rows, width] to float32 [rows, width]."""
         if self.normalizer_fn is None:
             return self._filled(rows.to(torch.float32))
         # A copy, since the user's function may change it in place.
@@ -80,7 +80,7 @@ class NumericColumn(KeyedColumn, DenseColumn):
 
     @property
     def seen_dtype(self) -> torch.dtype:
-        """What normalizer_fn sees; float64 where float32 would round what the column is made for."""
+        """The dtype that normalizer_fn gets: float64 for columns of float64 and of integers, otherwise float32."""
         if self.dtype in (torch.float16, torch.bfloat16, torch.float32):
             return torch.float32
         return torch.float64
@@ -100,7 +100,7 @@ class NumericColumn(KeyedColumn, DenseColumn):
         )
 
     def _filled(self, numbers: Tensor) -> Tensor:
-        """The numbers [batch, width], with the default in the place of what is missing."""
+        """Replaces missing numbers [batch, width] by the default."""
         if not numbers.sum().isnan():  # much quicker than to look at each number
             return numbers
         missing = numbers.isnan()
@@ -149,7 +149,7 @@ class NumericColumn(KeyedColumn, DenseColumn):
 
 
 def numbers_by_row(column: KeyedColumn, features: Features) -> Cells[npt.NDArray[np.float64]]:
-    """The numbers that a column of numbers reads, NaN for a missing one."""
+    """The raw numbers of a column, NaN for a missing one."""
     cells = values.cells(features, column.key, column.subject, numeric=True)
     return cells.map(lambda flat: arrays.to_tensor(flat, column.key).double().numpy())
 
@@ -167,17 +167,17 @@ def numeric_column(
         key: The key of the feature, which is [batch] or [batch, *shape], or [batch, width] where
             width is the product of the shape. Integers, floats and booleans (0 and 1) are numbers.
         shape: The shape of a row.
-        default_value: What stands for a missing number (NaN, None, null): one number, or an array of
-            the given shape. Without it a missing number is an error.
-        dtype: The dtype of the feature in serialized examples. Columns of float64 or of integers show
-            normalizer_fn float64, others float32. The encoding is always float32.
+        default_value: Replaces missing numbers (NaN, None, null): one number, or an array of the column's
+            shape. Without a default, a missing number is an error.
+        dtype: The dtype of the feature in serialized examples. normalizer_fn gets float64 for columns of
+            float64 or integers, otherwise float32. The encoding is always float32.
         normalizer_fn: Changes the numbers, for example `lambda x: (x - 30) / 10`; gets a tensor
             [batch, *shape] and returns one of that shape. Defaults to no change.
 
     Raises:
         TypeError: The shape, the default or normalizer_fn has the wrong type.
-        ValueError: The key is no string, a dimension is below 1, the default has another shape, or
-            the dtype is not one of numbers.
+        ValueError: The key is not a string, a dimension is below 1, the default has another shape, or
+            the dtype is not numeric.
 
     >>> numeric_column("age").name
     'age'

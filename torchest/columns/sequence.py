@@ -1,4 +1,4 @@
-"""Columns of sequences: what each element of a row's list is, in its order."""
+"""Columns of sequences."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SequenceCategoricalColumn(CategoricalColumn, ColumnOverIds):
-    """The ids of sequences; made by `sequence_categorical_column_with_identity` and its like."""
+    """The ids of sequences; made by `sequence_categorical_column_with_identity` and similar functions."""
 
     categorical_column: CategoricalColumn
 
     @property
     def name(self) -> str:
-        """That of the column of ids."""
+        """The same as of the column of ids."""
         return self.categorical_column.name
 
     @property
@@ -63,15 +63,15 @@ class SequenceCategoricalColumn(CategoricalColumn, ColumnOverIds):
 
     @property
     def num_buckets(self) -> int:
-        """That of the column of ids."""
+        """The same as of the column of ids."""
         return self.categorical_column.num_buckets
 
     def look_up(self, features: Features) -> Cells[Int64s]:
-        """The ids up to the last value of each row that is not missing."""
+        """Looks up the ids of each row up to its last present value."""
         return self._ended(self.categorical_column.look_up(features))
 
     def encode(self, features: Features) -> Ids | IdSteps:  # type: ignore[override]
-        """The ids of a batch, with −1 in the place of an unknown value, or a missing one in between.
+        """The ids of a batch, with −1 for unknown values and for missing values before the last one.
 
         Of several values a step: those that are there and known.
         """
@@ -89,7 +89,7 @@ class SequenceCategoricalColumn(CategoricalColumn, ColumnOverIds):
         return IdStepsInput(self, name)
 
     def onnx_steps(self, graph: OnnxGraph) -> OnnxSteps:
-        """The ids, −1 in the place of an unknown value, or a missing one in between."""
+        """The ids, with −1 for unknown values and for missing values before the last one."""
         ids = graph.ids(self.categorical_column)
         if self.is_single(graph.raw):
             ids = graph.in_rows(ids, True)
@@ -101,11 +101,11 @@ class SequenceCategoricalColumn(CategoricalColumn, ColumnOverIds):
         return OnnxSteps(lengths, room, lambda steps: resized(known, steps, none, graph))
 
     def _ended(self, cells: Cells[Int64s]) -> Cells[Int64s]:
-        """The ids up to the last one of each row that is not missing."""
+        """The ids of each row up to its last present value."""
         return cells.where(_up_to_last(cells.values != MISSING, cells.with_offsets()[1]))
 
     def _of_steps(self, flat: arrays.HostArray, offsets: Int64s, time: Time) -> IdSteps:
-        """The ids of steps with several values each, up to the last step of each row that has one."""
+        """The ids of steps with several values, up to the last step of each row with a value."""
         (key,) = self.feature_keys
         ids, of_step = self.categorical_column.look_up(Features({key: flat})).with_offsets()
         there = _so_far(ids != MISSING)[of_step]
@@ -128,7 +128,7 @@ class SequenceNumericColumn(KeyedColumn):
 
     @property
     def width(self) -> int:
-        """How many numbers a step has."""
+        """The number of values in a step."""
         return self.of_one_step.width
 
     def encode(self, features: Features) -> Steps:
@@ -156,16 +156,16 @@ class SequenceNumericColumn(KeyedColumn):
         return True
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
-        """Any number of numbers in each example."""
+        """A feature with any number of values."""
         return {self.key: VarLenFeature(self.dtype)}
 
     @property
     def step_width(self) -> int:
-        """How many numbers a step has."""
+        """The number of values in a step."""
         return self.width
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
-        """A hash of each number of a batch, before the normalizer_fn; MISSING for none."""
+        """The hash of each raw number in a batch; MISSING for a missing number."""
         return numbers_by_row(self, features).map(keys_of_numbers)
 
     def _cells(self, features: Features) -> Cells[values.FlatArray]:
@@ -186,7 +186,7 @@ class SequenceNumericColumn(KeyedColumn):
         return Cells(flat.flatten(), offsets * self.width)
 
     def _steps(self, numbers: Float64s, offsets: Int64s, time: Time) -> Steps:
-        """Cuts the numbers of each row into steps; a last one that is incomplete is filled up."""
+        """Divides the numbers of each row into steps, and pads an incomplete last step."""
         counts = np.diff(offsets)
         lengths = -(-counts // self.width)
         steps = np.concatenate([[0], np.cumsum(lengths)])
@@ -265,10 +265,10 @@ class SequenceNumericColumn(KeyedColumn):
 def sequence_categorical_column_with_identity(
     key: str, num_buckets: int, default_value: int | None = None
 ) -> SequenceCategoricalColumn:
-    """A column of sequences of integers that are ids already.
+    """A column of sequences of ids.
 
     The arguments are those of `categorical_column_with_identity`. Each row of the feature is a list,
-    or the row of a matrix filled up with −1. With one dimension more, a step has several ids.
+    or the row of a matrix padded with −1. With one more dimension, a step has several ids.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_identity(key, num_buckets, default_value)
@@ -281,7 +281,7 @@ def sequence_categorical_column_with_hash_bucket(
     """A column of sequences of text or integers whose ids are hashes.
 
     The arguments are those of `categorical_column_with_hash_bucket`. Each row of the feature is a list,
-    or the row of a matrix filled up with "" or −1. With one dimension more, a step has several values.
+    or the row of a matrix padded with "" or −1. With one more dimension, a step has several values.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_hash_bucket(key, hash_bucket_size, dtype)
@@ -295,10 +295,10 @@ def sequence_categorical_column_with_vocabulary_list(
     default_value: int = -1,
     num_oov_buckets: int = 0,
 ) -> SequenceCategoricalColumn:
-    """A column of sequences whose ids are the places of their elements in a list.
+    """A column of sequences whose ids are positions in a list of values.
 
     The arguments are those of `categorical_column_with_vocabulary_list`. Each row of the feature is a
-    list, or the row of a matrix filled up with "" or −1. With one dimension more, a step has several values.
+    list, or the row of a matrix padded with "" or −1. With one more dimension, a step has several values.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_vocabulary_list(
@@ -315,10 +315,10 @@ def sequence_categorical_column_with_vocabulary_file(
     default_value: int | None = None,
     dtype: Any = checks.STRING,
 ) -> SequenceCategoricalColumn:
-    """A column of sequences whose ids are the places of their elements in a file.
+    """A column of sequences whose ids are line numbers in a vocabulary file.
 
     The arguments are those of `categorical_column_with_vocabulary_file`. Each row of the feature is a
-    list, or the row of a matrix filled up with "" or −1. With one dimension more, a step has several values.
+    list, or the row of a matrix padded with "" or −1. With one more dimension, a step has several values.
     """
     return SequenceCategoricalColumn(
         categorical_column_with_vocabulary_file(
@@ -340,15 +340,15 @@ def sequence_numeric_column(
         key: The key of the feature, each row of which is a list of numbers or the row of a matrix
             [batch, steps · width], or [batch, steps, *shape].
         shape: The shape of a step.
-        default_value: What rows are filled up with behind their last number.
-        dtype: The dtype of the feature in serialized examples. Columns of float64 or of integers show
-            normalizer_fn float64, others float32. The encoding is always float32.
-        normalizer_fn: Changes the numbers of all steps [steps, *shape] and keeps the shape; what is
-            filled up is not changed.
+        default_value: The padding after the last number of a row.
+        dtype: The dtype of the feature in serialized examples. normalizer_fn gets float64 for columns of
+            float64 or integers, otherwise float32. The encoding is always float32.
+        normalizer_fn: A function of the numbers of all steps [steps, *shape] that keeps the shape. Padding
+            is not changed.
 
     Raises:
         TypeError: The shape, the default or normalizer_fn has the wrong type.
-        ValueError: The key is no string, a dimension is below 1, or the dtype is not one of numbers.
+        ValueError: The key is not a string, a dimension is below 1, or the dtype is not numeric.
     """
     step = numeric_column(key, shape, None, dtype, normalizer_fn)
     _check_padding(default_value, key)
@@ -365,7 +365,7 @@ def _check_padding(value: Any, key: str) -> None:
 
 
 def _time(features: Features, key: str, offsets: Int64s, width: int = 0) -> Time:
-    """How many steps a feature has room for.
+    """The padded number of steps of a feature.
 
     Args:
         features: The batch.
@@ -380,12 +380,12 @@ def _time(features: Features, key: str, offsets: Int64s, width: int = 0) -> Time
 
 
 def _so_far(counts: npt.NDArray[Any]) -> Int64s:
-    """Sums of all before each place, and of all: one more than there are counts."""
+    """Cumulative sums that start with 0."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
 def _up_to_last(there: npt.NDArray[np.bool_], offsets: Int64s) -> npt.NDArray[np.bool_]:
-    """Marks the values of each row up to the last that is there."""
+    """Marks the values of each row up to the last present one."""
     places = np.flatnonzero(there)
     before_end = np.searchsorted(places, offsets[1:])
     last = np.concatenate([[-1], places])[before_end]  # of this row or of one before

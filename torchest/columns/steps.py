@@ -1,4 +1,4 @@
-"""Numbers of sequences: what a sequence column of numbers makes of its feature."""
+"""Steps of a batch: the encodings of sequence columns."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Steps(TensorGroup):
-    """Any number of steps for each row, each with as many numbers.
+    """Any number of steps in each row, with the same number of values in each.
 
     Attributes:
         values: float32 [steps of all rows, width].
         offsets: int64 [batch + 1]: row i has the steps `values[offsets[i]:offsets[i + 1]]`.
-        time: The number of steps of their matrix. None: as many as the longest row has.
+        time: The padded length. None for the length of the longest row.
     """
 
     values: Tensor
@@ -46,11 +46,11 @@ class Steps(TensorGroup):
         return room(self.lengths, self.time)
 
     def padded(self, fill: float, steps: int | None = None) -> Tensor:
-        """The rows one above the other, float32 [batch, steps, width].
+        """The steps as a padded matrix, float32 [batch, steps, width].
 
         Args:
-            fill: What stands behind the last step of a shorter row.
-            steps: How many steps there is room for; None: as `time` says.
+            fill: The value of padding.
+            steps: The padded length. Defaults to `time`.
         """
         lengths = self.lengths
         if steps is None:
@@ -63,12 +63,12 @@ class Steps(TensorGroup):
 
 @dataclass(frozen=True, eq=False)
 class IdSteps(TensorGroup):
-    """Any number of steps for each row, each with any number of ids.
+    """Any number of steps in each row, with any number of ids in each.
 
     Attributes:
         ids: The ids of each step, one step after the other.
         offsets: int64 [batch + 1]: row i has the steps from `offsets[i]` up to `offsets[i + 1]`.
-        time: The number of steps of their matrix.
+        time: The padded length.
     """
 
     ids: Ids
@@ -83,7 +83,7 @@ class IdSteps(TensorGroup):
 
 @dataclass(frozen=True, eq=False)
 class PaddedSteps(TensorGroup):
-    """Steps one row above the other: the form in which a traced model takes them.
+    """Steps as a padded matrix, for traced models.
 
     Attributes:
         values: float32 [batch, n, width].
@@ -101,11 +101,11 @@ class PaddedSteps(TensorGroup):
         return self.values.shape[1]
 
     def padded(self, fill: float, steps: int | None = None) -> Tensor:
-        """The steps with `fill` behind the last one of each row.
+        """Fills the places after the last step of each row.
 
         Args:
-            fill: What stands there.
-            steps: How many steps there is room for, at least `room`; None: `room`.
+            fill: The value of padding.
+            steps: The padded length, at least `room`. Defaults to `room`.
         """
         step = torch.arange(self.values.shape[1], device=self.values.device)
         there = (step < self.lengths.unsqueeze(1)).unsqueeze(2)

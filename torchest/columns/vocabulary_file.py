@@ -34,21 +34,21 @@ class VocabularyFileCategoricalColumn(VocabularyCategoricalColumn):
 
     @property
     def num_buckets(self) -> int:
-        """The number of words and of buckets for unknown ones."""
+        """The number of words plus the number of buckets for unknown words."""
         return self.vocabulary_size + self.num_oov_buckets
 
     def read(self) -> None:
-        """Reads the file now, and not with the first batch, when it may be gone."""
+        """Reads the file now rather than at the first batch, when it may no longer exist."""
         _ = self._vocabulary
 
     def to_json(self, assets: Assets) -> dict[str, object]:
-        """The column as JSON values, with the name that its file has in the export."""
+        """Describes the column as JSON values, with the exported name of its file."""
         name = assets.name_of_file(self.vocabulary_file)
         return {**super().to_json(assets), "vocabulary_file": name}
 
     @classmethod
     def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:
-        """The column of its fields, with the words of the file in the export."""
+        """Makes a column from its fields and the exported file."""
         path = assets.path_of_file(fields["vocabulary_file"])
         column = cls(**{**fields, "vocabulary_file": path})
         column.read()
@@ -81,9 +81,9 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
     num_oov_buckets: int = 0,
     file_format: str | None = None,
 ) -> VocabularyFileCategoricalColumn:
-    """A column whose ids are the places of its values in a file, one value a line, the first of id 0.
+    """A column whose ids are line numbers in a vocabulary file, starting at 0.
 
-    The file is read when the column is used first. Missing values ("", −1, None, NaN) have no id.
+    The file is read when the column is first used. Missing values ("", −1, None, NaN) have no id.
 
     Args:
         key: The key of the feature: text, bytes or integers, [batch] or with several values a row.

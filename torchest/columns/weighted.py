@@ -1,4 +1,4 @@
-"""The categorical column whose ids have weights, which are another feature."""
+"""The categorical column with weights from another feature."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
 
     @property
     def num_buckets(self) -> int:
-        """That of the column of ids."""
+        """The same as of the column of ids."""
         return self.categorical_column.num_buckets
 
     def look_up(self, features: Features) -> Cells[Int64s]:
@@ -152,14 +152,14 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
 def weighted_categorical_column(
     categorical_column: CategoricalColumn, weight_feature_key: str, dtype: Any = torch.float32
 ) -> WeightedCategoricalColumn:
-    """A categorical column whose values have weights: how often a word occurs, for example.
+    """A categorical column whose values have weights, such as word counts.
 
-    An indicator has the weights in its places, an embedding or a linear model multiplies with them.
+    An indicator sums the weights of each id; an embedding or a linear model multiplies by them.
 
     Args:
         categorical_column: The column of the values.
-        weight_feature_key: The key of the weights: numbers, as many in each row as values, in the same
-            form (lists, or a matrix; weights beside the padding do not matter).
+        weight_feature_key: The key of the weights: one number for each value, in the same form (lists or a
+            matrix; weights of padding are ignored).
         dtype: The dtype of the weights in serialized examples.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`describe`: what columns make of a dataset: missing and unknown values, distinct ones, collisions."""
+"""`describe`: missing, unknown and distinct values of columns, and hash collisions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ColumnDescription:
-    """What a column makes of a dataset.
+    """Statistics of a column over a dataset.
 
     Attributes:
         name: The column's name.
@@ -34,13 +34,13 @@ class ColumnDescription:
         values: The number of values of all rows.
         unknown: The number of values that are not in the vocabulary or range; None for a column
             without one.
-        distinct: The number of distinct values, of buckets that are used by a bucketized column.
-        exact: Whether `distinct` and `collisions` are counted; beyond a million they are estimated.
+        distinct: The number of distinct values; for a bucketized column, of used buckets.
+        exact: Whether `distinct` and `collisions` are exact; beyond a million they are estimates.
         num_buckets: The number of ids; None for a column of numbers.
         collisions: The number of distinct values that share their hash bucket with another; None for
             a column that does not hash.
-        suggested_bucket_size: The number of hash buckets in which few enough values would collide;
-            None for a column that does not hash.
+        suggested_bucket_size: The number of hash buckets for the wanted fraction of collisions; None for a
+            column that does not hash.
     """
 
     name: str
@@ -56,12 +56,12 @@ class ColumnDescription:
 
     @property
     def coverage(self) -> float:
-        """The share of rows with a value."""
+        """The fraction of rows with a value."""
         return 1 - self.missing / self.rows
 
     @property
     def out_of_vocabulary_rate(self) -> float | None:
-        """The share of values that are unknown; None for a column without a vocabulary or range."""
+        """The fraction of unknown values; None for a column without a vocabulary or range."""
         if self.unknown is None:
             return None
         return self.unknown / self.values if self.values else 0.0
@@ -69,7 +69,7 @@ class ColumnDescription:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """The descriptions of columns by their names; printed, an aligned table."""
+    """Statistics of columns by name, which print as a table."""
 
     columns: tuple[ColumnDescription, ...]
 
@@ -101,17 +101,17 @@ class Description:
 def describe(
     columns: FeatureColumn | Iterable[FeatureColumn], dataset: Any, collision_share: float = 0.1
 ) -> Description:
-    """What columns make of a dataset, to find those that are mostly empty, unknown or too narrow.
+    """Describes columns over a dataset, to find those with missing or unknown values or too few buckets.
 
-    The dataset is read once. Of the distinct values only fingerprints are kept, a million at most for
-    each column.
+    The dataset is read once. For each column it keeps the
+    fingerprints of at most a million distinct values.
 
     Args:
         columns: The columns. An embedding or an indicator is described by its categorical column.
         dataset: What an input_fn may return: a `Dataset`, an iterable of batches, or one batch, such as
-            a dict of arrays or a DataFrame. Labels are not looked at.
-        collision_share: For the suggested bucket sizes: the share of distinct values that may be expected
-            to share their bucket with another.
+            a dict of arrays or a DataFrame. Labels are ignored.
+        collision_share: The expected fraction of distinct values that share their bucket with another,
+            for the suggested bucket sizes.
 
     Raises:
         TypeError: It is not a dataset.
@@ -145,7 +145,7 @@ def describe(
 
 
 class _Count:
-    """What one column made of the batches so far."""
+    """The statistics of one column over the batches so far."""
 
     def __init__(self, column: FeatureColumn) -> None:
         self._name = column.name

@@ -1,4 +1,4 @@
-"""How many values are distinct, in bounded memory."""
+"""Counts distinct values in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WAITING = 1 << 18
 
 
 class Distinct:
-    """The distinct among keys that are spread evenly, as hashes are.
+    """Counts distinct keys that are evenly distributed, such as hashes.
 
-    Up to a million are kept and counted exactly. Of more, those below a limit are kept, which is halved
-    as often as it must be: an even sample, from which the number is estimated within a few per mille.
+    Counts up to a million keys exactly. Beyond that it keeps the keys below a limit, which it halves as often
+    as needed: an even sample, whose size gives an estimate within a few per mille.
 
     Args:
         space: Keys are in [0, space).
@@ -39,7 +39,7 @@ class Distinct:
         self._number_waiting = 0
 
     def add(self, keys: Int64s) -> None:
-        """Takes in keys, int64 [n]."""
+        """Adds keys, int64 [n]."""
         if not self.exact:
             keys = keys[keys < self._limit]
         self._waiting.append(keys)
@@ -75,7 +75,7 @@ class Distinct:
 
 
 def collision_share(distinct: int, buckets: int) -> float:
-    """The share of values that are expected to share their bucket with another: 1 − (1 − 1/m)ⁿ⁻¹."""
+    """The expected fraction of values that share their bucket with another: 1 − (1 − 1/m)ⁿ⁻¹."""
     if distinct < 2:
         return 0.0
     if buckets == 1:
@@ -84,7 +84,7 @@ def collision_share(distinct: int, buckets: int) -> float:
 
 
 def bucket_size(distinct: int, share: float) -> int:
-    """The number of buckets in which at most a share of the values collide, to two digits upwards.
+    """The number of buckets for an expected fraction of collisions, rounded up to two digits.
 
     Args:
         distinct: The number of values.

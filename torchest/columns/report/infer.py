@@ -32,7 +32,7 @@ _COLLISIONS = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class _Call:
-    """A call that makes a column, and what is to be said of it."""
+    """A call that makes a column, with a comment."""
 
     function: Callable[..., FeatureColumn]
     key: str
@@ -57,7 +57,7 @@ _Choice: TypeAlias = "_Call | str"
 
 
 class InferredColumns(list[FeatureColumn]):
-    """Columns that were chosen for a table: a list, which prints as the code that makes it.
+    """A list of columns for a table, which prints as Python code.
 
     Attributes:
         left_out: Why features have no column, by key.
@@ -85,12 +85,13 @@ class InferredColumns(list[FeatureColumn]):
 
 
 def infer(dataframe: Any) -> InferredColumns:
-    """A first set of columns for a table, to be looked over and changed.
+    """Proposes columns for a table.
 
-    Numbers become numeric columns, whose default value is the median if some are missing; few texts,
-    booleans and few integers that recur a vocabulary; many texts hash buckets in which about one in ten
-    values collides. Features that have one value only, or another one in every row, are left out, as are
-    dates. A deep model takes the categorical columns as embeddings or indicators.
+    Numbers become numeric columns, with the median as default value if some are missing. Booleans, and
+    strings and integers with few distinct values, become vocabulary lists. Strings with many distinct values
+    become hash buckets, in which about one in ten values collides. Dates are left out, and so are features
+    with a single value or a different one in each row. For a deep model, wrap categorical columns in
+    embeddings or indicators.
 
     Args:
         dataframe: A pandas DataFrame, or a dict of columns, without the label.
