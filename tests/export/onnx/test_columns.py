@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 import torchest
 from tests.catalogue import test_all_columns as catalogue
 from torchest import columns as fc
-from torchest.columns.base import CategoricalColumn, ColumnOverIds, FeatureColumn
+from torchest.columns.base import CategoricalColumn, FeatureColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.dense import DenseFeatures
 from torchest.columns.layers.linear import LinearFeatures
@@ -531,39 +530,6 @@ def test_a_column_of_the_users_own_has_the_onnx_form_that_it_defines():
     for column in (ModuloInOnnx("x"), fc.indicator_column(ModuloInOnnx("x"))):
         in_onnx = InOnnx([column], features)
         assert in_onnx(features)[0].tolist() == [1, 2, 0]
-
-
-def concrete(kind: type[FeatureColumn]) -> set[type[FeatureColumn]]:
-    """The columns of torchest below a class; those that encode several columns at once are not exported."""
-    below = set().union(*map(concrete, kind.__subclasses__()), kind.__subclasses__())
-    return {
-        each
-        for each in below
-        if each.__module__.startswith("torchest.")
-        and not inspect.isabstract(each)
-        and each.members is FeatureColumn.members
-    }
-
-
-def has_onnx_form(kind: type[FeatureColumn]) -> bool:
-    """Whether a column defines nodes, or is computed from another column that does."""
-    if kind.exported_column is ColumnOverIds.exported_column:
-        return True
-    forms = [getattr(kind, name, None) for name in ("onnx_numbers", "onnx_ids", "onnx_steps")]
-    return bool({*forms} - {None, fc.DenseColumn.onnx_numbers, CategoricalColumn.onnx_ids})
-
-
-def test_every_column_has_an_onnx_form():
-    kinds = concrete(FeatureColumn)
-    assert len(kinds) > 10
-    assert [kind.__name__ for kind in kinds if not has_onnx_form(kind)] == []
-
-
-def test_a_column_whose_onnx_form_is_taken_away_is_noticed(monkeypatch):
-    kind = type(identity())
-    assert has_onnx_form(kind)
-    monkeypatch.delattr(kind, "onnx_ids")
-    assert not has_onnx_form(kind)
 
 
 def test_lists_of_integers_as_numbers_of_steps_are_named():
