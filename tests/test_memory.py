@@ -42,7 +42,7 @@ def rows():
 
 
 def test_cycles_of_training_evaluation_and_prediction(tmp_path, monkeypatch):
-    monkeypatch.setattr("torchest.utils.files._sync", lambda path: None)
+    monkeypatch.setattr("torchest.utils.files.sync", lambda path: None)
     config = torchest.RunConfig(
         save_summary_steps=None, log_step_count_steps=None, keep_checkpoint_max=2
     )

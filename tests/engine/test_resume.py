@@ -35,7 +35,7 @@ class InterruptionError(Exception):
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("torchest.utils.files._sync", lambda path: None)
+    monkeypatch.setattr("torchest.utils.files.sync", lambda path: None)
 
 
 class Record(torchest.SessionRunHook):
