@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches
 from benchmarks.compare.worker import Stopwatch, task_and_seconds
 from torchest import feature_column as fc
-from torchest.columns.encode.stacked import JointColumn, JointDenseColumn, RowOrderColumn
+from torchest.columns.encode.stacked import RowOrderColumn, StackedColumn, StackedDenseColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.fused_linear import add_product
 from torchest.inputs.background import in_background_if_faster
@@ -69,9 +69,9 @@ class Encoding:
     def __init__(self, buckets: int) -> None:
         hashed = [fc.categorical_column_with_hash_bucket(key, buckets) for key in STRINGS]
         starts = tuple(place * buckets for place in range(len(hashed)))
-        self._ids = JointColumn(tuple(hashed), starts)
+        self._ids = StackedColumn(tuple(hashed), starts)
         self._order = RowOrderColumn(self._ids, len(hashed) * buckets)
-        self._numbers = JointDenseColumn(tuple(map(fc.numeric_column, NUMBERS)))
+        self._numbers = StackedDenseColumn(tuple(map(fc.numeric_column, NUMBERS)))
 
     def __call__(self, features: dict[str, Any], labels: Any) -> tuple[Any, ...]:
         """Row numbers, their order, numbers, labels."""

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchest.columns.encode.bucketed_padding import in_few_shapes
-from torchest.columns.encode.strings import hash_together, text_of_rows
+from torchest.columns.encode.bucketed_padding import with_bucketed_width
+from torchest.columns.encode.strings import hash_all, text_of_rows
 from torchest.errors import MissingFeatureError, suggest
 from torchest.utils import arrays
 from torchest.utils.checks import shown
@@ -88,7 +88,7 @@ class Features(MutableMapping[str, Any]):
     Attributes:
         device: The device of numbers and ids.
         usage: What the model used so far.
-        joins: Whether layers may encode several columns at once.
+        allows_stacking: Whether layers may encode several columns at once.
 
     Args:
         features: Tensors, numpy arrays, lists, pandas Series or Arrow arrays by key, with one
@@ -103,7 +103,7 @@ class Features(MutableMapping[str, Any]):
             raise TypeError(_no_dict(features))
         self.device = torch.device("cpu") if device is None else _device(device)
         self.usage = Usage()
-        self.joins = True
+        self.allows_stacking = True
         self._source = dict(features)
         self._raw: dict[str, HostArray] = {}
         self._values: dict[str, Any] = {}
@@ -200,7 +200,7 @@ class Features(MutableMapping[str, Any]):
             # What is wrong with a feature comes up where its column is encoded.
             with contextlib.suppress(TypeError, ValueError):
                 texts.append(self.text(key))
-        hash_together(text for text in texts if text is not None)
+        hash_all(text for text in texts if text is not None)
 
     def is_nested_list(self, key: str) -> bool:
         """Whether a feature is a list of lists or arrays, of equal lengths or not."""
@@ -358,7 +358,7 @@ class Features(MutableMapping[str, Any]):
 
     def _placed(self, value: Encoding) -> Encoding:
         if self.device.type == "xla":
-            value = in_few_shapes(value)
+            value = with_bucketed_width(value)
         if value.device == self.device:
             return value
         if self.device.type == "cuda" and value.device.type == "cpu":

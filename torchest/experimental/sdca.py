@@ -131,7 +131,7 @@ class LinearSDCA:
             )
             batch = Features.of(features)
             _check_place(batch.device)
-            batch.joins = False  # each column by itself is what the dual problem takes
+            batch.allows_stacking = False  # each column by itself is what the dual problem takes
             with torch.no_grad():
                 logits = model(batch)
             scored = head._scored(labels, logits, batch)

@@ -129,7 +129,7 @@ class _Encoding(Engine):
             sequences = {
                 place: column for place, column in enumerate(columns) if column.is_sequence
             }
-            self._together = [
+            self._equally_long = [
                 [sequences[place] for place in places] for places in described.get("together", [])
             ]
         outputs = manifest["outputs"]
@@ -148,7 +148,7 @@ class _Encoding(Engine):
         batch = Features(features)
         batch.expect(columns_of(self._inputs))
         tensors = tensors_of(self._inputs, batch)
-        for columns in self._together:
+        for columns in self._equally_long:
             encodings: list[Any] = [batch.encoded(column) for column in columns]
             check_equal_lengths(columns, [steps.offsets.diff() for steps in encodings])
         with torch.inference_mode():

@@ -103,7 +103,7 @@ class Forward(nn.Module):
         self._model = model
         self._select = select
         example = Features(dict(features))
-        example.joins = False  # so that its usage names the columns one by one
+        example.allows_stacking = False  # so that its usage names the columns one by one
         answers = select(model(example, None, ModeKeys.PREDICT))
         usage = example.usage
         columns = cast("set[FeatureColumn]", usage.columns)
@@ -324,7 +324,7 @@ class _TracedFeatures(Features):
         text: Mapping[str, FeatureText],
     ) -> None:
         super().__init__(dict.fromkeys(keys))
-        self.joins = False
+        self.allows_stacking = False
         self._encodings = encodings
         self._text = text
 

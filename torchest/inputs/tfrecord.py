@@ -103,13 +103,13 @@ class _Records(Stage):
                 continue
             block = np.frombuffer(bytes(buffer), np.uint8)
             starts = np.empty(len(block) // (_HEADER + _FOOTER) + 1, np.int64)
-            count, needed, is_sound = tfrecords.follow(block, starts)
+            count, needed, is_intact = tfrecords.follow(block, starts)
             if count:
                 places = np.stack([starts[:count] + _HEADER, starts[1 : count + 1] - _FOOTER], 1)
                 yield strings_at(block, places)
             end = int(starts[count])
             offset += end
-            if not is_sound:
+            if not is_intact:
                 raise _corrupt(path, offset, self.compression, block)
             del buffer[:end]
         if buffer:

@@ -184,9 +184,9 @@ class RowOptimizer(torch.optim.Optimizer):
             slots_of_each = [self.slots(weight, options) for weight in weights]
             group = Dense(weights, list(map(dense_gradient, weights)), slots_of_each)
             if not self._loop_over_vectors(group, options):
-                self._update_together(group, options)
+                self._update_group(group, options)
 
-    def _update_together(self, group: Dense, options: Options) -> None:
+    def _update_group(self, group: Dense, options: Options) -> None:
         """Updates parameters from dense gradients, several as one vector."""
         if len(group.weights) == 1:
             (weight,), (gradient,), (slots,) = group

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from torchest.columns.encode.bucketed_padding import in_few_shapes
+from torchest.columns.encode.bucketed_padding import with_bucketed_width
 from torchest.columns.ids import Ids, PaddedIds, Time
 from torchest.columns.steps import PaddedSteps, Steps
 
@@ -18,7 +18,7 @@ def offsets(*lengths: int) -> torch.Tensor:
     ("longest", "width"), [(0, 8), (1, 8), (8, 8), (9, 16), (16, 16), (17, 32)]
 )
 def test_the_width_is_a_power_of_two_of_at_least_eight(longest, width):
-    found = in_few_shapes(Ids(torch.arange(longest), offsets(0, longest)))
+    found = with_bucketed_width(Ids(torch.arange(longest), offsets(0, longest)))
     assert isinstance(found, PaddedIds)
     assert found.values.tolist() == [
         [-1] * width,
@@ -28,12 +28,12 @@ def test_the_width_is_a_power_of_two_of_at_least_eight(longest, width):
 
 
 def test_weights_are_padded_with_0():
-    found = in_few_shapes(Ids(torch.tensor([4, 5]), offsets(2), torch.tensor([0.5, 2.0])))
+    found = with_bucketed_width(Ids(torch.tensor([4, 5]), offsets(2), torch.tensor([0.5, 2.0])))
     assert found.weights.tolist() == [[0.5, 2.0, 0, 0, 0, 0, 0, 0]]
 
 
 def test_steps_are_padded_to_the_same_width_as_ids():
-    found = in_few_shapes(Steps(torch.ones(3, 2), offsets(1, 2)))
+    found = with_bucketed_width(Steps(torch.ones(3, 2), offsets(1, 2)))
     assert isinstance(found, PaddedSteps)
     assert found.values.shape == (2, 8, 2)
     assert found.padded(-1.0)[0].tolist() == [[1, 1], *[[-1, -1]] * 7]
@@ -42,15 +42,22 @@ def test_steps_are_padded_to_the_same_width_as_ids():
 @pytest.mark.parametrize("steps", [5, 9])
 def test_sequences_of_a_matrix_keep_its_width(steps):
     time = Time(steps, is_fixed=True)
-    ids = in_few_shapes(Ids(torch.tensor([4, 5]), offsets(2), None, time))
+    ids = with_bucketed_width(Ids(torch.tensor([4, 5]), offsets(2), None, time))
     assert ids.values.tolist() == [[4, 5, *[-1] * (steps - 2)]]
-    assert in_few_shapes(Steps(torch.ones(3, 2), offsets(1, 2), time)).values.shape == (2, steps, 2)
+    assert with_bucketed_width(Steps(torch.ones(3, 2), offsets(1, 2), time)).values.shape == (
+        2,
+        steps,
+        2,
+    )
     lists = Time(steps, is_fixed=False)
     width = 8 if steps < 8 else 16
-    assert in_few_shapes(Ids(torch.tensor([4]), offsets(1), None, lists)).values.shape == (1, width)
+    assert with_bucketed_width(Ids(torch.tensor([4]), offsets(1), None, lists)).values.shape == (
+        1,
+        width,
+    )
 
 
 def test_what_has_one_shape_stays_as_it_is():
     one_each, numbers = Ids(torch.tensor([3, -1])), torch.ones(2, 1)
-    assert in_few_shapes(one_each) is one_each
-    assert in_few_shapes(numbers) is numbers
+    assert with_bucketed_width(one_each) is one_each
+    assert with_bucketed_width(numbers) is numbers

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchest.columns.encode.strings import DictionaryCache, Text, hash_together, text_of_rows
+from torchest.columns.encode.strings import DictionaryCache, Text, hash_all, text_of_rows
 
 WORDS = ["a", "", "Straße", "日本語", "a longer text of 30 characters", "😀"]
 BYTES = [word.encode() for word in WORDS]
@@ -134,7 +134,7 @@ def test_a_missing_entry_beside_as_many_words_as_the_type_of_indices_can_count()
 @given(st.lists(st.lists(st.binary(max_size=20)), max_size=5))
 def test_texts_hashed_together_have_the_fingerprints_that_they_have_alone(words) -> None:
     texts = [Text.of_words(some) for some in words]
-    hash_together(texts)
+    hash_all(texts)
     for some, text in zip(words, texts, strict=True):
         alone = Text.of_words(some).fingerprints()
         assert text.fingerprints().tolist() == alone.tolist()

@@ -290,7 +290,7 @@ def test_a_table_that_was_exchanged_is_as_wide_as_it_is(together):
     for key, table in zip("abc", tables, strict=True):
         layer.part(key).weight = table
     batch = Features(given)
-    batch.joins = together
+    batch.allows_stacking = together
     expected = [table[given[key]] for key, table in zip("abc", tables, strict=True)]
     assert torch.equal(layer(batch), torch.cat(expected, 1))
 

@@ -55,7 +55,7 @@ def assert_same_tables(one, other):
 
 def batch(raw, *, together: bool) -> Features:
     features = Features(raw)
-    features.joins = together
+    features.allows_stacking = together
     return features
 
 
@@ -421,7 +421,7 @@ def test_a_wide_and_a_deep_part_of_the_same_columns_have_a_batch_encoded_once(di
     features = Features({key: ["x", "y", "z"] for key in keys})
     (wide(features) + deep(features).sum(1, keepdim=True)).sum().backward()
     used = [type(column).__name__ for column in features.usage.columns]
-    assert used.count("JointColumn") == used.count("RowOrderColumn") == times
+    assert used.count("StackedColumn") == used.count("RowOrderColumn") == times
     one_by_one = batch({key: ["x", "y", "z"] for key in keys}, together=False)
     torch.testing.assert_close(wide(features), wide(one_by_one))
     assert torch.equal(deep(features), deep(one_by_one))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
 
 
-def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
+def hashed_with_own_key(columns: Sequence[CategoricalColumn]) -> list[int]:
     """The places of the hashed columns of strings that no other of the columns hashes too."""
     used = Counter(key for column in columns for key in column.feature_keys)
     return [
@@ -38,13 +38,13 @@ def hashed_alone(columns: Sequence[CategoricalColumn]) -> list[int]:
     ]
 
 
-def hashed_together(
+def rows_of_hashed(
     columns: Sequence[HashedCategoricalColumn], firsts: Int64s, features: Features
-) -> list[Together]:
+) -> list[ColumnRows]:
     """The rows of a table that hashed columns of one string in each row use.
 
     Args:
-        columns: Those of `hashed_alone`.
+        columns: Those of `hashed_with_own_key`.
         firsts: The row of each column's id 0, int64 [columns].
         features: The batch.
 
@@ -58,7 +58,7 @@ def hashed_together(
     counts = np.array([column.hash_bucket_size for column in columns])
     vectors = features.vectors([column.key for column in columns]) if len(columns) > 1 else None
     if vectors is not None and {array.dtype.kind for array in vectors} == {"S"}:
-        return [_together(list(range(len(columns))), vectors, counts, firsts)]
+        return [_hashed_rows(list(range(len(columns))), vectors, counts, firsts)]
     alike: dict[object, tuple[list[int], list[Any]]] = {}
     for number, column in enumerate(columns):
         array = features.raw_of(column, column.key)
@@ -68,24 +68,24 @@ def hashed_together(
             numbers.append(number)
             arrays.append(array)
     return [
-        _together(numbers, arrays, counts[numbers], firsts[numbers])
+        _hashed_rows(numbers, arrays, counts[numbers], firsts[numbers])
         for numbers, arrays in alike.values()
         if len(numbers) > 1
     ]
 
 
-class Together(NamedTuple):
+class ColumnRows(NamedTuple):
     """What several columns made of a batch.
 
     Attributes:
         numbers: Which columns, ascending.
         rows: int64 [batch, columns], −1 where a string is empty or missing.
-        are_there: Whether there is no −1.
+        all_present: Whether there is no −1.
     """
 
     numbers: list[int]
     rows: Int64s
-    are_there: bool
+    all_present: bool
 
 
 def _kind(array: Any) -> object:
@@ -95,7 +95,9 @@ def _kind(array: Any) -> object:
     return str(array.type) if is_arrow(array) and str(array.type) in PLAIN else None
 
 
-def _together(numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int64s) -> Together:
+def _hashed_rows(
+    numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int64s
+) -> ColumnRows:
     from torchest.kernels import farmhash
 
     rows = np.empty((len(arrays[0]), len(arrays)), np.int64)
@@ -107,7 +109,7 @@ def _together(numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int
 
         text = Text.of(pa.concat_arrays(arrays))
         empty = farmhash.buckets(text.data, text.starts, text.lengths, counts, firsts, rows)
-    return Together(numbers, rows, empty == 0)
+    return ColumnRows(numbers, rows, empty == 0)
 
 
 def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -137,7 +139,7 @@ def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
     )
 
 
-def numbers_together(
+def numbers_of_all(
     columns: Sequence[NumericColumn], features: Features
 ) -> npt.NDArray[np.float32] | None:
     """The numbers of numeric columns of one number in each row.
@@ -165,13 +167,13 @@ def numbers_together(
     if len(kinds) == 1 and kinds.pop() in _COMPILED_FOR:
         return _side_by_side(list(map(_in_one_piece, arrays)))
     with np.errstate(over="ignore"):  # what is too large for float32 is infinite
-        together = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
-    return None if np.isnan(together).any() else together
+        numbers = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
+    return None if np.isnan(numbers).any() else numbers
 
 
 def _side_by_side(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32] | None:
     from torchest.kernels import numbers
 
-    together = np.empty((len(arrays[0]), len(arrays)), np.float32)
+    matrix = np.empty((len(arrays[0]), len(arrays)), np.float32)
     like = arrays[0].dtype.type(0)
-    return together if numbers.side_by_side(_addresses(arrays), like, together) else None
+    return matrix if numbers.side_by_side(_addresses(arrays), like, matrix) else None

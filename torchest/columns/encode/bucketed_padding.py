@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NARROWEST = 8
 
 
-def in_few_shapes(encoding: Encoding) -> Encoding:
+def with_bucketed_width(encoding: Encoding) -> Encoding:
     """An encoding whose shapes depend on nothing but the number of rows, and on the longest list by powers of two."""
     if isinstance(encoding, Ids) and encoding.offsets is not None:
         return encoding.padded(_width(encoding.offsets.diff(), encoding.time))

@@ -41,9 +41,9 @@ def fingerprint64(data: Bytes, starts: Int64s, lengths: Int64s) -> UInt64s:
     """
     from torchest.kernels import farmhash
 
-    found = np.empty(len(starts), np.uint64)
-    farmhash.fingerprints(np.ascontiguousarray(data), starts, lengths, found)
-    return found
+    fingerprints = np.empty(len(starts), np.uint64)
+    farmhash.fingerprints(np.ascontiguousarray(data), starts, lengths, fingerprints)
+    return fingerprints
 
 
 def fingerprint_cat64(first: UInt64s, second: UInt64s) -> UInt64s:

@@ -1,6 +1,6 @@
-"""Columns that are encoded together, so that a model takes them all in one operation.
+"""Stacks of columns that are encoded at once, so that a model reads all of them in one operation.
 
-They are no columns of the user: layers make them of those that they were given.
+Layers make them from their columns.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.encode.batch import (
-    Together,
+    ColumnRows,
     are_single_numbers,
-    hashed_alone,
-    hashed_together,
-    numbers_together,
+    hashed_with_own_key,
+    numbers_of_all,
+    rows_of_hashed,
 )
 from torchest.optimizers.row_gradients import RowOrder
 from torchest.utils.tensor_group import TensorGroup
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class JointIds(TensorGroup):
+class StackedIds(TensorGroup):
     """Rows of one table that a batch uses, column by column.
 
     Attributes:
         rows: int64 [batch, n]. Where an example has no id, the row of the column's id 0.
-        there: bool [batch, n], where it has one; None if every example has all.
+        present: bool [batch, n], where it has one; None if every example has all.
         places: Which n of the columns these are: those with at most one id for each example, and
             without weights.
     """
 
     rows: Tensor
-    there: Tensor | None
+    present: Tensor | None
     places: tuple[int, ...]
 
 
-class _Joint(FeatureColumn):
+class _Stacked(FeatureColumn):
     """What is encoded from several columns."""
 
     columns: tuple[FeatureColumn, ...]
@@ -72,7 +72,7 @@ class _Joint(FeatureColumn):
 
 
 @dataclass(frozen=True, eq=False)
-class JointColumn(_Joint):
+class StackedColumn(_Stacked):
     """Categorical columns whose ids are rows of one table.
 
     Attributes:
@@ -83,32 +83,32 @@ class JointColumn(_Joint):
     columns: tuple[CategoricalColumn, ...]
     starts: tuple[int, ...]
 
-    def encode(self, features: Features) -> JointIds:
+    def encode(self, features: Features) -> StackedIds:
         """The rows of a batch, on the host."""
-        found = self._found(features)
-        if not found:
-            return JointIds(torch.empty(0, 0, dtype=torch.int64), None, ())
-        places = tuple(place for those, _, _ in found for place in those)
-        rows = found[0].rows
-        if len(found) > 1:
+        parts = self._rows_of_columns(features)
+        if not parts:
+            return StackedIds(torch.empty(0, 0, dtype=torch.int64), None, ())
+        places = tuple(place for those, _, _ in parts for place in those)
+        rows = parts[0].rows
+        if len(parts) > 1:
             order = np.argsort(places)
             places = tuple(places[number] for number in order)
-            rows = np.concatenate([each.rows for each in found], 1)[:, order]
-        there = None
-        if not all(each.are_there for each in found):
-            there = torch.from_numpy(rows >= 0)
+            rows = np.concatenate([each.rows for each in parts], 1)[:, order]
+        present = None
+        if not all(each.all_present for each in parts):
+            present = torch.from_numpy(rows >= 0)
             rows = np.where(rows >= 0, rows, self._firsts[list(places)])
-        return JointIds(torch.from_numpy(rows), there, places)
+        return StackedIds(torch.from_numpy(rows), present, places)
 
-    def _found(self, features: Features) -> list[Together]:
+    def _rows_of_columns(self, features: Features) -> list[ColumnRows]:
         """The columns with at most one id for each example, by their places here."""
         hashed = self._hashed
         columns: list[Any] = [self.columns[place] for place in hashed]
-        together = hashed_together(columns, self._firsts[hashed], features)
-        found = [
-            each._replace(numbers=[hashed[number] for number in each.numbers]) for each in together
+        of_hashed = rows_of_hashed(columns, self._firsts[hashed], features)
+        parts = [
+            each._replace(numbers=[hashed[number] for number in each.numbers]) for each in of_hashed
         ]
-        done = {place for each in found for place in each.numbers}
+        done = {place for each in parts for place in each.numbers}
         rest = [place for place in range(len(self.columns)) if place not in done]
         features.expect(self.columns[place] for place in rest)
         for place in rest:
@@ -116,12 +116,12 @@ class JointColumn(_Joint):
             if ids.offsets is None and ids.weights is None:
                 values = ids.values.numpy()[:, None]
                 rows = np.where(values >= 0, values + self.starts[place], -1)
-                found.append(Together([place], rows, bool(values.min(initial=0) >= 0)))
-        return found
+                parts.append(ColumnRows([place], rows, bool(values.min(initial=0) >= 0)))
+        return parts
 
     @cached_property
     def _hashed(self) -> list[int]:
-        return hashed_alone(self.columns)
+        return hashed_with_own_key(self.columns)
 
     @cached_property
     def _firsts(self) -> Int64s:
@@ -129,30 +129,30 @@ class JointColumn(_Joint):
 
 
 @dataclass(frozen=True, eq=False)
-class RowOrderColumn(_Joint):
-    """The order in which a joint column's gradients are summed by row.
+class RowOrderColumn(_Stacked):
+    """The order in which a stacked column's gradients are summed by row.
 
     Attributes:
-        joint: The joint column.
+        stacked: The stacked column.
         table_rows: How many rows the table has.
     """
 
-    joint: JointColumn
+    stacked: StackedColumn
     table_rows: int
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:  # type: ignore[override]
-        """Those of the joint column."""
-        return self.joint.columns
+        """Those of the stacked column."""
+        return self.stacked.columns
 
     def encode(self, features: Features) -> RowOrder:
         """The order for a batch, on the host."""
-        ids: JointIds = features.on_host(self.joint)
+        ids: StackedIds = features.on_host(self.stacked)
         return RowOrder.of(ids.rows.reshape(-1), self.table_rows)
 
 
 @dataclass(frozen=True, eq=False)
-class JointDenseColumn(_Joint):
+class StackedDenseColumn(_Stacked):
     """Dense columns side by side.
 
     Attributes:
@@ -165,9 +165,9 @@ class JointDenseColumn(_Joint):
         """The numbers of a batch, float32 [batch, width of all]."""
         if self._are_single_numbers:
             numeric: Any = self.columns
-            together = numbers_together(numeric, features)
-            if together is not None:
-                return torch.from_numpy(together)
+            numbers = numbers_of_all(numeric, features)
+            if numbers is not None:
+                return torch.from_numpy(numbers)
         return torch.cat([features.on_host(column) for column in self.columns], 1)
 
     @cached_property

@@ -118,7 +118,7 @@ def text_of_rows(array: Any) -> Text | None:
     return Text(text.data, text.starts, text.lengths, array)
 
 
-def hash_together(texts: Iterable[Text]) -> None:
+def hash_all(texts: Iterable[Text]) -> None:
     """Makes the fingerprints of several texts; of short ones, as a batch has, at once, which is faster."""
     short = [text for text in texts if len(text) < _SHORT and "_known" not in text.__dict__]
     if len(short) < 2:
@@ -167,15 +167,15 @@ class DictionaryCache:
         """One code for each entry, and one more: that of the empty string."""
         key = (dictionary.offset, len(dictionary), *map(_address, dictionary.buffers()))
         with self._lock:
-            found = self._kept.get(key)
-        if found is None:
-            found = dictionary, encode(Text.of(dictionary).with_empty())
+            entry = self._kept.get(key)
+        if entry is None:
+            entry = dictionary, encode(Text.of(dictionary).with_empty())
         with self._lock:
-            self._kept[key] = found
+            self._kept[key] = entry
             self._kept.move_to_end(key)
             if len(self._kept) > _DICTIONARIES_KEPT:
                 self._kept.popitem(last=False)
-        return found[1]
+        return entry[1]
 
 
 def _address(buffer: pa.Buffer | None) -> int | None:

@@ -96,8 +96,8 @@ class Words:
         ids = np.full(len(text), _UNKNOWN, np.int64)
         rows = np.flatnonzero(at < end)
         while rows.size:
-            found = rows[self._sorted[at[rows]] == fingerprints[rows]]
-            ids[found] = self._verified(text.take(found), self._order[at[found]])
+            same = rows[self._sorted[at[rows]] == fingerprints[rows]]
+            ids[same] = self._verified(text.take(same), self._order[at[same]])
             at[rows] += 1
             rows = rows[(at[rows] < end[rows]) & (ids[rows] == _UNKNOWN)]
         return ids

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.columns.encode.stacked import JointColumn, JointIds, RowOrderColumn
+from torchest.columns.encode.stacked import RowOrderColumn, StackedColumn, StackedIds
 from torchest.columns.layers.named_modules import have_hooks
 from torchest.optimizers import row_gradients
 
@@ -50,20 +50,20 @@ class BankLookUps:
         self._columns = tuple(columns)
         self._tables = tuple(tables)
         self._in_banks: list[BankRows | None] = []
-        self._joint: list[_JointLookUp] = []
+        self._look_ups: list[_BankLookUp] = []
 
     def look_up(self, batch: Features) -> list[LookedUp]:
         """The vectors of all columns that can be looked up at once in this batch."""
-        return self._each(batch, _JointLookUp.look_up)
+        return self._each(batch, _BankLookUp.look_up)
 
     def sums(self, batch: Features) -> list[LookedUp]:
         """As `look_up`, with the sums of the vectors over the columns of a bank: [batch, dimension]."""
-        return self._each(batch, _JointLookUp.sums)
+        return self._each(batch, _BankLookUp.sums)
 
     def _each(
-        self, batch: Features, look_up: Callable[[_JointLookUp, Features], LookedUp | None]
+        self, batch: Features, look_up: Callable[[_BankLookUp, Features], LookedUp | None]
     ) -> list[LookedUp]:
-        if not batch.joins:
+        if not batch.allows_stacking:
             return []
         tables = self._tables
         in_banks = [table.bank_rows for table in tables]
@@ -74,46 +74,46 @@ class BankLookUps:
                 for rows, is_hooked in zip(in_banks, hooked, strict=True)
             ]
         if in_banks != self._in_banks:
-            self._in_banks, self._joint = in_banks, self._joined(in_banks)
-        results = (look_up(joint, batch) for joint in self._joint)
+            self._in_banks, self._look_ups = in_banks, self._by_bank(in_banks)
+        results = (look_up(each, batch) for each in self._look_ups)
         return [result for result in results if result is not None]
 
-    def _joined(self, in_banks: Sequence[BankRows | None]) -> list[_JointLookUp]:
+    def _by_bank(self, in_banks: Sequence[BankRows | None]) -> list[_BankLookUp]:
         by_bank: dict[TableBank, dict[int, int]] = {}
         for place, of_table in enumerate(in_banks):
             if of_table is not None:
                 by_bank.setdefault(of_table.bank, {})[place] = of_table.rows.start
-        return [self._joined_in(bank, starts) for bank, starts in by_bank.items()]
+        return [self._of_bank(bank, starts) for bank, starts in by_bank.items()]
 
-    def _joined_in(self, bank: TableBank, starts: Mapping[int, int]) -> _JointLookUp:
+    def _of_bank(self, bank: TableBank, starts: Mapping[int, int]) -> _BankLookUp:
         """The look-up of some columns, given the first row of each in the bank."""
         columns = tuple(self._columns[place] for place in starts)
-        joint = JointColumn(columns, tuple(starts.values()))
-        return _JointLookUp(list(starts), bank, joint, RowOrderColumn(joint, len(bank.weight)))
+        stacked = StackedColumn(columns, tuple(starts.values()))
+        return _BankLookUp(list(starts), bank, stacked, RowOrderColumn(stacked, len(bank.weight)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_joint": [], "_in_banks": []}  # a copy makes its own
+        return {**vars(self), "_look_ups": [], "_in_banks": []}  # a copy makes its own
 
 
 @dataclass(frozen=True, eq=False)
-class _JointLookUp:
+class _BankLookUp:
     places: list[int]
     bank: TableBank
-    joint: JointColumn
+    stacked: StackedColumn
     order: RowOrderColumn
 
     def look_up(self, batch: Features) -> LookedUp | None:
-        ids: JointIds = batch.encoded(self.joint)
+        ids: StackedIds = batch.encoded(self.stacked)
         if not ids.places:
             return None
         vectors = row_gradients.look_up(self.bank.weight, ids.rows, self._order(batch))
-        if ids.there is not None:
-            vectors = vectors * ids.there.to(vectors.dtype).unsqueeze(2)
+        if ids.present is not None:
+            vectors = vectors * ids.present.to(vectors.dtype).unsqueeze(2)
         return LookedUp([self.places[place] for place in ids.places], vectors)
 
     def sums(self, batch: Features) -> LookedUp | None:
-        ids: JointIds = batch.encoded(self.joint)
-        if ids.there is not None:
+        ids: StackedIds = batch.encoded(self.stacked)
+        if ids.present is not None:
             result = self.look_up(batch)
             return None if result is None else LookedUp(result.places, result.vectors.sum(1))
         if not ids.places:

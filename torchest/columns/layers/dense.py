@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchest.columns.base import DenseColumn, FeatureColumn
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
-from torchest.columns.encode.stacked import JointDenseColumn
+from torchest.columns.encode.stacked import StackedDenseColumn
 from torchest.columns.features import Features
 from torchest.columns.indicator import as_dense
 from torchest.columns.layers.arguments import check_layer, in_order, is_of_sequences, places_of
@@ -68,8 +68,8 @@ class DenseFeatures(Parts):
         self.name = name
         self._columns = [_checked_dense(as_dense(column)) for column in ordered]
         self.output_widths = {
-            given.name: width_of(column)
-            for given, column in zip(ordered, self._columns, strict=True)
+            column.name: width_of(dense)
+            for column, dense in zip(ordered, self._columns, strict=True)
         }
         self.width = sum(self.output_widths.values())
         add_tables(self, self._columns, trainable, in_banks=True)
@@ -81,7 +81,7 @@ class DenseFeatures(Parts):
         )
         self._of_dense = tuple(places_of(self._columns, DenseColumn))
         dense: list[Any] = [self._columns[place] for place in self._of_dense]
-        self._dense = JointDenseColumn(tuple(dense))
+        self._dense = StackedDenseColumn(tuple(dense))
         self._layout = _Layout(list(self.output_widths.values()))
 
     def forward(self, features: Mapping[str, Any]) -> Tensor:
@@ -91,22 +91,22 @@ class DenseFeatures(Parts):
     def blocks(self, features: Mapping[str, Any]) -> list[Tensor]:
         """The output in pieces, [batch, n] each, as they are had: what reads it need not wait for one copy more."""
         batch = Features.of(features)
-        sources, contents = self._together(batch)
+        sources, contents = self._stacked(batch)
         rest, pieces = self._layout.of(contents)
         columns = [self._columns[place] for place in rest]
         batch.expect(columns)
         sources.extend(self._values(column, batch) for column in columns)
         return [piece.of(sources[piece.source]) for piece in pieces]
 
-    def _together(self, batch: Features) -> tuple[list[Tensor], list[_Content]]:
+    def _stacked(self, batch: Features) -> tuple[list[Tensor], list[_Content]]:
         """What could be had together: matrices, and what lies in each of them."""
-        found = self._banks.look_up(batch)
-        sources = [each.vectors.flatten(1) for each in found]
+        look_ups = self._banks.look_up(batch)
+        sources = [each.vectors.flatten(1) for each in look_ups]
         contents = [
             _Content(tuple(map(self._embedded.__getitem__, each.places)), each.vectors.shape[2])
-            for each in found
+            for each in look_ups
         ]
-        if batch.joins and self._of_dense:
+        if batch.allows_stacking and self._of_dense:
             sources.append(batch.encoded(self._dense))
             contents.append(_Content(self._of_dense))
         return sources, contents

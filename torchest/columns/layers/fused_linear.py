@@ -80,7 +80,7 @@ class _AddProduct(torch.autograd.Function):
             of_weights = (values.t() @ gradient).split_with_sizes(ctx.widths)
             return None, gradient.sum(0), None, *of_vectors, *of_weights
         of_outputs = gradient.contiguous().numpy()
-        found = np.empty((values.shape[1] + 1, of_outputs.shape[1]), of_outputs.dtype)
-        products.multiply_transposed(values.numpy(), of_outputs, found)
-        *of_weights, of_bias = torch.from_numpy(found).split_with_sizes([*ctx.widths, 1])
+        gradients = np.empty((values.shape[1] + 1, of_outputs.shape[1]), of_outputs.dtype)
+        products.multiply_transposed(values.numpy(), of_outputs, gradients)
+        *of_weights, of_bias = torch.from_numpy(gradients).split_with_sizes([*ctx.widths, 1])
         return None, of_bias.view(-1), None, *of_vectors, *of_weights

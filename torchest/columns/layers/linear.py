@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.embedding import EmbeddingColumn, embedding_name
-from torchest.columns.encode.stacked import JointDenseColumn
+from torchest.columns.encode.stacked import StackedDenseColumn
 from torchest.columns.features import Features
 from torchest.columns.layers.arguments import check_combiner, in_order, is_of_sequences, places_of
 from torchest.columns.layers.bank_look_ups import BankLookUps
@@ -65,7 +65,7 @@ class LinearFeatures(Parts):
         ]
         units = checks.whole_number("units", units, at_least=1, at_most=2**31 - 1)
         self.bias = nn.Parameter(torch.zeros(units))
-        # In the order of their embeddings' names: a deep part of the same columns then has the same joint
+        # In the order of their embeddings' names: a deep part of the same columns then has the same stacked
         # column, which is encoded once.
         columns: list[Any] = self._columns
         self._categorical = sorted(
@@ -82,7 +82,7 @@ class LinearFeatures(Parts):
         tables: list[Any] = [self.part(column.name) for column in categorical]
         self._banks = BankLookUps(categorical, tables)
         self._of_dense = places_of(columns, DenseColumn)
-        self._dense = JointDenseColumn(tuple(columns[place] for place in self._of_dense))
+        self._dense = StackedDenseColumn(tuple(columns[place] for place in self._of_dense))
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:
@@ -92,10 +92,10 @@ class LinearFeatures(Parts):
     def forward(self, features: Mapping[str, Any]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
-        found = self._banks.sums(batch)
-        vectors = [each.vectors for each in found]
-        done = {self._categorical[place] for each in found for place in each.places}
-        weights = self._dense_weights() if batch.joins else None
+        look_ups = self._banks.sums(batch)
+        vectors = [each.vectors for each in look_ups]
+        done = {self._categorical[place] for each in look_ups for place in each.places}
+        weights = self._dense_weights() if batch.allows_stacking else None
         if weights:
             values = batch.encoded(self._dense).to(weights[0].dtype)
             logits = add_product(vectors, self.bias, values, weights)

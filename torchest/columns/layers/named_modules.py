@@ -33,9 +33,9 @@ class Parts(nn.Module):
 
     def part(self, name: str) -> nn.Module:
         """The module of that name."""
-        found = self._modules[name]
-        assert found is not None
-        return found
+        module = self._modules[name]
+        assert module is not None
+        return module
 
     def __setattr__(self, name: str, value: Any) -> None:
         # What is its own (`training`, `_groups`) stays beside a part of that name; torch would take it for a part.

@@ -95,8 +95,8 @@ class Table(nn.Module):
 
     def vectors(self, ids: Tensor) -> Tensor:
         """The vector of each id, zeros for −1: [*ids.shape, dimension]."""
-        found = self._look_up(ids.clamp_min(0))
-        return found * (ids >= 0).to(found.dtype).unsqueeze(-1)
+        vectors = self._look_up(ids.clamp_min(0))
+        return vectors * (ids >= 0).to(vectors.dtype).unsqueeze(-1)
 
     def _look_up(self, ids: Tensor) -> Tensor:
         place = self.bank_rows
