@@ -467,13 +467,13 @@ WRONG = {
         lambda: BinaryClassHead(loss_fn=lambda a, b: a),
         ValueError,
         "loss_fn must take 'labels'; it takes (a, b). Its arguments are labels, logits and, "
-        "if it wants them, features.",
+        "optionally, features.",
     ),
     "a loss_fn that wants more": (
         lambda: BinaryClassHead(loss_fn=lambda labels, logits, w: logits),
         ValueError,
-        "loss_fn takes 'w', which is not there: its arguments are labels, logits and, if it "
-        "wants them, features.",
+        "loss_fn takes 'w', which no head passes: its arguments are labels, logits and, "
+        "optionally, features.",
     ),
     "a loss_fn that reduces": (
         lambda: BinaryClassHead(loss_fn=lambda labels, logits: logits.mean()).loss(
@@ -496,7 +496,7 @@ WRONG = {
     "a name that is a number": (
         lambda: BinaryClassHead(name=3),
         ValueError,
-        "name=3 must be a string, or None.",
+        "name=3 must be a string. None is allowed, too.",
     ),
     "a misspelt prediction": (
         lambda: BinaryClassHead().predictions(torch.zeros(2, 1), keys=["logit"]),

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from torchest.utils.checks import is_list, is_number, is_whole, shown
+from torchest.utils.nested import as_tuples
 
 _NAMES: dict[object, type] = {str: str, "str": str, "string": str, bytes: bytes, "bytes": bytes}
 
@@ -62,7 +63,7 @@ class FixedLenFeature:
             raise ValueError(
                 f"default_value is {shown(self.default_value)}: give values of the dtype {dtype_name(self.dtype)}."
             )
-        return _tuples(default.tolist())
+        return as_tuples(default.tolist())
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,3 @@ def _shape(value: Any) -> tuple[int, ...]:
     if any(dimension < 1 for dimension in dimensions):
         raise ValueError(f"shape is {shown(value)}: give dimensions of at least 1.")
     return tuple(map(int, dimensions))
-
-
-def _tuples(nested: Any) -> Any:
-    return tuple(map(_tuples, nested)) if isinstance(nested, list) else nested

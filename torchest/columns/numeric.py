@@ -17,6 +17,7 @@ from torchest.columns.encode import values
 from torchest.columns.feature_specs import FixedLenFeature
 from torchest.utils import arrays
 from torchest.utils.checks import is_list, is_whole
+from torchest.utils.nested import as_tuples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -228,7 +229,7 @@ def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key
             f"default_value of column {key!r} has the shape {array.shape} and the column {shape}: give "
             "one number or an array of the column's shape."
         )
-    return _as_tuples(np.broadcast_to(array, shape).tolist())
+    return as_tuples(np.broadcast_to(array, shape).tolist())
 
 
 def _as_array(value: Any) -> np.ndarray[Any, Any]:
@@ -236,7 +237,3 @@ def _as_array(value: Any) -> np.ndarray[Any, Any]:
         return np.asarray(value)
     except ValueError:  # lists of differing lengths
         return np.asarray(value, dtype=object)
-
-
-def _as_tuples(nested: Any) -> Any:
-    return tuple(map(_as_tuples, nested)) if isinstance(nested, list) else nested

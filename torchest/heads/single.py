@@ -19,7 +19,7 @@ from torchest.heads.weights import weights_of
 from torchest.keys import MetricKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
-from torchest.utils.checks import one_of, shown
+from torchest.utils.checks import one_of, shown, text
 from torchest.utils.host_copies import on_host
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class SingleHead(BuiltInHead):
                 f"weight_column={weight_column!r} must be the key of a feature or a numeric column, not a "
                 f"{type(weight_column).__name__}."
             )
-        if not isinstance(name, str | None):
-            raise ValueError(f"name={name!r} must be a string, or None.")
+        if name is not None:
+            text("name", name, " None is allowed, too.", empty=True)
         self._weight_column = weight_column
         self._loss_reduction = loss_reduction
         self._loss_fn = None if loss_fn is None else _LossFn(loss_fn)

@@ -31,6 +31,11 @@ def map_nested(
     return kind(*items) if hasattr(value, "_fields") else kind(items)
 
 
+def as_tuples(value: Any) -> Any:
+    """Nested lists as nested tuples, which can be compared and hashed."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
+
+
 def named_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """The leaves of a structure with where they stand, such as `key.inner[0]`.
 
