@@ -255,6 +255,12 @@ def test_a_column_that_refuses_the_values_of_a_trial_is_named(tmp_path):
         )
 
 
+def test_a_feature_that_a_receiver_lacks_is_named(tmp_path):
+    estimator = trained([Modulo("number", 5)], model_dir=tmp_path / "model")
+    with pytest.raises(torchest.MissingFeatureError, match=r"reads the feature 'number', which"):
+        estimator.export_saved_model(tmp_path / "export", receiver([Power("price")]), formats="pt2")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table(Keyed, columns.CategoricalColumn):
     """A column with a field that JSON has no form for."""

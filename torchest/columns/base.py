@@ -13,6 +13,7 @@ import torch
 
 from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import spread
+from torchest.columns.features import Usage
 from torchest.columns.model_inputs import IdsInput, ModelInput, NumbersInput
 from torchest.utils.checks import shown
 from torchest.utils.tensor_group import TensorGroup
@@ -177,9 +178,23 @@ class FeatureColumn(ABC):
         """Makes a column from its fields. `assets` resolves file names."""
         return cls(**fields)
 
+    def checked_encode(self, features: Features) -> Encoding:
+        """Encodes a batch by a user's class.
+
+        Raises:
+            ValueError: The encoding has the wrong type or shape.
+        """
+        usage, features.usage = features.usage, Usage()  # the column reads features, not the model
+        try:
+            encoding = self.encode(features)
+        finally:
+            features.usage = usage
+        self.check_encoding(encoding, features.batch_size)
+        return encoding
+
     def check_encoding(self, encoding: object, rows: int) -> None:
         """Raises ValueError if a user's class returned an encoding of the wrong type or shape."""
-        if not self.is_of_torchest and not isinstance(encoding, torch.Tensor | TensorGroup):
+        if not isinstance(encoding, torch.Tensor | TensorGroup):
             raise self._refused(encoding, rows, "a tensor, or columns.Ids")
 
     def _refused(self, encoding: object, rows: int, wanted: str) -> ValueError:
@@ -250,8 +265,6 @@ class DenseColumn(FeatureColumn):
 
     def check_encoding(self, encoding: object, rows: int) -> None:
         """Raises ValueError unless a user's class returned floats [rows, width]."""
-        if self.is_of_torchest:
-            return
         shape = [rows, self.width]
         if not isinstance(encoding, torch.Tensor) or (
             list(encoding.shape) != shape or not encoding.is_floating_point()

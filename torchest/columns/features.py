@@ -48,14 +48,18 @@ class Column(Protocol):
         """The keys of the features that it reads."""
 
     @property
+    def is_of_torchest(self) -> bool:
+        """Whether the class is one of torchest."""
+
+    @property
     def members(self) -> tuple[Column, ...]:
         """The columns that this one encodes together; itself for a single column."""
 
     def encode(self, features: Features) -> Encoding:
         """Encodes a batch."""
 
-    def check_encoding(self, encoding: object, rows: int) -> None:
-        """Raises ValueError if an encoding has the wrong type or shape."""
+    def checked_encode(self, features: Features) -> Encoding:
+        """Encodes a batch by a user's class, and checks the encoding."""
 
 
 @dataclass
@@ -243,13 +247,8 @@ class Features(MutableMapping[str, Any]):
         if encoding is None:
             if column.members == (column,):  # others ask for their members one by one
                 self.check_there(column)
-            usage, self.usage = self.usage, Usage()  # what a column reads, the model does not
-            try:
-                encoding = column.encode(self)
-            finally:
-                self.usage = usage
-            column.check_encoding(encoding, self.batch_size)
-            self._hosted[column] = encoding
+            encode = column.encode if column.is_of_torchest else column.checked_encode
+            encoding = self._hosted[column] = encode(self)
         return encoding
 
     def prepare(self, usage: Usage) -> None:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from torchest.columns.base import FeatureColumn
 from torchest.columns.categorical import EXAMPLE_WORDS
 from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
+from torchest.errors import MissingFeatureError
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from torchest.columns.base import Example
+    from torchest.columns.base import Example, FeatureColumn
     from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Column
 
@@ -96,7 +96,7 @@ class TrialFeatures(Features):
         try:
             return super().on_host(column)
         except Exception as error:
-            if not isinstance(column, FeatureColumn) or column.is_of_torchest:
+            if column.is_of_torchest or isinstance(error, MissingFeatureError):
                 raise
             kind = type(column).__name__
             raise ValueError(
