@@ -697,7 +697,7 @@ WRONG_LOADS = {
     ),
     "numbers for examples": (
         lambda path: ask(path, examples=[1]),
-        "^examples holds something else than bytes",
+        "^examples does not hold bytes",
     ),
     "an array of numbers for examples": (
         lambda path: ask(path, examples=np.array([1.0])),
@@ -709,7 +709,7 @@ WRONG_LOADS = {
     ),
     "numbers for the examples that are called inputs": (
         lambda path: torchest.export.load(path).signatures["serving_default"](inputs=[1]),
-        "^inputs holds something else than bytes",
+        "^inputs does not hold bytes",
     ),
 }
 
