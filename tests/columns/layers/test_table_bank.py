@@ -203,13 +203,41 @@ def test_a_table_with_a_parameter_of_its_own_is_frozen_and_thawed():
 def test_a_layer_is_frozen_as_a_whole_but_none_of_the_tables_that_share_a_parameter():
     model = layer()
     with pytest.raises(
-        ValueError, match=r"shares a parameter .* trainable=\.\.\., or give the table"
+        ValueError, match=r"shares the parameter .* trainable=\.\.\., or give the table"
     ):
         model.part("a").requires_grad_(False)
     assert model.part("a").weight.requires_grad
     model.requires_grad_(False)
     model.part("a").requires_grad_(False)
     assert not model.part("a").weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda table: [each.requires_grad_(False) for each in table.parameters()],
+        lambda table: Adagrad(table.parameters()),
+        lambda table: torch.optim.Adam(table.parameters()),
+        lambda table: nn.utils.parametrize.register_parametrization(table, "weight", nn.ReLU()),
+        nn.utils.parametrizations.weight_norm,
+    ],
+)
+def test_a_table_without_a_parameter_of_its_own_says_so_before_anything_changes(use):
+    model = layer()
+    with pytest.raises(
+        ValueError, match=r"shares the parameter 'tables_2.weight' with .*: make its column"
+    ):
+        use(model.part("b"))
+    assert [name for name, _ in model.named_parameters()] == ["tables_2.weight"]
+    assert list(model.state_dict()) == ["a.weight", "b.weight", "c.weight"]
+    model.part("b").weight = nn.Parameter(model.part("b").weight.detach().clone())
+    use(model.part("b"))
+
+
+def test_parameters_module_by_module_are_those_of_the_layer():
+    model = layer()
+    own = [each for module in model.modules() for each in module.parameters(recurse=False)]
+    assert own == list(model.parameters())
 
 
 def test_a_table_has_a_dense_gradient_too():
@@ -308,6 +336,41 @@ def test_tensors_of_a_state_are_assigned_as_parameters():
     model.load_state_dict({name: value * 2 for name, value in state.items()}, assign=True)
     assert_same_tables(tables_of(model), {name: value * 2 for name, value in state.items()})
     assert torch.equal(model(BATCHES[0])[:, :2], 2 * state["a.weight"][BATCHES[0]["a"]])
+    assert [name for name, _ in model.named_parameters()] == ["tables_2.weight"]
+    step(model, Adagrad(model.parameters(), lr=0.1), BATCHES[0], together=True)
+    assert not torch.equal(model.part("a").weight, 2 * state["a.weight"])
+
+
+@pytest.mark.parametrize("make", [lambda: layer().to("meta"), lambda: layer().double()])
+def test_an_assigned_state_brings_its_dtype_and_device(make):
+    model, state = make(), tables_of(layer())
+    model.load_state_dict(state, assign=True)
+    (tables,) = model.parameters()
+    assert (tables.dtype, tables.device.type) == (torch.float32, "cpu")
+    assert tables.requires_grad
+    assert_same_tables(tables_of(model), state)
+
+
+def test_rows_without_values_in_an_assigned_state_are_nan():
+    model, state = layer().to("meta"), tables_of(layer())
+    del state["b.weight"]
+    model.load_state_dict(state, strict=False, assign=True)
+    assert torch.equal(model.part("a").weight, state["a.weight"])
+    assert model.part("b").weight.isnan().all()
+
+
+def test_a_state_that_fails_to_load_leaves_tables_in_their_parameter():
+    model = layer()
+
+    def fail(*_):
+        raise RuntimeError("no such file")
+
+    handle = model.part("a").register_load_state_dict_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="no such file"):
+        model.load_state_dict(tables_of(model))
+    handle.remove()
+    step(model, Adagrad(model.parameters(), lr=0.1), BATCHES[0], together=True)
+    assert not torch.equal(model.part("a").weight, layer().part("a").weight)
 
 
 def test_a_parameter_is_exchanged():
@@ -357,11 +420,10 @@ def test_tables_are_exchanged_for_one_call(keys):
 
 
 def test_gradients_of_tables_that_are_exchanged_for_one_call():
-    model, features = layer(), Features(BATCHES[0])
-    model(features)  # encodes on the host, before anything is transformed
+    model = layer()
 
     def loss(parameters):
-        return torch.func.functional_call(model, parameters, (features,)).square().sum()
+        return torch.func.functional_call(model, parameters, (BATCHES[0],)).square().sum()
 
     parameters = {name: each.detach() for name, each in model.named_parameters()}
     found = torch.func.grad(loss)(parameters)["tables_2.weight"]

@@ -10,6 +10,7 @@ import torch
 from torchest.columns.encode.stacked import RowOrderColumn, StackedColumn, StackedIds
 from torchest.columns.layers.named_modules import have_hooks
 from torchest.optimizers import row_gradients
+from torchest.utils.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +64,7 @@ class BankLookUps:
     def _each(
         self, batch: Features, look_up: Callable[[_BankLookUp, Features], LookedUp | None]
     ) -> list[LookedUp]:
-        if not batch.allows_stacking:
+        if not batch.allows_stacking or is_traced():
             return []
         tables = self._tables
         in_banks = [table.bank_rows for table in tables]

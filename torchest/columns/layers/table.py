@@ -14,7 +14,7 @@ from torchest.errors import DamagedCheckpointError, suggest
 from torchest.optimizers.row_gradients import look_up, new_empty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from typing_extensions import Self
 
@@ -41,8 +41,9 @@ class Table(nn.Module):
         max_norm: If given, a longer vector counts as one of this length, in the same direction. The
             table itself keeps it as it is.
         bank_rows: The rows of a bank that are the table; None for a parameter of its own. `weight` is a view
-            of these rows then. To freeze such a table later, or to train it by an optimizer of its own, give it
-            its own parameter: `table.weight = nn.Parameter(table.weight.detach().clone())`.
+            of these rows then: write to it in place. To freeze such a table later, to parametrize it or to train it
+            by an optimizer of its own, give it its own parameter:
+            `table.weight = nn.Parameter(table.weight.detach().clone())`.
 
     Attributes:
         categorical_column: The column of an embedding, whose ids the rows belong to.
@@ -112,19 +113,44 @@ class Table(nn.Module):
             return place.bank.weight[place.rows]
         return super().__getattr__(name)
 
+    def __delattr__(self, name: str) -> None:
+        if name == "weight":  # which torch's parametrizations delete, after they have read it
+            self._check_own_parameter()
+        super().__delattr__(name)
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """As of any module.
 
         Raises:
             ValueError: The table is in a bank, and so cannot be frozen or trained by itself.
         """
-        if self.bank_rows is not None and self.weight.requires_grad != requires_grad:
+        place = self.bank_rows
+        if place is None:
+            return super().requires_grad_(requires_grad)
+        if place.bank.weight.requires_grad != requires_grad:
+            self._check_own_parameter()
+        return self
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """As of any module.
+
+        Raises:
+            ValueError: The table is in a bank, so that its parameter is also that of others; not if `recurse` is False.
+        """
+        if recurse:
+            self._check_own_parameter()
+        return super().parameters(recurse)
+
+    def _check_own_parameter(self) -> None:
+        """Raises ValueError if the table is in a bank."""
+        place = self.bank_rows
+        if place is not None:
             raise ValueError(
-                "A table that shares a parameter with others of its layer cannot be frozen or trained by itself: make "
-                "its column with trainable=..., or give the table a parameter of its own: "
+                f"This table shares the parameter {place.bank.name + '.weight'!r} with others of its layer, and so has "
+                "no parameter that can be frozen, trained or parametrized by itself: make its column with "
+                "trainable=..., or give the table a parameter of its own: "
                 "table.weight = nn.Parameter(table.weight.detach().clone(), requires_grad=...)."
             )
-        return super().requires_grad_(requires_grad)
 
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
@@ -134,14 +160,20 @@ class Table(nn.Module):
             weight: Tensor = self.weight
             destination[f"{prefix}weight"] = weight if keep_vars else weight.detach()
 
-    def _load_from_state_dict(self, *args: Any) -> None:
-        if self.bank_rows is None:
-            super()._load_from_state_dict(*args)
-            return
-        view = self._parameters["weight"] = nn.Parameter(self.weight.detach(), False)
-        super()._load_from_state_dict(*args)
-        if self._parameters["weight"] is view:  # nobody asked to assign what is loaded
-            self._parameters["weight"] = None
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
+    ) -> None:
+        place = self.bank_rows
+        if place is not None:
+            if local_metadata.get("assign_to_params_buffers"):
+                place.bank.convert(state_dict.get(f"{prefix}weight"))
+                local_metadata = {**local_metadata, "assign_to_params_buffers": False}
+            self._parameters["weight"] = nn.Parameter(self.weight.detach(), requires_grad=False)
+        try:
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+        finally:
+            if place is not None:
+                self._parameters["weight"] = None
 
     def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
         """One id, or none (−1), for each example; its weight matters to a sum only, but for its sign."""

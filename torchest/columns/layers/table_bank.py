@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from torchest.optimizers.row_gradients import new_empty
 
@@ -35,6 +35,20 @@ class TableBank(nn.Module):
         super().__init__()
         self.name = name
         self.weight = nn.Parameter(new_empty(torch.empty(0), [rows, dimension]), trainable)
+
+    def convert(self, like: object) -> None:
+        """Takes over the dtype and device of a tensor, as `load_state_dict(..., assign=True)` does."""
+        weight = self.weight
+        if not isinstance(like, Tensor) or (like.dtype, like.device) == (
+            weight.dtype,
+            weight.device,
+        ):
+            return
+        if weight.is_meta:  # rows that are not loaded have no values
+            rows = torch.full_like(weight, torch.nan, dtype=like.dtype, device=like.device)
+        else:
+            rows = weight.detach().to(like)
+        self.weight = nn.Parameter(rows, weight.requires_grad)
 
     def _save_to_state_dict(self, *_: Any) -> None:
         """Leaves saving to the tables."""
