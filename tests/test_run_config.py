@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,23 @@ def test_what_tensorflow_refuses_of_tf_config_is_refused_with_the_way_out(case, 
 def test_tf_config_that_is_no_json_object_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match=r"TF_CONFIG=.*, which should be JSON such as"):
+        RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"task": {"type": 5}}', "task.type is 5 and not a string"),
+        ('{"model_dir": 5}', "model_dir is 5 and not a string"),
+        ('{"service": "a"}', "service is 'a' and not an object in braces"),
+        ('{"rpc_layer": null}', "rpc_layer is None and not a string"),
+        ('{"cluster": []}', "cluster is [] and not an object in braces"),
+        ("[]", "it is [] and not an object in braces"),
+    ],
+)
+def test_a_wrong_value_in_tf_config_is_named_with_what_was_expected(text, problem, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match=rf": {re.escape(problem)}\. Correct it, or unset it"):
         RunConfig()
 
 

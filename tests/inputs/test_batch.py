@@ -86,6 +86,12 @@ def test_labels_of_ids():
         (((torch.ones(5), torch.ones(5)), None), 5),
         ((Ids(torch.ones(2)), None), 2),
         ((Features({}), None), 1),
+        ((Features({}), {}), 1),
+        ((Features({}), ()), 1),
+        ((Features({}), {"a": None, "b": (None, torch.ones(4))}), 4),
+        ((None, torch.ones(4)), 4),
+        (((None, torch.ones(5)), None), 5),
+        ((Features({}), np.array([], object)), 0),
     ],
 )
 def test_the_number_of_rows(batch, rows):

@@ -13,6 +13,7 @@ from torchest.columns.ids import Ids
 from torchest.inputs.structure import map_leaves
 from torchest.utils import arrays
 from torchest.utils.host_copies import to_device
+from torchest.utils.nested import named_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +37,13 @@ class Batch(NamedTuple):
     @property
     def rows(self) -> int:
         """The number of rows; 1 if neither features nor labels tell."""
-        value = self.features
-        if isinstance(value, Features):
-            if value:
-                return value.batch_size
-            value = self.labels
-        while isinstance(value, (Mapping, tuple)) and value:
-            value = next(iter(value.values() if isinstance(value, Mapping) else value))
-        if isinstance(value, Ids):
-            return value.batch_size
-        return 1 if value is None else arrays.length(value)
+        for part in self:
+            if isinstance(part, Features) and part:
+                return part.batch_size
+            for _, leaf in named_leaves(part):
+                if leaf is not None:
+                    return leaf.batch_size if isinstance(leaf, Ids) else arrays.length(leaf)
+        return 1
 
     def to(self, device: torch.device) -> Batch:
         """The batch with numbers as tensors on a device; text and ragged lists stay on the host.

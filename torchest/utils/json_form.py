@@ -5,9 +5,9 @@
 >>> check_form({"name": "age", "shape": [None, "1"], "kind": "a"}, form)
 Traceback (most recent call last):
 ValueError: shape is [None, '1']
->>> check_form({"name": 5, "shape": [None], "kind": "a"}, form)
+>>> check_form({"name": "age", "shape": [None], "kind": "a", "step": -1}, form)
 Traceback (most recent call last):
-ValueError: name is 5 and not a string
+ValueError: step is -1 and not a whole number of at least 0
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ Form = type | set[str] | Callable[[Any], bool] | list[Any] | Mapping[Any, Any]
 JSON: TypeAlias = dict[str, Any]  # an object of JSON
 
 _LARGEST = 2**31  # elements of a dimension
-_KINDS = {dict: "an object in braces", list: "a list", str: "a string"}
 
 
 class optional(NamedTuple):  # noqa: N801 - reads as a function
@@ -49,6 +48,16 @@ def object_or_none(value: object) -> bool:
 def whole(value: object) -> bool:
     """Whether a value is an integer of at least 0 that int64 holds."""
     return is_whole(value) and 0 <= value < 2**63
+
+
+_KINDS: dict[object, str] = {
+    dict: "an object in braces",
+    list: "a list",
+    str: "a string",
+    text_or_none: "a string",
+    object_or_none: "an object in braces",
+    whole: "a whole number of at least 0",
+}
 
 
 def check_form(value: Any, form: Form, place: str = "") -> None:
@@ -99,5 +108,6 @@ def _check(value: Any, form: type | set[str] | Callable[[Any], bool], place: str
     else:
         fits = form(value)
     if not fits:
-        expected = f" and not {_KINDS[form]}" if isinstance(form, type) and form in _KINDS else ""
+        is_named = not isinstance(form, set) and form in _KINDS
+        expected = f" and not {_KINDS[form]}" if is_named else ""
         raise ValueError(f"{place or 'it'} is {shown(value)}{expected}")
