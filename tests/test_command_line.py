@@ -187,7 +187,7 @@ def test_predict_answers_the_rows_of_a_table(model, exported, tmp_path, capsys, 
     ("arguments", "message"),
     [
         (["show", "{empty}"], "is neither an exported model .no signatures.json. nor a model_dir"),
-        (["verify", "{empty}"], "is no exported model: it has no signatures.json"),
+        (["verify", "{empty}"], "is not an exported model: it has no signatures.json"),
         (["predict", "{model}", "--input", "a.xls", "--output", "b.csv"], "'a.xls' must end with one of"),
         (["predict", "{model}", "--input", "a.csv", "--output", "b"], "'b' must end with one of .csv"),
         (["predict", "{model}", "--input", "{empty}/a.csv", "--output", "b.csv"], "a.csv"),

@@ -377,7 +377,7 @@ class TestPrediction:
         assert list(next(estimator.predict(first_rows(), predict_keys="x"))) == ["x"]
         with pytest.raises(
             ValueError,
-            match=r"predict_keys has 'outptu', which is no prediction\. Did you mean 'output'",
+            match=r"predict_keys has 'outptu', which is not a prediction. Did you mean 'output'",
         ):
             next(estimator.predict(first_rows(), predict_keys=["outptu"]))
 
@@ -496,7 +496,7 @@ class TestWhatTheEstimatorTells:
         assert estimator.get_variable_value("global_step") == 1
         with pytest.raises(
             ValueError,
-            match=r"name='net\.weigth' is no variable of the checkpoint\. Did you mean 'net\.weight'",
+            match=r"name='net\.weigth' is not a variable of the checkpoint\. Did you mean 'net\.weight'",
         ):
             estimator.get_variable_value("net.weigth")
 
@@ -602,7 +602,7 @@ class TestWrongUse:
             (torchest.SessionRunHook(), "hooks=.* must be a list"),
             (
                 [print],
-                "hooks has <built-in function print>, and every item must be a SessionRunHook",
+                "hooks has <built-in function print>, but every item must be a SessionRunHook",
             ),
             ([torchest.SessionRunHook], r"or of a subclass of it: write SessionRunHook\(\.\.\.\)"),
         ],
@@ -618,14 +618,14 @@ class TestWrongUse:
 
     def test_saving_listeners(self, tmp_path):
         model = torchest.Estimator(toy_model_fn, tmp_path, QUIET)
-        with pytest.raises(TypeError, match="saving_listeners has 'x', and every item must be"):
+        with pytest.raises(TypeError, match="saving_listeners has 'x', but every item must be"):
             model.train(toy_input_fn, saving_listeners=["x"], steps=1)
 
     def test_hooks_of_a_model_fn(self, tmp_path):
         def model_fn(features, labels, mode):
             return toy_model_fn(features, labels, mode)._replace(training_hooks=("x",))
 
-        with pytest.raises(TypeError, match="training_hooks has 'x', and every item must be"):
+        with pytest.raises(TypeError, match="training_hooks has 'x', but every item must be"):
             torchest.Estimator(model_fn, tmp_path, QUIET).train(toy_input_fn, steps=1)
 
     @pytest.mark.parametrize("n_classes", [0, 1, "2", 2.5])
@@ -662,7 +662,7 @@ class TestWrongUse:
     @pytest.mark.parametrize("method", ["train", "evaluate"])
     def test_an_empty_input(self, tmp_path, method):
         estimator = torchest.Estimator(toy_model_fn, tmp_path)
-        with pytest.raises(ValueError, match="The input is empty: the input_fn gave no batch"):
+        with pytest.raises(ValueError, match="The input is empty: the input_fn returned no batch"):
             getattr(estimator, method)(lambda: toy_input_fn().take(0))
         assert not os.listdir(tmp_path)
 
@@ -732,5 +732,5 @@ class TestWrongUse:
         with pytest.raises(ValueError, match="feature_columns is empty"):
             torchest.LinearClassifier([], tmp_path)
         age = columns.numeric_column("age")
-        with pytest.raises(ValueError, match="feature_columns has two columns called 'age'"):
+        with pytest.raises(ValueError, match="feature_columns has two columns with the name 'age'"):
             torchest.LinearClassifier([age, age], tmp_path)

@@ -64,6 +64,6 @@ def test_what_is_no_function_is_refused():
 
 
 def test_what_is_no_scaffold_is_refused():
-    message = "EstimatorSpec: scaffold is a dict and must be a torchest.Scaffold, such as Scaffold(init_fn=...), or"
+    message = "EstimatorSpec: scaffold is a dict but must be a torchest.Scaffold, such as Scaffold(init_fn=...), or"
     with pytest.raises(TypeError, match=re.escape(message)):
         torchest.EstimatorSpec("eval", loss=torch.tensor(0.0), scaffold={})

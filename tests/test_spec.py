@@ -44,7 +44,7 @@ def test_replace_changes_single_fields():
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"loss": torch.ones(2)}, ValueError, r"loss has shape \[2\] and must be a scalar"),
+        ({"loss": torch.ones(2)}, ValueError, r"loss has shape \[2], but must be a scalar"),
         ({"loss": None}, ValueError, "loss is missing"),
         ({"predictions": "a"}, TypeError, "predictions must be a tensor, not a str"),
         ({"train_op": "sgd"}, TypeError, "train_op must be a torch.optim.Optimizer"),
@@ -149,13 +149,13 @@ def test_metrics_are_values():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"mode": "eval_"}, ValueError, r"mode='eval_' is no mode. Did you mean 'eval'"),
+        ({"mode": "eval_"}, ValueError, r"mode='eval_' is not a mode. Did you mean 'eval'"),
         ({"mode": "train"}, ValueError, r"loss is missing: in TRAIN give a scalar tensor"),
         ({"mode": "eval"}, ValueError, r"loss is missing: in EVAL give a scalar tensor"),
         ({"mode": "train", "loss": LOSS}, ValueError, r"train_op is missing: in TRAIN give"),
         ({"mode": "infer"}, ValueError, r"predictions are missing: in PREDICT give"),
         ({"mode": "eval", "loss": 0.5}, TypeError, r"loss must be a scalar tensor, not a float"),
-        ({"mode": "eval", "loss": torch.zeros(3)}, ValueError, r"shape \[3\] and must be a scalar"),
+        ({"mode": "eval", "loss": torch.zeros(3)}, ValueError, r"shape \[3], but must be a scalar"),
         (
             {"mode": "infer", "predictions": [1]},
             TypeError,

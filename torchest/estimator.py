@@ -699,7 +699,7 @@ def _checked_first(first: Batch | None, mode: str) -> Batch:
     if first is None:
         what = "train on" if mode == ModeKeys.TRAIN else "evaluate"
         raise ValueError(
-            f"The input is empty: the input_fn gave no batch, so there is nothing to {what}. Check its files, "
+            f"The input is empty: the input_fn returned no batch, so there is nothing to {what}. Check its files, "
             "filters, take and skip; batch(..., drop_remainder=True) drops a short last batch."
         )
     return first

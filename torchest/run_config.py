@@ -120,7 +120,9 @@ class RunConfig:
         fields = [each.name for each in dataclasses.fields(self)]
         for name in changes:
             if name not in fields:
-                raise ValueError(f"RunConfig.replace: {name!r} is no field.{suggest(name, fields)}")
+                raise ValueError(
+                    f"RunConfig.replace: {name!r} is not a field.{suggest(name, fields)}"
+                )
         saving = ("save_checkpoints_steps", "save_checkpoints_secs")
         for changed, other in (saving, saving[::-1]):
             if changes.get(changed) is not None and other not in changes:

@@ -118,7 +118,7 @@ class EstimatorSpec(_Fields):
         """Checks the fields."""
         if not isinstance(mode, str) or mode not in _MODES:
             raise ValueError(
-                f"EstimatorSpec: mode={shown(mode)} is no mode.{suggest(str(mode), _MODES)}"
+                f"EstimatorSpec: mode={shown(mode)} is not a mode.{suggest(str(mode), _MODES)}"
             )
         return super().__new__(
             cls,
@@ -274,7 +274,7 @@ def _checked_loss(loss: Any, mode: str) -> Tensor | None:
         )
     if loss.numel() != 1:
         raise ValueError(
-            f"EstimatorSpec: loss has shape {list(loss.shape)} and must be a scalar: reduce it, such as by "
+            f"EstimatorSpec: loss has shape {list(loss.shape)}, but must be a scalar: reduce it, for example with "
             "loss.mean()."
         )
     return loss.reshape(())
@@ -354,7 +354,7 @@ def _a(value: Any) -> str:
 def _checked_scaffold(scaffold: Any) -> Scaffold | None:
     if not isinstance(scaffold, Scaffold | None):
         raise TypeError(
-            f"EstimatorSpec: scaffold is a {type(scaffold).__name__} and must be a torchest.Scaffold, such as "
+            f"EstimatorSpec: scaffold is a {type(scaffold).__name__} but must be a torchest.Scaffold, such as "
             "Scaffold(init_fn=...), or None."
         )
     return scaffold
@@ -371,7 +371,7 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
         text("EstimatorSpec: a name of eval_metric_ops", name, empty=True)
         if name in _OWN_METRICS:
             raise ValueError(
-                f"EstimatorSpec: eval_metric_ops has {name!r}, which every evaluation gives by itself: give this "
+                f"EstimatorSpec: eval_metric_ops has {name!r}, which every evaluation computes itself: give this "
                 "metric another name."
             )
     return {name: _checked_metric(name, value) for name, value in metrics.items()}

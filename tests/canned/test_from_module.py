@@ -216,7 +216,7 @@ WRONG = {
     "a misspelt optimizer": (
         {"optimizer": "Adm"},
         ValueError,
-        "optimizer='Adm' is no optimizer. Did you mean 'Adam'?",
+        "optimizer='Adm' is not an optimizer. Did you mean 'Adam'?",
     ),
     "an optimizer of another module": (
         {"optimizer": torch.optim.SGD(net().parameters(), lr=0.1)},
@@ -232,7 +232,7 @@ WRONG = {
     "a name for a metric": (
         {"metrics": {"accuracy": "accuracy"}},
         TypeError,
-        "metrics['accuracy'] is 'accuracy' and must be a function of output and labels, or a metric of "
+        "metrics['accuracy'] is 'accuracy' but must be a function of output and labels, or a metric of "
         "torchmetrics.",
     ),
     "another checkpoint format": (
@@ -262,7 +262,7 @@ WRONG_FEATURES = {
     ),
     "one is missing": (
         {"lft": X, "right": X},
-        "Pair.forward(left, right) needs 'left', which is no feature. Did you mean 'lft'?",
+        "Pair.forward(left, right) needs 'left', which is not a feature. Did you mean 'lft'?",
     ),
 }
 
@@ -280,7 +280,7 @@ def test_an_output_that_is_no_tensor():
             return str(x)
 
     with pytest.raises(
-        TypeError, match="The module gave a str: it must give a tensor, or a dict, dataclass"
+        TypeError, match="The module returned a str: it must return a tensor, or a dict, dataclass"
     ):
         list(estimator(Text()).predict(lambda: [X]))
 

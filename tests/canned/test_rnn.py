@@ -153,7 +153,7 @@ WRONG = {
     ),
     "a misspelt cell type": (
         {"cell_type": "lsmt"},
-        "cell_type='lsmt' is no type of cell. Did you mean 'lstm'?",
+        "cell_type='lsmt' is not a type of cell. Did you mean 'lstm'?",
     ),
     "units and a layer": (
         {"rnn_cell_fn": lambda inputs: nn.GRU(inputs, 2)},

@@ -127,7 +127,8 @@ class Rows:
         return words
 
     def _words(self, size: int) -> np.ndarray:
-        """The last is in all vocabularies: steps end with the last that is known, and all columns must have as many.
+        """The last is in all vocabularies: steps end with the last that is known, and all columns must have the same
+        number of ids.
 
         Nor can an ONNX file tell a list that ends with the empty string from a shorter one.
         """

@@ -69,19 +69,19 @@ WRONG = {
     "a single number instead of a batch": (
         lambda: dense(fc.numeric_column("age"), age=22.0),
         ValueError,
-        "'age' is the single value 22.0 (rank 0), and one value per row is needed; for a "
+        "'age' is the single value 22.0 (rank 0), but one value per row is needed; for a "
         "batch of one row give [22.0].",
     ),
     "a single string instead of a batch": (
         lambda: linear(fc.categorical_column_with_hash_bucket("town", 10), town="London"),
         ValueError,
-        "'town' is the single value 'London' (rank 0), and one value per row is needed; "
+        "'town' is the single value 'London' (rank 0), but one value per row is needed; "
         "for a batch of one row give ['London'].",
     ),
     "a tensor of rank 0": (
         lambda: dense(fc.numeric_column("age"), age=torch.tensor(22.0)),
         ValueError,
-        "'age' is the single value 22.0 (rank 0), and one value per row is needed; for a "
+        "'age' is the single value 22.0 (rank 0), but one value per row is needed; for a "
         "batch of one row give [22.0].",
     ),
     "ids of three dimensions": (
@@ -141,13 +141,13 @@ WRONG = {
     "text as a number": (
         lambda: dense(fc.numeric_column("age"), age=["22"]),
         TypeError,
-        "'age' holds text such as '22', and numbers are needed; convert it, or use it "
+        "'age' holds text such as '22', but must hold numbers; convert it, or use it "
         "through a categorical column.",
     ),
     "dates as numbers": (
         lambda: dense(fc.numeric_column("day"), day=np.array(["2020-01-01"], "M8[D]")),
         TypeError,
-        "'day' holds dates such as '2020-01-01', and numbers are needed; give a number, such as the "
+        "'day' holds dates such as '2020-01-01', but must hold numbers; give a number, such as the "
         "days since a date, (dates - start).dt.days, or the month, dates.dt.month; or text for a "
         "categorical column, dates.dt.strftime('%Y-%m-%d').",
     ),
@@ -576,7 +576,7 @@ WRONG = {
     "weights of text": (
         lambda: linear(WEIGHTED, a=[1, 2], w=["x", "y"]),
         TypeError,
-        "'w' holds text such as 'x', and numbers are needed; convert it, or use it "
+        "'w' holds text such as 'x', but must hold numbers; convert it, or use it "
         "through a categorical column.",
     ),
     "fewer weights than ids": (
@@ -629,10 +629,9 @@ WRONG = {
     "an unknown initializer": (
         lambda: fc.embedding_column(IDENTITY, 2, initializer="xavier_unifrom"),
         ValueError,
-        "initializer of column 'a_embedding' is 'xavier_unifrom', which is no function of"
-        " a tensor in torch.nn.init. Did you mean 'xavier_uniform' or 'xavier_normal' or "
-        "'kaiming_uniform'? There are: 'dirac', 'eye', 'kaiming_normal', "
-        "'kaiming_uniform', 'normal', 'ones', 'orthogonal', 'trunc_normal', 'uniform', "
+        "initializer of column 'a_embedding' is 'xavier_unifrom', which is not a function of a tensor in "
+        "torch.nn.init. Did you mean 'xavier_uniform' or 'xavier_normal' or 'kaiming_uniform'? There are: 'dirac', "
+        "'eye', 'kaiming_normal', 'kaiming_uniform', 'normal', 'ones', 'orthogonal', 'trunc_normal', 'uniform', "
         "'xavier_normal', 'xavier_uniform', 'zeros'.",
     ),
     "a norm of 0": (
@@ -664,7 +663,7 @@ WRONG = {
         lambda: fc.shared_embeddings([IDENTITY, fc.categorical_column_with_identity("b", 4)], 2),
         ValueError,
         "categorical_columns has 'a' with 3 ids and 'b' with 4: columns that share a "
-        "table must have as many.",
+        "table must have the same number of ids.",
     ),
     "a shared table of differing kinds": (
         lambda: fc.shared_embeddings([IDENTITY, fc.categorical_column_with_hash_bucket("b", 3)], 2),
@@ -700,7 +699,7 @@ WRONG = {
         ),
         ValueError,
         "Columns 'a_indicator' and 'x' have sequences of differing lengths, 1 and 2 in "
-        "row 1 of a batch: sequences that are read together need as many steps.",
+        "row 1 of a batch: sequences that are read together must have equal lengths.",
     ),
     # Layers
     "no columns": (
@@ -729,7 +728,7 @@ WRONG = {
     "two columns of one name": (
         lambda: DenseFeatures([fc.numeric_column("age"), fc.numeric_column("age")]),
         ValueError,
-        "feature_columns has two columns called 'age': leave one of them out.",
+        "feature_columns has two columns with the name 'age': leave one of them out.",
     ),
     "a raw categorical column in DenseFeatures": (
         lambda: DenseFeatures([fc.categorical_column_with_hash_bucket("town", 10)]),
@@ -746,13 +745,13 @@ WRONG = {
     "a sequence in DenseFeatures": (
         lambda: DenseFeatures([fc.embedding_column(SEQUENCE, 2)]),
         ValueError,
-        "feature_columns: 'a_embedding' is a column of sequences: give it to "
+        "feature_columns: 'a_embedding' is a sequence column: give it to "
         "SequenceFeatures, or make it of a column that is not a sequence column.",
     ),
     "numbers of sequences in DenseFeatures": (
         lambda: DenseFeatures([STEPS]),
         ValueError,
-        "feature_columns: 'x' is a column of sequences: give it to SequenceFeatures, or "
+        "feature_columns: 'x' is a sequence column: give it to SequenceFeatures, or "
         "make it of a column that is not a sequence column.",
     ),
     "what is no sequence in SequenceFeatures": (
@@ -779,7 +778,7 @@ WRONG = {
     "numbers of sequences in a linear model": (
         lambda: LinearFeatures([STEPS]),
         ValueError,
-        "feature_columns: 'x' is a column of sequences, which a linear model cannot take:"
+        "feature_columns: 'x' is a sequence column, which a linear model cannot use:"
         " make it of a column that is not a sequence column.",
     ),
     "a shared table in a linear model": (

@@ -56,63 +56,63 @@ WRONG = {
         lambda: linear([0, 2]),
         ValueError,
         "BinaryClassHead: labels must be 0 or 1; found 2 in 1 of 2 labels. Labels are class "
-        "ids from 0 to 1. If 2 is the name of a class, number the classes, such as by "
-        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
+        "ids from 0 to 1. If 2 is the name of a class, number the classes, for example with np.searchsorted(names, "
+        "labels), or make labels text and give label_vocabulary.",
     ),
     "labels below 0": (
         lambda: linear([0, -1]),
         ValueError,
         "BinaryClassHead: labels must be at least 0; found -1 in 1 of 2 labels. Labels are "
-        "class ids from 0 to 1. If -1 is the name of a class, number the classes, such as by "
+        "class ids from 0 to 1. If -1 is the name of a class, number the classes, for example with "
         "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "labels above n_classes": (
         lambda: linear([0, 3], n_classes=3),
         ValueError,
         "MultiClassHead: labels must be below n_classes=3; found 3 in 1 of 2 labels. Labels "
-        "are class ids from 0 to 2. If 3 is the name of a class, number the classes, such as by "
+        "are class ids from 0 to 2. If 3 is the name of a class, number the classes, for example with "
         "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "labels 10, 20 and 30 of three classes": (
         lambda: linear([10, 30], n_classes=3),
         ValueError,
         "MultiClassHead: labels must be below n_classes=3; found 10 in 2 of 2 labels. Labels "
-        "are class ids from 0 to 2. If 10 is the name of a class, number the classes, such as by "
+        "are class ids from 0 to 2. If 10 is the name of a class, number the classes, for example with "
         "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "labels 1 and 2 of two classes": (
         lambda: trained(torchest.DNNClassifier([2], [X], "model"), [1, 2], {}),
         ValueError,
         "BinaryClassHead: labels must be 0 or 1; found 2 in 1 of 2 labels. Labels are class "
-        "ids from 0 to 1. If 2 is the name of a class, number the classes, such as by "
-        "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
+        "ids from 0 to 1. If 2 is the name of a class, number the classes, for example with np.searchsorted(names, "
+        "labels), or make labels text and give label_vocabulary.",
     ),
     "labels 10 and 20 with a vocabulary of their texts": (
         lambda: linear([10, 20], label_vocabulary=["10", "20"]),
         ValueError,
         "labels must be strings of label_vocabulary=['10', '20']; they are numbers of dtype "
-        "int64. Make them text, such as by astype(str); or leave label_vocabulary out if labels "
+        "int64. Make them text, for example with astype(str); or leave label_vocabulary out if labels "
         "are class ids from 0 to 1.",
     ),
     "strings of numbers for a regressor": (
         lambda: regressor(["1.5", "2"]),
         ValueError,
         "labels are strings such as '1.5', and RegressionHead needs numbers. Turn them into "
-        "numbers, such as by astype(float); for names of classes use a classifier, or a head such "
+        "numbers, for example with astype(float); for names of classes use a classifier, or a head such "
         "as BinaryClassHead.",
     ),
     "strings for a head of counts": (
         lambda: PoissonRegressionHead().loss(["a", "b"], torch.zeros(2, 1)),
         ValueError,
         "labels are strings such as 'a', and PoissonRegressionHead needs numbers. Turn them into "
-        "numbers, such as by astype(float); for names of classes use a classifier, or a head such "
+        "numbers, for example with astype(float); for names of classes use a classifier, or a head such "
         "as BinaryClassHead.",
     ),
     "strings for a head of probabilities": (
         lambda: LogisticRegressionHead(name="p").loss(["a", "b"], torch.zeros(2, 1)),
         ValueError,
         "labels are strings such as 'a', and LogisticRegressionHead 'p' needs numbers. Turn them "
-        "into numbers, such as by astype(float); for names of classes use a classifier, or a head "
+        "into numbers, for example with astype(float); for names of classes use a classifier, or a head "
         "such as BinaryClassHead.",
     ),
     "labels that are NaN": (
@@ -131,13 +131,13 @@ WRONG = {
         lambda: linear([0.0, 1.0], n_classes=3),
         ValueError,
         "MultiClassHead: labels have dtype float32 and must be class ids, whole numbers from "
-        "0 to 2: turn them into int64, such as by labels.long().",
+        "0 to 2: turn them into int64, for example with labels.long().",
     ),
     "booleans for three classes": (
         lambda: linear([True, False], n_classes=3),
         ValueError,
         "MultiClassHead: labels have dtype bool and must be class ids, whole numbers from 0 "
-        "to 2: turn them into int64, such as by labels.long().",
+        "to 2: turn them into int64, for example with labels.long().",
     ),
     "complex labels": (
         lambda: linear(np.array([1, 0j])),
@@ -148,19 +148,19 @@ WRONG = {
     "more labels than rows": (
         lambda: linear([0, 1, 1]),
         ValueError,
-        "BinaryClassHead: labels have shape [3], and for logits of shape [2, 1] their shape "
+        "BinaryClassHead: labels have shape [3], but for logits of shape [2, 1] their shape "
         "must be [2, 1] or [2].",
     ),
     "one-hot labels": (
         lambda: linear([[0, 1, 0], [0, 0, 1]], n_classes=3),
         ValueError,
-        "MultiClassHead: labels have shape [2, 3], and for logits of shape [2, 3] their shape"
+        "MultiClassHead: labels have shape [2, 3], but for logits of shape [2, 3] their shape"
         " must be [2, 1] or [2]. For one-hot labels, give class ids: labels.argmax(1).",
     ),
     "a single label": (
         lambda: linear(1),
         ValueError,
-        "'labels' is the single value 1 (rank 0), and one value per row is needed; for a "
+        "'labels' is the single value 1 (rank 0), but one value per row is needed; for a "
         "batch of one row give [1].",
     ),
     "no labels": (
@@ -192,7 +192,7 @@ WRONG = {
         lambda: regressor(["a", "b"]),
         ValueError,
         "labels are strings such as 'a', and RegressionHead needs numbers. Turn them into "
-        "numbers, such as by astype(float); for names of classes use a classifier, or a head such "
+        "numbers, for example with astype(float); for names of classes use a classifier, or a head such "
         "as BinaryClassHead.",
     ),
     "a label that is not in the vocabulary": (
@@ -215,19 +215,19 @@ WRONG = {
         lambda: linear([0, 1], label_vocabulary=["a", "b"]),
         ValueError,
         "labels must be strings of label_vocabulary=['a', 'b']; they are numbers of dtype "
-        "int64. Make them text, such as by astype(str); or leave label_vocabulary out if labels "
+        "int64. Make them text, for example with astype(str); or leave label_vocabulary out if labels "
         "are class ids from 0 to 1.",
     ),
     "two numbers per example": (
         lambda: regressor([[1.0, 2.0], [1.0, 2.0]]),
         ValueError,
-        "RegressionHead: labels have shape [2, 2], and for logits of shape [2, 1] their shape"
+        "RegressionHead: labels have shape [2, 2], but for logits of shape [2, 1] their shape"
         " must be [2, 1] or [2]. For several numbers per example, give label_dimension.",
     ),
     "one number for label_dimension=2": (
         lambda: regressor([1.0, 2.0], label_dimension=2),
         ValueError,
-        "RegressionHead: labels have shape [2], and for logits of shape [2, 2] their shape "
+        "RegressionHead: labels have shape [2], but for logits of shape [2, 2] their shape "
         "must be [2, 2].",
     ),
     "counts below 0": (
@@ -249,7 +249,7 @@ WRONG = {
     "too few columns for several classes": (
         lambda: MultiLabelHead(3).loss(torch.tensor([[1, 0], [0, 1]]), torch.zeros(2, 3)),
         ValueError,
-        "MultiLabelHead: labels have shape [2, 2], and for logits of shape [2, 3] their shape"
+        "MultiLabelHead: labels have shape [2, 2], but for logits of shape [2, 3] their shape"
         " must be [2, 3].",
     ),
     "a 2 for several classes": (
@@ -262,7 +262,7 @@ WRONG = {
         lambda: MultiLabelHead(3).loss([[0], [1, 3]], torch.zeros(2, 3)),
         ValueError,
         "MultiLabelHead: labels must be below n_classes=3; found 3 in 1 of 3 labels. Labels "
-        "are class ids from 0 to 2. If 3 is the name of a class, number the classes, such as by "
+        "are class ids from 0 to 2. If 3 is the name of a class, number the classes, for example with "
         "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "lists of strings without a vocabulary": (
@@ -284,13 +284,13 @@ WRONG = {
     "logits of another width": (
         lambda: BinaryClassHead().loss(torch.tensor([0, 1]), torch.zeros(2, 2)),
         ValueError,
-        "BinaryClassHead: logits have shape [2, 2], and their shape must be [batch, 1]: let "
+        "BinaryClassHead: logits have shape [2, 2], but their shape must be [batch, 1]: let "
         "the model's last layer have 1 output, the head's logits_dimension.",
     ),
     "logits of one dimension": (
         lambda: BinaryClassHead().loss(torch.tensor([0, 1]), torch.zeros(2)),
         ValueError,
-        "BinaryClassHead: logits have shape [2], and their shape must be [batch, 1]: let the "
+        "BinaryClassHead: logits have shape [2], but their shape must be [batch, 1]: let the "
         "model's last layer have 1 output, the head's logits_dimension.",
     ),
     "logits of integers": (
@@ -338,8 +338,7 @@ WRONG = {
     "a vocabulary that is a string": (
         lambda: linear([0, 0], label_vocabulary="ab"),
         ValueError,
-        "label_vocabulary='ab' is a str: give a list or tuple of strings, whose order tells "
-        "the class ids.",
+        "label_vocabulary='ab' is a str: give a list or tuple of strings, in the order of the class ids.",
     ),
     "a vocabulary of numbers": (
         lambda: linear([0, 0], label_vocabulary=[0, 1]),
@@ -350,8 +349,7 @@ WRONG = {
     "a vocabulary without order": (
         lambda: linear([0, 0], label_vocabulary={"a"}),
         ValueError,
-        "label_vocabulary={'a'} is a set: give a list or tuple of strings, whose order "
-        "tells the class ids.",
+        "label_vocabulary={'a'} is a set: give a list or tuple of strings, in the order of the class ids.",
     ),
     "metrics of a class that is not there": (
         lambda: MultiLabelHead(3, classes_for_class_based_metrics=[3]),
@@ -361,7 +359,7 @@ WRONG = {
     "metrics of a name without a vocabulary": (
         lambda: MultiLabelHead(3, classes_for_class_based_metrics=["a"]),
         ValueError,
-        "classes_for_class_based_metrics has 'a', and there is no label_vocabulary: give "
+        "classes_for_class_based_metrics has 'a', but there is no label_vocabulary: give "
         "class ids, or label_vocabulary.",
     ),
     "metrics of a single class": (
@@ -426,7 +424,7 @@ WRONG = {
     "two weights per example": (
         lambda: linear([0, 1], weight_column="w", features={"w": [[1.0, 1.0], [1, 1]]}),
         ValueError,
-        "weight_column 'w' has shape [2, 2], and for logits of shape [2, 1] its shape must be"
+        "weight_column 'w' has shape [2, 2], but for logits of shape [2, 1] its shape must be"
         " [2, 1] or [2]: one weight per example.",
     ),
     "more weights than rows": (
@@ -501,7 +499,7 @@ WRONG = {
     "a misspelt prediction": (
         lambda: BinaryClassHead().predictions(torch.zeros(2, 1), keys=["logit"]),
         ValueError,
-        "BinaryClassHead: keys has 'logit', which is no prediction. Did you mean 'logits' or 'logistic'? "
+        "BinaryClassHead: keys has 'logit', which is not a prediction. Did you mean 'logits' or 'logistic'? "
         "There are: 'all_class_ids', 'all_classes', 'class_ids', 'classes', 'logistic', "
         "'logits', 'probabilities'.",
     ),
@@ -533,7 +531,7 @@ WRONG = {
     "too many head_weights": (
         lambda: MultiHead([BinaryClassHead(name="a")], [1, 2]),
         ValueError,
-        "head_weights=[1, 2] has 2 weights, and there are 1 heads: give one for each.",
+        "head_weights=[1, 2] has 2 weights, but there are 1 heads: give one for each.",
     ),
     "head_weights in quotes": (
         lambda: MultiHead([BinaryClassHead(name="a")], ["x"]),
@@ -553,7 +551,7 @@ WRONG = {
     "heads that are strings": (
         lambda: MultiHead(["a"]),
         ValueError,
-        "heads=['a']: 'a' (str) is no head; give a list of heads.",
+        "heads=['a']: 'a' (str) is not a head; give a list of heads.",
     ),
     "labels of several heads that are no dict": (
         lambda: TWO_HEADS.loss(torch.tensor([0, 1]), torch.zeros(2, 2)),
@@ -577,7 +575,7 @@ WRONG = {
         ),
         ValueError,
         "BinaryClassHead 'a': labels must be 0 or 1; found 3 in 1 of 2 labels. Labels are "
-        "class ids from 0 to 1. If 3 is the name of a class, number the classes, such as by "
+        "class ids from 0 to 1. If 3 is the name of a class, number the classes, for example with "
         "np.searchsorted(names, labels), or make labels text and give label_vocabulary.",
     ),
     "logits of several heads": (
@@ -585,7 +583,7 @@ WRONG = {
             {"a": torch.tensor([0, 1]), "b": torch.tensor([0, 1])}, torch.zeros(2, 3)
         ),
         ValueError,
-        "MultiHead: logits have shape [2, 3], and their shape must be [batch, 2]: 1 of 'a' + "
+        "MultiHead: logits have shape [2, 3], but their shape must be [batch, 2]: 1 of 'a' + "
         "1 of 'b'.",
     ),
     "training without an optimizer": (
@@ -709,7 +707,7 @@ WRONG = {
     "a column twice": (
         lambda: torchest.LinearClassifier([X, X], "model"),
         ValueError,
-        "feature_columns has two columns called 'x': leave one of them out.",
+        "feature_columns has two columns with the name 'x': leave one of them out.",
     ),
     "an unknown combiner": (
         lambda: linear([0, 1], sparse_combiner="avg"),
@@ -765,19 +763,19 @@ WRONG = {
     "an optimizer in lower case": (
         lambda: dnn(optimizer="adam"),
         ValueError,
-        "optimizer='adam' is no optimizer. Did you mean 'Adam'? There are: 'Adagrad', 'Adam',"
+        "optimizer='adam' is not an optimizer. Did you mean 'Adam'? There are: 'Adagrad', 'Adam',"
         " 'Ftrl', 'RMSProp', 'SGD'.",
     ),
     "a misspelt optimizer": (
         lambda: linear([0, 1], optimizer="Frtl"),
         ValueError,
-        "optimizer='Frtl' is no optimizer. Did you mean 'Ftrl'? There are: 'Adagrad', 'Adam',"
+        "optimizer='Frtl' is not an optimizer. Did you mean 'Ftrl'? There are: 'Adagrad', 'Adam',"
         " 'Ftrl', 'RMSProp', 'SGD'.",
     ),
     "a misspelt optimizer of the linear part": (
         lambda: combined(linear_feature_columns=[X], linear_optimizer="adm"),
         ValueError,
-        "linear_optimizer='adm' is no optimizer. There are: 'Adagrad', 'Adam', 'Ftrl', "
+        "linear_optimizer='adm' is not an optimizer. There are: 'Adagrad', 'Adam', 'Ftrl', "
         "'RMSProp', 'SGD'.",
     ),
     "an optimizer that was made already": (
@@ -901,14 +899,14 @@ WRONG = {
     "an exporter that is a function": (
         lambda: torchest.EvalSpec(dict, exporters=[3]),
         TypeError,
-        "EvalSpec: exporters has 3, and every item must be an Exporter, or of a subclass of it.",
+        "EvalSpec: exporters has 3, but every item must be an Exporter, or of a subclass of it.",
     ),
     "train_and_evaluate with swapped specs": (
         lambda: torchest.train_and_evaluate(
             torchest.LinearClassifier([X], "model"), torchest.EvalSpec(dict), "train"
         ),
         TypeError,
-        "train_and_evaluate: train_spec is an EvalSpec, and must be a torchest.TrainSpec.",
+        "train_and_evaluate: train_spec is an EvalSpec, but must be a torchest.TrainSpec.",
     ),
 }
 

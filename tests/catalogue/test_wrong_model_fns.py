@@ -143,8 +143,8 @@ OUTSIDE = (
 )
 MAKE = "Make an nn.Module, an optimizer or another object with state_dict and load_state_dict."
 CONFIG_OF_A_FUNCTION = (
-    "=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave a function, which has to do "
-    "this itself."
+    "=...) needs a train_op that is an optimizer or a list of optimizers; model_fn returned a function, which has to "
+    "do this itself."
 )  # fmt: skip
 
 WRONG = {
@@ -157,8 +157,8 @@ WRONG = {
     "another argument": (
         lambda: called(lambda features, labels, mode, epochs: None),
         ValueError,
-        "model_fn takes 'epochs': its arguments can be features, labels, mode, params, config. Hand anything else "
-        "over in params.",
+        "model_fn takes 'epochs': its arguments can be features, labels, mode, params, config. Pass anything else in "
+        "params.",
     ),
     "no features": (
         lambda: called(lambda labels, mode: None),
@@ -206,7 +206,7 @@ WRONG = {
     "a mode that is none": (
         lambda: spec_of(mode="traln"),
         ValueError,
-        "EstimatorSpec: mode='traln' is no mode. Did you mean 'train'? There are: 'eval', 'infer', 'train'.",
+        "EstimatorSpec: mode='traln' is not a mode. Did you mean 'train'? There are: 'eval', 'infer', 'train'.",
     ),
     "always one mode": (
         lambda: spec_of(mode="infer"),
@@ -228,7 +228,7 @@ WRONG = {
     "a loss for each row": (
         lambda: loss_of(lambda output: (output - Y).square()),
         ValueError,
-        "EstimatorSpec: loss has shape [2, 1] and must be a scalar: reduce it, such as by loss.mean().",
+        "EstimatorSpec: loss has shape [2, 1], but must be a scalar: reduce it, for example with loss.mean().",
     ),
     "a number for the loss": (
         lambda: loss_of(lambda output: mse(output).item()),
@@ -282,14 +282,14 @@ WRONG = {
     "one name for two things": (
         lambda: called(same_optimizer_for_all),
         ValueError,
-        "get_or_create('net') was called with two factories, and would give what the first one makes for both: use "
-        "another name for the second. To share an object, call get_or_create once.",
+        "get_or_create('net') was called with two factories: it would return the first object for both. Use another "
+        "name for the second. To share an object, call get_or_create once.",
     ),
     "a name that goes on from another": (
         lambda: made_by("net.top", nn.ReLU),
         ValueError,
-        "get_or_create('net'): there is 'net.top' too, and one name goes on from the other with a dot, so that their "
-        "tensors could not be told apart in a checkpoint. Use '_' for the dot.",
+        "get_or_create('net'): there is 'net.top' too, and one name starts with the other and a dot, so their "
+        "tensors would clash in a checkpoint. Use '_' for the dot.",
     ),
     "no name": (
         lambda: made_by("", nn.ReLU),
@@ -405,18 +405,18 @@ WRONG = {
     "the class of a hook": (
         lambda: spec_of(training_hooks=[torchest.SessionRunHook]),
         TypeError,
-        "training_hooks has <class 'torchest.engine.hooks.SessionRunHook'>, and every item must be a SessionRunHook, "
+        "training_hooks has <class 'torchest.engine.hooks.SessionRunHook'>, but every item must be a SessionRunHook, "
         "or of a subclass of it: write SessionRunHook(...).",
     ),
     "a hook that is none": (
         lambda: spec_of("predict", prediction_hooks=["hook"]),
         TypeError,
-        "prediction_hooks has 'hook', and every item must be a SessionRunHook, or of a subclass of it.",
+        "prediction_hooks has 'hook', but every item must be a SessionRunHook, or of a subclass of it.",
     ),
     "a function for the scaffold": (
         lambda: spec_of(scaffold=lambda module: module),
         TypeError,
-        "EstimatorSpec: scaffold is a Linear and must be a torchest.Scaffold, such as Scaffold(init_fn=...), or None.",
+        "EstimatorSpec: scaffold is a Linear but must be a torchest.Scaffold, such as Scaffold(init_fn=...), or None.",
     ),
     "a list of export outputs": (
         lambda: spec_of("predict", export_outputs=["y"]),

@@ -244,7 +244,7 @@ def test_a_wrong_argument_is_named_with_its_value(model, function, argument, val
 
 
 def test_a_path_too_long_for_a_file_is_told_in_short():
-    with pytest.raises(ValueError, match=r"^'x+\.\.\.x+' is no exported model: it has no"):
+    with pytest.raises(ValueError, match=r"^'x+\.\.\.x+' is not an exported model: it has no"):
         torchest.export.load("x" * 10_000)
     with pytest.raises(ValueError, match=r"^ckpt_dir_or_file='x+\.\.\.x+' neither has checkpoints"):
         torchest.load_checkpoint("x" * 10_000)

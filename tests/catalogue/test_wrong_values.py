@@ -189,7 +189,7 @@ OF_THE_WRONG_TYPE = {
     ),
     "a name among parameters": (
         lambda: optimizers.Ftrl(["weight"]),
-        "Ftrl: params has 'weight', and every item must be a parameter, or a dict of a group of them.",
+        "Ftrl: params has 'weight', but every item must be a parameter, or a dict of a group of them.",
     ),
     "an array as a dtype": (
         lambda: VarLenFeature(np.array(["a"])),

@@ -393,7 +393,7 @@ def test_integers_are_not_changed() -> None:
         (
             HASHED,
             "a",
-            "'v' is the single value 'a' (rank 0), and one value per row is needed; for a batch of one "
+            "'v' is the single value 'a' (rank 0), but one value per row is needed; for a batch of one "
             "row give ['a'].",
         ),
     ],

@@ -149,9 +149,8 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_an_initializer_that_torch_does_not_have() -> None:
     with pytest.raises(
         ValueError,
-        match=r"^initializer of column 'a_embedding' is 'xavier', which is no function of a tensor "
-        r"in torch\.nn\.init\..*"
-        r"'xavier_normal'",
+        match=r"^initializer of column 'a_embedding' is 'xavier', which is not a function of a tensor in "
+        r"torch\.nn\.init\..*'xavier_normal'",
     ):
         embedding_column(A, 2, initializer="xavier")
 
@@ -167,8 +166,8 @@ def test_an_initializer_that_torch_does_not_have() -> None:
         ([A, numeric_column("x")], "categorical_columns" + NOT_CATEGORICAL),
         (
             [A, categorical_column_with_identity("b", 4)],
-            "categorical_columns has 'a' with 3 ids and 'b' with 4: columns that share a table must have as "
-            "many.",
+            "categorical_columns has 'a' with 3 ids and 'b' with 4: columns that share a table must have the same "
+            "number of ids.",
         ),
         (
             [A, categorical_column_with_hash_bucket("b", 3)],

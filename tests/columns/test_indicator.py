@@ -98,7 +98,7 @@ def test_a_sequence_outside_of_sequence_features() -> None:
     column = indicator_column(sequence_categorical_column_with_identity("i", 3))
     with pytest.raises(
         ValueError,
-        match=r"^Column 'i_indicator' is of sequences: give it to SequenceFeatures, or make it of a "
+        match=r"^Column 'i_indicator' is a sequence column: give it to SequenceFeatures, or make it of a "
         r"categorical column that is not a sequence column\.$",
     ):
         encode(column, i=[[1, 2]])

@@ -160,10 +160,10 @@ def test_fields_are_those_of_tensorflow() -> None:
             "Column 'age' expects its feature in the shape [batch] or [batch, 1], but got [2, 3]: make "
             "the column with numeric_column('age', shape=(3,)), or reshape the feature.",
         ),
-        (["a"], "'age' holds text such as 'a', and numbers are needed"),
+        (["a"], "'age' holds text such as 'a', but must hold numbers"),
         (
             np.array(["2020-01-01"], "M8[D]"),
-            "'age' holds dates such as '2020-01-01', and numbers are needed",
+            "'age' holds dates such as '2020-01-01', but must hold numbers",
         ),
         ([[1, 2], [3]], "'age' holds lists of 1 to 2 values"),
         (3.0, "'age' is the single value 3.0 (rank 0)"),

@@ -105,7 +105,7 @@ def test_names_and_fields() -> None:
         (
             ["a"],
             ["x"],
-            "'count' holds text such as 'x', and numbers are needed; convert it, or use it through a "
+            "'count' holds text such as 'x', but must hold numbers; convert it, or use it through a "
             "categorical column.",
         ),
     ],

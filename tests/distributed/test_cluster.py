@@ -41,7 +41,7 @@ def test_a_local_rank_that_is_not_given_is_the_rank(environment):
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"RANK": "one", "WORLD_SIZE": "2"}, "has RANK='one', and a whole number is needed there"),
+        ({"RANK": "one", "WORLD_SIZE": "2"}, "has RANK='one', which must be a whole number"),
         ({"RANK": "2", "WORLD_SIZE": "2"}, r"has RANK=2 and WORLD_SIZE=2: ranks go from 0"),
     ],
 )

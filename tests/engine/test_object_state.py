@@ -181,7 +181,7 @@ def test_another_optimizer_is_refused_by_name(tmp_path):
     checkpoint = save(scope, state_of(scope), tmp_path)
     other = scope_of(net=net, opt=lambda objects: torch.optim.SGD(objects["net"].parameters()))
     with pytest.raises(
-        CheckpointMismatchError, match=r"'opt' is now made by SGD, and .* trained with Adam"
+        CheckpointMismatchError, match=r"'opt' is now SGD, but .* trained with Adam"
     ):
         state_of(other).restore(checkpoint, training=True)
 

@@ -335,23 +335,23 @@ EMBEDDED = columns.embedding_column(columns.categorical_column_with_identity("to
         (lambda: LinearSDCA("id", adaptive=1), "adaptive=1 must be True or False"),
         (
             lambda: CLASSIFIER(n_classes=3, optimizer=LinearSDCA("id")),
-            r"does not know the loss of MultiClassHead: use one of .*\(n_classes=2\)",
+            r"does not support the loss of MultiClassHead: use one of .*\(n_classes=2\)",
         ),
         (
             lambda: CLASSIFIER(sparse_combiner="mean", optimizer=LinearSDCA("id")),
-            "needs sparse_combiner='sum', and it is 'mean'",
+            "needs sparse_combiner='sum', but it is 'mean'",
         ),
         (
             lambda: torchest.LinearRegressor(
                 feature_columns(), label_dimension=2, optimizer=LinearSDCA("id")
             ),
-            "needs label_dimension=1, and it is 2",
+            "needs label_dimension=1, but it is 2",
         ),
         (
             lambda: torchest.LinearEstimator(
                 torchest.PoissonRegressionHead(), feature_columns(), optimizer=LinearSDCA("id")
             ),
-            "does not know the loss of PoissonRegressionHead",
+            "does not support the loss of PoissonRegressionHead",
         ),
         (
             lambda: torchest.LinearEstimator(
@@ -359,7 +359,7 @@ EMBEDDED = columns.embedding_column(columns.categorical_column_with_identity("to
                 feature_columns(),
                 optimizer=LinearSDCA("id"),
             ),
-            "does not know the loss_fn of RegressionHead",
+            "does not support the loss_fn of RegressionHead",
         ),
         (
             lambda: torchest.LinearClassifier([EMBEDDED], optimizer=LinearSDCA("id")),
@@ -375,7 +375,7 @@ def test_wrong_arguments_are_told(make_wrong, message):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (None, "example_id_column='id' is no feature of the batch"),
+        (None, "example_id_column='id' is not a feature of the batch"),
         (["a", "", "c"], "1 of 3 rows have no id in the feature 'id'"),
         (["a", None, "c"], "1 of 3 rows have no id"),
         ([0.5, 1.0, 2.0], "must have one string or whole number in each row"),
@@ -395,7 +395,7 @@ def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 4)
 
-    with pytest.raises(ValueError, match="trains in one process, and there are 4"):
+    with pytest.raises(ValueError, match="trains in one process, but there are 4"):
         _check_place(torch.device("cpu"))
 
 

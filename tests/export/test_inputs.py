@@ -103,14 +103,14 @@ def test_no_rows():
 @pytest.mark.parametrize(
     ("each", "given", "error", "message"),
     [
-        (AGE, ["a"], TypeError, "'age' has text, and takes numbers of dtype torch.float32"),
-        (TAGS, [1], TypeError, "'tags' has numbers, and takes text"),
-        (IDS, [1.5], TypeError, "'ids' has values of dtype torch.float32, and takes torch.int64"),
-        (NUMBERS, [[1.5]], TypeError, "'numbers' has floating values, and takes int64"),
-        (AGE, [[1.0, 2.0]], ValueError, r"'age' has shape \[1, 2\], and takes \['batch', 1\]"),
-        (PAIR, [["a", "b", "c"]], ValueError, r"'pair' has 3 strings in a row, and takes 2"),
-        (PAIR, ["a", "b"], ValueError, r"'pair' has shape \[2\], and takes \['batch', 2\]"),
-        (PAIR, [[b"\xff", b"a"]], ValueError, "'pair' has bytes that are no text in UTF-8"),
+        (AGE, ["a"], TypeError, "'age' has text, but takes numbers of dtype torch.float32"),
+        (TAGS, [1], TypeError, "'tags' has numbers, but takes text"),
+        (IDS, [1.5], TypeError, "'ids' has values of dtype torch.float32, but takes torch.int64"),
+        (NUMBERS, [[1.5]], TypeError, "'numbers' has floating values, but takes int64"),
+        (AGE, [[1.0, 2.0]], ValueError, r"'age' has shape \[1, 2\], but takes \['batch', 1\]"),
+        (PAIR, [["a", "b", "c"]], ValueError, r"'pair' has 3 strings in a row, but takes 2"),
+        (PAIR, ["a", "b"], ValueError, r"'pair' has shape \[2\], but takes \['batch', 2\]"),
+        (PAIR, [[b"\xff", b"a"]], ValueError, "'pair' has bytes that are not UTF-8 text"),
     ],
 )
 def test_wrong_values(each, given, error, message):

@@ -98,7 +98,7 @@ def test_what_an_example_says_of_a_feature(example, expected):
         (lambda: ServingInputReceiver({"a": AGE}, None), "receiver_tensors is None: give specs"),
         (
             lambda: ServingInputReceiver({"a": AGE}, {"x": VarLenFeature(str)}),
-            r"features\['a'\]=FixedLen.* is none of the receiver_tensors=\{'x': VarLen",
+            r"features\['a'\]=FixedLen.* is not one of the receiver_tensors=\{'x': VarLen",
         ),
         (
             lambda: TensorServingInputReceiver({"a": AGE}, {"x": AGE}),

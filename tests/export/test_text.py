@@ -228,7 +228,7 @@ def test_a_model_that_answers_with_text_alone_has_no_pt2(tmp_path):
             lambda features: features["x"].numpy(),
             "The answer 'y' is a ndarray, which an exported model cannot make: compute it with",
         ),
-        (lambda features: features["x"].sum(), "The answer 'y' is a single value, and must have one row"),
+        (lambda features: features["x"].sum(), "The answer 'y' is a single value, but must have one row"),
         (lambda features: torch.tensor(3), "The answer 'y' is a single value"),
         (
             lambda features: indexed_strings(torch.tensor(0), ["a"]),
@@ -236,11 +236,11 @@ def test_a_model_that_answers_with_text_alone_has_no_pt2(tmp_path):
         ),
         (
             lambda features: features["x"].sum(0, keepdim=True),
-            r"The answer 'y' has the shape \[1\], and must have one row per example",
+            r"The answer 'y' has the shape \[1\], but must have one row per example",
         ),
         (
             lambda features: features["x"].repeat(2),
-            r"The answer 'y' has the shape \[None\], and must have one row per example",
+            r"The answer 'y' has the shape \[None\], but must have one row per example",
         ),
     ],
     ids=[

@@ -51,7 +51,7 @@ def test_differences(expected, found, words):
 
 
 def test_what_cannot_be_verified(tmp_path):
-    with pytest.raises(ValueError, match=r"is no exported model: it has no signatures\.json"):
+    with pytest.raises(ValueError, match=r"is not an exported model: it has no signatures\.json"):
         verify(tmp_path)
     (tmp_path / "signatures.json").write_text("{}")
     (tmp_path / "golden.json").write_text("{}")

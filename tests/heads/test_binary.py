@@ -207,7 +207,7 @@ def test_wrong_arguments(arguments, message):
             [0.0, math.nan, 1.0],
             r"labels must be there for every example; found nan in 1 of 3 labels",
         ),
-        ([0, 1], r"labels have shape \[2\], and for logits of shape \[3, 1\] their shape must be"),
+        ([0, 1], r"labels have shape \[2\], but for logits of shape \[3, 1\] their shape must be"),
         (torch.zeros(3, 2), r"must be \[3, 1\] or \[3\]. For one-hot labels, give class ids"),
         (
             ["no", "yes", "no"],
@@ -238,7 +238,7 @@ def test_wrong_string_labels(labels, message):
 @pytest.mark.parametrize(
     ("logits", "message"),
     [
-        (torch.zeros(3), r"logits have shape \[3\], and their shape must be \[batch, 1\]"),
+        (torch.zeros(3), r"logits have shape \[3\], but their shape must be \[batch, 1\]"),
         (
             torch.zeros(3, 2),
             r"logits have shape \[3, 2\].*let the model's last layer have 1 output,",
@@ -276,7 +276,7 @@ def test_wrong_weights(features, message):
 
 def test_a_wrong_prediction_key():
     with pytest.raises(
-        ValueError, match=r"keys has 'logit', which is no prediction. Did you mean 'logits'"
+        ValueError, match=r"keys has 'logit', which is not a prediction. Did you mean 'logits'"
     ):
         BinaryClassHead().predictions(LOGITS, keys=["logit"])
 

@@ -96,13 +96,13 @@ def test_a_head_of_the_users_own_may_take_part():
     ("heads", "more", "message"),
     [
         ([], {}, r"heads=\[\] must be a list of at least one head"),
-        ([3], {}, r"heads=\[3\]: 3 \(int\) is no head"),
+        ([3], {}, r"heads=\[3\]: 3 \(int\) is not a head"),
         ([BinaryClassHead()], {}, r"heads has a BinaryClassHead without a name"),
         ([BinaryClassHead(name="x")] * 2, {}, r"heads has two heads called 'x'"),
         (
             [BinaryClassHead(name="x")],
             {"head_weights": [1.0, 2.0]},
-            r"head_weights=\[1.0, 2.0\] has 2 weights, and there are 1 heads",
+            r"head_weights=\[1.0, 2.0\] has 2 weights, but there are 1 heads",
         ),
         (
             [BinaryClassHead(name="x"), RegressionHead(name="y", loss_reduction="sum")],
@@ -168,7 +168,7 @@ def test_regularization_losses_are_the_fifth_argument_of_update_metrics_as_in_te
         ({"b": LABELS["b"]}, LOGITS, r"labels have nothing for the head 'r'.*and have 'b'"),
         (LABELS, LOGITS[:, :2], r"must be \[batch, 3\]: 1 of 'b' \+ 2 of 'r'"),
         (LABELS, {"b": LOGITS[:, :1]}, r"logits have nothing for the head 'r'"),
-        (LABELS, None, r"logits are None, and their shape must be \[batch, 3\]"),
+        (LABELS, None, r"logits are None, but their shape must be \[batch, 3\]"),
         (
             LABELS,
             {"b": LOGITS, "r": LOGITS[:, 1:]},
@@ -182,5 +182,5 @@ def test_wrong_labels_and_logits(labels, logits, message):
 
 
 def test_a_wrong_prediction_key():
-    with pytest.raises(ValueError, match=r"keys has 'logits', which is no prediction"):
+    with pytest.raises(ValueError, match=r"keys has 'logits', which is not a prediction"):
         two_heads().predictions(LOGITS, keys=["logits"])

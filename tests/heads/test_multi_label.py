@@ -106,10 +106,10 @@ def test_predictions_of_class_names():
         ({"n_classes": 1}, r"n_classes=1 must be a whole number of at least 2"),
         ({"classes_for_class_based_metrics": [3]}, r"has 3: class ids are from 0 to 2"),
         ({"classes_for_class_based_metrics": [-1]}, r"has -1: class ids are from 0 to 2"),
-        ({"classes_for_class_based_metrics": ["red"]}, r"has 'red', and there is no label_vocab"),
+        ({"classes_for_class_based_metrics": ["red"]}, r"has 'red', but there is no label_vocab"),
         (
             {"classes_for_class_based_metrics": ["rad"], "label_vocabulary": NAMES},
-            r"has 'rad', which is no class. Did you mean 'red'",
+            r"has 'rad', which is not a class. Did you mean 'red'",
         ),
     ],
 )

@@ -233,7 +233,7 @@ def test_row_groups_do_not_change_the_rows_or_their_order(rows, group, batch, se
         ({"file_pattern": "none*"}, "No file matches file_pattern 'none\\*' \\(in the folder"),
         ({"file_pattern": []}, r"file_pattern=\[\] must have at least one path."),
         ({"file_pattern": "."}, "file_pattern '.' is a folder: give a pattern of the files in it, such"),
-        ({"label_name": "k"}, "label_name is 'k', which is none of the columns that are read. There"),
+        ({"label_name": "k"}, "label_name is 'k', which is not one of the columns that are read. There"),
         ({"select_columns": ["ii"]}, "select_columns has 'ii', which is not a column. Did you mean 'i'"),
         ({"select_columns": ["i", 0]}, "select_columns has 'i' more than once."),
         ({"select_columns": [9]}, "select_columns has 9, but the columns are 0…3."),

@@ -140,7 +140,7 @@ def test_optimizers_that_a_training_loop_cannot_use(unfit):
 
 def test_an_unknown_name():
     with pytest.raises(
-        ValueError, match=r"dnn_optimizer='Adm' is no optimizer. Did you mean 'Adam'"
+        ValueError, match=r"dnn_optimizer='Adm' is not an optimizer. Did you mean 'Adam'"
     ):
         resolve("Adm", None, "dnn_optimizer")
 

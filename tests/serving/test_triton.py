@@ -86,4 +86,4 @@ def test_a_directory_without_a_model_has_no_configuration(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["show", str(tmp_path), "--format", "triton"])
     assert ended.value.code == 2
-    assert "is no exported model: it has no signatures.json" in capsys.readouterr().err
+    assert "is not an exported model: it has no signatures.json" in capsys.readouterr().err

@@ -311,7 +311,7 @@ class TestTheEndOfTraining:
 
         _, calls = run(linear(tmp_path), 10, train_hooks=[training], hooks=[Signal()])
         assert batches == [4, 4, 4, 4, 4]  # one, broken off; and all four, when training has ended
-        assert f"{tmp_path}/model.ckpt-4 was broken off: training is about to end" in caplog.text
+        assert f"{tmp_path}/model.ckpt-4 was interrupted: training is about to end" in caplog.text
         assert calls == [(4, True)]
 
     def test_a_checkpoint_that_is_saved_then_waits_for_it(self, tmp_path, caplog):
@@ -344,10 +344,10 @@ class TestWrongUse:
         _, calls = run(linear(tmp_path), input_fn=input_fn, steps=None)
         assert len(made) == len(calls) == 3
 
-    def test_checkpoints_that_are_switched_off(self, tmp_path):
+    def test_checkpoints_that_are_turned_off(self, tmp_path):
         config = torchest.RunConfig(save_checkpoints_steps=None, **QUIET)
         model = torchest.LinearRegressor([fc.numeric_column("x")], tmp_path, config=config)
-        with pytest.raises(ValueError, match="evaluates checkpoints, and the estimator's config"):
+        with pytest.raises(ValueError, match="evaluates checkpoints, but the estimator's config"):
             run(model)
 
     def test_a_saver_that_saves_elsewhere(self, tmp_path):

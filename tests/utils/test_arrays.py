@@ -151,7 +151,7 @@ def test_bytes_and_lists_of_words(column, expected):
     assert arrays.is_textual(array)
     assert (array.tolist() if isinstance(array, np.ndarray) else array.to_pylist()) == expected
     with pytest.raises(
-        TypeError, match=r"^'word' holds .*numbers are needed; convert it, or use it through"
+        TypeError, match=r"^'word' holds .*but must hold numbers; convert it, or use it through"
     ):
         arrays.to_tensor(array, "word")
 
@@ -163,7 +163,7 @@ def test_dates_stay_dates():
         assert array[0] == np.datetime64("2020-01-01")
         assert np.isnat(array[1])
     with pytest.raises(
-        TypeError, match="'day' holds dates such as '2020-01-01', and numbers are needed"
+        TypeError, match="'day' holds dates such as '2020-01-01', but must hold numbers"
     ):
         arrays.to_tensor(array, "day")
 
@@ -229,7 +229,7 @@ def test_a_single_value_is_refused_with_the_way_out(column, message):
         (pd.cut(pd.Series([1, 2]), 2), r"'age' holds .*interval.*pandas.cut\(…, labels=False\)"),
         ([datetime.time(1)], "'age' holds .*time64.*such as the hour, .* or text"),
         (pa.array([{"a": 1}]), "'age' holds values of the Arrow type struct"),
-        (pd.DataFrame({"a": [1]}), r"'age' is a pandas DataFrame and one column is needed"),
+        (pd.DataFrame({"a": [1]}), r"'age' is a pandas DataFrame, but must be one column"),
         (
             pd.Series(pd.period_range("2020", periods=1, freq="D")),
             "'age' holds values of the Arrow type",

@@ -249,7 +249,7 @@ class TestSlots:
         start = self.start(old, tmp_path, "SGD", copy_slots=True)
         assert not any(name.startswith("optimizer") for name in start.names())
         assert (
-            f"the slots of {TABLE} start anew: they are of Ftrl, and the optimizer is now SGD"
+            f"the slots of {TABLE} start anew: they are of Ftrl, but the optimizer is now SGD"
             in caplog.text
         )
 
@@ -329,7 +329,7 @@ class TestWrongUse:
             ),
             (
                 {"var_name_to_vocab_info": {"linear.wordd.weight": TestSlots.GROWN}},
-                "var_name_to_vocab_info has 'linear.wordd.weight', which is no parameter .* Did you "
+                "var_name_to_vocab_info has 'linear.wordd.weight', which is not a parameter .* Did you "
                 "mean 'linear.word.weight'",
             ),
             (

@@ -49,12 +49,12 @@ def test_a_parameter_with_vocabularies_is_selected_without_a_pattern():
         ((None,), ValueError, "ckpt_to_initialize_from=None must be the path"),
         (("m", 3), TypeError, "vars_to_warm_start=3 must be a regular expression"),
         (("m", [3]), TypeError, r"vars_to_warm_start=\[3\] must be a regular expression"),
-        (("m", "("), ValueError, r"has '\(', which is no regular expression"),
-        (("m", ".*", []), TypeError, "var_name_to_vocab_info is a list, and must be a dict"),
+        (("m", "("), ValueError, r"has '\(', which is not a regular expression"),
+        (("m", ".*", []), TypeError, "var_name_to_vocab_info is a list, but must be a dict"),
         (
             ("m", ".*", {"a": "b"}),
             TypeError,
-            r"var_name_to_vocab_info\['a'\] is a str, and must be a VocabInfo",
+            r"var_name_to_vocab_info\['a'\] is a str, but must be a VocabInfo",
         ),
         (("m", ".*", {}, {"a": 3}), TypeError, r"var_name_to_prev_var_name\['a'\] is a int"),
     ],
@@ -93,7 +93,7 @@ def test_wrong_vocabularies(arguments, error, message):
     ("given", "error", "message"),
     [
         (3, TypeError, "warm_start_from=3 must be the path of a model_dir or of a checkpoint"),
-        ("", ValueError, "warm_start_from='' is no path"),
+        ("", ValueError, "warm_start_from='' is not a path"),
     ],
 )
 def test_what_is_neither_a_path_nor_settings(given, error, message):

@@ -62,7 +62,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, obje
         added = metric_fn(**{name: available[name] for name in names})
         if not isinstance(added, Mapping):
             raise TypeError(
-                f"add_metrics: metric_fn returned a {type(added).__name__}, and must return a dict of metrics by name."
+                f"add_metrics: metric_fn returned a {type(added).__name__}, but must return a dict of metrics by name."
             )
         return spec._replace(eval_metric_ops={**spec.eval_metric_ops, **added})
 

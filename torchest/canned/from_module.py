@@ -153,7 +153,7 @@ class _Call:
         missing = sorted(self._needed.difference(keys))
         if missing:
             raise ValueError(
-                f"{self._forward} needs {missing[0]!r}, which is no feature.{suggest(missing[0], keys)}"
+                f"{self._forward} needs {missing[0]!r}, which is not a feature.{suggest(missing[0], keys)}"
             )
         unknown = sorted(set(keys).difference(self._named))
         if unknown and not self._takes_all:
@@ -210,7 +210,7 @@ def _predictions(output: Output) -> dict[str, Tensor]:
     tensors = {name: value for name, value in _items(output) if isinstance(value, Tensor)}
     if not tensors:
         raise TypeError(
-            f"The module gave a {type(output).__name__}: it must give a tensor, or a dict, dataclass or tuple of "
+            f"The module returned a {type(output).__name__}: it must return a tensor, or a dict, dataclass or tuple of "
             "tensors."
         )
     return tensors
@@ -250,6 +250,6 @@ def _metric_fn(name: str, metric: Any) -> MetricFn:
     if callable(metric) and not isinstance(metric, type):
         return metric  # type: ignore[no-any-return]
     raise TypeError(
-        f"metrics[{name!r}] is {shown(metric)} and must be a function of output and labels, or a metric "
+        f"metrics[{name!r}] is {shown(metric)} but must be a function of output and labels, or a metric "
         "of torchmetrics."
     )

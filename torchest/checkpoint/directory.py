@@ -245,7 +245,7 @@ class Checkpoint:
         if name not in self._file_of:
             known = self.get_variable_to_shape_map()
             raise ValueError(
-                f"name={shown(name)} is no variable of the checkpoint.{suggest(name, known)}"
+                f"name={shown(name)} is not a variable of the checkpoint.{suggest(name, known)}"
             )
         return in_numpy_dtype(self.tensor(name)).numpy()
 

@@ -468,7 +468,7 @@ def _to_json(value: object, column: FeatureColumn, field: str, assets: Assets) -
         return {"function": assets.name_of_function(value, column)}
     kind = type(column).__name__
     raise ValueError(
-        f"{column.subject} ({kind}) cannot be exported: its field {field!r} has {shown(value)}, and a field may hold "
+        f"{column.subject} ({kind}) cannot be exported: its field {field!r} has {shown(value)}, but a field may hold "
         f"numbers, text, bytes, tuples, dtypes, columns and functions of tensors; change it, or add to_json() and "
         f"of_json() to class {kind}."
     )

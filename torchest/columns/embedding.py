@@ -257,7 +257,7 @@ def _named_initializer(initializer: str, name: str) -> Initializer:
     stem = initializer.removesuffix("_")
     if stem not in known:
         raise ValueError(
-            f"initializer of column {name!r} is {checks.shown(initializer)}, which is no function of a tensor in "
+            f"initializer of column {name!r} is {checks.shown(initializer)}, which is not a function of a tensor in "
             f"torch.nn.init.{suggest(initializer, known)}"
         )
     return known[stem]
@@ -300,7 +300,7 @@ def _checked_columns(columns: Any) -> list[CategoricalColumn]:
         if first.num_buckets != other.num_buckets:
             raise ValueError(
                 f"categorical_columns has {first.name!r} with {first.num_buckets} ids and {other.name!r} with "
-                f"{other.num_buckets}: columns that share a table must have as many."
+                f"{other.num_buckets}: columns that share a table must have the same number of ids."
             )
     return listed
 

@@ -41,7 +41,7 @@ class IndicatorColumn(ColumnOverIds, DenseColumn):
         """
         if self.is_sequence:
             raise ValueError(
-                f"{self.subject} is of sequences: give it to SequenceFeatures, or make it of a categorical "
+                f"{self.subject} is a sequence column: give it to SequenceFeatures, or make it of a categorical "
                 "column that is not a sequence column."
             )
         ids: Ids | PaddedIds = features.on_host(self.categorical_column)

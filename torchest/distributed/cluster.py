@@ -100,6 +100,6 @@ def _number(name: str, default: int | None = None) -> int:
         return int(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise ValueError(
-            f"The environment has {name}={value!r}, and a whole number is needed there. Start the program by "
+            f"The environment has {name}={value!r}, which must be a whole number. Start the program by "
             "torchrun, or unset RANK and WORLD_SIZE."
         ) from None

@@ -233,7 +233,7 @@ class DataParallel(Strategy):
                 )
                 raise ValueError(
                     f"Process {self.rank} and process {rank} have made different models; they differ in "
-                    f"{', '.join(different) or 'the order of parameters'}. Make the same in every process, "
+                    f"{', '.join(different) or 'the order of parameters'}. Every process must make the same model, "
                     "whatever its data."
                 )
 

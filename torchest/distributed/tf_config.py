@@ -166,8 +166,8 @@ class TFConfig:
         if not cluster.is_distributed or foreign:
             raise ValueError(
                 f"TF_CONFIG names {len(self.members)} processes that train together ({self._listed()}), and this one "
-                f"({self._here()}) was not started by torchrun with them: it would train a whole model of its own into "
-                f"the model_dir. {way_out}"
+                f"({self._here()}) was not started by torchrun with them: it would train a separate model in the "
+                f"model_dir. {way_out}"
             )
         # one task is a process, or all processes of a machine
         machines = cluster.world_size // cluster.local_world_size
@@ -238,15 +238,15 @@ def _check_task(
         return
     if not tasks:
         if named_type not in _TRAINERS or task_id:
-            raise ValueError(f"the task is {named_type} {task_id}, and there is no cluster")
+            raise ValueError(f"the task is {named_type} {task_id}, but there is no cluster")
         return
     if named_type not in tasks:
         raise ValueError(
-            f"the type of the task is {named_type!r}, and the cluster has {', '.join(map(repr, tasks))}"
+            f"the type of the task is {named_type!r}, but the cluster has {', '.join(map(repr, tasks))}"
         )
     if task_id not in tasks[named_type]:
         raise ValueError(
-            f"the index of the task is {task_id}, and the cluster has {len(tasks[named_type])} of the type "
+            f"the index of the task is {task_id}, but the cluster has {len(tasks[named_type])} of the type "
             f"{named_type!r}, counted from 0"
         )
 

@@ -47,12 +47,12 @@ class XLAStrategy(Strategy):
         processes = Cluster.of_environment().world_size
         if processes > 1:
             raise ValueError(
-                f"XLAStrategy trains in one process, and torchrun started {processes}, each of which would train the "
+                f"XLAStrategy trains in one process, but torchrun started {processes}, each of which would train the "
                 "whole model: start the program without torchrun, or leave train_distribute and eval_distribute out."
             )
         if importlib.util.find_spec("torch_xla") is None:
             raise ImportError(
-                "XLAStrategy needs the package torch_xla, which is not installed: torch_xla 2.9 wants torch 2.9, so "
+                "XLAStrategy needs the package torch_xla, which is not installed: torch_xla 2.9 needs torch 2.9, so "
                 "install both together, best in an environment of their own, by pip install 'torchest[xla]'."
             )
         import torch_xla
@@ -86,6 +86,6 @@ def _check_gradients(device: torch.device) -> None:
         (2 * number).backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise RuntimeError(
-            "XLAStrategy() came after something was trained on another device in this process: torch sets up devices "
+            "XLAStrategy() was made after training on another device in this process: torch sets up devices "
             "for gradients once, when the first gradients are computed. Make it at the start of the program."
         ) from error

@@ -292,7 +292,7 @@ def all_of(kind: type[Item], argument: str, values: Iterable[object] | None) -> 
         if not isinstance(item, kind):
             call = f": write {item.__name__}(...)" if isinstance(item, type) else ""
             raise TypeError(
-                f"{argument} has {shown(item)}, and every item must be {with_article(kind.__name__)}, or of a "
+                f"{argument} has {shown(item)}, but every item must be {with_article(kind.__name__)}, or of a "
                 f"subclass of it{call}."
             )
         items.append(item)

@@ -101,7 +101,7 @@ def _fetches_of(hook: SessionRunHook, context: SessionRunContext) -> object:
         )
     if args.feed_dict is not None:
         raise ValueError(
-            f"{what} returned a feed_dict, and nothing can be fed on PyTorch: give values as features from the "
+            f"{what} returned a feed_dict, but nothing can be fed on PyTorch: give values as features from the "
             "input_fn, or set attributes of a module that model_fn reads."
         )
     fetches: object = args.fetches

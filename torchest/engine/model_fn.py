@@ -48,7 +48,7 @@ class ModelFn:
         if unknown:
             raise ValueError(
                 f"model_fn takes {', '.join(map(repr, unknown))}: its arguments can be "
-                f"{', '.join(_ARGUMENTS)}. Hand anything else over in params."
+                f"{', '.join(_ARGUMENTS)}. Pass anything else in params."
             )
         if "features" not in taken:
             raise ValueError(f"model_fn must take 'features'; it takes ({', '.join(taken)}).")
@@ -101,8 +101,8 @@ def _check(spec: object, mode: str, config: RunConfig) -> None:
     if callable(spec.train_op) and (config.clip_norm is not None or config.accumulate_steps > 1):
         name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
         raise ValueError(
-            f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave "
-            "a function, which has to do this itself."
+            f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn returned a "
+            "function, which has to do this itself."
         )
 
 

@@ -126,7 +126,7 @@ class ObjectState:
         for name, optimizer in self.scope.optimizers().items():
             if saved.get(name) != type(optimizer).__name__:
                 raise CheckpointMismatchError(
-                    f"The optimizer {name!r} is now made by {type(made[name]).__name__}, and the checkpoint "
+                    f"The optimizer {name!r} is now {type(made[name]).__name__}, but the checkpoint "
                     f"{checkpoint.path!r} was trained with {saved.get(name, 'none of this name')}. Use the same "
                     "optimizer, or another model_dir."
                 )

@@ -191,8 +191,8 @@ class Scope:
         for other in self.objects:
             if name.startswith(f"{other}.") or other.startswith(f"{name}."):
                 raise ValueError(
-                    f"get_or_create({name!r}): there is {other!r} too, and one name goes on from the other with a dot, "
-                    "so that their tensors could not be told apart in a checkpoint. Use '_' for the dot."
+                    f"get_or_create({name!r}): there is {other!r} too, and one name starts with the other and a dot, "
+                    "so their tensors would clash in a checkpoint. Use '_' for the dot."
                 )
 
 
@@ -231,8 +231,8 @@ class _Creation:
         origin = _origin(factory)
         if self._origins.setdefault(name, origin) is not origin:
             raise ValueError(
-                f"get_or_create({name!r}) was called with two factories, and would give what the first one makes "
-                "for both: use another name for the second. To share an object, call get_or_create once."
+                f"get_or_create({name!r}) was called with two factories: it would return the first object for both. "
+                "Use another name for the second. To share an object, call get_or_create once."
             )
 
     def watch(self, module: nn.Module) -> None:

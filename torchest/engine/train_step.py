@@ -51,7 +51,7 @@ def backward(loss: torch.Tensor) -> None:
         step = _running.get()
     except LookupError:
         raise RuntimeError(
-            "torchest.backward(loss) was called outside a train_op: it works only in a function given as "
+            "torchest.backward(loss) was called outside a train_op: it works only in a function passed as "
             "EstimatorSpec(train_op=...). Elsewhere, call loss.backward()."
         ) from None
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:

@@ -369,7 +369,7 @@ class _Evaluations:
         if evaluations and not values:
             known = {other for metrics in evaluations.values() for other in metrics}
             raise ValueError(
-                f"{self.function}: metric_name={name!r} is no metric of the evaluations in "
+                f"{self.function}: metric_name={name!r} is not a metric of the evaluations in "
                 f"{self._directory!r}.{suggest(name, known)}"
             )
         self.seen.update(values)

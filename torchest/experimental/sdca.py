@@ -151,19 +151,19 @@ def _check(head: Head, columns: Iterable[FeatureColumn], sparse_combiner: str) -
         known = ", ".join(each.__name__ for each in _LOSSES)
         more = " (n_classes=2)" if head.logits_dimension > 1 else ""
         raise ValueError(
-            f"{this} does not know the loss of {kind}: use one of {known}{more}, or {another[4:]}"
+            f"{this} does not support the loss of {kind}: use one of {known}{more}, or {another[4:]}"
         )
     if head.logits_dimension != 1:
         raise ValueError(
-            f"{this} needs label_dimension=1, and it is {head.logits_dimension}: make an estimator for each number, "
+            f"{this} needs label_dimension=1, but it is {head.logits_dimension}: make an estimator for each number, "
             f"or {another}"
         )
     if getattr(head, "_loss_fn", None) is not None:
         raise ValueError(
-            f"{this} does not know the loss_fn of {kind}: leave loss_fn out, or {another}"
+            f"{this} does not support the loss_fn of {kind}: leave loss_fn out, or {another}"
         )
     if sparse_combiner != "sum":
-        raise ValueError(f"{this} needs sparse_combiner='sum', and it is {sparse_combiner!r}.")
+        raise ValueError(f"{this} needs sparse_combiner='sum', but it is {sparse_combiner!r}.")
     for column in columns:
         if not isinstance(column, DenseColumn | CategoricalColumn):
             raise ValueError(
@@ -195,8 +195,8 @@ def _step(
 def _check_place(device: torch.device) -> None:
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         raise ValueError(
-            f"LinearSDCA trains in one process, and there are {dist.get_world_size()}: the dual variables of all "
-            "examples are in one table. Start one process, or use another optimizer, such as 'Ftrl'."
+            f"LinearSDCA trains in one process, but there are {dist.get_world_size()}: one table holds the dual "
+            "variables of all examples. Start one process, or use another optimizer, such as 'Ftrl'."
         )
     if device.type not in ("cpu", "cuda"):
         raise ValueError(
@@ -232,7 +232,7 @@ def _examples(features: Features, key: str) -> Tensor:
     """The fingerprint of the id of each example, int64 [batch]; 10 million collide with a probability of 3e-6."""
     if key not in features:
         raise MissingFeatureError(
-            f"LinearSDCA: example_id_column={key!r} is no feature of the batch: it must have an id for each "
+            f"LinearSDCA: example_id_column={key!r} is not a feature of the batch: it must have an id for each "
             f"example.{suggest(key, features)}"
         )
     ids = _text(features.raw(key), key)

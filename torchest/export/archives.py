@@ -84,7 +84,7 @@ def check_program(path: str) -> None:
         elif name in _PICKLES:
             _check_pickle(path, name, reader.get_record(name))
         elif not _BYTES.fullmatch(name):
-            _refuse(path, f"holds {name!r}, which is none of a program's tensors")
+            _refuse(path, f"holds {name!r}, which is not a tensor of the program")
 
 
 def check_torchscript(path: str) -> None:
@@ -152,10 +152,10 @@ def _check_graph(path: str, graph: Any) -> None:
         if key in ("target", "as_operator"):
             named = _OPERATORS.fullmatch(text)
             if named is None or named["name"] in _FILE_OPERATORS:
-                _refuse(path, f"calls {text!r:.80}, which is no operator on tensors")
+                _refuse(path, f"calls {text!r:.80}, which is not an operator on tensors")
         elif key in ("expr_str", "guards_code"):
             if not _is_expression(text):
-                _refuse(path, f"has {text!r:.80} as a size, which is no arithmetic")
+                _refuse(path, f"has {text!r:.80} as a size, which is not arithmetic")
         elif key in ("in_spec", "out_spec"):
             _check_structure(path, json.loads(text)[1])
         elif key not in ("as_string", "as_strings") and not _NAME.fullmatch(text):
@@ -238,6 +238,6 @@ def _check_structure(path: str, described: Any) -> None:
 
 def _refuse(path: str, what: str) -> None:
     raise RefusedFileError(
-        f"{path!r} is not loaded: it {what}, so that loading or using it could do more than to compute. Export the "
+        f"{path!r} is not loaded: it {what}, so that loading or using it could do more than compute. Export the "
         "model again; or load the file with torch itself, if you trust who made it."
     )

@@ -111,7 +111,7 @@ def check_extra(assets_extra: Any) -> None:
             folder = os.path.dirname(os.fspath(source)) or "."
             near = os.listdir(folder) if os.path.isdir(folder) else []
             raise ValueError(
-                f"assets_extra[{name!r}] is {os.fspath(source)!r}, which is no file."
+                f"assets_extra[{name!r}] is {os.fspath(source)!r}, which is not a file."
                 f"{suggest(os.path.basename(source), near)}"
             )
 

@@ -106,9 +106,7 @@ def check_modes(receiver_fns: object) -> None:
     modes = (ModeKeys.PREDICT, *_SUPERVISED)
     for mode in receiver_fns:
         if mode not in modes:
-            raise ValueError(
-                f"The mode {mode!r} is none that can be exported.{suggest(str(mode), modes)}"
-            )
+            raise ValueError(f"The mode {mode!r} cannot be exported.{suggest(str(mode), modes)}")
 
 
 def _received(mode: str, receiver_fn: object) -> Any:

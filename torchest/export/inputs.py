@@ -77,7 +77,7 @@ class Input:
         if arrays.is_textual(array) != self.is_text and _has_values(array):
             has = "text" if arrays.is_textual(array) else "numbers"
             takes = "text" if self.is_text else f"numbers of dtype {dtype_name(self.spec.dtype)}"
-            raise TypeError(f"Input {self.name!r} has {has}, and takes {takes}: give {takes}.")
+            raise TypeError(f"Input {self.name!r} has {has}, but takes {takes}: give {takes}.")
         if isinstance(self.spec, VarLenFeature):
             return self._lists(array)
         if self.is_text:
@@ -107,7 +107,7 @@ class Input:
         numbers = arrays.to_tensor(_without_nulls(array, spec), self.name)
         if numbers.is_floating_point() and not spec.dtype.is_floating_point and numbers.numel():
             raise TypeError(
-                f"Input {self.name!r} has values of dtype {dtype_name(numbers.dtype)}, and takes "
+                f"Input {self.name!r} has values of dtype {dtype_name(numbers.dtype)}, but takes "
                 f"{dtype_name(spec.dtype)}: give integers."
             )
         self._check_shape(tuple(numbers.shape), spec)
@@ -121,7 +121,7 @@ class Input:
         if lengths is not None and (lengths != spec.size).any():
             wrong = int(lengths[lengths != spec.size][0])
             raise ValueError(
-                f"Input {self.name!r} has {wrong} strings in a row, and takes {spec.size} (shape {list(spec.shape)})."
+                f"Input {self.name!r} has {wrong} strings in a row, but takes {spec.size} (shape {list(spec.shape)})."
             )
         if lengths is None and spec.size != 1 and count:
             self._check_shape((count,), spec)
@@ -150,7 +150,7 @@ class Input:
             return flat.cast(kind).fill_null("" if self.spec.dtype is str else b""), lengths
         except pa.ArrowInvalid:
             raise ValueError(
-                f"Input {self.name!r} has bytes that are no text in UTF-8: give text."
+                f"Input {self.name!r} has bytes that are not UTF-8 text: give text."
             ) from None
 
     def _lists(self, array: Any) -> HostArray:
@@ -170,7 +170,7 @@ class Input:
         inner = shape[1:]
         if shape[0] and inner != spec.shape and {*inner, *spec.shape} - {1}:
             raise ValueError(
-                f"Input {self.name!r} has shape {list(shape)}, and takes {['batch', *spec.shape]}."
+                f"Input {self.name!r} has shape {list(shape)}, but takes {['batch', *spec.shape]}."
             )
 
     def to_json(self) -> JSON:
@@ -294,7 +294,7 @@ def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
         lengths = None if tensor.ndim == 1 else np.full(len(tensor), tensor[:1].numel())
         floating = tensor.is_floating_point() and tensor.numel() > 0
     if floating and not dtype.is_floating_point:
-        raise TypeError(f"Input {name!r} has floating values, and takes {kind}: give integers.")
+        raise TypeError(f"Input {name!r} has floating values, but takes {kind}: give integers.")
     if not arrays.is_arrow(array):
         return pa.array(tensor.to(dtype).reshape(-1).numpy()), lengths
     numbers = flat.cast(kind)

@@ -35,7 +35,7 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
             onnxruntime, "torchscript" or "pt2" with torch. SECURITY.md describes the risks of each.
 
     Raises:
-        ValueError: It is no exported model, is damaged, or lacks the file.
+        ValueError: It is not an exported model, is damaged, or lacks the file.
         RefusedFileError: It would read other files, or run more than a model.
         ModuleNotFoundError: The file needs onnxruntime, which is not installed.
     """
@@ -59,7 +59,7 @@ class ExportedModel:
             self.description = read_manifest(local)
             if "signatures" not in self.description:
                 raise ValueError(
-                    f"{directory!r} has the description of a model only: export it with a serving_input_receiver_fn."
+                    f"{directory!r} has only the description of a model: export it with a serving_input_receiver_fn."
                 )
             self.engine = _checked_engine(local, engine)
             with believed(local, FILES[self.engine]):
@@ -170,9 +170,7 @@ def _checked_engine(directory: str, engine: str | None) -> str:
             f" Give engine={name!r} if you trust who made its {FILES[name]}, which is a program for torch."
             for name in there
         )
-        raise ValueError(
-            f"{directory!r} has no {FILES[ONNX]}, which answers unless another file is asked for.{others}"
-        )
+        raise ValueError(f"{directory!r} has no {FILES[ONNX]}, the default engine.{others}")
     if not isinstance(engine, str) or engine not in FILES:
         raise ValueError(f"engine is {engine!r}.{suggest(str(engine), FILES)}")
     if engine not in there:

@@ -239,7 +239,7 @@ def verify(exported: Exported, which: str, directory: Path, manifest: JSON) -> N
             differs = difference(_as_wide(expected, answer), answer)
             if differs is not None:
                 raise ExportError(
-                    f"{FILES[which]} answers otherwise than Python for a batch of {count} rows: output {name!r} "
+                    f"{FILES[which]} differs from Python for a batch of {count} rows: output {name!r} "
                     f"{differs}. Nothing was written; leave {which!r} out of formats to export without it."
                 )
 
@@ -265,7 +265,7 @@ def _check_rows(outputs: Sequence[Output]) -> None:
         if output.shape[:1] != (BATCH,):
             what = f"has the shape {_shape(output.shape)}" if output.shape else "is a single value"
             raise ValueError(
-                f"The answer {output.name!r} {what}, and must have one row per example to be exported: leave out the "
+                f"The answer {output.name!r} {what}, but must have one row per example to be exported: leave out the "
                 "mean or sum over the batch, or leave it out of the predictions or export_outputs."
             )
 
@@ -363,8 +363,8 @@ def _check_fingerprint_names(exported: Exported) -> None:
         name = f"{each.name}{FINGERPRINT}"
         if exported.forward.raw[each.key].is_text and name in taken:
             raise ValueError(
-                f"formats has {ONNX_FINGERPRINTS!r}, whose input for the feature {each.key!r} is called {name!r}, and "
-                "so is another feature or an answer: rename that one, or leave this format out."
+                f"formats has {ONNX_FINGERPRINTS!r}, whose input for the feature {each.key!r} is called {name!r}, "
+                "which is also the name of another feature or an answer: rename that one, or leave this format out."
             )
 
 

@@ -23,7 +23,7 @@ _log = logging.getLogger("torchest")
 def tell_of_deprecation() -> None:
     """Warns once that PyTorch has deprecated TorchScript."""
     _log.warning(
-        "model.pt is TorchScript, which PyTorch has deprecated and may take away. Where you can, serve model.onnx; "
+        "model.pt is TorchScript, which PyTorch has deprecated and may remove. Where you can, serve model.onnx; "
         "formats=('onnx',) leaves model.pt out."
     )
 

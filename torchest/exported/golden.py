@@ -112,7 +112,7 @@ def verify(directory: str | os.PathLike[str]) -> list[str]:
         The differences from Python's answers at the export, in words; none if all is well.
 
     Raises:
-        ValueError: It is no exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
+        ValueError: It is not an exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
     """
     with exported(directory) as path:
         manifest, golden = read_manifest(path), read_json(path, GOLDEN)
@@ -152,13 +152,13 @@ def exported(directory: str | os.PathLike[str]) -> Iterator[str]:
     """A directory on the disk with the files of an exported model: its own, or a copy.
 
     Raises:
-        ValueError: It is no exported model.
+        ValueError: It is not an exported model.
         RefusedFileError: It holds more than regular files.
     """
     path = files.normal(checks.path("directory", directory))
     if MANIFEST not in files.names_in(path):
         raise ValueError(
-            f"{checks.shown(path)} is no exported model: it has no {MANIFEST}. Give a directory such as "
+            f"{checks.shown(path)} is not an exported model: it has no {MANIFEST}. Give a directory such as "
             "'exports/1790000000' that export_saved_model wrote."
         )
     with files.on_disk(path) as local:

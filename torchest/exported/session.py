@@ -54,7 +54,7 @@ def session(directory: str, name: str, threads: int = 0) -> Any:
     for location in _locations(path):
         if not os.path.isfile(files.inside(directory, location)):
             raise RefusedFileError(
-                f"{path!r} has tensors in {location!r:.80}, which is no file beside it."
+                f"{path!r} has tensors in {location!r:.80}, but there is no such file beside it."
             )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -57,7 +57,7 @@ def wanted_keys(keys: Any, available: Collection[Any], head: str) -> list[Any]:
     for key in items:
         if not any(type(key) is type(each) and key == each for each in available):
             raise ValueError(
-                f"{head}: keys has {shown(key)}, which is no prediction.{suggest(str(key), map(str, available))}"
+                f"{head}: keys has {shown(key)}, which is not a prediction.{suggest(str(key), map(str, available))}"
             )
     return items or list(available)
 
@@ -84,7 +84,7 @@ def merged(eval_metrics: Mapping[str, Metric], more: Mapping[str, Metric]) -> di
     for key, metric in eval_metrics.items():
         if key not in more:
             raise ValueError(
-                f"eval_metrics has {key!r}, which is no metric of this head.{suggest(str(key), more)}"
+                f"eval_metrics has {key!r}, which is not a metric of this head.{suggest(str(key), more)}"
             )
         if not hasattr(metric, "merge"):
             raise ValueError(f"eval_metrics[{key!r}]={shown(metric)} must be a metric.")

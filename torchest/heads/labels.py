@@ -27,7 +27,7 @@ def check_logits(logits: object, logits_dimension: int, head: str) -> Tensor:
         )
     if logits.dim() < 2 or logits.shape[-1] != logits_dimension:
         raise ValueError(
-            f"{head}: logits have shape {list(logits.shape)}, and their shape must be [batch, {logits_dimension}]: "
+            f"{head}: logits have shape {list(logits.shape)}, but their shape must be [batch, {logits_dimension}]: "
             f"let the model's last layer have {logits_dimension} output{'s' * (logits_dimension > 1)}, the head's "
             "logits_dimension."
         )
@@ -67,7 +67,7 @@ def numeric_labels(labels: Labels, head: str, *, of_classes: bool = True) -> Ten
             "names, or turn labels into numbers."
         )
     raise ValueError(
-        f"{strings}, and {head} needs numbers. Turn them into numbers, such as by astype(float); for names of "
+        f"{strings}, and {head} needs numbers. Turn them into numbers, for example with astype(float); for names of "
         "classes use a classifier, or a head such as BinaryClassHead."
     )
 
@@ -94,7 +94,7 @@ def fit_to_logits(
         is_wider = labels.dim() == len(leading) + 1 and labels.shape[-1] > 1
         way_out = f" {if_wider}" if is_wider else ""
     raise ValueError(
-        f"{head}: labels have shape {list(labels.shape)}, and for logits of shape {list(logits.shape)} their shape "
+        f"{head}: labels have shape {list(labels.shape)}, but for logits of shape {list(logits.shape)} their shape "
         f"must be {expected}.{way_out}"
     )
 
@@ -106,7 +106,7 @@ def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(
             f"{head}: labels have dtype {_dtype_of(labels)} and must be class ids, whole numbers from 0 to "
-            f"{n_classes - 1}: turn them into int64, such as by labels.long()."
+            f"{n_classes - 1}: turn them into int64, for example with labels.long()."
         )
     check_range(labels, n_classes, head, may_be_names=True)
     return labels.long()
@@ -129,8 +129,8 @@ def check_range(labels: Tensor, n_classes: int, head: str, *, may_be_names: bool
     way_out = ""
     if may_be_names and float(example).is_integer():
         way_out = (
-            f" If {example:g} is the name of a class, number the classes, such as by np.searchsorted(names, labels), "
-            "or make labels text and give label_vocabulary."
+            f" If {example:g} is the name of a class, number the classes, for example with np.searchsorted(names, "
+            "labels), or make labels text and give label_vocabulary."
         )
     raise ValueError(
         f"{head}: labels must be {bound}; found {example:g} in {len(outside)} of {labels.numel()} labels. Labels are "

@@ -73,7 +73,7 @@ class MultiHead(BuiltInHead):
         ]
         if len(self._weights) != len(self._heads):
             raise ValueError(
-                f"head_weights={shown(head_weights)} has {len(self._weights)} weights, and there are "
+                f"head_weights={shown(head_weights)} has {len(self._weights)} weights, but there are "
                 f"{len(self._heads)} heads: give one for each."
             )
 
@@ -198,7 +198,7 @@ class MultiHead(BuiltInHead):
             what = f"have shape {list(logits.shape)}" if is_tensor else f"are {kind_of(logits)}"
             addends = " + ".join(f"{size} of {name!r}" for name, size in dimensions.items())
             raise ValueError(
-                f"MultiHead: logits {what}, and their shape must be [batch, {total}]: {addends}."
+                f"MultiHead: logits {what}, but their shape must be [batch, {total}]: {addends}."
             )
         blocks = torch.split(logits, list(dimensions.values()), dim=-1)
         return dict(zip(dimensions, blocks, strict=True))
@@ -226,7 +226,7 @@ def _checked_heads(heads: Sequence[Head]) -> dict[str, Head]:
     for head in listed("heads", heads, "heads"):
         if not isinstance(head, Head):
             raise ValueError(
-                f"heads={heads!r}: {head!r} ({type(head).__name__}) is no head; give a list of heads."
+                f"heads={heads!r}: {head!r} ({type(head).__name__}) is not a head; give a list of heads."
             )
         if not head.name:
             raise ValueError(

@@ -40,7 +40,7 @@ def _of_sparse(labels: Tensor, classes: Classes, head: str) -> Tensor:
         return labels.to_dense()
     if labels.dim() != 2:
         raise ValueError(
-            f"{head}: labels are a sparse tensor of shape {list(labels.shape)}, and must list class ids, "
+            f"{head}: labels are a sparse tensor of shape {list(labels.shape)}, but must list class ids, "
             "[batch, any number]."
         )
     listed = labels.to_sparse().coalesce()

@@ -97,11 +97,11 @@ class MultiLabelHead(SingleHead):
             name = chosen.encode() if isinstance(chosen, str) else chosen
             if self._classes.vocabulary is None:
                 raise ValueError(
-                    f"{_WATCHED} has {chosen!r}, and there is no label_vocabulary: give class ids, or label_vocabulary."
+                    f"{_WATCHED} has {chosen!r}, but there is no label_vocabulary: give class ids, or label_vocabulary."
                 )
             if name not in names:
                 hint = suggest(str(chosen), map(shown, names))
-                raise ValueError(f"{_WATCHED} has {chosen!r}, which is no class.{hint}")
+                raise ValueError(f"{_WATCHED} has {chosen!r}, which is not a class.{hint}")
             return names.index(name)
         if not is_whole(chosen) or not 0 <= int(chosen) < count:
             raise ValueError(f"{_WATCHED} has {chosen!r}: class ids are from 0 to {count - 1}.")

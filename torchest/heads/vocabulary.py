@@ -29,8 +29,8 @@ class LabelVocabulary:
     def __init__(self, names: Sequence[str], n_classes: int) -> None:
         if not isinstance(names, (list, tuple)):
             raise ValueError(
-                f"label_vocabulary={names!r} is a {type(names).__name__}: give a list or tuple of strings, whose order "
-                "tells the class ids."
+                f"label_vocabulary={names!r} is a {type(names).__name__}: give a list or tuple of strings, in the "
+                "order of the class ids."
             )
         for name in names:
             if not isinstance(name, str | bytes):
@@ -57,8 +57,8 @@ class LabelVocabulary:
             kind = str(getattr(array, "dtype", None) or getattr(array, "type", None))
             raise ValueError(
                 f"labels must be strings of label_vocabulary={[shown(name) for name in self.names]!r}; they are "
-                f"numbers of dtype {kind.removeprefix('torch.')}. Make them text, such as by astype(str); or leave "
-                f"label_vocabulary out if labels are class ids from 0 to {len(self.names) - 1}."
+                f"numbers of dtype {kind.removeprefix('torch.')}. Make them text, for example with astype(str); or "
+                f"leave label_vocabulary out if labels are class ids from 0 to {len(self.names) - 1}."
             )
         return TextRows.of(array)
 
@@ -120,7 +120,7 @@ class TextRows:
         widths = np.unique(self.counts)
         if len(widths) > 1:
             raise ValueError(
-                f"labels are lists of {widths[0]} to {widths[-1]} strings, and must be one string per row."
+                f"labels are lists of {widths[0]} to {widths[-1]} strings, but must be one string per row."
             )
         return (self.batch, int(widths[0]) if len(widths) else 1)
 

@@ -32,7 +32,7 @@ def weights_of(
         weights = weights.unsqueeze(-1)
     if weights.shape[:-1] != leading or weights.shape[-1] not in (1, losses_per_example):
         raise ValueError(
-            f"weight_column {name!r} has shape {list(weights.shape)}, and for logits of shape {list(logits.shape)} its "
+            f"weight_column {name!r} has shape {list(weights.shape)}, but for logits of shape {list(logits.shape)} its "
             f"shape must be {[*leading, 1]} or {list(leading)}: one weight per example."
         )
     wrong = ~((on_host >= 0) & (on_host < math.inf))

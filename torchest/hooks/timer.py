@@ -115,7 +115,7 @@ class SecondOrStepTimer:
         """
         if not isinstance(state, Mapping) or state.keys() != {"last_step"}:
             raise ValueError(
-                f"state={checks.shown(state)} must be what state_dict() gave, such as {{'last_step': 10}}."
+                f"state={checks.shown(state)} must be what state_dict() returned, such as {{'last_step': 10}}."
             )
         if state["last_step"] is not None:
             checks.whole_number("state['last_step']", state["last_step"], at_least=0)

@@ -173,7 +173,7 @@ def _check_counts(position: Mapping[str, JSON], stage: Stage) -> None:
     }
     for name, count in counts.items():
         if len(position[name]) != count:
-            raise ValueError(f"it has {count} {name}, and the checkpoint {len(position[name])}")
+            raise ValueError(f"it has {count} {name}, but the checkpoint {len(position[name])}")
 
 
 class _Stateful(Reading):

@@ -224,6 +224,6 @@ def _check_shapes(leaves: Sequence[Structure], name: str) -> None:
     if len(shapes) > 1:
         shown = " and ".join(str(shape) for shape in sorted(shapes)[:2])
         raise ValueError(
-            f"batch: {name!r} has the shapes {shown} in one batch, and all must agree; pad them, or call "
+            f"batch: {name!r} has the shapes {shown} in one batch, but all must agree; pad them, or call "
             "unbatch() first if they are batches already."
         )

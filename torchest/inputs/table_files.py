@@ -146,7 +146,7 @@ def selected_columns(
     selected = names if select_columns is None else _chosen(names, select_columns)
     if label_name is not None and label_name not in selected:
         raise ValueError(
-            f"label_name is {label_name!r}, which is none of the columns that are read."
+            f"label_name is {label_name!r}, which is not one of the columns that are read."
             f"{suggest(label_name, selected)}"
         )
     return selected

@@ -158,7 +158,7 @@ def _layers(
         return nn.ModuleList([layer]), _checked_width(layer)
     if not isinstance(cell_type, str) or cell_type not in _LAYERS:
         raise ValueError(
-            f"cell_type={shown(cell_type)} is no type of cell.{suggest(str(cell_type), _LAYERS)}"
+            f"cell_type={shown(cell_type)} is not a type of cell.{suggest(str(cell_type), _LAYERS)}"
         )
     if units is None:
         raise ValueError("units is None: give the width of each recurrent layer, or rnn_cell_fn.")

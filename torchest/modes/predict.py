@@ -76,7 +76,7 @@ def examples(batch: Any) -> Iterator[Any]:
 def _scalar(name: str, value: Any) -> str:
     """The error message for a prediction without rows."""
     return (
-        f"{name}={shown(np.asarray(value).item())} is a single value, and must have one row per example: leave out the "
+        f"{name}={shown(np.asarray(value).item())} is a single value, but must have one row per example: leave out the "
         "mean or sum over the batch. predict(..., yield_single_examples=False) gives it as it is."
     )
 
@@ -103,13 +103,13 @@ def _selected(predictions: Any, wanted: Sequence[Any]) -> Any:
         return predictions
     if not isinstance(predictions, Mapping):
         raise ValueError(
-            f"predict_keys={shown(wanted)} needs predictions that are a dict, and model_fn gave a "
+            f"predict_keys={shown(wanted)} needs predictions that are a dict, but model_fn returned a "
             f"{type(predictions).__name__}. Leave predict_keys out."
         )
     for key in wanted:
         if key not in predictions:
             raise ValueError(
-                f"predict_keys has {shown(key)}, which is no prediction.{suggest(str(key), map(str, predictions))}"
+                f"predict_keys has {shown(key)}, which is not a prediction.{suggest(str(key), map(str, predictions))}"
             )
     return {key: value for key, value in predictions.items() if key in wanted}
 

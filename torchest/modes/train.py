@@ -126,7 +126,7 @@ def _saving(
     if config.save_checkpoints_secs is None and config.save_checkpoints_steps is None:
         if listeners:
             raise ValueError(
-                f"saving_listeners={list(listeners)!r} would never be called, as the config switches checkpoints off: "
+                f"saving_listeners={list(listeners)!r} would never be called, as the config turns checkpoints off: "
                 "give RunConfig(save_checkpoints_steps=...) or RunConfig(save_checkpoints_secs=...)."
             )
         return []

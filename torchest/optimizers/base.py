@@ -82,7 +82,7 @@ class RowOptimizer(torch.optim.Optimizer):
         for item in params:
             if not isinstance(item, Tensor | Mapping | tuple):
                 raise TypeError(
-                    f"{type(self).__name__}: params has {shown(item)}, and every item must be a parameter, or a dict "
+                    f"{type(self).__name__}: params has {shown(item)}, but every item must be a parameter, or a dict "
                     "of a group of them."
                 )
         super().__init__(params, defaults)

@@ -58,7 +58,7 @@ def resolve(optimizer: object, lr: float | None, argument: str = "optimizer") ->
     if isinstance(optimizer, str):
         if optimizer not in _BY_NAME:
             raise ValueError(
-                f"{argument}={shown(optimizer)} is no optimizer.{suggest(optimizer, _BY_NAME)}"
+                f"{argument}={shown(optimizer)} is not an optimizer.{suggest(optimizer, _BY_NAME)}"
             )
         named = _BY_NAME[optimizer]
         return named if lr is None else lambda parameters: named(parameters, lr=lr)  # type: ignore[call-arg]

@@ -131,7 +131,7 @@ class _AfterCheckpoints(CheckpointSaverListener):
         try:
             self._evaluator.at(path, [_EndWithTraining(session)])
         except _TrainingEnds:
-            _log.info("The evaluation of %s was broken off: training is about to end.", path)
+            _log.info("The evaluation of %s was interrupted: training is about to end.", path)
 
 
 class _TrainingEnds(Exception):  # noqa: N818 - not an error
@@ -157,7 +157,7 @@ def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
     ):
         if not isinstance(value, kind):
             raise TypeError(
-                f"train_and_evaluate: {argument} is {with_article(type(value).__name__)}, and must be a "
+                f"train_and_evaluate: {argument} is {with_article(type(value).__name__)}, but must be a "
                 f"torchest.{kind.__name__}."
             )
     config = estimator.config
@@ -173,6 +173,6 @@ def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
     )
     if saver is None and not saves_itself:
         raise ValueError(
-            "train_and_evaluate evaluates checkpoints, and the estimator's config switches them off: give "
+            "train_and_evaluate evaluates checkpoints, but the estimator's config turns them off: give "
             "RunConfig(save_checkpoints_steps=...) or RunConfig(save_checkpoints_secs=...)."
         )

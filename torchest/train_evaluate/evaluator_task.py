@@ -58,7 +58,7 @@ def role_of_environment() -> str:
 def _check_is_single(cluster: Cluster) -> None:
     if cluster.is_distributed:
         raise ValueError(
-            f"TF_CONFIG says that this process is the evaluator, and torchrun has started {cluster.world_size} of them "
+            f"TF_CONFIG says that this process is the evaluator, but torchrun has started {cluster.world_size} of them "
             f"(RANK={cluster.rank}, WORLD_SIZE={cluster.world_size}): start the evaluator without torchrun."
         )
 

@@ -229,7 +229,7 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
         array = _arrow_numbers(array, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"{name!r} holds {content(array)}{example(array)}, and numbers are needed; "
+            f"{name!r} holds {content(array)}{example(array)}, but must hold numbers; "
             f"{_NUMBERS_OF.get(array.dtype.kind, _NUMBERS_OF['S'])}."
         )
     if not array.dtype.isnative:
@@ -313,7 +313,7 @@ def _check_rank(value: torch.Tensor | NumpyArray, name: str) -> None:
 def _rank_0(name: str, value: object) -> str:
     shown = value.item() if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else value
     return (
-        f"{name!r} is the single value {shown!r} (rank 0), and one value per row is needed; "
+        f"{name!r} is the single value {shown!r} (rank 0), but one value per row is needed; "
         f"for a batch of one row give [{shown!r}]{comparison_hint(shown)}."
     )
 
@@ -484,7 +484,7 @@ def _from_pandas(value: Any, name: str) -> Any:
 
     if isinstance(value, pd.DataFrame):
         raise TypeError(
-            f"{name!r} is a pandas DataFrame and one column is needed; give {name}['column']."
+            f"{name!r} is a pandas DataFrame, but must be one column; give {name}['column']."
         )
     if value is pd.NA or value is pd.NaT or not hasattr(value, "dtype"):
         raise ValueError(_rank_0(name, value))
@@ -532,7 +532,7 @@ def _from_arrow(value: object, name: str) -> Any:
     if not isinstance(value, pa.Array):
         kind = type(value).__name__
         raise TypeError(
-            f"{name!r} is an Arrow {kind} and one column is needed; give a dict of columns, such as "
+            f"{name!r} is an Arrow {kind} , but must be one column; give a dict of columns, such as "
             "dict(zip(table.column_names, table.columns)) for a Table."
         )
     return _from_arrow_array(value, name)
@@ -656,7 +656,7 @@ def _arrow_numbers(array: ArrowArray, name: str) -> NumpyArray:
     if not arrow_types.is_number(kind):
         what = "text" if is_textual(array) else f"values of the Arrow type {kind}"
         raise TypeError(
-            f"{name!r} holds {what}{example(array)}, and numbers are needed; convert it, or use it through a "
+            f"{name!r} holds {what}{example(array)}, but must hold numbers; convert it, or use it through a "
             "categorical column."
         )
     if array.null_count and not pt.is_floating(kind):

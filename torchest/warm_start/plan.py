@@ -100,7 +100,7 @@ def _check_names(settings: WarmStartSettings, targets: Mapping[str, Tensor]) -> 
         for name in names:
             if name not in targets:
                 raise ValueError(
-                    f"{argument} has {name!r}, which is no parameter of the model.{_meant(name, targets)}"
+                    f"{argument} has {name!r}, which is not a parameter of the model.{_meant(name, targets)}"
                 )
 
 

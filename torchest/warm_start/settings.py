@@ -193,7 +193,9 @@ def settings_of(warm_start_from: object) -> WarmStartSettings | None:
             "torchest.WarmStartSettings."
         )
     if not os.fspath(warm_start_from):
-        raise ValueError("warm_start_from='' is no path: give a model_dir, a checkpoint, or None.")
+        raise ValueError(
+            "warm_start_from='' is not a path: give a model_dir, a checkpoint, or None."
+        )
     return WarmStartSettings(path("warm_start_from", warm_start_from))
 
 
@@ -211,12 +213,12 @@ def _check_mapping(name: str, value: object, kind: type) -> None:
         return
     if not isinstance(value, Mapping):
         raise TypeError(
-            f"WarmStartSettings: {name} is a {type(value).__name__}, and must be a dict by the names of parameters."
+            f"WarmStartSettings: {name} is a {type(value).__name__}, but must be a dict by the names of parameters."
         )
     for key, item in value.items():
         if not isinstance(item, kind):
             raise TypeError(
-                f"WarmStartSettings: {name}[{shown(key)}] is a {type(item).__name__}, and must be a {kind.__name__}."
+                f"WarmStartSettings: {name}[{shown(key)}] is a {type(item).__name__}, but must be a {kind.__name__}."
             )
 
 
@@ -234,6 +236,6 @@ def _checked_patterns(value: object) -> str | tuple[str, ...] | None:
             re.compile(pattern)
         except re.error as error:
             raise ValueError(
-                f"WarmStartSettings: vars_to_warm_start has {pattern!r}, which is no regular expression: {error}."
+                f"WarmStartSettings: vars_to_warm_start has {pattern!r}, which is not a regular expression: {error}."
             ) from None
     return value if isinstance(value, str) else tuple(patterns)

@@ -74,7 +74,7 @@ class _Slots:
                 continue
             was = self._checkpoint.part("objects")[optimizer]
             if was != kind:
-                return f"they are of {was}, and the optimizer is now {kind}"
+                return f"they are of {was}, but the optimizer is now {kind}"
             tensors = {key.rpartition(".")[2]: self._checkpoint.tensor(key) for key in keys}
             return {**tensors, **numbers}
         return "the checkpoint has none"

@@ -90,13 +90,13 @@ def move_of(info: VocabInfo, name: str, old_size: int, new_size: int) -> Move:
     if new_size != info.new_vocab_size + info.num_oov_buckets:
         raise ValueError(
             f"var_name_to_vocab_info[{name!r}] says {info.new_vocab_size} tokens and {info.num_oov_buckets} rows for "
-            f"unknown ones, and the parameter has {new_size} of them: correct new_vocab_size or num_oov_buckets."
+            f"unknown ones, but the parameter has {new_size} of them: correct new_vocab_size or num_oov_buckets."
         )
     size = None if info.old_vocab_size == -1 else info.old_vocab_size
     old = _words(info.old_vocab, size, f"var_name_to_vocab_info[{name!r}].old_vocab")
     if old_size < len(old):
         raise ValueError(
-            f"var_name_to_vocab_info[{name!r}]: old_vocab has {len(old)} tokens, and the parameter in the checkpoint "
+            f"var_name_to_vocab_info[{name!r}]: old_vocab has {len(old)} tokens, but the parameter in the checkpoint "
             f"has {old_size} of them: give the vocabulary that it was trained with, or its old_vocab_size."
         )
     place = torch.from_numpy(Words(old).look_up(Text.of_words(new)))

@@ -192,8 +192,8 @@ WORD = r"has no place in a linear model: give dense and categorical"
     ("layer", "column", "message"),
     [
         (DenseFeatures, identity("a"), r"'a' \(Identity.*\) is not dense: give embedding"),
-        (DenseFeatures, of_sequences("a"), r"'a' is a column of sequences: give it to Sequence"),
-        (DenseFeatures, columns.sequence_numeric_column("a"), r"'a' is a column of sequences"),
+        (DenseFeatures, of_sequences("a"), r"'a' is a sequence column: give it to Sequence"),
+        (DenseFeatures, columns.sequence_numeric_column("a"), r"'a' is a sequence column"),
         (
             SequenceFeatures,
             identity("a"),
@@ -206,8 +206,8 @@ WORD = r"has no place in a linear model: give dense and categorical"
         ),
         (SequenceFeatures, of_sequences("a"), r"'a' \(Sequence.*\) has no steps: give only"),
         (LinearFeatures, columns.shared_embeddings([identity("a")], 2)[0], WORD),
-        (LinearFeatures, columns.sequence_numeric_column("a"), r"'a' is a column of sequences"),
-        (LinearFeatures, columns.indicator_column(of_sequences("a")), r"column of sequences"),
+        (LinearFeatures, columns.sequence_numeric_column("a"), r"'a' is a sequence column"),
+        (LinearFeatures, columns.indicator_column(of_sequences("a")), r"sequence column"),
         (DenseFeatures, "a", r"feature_columns has 'a' \(str\): every item must be a column"),
         (DenseFeatures, [], r"feature_columns is empty"),
     ],

@@ -33,7 +33,9 @@ def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureCol
     names = sorted(column.name for column in listed)
     for name, following in itertools.pairwise(names):
         if name == following:
-            raise ValueError(f"{argument} has two columns called {name!r}: leave one of them out.")
+            raise ValueError(
+                f"{argument} has two columns with the name {name!r}: leave one of them out."
+            )
     return sorted(listed, key=lambda column: column.name)
 
 

@@ -192,7 +192,7 @@ def _joined(of_columns: Mapping[int, _Piece]) -> list[_Piece]:
 def _checked_dense(column: FeatureColumn) -> DenseColumn | AnyEmbedding:
     if is_of_sequences(column):
         raise ValueError(
-            f"feature_columns: {column.name!r} is a column of sequences: give it to SequenceFeatures, or make it of "
+            f"feature_columns: {column.name!r} is a sequence column: give it to SequenceFeatures, or make it of "
             "a column that is not a sequence column."
         )
     if isinstance(column, DenseColumn | EmbeddingColumn | SharedEmbeddingColumn):

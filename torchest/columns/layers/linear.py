@@ -144,7 +144,7 @@ def _linear_part(
 ) -> nn.Module:
     if is_of_sequences(column):
         raise ValueError(
-            f"feature_columns: {column.name!r} is a column of sequences, which a linear model cannot take: make it "
+            f"feature_columns: {column.name!r} is a sequence column, which a linear model cannot use: make it "
             "of a column that is not a sequence column."
         )
     if isinstance(column, CategoricalColumn):

@@ -158,5 +158,5 @@ def _unequal_lengths(
     row = int((lengths != others).nonzero()[0])
     return ValueError(
         f"Columns {first.name!r} and {second.name!r} have sequences of differing lengths, {int(lengths[row])} and "
-        f"{int(others[row])} in row {row} of a batch: sequences that are read together need as many steps."
+        f"{int(others[row])} in row {row} of a batch: sequences that are read together must have equal lengths."
     )
