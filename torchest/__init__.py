@@ -1,7 +1,7 @@
 """Estimators for PyTorch: train, evaluate, predict and export behind one object.
 
-The public names stand in `torchest.api`, which is imported with the first of them: so the command line can check an
-exported model where there is no torch.
+The public names are in `torchest.api`, which is imported when one of them is first used. So the command line can check
+an exported model where torch is not installed.
 """
 
 from __future__ import annotations

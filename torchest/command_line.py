@@ -1,4 +1,4 @@
-"""The command `torchest`: shows, checks and asks exported models, and shows what a training directory holds.
+"""The command `torchest`, for exported models and training directories.
 
     torchest show exports/1790000000
     torchest show exports/1790000000 --format triton > config.pbtxt
@@ -38,7 +38,7 @@ _LIMITS = {  # by attribute of Limits
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command, and exits with 1 if it found something wrong, with 2 if it was used wrongly."""
+    """Runs a command. Exits with 1 if a check or the command fails, and with 2 for wrong arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -160,12 +160,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _printable(line: str) -> str:
-    """A line that moves no cursor and asks nothing of a terminal, whatever names are in it."""
+    """Escapes control characters, so that names cannot send commands to the terminal."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def _of_export(directory: str, local: str) -> Iterable[str]:
-    """What there is to say of an exported model, in lines."""
+    """The lines that describe an exported model."""
     manifest = read_manifest(local)
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     yield f"{directory}: step {manifest['global_step']}, written with {versions}"
@@ -220,7 +220,7 @@ def _of_export(directory: str, local: str) -> Iterable[str]:
 
 
 def _of_training(directory: str) -> Iterable[str]:
-    """What there is to say of a training directory, in lines."""
+    """The lines that describe a training directory."""
     from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
     from torchest.checkpoint.index import read_index
     from torchest.modes.evaluation_record import read_evaluations
@@ -250,7 +250,7 @@ def _of_training(directory: str) -> Iterable[str]:
 
 
 def _table_of_metrics(name: str, evaluations: Mapping[int, Mapping[str, float]]) -> Iterable[str]:
-    """The last ten evaluations, a line for each metric."""
+    """The last ten evaluations, one line per metric."""
     steps = list(evaluations)[-10:]
     metrics = sorted({metric for step in steps for metric in evaluations[step]})
     return _table(

@@ -1,4 +1,4 @@
-"""Exception classes, and the pieces that error messages are made of."""
+"""Exception classes, and helpers for error messages."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class CheckpointMismatchError(ValueError):
 
 
 class DamagedCheckpointError(ValueError):
-    """A file of a checkpoint is missing, or is not what was written."""
+    """A file of a checkpoint is missing or damaged."""
 
 
 class DamagedExportError(ValueError):
-    """A file of an exported model is missing, or is not what was written."""
+    """A file of an exported model is missing or damaged."""
 
 
 class ExportError(RuntimeError):
-    """A model cannot be exported, or what was exported answers otherwise than Python."""
+    """A model cannot be exported, or the exported model differs from Python."""
 
 
 class MissingFeatureError(ValueError, KeyError):
-    """A batch does not have a feature that is asked for."""
+    """A batch lacks a feature that is requested."""
 
     def __str__(self) -> str:
         return ValueError.__str__(self)  # KeyError's shows the message in quotes
@@ -47,7 +47,7 @@ class OldOnnxruntimeError(ValueError):
 
 
 class RefusedFileError(ValueError):
-    """A file is not read, or not run: it lies elsewhere, is no regular file, or could do more than it should."""
+    """A file is refused: it is outside the directory, is not a regular file, or could do more than it should."""
 
 
 def suggest(name: object, known: Iterable[object]) -> str:
@@ -55,10 +55,10 @@ def suggest(name: object, known: Iterable[object]) -> str:
 
     Args:
         name: What the user wrote.
-        known: The names there are.
+        known: The valid names.
 
     Returns:
-        A sentence with a leading space, to be put behind the message; empty if nothing is known.
+        A sentence with a leading space, to append to a message; empty if `known` is empty.
 
     >>> suggest("agee", ["age", "fare"])
     " Did you mean 'age'? There are: 'age', 'fare'."
@@ -75,13 +75,13 @@ def suggest(name: object, known: Iterable[object]) -> str:
 
 
 def _quoted(name: object) -> str:
-    """The name as it is written in a program, be it a string of numpy; a very long one is cut off."""
+    """The name as a Python literal, also for a NumPy string; a very long name is truncated."""
     written = repr(str(name) if isinstance(name, str) else name)
     return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}..."
 
 
 def with_article(noun: str) -> str:
-    """A noun behind "a" or "an".
+    """Puts "a" or "an" before a noun.
 
     >>> with_article("Exporter")
     'an Exporter'

@@ -72,8 +72,8 @@ _log = logging.getLogger("torchest")
 class Estimator:
     """Trains, evaluates, predicts with and exports the model of a `model_fn`.
 
-    Everything is kept in `model_dir`: a second `train`, in this process or another, starts from the newest checkpoint
-    there.
+    The estimator stores everything in `model_dir`: a second `train`, in this process or another, starts from the newest
+    checkpoint there.
 
     Args:
         model_fn: A function of `features` and any of `labels`, `mode`, `params`, `config` that returns an
@@ -81,9 +81,9 @@ class Estimator:
             `torchest.get_or_create`.
         model_dir: The directory of checkpoints and events. None: `config.model_dir`, or a temporary directory.
         config: How to run; the default is `RunConfig()`.
-        params: The argument `params` of `model_fn`; a copy is kept.
+        params: The argument `params` of `model_fn`, of which the estimator keeps a copy.
         warm_start_from: Initial weights of a new model: a `model_dir`, a checkpoint, an export, or
-            `WarmStartSettings`. Has no effect, but a warning, if `model_dir` has a checkpoint.
+            `WarmStartSettings`. Ignored, with a warning, if `model_dir` has a checkpoint.
 
     Raises:
         ValueError: An argument is wrong.
@@ -142,7 +142,7 @@ class Estimator:
 
     @property
     def params(self) -> dict[str, Any]:
-        """A copy of the argument `params` of `model_fn`."""
+        """A copy of the `params` for `model_fn`."""
         return copy.deepcopy(self._params)
 
     @property
@@ -178,13 +178,13 @@ class Estimator:
     ) -> Estimator:
         """Trains the model, from the newest checkpoint if there is one.
 
-        The next call, in this process or another, resumes a training that was interrupted by a kill, an exception or
-        SIGTERM: at its place in the input, with its random numbers and the state of its hooks (see `SessionRunHook`),
-        as if nothing had happened. Use `max_steps` for such a training, as `steps` counts from the checkpoint. A
-        `torchest.inputs.Dataset` resumes at its place, and so does a DataLoader that has `state_dict` and
-        `load_state_dict`; any other iterable starts from its beginning, with a warning. After a training that
-        returned, the next one reads its input from the beginning. On SIGTERM the running step is finished and saved,
-        and the process ends by the signal.
+        If a training is interrupted by a kill, an exception or SIGTERM, the next call, in this process or another,
+        resumes it: at its place in the input, with its random numbers and the state of its hooks (see
+        `SessionRunHook`), as if nothing had happened. Use `max_steps` for such a training, as `steps` counts from the
+        checkpoint. A `torchest.inputs.Dataset` resumes at its place, and so does a DataLoader that has `state_dict` and
+        `load_state_dict`; any other iterable starts from its beginning, with a warning. After a training that returned,
+        the next one reads its input from the beginning. On SIGTERM the running step is finished and saved, and the
+        process ends by the signal.
 
         This is the order of the calls. `hooks` are the `training_chief_hooks` of model_fn, those of this call, and the
         `training_hooks` of model_fn::
@@ -215,8 +215,8 @@ class Estimator:
         that resumes from a checkpoint does not write it again: of `save()` it calls only `after_save`, and calls it
         after `after_create_session` unless the checkpoint is the first of the training.
 
-        An exception, in a hook or elsewhere, leads to `hook.on_error(exception)` of every hook, without a save or an
-        `end`. Only the chief writes checkpoints and calls listeners.
+        After an exception, in a hook or elsewhere, `on_error(exception)` of every hook is called, but neither `save()`
+        nor `end`. Only the chief writes checkpoints and calls listeners.
 
         Args:
             input_fn: Returns the training data: a `torchest.inputs.Dataset`, a DataLoader, or any iterable of
@@ -350,15 +350,15 @@ class Estimator:
             assets_extra: Paths of files for `assets.extra` by their names there.
             as_text: Has no effect: signatures are always text.
             checkpoint_path: The checkpoint to export. None: the newest.
-            experimental_mode: `ModeKeys.PREDICT`; for EVAL and TRAIN inputs and outputs are described only.
-            formats: Which files to write, of "onnx", "torchscript", "pt2" and "onnx-fingerprints" (docs/onnx.md).
+            experimental_mode: `ModeKeys.PREDICT`; for EVAL and TRAIN, the export only describes inputs and outputs.
+            formats: The files to write: any of "onnx", "torchscript", "pt2" and "onnx-fingerprints" (docs/onnx.md).
 
         Returns:
             The path of the directory.
 
         Raises:
             ValueError: There is no checkpoint, an argument is wrong, or a column cannot be exported.
-            ExportError: A file gives other predictions than Python. Nothing is left behind.
+            ExportError: The predictions of a file differ from Python's. Nothing is left behind.
         """
         mode = checks.text("experimental_mode", experimental_mode)
         receivers = {mode: serving_input_receiver_fn}
@@ -501,7 +501,7 @@ class Estimator:
         steps: int | None,
         max_steps: int | None,
     ) -> int:
-        """Trains, as the only one in the model_dir; returns the number of steps made."""
+        """Trains with the model_dir locked; returns the number of steps made."""
         training = ResumableTraining(
             self.model_dir,
             self._checkpoint_to_train_from(),
@@ -623,7 +623,7 @@ class Estimator:
         )
 
     def _warn_of_unused_warm_start(self, checkpoint: Checkpoint | None) -> None:
-        """Warns if a checkpoint takes precedence over the warm start, unless an earlier `train` used that."""
+        """Warns that a checkpoint replaces the warm start, unless an earlier `train` used the warm start."""
         if checkpoint is not None and self._warm_start is not None and self._may_warm_start:
             _log.warning(
                 "%s has a checkpoint, which training starts from: warm_start_from=%r is not used. A warm start "
@@ -675,7 +675,7 @@ def _step_of(checkpoint: Checkpoint | None) -> int:
 
 
 def _with_end(steps: int | None) -> Callable[[Any], Any]:
-    """A check that the input ends, if all of it is evaluated."""
+    """Checks that the input ends, if all of it is evaluated."""
 
     def checked(source: object) -> Any:
         if steps is None:
@@ -686,7 +686,7 @@ def _with_end(steps: int | None) -> Callable[[Any], Any]:
 
 
 def _with_warning(source: object) -> Any:
-    """Warns if the input never ends, which is no error, as the caller may stop."""
+    """Warns if the input never ends. That is not an error, as the caller may stop."""
     if is_endless(source):
         _log.warning(
             "predict: the input_fn gives a Dataset that repeats without end, so predictions never end either. That is "

@@ -138,7 +138,7 @@ class PredictOutput(ExportOutput):
             name "output".
 
     Raises:
-        ValueError: A name is no string, or a value no tensor.
+        ValueError: A name is not a string, or a value is not a tensor.
     """
 
     outputs: Any
@@ -165,7 +165,7 @@ class EvalOutput(ExportOutput):
         metrics: Metrics by name: a metric, or a tuple of its value and its update.
 
     Raises:
-        ValueError: A name is no string.
+        ValueError: A name is not a string.
     """
 
     LOSS_NAME: ClassVar[str] = "loss"
@@ -217,7 +217,7 @@ def checked_export_outputs(export_outputs: object, predictions: object) -> dict[
     """Returns the export outputs of a model_fn, including "serving_default"; for None, its predictions.
 
     Raises:
-        TypeError: `export_outputs` is no dict of `ExportOutput`.
+        TypeError: `export_outputs` is not a dict of `ExportOutput`.
         ValueError: There are several, and none is called "serving_default".
     """
     if export_outputs is None:
@@ -245,7 +245,7 @@ def checked_export_outputs(export_outputs: object, predictions: object) -> dict[
 
 
 def _by_name(values: object, what: str, single: str) -> dict[str, Any]:
-    """A dict by strings; a value that is no dict has the name `single`."""
+    """A dict with strings as keys. A value that is not a dict gets the name `single`."""
     if not isinstance(values, Mapping):
         return {single: values}
     named = {

@@ -1,4 +1,4 @@
-"""The columns under the name that tf.feature_column has: the same objects as in `torchest.columns`."""
+"""The objects of `torchest.columns` under TensorFlow's module name, `tf.feature_column`."""
 
 from typing import TYPE_CHECKING
 

@@ -3,7 +3,7 @@
     losses = sigmoid_cross_entropy(labels, logits)           # one per example
     loss = reduce(losses, weights, Reduction.SUM)
 
-The functions check types and shapes, but not values, which would wait for a device; heads check labels before.
+The functions check types and shapes. They do not check values, which would wait for a device; heads check labels first.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _check_tensors(**tensors: object) -> None:
 
 
 def _check_alike(**tensors: Tensor) -> None:
-    """Raises unless the tensors have one shape: others would be broadcast to too many losses."""
+    """Raises unless the tensors have the same shape, as broadcasting would produce too many losses."""
     _check_tensors(**tensors)
     (name, value), (other, expected) = tensors.items()
     if value.shape != expected.shape:

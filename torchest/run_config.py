@@ -37,7 +37,7 @@ _MEANINGLESS = ("session_config", "device_fn", "protocol", "experimental_max_wor
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How an estimator runs: where and how often it writes, how much it keeps, and on which device it trains.
+    """The configuration of an estimator: intervals and directories of checkpoints and events, devices and precision.
 
     Attributes:
         model_dir: The directory of checkpoints and events, or a URL for fsspec such as 'gs://bucket/models/a'. None:
@@ -47,8 +47,8 @@ class RunConfig:
         save_summary_steps: Steps between two summaries; None or 0: none.
         save_checkpoints_steps: Steps between two checkpoints, counted from the step that training starts at.
         save_checkpoints_secs: Seconds between two checkpoints (600 if neither is given). Setting one of the two to
-            None, without the other, switches checkpoints off.
-        session_config: Has no effect; old code may pass it, and it is logged.
+            None, without the other, turns checkpoints off.
+        session_config: Has no effect; logged.
         keep_checkpoint_max: The number of checkpoints to keep; None or 0 keeps all.
         keep_checkpoint_every_n_hours: Of older checkpoints, one for each such period is kept forever; None: none.
         log_step_count_steps: Steps between two log lines of the loss and the speed; None: none.
@@ -56,7 +56,7 @@ class RunConfig:
             that torchrun started, or one process, on the first GPU or else the CPU.
         device_fn: Has no effect; logged.
         protocol: Has no effect; logged.
-        eval_distribute: A strategy for evaluation and prediction, likewise.
+        eval_distribute: The strategy for evaluation and prediction.
         experimental_distribute: Has no effect: torchrun starts processes.
         experimental_max_worker_delay_secs: Has no effect; logged.
         session_creation_timeout_secs: Has no effect.
@@ -72,8 +72,8 @@ class RunConfig:
             CPU and makes the first steps slow.
 
     Raises:
-        ValueError: An argument is out of its range, both intervals of saving are given, or TF_CONFIG is wrong or has
-            another `model_dir`.
+        ValueError: An argument is out of range, both intervals of saving are set, or TF_CONFIG is wrong or has another
+            `model_dir`.
 
     >>> RunConfig(save_checkpoints_steps=100).save_checkpoints_secs is None
     True
@@ -112,10 +112,10 @@ class RunConfig:
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some fields changed.
 
-        Giving one of `save_checkpoints_steps` and `save_checkpoints_secs` clears the other.
+        Setting one of `save_checkpoints_steps` and `save_checkpoints_secs` clears the other.
 
         Raises:
-            ValueError: A field is not known, or its value is out of its range.
+            ValueError: A field is unknown, or its value is out of range.
         """
         fields = [each.name for each in dataclasses.fields(self)]
         for name in changes:
@@ -185,7 +185,7 @@ class RunConfig:
         return "\n".join(["| RunConfig | |", "|---|---|", *rows])
 
     def ignored(self) -> list[str]:
-        """The names of fields that were set and have no effect on PyTorch."""
+        """The names of fields that were set although they have no effect on PyTorch."""
         return [name for name in _MEANINGLESS if getattr(self, name) is not None]
 
     def _resolve_saving(self) -> None:
@@ -220,7 +220,7 @@ class RunConfig:
 
 
 def _steps(at_least: int) -> _Check:
-    """Checks steps, which may be 1e3, or None."""
+    """Checks a number of steps, such as 1000 or 1e3, or None."""
 
     def check(argument: str, value: Any) -> int | None:
         whole = int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,4 +1,4 @@
-"""EstimatorSpec: what a model_fn returns."""
+"""EstimatorSpec, the result of a model_fn."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Scaffold:
     Args:
         init_fn: A function of the scaffold and the session (see `SessionRunHook`), which may for instance load weights.
             It is called once, without gradients, when the first call of model_fn has made all objects and before the
-            first checkpoint is written; not if a checkpoint is restored.
+            first checkpoint is written; it is not called if a checkpoint is restored.
 
     Raises:
         TypeError: `init_fn` cannot be called.
@@ -138,7 +138,7 @@ class EstimatorSpec(_Fields):
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> EstimatorSpec:  # type: ignore[override]
-        """The spec of all fields in their order, checked as the constructor checks them.
+        """Makes a spec from all fields in order, with the checks of the constructor.
 
         Raises:
             TypeError: There are more or fewer values than fields, or one is of a wrong type.
@@ -152,10 +152,10 @@ class EstimatorSpec(_Fields):
         return cls(**dict(zip(cls._fields, values, strict=True)))
 
     def _replace(self, **changes: Any) -> EstimatorSpec:
-        """The spec with other values of some fields, checked as the constructor checks them.
+        """A copy with new values of some fields, with the checks of the constructor.
 
         Raises:
-            ValueError: A name is no field, or `mode` is another one; or as for the constructor.
+            ValueError: A name is not a field, `mode` changes, or as for the constructor.
             TypeError: As for the constructor.
         """
         for name in changes:
@@ -175,7 +175,7 @@ class EstimatorSpec(_Fields):
 
 
 class Deferred(MutableMapping[str, Any]):
-    """Predictions by name that are computed on first access, as many steps do not need them.
+    """Predictions by name that are computed on first access, since many steps do not need them.
 
     Args:
         make: Computes all of them.

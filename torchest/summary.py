@@ -4,8 +4,7 @@
     writer.add_scalar("loss", 0.5, global_step=100)
     writer.close()
 
-Methods with the names of `torch.utils.tensorboard.SummaryWriter` have the same arguments, so that hooks work with
-either writer.
+The methods have the names and arguments of `torch.utils.tensorboard.SummaryWriter`, so hooks work with either writer.
 """
 
 from __future__ import annotations
@@ -163,7 +162,7 @@ def _event(**content: Any) -> bytes:
 
 
 def _append(directory: str, events: Sequence[bytes]) -> None:
-    """Appends events to this process's file, or to a new one if that was removed or is not the newest.
+    """Appends events to this process's file, or to a new one if the file was removed or is not the newest.
 
     TensorBoard reads the files of a directory in the order of their names, each only once.
     """
@@ -183,7 +182,7 @@ def _append(directory: str, events: Sequence[bytes]) -> None:
 
 
 def _moment_after(newest: str) -> str:
-    """The time in the name of a file that sorts after another."""
+    """The time for the name of a file that sorts after another file."""
     parts = newest.split(".")
     least = int(parts[3]) + 1 if len(parts) > 3 and parts[3].isdigit() else 0
     return f"{max(int(time.time()), least):010d}"

@@ -1,4 +1,4 @@
-"""Baselines: models that ignore the features, which a real model has to beat."""
+"""Baselines: models that ignore the features. A useful model has to beat them."""
 
 from __future__ import annotations
 

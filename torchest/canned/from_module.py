@@ -1,4 +1,4 @@
-"""model_to_estimator: an estimator of any module, with the weights that it has."""
+"""model_to_estimator: an estimator of any module, which starts from the module's weights."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its es
     do not require gradients stay as they are; a normalisation layer whose parameters are all frozen uses its running
     statistics in training, too, and does not update them (as a Keras layer that is not trainable).
 
-    Features that are a tensor are the module's only argument. Features in a dict are passed to the arguments of
-    `forward` of the same names; a single one is passed to a `forward` that needs one argument, whatever their names;
-    and a `forward(features)` gets the dict itself, as column layers take it.
+    If the features are a tensor, it is the only argument of the module. If they are a dict, each is passed to the
+    argument of `forward` with the same name. A dict of one feature fits any `forward` with one required argument,
+    whatever the names. A `forward(features)` gets the dict itself, as column layers do.
 
     Args:
         module: The model. In a checkpoint its tensors are called `model.<name in the module>`.
@@ -63,8 +63,8 @@ def model_to_estimator(  # noqa: PLR0913 - what a model, its training and its es
         loss: A function from the module's output and the labels to their mean loss, such as
             `nn.CrossEntropyLoss()`. Labels [batch] are passed as [batch, 1] if the output has that shape,
             and integers as floats if the output has their shape.
-        metrics: By name: functions from output and labels to a value of `torchest.metrics`; or metrics of
-            torchmetrics. Labels have the shape that `loss` gets, and their own dtype.
+        metrics: Metrics by name: functions of output and labels that return a value of `torchest.metrics`, or metrics
+            of torchmetrics. Labels have the same shape as for `loss`, but keep their dtype.
         checkpoint_format: Has no effect: checkpoints are safetensors.
         model_dir: As for `LinearEstimator`.
         config: As for `LinearEstimator`.
@@ -196,7 +196,7 @@ def _set_frozen_norms_to_evaluation(net: nn.Module) -> None:
 
 
 def _fitted(labels: Labels, output: Output) -> tuple[Labels, Labels]:
-    """Labels in the shape of the output, [batch, 1] for [batch]; and, if it is the same shape, as floats."""
+    """Labels in the shape of the output, [batch] as [batch, 1]; labels of that shape are converted to floats."""
     if not isinstance(labels, Tensor) or not isinstance(output, Tensor):
         return labels, labels
     if output.shape == (*labels.shape, 1):
@@ -217,7 +217,7 @@ def _predictions(output: Output) -> dict[str, Tensor]:
 
 
 def _items(output: Output) -> Iterable[tuple[str, object]]:
-    """The items of an output by name, those that are no tensors included."""
+    """The items of an output by name, including those that are not tensors."""
     if isinstance(output, Mapping):
         return output.items()
     if dataclasses.is_dataclass(output):

@@ -41,7 +41,7 @@ class Part(NamedTuple):
 def check_model(make_model: Callable[[], nn.Module], prefix: str = "") -> None:
     """Makes a model without storage, so that the estimator's constructor raises for invalid arguments.
 
-    The estimator's arguments have the names of the model's, after a prefix.
+    The estimator's arguments are named like the model's, with a prefix.
     """
     try:
         with torch.device("meta"):

@@ -20,7 +20,7 @@ _PART = 1 << 24  # bytes
 
 
 def write_checksums(directory: str | os.PathLike[str]) -> None:
-    """Writes the sizes and CRC-32s of all files of a directory on the disk into one more."""
+    """Adds a file with the sizes and CRC-32s of all other files to a directory on the disk."""
     content = {
         name: _summary(os.path.join(directory, name)) for name in sorted(os.listdir(directory))
     }
@@ -42,11 +42,11 @@ def identity(directory: str) -> str:
 
 
 def damaged_file(directory: str, *, only: str | None = None) -> str | None:
-    """The name of a file that is missing or not what was written; None if there is none.
+    """The name of a missing or damaged file; None if all files are intact.
 
     Args:
-        directory: On the disk.
-        only: The one file whose contents are checked; of the others only the sizes are. None: all.
+        directory: A directory on the disk.
+        only: Check the contents of this file only, and the sizes of all others. None: check the contents of all files.
     """
     try:
         written: dict[str, Any] = files.read_json(os.path.join(directory, FILE))

@@ -108,8 +108,8 @@ class Checkpoint:
 
     Attributes:
         path: The directory.
-        global_step: The number of steps that had been made.
-        state: What is not a tensor.
+        global_step: The number of training steps before the checkpoint.
+        state: Everything that is not a tensor.
 
     Raises:
         DamagedCheckpointError: A file is missing or has changed its size, or state.json is wrong. `check` reads
@@ -141,7 +141,7 @@ class Checkpoint:
         """Checks every byte, and returns the checkpoint.
 
         Raises:
-            DamagedCheckpointError: A byte is not what was written.
+            DamagedCheckpointError: A byte has changed since it was written.
         """
         with in_use(self.path), files.on_disk(self.path) as directory:
             self._check(directory, only=None)
@@ -156,7 +156,7 @@ class Checkpoint:
         return self._tensors(_OPTIMIZER)
 
     def training(self) -> dict[str, Any] | None:
-        """What `Contents.with_training` added; None if nothing."""
+        """The state that `Contents.with_training` added; None if there is none."""
         state = self.state.get("training")
         if state is None:
             return None
@@ -169,7 +169,7 @@ class Checkpoint:
             name: The name of a module, an optimizer, or another object with a state_dict.
 
         Returns:
-            What `load_state_dict` of the object takes, with tensors on the CPU.
+            The argument of the object's `load_state_dict`, with tensors on the CPU.
 
         Raises:
             ValueError: There is no object of that name.
@@ -192,7 +192,7 @@ class Checkpoint:
         """The part "objects", "aliases", "optimizers" or "others" of state.json.
 
         Raises:
-            DamagedCheckpointError: It is missing, so that no Estimator has written the file.
+            DamagedCheckpointError: It is missing, so the file was not written by an Estimator.
         """
         if name not in self.state:
             raise self.damaged(f"{name} is missing")
@@ -225,7 +225,7 @@ class Checkpoint:
         """One tensor by its name.
 
         Raises:
-            KeyError: There is none of that name.
+            KeyError: There is no tensor with that name.
         """
         return self._read(self._file_of[name], name)
 
@@ -238,7 +238,7 @@ class Checkpoint:
             name: One of `get_variable_to_shape_map()`.
 
         Raises:
-            ValueError: There is nothing of that name.
+            ValueError: There is no variable with that name.
         """
         if text("name", name) == MetricKeys.GLOBAL_STEP:
             return np.array(self.global_step, np.int64)
@@ -352,7 +352,7 @@ class Checkpoint:
         )
 
     def damaged(self, problem: str) -> DamagedCheckpointError:
-        """The error for a state.json with a right checksum and wrong contents.
+        """The error for a state.json with a correct checksum but wrong contents.
 
         Args:
             problem: A clause that says what is wrong.
@@ -382,7 +382,7 @@ def in_use(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(path: str | None) -> Iterator[None]:
-    """As `in_use`, for a checkpoint that has been read already: None, or one that is gone, is no error."""
+    """Like `in_use`, but does nothing for None or for a checkpoint that no longer exists."""
     with contextlib.ExitStack() as opened:
         if path is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -400,7 +400,7 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str]) -> str | None:
         checkpoint_dir: A `model_dir`.
 
     Raises:
-        ValueError: It is no path, or its file `checkpoint` is not what torchest writes.
+        ValueError: It is not a path, or torchest did not write its file `checkpoint`.
     """
     directory = files.normal(checks.path("checkpoint_dir", checkpoint_dir))
     name = _newest_first(directory)[:1]
@@ -472,11 +472,12 @@ def write_checkpoint(
     If the newest checkpoint has this step already, it is only listed.
 
     Args:
-        model_dir: Where to write; made if it is missing.
+        model_dir: The directory to write to, which is created if it does not exist.
         global_step: The step of the contents.
-        contents: Makes the contents.
+        contents: Returns the contents.
         keep: The number of checkpoints to keep; None or 0 keeps all.
-        keep_every_n_hours: Of those beyond `keep`, one for each such period is kept forever; None: none.
+        keep_every_n_hours: Keeps one checkpoint of each such period forever, in addition to `keep`. None: keeps no
+            further ones.
 
     Returns:
         The path of the checkpoint.
@@ -521,7 +522,7 @@ def _removed(path: str) -> bool:
 
 
 def _joined(kept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The slots of a parameter, of those of the tables that share it."""
+    """Joins the slots of the tables that share a parameter."""
     return {
         slot: torch.cat([each[slot] for each in kept])
         if len(kept) > 1 and isinstance(value, Tensor) and value.dim()
@@ -531,5 +532,5 @@ def _joined(kept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _is_slot(key: str, prefix: str) -> bool:
-    """Whether a name is that of a slot of a parameter; a slot's name has no dot."""
+    """Whether a name belongs to a slot of a parameter. Names of slots have no dots."""
     return key.startswith(prefix) and "." not in key[len(prefix) :]

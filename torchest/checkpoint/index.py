@@ -22,7 +22,8 @@ class Index:
     Attributes:
         newest: The name of the newest checkpoint; None if there is none.
         times: When each listed checkpoint was written, in seconds since 1970, by name, oldest first.
-        last_preserved: The time of the last one that is kept forever, or of the first checkpoint ever; None before.
+        last_preserved: The time of the last checkpoint that is kept forever; that of the first checkpoint if there is
+            none yet; None before the first.
     """
 
     newest: str | None = None
@@ -37,11 +38,12 @@ class Index:
         return Index(name, times, preserved)
 
     def without_old(self, keep: int | None, every_n_hours: float | None) -> tuple[Index, list[str]]:
-        """Leaves the newest `keep` in the list; returns also the names of those to remove.
+        """Keeps the newest `keep` in the list; also returns the names of those to remove.
 
         Args:
             keep: How many; None or 0 keeps all.
-            every_n_hours: One for each such period is neither listed nor removed; None: all are removed.
+            every_n_hours: Drops one checkpoint of each such period from the list without removing it. None: removes
+                all.
         """
         old = list(self.times)[:-keep] if keep else []
         preserved = self.last_preserved
@@ -90,10 +92,10 @@ def read_index(directory: str) -> Index:
 
 
 def _parsed(index: Any) -> tuple[str | None, dict[str, float], float | None]:
-    """The contents of the file, without names that are not of checkpoints, as torchest removes what is listed.
+    """The contents of the file, restricted to names of checkpoints, because torchest removes listed directories.
 
     Raises:
-        ValueError: Or TypeError, or KeyError: it is not what torchest writes.
+        ValueError, TypeError or KeyError: torchest did not write the file.
     """
     newest, listed = index["model_checkpoint_path"], index["all_model_checkpoint_paths"]
     stamps, preserved = index["all_model_checkpoint_timestamps"], index["last_preserved_timestamp"]
@@ -123,7 +125,7 @@ def name_of(global_step: int) -> str:
 
 
 def step_of(name: str) -> int:
-    """The step of a checkpoint's name; −1 of other names."""
+    """The step in the name of a checkpoint; −1 for other names."""
     match = _NAME.fullmatch(name)
     return int(match.group(1)) if match else -1
 

@@ -21,7 +21,7 @@ def tensors_in(state: object, path: str) -> dict[str, Tensor]:
     """The tensors of nested dicts, lists and tuples by name, such as `path.key.0`.
 
     Raises:
-        ValueError: Two of them have one name.
+        ValueError: Two of them have the same name.
         TypeError: One is sparse, or a dict has a key that a checkpoint cannot keep.
     """
     tensors: dict[str, Tensor] = {}
@@ -65,7 +65,7 @@ def _key(key: object, path: str) -> Any:
 
 
 def without_tensors(state: object, path: str) -> Any:
-    """The same as JSON values, with a mark in place of each tensor.
+    """Converts a state to JSON values, with a placeholder for each tensor.
 
     Args:
         state: Nested dicts, lists and tuples.

@@ -19,7 +19,7 @@ def check_state(state: Any, tensors: Collection[str]) -> None:
         tensors: The names of parameters and buffers.
 
     Raises:
-        ValueError: It is not; says what is wrong, in half a sentence.
+        ValueError: It is not. The message is a clause that says what is wrong.
     """
     check_form(state, _STATE)
     for name, kept in state.get("aliases", {}).items():
@@ -44,7 +44,7 @@ def same_kind(value: Any, other: Any) -> bool:
 
 
 def _option(value: object) -> bool:
-    """Whether a value is an option: a plain value, or a list of such and of what schedulers keep there by name."""
+    """Whether a value is an option: a plain value, a list of them, or the entries that schedulers add by name."""
     if isinstance(value, list):
         return all(
             all(map(_option, each.values()))

@@ -33,7 +33,7 @@ def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
     """Locks a directory for one training, and removes what killed trainings left there.
 
     Args:
-        model_dir: The directory; made if it is missing, and removed again if nothing was written.
+        model_dir: The directory, which is created if it does not exist, and removed again if it stays empty.
         is_chief: Whether this process writes; the other processes of a training lock nothing.
 
     Raises:
@@ -64,7 +64,7 @@ def only_trainer(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reserved_for_training(model_dir: str, *, is_chief: bool) -> Iterator[None]:
-    """As `only_trainer`, for several trainings inside, one after the other."""
+    """Like `only_trainer`, for several successive trainings."""
     directory = files.normal(model_dir)
     place = directory if files.is_remote(directory) else os.path.realpath(directory)
     with only_trainer(model_dir, is_chief=is_chief):
@@ -157,7 +157,7 @@ def _named(text: str) -> str:
 
 
 def _has_died(text: str) -> bool:
-    """Whether the process of a note ran on this machine and has ended."""
+    """Whether the process that wrote a note ran on this machine and has ended."""
     note = _note(text)
     pid = note.get("pid")
     if note.get("host") != socket.gethostname() or os.name != "posix":

@@ -32,7 +32,7 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         ValueError: There is no checkpoint.
-        DamagedCheckpointError: A file is missing or of another size than was written.
+        DamagedCheckpointError: A file is missing or has the wrong size.
     """
     path = files.normal(checks.path("ckpt_dir_or_file", ckpt_dir_or_file))
     if step_of(files.parent_and_name(path)[1]) >= 0:
@@ -60,10 +60,10 @@ def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> np.nda
 
     Args:
         ckpt_dir_or_file: As for `load_checkpoint`.
-        name: One of those that `list_variables` names.
+        name: A name from `list_variables`.
 
     Raises:
-        ValueError: There is no checkpoint, or nothing of that name.
+        ValueError: There is no checkpoint, or no variable with that name.
     """
     return load_checkpoint(ckpt_dir_or_file).get_tensor(name)
 
@@ -76,8 +76,8 @@ def checkpoints_iterator(
 ) -> Iterator[str]:
     """Yields the newest checkpoint of a directory whenever there is a new one.
 
-    Checkpoints that have been followed by a newer one meanwhile are left out. `torchest.checkpoint.directory.in_use`
-    keeps a training from removing the one that the caller works with.
+    A checkpoint is skipped if a newer one has been written meanwhile. `torchest.checkpoint.directory.in_use` keeps a
+    training from removing the one that the caller works with.
 
     Args:
         checkpoint_dir: A `model_dir`, which need not exist yet.

@@ -137,7 +137,7 @@ class FeatureColumn(ABC):
         )
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Values on which an export is compared with Python, by key. A key without values gets default ones."""
+        """Values with which an export is compared with Python, by key. An empty tuple stands for default values."""
         return {} if self.inner is None else self.inner.examples()
 
     @property
@@ -163,7 +163,7 @@ class FeatureColumn(ABC):
         """Describes the column as JSON values, for `column_of_json`.
 
         Args:
-            assets: Notes the files and functions that the column names.
+            assets: Records the files and functions that the column refers to.
 
         Raises:
             ValueError: A field has no form in JSON.
@@ -207,7 +207,7 @@ class FeatureColumn(ABC):
         )
 
     def lacks(self, part: str, method: str, way_out: str) -> ValueError:
-        """Makes the error for a part that the class of the column lacks.
+        """The error for a method that the class of the column lacks.
 
         Args:
             part: What is missing.
@@ -294,8 +294,8 @@ class CategoricalColumn(FeatureColumn):
     """A column whose encoding is ids in [0, num_buckets).
 
     Attributes:
-        keeps_missing: Whether `look_up` has a value for each that is missing.
-        is_weighted: Whether `encode` gives ids with weights.
+        keeps_missing: Whether `look_up` returns MISSING for each missing value.
+        is_weighted: Whether `encode` returns ids with weights.
     """
 
     keeps_missing: ClassVar[bool] = True
@@ -425,7 +425,7 @@ def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColum
     """Makes a column from the result of `FeatureColumn.to_json`.
 
     Args:
-        described: What it returned.
+        described: The result of `to_json`.
         assets: Finds the files and functions.
 
     Raises:

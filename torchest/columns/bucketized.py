@@ -43,7 +43,7 @@ class BucketizedColumn(CategoricalColumn):
 
     @property
     def feature_keys(self) -> tuple[str, ...]:
-        """Those of the source."""
+        """Those of the source column."""
         return self.source_column.feature_keys
 
     @property
@@ -64,7 +64,7 @@ class BucketizedColumn(CategoricalColumn):
         return Cells(buckets.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
-        """Those of the source."""
+        """Those of the source column."""
         return self.source_column.parse_specs()
 
     def examples(self) -> dict[str, tuple[Example, ...]]:

@@ -249,7 +249,7 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         return ids
 
     def onnx_ids(self, graph: OnnxGraph) -> OnnxValue:
-        """The places of values among the words, by a table in the file."""
+        """The positions of values among the words, from a table in the file."""
         textual = self.dtype == checks.STRING
         values = graph.text_of(self.key) if textual else graph.integers_of(self.key)
         missing = graph.is_empty(values) if textual else graph.equal(values, -1)
@@ -275,7 +275,7 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         return graph.missing_where(missing, ids)
 
     def _onnx_words(self) -> Iterator[tuple[str | int, int]]:
-        """The words with their places, without words that are not UTF-8, which no text in ONNX can be."""
+        """The words with their positions, without words that are not UTF-8, since text in ONNX is."""
         for place, word in enumerate(self.words()):
             with contextlib.suppress(UnicodeDecodeError):
                 yield (word.decode() if isinstance(word, bytes) else word), place
@@ -404,7 +404,7 @@ def categorical_column_with_vocabulary_list(
 ) -> VocabularyListCategoricalColumn:
     """A column whose ids are positions in a list of values.
 
-    Missing values ("", −1, None, NaN) have no id, also if the list has them.
+    Missing values ("", −1, None, NaN) have no id, even if the list contains them.
 
     Args:
         key: The key of the feature: text, bytes or integers, [batch] or with several values a row.
@@ -412,8 +412,8 @@ def categorical_column_with_vocabulary_list(
         dtype: "string" or an integer dtype; by default that of the list. A column of strings takes
             integers as their decimal text.
         default_value: The id of unknown values; −1 for none.
-        num_oov_buckets: If above 0, unknown values have one of this many ids after those of the list,
-            by their hash.
+        num_oov_buckets: The number of hash buckets for unknown values, whose ids follow those of the list. 0: unknown
+            values have the id `default_value`.
 
     Raises:
         ValueError: An argument is wrong.
@@ -449,7 +449,7 @@ def checked_unknown(
     """Checks `default_value` and `num_oov_buckets`, which decide the ids of unknown values.
 
     Raises:
-        ValueError: An argument is out of range, or both are given.
+        ValueError: An argument is out of range, or both are set.
     """
     buckets = whole_number(f"Column {key!r}: num_oov_buckets", num_oov_buckets, at_least=0)
     default = whole_number(f"Column {key!r}: default_value", default_value, at_least=-1)

@@ -26,10 +26,10 @@ def key(value: object, argument: str = "key") -> str:
 
 
 def column_list(value: object, argument: str) -> list[FeatureColumn]:
-    """Feature columns; one that is given without a list is a list of one.
+    """A list of feature columns; a single column counts as a list of one.
 
     Raises:
-        ValueError: It is no list, or an item is not a column.
+        ValueError: It is not a list, or an item is not a column.
     """
     if isinstance(value, FeatureColumn | str | bytes):
         value = [value]
@@ -105,7 +105,7 @@ def number_dtype(value: object, column: str) -> torch.dtype:
 
 
 def categorical(value: object, argument: str) -> CategoricalColumn:
-    """A categorical column as it was given.
+    """Checks that an argument is a categorical column, and returns it.
 
     Raises:
         ValueError: It is something else.
@@ -120,7 +120,7 @@ def categorical(value: object, argument: str) -> CategoricalColumn:
 
 
 def shown(value: object) -> str:
-    """What the user gave, for an error: a column by its name and kind, anything else as it is written."""
+    """A value for an error: a column by its name and class, anything else by its repr."""
     if isinstance(value, FeatureColumn):
         return f"{value.name!r} ({type(value).__name__})"
     return checks.shown(value)

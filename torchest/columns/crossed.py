@@ -76,7 +76,7 @@ class CrossedColumn(CategoricalColumn):
         """Looks up the id of each combination in a batch.
 
         Raises:
-            ValueError: A key's feature holds something else than integers or text.
+            ValueError: A key's feature holds something other than integers or text.
         """
         # TensorFlow folds columns, and features that are lists, before features that are a matrix.
         keys = sorted(
@@ -96,7 +96,7 @@ class CrossedColumn(CategoricalColumn):
         return True
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
-        """Those of the columns, and any number of strings of other keys."""
+        """The specs of the columns; any number of strings for other keys."""
         specs: dict[str, FeatureSpec] = {}
         for key in self.keys:
             of_text: dict[str, FeatureSpec] = {str(key): VarLenFeature(str)}
@@ -104,7 +104,7 @@ class CrossedColumn(CategoricalColumn):
         return specs
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Those of the columns; any values of other keys will do."""
+        """The examples of the columns; default values for other keys."""
         of_columns = (key.examples() for key in self.keys if not isinstance(key, str))
         return {key: each for examples in of_columns for key, each in examples.items()}
 
@@ -138,7 +138,7 @@ class CrossedColumn(CategoricalColumn):
     def _fingerprints(self, features: Features, key: Key) -> Cells[UInt64s]:
         """The values of a key that are hashed: ids of a column, integers, or fingerprints of text.
 
-        A missing value of a column is left out. One of a feature is not: it is the empty string, or −1.
+        Missing values of a column are left out. Those of a feature count as the empty string or −1.
         """
         if isinstance(key, CategoricalColumn):
             cells = key.look_up(features)
@@ -250,7 +250,7 @@ def _is_single(key: Key, raw: Mapping[str, RawFeature]) -> bool:
 
 
 def _onnx_part(key: Key, graph: OnnxGraph) -> tuple[OnnxValue, OnnxValue]:
-    """What is folded of a key, uint64, and where there is a value and not padding."""
+    """The values of a key that are folded, uint64, and a mask of values that are not padding."""
     if not isinstance(key, str):
         ids = graph.ids(key)
         value = graph.cast(ids, torch.uint64)

@@ -28,11 +28,11 @@ class FixedLenFeature:
     Attributes:
         shape: The shape of one example's values; () for one value.
         dtype: `torch.float32`, `torch.int64`, `str` for text, or `bytes`.
-        default_value: What an example without the feature has: one value, or values of the shape. None:
-            each example must have the feature.
+        default_value: The value for an example without the feature: one value, or values of the shape. None: each
+            example must have the feature.
 
     Raises:
-        TypeError: The dtype is none, or a dimension is no integer.
+        TypeError: The dtype is not supported, or a dimension is not an integer.
         ValueError: A dimension is below 1, or the default has another shape or kind.
     """
 
@@ -52,7 +52,7 @@ class FixedLenFeature:
         return math.prod(self.shape)
 
     def _checked_default(self) -> Any:
-        """One value, or tuples within tuples, so that specs can be compared and hashed."""
+        """The default as one value or nested tuples, so that specs can be compared and hashed."""
         default = np.asarray(self.default_value, dtype=object)
         if default.shape not in ((), self.shape):
             raise ValueError(
@@ -68,13 +68,13 @@ class FixedLenFeature:
 
 @dataclass(frozen=True)
 class VarLenFeature:
-    """A feature with any number of values in an example, also none.
+    """A feature with any number of values in an example, including 0.
 
     Attributes:
         dtype: `torch.float32`, `torch.int64`, `str` for text, or `bytes`.
 
     Raises:
-        TypeError: The dtype is none.
+        TypeError: The dtype is not supported.
     """
 
     dtype: Any
@@ -90,7 +90,7 @@ def merge(specs: dict[str, FeatureSpec], more: dict[str, FeatureSpec], column: s
     """Adds the specs of a column to others.
 
     Raises:
-        ValueError: The column and another read one feature in different ways.
+        ValueError: The column and another one read a feature in different ways.
     """
     for key, spec in more.items():
         if specs.setdefault(key, spec) != spec:

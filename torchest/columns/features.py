@@ -66,7 +66,7 @@ class Column(Protocol):
 class Usage:
     """The keys that a model read from a batch, and the columns that it encoded.
 
-    Items that the model set itself do not count.
+    Features that the model added do not count.
 
     Attributes:
         keys: The keys.
@@ -91,7 +91,7 @@ class Features(MutableMapping[str, Any]):
 
     Attributes:
         device: The device of numbers and ids.
-        usage: What the model used so far.
+        usage: The keys and columns that the model has used so far.
         allows_stacking: Whether layers may encode several columns at once.
 
     Args:
@@ -145,7 +145,7 @@ class Features(MutableMapping[str, Any]):
 
         Raises:
             MissingFeatureError: The feature is missing.
-            ValueError: It has another number of rows than the others.
+            ValueError: Its number of rows differs from the others'.
         """
         try:
             array = self._raw.get(key)
@@ -171,7 +171,7 @@ class Features(MutableMapping[str, Any]):
     def vectors(self, keys: Sequence[str]) -> list[npt.NDArray[Any]] | None:
         """Several features at once if all of them are numpy vectors; otherwise None.
 
-        It does for all of them at once what `raw` does for each, in a fraction of the time.
+        Does the work of `raw` for all of them at once, in a fraction of the time.
         """
         source = self._source
         if any(map(self._raw.__contains__, keys)) or not all(map(source.__contains__, keys)):
@@ -217,7 +217,7 @@ class Features(MutableMapping[str, Any]):
 
         Raises:
             MissingFeatureError: A feature that the column reads is missing.
-            ValueError: A feature's values do not suit the column.
+            ValueError: The values of a feature do not fit the column.
         """
         try:
             keys = column.feature_keys
@@ -241,7 +241,7 @@ class Features(MutableMapping[str, Any]):
 
         Raises:
             MissingFeatureError: A feature that the column reads is missing.
-            ValueError: A feature's values do not suit the column.
+            ValueError: The values of a feature do not fit the column.
         """
         encoding = self._hosted.get(column)
         if encoding is None:
@@ -252,7 +252,7 @@ class Features(MutableMapping[str, Any]):
         return encoding
 
     def prepare(self, usage: Usage) -> None:
-        """Makes the encodings that another batch needed, ahead of time.
+        """Encodes the columns that the model used in another batch, ahead of time.
 
         Args:
             usage: The usage of the other batch. Encodings that fail are left out, so that the error

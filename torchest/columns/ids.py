@@ -72,7 +72,7 @@ class Ids(TensorGroup):
         """The same ids as a matrix.
 
         Args:
-            width: How many ids a row has room for; None: as `time` says.
+            width: The width of the matrix. None: according to `time`.
         """
         if self.offsets is None:
             weights = None if self.weights is None else self.weights.unsqueeze(1)
@@ -122,8 +122,8 @@ class PaddedIds(TensorGroup):
     Attributes:
         values: int64 [batch, n], −1 where a row has no id.
         weights: float32 [batch, n], the weight of each id. None if all are 1.
-        lengths: int64 [batch], how many elements each row of a sequence has. None where only the ids
-            matter and not their places.
+        lengths: The number of elements of each row of a sequence, int64 [batch]. None if the positions of ids do not
+            matter.
     """
 
     known_on_host = ("lengths",)

@@ -1,7 +1,7 @@
-"""What an exported model takes: one or a few tensors for each column or feature that its model_fn reads.
+"""The inputs of an exported model: one or more tensors for each column or feature that its model_fn reads.
 
-A batch is encoded as in training; then its encodings become plain tensors, from which the model makes encodings
-again. Ids and steps are matrices, since the shapes of a traced model must not depend on values:
+A batch is encoded as in training. Its encodings become plain tensors, from which the model restores the encodings. Ids
+and steps are matrices, since shapes in a traced model must not depend on values:
 
 ==================== ============================================================
 numbers of a column  float32 [batch, width]
@@ -62,7 +62,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class ModelInput(ABC):
-    """The tensors that a model takes of a column or of a feature.
+    """The tensors of a column or feature that a model takes.
 
     Attributes:
         source: The column, or the key of the feature.
@@ -123,7 +123,7 @@ class FeatureInput(ModelInput):
 
 @dataclass(frozen=True, eq=False)
 class RowsInput(FeatureInput):
-    """A zero for each row, for a model that reads no feature and answers by the number of rows."""
+    """A zero for each row, for a model that reads no feature, and only needs the number of rows."""
 
     dtype: torch.dtype = torch.int64
     shape: tuple[int, ...] = ()
@@ -210,7 +210,7 @@ class SequenceInput(ModelInput):
     """The steps of a sequence column: a matrix, and lengths.
 
     Attributes:
-        fill: What follows the last step of a row.
+        fill: The padding after the last step of a row.
     """
 
     source: ColumnOfSteps
@@ -236,7 +236,7 @@ class IdStepsInput(SequenceInput):
         )
 
     def take(self, features: Features) -> list[Tensor]:
-        """Ids filled up with −1, and how many steps each row has."""
+        """Ids padded with −1, and the number of steps of each row."""
         ids: Ids | IdSteps = features.encoded(self.source)
         if isinstance(ids, IdSteps):
             raise ValueError(
@@ -257,7 +257,7 @@ class NumberStepsInput(SequenceInput):
     """The numbers of a sequence column.
 
     Attributes:
-        width: How many numbers a step has.
+        width: The number of values in a step.
     """
 
     width: int
@@ -271,7 +271,7 @@ class NumberStepsInput(SequenceInput):
         )
 
     def take(self, features: Features) -> list[Tensor]:
-        """Steps filled up with the column's default, and how many each row has."""
+        """Steps padded with the column's default, and the number of steps of each row."""
         steps: Steps = features.encoded(self.source)
         return [steps.padded(self.fill), steps.lengths]
 
@@ -281,6 +281,6 @@ class NumberStepsInput(SequenceInput):
 
 
 def _nothing(part: Tensor) -> Tensor:
-    """For each row of a matrix without places: no id, or no weight."""
+    """A column of padding for a matrix of width 0: no id, or no weight."""
     fill = 0 if part.is_floating_point() else -1
     return part.new_full((part.shape[0],), fill)

@@ -1,4 +1,4 @@
-"""What columns write their ONNX form with: the graph of an export, and nodes that several columns need."""
+"""The graph to which columns add their ONNX nodes, and nodes that several columns share."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class OnnxGraph(Protocol):
     """The graph from raw features to encoded columns, to which columns add their nodes.
 
-    A dtype is one of torch, or "string"; int64 if none is given. Ids are int64 [batch], or [batch, n] for
-    several values in a row, −1 for an unknown and `MISSING` for a missing value.
+    A dtype is a torch dtype, or "string"; int64 by default. Ids are int64 [batch], or [batch, n] for several values in
+    a row, −1 for an unknown and `MISSING` for a missing value.
     """
 
     @property
@@ -76,13 +76,13 @@ class OnnxGraph(Protocol):
         """The FarmHash Fingerprint64 of strings, uint64."""
 
     def takes_fingerprints_of(self, key: str) -> bool:
-        """Whether the caller gives fingerprints of a feature in place of its text."""
+        """Whether the caller passes fingerprints of a feature instead of its text."""
 
     def hashed(self, key: str) -> tuple[OnnxValue, OnnxValue]:
         """The fingerprints of a feature as text, uint64, and where it is empty."""
 
     def fingerprint_cat64(self, first: OnnxValue, second: OnnxValue) -> OnnxValue:
-        """One fingerprint of two, as `torchest.columns.encode.fingerprint.fingerprint_cat64`."""
+        """Combines two fingerprints, like `torchest.columns.encode.fingerprint.fingerprint_cat64`."""
 
     def buckets(self, fingerprints: OnnxValue, count: int) -> OnnxValue:
         """Fingerprints modulo a number of buckets, int64."""
@@ -103,7 +103,7 @@ class OnnxGraph(Protocol):
         """The result of a column's normalizer_fn for numbers, float32 [rows, width]."""
 
     def refuse(self, wrong: OnnxValue) -> None:
-        """Marks rows, where a condition [batch] or [batch, ...] holds, whose answers become NaN, −1 and ""."""
+        """Makes NaN, −1 and "" the answers of rows for which a condition [batch] or [batch, ...] holds."""
 
 
 class ColumnOfNumbers(Column, Protocol):
@@ -135,7 +135,7 @@ class ColumnOfSteps(Column, Protocol):
 
 
 class NormalizedColumn(Column, Protocol):
-    """A column of numbers with a function of the user's."""
+    """A numeric column with a user's function."""
 
     @property
     def width(self) -> int:
@@ -169,14 +169,14 @@ class OnnxSteps:
 
 
 def is_before(counts: OnnxValue, matrix: OnnxValue, graph: OnnxGraph) -> OnnxValue:
-    """Whether each place of a matrix [batch, n] is one of the first `counts` places of its row."""
+    """Whether each position of a matrix [batch, n] is among the first `counts` of its row."""
     size = graph.op("Squeeze", graph.op("Shape", matrix, start=1, end=2), graph.constant([0]))
     places = graph.op("Range", graph.constant(0), size, graph.constant(1))
     return graph.op("Less", places, graph.op("Unsqueeze", counts, graph.constant([1])))
 
 
 def count_up_to_last(marked: OnnxValue, graph: OnnxGraph) -> OnnxValue:
-    """The number of places of each row [batch, n] up to the last that is marked, int64 [batch]."""
+    """The number of elements of each row [batch, n] up to the last marked one, int64 [batch]."""
     size = graph.op("Squeeze", graph.op("Shape", marked, start=1, end=2), graph.constant([0]))
     numbers = graph.op(
         "Range", graph.constant(1), graph.op("Add", size, graph.constant(1)), graph.constant(1)
@@ -187,7 +187,7 @@ def count_up_to_last(marked: OnnxValue, graph: OnnxGraph) -> OnnxValue:
 
 
 def resized(matrix: OnnxValue, size: OnnxValue, fill: OnnxValue, graph: OnnxGraph) -> OnnxValue:
-    """A matrix [batch, n] as [batch, size]: cut off, or filled up."""
+    """Cuts or pads a matrix [batch, n] to [batch, size]."""
     zero = graph.constant([0])
     pads = graph.op("Concat", zero, zero, zero, size, axis=0)
     wide = graph.op("Pad", matrix, pads, fill)

@@ -24,7 +24,7 @@ def make_parse_example_spec(feature_columns: Iterable[FeatureColumn]) -> dict[st
     """How to parse the features that columns read.
 
     Numeric columns read features of their shape, dtype and default; all others read any number of
-    values. A key of a crossed column that is no column itself is text.
+    values. A key of a crossed column that is not a column is read as text.
 
     Args:
         feature_columns: The columns of a model, such as an estimator's.
@@ -34,7 +34,7 @@ def make_parse_example_spec(feature_columns: Iterable[FeatureColumn]) -> dict[st
         `torchest.inputs.parse_example`.
 
     Raises:
-        ValueError: Something is no column, or two columns read one feature in different ways.
+        ValueError: An item is not a column, or two columns read a feature in different ways.
     """
     if isinstance(feature_columns, FeatureColumn) or not is_list(feature_columns):
         raise ValueError(

@@ -34,7 +34,7 @@ class RawFeature:
         dtype: "string", or a dtype of torch.
         shape: The shape of a row: () for one value; a size is None if it differs between batches. Lists are a matrix,
             padded with "", −1 or NaN.
-        ragged: Whether rows are lists, whose place in the order of the keys of a cross differs.
+        ragged: Whether rows are lists, which changes the order of the keys of a cross.
     """
 
     key: str

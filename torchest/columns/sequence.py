@@ -73,7 +73,7 @@ class SequenceCategoricalColumn(CategoricalColumn, ColumnOverIds):
     def encode(self, features: Features) -> Ids | IdSteps:  # type: ignore[override]
         """The ids of a batch, with −1 for unknown values and for missing values before the last one.
 
-        Of several values a step: those that are there and known.
+        A step with several values has only the ids of known values.
         """
         (key,) = self.feature_keys
         by_step = values.steps(features, key)
@@ -370,8 +370,8 @@ def _time(features: Features, key: str, offsets: Int64s, width: int = 0) -> Time
     Args:
         features: The batch.
         key: The key of the feature.
-        offsets: Where its rows begin, padding included.
-        width: How many numbers a step has; 0: a step is an element of a row, whatever that is.
+        offsets: The starts of its rows, including padding.
+        width: The number of values in a step; 0 if a step is an element of a row.
     """
     shape = values.row_shape(features, key)
     inner = (int(np.diff(offsets).max(initial=0)),) if shape is None else shape

@@ -58,8 +58,7 @@ class VocabularyFileCategoricalColumn(VocabularyCategoricalColumn):
         """The words, read from the file.
 
         Raises:
-            ValueError: The file has too few lines, an empty or a repeated one, or one that is no
-                integer.
+            ValueError: The file has too few lines, an empty or a repeated one, or one that is not an integer.
         """
         lines = _lines(self.vocabulary_file, self.key)[: self.vocabulary_size]
         where = f"The vocabulary file {self.vocabulary_file!r} of column {self.key!r}"
@@ -88,11 +87,11 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
     Args:
         key: The key of the feature: text, bytes or integers, [batch] or with several values a row.
         vocabulary_file: The path of the file, UTF-8.
-        vocabulary_size: How many lines count, from the first; by default all.
+        vocabulary_size: The number of lines to use, from the first; by default all.
         dtype: "string" or an integer dtype, if the lines are integers.
         default_value: The id of unknown values; None or −1 for none.
-        num_oov_buckets: If above 0, unknown values have one of this many ids after those of the file,
-            by their hash.
+        num_oov_buckets: The number of hash buckets for unknown values, whose ids follow those of the file. 0: unknown
+            values have the id `default_value`.
         file_format: None or "text".
 
     Raises:

@@ -58,20 +58,20 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
         return self.categorical_column.look_up(features)
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
-        """Those of the ids, and any number of weights."""
+        """The specs of the ids, and any number of weights."""
         specs = dict(self.categorical_column.parse_specs())
         merge(specs, {self.weight_feature_key: VarLenFeature(self.dtype)}, self.name)
         return specs
 
     def examples(self) -> dict[str, tuple[Example, ...]]:
-        """Those of the ids, and weights."""
+        """The examples of the ids, and weights."""
         return {**self.categorical_column.examples(), self.weight_feature_key: (1.0, 0.5, 2.0)}
 
     def encode(self, features: Features) -> Ids:
         """The ids of a batch with their weights.
 
         Raises:
-            ValueError: A row has not as many weights as ids, or an id has none.
+            ValueError: The number of weights in a row differs from the number of ids, or a weight is missing.
         """
         cells = self.look_up(features)
         weights = self._weights(features, cells)
@@ -113,7 +113,7 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
         return graph.ids(self.categorical_column)
 
     def onnx_weights(self, graph: OnnxGraph, ids: OnnxValue) -> OnnxValue:
-        """The weights; rows that have not as many as ids are refused."""
+        """The weights; refuses rows whose numbers of weights and ids differ."""
         raw = graph.raw[self.weight_feature_key]
         weights = graph.cast(graph.values_of(self.weight_feature_key), torch.float32)
         single = self.categorical_column.is_single(graph.raw)
@@ -127,7 +127,7 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
         return graph.flat(known) if single else known
 
     def _onnx_beside(self, graph: OnnxGraph, ids: OnnxValue, weights: OnnxValue) -> OnnxValue:
-        """Weights [batch, m] in the places of ids [batch, n], NaN for ids without one."""
+        """Weights [batch, m] at the positions of ids [batch, n], NaN for ids without a weight."""
         source = self.categorical_column
         there = graph.op("Not", graph.equal(ids, MISSING))
         width = graph.op("Shape", ids, start=1, end=2)

@@ -27,7 +27,7 @@ class Cluster:
         """The processes that torchrun started; a single one if it did not start this one.
 
         Raises:
-            ValueError: A variable of torchrun has a value that torchrun would not set.
+            ValueError: A variable has a value that torchrun never sets.
         """
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
             return cls()

@@ -23,7 +23,7 @@ def summed_numbers(numbers: Sequence[int]) -> list[int]:
 
 
 def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
-    """The whole numbers of each process, by rank; equally many in each."""
+    """The whole numbers of each process, by rank. All processes pass the same count."""
     own = torch.tensor(numbers, dtype=torch.int64)
     gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
     dist.all_gather(gathered, own)
@@ -64,8 +64,8 @@ def joined(own: Tensor, lengths: Sequence[int]) -> list[Tensor]:
     """The vectors of all processes, by rank.
 
     Args:
-        own: That of this process.
-        lengths: The length of each.
+        own: The vector of this process.
+        lengths: The length of each process's vector.
     """
     longest = max(lengths)
     if longest == 0:

@@ -41,7 +41,7 @@ class DataParallel(Strategy):
     """The processes that torchrun started.
 
     Args:
-        cluster: Which those are. They are connected now.
+        cluster: The processes, which the constructor connects.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -64,7 +64,7 @@ class DataParallel(Strategy):
 
     @contextlib.contextmanager
     def detached(self) -> Iterator[None]:
-        """What begins inside runs in this process only, in any of its threads."""
+        """A context in which runs use only this process, in any of its threads."""
         self._detached += 1
         try:
             yield
@@ -72,7 +72,7 @@ class DataParallel(Strategy):
             self._detached -= 1
 
     def current(self) -> Strategy:
-        """This strategy, or one for this process alone inside of `detached`."""
+        """This strategy; inside `detached`, one for this process alone."""
         return self._single if self._detached else self
 
     def in_chief(self, function: Callable[[], Value]) -> Value:
@@ -98,7 +98,7 @@ class DataParallel(Strategy):
         collectives.summed_numbers([0])
 
     def seed(self, seed: int | None) -> int | None:
-        """The chief's seed, or one that it draws, so that all processes shuffle alike."""
+        """The chief's seed, or one that it draws, so that all processes shuffle in the same order."""
         return self.broadcast(secrets.randbits(63) if seed is None else seed)
 
     def check_input(self, input_fn: object, source: object) -> None:
@@ -113,7 +113,7 @@ class DataParallel(Strategy):
             )  # fmt: skip
 
     def first(self, batch: Batch | None) -> Batch | None:
-        """The batch to make the model from; one without rows where a process has none."""
+        """The batch from which the model is made; a batch without rows if this process has none."""
         has_one = collectives.numbers_of_all([int(batch is not None)])
         if [1] not in has_one:
             return None
@@ -151,7 +151,7 @@ class DataParallel(Strategy):
             )
 
     def batches(self, batches: Iterator[Batch], mode: str) -> Batches:
-        """The batches of this process; in training as many as in all others."""
+        """The batches of this process. In training all processes have the same number."""
         return _EqualSteps(batches, self) if mode == ModeKeys.TRAIN else Batches(batches)
 
     def agree(self, batch: Batch | None, stop_requested: bool) -> bool:
@@ -176,7 +176,7 @@ class DataParallel(Strategy):
         self._has_gradients = False
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
-        """Computes the gradients of the loss of the batches of all processes, and that loss."""
+        """Computes the loss over the batches of all processes, and its gradients."""
         self._has_gradients = True
         weighted = loss * self._weight(reduction)
         self._exchange.set_aside()
@@ -184,7 +184,7 @@ class DataParallel(Strategy):
         return self._exchange.add_up(weighted, self._share())
 
     def total(self, loss: Tensor, reduction: str) -> Tensor:
-        """The loss of the batches of all processes, in a step of a train_op that is a function."""
+        """The loss over the batches of all processes, for a train_op that is a function."""
         if not self._has_gradients and not self._has_warned_of_backward:
             self._has_warned_of_backward = True
             _log.warning(
@@ -195,10 +195,10 @@ class DataParallel(Strategy):
         return collectives.summed(own if self._examples else torch.zeros_like(own))
 
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Metrics of the batches of all processes.
+        """Merges the metrics of all processes.
 
         Raises:
-            ValueError: Processes have metrics of other names.
+            ValueError: The processes have different metrics.
         """
         merged: dict[str, Any] = {}
         for rank, others in enumerate(collectives.objects_of_all(on_host(metrics))):
@@ -212,7 +212,7 @@ class DataParallel(Strategy):
         return merged
 
     def _share(self) -> float:
-        """The share of this process in the examples of the step."""
+        """The fraction of the step's examples that this process has."""
         return self._examples / max(self._examples_of_all, 1)
 
     def _weight(self, reduction: str) -> float:
@@ -279,6 +279,6 @@ def _buffers(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def _distinct(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors that may have several names, each under its first."""
+    """Each tensor under the first of its names."""
     by_id = {id(tensor): (name, tensor) for name, tensor in reversed(list(tensors))}
     return dict(reversed(by_id.values()))

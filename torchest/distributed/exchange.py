@@ -1,4 +1,4 @@
-"""Adds up the gradients of all processes: those of whole parameters in one message, those of rows in another."""
+"""Sums gradients over all processes: dense gradients in one message, row gradients in another."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NO_ROWS = -1  # in place of the number of rows, for a tensor without look-ups
 
 
 class Exchange:
-    """Adds up gradients, and the changes of buffers in forward passes, over all processes.
+    """Sums gradients, and the changes of buffers in forward passes, over all processes.
 
-    Every process has the same tensors in the same order. A parameter may have a gradient in some processes only, and
-    so may a row of a table.
+    Every process has the same tensors in the same order. A parameter or a row of a table may have a gradient in only
+    some of the processes.
 
     Args:
         parameters: All parameters of the model.
@@ -37,7 +37,7 @@ class Exchange:
         self._rows_aside: list[tuple[Tensor, list[RowGradient]]] = []
 
     def set_aside(self) -> None:
-        """Puts away the present gradients, which are sums over all processes already."""
+        """Stores the current gradients, which are already sums over all processes."""
         for parameter in self._parameters:
             if parameter.grad is not None:
                 self._dense_aside.append((parameter, parameter.grad))
@@ -49,12 +49,12 @@ class Exchange:
 
     @torch.no_grad()
     def add_up(self, loss: Tensor, share: float) -> Tensor:
-        """Replaces the gradients of this process by the sums over all, and adds what was set aside.
+        """Replaces the gradients of this process by the sums over all processes, plus the stored ones.
 
         Args:
-            loss: A scalar of this process, which is added up too.
-            share: The weight of this process's changes of buffers. With 0 all that comes from it has no effect, NaN
-                included.
+            loss: The scalar loss of this process, which is summed too.
+            share: The weight of this process's changes of buffers. With 0, nothing from this process has an effect, not
+                even NaN.
 
         Returns:
             The sum of the losses.
@@ -135,7 +135,7 @@ class _Buffers:
         ]
 
     def move(self, chosen: Sequence[bool], changes: Sequence[Tensor]) -> None:
-        """Adds the changes of all processes to the chosen ones."""
+        """Adds the changes of all processes to the selected buffers."""
         places = [place for place, is_chosen in enumerate(chosen) if is_chosen]
         for place, change in zip(places, changes, strict=True):
             self._buffers[place].copy_(self._before[place].add_(change))
@@ -143,14 +143,14 @@ class _Buffers:
 
 
 def _of_all_ranks(*own: Sequence[int]) -> list[list[tuple[int, ...]]]:
-    """For each number in the lists its values in all processes, by rank."""
+    """The values of each number in all processes, by rank."""
     gathered = collectives.numbers_of_all([number for numbers in own for number in numbers])
     of_ranks = iter(zip(*gathered, strict=True))
     return [[next(of_ranks) for _ in numbers] for numbers in own]
 
 
 def _take_sparse(parameter: Tensor) -> int:
-    """The kind of the gradient. A sparse one becomes a gradient of rows."""
+    """The kind of the gradient. Converts a sparse gradient to row gradients."""
     gradient = parameter.grad
     if gradient is None:
         return _NONE
@@ -163,7 +163,7 @@ def _take_sparse(parameter: Tensor) -> int:
 
 
 def _give_sparse(parameter: Tensor) -> None:
-    """Makes the gradients of rows a sparse gradient again."""
+    """Converts row gradients back to a sparse gradient."""
     summed = row_gradients.summed(parameter)
     assert summed is not None
     row_gradients.clear([parameter])
@@ -203,11 +203,11 @@ def _rows_of_all(
     """The rows of all processes for each of several tables, in one message.
 
     Args:
-        own: Those of this process for each table.
+        own: The rows of this process for each table.
         lengths: The number of rows for each table, by rank.
 
     Returns:
-        For each table those of all processes, by rank.
+        The rows of all processes for each table, by rank.
     """
     if not own:
         return []

@@ -18,8 +18,8 @@ class InputContext:
     """The `input_context` of an input_fn: this process among those that read the data.
 
     Attributes:
-        num_input_pipelines: The number of processes that read.
-        input_pipeline_id: The number of this one, from 0.
+        num_input_pipelines: The number of processes that read data.
+        input_pipeline_id: The number of this process, from 0.
         num_replicas_in_sync: The number of processes that train together.
 
     >>> InputContext(4, 0, 4).get_per_replica_batch_size(512)

@@ -20,7 +20,7 @@ _PATIENCE = timedelta(days=1)
 
 
 def connect(cluster: Cluster) -> torch.device:
-    """Connects the processes, unless that has been done.
+    """Connects the processes, unless they are connected.
 
     Flags, numbers of examples and objects go over gloo. Gradients on CUDA devices go over NCCL, unless
     processes share a device, which NCCL refuses.

@@ -26,7 +26,7 @@ class Batches(Iterator["Batch"]):
     """The batches of one run, step by step.
 
     Args:
-        batches: Those of this process.
+        batches: The batches of this process.
     """
 
     def __init__(self, batches: Iterator[Batch]) -> None:
@@ -47,8 +47,8 @@ class Batches(Iterator["Batch"]):
 class Strategy:
     """Where and how a model runs: by default in this process, on one device.
 
-    A subclass is for `RunConfig(train_distribute=...)`, and `eval_distribute` for evaluation and prediction. It
-    overrides what differs; every method here does the least that is right for one process.
+    Pass a subclass as `RunConfig(train_distribute=...)`, or as `eval_distribute` for evaluation and prediction. It
+    overrides what differs: each method here does the minimum for a single process.
 
     Attributes:
         device: The first CUDA device where there is one, else the CPU.
@@ -80,11 +80,11 @@ class Strategy:
 
     @contextlib.contextmanager
     def detached(self) -> Iterator[None]:
-        """What begins inside, such as an evaluation in a hook, runs in this process only, without the others."""
+        """A context in which runs, such as an evaluation in a hook, use only this process."""
         yield
 
     def current(self) -> Strategy:
-        """The strategy for what begins now: this one, or one for this process alone inside of `detached`."""
+        """The strategy for a run that starts now: this one; inside `detached`, one for this process alone."""
         return self
 
     def in_chief(self, function: Callable[[], Value]) -> Value:
@@ -92,7 +92,7 @@ class Strategy:
         return function()
 
     def seed(self, seed: int | None) -> int | None:
-        """The seed of shuffles without one of their own: the same one in all processes."""
+        """The seed of shuffles without a seed; the same in all processes."""
         return seed
 
     def broadcast(self, value: Value) -> Value:
@@ -114,15 +114,16 @@ class Strategy:
         """Warns if all processes read the whole input.
 
         Args:
-            input_fn: The user's.
-            source: What it returned.
+            input_fn: The user's function.
+            source: The result of the function.
         """
 
     def first(self, batch: Batch | None) -> Batch | None:
-        """The batch to make the model from; None if no process has one.
+        """The batch from which the model is made; None if no process has one.
 
         Args:
-            batch: The first one of this process; None if it has none, and then one without rows is returned.
+            batch: The first batch of this process. If it is None and another process has one, a batch without rows is
+                returned.
         """
         return batch
 
@@ -134,7 +135,7 @@ class Strategy:
         """
 
     def start(self, modules: Mapping[str, nn.Module]) -> None:
-        """Training begins: all processes start with the weights of the chief.
+        """Called when training begins: gives all processes the weights of the chief.
 
         Args:
             modules: All modules of the model by name. Gradients of their parameters are synchronised until
@@ -145,21 +146,22 @@ class Strategy:
         """The batches that this process runs on.
 
         Args:
-            batches: Its own. In training, batches without rows follow them until all processes have no more.
+            batches: The batches of this process. In training, batches without rows follow until the inputs of all
+                processes have ended.
             mode: A `ModeKeys`.
         """
         del mode
         return Batches(batches)
 
     def begin_batch(self) -> None:
-        """The forward pass of the next batch begins; a step may have several."""
+        """Called before the forward pass of each batch; a step may have several batches."""
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
-        """Computes the gradients of the loss of the batches of all processes.
+        """Computes the gradients of the loss over the batches of all processes.
 
         Args:
             loss: The loss of this process's batch, a scalar.
-            reduction: How it was reduced over examples; see `EstimatorSpec.loss_reduction`.
+            reduction: How the loss was reduced over examples; see `EstimatorSpec.loss_reduction`.
 
         Returns:
             The loss of the batches of all processes, a scalar.
@@ -174,19 +176,19 @@ class Strategy:
         return loss
 
     def end_step(self) -> None:
-        """A step has been called: a device that puts operations off starts them. Values are read after this."""
+        """Called at the end of a step, before values are read: a device with deferred execution runs the operations."""
 
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Merges the metrics of all processes.
 
         Args:
-            metrics: Those of this process by name, each with a method `merge`; empty if it had no batch.
+            metrics: The metrics of this process by name, each with a method `merge`; empty if it had no batch.
         """
         return dict(metrics)
 
 
 def on_host(metrics: Mapping[str, object]) -> dict[str, Any]:
-    """Metrics with their statistics on the CPU, where reading them does not need their device."""
+    """Metrics with their statistics on the CPU, where reading them does not wait for a device."""
     return {
         name: dataclasses.replace(metric, statistics=metric.statistics.cpu())
         if isinstance(metric, Metric)

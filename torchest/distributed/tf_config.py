@@ -34,16 +34,16 @@ _FORM: Form = {
 
 @dataclass(frozen=True)
 class TFConfig:
-    """What TF_CONFIG says; its properties are those of `RunConfig`, with TensorFlow's values.
+    """The contents of TF_CONFIG. Its properties are those of `RunConfig`, with TensorFlow's values.
 
     Attributes:
         tasks: The addresses by task type and index, without the evaluator; empty without a cluster.
-        named_type: The type of this task; None if TF_CONFIG does not say it.
+        named_type: The type of this task; None if TF_CONFIG has none.
         task_id: The index of this task.
-        model_dir: Where all tasks keep the model; None if TF_CONFIG does not say it.
-        session_master: What replaces `master`.
-        evaluation_master: Means nothing here.
-        service: Means nothing here.
+        model_dir: The model_dir of all tasks; None if TF_CONFIG has none.
+        session_master: Overrides `master`.
+        evaluation_master: Has no effect.
+        service: Has no effect.
         rpc_layer: The first part of `master`.
     """
 
@@ -58,10 +58,10 @@ class TFConfig:
 
     @classmethod
     def of_environment(cls) -> TFConfig:
-        """What the environment variable says; one process alone without it.
+        """Reads the environment variable; without it, there is a single process.
 
         Raises:
-            ValueError: It is not what it should be.
+            ValueError: The variable is invalid.
         """
         text = os.environ.get("TF_CONFIG") or "{}"
         try:
@@ -75,7 +75,7 @@ class TFConfig:
 
     @property
     def task_type(self) -> str:
-        """The type of this task; "worker" where TF_CONFIG does not say it."""
+        """The type of this task; "worker" if TF_CONFIG has none."""
         return self.named_type or WORKER
 
     @property
@@ -98,7 +98,7 @@ class TFConfig:
 
     @property
     def num_workers(self) -> int:
-        """How many tasks train, parameter servers not counted."""
+        """The number of tasks that train, without parameter servers."""
         if self.is_evaluator:
             return 0
         return sum(len(self.tasks.get(kind, ())) for kind in _TRAINERS) if self.tasks else 1
@@ -117,22 +117,22 @@ class TFConfig:
 
     @property
     def master(self) -> str:
-        """The address of this task, where there are others."""
+        """The address of this task; empty if it is the only one."""
         if self.session_master or self.is_evaluator or len(self.members) < 2:
             return self.session_master
         return f"{self.rpc_layer}://{self.tasks[self.task_type][self.task_id]}"
 
     @property
     def members(self) -> list[tuple[str, int]]:
-        """Type and index of each task of the cluster but the evaluator, the chief first."""
+        """The type and index of each task of the cluster except the evaluator, the chief first."""
         kinds = sorted(self.tasks, key=lambda kind: (_ORDER.get(kind, len(_ORDER)), kind))
         return [(kind, index) for kind in kinds for index in sorted(self.tasks[kind])]
 
     def check_may_train(self) -> None:
-        """Sees that a training in this process is the only one of the cluster, or one that torchrun joined.
+        """Raises if several tasks train and torchrun did not start them.
 
         Raises:
-            ValueError: It is not: the process would train a whole model of its own.
+            ValueError: This process would train a separate model.
         """
         if self.is_evaluator:
             raise ValueError(
@@ -190,10 +190,10 @@ class TFConfig:
 
 
 def place_of_environment() -> Cluster | TFConfig:
-    """Where this process stands: as torchrun says it, or else TF_CONFIG.
+    """The place of this process in the cluster, from torchrun or else from TF_CONFIG.
 
     Raises:
-        ValueError: The environment is not what it should be.
+        ValueError: The environment is invalid.
     """
     cluster = Cluster.of_environment()
     return cluster if cluster.is_distributed else TFConfig.of_environment()

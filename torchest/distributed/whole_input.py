@@ -1,4 +1,4 @@
-"""Detects input that every process reads whole, where each should read its part."""
+"""Detects that every process reads the whole input instead of a part."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torchest.inputs.stages import Shard, Stage, Through
 
 
 def seems_whole(input_fn: object, source: object) -> bool:
-    """Whether the input of a process seems to be the whole data rather than its part.
+    """Whether the input of a process seems to be the whole data instead of a part.
 
     Args:
-        input_fn: One with an argument `input_context` knows which part to read.
-        source: What it returned.
+        input_fn: The user's function. With an argument `input_context` it can read its part.
+        source: The result of the function.
     """
     if _asks_for_context(input_fn):
         return False

@@ -4,8 +4,8 @@
     config = torchest.RunConfig(train_distribute=device, eval_distribute=device)
     model = torchest.LinearClassifier(feature_columns, config=config)
 
-XLA puts operations off until a step ends, and compiles them together. A step with the same operations on the same
-shapes as an earlier one is not compiled again.
+XLA defers operations until a step ends, and compiles them together. A step with the same operations on the same shapes
+as an earlier one is not compiled again.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 class XLAStrategy(Strategy):
     """Runs a model on one XLA device, in one process.
 
-    It is for `RunConfig(train_distribute=...)`, and `eval_distribute` for evaluation and prediction. The environment
-    variable PJRT_DEVICE names the kind of device: "TPU", or "CPU" to try programs out.
+    Pass it as `RunConfig(train_distribute=...)`, and as `eval_distribute` for evaluation and prediction. The
+    environment variable PJRT_DEVICE names the kind of device: "TPU", or "CPU" to try programs out.
 
     A training compiles its first step, which makes the optimizers' slots, its second, and one more if the last batch is
     smaller. Lists of ids and sequences are padded to powers of two, each compiled once; a model sees sequences of that
     many steps, and their lengths.
 
-    On XLA torch.nn.BatchNorm keeps the biased variance of the batch, not the unbiased estimate.
+    On XLA, torch.nn.BatchNorm keeps the biased variance of the batch, not the unbiased estimate.
 
     Raises:
         ImportError: The package torch_xla is not installed.
         ValueError: torchrun started several processes.
-        RuntimeError: Something was trained on another device in this process before.
+        RuntimeError: This process has already trained on another device.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class XLAStrategy(Strategy):
         _check_gradients(self.device)
 
     def start(self, modules: Mapping[str, nn.Module]) -> None:  # noqa: ARG002
-        """Seeds the device from the host's random state, which stays as it is."""
+        """Seeds the device from the host's random state without changing the latter."""
         import torch_xla
 
         generator = torch.Generator()
@@ -75,7 +75,7 @@ class XLAStrategy(Strategy):
         torch_xla.sync()
 
     def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """The metrics on the host, where nothing is compiled to compute them."""
+        """Moves the metrics to the host, where computing them compiles nothing."""
         return on_host(metrics)
 
 

@@ -1,4 +1,4 @@
-"""Checks in the creation pass for errors in a model that would show later, or never.
+"""Checks a model in the creation pass for errors that would show late or never.
 
 A module or optimizer that a model_fn makes outside `get_or_create` is a new one on every batch: training runs, and
 learns nothing. The autograd graph of the first loss shows it.
@@ -22,7 +22,7 @@ _log = logging.getLogger("torchest")
 
 
 def check_training(spec: EstimatorSpec, scope: Scope) -> None:
-    """Checks what a model_fn returned for training, while the loss still has its graph.
+    """Checks the result of a model_fn for training, before the backward pass frees the graph of the loss.
 
     Args:
         spec: The spec of the first batch.
@@ -82,7 +82,7 @@ def _check_optimizers(train_op: object, scope: Scope) -> None:
 
 
 def _optimized_parameters(scope: Scope) -> list[tuple[str, torch.Tensor]]:
-    """The parameters of the optimizers, with the name of the optimizer."""
+    """The parameters of the optimizers, each with the name of its optimizer."""
     return [
         (name, parameter)
         for name, optimizer in scope.optimizers().items()
@@ -105,7 +105,7 @@ def _why_no_gradient(loss: torch.Tensor, parameters: list[torch.Tensor]) -> str:
 
 
 def _parameters_behind(loss: torch.Tensor) -> Iterator[nn.Parameter]:
-    """The parameters that a loss was computed from."""
+    """The parameters that a loss depends on."""
     seen: set[object] = set()
     waiting = [loss.grad_fn]
     while waiting:

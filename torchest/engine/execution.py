@@ -31,14 +31,14 @@ class Execution:
     compile: bool = False
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """A context in which torch runs operations in bfloat16 where it can, if `precision` says so."""
+        """A context in which torch uses bfloat16 where possible, if `precision` is "bf16"."""
         is_bfloat16 = self.precision == BFLOAT16
         if not is_bfloat16 and not torch.is_autocast_enabled(device.type):
             return contextlib.nullcontext()  # a tenth of the cost of a disabled autocast
         return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
 
     def prepare(self, modules: Iterable[nn.Module]) -> None:
-        """Lets modules be compiled in their next call, if `compile` says so.
+        """Makes modules compile in their next call, if `compile` is set.
 
         The layers over columns, which encode on the host, run between compiled parts.
         """

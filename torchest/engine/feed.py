@@ -1,4 +1,4 @@
-"""Batches on their way to the model: read and encoded on the host, and moved to its device, ahead of the loop."""
+"""The feed of a model: reads batches, encodes them on the host and moves them to the device, ahead of the loop."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _of_training: ContextVar[Feed | None] = ContextVar("torchest_feed_of_training", 
 
 @contextlib.contextmanager
 def training_paused() -> Iterator[None]:
-    """Stops the feed of the running training, if any, and restores random numbers afterwards.
+    """Pauses the feed of the running training, if any, and restores the random state afterwards.
 
-    Meanwhile its input is not read ahead, and random numbers of NumPy and Python that are drawn inside are given back,
-    so that the rows of training do not depend on what a hook or a listener runs inside. (A user's generator may draw
-    from them; so may torch's DataLoader, whose random numbers are given back elsewhere.)
+    Inside, the input is not read ahead. At the end, the random states of NumPy and Python are restored, so that the
+    rows of training do not depend on what a hook or a listener runs inside. (A user's generator may use these states.
+    The random state of torch, which a DataLoader uses, is restored elsewhere.)
     """
     feed = _of_training.get()
     if feed is None:
@@ -52,8 +52,8 @@ class Feed:
     """The batches of an input_fn.
 
     Args:
-        source: What the input_fn returned, or a `Reading` of it.
-        device: Where numbers go. Strings stay on the host.
+        source: The result of the input_fn, or a `Reading` of it.
+        device: The device of numbers. Strings stay on the host.
     """
 
     def __init__(self, source: object, device: torch.device) -> None:
@@ -83,9 +83,9 @@ class Feed:
         return self._first
 
     def batches(self, count: int | None = None) -> Iterator[Batch]:
-        """All batches, or the first `count`, at least 1; the source is not asked for more.
+        """All batches, or only the first `count`, which is at least 1. No more are read from the source.
 
-        What the model used of the first batch is prepared for all others in the background.
+        A background thread prepares the features that the model used in the first batch.
         """
         first = self.first()
         if first is None:
@@ -104,7 +104,7 @@ class Feed:
             self._forget(number)
 
     def close(self) -> None:
-        """Ends what runs in the background."""
+        """Stops the background thread."""
         for running in (self._ahead, self._source):
             if isinstance(running, Generator):
                 running.close()

@@ -1,4 +1,4 @@
-"""Fetches: names of values of a step, in any structure of lists, tuples and dicts."""
+"""Fetches: names of a step's values, in any structure of lists, tuples and dicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def names_in(fetches: object) -> Iterator[str]:
     """All names in a structure of fetches.
 
     Raises:
-        TypeError: There is something other than names in it.
+        TypeError: It holds something other than names.
 
     >>> sorted(names_in({"a": "loss", "b": ["global_step", ("loss",)]}))
     ['global_step', 'loss', 'loss']

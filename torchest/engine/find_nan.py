@@ -28,10 +28,10 @@ _log = logging.getLogger("torchest")
 
 
 def first_non_finite(model: RunningModel, batch: Batch, mode: str) -> str:
-    """Where the first non-finite number on the way to the loss is: a clause for an error message.
+    """Finds the first non-finite number on the way to the loss, and describes it in a clause for an error message.
 
     Args:
-        model: The model with the weights from before the step. It runs on the batch once more.
+        model: The model with the weights before the step. It runs on the batch again.
         batch: The batch.
         mode: A `ModeKeys`.
 
@@ -44,7 +44,7 @@ def first_non_finite(model: RunningModel, batch: Batch, mode: str) -> str:
 def first_in_labels(labels: Any) -> str:
     """The first label that is not finite: a clause for an error message; empty if all are finite.
 
-    Labels of which the host has no copy are not checked.
+    Labels without a copy on the host are not checked.
     """
     return _tried(lambda: next(_in_labels(labels), ""))
 
@@ -79,7 +79,7 @@ def _search(model: RunningModel, batch: Batch, mode: str) -> str:
 
 
 def _in_labels(labels: Any) -> Iterator[str]:
-    """The labels that are not finite, also those of steps of sequences."""
+    """Finds labels that are not finite, including those of steps of sequences."""
     yield from _in_values("the label", labels)
     if arrays.is_arrow(labels) and arrays.is_ragged(labels) and not arrays.is_textual(labels):
         flat, offsets = cells(Features({"": labels}), "", "labels", numeric=True).with_offsets()
@@ -90,7 +90,7 @@ def _in_labels(labels: Any) -> Iterator[str]:
 
 
 def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
-    """The numbers of a batch that are not finite, if the host has a copy."""
+    """Finds numbers of a batch that are not finite, if the host has a copy."""
     for place, leaf in named_leaves(values, name):
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             continue
@@ -104,7 +104,7 @@ def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
 
 
 def _in_features(features: Any) -> Iterator[str]:
-    """The features that are not finite, of those that are numbers."""
+    """Finds numeric features that are not finite."""
     if not isinstance(features, Features):
         yield from _in_values("the feature", features)
         return

@@ -32,16 +32,16 @@ Item = TypeVar("Item")
 
 
 class SessionRunArgs(NamedTuple):
-    """What a hook fetches from the coming step.
+    """The values that a hook fetches from the next step.
 
     Attributes:
         fetches: The name of a value, or lists, tuples and dicts of names:
 
-            - "loss"; "global_step", before the step;
-            - keys of predictions and of metrics: of this batch, in an evaluation of all batches so far, and in a step
-              that accumulates gradients of its last batch;
-            - in training "learning_rate", of this step (`<optimizer>.learning_rate` where there are several
-              optimizers), and "gradient_norm", over all parameters and before any clipping;
+            - "loss", and "global_step" before the step;
+            - keys of predictions and metrics: those of this batch; in an evaluation, metrics of all batches so far; in
+              a step that accumulates gradients, those of its last batch;
+            - in training, "learning_rate" of this step (`<optimizer>.learning_rate` if there are several optimizers),
+              and "gradient_norm", over all parameters, before clipping;
             - names of parameters, as in `Estimator.get_variable_names()`, after the step.
         feed_dict: Must be None: nothing can be fed.
         options: Has no effect.
@@ -53,7 +53,7 @@ class SessionRunArgs(NamedTuple):
 
 
 class SessionRunValues(NamedTuple):
-    """What a hook has fetched from a step.
+    """The values that a hook fetched from a step.
 
     Attributes:
         results: NumPy values in the structure of `SessionRunArgs.fetches`; None if nothing was fetched.
@@ -67,13 +67,13 @@ class SessionRunValues(NamedTuple):
 
 
 class Training(Protocol):
-    """What a session knows of its training; see `ResumableTraining`."""
+    """The training of a session; see `ResumableTraining`."""
 
     began_at: int
     resumed_from: str | None
 
     def state(self, session: Session) -> Mapping[str, object]:
-        """What a checkpoint holds besides the model."""
+        """The content of a checkpoint besides the model."""
 
 
 class Session:
@@ -82,11 +82,11 @@ class Session:
     Attributes:
         global_step: The number of steps that the model has been trained for.
         is_chief: Whether this process writes.
-        last_step: The global step that ends the run; None if the input does.
-        loss_is_finite: Says whether the model is worth a checkpoint.
+        last_step: The global step at which the run ends; None for the end of the input.
+        loss_is_finite: Returns whether the loss is finite. If not, no checkpoint is written.
         values: Values of the last step by name.
-        fetched_names: The names that hooks fetch from the coming step; costly values are computed for these only.
-        origin_of_nan: Where the NaN comes from that is the loss of the last step, if it is one and that is known.
+        fetched_names: The names that hooks fetch from the next step. Expensive values are computed only if fetched.
+        origin_of_nan: The origin of a NaN in the loss of the last step; empty if there is none or it is unknown.
         after_save: Functions of the session that are called after a checkpoint and its listeners.
         seconds_in_input: How long the run has waited for batches.
         examples: The number of examples that this process has trained on in the run.
@@ -124,7 +124,7 @@ class Session:
 
         Args:
             fetches: Names, see `SessionRunArgs`. "gradient_norm" is there only if a hook fetched it from the step;
-                "learning_rate" is that of the coming step unless a hook fetched it.
+                "learning_rate" is that of the next step unless a hook fetched it.
 
         Raises:
             ValueError: There is no value of that name.
@@ -133,7 +133,7 @@ class Session:
         return self.run_at(self.global_step, fetches)
 
     def run_at(self, global_step: int, fetches: object) -> Any:
-        """As `run`, with the global step that a step started at."""
+        """Like `run`, with the given value of "global_step"."""
         values = {
             name: np.int64(global_step) if name == MetricKeys.GLOBAL_STEP else self.value(name)
             for name in set(names_in(fetches))
@@ -142,7 +142,7 @@ class Session:
 
     @property
     def objects(self) -> Mapping[str, Any]:
-        """What model_fn made with `get_or_create`, by name."""
+        """The objects that model_fn made with `get_or_create`, by name."""
         return self._scope.objects
 
     def contents(self) -> Contents:
@@ -161,7 +161,7 @@ class Session:
         self._stop_requested = True
 
     def interrupt(self) -> None:
-        """Ends the loop after the current step, for this call of `train` only: a later one resumes from there."""
+        """Ends the loop after the current step for this call of `train` only; the next call resumes from there."""
         self._interrupted = True
 
     @property
@@ -185,7 +185,7 @@ class Session:
         return self._stop_requested
 
     def value(self, name: str) -> Any:
-        """A value as it is, by a name that `run` takes: a tensor on its device, a metric, or a number."""
+        """One value without conversion to NumPy: a tensor on its device, a metric, or a number."""
         if name in self.values:
             return self.values[name]
         values = {**learning_rates(self._scope.optimizers()), **self.values}
@@ -242,17 +242,17 @@ class SessionRunHook:
 
     A checkpoint is written when all hooks have been called for its step. It keeps the state of hooks, and of listeners
     of checkpoints, that have `state_dict` and `load_state_dict`: tensors, numbers, strings, lists and dicts. A training
-    that resumes loads the state before `begin`, and again before its first step, so that what `begin` and
-    `after_create_session` set or draw does not count twice. So an interruption changes neither the state of a hook nor
-    the random numbers that it draws from torch, NumPy and Python. Where several processes train, all load the state of
-    the chief's hooks.
+    that resumes loads the state before `begin`, and again before its first step: changes that `begin` and
+    `after_create_session` make are discarded, since the state contains them already. So an interruption changes neither
+    the state of a hook nor its random numbers from torch, NumPy and Python. If several processes train, all of them
+    load the state of the chief's hooks.
     """
 
     def begin(self) -> None:
         """The model has been made; nothing has run."""
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """The first step is about to run.
+        """Called before the first step.
 
         Args:
             session: The running model.
@@ -260,7 +260,7 @@ class SessionRunHook:
         """
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
-        """A step is about to run. Returns what to fetch from it."""
+        """Called before a step. Returns the values to fetch from it."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """A step has run."""
@@ -269,7 +269,7 @@ class SessionRunHook:
         """The loop has ended, and not by an exception."""
 
     def on_error(self, exception: BaseException) -> None:
-        """The loop has ended by an exception: close what was opened."""
+        """Called when an exception ends the loop; release resources here."""
 
 
 def all_of(kind: type[Item], argument: str, values: Iterable[object] | None) -> tuple[Item, ...]:
@@ -281,7 +281,7 @@ def all_of(kind: type[Item], argument: str, values: Iterable[object] | None) -> 
         values: The list.
 
     Raises:
-        TypeError: It is no list, or an item is something else.
+        TypeError: It is not a list, or an item is not of this class.
     """
     if values is None:
         return ()

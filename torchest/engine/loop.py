@@ -40,18 +40,17 @@ def run_steps(
     """Runs a step on each batch, with the hooks around it.
 
     Args:
-        batches: What the steps run on.
+        batches: The batches, one for each step.
         step: Runs one batch.
         session: The running model as hooks see it.
         hooks: Called in this order.
-        stopped: Takes whether a hook requested the end, and returns whether the loop ends; called once before each
-            step.
-        savers: Hooks that save. They are called after the other hooks in a step, and before them at the beginning and
-            the end, so that a checkpoint has all that the others did in a step, and nothing of what they do at the
-            end. A training that resumes midway begins as a step ends: with the savers last.
+        stopped: Called once before each step with whether a hook requested the end; returns whether the loop ends.
+        savers: Hooks that save. In a step they are called after the other hooks, so that a checkpoint has the effects
+            of the step. At the beginning and the end they are called before the others, so that it has no effects of
+            `end`. A training that resumes midway calls them last at the beginning, too, as after a step.
 
     Yields:
-        What each step returned, after `after_run` of the hooks.
+        The result of each step, after `after_run` of the hooks.
     """
     in_steps, at_the_ends = [*hooks, *savers], [*savers, *hooks]
     try:
@@ -89,7 +88,7 @@ def run_steps(
 
 
 def _fetches_of(hook: SessionRunHook, context: SessionRunContext) -> object:
-    """What a hook fetches from the coming step; None for nothing."""
+    """The fetches of a hook for the next step; None if there are none."""
     args = hook.before_run(context)
     if args is None:
         return None

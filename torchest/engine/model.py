@@ -1,4 +1,4 @@
-"""A model_fn with the objects that it made: what the loop trains, evaluates and predicts with."""
+"""A model_fn with the objects that it made, which the loop trains, evaluates or predicts with."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class RunningModel:
 
     Args:
         model_fn: The function.
-        device: Where the model runs.
+        device: The device of the model.
         training: Whether the model is for training.
-        initialize: A warm start: called when model_fn has made the objects of a model that is not restored, with the
-            scope and the names of the objects from before.
+        initialize: A warm start, called after model_fn made the objects of a model that is not restored. Gets the scope
+            and the names of objects that existed before.
         execution: Precision and compilation.
     """
 
@@ -118,7 +118,7 @@ class RunningModel:
             return self._run(features, labels, mode, grad=False)
 
     def trace(self, features: object) -> EstimatorSpec:
-        """Runs model_fn for predictions, in float32, so that torch's tracers can follow."""
+        """Runs model_fn for predictions in float32, so that torch can trace it."""
         with self.scope.active(), torch.set_grad_enabled(False):
             return self._model_fn(features, None, ModeKeys.PREDICT)
 

@@ -19,7 +19,7 @@ class ModelCache:
     """Keeps the model that was requested last.
 
     Args:
-        model_dir: Where the newest checkpoint is searched.
+        model_dir: The directory that is searched for the newest checkpoint.
         make: Makes a model that is not restored yet.
     """
 
@@ -36,7 +36,7 @@ class ModelCache:
         """The model for a checkpoint.
 
         Args:
-            checkpoint_path: Which one; None: the newest undamaged one.
+            checkpoint_path: The path of the checkpoint. None: the newest undamaged one.
 
         Returns:
             The model; the checkpoint to restore it from, if there is one; whether the model is new.
@@ -59,7 +59,7 @@ class ModelCache:
 
 
 def _identity(path: str | None) -> tuple[object, ...]:
-    """What differs between checkpoints that were written under the same name."""
+    """A value that distinguishes checkpoints written under the same name."""
     if path is None:
         return ()
     if files.is_remote(path):

@@ -26,7 +26,7 @@ class ModelFn:
 
     Raises:
         TypeError: `function` cannot be called.
-        ValueError: It takes other arguments, or no features; or it does not take `params`, which are not empty.
+        ValueError: It takes other arguments, or no `features`; or `params` are not empty and it does not take them.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ def _check(spec: object, mode: str, config: RunConfig) -> None:
 
 
 def _without_labels(mode: str, error: Exception) -> str:
-    """The message for an error in a model_fn that seems to use labels, which are None."""
+    """The message for an error in a model_fn that seems to use labels although they are None."""
     said = str(error).removesuffix(".")
     if mode == ModeKeys.PREDICT:
         return (

@@ -1,7 +1,7 @@
 """Saves and restores the objects of a model.
 
 A checkpoint has the tensors of modules as `net.weight`, and the slots of optimizers by the names of their parameters,
-as `optimizer.net.weight.exp_avg`, so that neither depends on the order in which objects were made. Of other objects it
+as `optimizer.net.weight.exp_avg`, so that neither depends on the order in which objects were made. For other objects it
 has the tensors of their `state_dict` in the same way, and the rest as JSON.
 """
 
@@ -41,7 +41,7 @@ class ObjectState:
         self._restored: set[str] = set()
 
     def remember_options(self) -> None:
-        """Records the options that optimizers were made with, such as learning rates; called before any step."""
+        """Records the initial options of optimizers, such as learning rates. Call it before any step."""
         self._made_with = {
             name: _options(optimizer) for name, optimizer in self.scope.optimizers().items()
         }
@@ -94,7 +94,7 @@ class ObjectState:
                 have objects that model_fn has not made.
 
         Raises:
-            CheckpointMismatchError: The checkpoint belongs to another model. Nothing was changed.
+            CheckpointMismatchError: The checkpoint belongs to another model. Nothing has changed.
         """
         new = {
             name: made
@@ -246,7 +246,7 @@ def _copy(targets: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
 
 
 def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors, tied ones once, and the other names of those."""
+    """The tensors, tied ones once, and the other names of tied tensors."""
     kept: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     first: dict[tuple[object, ...], str] = {}
@@ -269,7 +269,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[tuple[Tensor, dict
 def _stored(
     parameters: Iterable[Tensor], optimizer: str, stored: Mapping[int, list[StoredParameter]]
 ) -> Iterator[StoredParameter]:
-    """What a checkpoint keeps of some parameters of an optimizer."""
+    """The stored parameters, with their names in a checkpoint, of some parameters of an optimizer."""
     for parameter in parameters:
         if id(parameter) not in stored:
             raise ValueError(

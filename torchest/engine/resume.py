@@ -3,7 +3,7 @@
 The next call of `train` resumes a training that a kill, an exception or SIGTERM interrupted: from the newest
 checkpoint, at its place in the input, with its random numbers and the state of its hooks. After a call that returned,
 the next one begins a new training: from the newest checkpoint too, but with its input from the beginning, as in
-tf.estimator. So it does after a loss of NaN, which the same input would lead to again.
+tf.estimator. The same holds after a loss of NaN, since the same input would lead to it again.
 
 The file `unfinished` in the model_dir tells the two apart. It names the training, and so do the checkpoints. It is
 written before the first of them, and removed right before `train` returns. So a kill at any moment neither skips rows
@@ -48,20 +48,20 @@ _more_to_come: ContextVar[str | None] = ContextVar("torchest_more_to_come", defa
 
 
 class ResumableTraining:
-    """The training that a call of `train` begins or resumes.
+    """The training that a call of `train` starts or resumes.
 
     Args:
-        model_dir: Where the checkpoints are.
-        checkpoint: The one that training starts from, if there is one.
-        strategy: Where the model runs.
+        model_dir: The directory of the checkpoints.
+        checkpoint: The checkpoint that training starts from, if there is one.
+        strategy: The strategy of the model.
         batches_per_step: The number of batches in a step.
 
     Attributes:
         checkpoint: See above.
-        start: The global step of this call's beginning.
-        began_at: The global step of the training's beginning, before any interruption.
-        resumed_from: The path of the checkpoint that an interrupted training resumes from; None if one begins.
-        seed_of_others: What the random numbers of processes other than the chief depend on; set by `begin`.
+        start: The global step at the start of this call.
+        began_at: The global step at the start of the training, before any interruption.
+        resumed_from: The path of the checkpoint that an interrupted training resumes from; None for a new training.
+        seed_of_others: The seed of the random numbers of all processes except the chief; set by `begin`.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class ResumableTraining:
         self.seed_of_others = 0
 
     def read(self, source: object) -> Reading:
-        """Reads the input, from where an interrupted training stopped.
+        """Reads the input from the position at which an interrupted training stopped.
 
         Args:
             source: What the input_fn returned.
 
         Raises:
-            ValueError: It is not the input that the training has read so far.
+            ValueError: The input differs from the one that the training has read so far.
         """
         if self.resumed_from is not None:
             _log.info("Resuming the training that was interrupted after step %d.", self.start)
@@ -154,12 +154,12 @@ class ResumableTraining:
                 set_host_random_state(self._saved["random_of_host"])
 
     def end(self) -> None:
-        """The training has ended, and not by an exception."""
+        """Called when training has ended without an exception."""
         if self._strategy.is_chief and _more_to_come.get() != self._path:
             files.remove_file(self._path)
 
     def _saved_position(self) -> Position | None:
-        """Where this process resumes; the chief's position if the number of processes has changed."""
+        """The position at which this process resumes; that of the chief if the number of processes has changed."""
         if self._saved is None:
             return None
         others: list[Position | None] = self._saved.get("input_of_others", [])
@@ -169,7 +169,7 @@ class ResumableTraining:
         return others[self._strategy.rank - 1] or chiefs
 
     def state(self, session: Session) -> dict[str, Any]:
-        """What a checkpoint holds besides the model: what another process needs to resume."""
+        """The content of a checkpoint besides the model, which another process needs to resume."""
         batches = self._batches_per_step * (session.global_step - self.start)
         return {
             "run": self._name,
@@ -187,7 +187,7 @@ class ResumableTraining:
 class Restore(SessionRunHook):
     """Restores a training right before savers call their listeners for the first time.
 
-    What other hooks set or drew since the checkpoint was read does not count.
+    Changes that other hooks made since the checkpoint was read are discarded.
     """
 
     def __init__(self, training: ResumableTraining) -> None:
@@ -209,7 +209,7 @@ _TRAINING: Form = {
 
 
 def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """What a checkpoint says of its training, checked; None if it says nothing."""
+    """The checked state of the training in a checkpoint; None if it has none."""
     saved = checkpoint.training()
     if saved is None:
         return None
@@ -228,18 +228,18 @@ def _checked_training(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 
 def is_unfinished(model_dir: str) -> bool:
-    """Whether a training runs there, or was interrupted and can be resumed."""
+    """Whether a training runs in the directory, or was interrupted and can be resumed."""
     return _name_in(files.join(files.normal(model_dir), _FILE)) is not None
 
 
 @contextlib.contextmanager
 def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
-    """A training that begins inside counts as unfinished until all else inside has ended.
+    """A context in which a training counts as unfinished until the end of the context.
 
     No other process or thread can train the model meanwhile.
 
     Args:
-        model_dir: Where the checkpoints are.
+        model_dir: The directory of the checkpoints.
         is_chief: Whether this process writes there.
     """
     path = files.join(files.normal(model_dir), _FILE)
@@ -254,7 +254,7 @@ def run_with_more(model_dir: str, *, is_chief: bool) -> Iterator[None]:
 
 
 def _name_in(path: str) -> str | None:
-    """The name in the file; None if there is no file."""
+    """The name of the training in the file; None if there is no file."""
     try:
         name: str = files.read_json(path)["run"]
     except FileNotFoundError:
@@ -266,7 +266,7 @@ def _name_in(path: str) -> str | None:
 
 
 def _by_name(hooks: Sequence[object]) -> dict[str, Any]:
-    """Hooks with a state by the names of their classes; a second one is called `Name-1`."""
+    """Hooks with a state, by the names of their classes. A second one of a class is called `Name-1`."""
     by_name: dict[str, Any] = {}
     for hook in hooks:
         if hasattr(hook, "state_dict") and hasattr(hook, "load_state_dict"):

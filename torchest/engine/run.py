@@ -1,4 +1,4 @@
-"""One call of `train`, `evaluate` or `predict`: what its steps have in common."""
+"""The data that the steps of one call of `train`, `evaluate` or `predict` share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A model, its input, and how long it runs.
+    """A model, its input, and the steps to run.
 
     Attributes:
-        model: Made from the first batch, and restored.
+        model: The model, which was made from the first batch and restored.
         model_hooks: The hooks of its model_fn.
         feed: The batches.
-        strategy: Where the model runs.
+        strategy: The strategy of the model.
         hooks: The hooks of the caller.
         start: The global step at the beginning.
         last_step: The global step at which training ends; None: at the end of the input.

@@ -45,7 +45,7 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
     so make an optimizer from the module that this function returns.
 
     Args:
-        name: A name that is unique in the model, and does not extend another one by a dot.
+        name: A name that is unique in the model, and does not start with another name and a dot.
         factory: Makes the object, without arguments.
 
     Returns:
@@ -53,7 +53,7 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
 
     Raises:
         RuntimeError: Called outside a model_fn, or for a new name after the first batch.
-        ValueError: The name extends another one by a dot, or is used with two factories.
+        ValueError: The name starts with another one and a dot, or is used with two factories.
         TypeError: `factory` cannot be called, or its result has no `state_dict`.
     """
     try:
@@ -70,7 +70,7 @@ class Scope:
     """The objects of one model by name, on one device.
 
     Args:
-        device: Where modules are put.
+        device: The device of modules.
         training: Whether modules are in training mode.
     """
 
@@ -92,7 +92,7 @@ class Scope:
 
     @contextlib.contextmanager
     def creating(self) -> Iterator[None]:
-        """The creation pass: inside, new objects are made; all other effects are undone."""
+        """The creation pass: a context in which new objects are made, and all other effects are undone."""
         with self._lock:
             self._creation = _Creation(self._device, keeps_random_numbers=self._training)
             try:
@@ -161,7 +161,7 @@ class Scope:
         return schedulers
 
     def stored_parameters(self) -> dict[int, list[StoredParameter]]:
-        """What checkpoints keep of each parameter of the modules, by the parameter's `id`."""
+        """The stored parameters of each parameter of the modules, by its `id`."""
         stored: dict[int, list[StoredParameter]] = {}
         for name, module in self.modules().items():
             of_module: dict[int, list[StoredParameter]] = {
@@ -197,7 +197,7 @@ class Scope:
 
 
 class _Creation:
-    """Restores what a creation pass must not change: buffers, and the random state.
+    """Restores the buffers and the random state after a creation pass.
 
     Factories draw random numbers one after the other as if nothing ran between them; the draws of the rest of model_fn
     are undone. So training has the initial weights and the random numbers of a plain script with the same seed. A model
@@ -223,7 +223,7 @@ class _Creation:
             set_random_state(self._device, outside)
 
     def is_here(self) -> bool:
-        """Whether this thread makes the model; others may use it in another mode."""
+        """Whether this thread creates the model; other threads may use it in another mode."""
         return threading.get_ident() == self._thread
 
     def check_factory(self, name: str, factory: object) -> None:
@@ -248,7 +248,7 @@ class _Creation:
 
 
 def _origin(factory: object) -> Any:
-    """What identifies a factory; a lambda is the same one on each call."""
+    """A value that identifies a factory, the same for a lambda on each call."""
     while isinstance(factory, functools.partial):
         factory = factory.func
     return getattr(factory, "__code__", factory if isinstance(factory, type) else type(factory))
@@ -270,7 +270,7 @@ def _move(module: nn.Module, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Puts modules into evaluation mode inside; afterwards each part has its former mode."""
+    """A context in which modules are in evaluation mode; afterwards each part has its former mode."""
     modules = list(modules)
     # a submodule may be called "training" and hide the attribute
     modes = [(part, vars(part)["training"]) for module in modules for part in module.modules()]

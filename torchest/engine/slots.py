@@ -1,4 +1,4 @@
-"""Slots of optimizers that a checkpoint keeps table by table, put together for the parameter that the tables share."""
+"""Joins optimizer slots, which a checkpoint has for each table, for the parameter that the tables share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def whole_slots(
         optimizer: The optimizer.
         group: The group of the parameter.
         parameter: The parameter.
-        kept: The slots of some of its rows by name, or of all of it (None). Rows without slots get new ones.
+        kept: The slots by name, for some of its rows or (None) all of them. Rows without slots get new ones.
     """
     if [rows for rows, _ in kept] == [None]:
         return dict(kept[0][1])
@@ -49,7 +49,7 @@ def new_slot(
     name: str,
     like: Tensor,
 ) -> Tensor:
-    """A slot as the optimizer makes it for a new parameter; of zeros if it makes it only in its first step."""
+    """A slot as the optimizer initialises it for a new parameter; zeros if it initialises it only in its first step."""
     if isinstance(optimizer, RowOptimizer):
         optimizer.slots(parameter, group)
     made = optimizer.state.get(parameter, {}).get(name)
@@ -60,7 +60,7 @@ def new_slot(
 
 
 def later(one: object, other: object) -> Any:
-    """The greater of two numbers of steps: tables that share a parameter are in the same step."""
+    """The larger of two step counts. Tables that share a parameter have the same count."""
     numbers = (int, float, Tensor)
     if isinstance(one, numbers) and isinstance(other, numbers):
         return one if one > other else other

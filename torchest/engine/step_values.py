@@ -23,7 +23,7 @@ LEARNING_RATE = "learning_rate"
 
 
 def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, np.float32]:
-    """The learning rates of the coming step, by the names that hooks fetch.
+    """The learning rates of the next step, by the names that hooks fetch.
 
     Args:
         optimizers: By name.
@@ -58,8 +58,8 @@ def gradient_norm(
 
     Args:
         parameters: The parameters; repeated ones count once.
-        tables: The rows of each table in a parameter that tables share, by the `id` of the parameter. The last
-            digits of a norm depend on how its terms are grouped.
+        tables: For a parameter that tables share, the rows of each table, by the `id` of the parameter. The last digits
+            of a norm depend on how its terms are grouped.
 
     Returns:
         A scalar; 0 if there is no gradient.
@@ -79,7 +79,7 @@ def gradient_norm(
 def clip_gradients(parameters: Iterable[Tensor], clip_norm: float, norm: Tensor) -> None:
     """Scales gradients in place so that their global norm is at most `clip_norm`.
 
-    Does as `torch.nn.utils.clip_grad_norm_`, also for gradients of rows.
+    Like `torch.nn.utils.clip_grad_norm_`, including row gradients.
 
     Args:
         parameters: The parameters.
@@ -122,12 +122,12 @@ def clip_each(parameter: Tensor, parts: Iterable[slice], clip_norm: float) -> No
 
 
 def _factor(clip_norm: float, norm: Tensor) -> Tensor:
-    """What a gradient of some norm is multiplied by, as in torch."""
+    """The factor for gradients of a given norm, as in torch."""
     return (clip_norm / (norm + 1e-6)).clamp(max=1.0)
 
 
 def _once(summed: RowGradient) -> Tensor:
-    """The values of rows in ascending order; 0 for repetitions of a row, each of which has its whole sum."""
+    """The values of sorted rows, with 0 for repetitions of a row, as each repetition has the whole sum."""
     if len(summed.rows) == 0:
         return summed.values
     is_new = torch.cat([torch.ones_like(summed.rows[:1]), summed.rows.diff() != 0])

@@ -1,4 +1,4 @@
-"""SIGTERM during training: the running step is finished and saved, then the process ends by the signal."""
+"""Handles SIGTERM during training: finishes and saves the running step, then ends the process by the signal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger("torchest")
 
 
 class Termination:
-    """Turns the first SIGTERM inside into a request to stop; a second one ends the process at once.
+    """A context that turns the first SIGTERM into a request to stop; a second one ends the process at once.
 
     It has an effect in the main thread only, and only if the process does not ignore the signal.
 
@@ -22,7 +22,7 @@ class Termination:
         on_request: The signal handler.
 
     Attributes:
-        requested: Whether the signal has come.
+        requested: Whether the process received the signal.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
@@ -41,7 +41,7 @@ class Termination:
         self._restore_handler()
 
     def end_process(self) -> None:
-        """Raises the signal again, with its former handler."""
+        """Restores the former handler, and raises the signal again."""
         self._restore_handler()
         signal.raise_signal(signal.SIGTERM)
         raise SystemExit(128 + signal.SIGTERM)  # the former handler let the program continue

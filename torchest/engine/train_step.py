@@ -38,8 +38,8 @@ _running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
 def backward(loss: torch.Tensor) -> None:
     """Computes gradients inside a `train_op` that is a function.
 
-    Such a function calls its optimizers itself; this takes the place of `loss.backward()` there, and synchronises
-    gradients where several processes train.
+    Such a function steps its optimizers itself, and calls this instead of `loss.backward()`. It also synchronises
+    gradients if several processes train.
 
     Args:
         loss: A scalar.
@@ -66,8 +66,8 @@ class TrainStep:
     """Runs one step on the batches that it is called with: one, unless gradients are accumulated.
 
     Args:
-        run: Its model and strategy.
-        session: Receives the values of each step, and counts steps and examples.
+        run: The run with the model and the strategy.
+        session: Gets the values of each step, and counts steps and examples.
         clip_norm: See `RunConfig`.
     """
 
@@ -123,15 +123,15 @@ class TrainStep:
         return spec
 
     def _share(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
-        """Computes the gradients of one of the batches of a step, and its share of their loss."""
+        """Computes the gradients of one batch of a step, and the batch's contribution to the loss."""
         assert spec.loss is not None  # the spec checks it
         return self.backward(spec.loss if batches == 1 else spec.loss / batches)
 
     def backward(self, loss: torch.Tensor) -> torch.Tensor:
-        """Computes gradients; those of optimizers that do not know rows become dense.
+        """Computes gradients. For optimizers that do not support row gradients, they become dense.
 
         Returns:
-            The loss of the batches of all processes.
+            The loss over the batches of all processes.
         """
         loss = self._strategy.backward(loss, self._reduction)
         optimizers = self._model.scope.optimizers().values()
@@ -147,7 +147,7 @@ class TrainStep:
             self._values[GRADIENT_NORM] = gradient_norm(self._parameters, self._tables)
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: Batch) -> str:
-        """Where a loss of NaN comes from; found out only where that does not wait for a device."""
+        """The origin of a loss of NaN, on the CPU only, so as not to wait for a device."""
         if loss.device.type != "cpu" or not math.isnan(loss.item()) or batch.rows == 0:
             return ""
         if self._session.origin_of_nan:  # of an earlier batch of the step
@@ -155,7 +155,7 @@ class TrainStep:
         return first_non_finite(self._model, batch, ModeKeys.TRAIN)
 
     def _learning_rates(self) -> dict[str, Any]:
-        """Learning rates, if a hook fetches one: schedulers change them at the end of the step."""
+        """The learning rates if a hook fetches one, read before schedulers change them at the end of the step."""
         is_fetched = any(name.endswith(LEARNING_RATE) for name in self._session.fetched_names)
         return dict(learning_rates(self._model.scope.optimizers())) if is_fetched else {}
 
@@ -169,7 +169,7 @@ class TrainStep:
             optimizer.step()
 
     def _call(self, spec: EstimatorSpec) -> torch.Tensor:
-        """Calls a train_op that is a function; returns the loss of the batches of all processes."""
+        """Calls a train_op that is a function; returns the loss over the batches of all processes."""
         assert spec.loss is not None  # the spec checks it
         token = _running.set(self)
         try:

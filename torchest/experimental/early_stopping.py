@@ -4,7 +4,7 @@
     torchest.train_and_evaluate(model, torchest.TrainSpec(train_input_fn, hooks=[hook]), eval_spec)
 
 A hook reads the metrics as often as its arguments say, and after each evaluation in its process, such as those of
-train_and_evaluate. If it could not act, as there was nothing to read or it read too rarely, it warns at the end.
+train_and_evaluate. If there was nothing to read, or it read too rarely to act, it warns at the end.
 
 Evaluations record their metrics in their directory, so the best metric and its step survive a restart. Evaluations of
 later steps than the current one, which an older training may have left, do not count.
@@ -208,7 +208,7 @@ class _StopHook(SessionRunHook):
         self._evaluations = evaluations_of_this_process()
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Makes evaluations of checkpoints trigger, too."""
+        """Registers the hook so that evaluations of checkpoints trigger it, too."""
         session.after_save.append(self._look_if_evaluated)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:

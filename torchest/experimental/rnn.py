@@ -117,8 +117,8 @@ class RNNClassifier(RNNEstimator):
     Args:
         sequence_feature_columns: As for `RNNEstimator`; so are all other arguments but these:
         n_classes: As for `LinearClassifier`; so are `weight_column`, `label_vocabulary` and `loss_reduction`.
-        sequence_mask: With `return_sequences`, the key of a prediction that is True for the steps of a row, and
-            False behind its last step.
+        sequence_mask: With `return_sequences`, the key of a prediction that is True for the steps of a row, and False
+            after its last step.
 
     >>> from torchest import columns, experimental
     >>> watched = columns.sequence_categorical_column_with_identity("watched", 9)
@@ -169,7 +169,7 @@ class RNNClassifier(RNNEstimator):
 
 
 def _of_steps(head: Head, return_sequences: bool) -> tuple[Head, str | None]:
-    """The head, and the key of the mask of steps that it reads."""
+    """The head, and the key of its mask of steps."""
     check_head(head)
     if not boolean("return_sequences", return_sequences):
         return head, None

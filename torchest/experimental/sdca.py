@@ -66,9 +66,9 @@ class LinearSDCA:
     The loss in the log and in evaluations is the head's, without penalties: the mean of the losses, where the squared
     error is not halved.
 
-    The optimizer keeps a dual variable for each example, 16 bytes, also in checkpoints. Features, label and weight of
-    an example must be the same in each epoch. The result does not depend on the initial weights: those of a warm
-    start are dropped at the first step, with a warning.
+    The optimizer and its checkpoints keep a dual variable, of 16 bytes, for each example. Features, label and weight of
+    an example must be the same in each epoch. The result does not depend on the initial weights: those of a warm start
+    are dropped at the first step, with a warning.
 
     Args:
         example_id_column: The key of a feature with the id of each example: one string or whole number in each row.

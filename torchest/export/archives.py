@@ -71,7 +71,7 @@ _MOST_INFLATED = 1 << 28  # bytes by which the content may exceed the file
 
 
 def check_program(path: str) -> None:
-    """Raises RefusedFileError if a file of `torch.export.save` holds code that loading or using it would run."""
+    """Raises RefusedFileError if loading or using a file of `torch.export.save` would run other code than a model's."""
     with zipfile.ZipFile(path) as archive:  # torch recognizes an older format by this name
         if "version" in archive.namelist():
             _refuse(path, "is in a format of an older torch, which holds pickles")
@@ -117,7 +117,7 @@ def _reader(path: str) -> Any:
 
 
 def _check_unpacked(path: str, archive: str | io.BytesIO, packed: int) -> None:
-    """Raises RefusedFileError if an archive unpacks to many more than its `packed` bytes."""
+    """Raises RefusedFileError if the unpacked size of an archive is far above its `packed` bytes."""
     with zipfile.ZipFile(archive) as records:
         size = sum(record.file_size for record in records.infolist())
     if size > packed + _MOST_INFLATED:
@@ -163,7 +163,7 @@ def _check_graph(path: str, graph: Any) -> None:
 
 
 def _texts(graph: Any) -> Iterator[tuple[str, str]]:
-    """The texts in JSON values with their keys, and the keys themselves, but no metadata, which is for people."""
+    """The texts in JSON values with their keys, and the keys themselves, except metadata for human readers."""
     waiting = [("", graph)]
     while waiting:
         key, value = waiting.pop()
@@ -183,7 +183,7 @@ def _is_metadata(key: str, value: Any) -> bool:
 
 
 def _is_expression(text: str) -> bool:
-    """Whether a text, which torch evaluates as Python, is arithmetic on sizes."""
+    """Whether a text that torch evaluates as Python is arithmetic on sizes."""
     if len(text) > _LONGEST or not _EXPRESSION.fullmatch(text):
         return False
     try:
@@ -221,7 +221,7 @@ def _is_symbol(name: object) -> bool:
 
 
 def _is_small_power(arguments: list[ast.expr]) -> bool:
-    """Whether it is a small power of a size; a power of numbers could take forever."""
+    """Whether it is a small power of a size. A power of two numbers could take forever."""
     base, exponent = map(ast.unparse, arguments)
     return bool(_SIZE.fullmatch(base) and _SMALL.fullmatch(exponent))
 

@@ -31,11 +31,11 @@ _LEFT = 3600.0  # seconds
 
 
 class NewDirectory:
-    """A directory in the making.
+    """A directory that is being written.
 
     Attributes:
-        path: The temporary directory to write into.
-        final: The path at the end, None until then.
+        path: The temporary directory to write to.
+        final: The final path; None until the directory has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,12 +45,12 @@ class NewDirectory:
 
 @contextlib.contextmanager
 def new_directory(base: str | os.PathLike[str]) -> Iterator[NewDirectory]:
-    """Makes a temporary directory, which at the end gets a name of its own under `base`.
+    """Makes a temporary directory, and at the end renames it to a new name under `base`.
 
     An error removes it. A later export removes the directory of a process that was killed.
 
     Args:
-        base: The directory of the exports; made if it does not exist.
+        base: The directory of the exports, which is created if it does not exist.
     """
     place = files.normal(base)
     if files.is_remote(place):
@@ -88,7 +88,7 @@ def copied(export: str, base: str | os.PathLike[str]) -> str:
 
 
 def exports_in(base: str | os.PathLike[str]) -> list[str]:
-    """The paths of the exports under a directory, oldest first, without what torchest did not write."""
+    """The paths of torchest's exports under a directory, oldest first."""
     place = files.normal(base)
     numbers = sorted((name for name in files.names_in(place) if name.isdecimal()), key=int)
     paths = [files.join(place, number) for number in numbers]
@@ -96,7 +96,7 @@ def exports_in(base: str | os.PathLike[str]) -> list[str]:
 
 
 def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, directory: Path) -> None:
-    """Copies files of the user's into `assets.extra` of an export, by names that may have folders."""
+    """Copies the user's files into `assets.extra` of an export, by names that may include folders."""
     for name, source in (assets_extra or {}).items():
         target = directory / EXTRA / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, direct
 
 
 def check_extra(assets_extra: Any) -> None:
-    """Raises ValueError unless it is a dict of files that exist, by names inside of `assets.extra`, or None."""
+    """Raises ValueError unless it is None, or a dict of existing files by their names in `assets.extra`."""
     check_names_of_extra(assets_extra)
     for name, source in (assets_extra or {}).items():
         if not os.path.isfile(source):
@@ -117,7 +117,7 @@ def check_extra(assets_extra: Any) -> None:
 
 
 def check_names_of_extra(assets_extra: Any) -> None:
-    """Raises ValueError unless it is a dict of paths by names inside of `assets.extra`, or None."""
+    """Raises ValueError unless it is None, or a dict of paths by their names in `assets.extra`."""
     if assets_extra is None:
         return
     if not isinstance(assets_extra, Mapping):
@@ -151,7 +151,7 @@ def _renamed(temporary: Path, parent: Path) -> Path:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Removes directories that killed exports left: an hour old, and held by no process."""
+    """Removes directories of killed exports: those an hour old that no process holds."""
     for path in parent.glob(f"{TEMPORARY}export-*"):
         with contextlib.suppress(OSError):  # another process removes it, too
             if time.time() - path.stat().st_mtime > _LEFT:

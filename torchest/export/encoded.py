@@ -25,11 +25,11 @@ def model_inputs(
 
     Args:
         columns: The columns that it uses.
-        keys: The keys of the features that it reads itself; text has no tensors.
-        raw: What is known of the features, by key.
+        keys: The keys of the features that it reads directly; text has no tensors.
+        raw: The dtypes and shapes of the features, by key.
 
     Raises:
-        ValueError: The rows of a feature that the model reads itself are lists, or a column cannot be exported.
+        ValueError: The model reads a feature of lists directly, or a column cannot be exported.
     """
     taken: dict[str, int] = {}
 
@@ -51,7 +51,7 @@ def columns_of(inputs: Iterable[ModelInput]) -> list[FeatureColumn]:
 
 
 def tensors_of(inputs: Sequence[ModelInput], features: Features) -> list[Tensor]:
-    """The tensors of a batch; sequences have as many steps as the longest of them."""
+    """The tensors of a batch; all sequences are padded to the longest of them."""
     taken = [each.take(features) for each in inputs]
     sequences = [
         (tensors, each.fill)

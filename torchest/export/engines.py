@@ -58,7 +58,7 @@ class Engine(ABC):
 
     Args:
         directory: The exported model.
-        manifest: What its signatures.json holds.
+        manifest: The contents of its signatures.json.
     """
 
     @abstractmethod
@@ -215,5 +215,5 @@ def _fingerprints(strings: Array) -> npt.NDArray[np.int64]:
 
 
 def _is_text_of_rows(output: JSON) -> bool:
-    """Whether an output is a feature of text, which the module does not return."""
+    """Whether an output is a text feature, which the module does not return."""
     return output["dtype"] == "string" and "feature" in output

@@ -70,7 +70,7 @@ def export(
         base: The directory in which the export gets a directory.
         receiver_fns: The functions that make receivers, by mode. For TRAIN and EVAL, the export only describes
             inputs and outputs.
-        assets_extra: Files of the user's, by name.
+        assets_extra: The user's files, by name.
         formats: The formats to write for PREDICT.
 
     Returns:
@@ -110,7 +110,7 @@ def check_modes(receiver_fns: object) -> None:
 
 
 def _received(mode: str, receiver_fn: object) -> Any:
-    """The receiver that a function returns, of the kind that the mode needs."""
+    """The result of a receiver function, checked to be of the kind that the mode needs."""
     if not callable(receiver_fn):
         raise TypeError(
             f"serving_input_receiver_fn is {receiver_fn!r:.80}: give a function, such as "

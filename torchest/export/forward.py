@@ -1,12 +1,11 @@
-"""A trained model as a module that takes encoded tensors: what every exported format is made of.
+"""A trained model as a module that takes encoded tensors, the source of every exported format.
 
     forward = Forward(model, features)          # a warm model, and a batch of raw features
-    forward.inputs, forward.outputs             # what it takes and gives
-    tensors = forward.encode(features)
-    predictions = forward(*tensors)             # a tuple of tensors, in the order of `outputs` without text of features
-    program = forward.program()                 # torch.export: any number of rows
+    forward.inputs, forward.outputs             # its inputs and outputs tensors = forward.encode(features) predictions
+    = forward(*tensors)             # a tuple of tensors, in the order of `outputs` without text of features program =
+    forward.program()                 # torch.export: any number of rows
 
-Calling it runs the user's model_fn in PREDICT mode, and so does tracing it.
+Calling or tracing it runs the user's model_fn in PREDICT mode.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Output:
     Attributes:
         name: Its name.
         dtype: The dtype of the tensor; "string" for text of a feature, which has no tensor.
-        shape: Its dimensions; that of the rows is called "batch".
+        shape: Its dimensions; the dimension of rows is called "batch".
         strings: The strings that the tensor holds indices of, or None.
         feature: The key of the feature that the model returns unchanged, or None.
     """
@@ -82,8 +81,8 @@ class Forward(nn.Module):
     """A model as a function of encoded tensors.
 
     Args:
-        model: A model that is not for training, made and restored.
-        features: A batch, from which the shapes of features are known.
+        model: A model that is not for training, created and restored.
+        features: A batch, which determines the shapes of features.
         select: Selects the answers, by name, from the model's spec. By default the predictions.
 
     Attributes:
@@ -93,7 +92,7 @@ class Forward(nn.Module):
         together: Groups of sequence columns whose rows must have the same number of steps.
 
     Raises:
-        ValueError: The model reads something that cannot be exported.
+        ValueError: The model reads a feature that cannot be exported.
     """
 
     def __init__(
@@ -141,13 +140,13 @@ class Forward(nn.Module):
         return {name: names[id(tensor)] for name, tensor in state.items()}
 
     def encode(self, features: Mapping[str, object]) -> list[Tensor]:
-        """The tensors that the module takes of a batch of raw features."""
+        """The input tensors of the module for a batch of raw features."""
         batch = Features.of(features)
         batch.expect(columns_of(self.inputs))
         return tensors_of(self.inputs, batch)
 
     def steps_of(self, features: Mapping[str, object]) -> int | None:
-        """The number of steps in the matrices of sequences of a batch of raw features; None without sequences."""
+        """The number of steps in the padded sequences of a batch of raw features; None if there are no sequences."""
         for tensor, spec in zip(self.encode(features), self.tensors, strict=True):
             if STEPS in spec.shape:
                 return tensor.shape[spec.shape.index(STEPS)]
@@ -160,7 +159,7 @@ class Forward(nn.Module):
         return tuple(_tensor(answers[output.name]) for output in self.outputs if output.is_tensor)
 
     def program(self) -> torch.export.ExportedProgram:
-        """The module as a graph that takes any number of rows, also none."""
+        """The module as a graph that takes any number of rows, including 0."""
         return export_program(self, self._example, self.tensors)
 
     def _answers(self, encodings: Mapping[Column | str, Encoding]) -> Mapping[str, Any]:
@@ -248,7 +247,7 @@ def export_program(
 
 @contextlib.contextmanager
 def _named_arguments(module: nn.Module, count: int) -> Iterator[None]:
-    """Gives the arguments `*tensors` of a module names, which torch 2.9 needs to write checks of their shapes."""
+    """Names the arguments `*tensors` of a module; torch 2.9 needs the names for its checks of shapes."""
     forward = module.forward
 
     @functools.wraps(forward)
@@ -270,8 +269,8 @@ def _other_batch(
 ) -> tuple[dict[str, int], tuple[Tensor, ...]]:
     """A batch in which each named dimension has a size that no dimension of the example has.
 
-    Sizes differ from each other, since the tracer takes equal sizes for one dimension, and are above 1, which it takes
-    for a constant. Steps become more and never fewer, since lengths must not exceed them.
+    The tracer treats equal sizes as one dimension and a size of 1 as a constant, so sizes are distinct and above 1. The
+    number of steps only grows, since lengths must not exceed it.
 
     Returns:
         The sizes by name, and the tensors.
@@ -304,7 +303,7 @@ def _resized(tensor: Tensor, shape: list[int]) -> Tensor:
 class _Tensors(nn.Module):
     """The parameters and buffers of a module, without its children.
 
-    The tracer finds tensors by the names of attributes; the children of column layers may have names that are no
+    The tracer finds tensors by attribute names, and the children of column layers may have names that are not
     attributes.
     """
 
@@ -342,7 +341,7 @@ class _TracedFeatures(Features):
         """Nothing is left to do."""
 
     def encoded(self, column: Column) -> Any:
-        """The encoding; columns that are computed from others are computed by the model."""
+        """The encoding. The model computes columns that depend on other columns."""
         if column in self._encodings:
             return self._encodings[column]
         if not self._changed.isdisjoint(column.feature_keys):
@@ -369,7 +368,7 @@ def _of_text(text: Mapping[str, FeatureText], error: str) -> str:
 
 
 def _of_array(name: str, value: object) -> str:
-    """The error of an answer that no operation of torch made."""
+    """The error for an answer that is not the result of a torch operation."""
     if is_text(value):
         return (
             f"The answer {name!r} is text that model_fn makes, which an exported model cannot: give a feature that is "

@@ -1,4 +1,4 @@
-"""The inputs of an exported model, which bring the values that clients send into the model's form.
+"""The inputs of an exported model, which convert the values that clients send.
 
 >>> age = Input("age", "age", FixedLenFeature((1,), torch.float32))
 >>> age.conform([22, 38])
@@ -54,13 +54,13 @@ class Input:
 
     @property
     def missing(self) -> str:
-        """The rule for a client that omits it: it is "required", has a "default", or is "empty"."""
+        """The rule if a client omits it: "required", "default" or "empty"."""
         if isinstance(self.spec, VarLenFeature):
             return EMPTY
         return REQUIRED if self.spec.default_value is None else DEFAULT
 
     def conform(self, value: object) -> HostArray:
-        """Brings values of the feature into the form of its spec.
+        """Converts values of the feature to the form of its spec.
 
         Args:
             value: A list, array or tensor with one element or row for each example.
@@ -85,10 +85,10 @@ class Input:
         return self._fixed_numbers(array, self.spec)
 
     def absent(self, count: int) -> HostArray:
-        """The feature for `count` rows that lack it.
+        """The feature for `count` rows without it: the default, or empty lists.
 
         Raises:
-            ValueError: It is required.
+            ValueError: The feature is required.
         """
         if isinstance(self.spec, VarLenFeature):
             return self._lists(np.empty((count, 0), object if self.is_text else np.int64))
@@ -132,7 +132,7 @@ class Input:
         return shaped
 
     def _flat_text(self, array: Any) -> tuple[Any, Any]:
-        """All strings, and the number of each row's; None for one each."""
+        """All strings, and the number of strings in each row; None if each row has one."""
         import pyarrow as pa
         import pyarrow.types as pt
 
@@ -268,7 +268,7 @@ def _has_values(array: Any) -> bool:
 
 
 def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
-    """An Arrow array of single values with the default in place of missing values."""
+    """Replaces missing values in an Arrow array of single values by the default."""
     if not arrays.is_arrow(array) or not array.null_count or spec.size != 1:
         return array
     default = np.asarray(spec.default_value, object).reshape(-1)[0]
@@ -282,7 +282,7 @@ def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
 
 
 def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
-    """All numbers, and the number of each row's; None for one each."""
+    """All numbers, and the count of numbers in each row; None if each row has one."""
     import pyarrow as pa
 
     kind = getattr(pa, str(dtype).removeprefix("torch."))()
@@ -304,7 +304,7 @@ def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
 
 
 def _flattened(array: Any) -> tuple[Any, Any]:
-    """The values in Arrow lists of lists, and the number of each row's; None if rows are no lists."""
+    """The values in Arrow lists of lists, and the number of values in each row; None if rows are not lists."""
     import pyarrow.compute as pc
     import pyarrow.types as pt
 

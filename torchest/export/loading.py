@@ -30,13 +30,13 @@ def load(directory: str | os.PathLike[str], engine: str | None = None) -> Export
     """Loads an exported model.
 
     Args:
-        directory: What `Estimator.export_saved_model` returned; a path, or a URL that fsspec understands.
+        directory: The result of `Estimator.export_saved_model`: a path, or a URL that fsspec understands.
         engine: The file to run: "onnx" (the default) or "onnx-fingerprints" (faster with hashed text) with
             onnxruntime, "torchscript" or "pt2" with torch. SECURITY.md describes the risks of each.
 
     Raises:
         ValueError: It is not an exported model, is damaged, or lacks the file.
-        RefusedFileError: It would read other files, or run more than a model.
+        RefusedFileError: It would read files outside the directory, or run other code than a model.
         ModuleNotFoundError: The file needs onnxruntime, which is not installed.
     """
     return ExportedModel(files.normal(checks.path("directory", directory)), engine)
@@ -47,7 +47,7 @@ class ExportedModel:
 
     Attributes:
         directory: Its path.
-        engine: The file that it runs, such as "onnx".
+        engine: The name of the file that runs, such as "onnx".
         inputs: The features that clients send.
         signatures: The signatures by name.
         description: The content of its signatures.json.
@@ -83,7 +83,7 @@ class Signature:
         method: "classification", "regression" or "predict".
         inputs: The names of its inputs.
         outputs: The names of its outputs.
-        of_any_length: The names of the outputs whose rows differ in size between batches.
+        of_any_length: The names of the outputs whose row size differs between batches.
     """
 
     def __init__(self, name: str, described: JSON, model: ExportedModel, engine: Engine) -> None:
@@ -104,7 +104,7 @@ class Signature:
         """Computes the outputs for a batch.
 
         Args:
-            alone: The input, if the signature has only one.
+            alone: The only input of the signature.
             named: The inputs by name: a list, array or tensor with one element or row for each example. Serialized
                 examples are a list of bytes; in place of those, a signature also takes features by name.
                 Features that have a default or are lists are optional.

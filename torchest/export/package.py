@@ -1,4 +1,4 @@
-"""Writes an exported model: its files, their description, and the comparison of their answers with Python's."""
+"""Writes an exported model with its description, and compares its answers with Python's."""
 
 from __future__ import annotations
 
@@ -194,9 +194,9 @@ def write(
 
     Args:
         base: The directory in which the export gets a directory.
-        exported: The model; None to write the description alone.
+        exported: The model; None to write only the description.
         formats: The formats to write.
-        assets_extra: Files of the user's, by name.
+        assets_extra: The user's files, by name.
         origin: Further entries of signatures.json.
 
     Returns:
@@ -219,7 +219,7 @@ def write(
 
 
 def verify(exported: Exported, which: str, directory: Path, manifest: JSON) -> None:
-    """Compares the answers of a file with Python's, on batches of several sizes.
+    """Compares the answers of a file with Python's on batches of several sizes.
 
     Raises:
         ExportError: They differ.
@@ -260,7 +260,7 @@ def _working(which: str, when: str = "") -> Iterator[None]:
 
 
 def _check_rows(outputs: Sequence[Output]) -> None:
-    """Raises ValueError if an output has another number of rows than a batch has."""
+    """Raises ValueError if an output and a batch differ in their number of rows."""
     for output in outputs:
         if output.shape[:1] != (BATCH,):
             what = f"has the shape {_shape(output.shape)}" if output.shape else "is a single value"
@@ -271,7 +271,7 @@ def _check_rows(outputs: Sequence[Output]) -> None:
 
 
 def _as_wide(expected: Array, answer: Array) -> Array:
-    """Cuts off the padding of text that stems from longer lists in other rows."""
+    """Cuts off the padding of text that is due to longer lists in other rows."""
     is_wider = expected.ndim > 1 and expected.ndim == answer.ndim and expected.dtype == object
     if is_wider and not any(expected[:, answer.shape[1] :].flat):
         return expected[:, : answer.shape[1]]
@@ -378,7 +378,7 @@ _WRITERS: dict[str, Callable[[Exported, str], JSON]] = {
 
 
 def _write_normalizers(assets: Assets, directory: Path) -> None:
-    """Writes each normalizer_fn as TorchScript, to encode rows without the user's code."""
+    """Writes each normalizer_fn as TorchScript, so that rows can be encoded without the user's code."""
     if not assets.functions:
         return
     (directory / "normalizers").mkdir()
@@ -397,7 +397,7 @@ def _write_normalizers(assets: Assets, directory: Path) -> None:
 
 
 def _signature(signature: Signature, inputs: Sequence[Input], examples: str | None) -> JSON:
-    """A signature as JSON: its method, and its names of the model's inputs and outputs."""
+    """A signature as JSON: its method, and the model's inputs and outputs by name."""
     if examples is None:
         named = {each.name: each.name for each in inputs}
     elif signature.method in (CLASSIFICATION, REGRESSION):
@@ -448,7 +448,7 @@ def _example(inputs: Sequence[Input], features: Mapping[str, Any]) -> dict[str, 
 
 
 class _OfSingleFeature:
-    """Gives a model_fn of a single tensor the tensor from a dict."""
+    """Passes the single tensor of a dict to a model_fn."""
 
     def __init__(self, model: RunningModel) -> None:
         self._model = model

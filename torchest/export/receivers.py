@@ -1,7 +1,7 @@
 """Receivers, which describe the features of an exported model, and the functions that make them.
 
-In place of TensorFlow's placeholders stand specs, `torchest.columns.FixedLenFeature` or `VarLenFeature`, or example
-arrays, whose dtype and shape count.
+Instead of TensorFlow's placeholders, they hold specs (`torchest.columns.FixedLenFeature` or `VarLenFeature`) or example
+arrays, of which only dtype and shape matter.
 
 >>> import torch
 >>> from torchest.columns.feature_specs import FixedLenFeature
@@ -41,7 +41,7 @@ class ServingInputReceiver:
         receiver_tensors: The inputs of clients, by name: the objects in `features`, perhaps under other names;
             or a single spec of bytes for serialized `tf.Example` records, which are parsed by the specs in
             `features`.
-        receiver_tensors_alternatives: Accepted and not used: every exported model takes raw features too.
+        receiver_tensors_alternatives: Has no effect: every exported model takes raw features too.
 
     Raises:
         ValueError: A value is missing, or is neither a spec nor an array, or a feature is not among the
@@ -69,7 +69,7 @@ class TensorServingInputReceiver:
     Args:
         features: The spec of the tensor, or an example of it.
         receiver_tensors: The inputs of clients, by name; see `ServingInputReceiver`.
-        receiver_tensors_alternatives: Accepted and not used.
+        receiver_tensors_alternatives: Has no effect.
 
     Raises:
         ValueError: As for `ServingInputReceiver`; or `features` is a dict.
@@ -130,7 +130,7 @@ def build_raw_serving_input_receiver_fn(
         A function for `Estimator.export_saved_model`.
 
     Raises:
-        ValueError: `features` is no dict of specs or examples, or the batch size is below 1.
+        ValueError: `features` is not a dict of specs or examples, or the batch size is below 1.
     """
     features = _checked_features(features)
     _check_batch_size(default_batch_size)
@@ -154,7 +154,7 @@ def build_parsing_serving_input_receiver_fn(
         A function for `Estimator.export_saved_model`.
 
     Raises:
-        ValueError: `feature_spec` is no dict of specs, or the batch size is below 1.
+        ValueError: `feature_spec` is not a dict of specs, or the batch size is below 1.
     """
     specs = _checked_features(feature_spec, "feature_spec")
     for key, spec in specs.items():
@@ -223,7 +223,7 @@ def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> 
 
 
 def free_names(names: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
-    """Renames features, to `feature_<name>`, that have no name or that of an output.
+    """Renames features to `feature_<name>` if they have an empty name or the name of an output.
 
     Args:
         names: The names of features, by key.

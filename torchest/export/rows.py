@@ -89,7 +89,7 @@ def golden_rows(
 
 
 class TrialFeatures(Features):
-    """Rows that an export tries a model on, which not every column of the user's takes."""
+    """Rows on which an export tests a model; a user's column may refuse them."""
 
     def on_host(self, column: Column) -> Any:
         """The encoding of a column on the host; see `Features.on_host`."""
@@ -107,7 +107,7 @@ class TrialFeatures(Features):
 
 
 def _lengths(width: int, count: int) -> list[int]:
-    """The lengths of lists of one to three steps, whose last step may have fewer than its `width` numbers."""
+    """The lengths of lists of one to three steps; the last step may have fewer than `width` numbers."""
     return [row % 3 * width + row % width + 1 for row in range(count)]
 
 
@@ -159,7 +159,7 @@ def _cast(spec: FeatureSpec, wanted: list[tuple[Any, ...]]) -> list[Any]:
 
 
 def _numbers(values: Iterable[Example], dtype: torch.dtype) -> list[Any]:
-    """The values that are numbers of a dtype; columns of text also have words for the integers of their feature."""
+    """The values that are numbers of the dtype; text columns also have words for the integers of their feature."""
     kind = float if dtype.is_floating_point else int
     least, most = (0, 1) if dtype == torch.bool else _limits(dtype)
     numbers = []

@@ -31,7 +31,7 @@ class Signature:
 
     Attributes:
         method: "classification", "regression" or "predict".
-        outputs: The names of the model's outputs, by their names in the signature.
+        outputs: The name of each output in the model, by its name in the signature.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Signature:
 def name_outputs(
     export_outputs: Mapping[str, ExportOutput],
 ) -> tuple[dict[str, Any], dict[str, Signature]]:
-    """Names the outputs of a model; one that several signatures have is a single output.
+    """Names the outputs of a model. An output that several signatures share gets one name.
 
     Outputs of "predict", or else of the default signature, keep their names; others of the same name are named
     "<signature>/<name>".

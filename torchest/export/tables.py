@@ -45,13 +45,13 @@ def read_batches(
     """Reads the columns of a table that are inputs, as Arrow arrays by name, in batches.
 
     Args:
-        path: The table. A cell of a list is a single value in CSV.
+        path: The table. In CSV, a list has a single value.
         inputs: The inputs; other columns are skipped.
         batch_size: The largest number of rows of a batch.
-        allow_missing: Whether inputs that the model reads may have no column.
+        allow_missing: Whether the table may lack inputs that the model reads.
 
     Raises:
-        ValueError: The ending is unknown, no column is an input, or an input that the model reads has none.
+        ValueError: The ending is unknown, no column is an input, or the table lacks an input that the model reads.
     """
     tables = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}[format_of(path)]
 
@@ -106,7 +106,7 @@ def _inputs_among(
 def write_batches(
     path: str, batches: Iterator[Mapping[str, Array]], lists: Collection[str] = ()
 ) -> int:
-    """Writes answers, and returns the number of rows; the file appears once it is complete.
+    """Writes answers, and returns the number of rows. The file appears when it is complete.
 
     Args:
         path: The table to write; its ending determines the format.

@@ -30,7 +30,7 @@ def tell_of_deprecation() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences PyTorch's warnings about TorchScript, and about tracing, whose results are compared."""
+    """Silences PyTorch's warnings about TorchScript and about tracing, as results are compared anyway."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
@@ -44,7 +44,7 @@ def traced(
     """Traces a module, or a function, of tensors.
 
     Args:
-        module: What to trace.
+        module: The module or function to trace.
         example: Its arguments for some batch.
     """
     with quiet(), torch.no_grad():

@@ -85,7 +85,7 @@ def array_of_json(described: JSON) -> Array:
 
 
 def difference(expected: Array, answer: Array) -> str | None:
-    """How an answer differs, in words; None if floats are within 1e-5 and all else is equal."""
+    """Describes the difference of an answer; None if floats are within 1e-5 and everything else is equal."""
     if expected.shape != answer.shape:
         return f"has shape {list(answer.shape)} instead of {list(expected.shape)}"
     if expected.dtype.kind in "OSU":
@@ -103,13 +103,13 @@ def difference(expected: Array, answer: Array) -> str | None:
 
 
 def verify(directory: str | os.PathLike[str]) -> list[str]:
-    """Runs the golden rows of an exported model, all at once and one by one.
+    """Runs the golden rows of an exported model, in one batch and one by one.
 
     Args:
         directory: The exported model; it needs a `model.onnx`.
 
     Returns:
-        The differences from Python's answers at the export, in words; none if all is well.
+        Descriptions of the differences from Python's answers at the export; empty if there are none.
 
     Raises:
         ValueError: It is not an exported model, is damaged, has no model.onnx, or needs a newer onnxruntime.
@@ -199,7 +199,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> JSON:
     """The content of signatures.json, in the form that torchest writes.
 
     Raises:
-        ValueError: As `read_json`.
+        ValueError: As for `read_json`.
     """
     manifest = read_json(directory, MANIFEST)
     if "signatures" in manifest:
@@ -235,7 +235,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def is_renamed(name: str, key: str) -> bool:
-    """Whether the name of an input is the key of its feature with `RENAMED` in front."""
+    """Whether the name of an input is `RENAMED` followed by the key of its feature."""
     return (
         name != key and name.endswith(key) and not name[: len(name) - len(key)].replace(RENAMED, "")
     )
@@ -243,7 +243,7 @@ def is_renamed(name: str, key: str) -> bool:
 
 @contextlib.contextmanager
 def believed(directory: str | os.PathLike[str], name: str) -> Iterator[None]:
-    """Turns errors while a file of an exported model is used into DamagedExportErrors."""
+    """A context that turns errors in the use of a file of an exported model into DamagedExportErrors."""
     try:
         yield
     except (*_CLEAR, ModuleNotFoundError):
@@ -261,7 +261,7 @@ def damage(directory: str | os.PathLike[str], name: str, reason: object) -> str:
 
 
 def not_loaded(directory: str | os.PathLike[str], name: str, error: Exception) -> str:
-    """The message for a model that does not load: it is damaged, or onnxruntime is too old for it."""
+    """The message for a model that does not load because it is damaged or onnxruntime is too old."""
     reason = " ".join(str(error).split())
     if not any(sign in reason for sign in _TOO_NEW):
         is_plain = isinstance(error, ValueError)

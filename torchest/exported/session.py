@@ -46,7 +46,7 @@ def session(directory: str, name: str, threads: int = 0) -> Any:
         An `onnxruntime.InferenceSession`.
 
     Raises:
-        RefusedFileError: It reads files outside of the directory.
+        RefusedFileError: It reads files outside the directory.
     """
     import onnxruntime
 
@@ -63,7 +63,7 @@ def session(directory: str, name: str, threads: int = 0) -> Any:
 
 
 def _locations(path: str) -> list[str]:
-    """The names of the files with tensors of an ONNX file."""
+    """The names of the files that hold tensors of an ONNX file."""
     if not os.path.getsize(path):
         return []
     with (
@@ -78,7 +78,7 @@ def _locations(path: str) -> list[str]:
 
 
 def _entries(content: mmap.mmap) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values that tensors of a model have for their files."""
+    """The keys and values that describe the files of a model's tensors."""
     messages = [("model", 0, len(content))]
     while messages:
         kind, start, stop = messages.pop()
@@ -94,7 +94,7 @@ def _entries(content: mmap.mmap) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _fields(content: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """The fields of a message that have a length: number, start and end of the value."""
+    """The length-delimited fields of a message: number, start and end of the value."""
     while start < stop:
         tag, start = _varint(content, start)
         number, wire_type = (tag & 0xFFFFFFFF) >> 3, tag & 7

@@ -25,7 +25,7 @@ class ExportedWeights:
         state: The state as in a checkpoint; an export has no optimizers.
 
     Raises:
-        ValueError: It is no export, or is damaged.
+        ValueError: It is not an export, or is damaged.
     """
 
     def __init__(self, path: str) -> None:

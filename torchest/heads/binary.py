@@ -41,8 +41,8 @@ class BinaryClassHead(SingleHead):
     Args:
         weight_column: The key of a feature, or a numeric column, with the weights of the examples,
             [batch] or [batch, 1]. None: 1 each.
-        thresholds: Further probabilities between 0 and 1 from which on an example is of class 1: accuracy,
-            precision and recall are reported for each.
+        thresholds: Further probability thresholds for class 1, between 0 and 1. Accuracy, precision and recall are
+            reported for each.
         label_vocabulary: The two class names, if labels are strings.
         loss_reduction: How the losses of a batch are reduced: one of `torchest.losses.Reduction` but
             NONE. The default divides by the number of examples, not by the sum of their weights.

@@ -1,7 +1,7 @@
-"""Checks of the logits and labels that a head gets.
+"""Checks of the logits and labels of a head.
 
-The functions raise ValueError; `head` is the name of the head in messages. The checks read values, so labels are best
-left on the host.
+The functions raise ValueError; `head` is the name of the head in messages. The checks read values, so keep labels on
+the host.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def fit_to_logits(
 ) -> Tensor:
     """Returns labels of shape [batch, ..., dimension]; if `dimension` is 1, [batch, ...] is allowed too.
 
-    `if_wider` is the way out for several labels where one is expected.
+    `if_wider` ends the message if there are several labels instead of one.
     """
     leading = logits.shape[:-1]
     if dimension == 1 and labels.shape == leading:
@@ -113,7 +113,7 @@ def check_class_ids(labels: Tensor, n_classes: int, head: str) -> Tensor:
 
 
 def check_range(labels: Tensor, n_classes: int, head: str, *, may_be_names: bool = False) -> None:
-    """Raises unless labels are from 0 to n_classes − 1; whole numbers out of range `may_be_names` of classes."""
+    """Raises unless labels are from 0 to n_classes − 1; `may_be_names`: others may be names of classes."""
     if labels.device.type == "cpu" and labels.numel() and not labels.is_complex():
         least, most = torch.aminmax(labels)
         if least.item() >= 0 and most.item() <= n_classes - 1:  # false for NaN

@@ -258,7 +258,7 @@ def _plain(reduction: str) -> str:
 
 
 def _check_metrics(heads: Mapping[str, Head]) -> None:
-    """Raises if two heads have metrics of the same name, of which one would be lost."""
+    """Raises if two heads have metrics of the same name, as one would be lost."""
     owner: dict[str, str] = {}
     for name, head in heads.items():
         for key in (f"{MetricKeys.LOSS}/{name}", *head.metrics()):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def multi_hot(labels: Labels, classes: Classes, head: str) -> Tensor:
-    """Returns labels as [batch, n_classes], 1 for each class of an example, else 0; dense tensors as they are."""
+    """Returns labels as [batch, n_classes], 1 for each class of an example, else 0. Dense tensors are unchanged."""
     if isinstance(labels, Tensor):
         return labels if labels.layout is torch.strided else _of_sparse(labels, classes, head)
     if isinstance(labels, Ids):
@@ -55,13 +55,13 @@ def _of_sparse(labels: Tensor, classes: Classes, head: str) -> Tensor:
 
 
 def _places(counts: Tensor) -> Tensor:
-    """The place 0, 1, … of each element in its row, from the numbers of elements of the rows."""
+    """The position of each element in its row, from the number of elements in each row."""
     starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     return torch.arange(int(counts.sum())) - starts
 
 
 def _of_names(array: HostArray, classes: Classes, vocabulary: LabelVocabulary, head: str) -> Tensor:
-    """From lists of names, in which empty and missing ones are padding."""
+    """Multi-hot labels from lists of names; empty and missing names are padding."""
     import pyarrow.compute as pc
 
     rows = vocabulary.text_rows(array)
@@ -88,7 +88,7 @@ def _of_lists(array: Any, classes: Classes, head: str) -> Tensor:
 
 
 def _hot(counts: Tensor, ids: Tensor, kept: Tensor, classes: Classes, head: str) -> Tensor:
-    """From the numbers of ids of the rows, all ids, and which of them count."""
+    """Multi-hot labels from the number of ids in each row, all ids, and a mask of those that count."""
     rows = torch.repeat_interleave(counts)[kept]
     hot = ids.new_zeros(len(counts), classes.count, dtype=torch.float32)
     hot[rows, check_class_ids(ids[kept], classes.count, head)] = 1

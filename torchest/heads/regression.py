@@ -144,7 +144,7 @@ class PoissonRegressionHead(RegressionHead):
     Labels are numbers of at least 0, [batch, label_dimension]; for one label also [batch].
 
     Args:
-        label_dimension: Number of counts that an example has as labels.
+        label_dimension: Number of counts per example.
         weight_column: As for `RegressionHead`.
         loss_reduction: As for `RegressionHead`.
         compute_full_loss: Whether to add the part of the loss that depends on the labels only; see

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class SequentialHead(BuiltInHead):
-    """Applies a head to each step of each row, as an example of its own.
+    """Applies a head to each step of each row, as a separate example.
 
     Logits are [batch, time, logits_dimension], and `features` has a mask [batch, time], which is True up to the last
-    step of a row. Labels and weights have a value for each such step: lists of unequal lengths, or tensors
-    [batch, time, ...] whose other steps are ignored and may be cut off behind the longest row.
+    step of a row. Labels and weights have a value for each such step: lists of unequal lengths, or tensors [batch,
+    time, ...], whose other steps are ignored; steps after the longest row may be cut off.
 
     Args:
         head: The head of a step.
@@ -89,7 +89,7 @@ class SequentialHead(BuiltInHead):
         return self._head._loss_and_metrics(labels, logits, features, regularization_losses)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
-        """Returns the signature "predict" only: the others are of one example."""
+        """Returns only the signature "predict", as the others describe single examples."""
         return {PREDICT: PredictOutput(predictions)}
 
     def create_estimator_spec(

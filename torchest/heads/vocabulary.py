@@ -1,4 +1,4 @@
-"""The names of classes, and the class ids of labels that are names."""
+"""The names of classes, and the conversion of labels that are names to class ids."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def weights_of(
 
 
 def _read(features: RawFeatures, weight_column: str | FeatureColumn) -> tuple[str, Tensor, Tensor]:
-    """The name of a weight column, its values, and the same on the host if they are there."""
+    """The name of a weight column, its values, and their copy on the host if there is one."""
     if not isinstance(features, Mapping):
         raise ValueError(
             f"weight_column={weight_column!r} needs features that are a dict; they are {kind_of(features)}. "

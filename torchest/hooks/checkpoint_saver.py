@@ -29,21 +29,21 @@ class CheckpointSaverListener:
         """A checkpoint is about to be written."""
 
     def after_save(self, session: Session, global_step_value: int) -> bool | None:
-        """A checkpoint has been written. Returning True ends training."""
+        """Called after a checkpoint has been written. Returning True ends training."""
 
     def end(self, session: Session, global_step_value: int) -> None:
-        """Training has ended; the last checkpoint has been written."""
+        """Called when training has ended and the last checkpoint has been written."""
 
 
 class CheckpointSaverHook(SessionRunHook):
     """Saves checkpoints at the first step, at intervals of steps or seconds, and at the end.
 
-    Every training has such a hook, as its `RunConfig` says. One in `hooks` replaces it, and calls the
+    Every training has such a hook, configured by its `RunConfig`. One in `hooks` replaces it, and calls the
     `saving_listeners` of `train` after its own. Only the chief saves. Whatever its position in `hooks`, it saves after
-    all other hooks have been called for a step, and for the last time before `end` of any other.
+    all other hooks have been called for a step, and saves last before any other hook's `end`.
 
     Args:
-        checkpoint_dir: Where to save.
+        checkpoint_dir: The directory to save to.
         save_secs: Seconds between two checkpoints; 0 saves each step.
         save_steps: Steps between two checkpoints, counted from the step that training starts at.
         saver: Writes a checkpoint of the session; the default keeps the newest five.
@@ -53,7 +53,7 @@ class CheckpointSaverHook(SessionRunHook):
         save_graph_def: Has no effect.
 
     Attributes:
-        directory: Where it saves.
+        directory: The directory to save to.
 
     Raises:
         ValueError: Both or neither of `save_secs` and `save_steps` are given, or an argument is wrong.
@@ -101,7 +101,7 @@ class CheckpointSaverHook(SessionRunHook):
             listener.begin()
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Saves the step that training starts at; if it resumes from there, only calls `after_save` of listeners."""
+        """Saves the first step; if training resumes from it, only calls `after_save` of listeners."""
         directory = files.parent_and_name(session.resumed_from or "")[0]
         is_saved = session.resumed_from is not None and files.same(directory, self.directory)
         stop_requested = self._save(session, is_saved=is_saved)

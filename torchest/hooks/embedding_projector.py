@@ -31,7 +31,7 @@ class EmbeddingProjectorHook(SessionRunHook):
         model.train(input_fn, hooks=[torchest.EmbeddingProjectorHook(model.model_dir)])
 
     It writes `projector_config.pbtxt`, and for each table a file of vectors and one of labels: the words of a
-    vocabulary, or numbers. Of a table with more than 10,000 rows it writes the first 10,000.
+    vocabulary, or numbers. For a table with more than 10,000 rows, it writes the first 10,000.
 
     Args:
         output_dir: The directory in which TensorBoard looks for events.
@@ -81,7 +81,7 @@ def _as_tsv(vectors: np.ndarray) -> str:
 
 
 def _on_a_line(label: str) -> str:
-    """A label without line breaks and tabs; a space if nothing is left."""
+    """The label without line breaks and tabs; a space if it would be empty."""
     return re.sub(r"\s", " ", label) or " "
 
 

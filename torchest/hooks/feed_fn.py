@@ -1,4 +1,4 @@
-"""FeedFnHook, which PyTorch has no use for."""
+"""FeedFnHook, which has no meaning on PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class FeedFnHook(SessionRunHook):
-    """Cannot be made: there are no placeholders that a hook could feed.
+    """Raises when constructed: PyTorch has no placeholders to feed.
 
     Args:
         feed_fn: In tf.estimator, called before every step.

@@ -45,7 +45,7 @@ class FinalOpsHook(SessionRunHook):
 
     @property
     def final_ops_values(self) -> Any:
-        """The values as NumPy, in the structure of `final_ops`; None before the end of the loop."""
+        """The values as NumPy, in the structure of `final_ops`; None before the loop ends."""
         return self._values
 
     def end(self, session: Session) -> None:

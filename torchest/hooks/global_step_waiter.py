@@ -1,4 +1,4 @@
-"""GlobalStepWaiterHook, which waits for nothing here."""
+"""GlobalStepWaiterHook, which does not wait here."""
 
 from __future__ import annotations
 

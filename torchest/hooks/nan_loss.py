@@ -24,11 +24,11 @@ class NanTensorHook(SessionRunHook):
     """Ends training when a value is NaN.
 
     Every training has such a hook for its loss, which raises; one in `hooks` replaces it. No checkpoint is written
-    after a NaN, so that the next `train` starts from before it.
+    after a NaN, so the next `train` starts before it.
 
-    On the CPU every step is checked, and the error says where the NaN comes from. On other devices, where reading a
-    value means waiting, values are kept and checked after at most `every_steps` steps, and before any checkpoint is
-    written. If it raises, the hooks after it are not called for the step.
+    On the CPU, every step is checked, and the error names the origin of the NaN. On other devices, where reading a
+    value waits for the device, values are collected and checked after at most `every_steps` steps, and before any
+    checkpoint. If it raises, the hooks after it are not called for the step.
 
     Args:
         loss_tensor: The name of the value; "loss" for the loss.

@@ -1,4 +1,4 @@
-"""Traces of single steps, which show where time is spent."""
+"""Traces of single steps, for profiling."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ProfilerHook(SessionRunHook):
     """Traces single steps at intervals of steps or seconds with `torch.profiler`.
 
     The trace of step 300 is the file `timeline-300.pt.trace.json`, for chrome://tracing, https://ui.perfetto.dev and
-    TensorBoard's PyTorch plugin. Where several processes train, the chief is traced.
+    TensorBoard's PyTorch plugin. If several processes train, only the chief is traced.
 
     Args:
         save_steps: Steps between two traces, counted from the step that training starts at.
         save_secs: Seconds between two traces.
-        output_dir: Where to write; made if it is missing.
+        output_dir: The directory to write to, which is created if it does not exist.
         show_dataflow: Whether to record the shapes of tensors.
         show_memory: Whether to record allocations.
 
@@ -58,7 +58,7 @@ class ProfilerHook(SessionRunHook):
         self._running: profile | None = None
 
     def after_create_session(self, session: Session, coord: None) -> None:
-        """Starts the interval here: the first step, which is not typical, is not traced."""
+        """Starts the interval, so that the first step, which is not typical, is not traced."""
         self._output_dir.mkdir(parents=True, exist_ok=True)
         self._timer.update_last_triggered_step(session.global_step)
 
@@ -85,7 +85,7 @@ class ProfilerHook(SessionRunHook):
         running.export_chrome_trace(str(path))
 
     def end(self, session: Session) -> None:
-        """Drops the trace of a step for which there was no batch."""
+        """Discards the trace of a step for which there was no batch."""
         self.on_error(StopIteration())
 
     def on_error(self, exception: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers of the processes beside the chief, which can be drawn again after an interruption."""
+"""Reproducible random numbers for the processes other than the chief, also after an interruption."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class SeededSteps(SessionRunHook):
-    """Makes the random numbers of a step depend on the training, the process and the step only.
+    """Makes the random numbers of a step depend only on the training, the process and the step.
 
-    So checkpoints need to hold the random state of the chief alone.
+    So checkpoints need only the random state of the chief.
 
     Args:
-        training: Has the seed, the same one in all processes.
+        training: The training, with a seed that all processes share.
         rank: The number of this process.
     """
 

@@ -27,7 +27,7 @@ _log = logging.getLogger("torchest")
 
 
 class _WritingHook(SessionRunHook):
-    """Base of hooks with a summary writer: an argument, or one that it opens and closes itself."""
+    """Base of hooks with a summary writer, either an argument or its own."""
 
     def __init__(self, output_dir: str | None, summary_writer: SummaryWriter | None) -> None:
         of = f"{type(self).__name__}: "

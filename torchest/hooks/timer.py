@@ -21,7 +21,7 @@ def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> Non
         steps: The argument for steps, likewise.
 
     Raises:
-        ValueError: Both or neither are given, or one is not such a number.
+        ValueError: Both or neither are given, or one is not a valid number.
 
     >>> check_periods("LoggingTensorHook: ", ("every_n_secs", None), ("every_n_iter", None))
     Traceback (most recent call last):
@@ -39,15 +39,15 @@ def check_periods(of: str, secs: tuple[str, Any], steps: tuple[str, Any]) -> Non
 
 
 class SecondOrStepTimer:
-    """Tells whether something that is done at intervals is due; at first it is.
+    """Tells whether a periodic action is due; it is due at first.
 
     Args:
         every_secs: Seconds between two times; 0 makes each step due.
         every_steps: Steps between two times.
-        clock: Returns the time in seconds; monotonic, so that changes of the system's clock have no effect.
+        clock: Returns the time in seconds; monotonic, so it ignores changes of the system's clock.
 
     Raises:
-        ValueError: Both or neither of `every_secs` and `every_steps` are given, or one is not such a number.
+        ValueError: Both or neither of `every_secs` and `every_steps` are given, or one is not a valid number.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SecondOrStepTimer:
         self._last_time = 0.0
 
     def should_trigger_for_step(self, step: int) -> bool:
-        """Whether it is due at this step; never twice at one step.
+        """Whether the action is due at this step; never twice for the same step.
 
         Raises:
             ValueError: `step` is not a whole number of at least 0.
@@ -86,7 +86,7 @@ class SecondOrStepTimer:
         return step >= self._last_step + self._every_steps
 
     def update_last_triggered_step(self, step: int) -> tuple[float | None, int | None]:
-        """Records that it was done at this step.
+        """Records that the action was done at this step.
 
         Returns:
             The seconds and the steps since the last time; None and None the first time.
@@ -104,14 +104,14 @@ class SecondOrStepTimer:
         return since
 
     def state_dict(self) -> dict[str, int | None]:
-        """The step of the last time, for the state of a hook; seconds count from when it is loaded."""
+        """The step of the last action, for the state of a hook. The seconds start anew when it is loaded."""
         return {"last_step": self._last_step}
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
         """Loads a state.
 
         Raises:
-            ValueError: It is none that `state_dict` returns.
+            ValueError: It is not a result of `state_dict`.
         """
         if not isinstance(state, Mapping) or state.keys() != {"last_step"}:
             raise ValueError(

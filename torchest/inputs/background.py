@@ -26,16 +26,16 @@ _ENOUGH = 0.1  # seconds gained that start the thread: more than a slow moment o
 def in_background(
     iterable: Iterable[T], buffer_size: int, size_of: Callable[[T], int] | None = None
 ) -> Generator[T, None, None]:
-    """The items of the iterable, made ahead in a thread of its own.
+    """Iterates over the items of an iterable, made ahead in a separate thread.
 
     The thread starts with the first `next`. It sees the context variables of the caller of this
     function, and it has ended once the iterator is exhausted, closed or garbage. An exception in the
     iterable is raised here, after the items before it.
 
     Args:
-        iterable: What to iterate. If it is a generator, its clean-up too runs in the thread.
-        buffer_size: How many items may wait, at least 1. One more is in the making.
-        size_of: How many items one item counts for; default 1 each.
+        iterable: What to iterate. The thread also runs the clean-up of a generator.
+        buffer_size: How many items may wait, at least 1. One more may be in progress.
+        size_of: How many items one item counts for; 1 each by default.
 
     Returns:
         An iterator with `close()`.
@@ -47,7 +47,7 @@ def in_background(
 
 
 def in_background_if_faster(items: Iterator[T], buffer_size: int) -> Generator[T, None, None]:
-    """The items, made in this thread until a thread of their own would have saved time, and then in that.
+    """Iterates over items made in this thread, and moves to a separate thread once that would have saved time.
 
     Args:
         items: Made one by one while the caller uses the one before.
@@ -88,17 +88,16 @@ class _Clocks(NamedTuple):
 
 
 class _Gain:
-    """Estimates how much time a thread of their own for the items would save.
+    """Estimates how much time a separate thread for the items would save.
 
     Two threads of Python wait for each other: for the GIL, and for what the other one has in its cache. That takes
-    longer than making a small batch. Where torch's threads use all cores, as they do of a few, a step makes hardly any
-    progress while another thread computes: its threads share out each operation and wait for the one whose core is
-    missing. So computing ahead gains nothing there, except for what takes longer than a step, while waiting ahead, for
-    a disk say, always does. Quick items make up for slow ones, so that a chunk that is read now and then counts for all
-    batches made of it.
+    longer than making a small batch. If torch's threads use all cores, as they do on small machines, a step hardly
+    progresses while another thread computes, since each operation waits for its slowest thread. So computing ahead
+    saves time there only for items that take longer than a step; waiting ahead, for example for a disk, always saves
+    time. Quick items offset slow ones, so that a chunk that is read occasionally counts for all batches made of it.
 
     Attributes:
-        seconds: What slow items would have gained, less what quick ones would have lost since then.
+        seconds: The time that slow items would have saved, minus the time that quick ones since then would have cost.
     """
 
     def __init__(self) -> None:
@@ -132,12 +131,12 @@ def _number_of_cores() -> int:
 
 
 def _with_sleeping_threads(items: Iterator[T]) -> Iterator[T]:
-    """The items, made in a thread in which torch's threads sleep rather than wait busily.
+    """Iterates over items in a thread in which torch's threads sleep instead of spinning.
 
-    torch's OpenMP library waits busily for the other threads of a computation as long as the process has no more OpenMP
-    threads than there are cores. It does not count the thread that makes items, so that a core is held that this one
-    needs, and steps take several times as long. One computation here gives this thread OpenMP threads of its own, and
-    then there are more than cores. (OMP_WAIT_POLICY=PASSIVE, set before torch is imported, does the same.)
+    torch's OpenMP library spins while it waits for other threads, as long as the process has no more OpenMP threads
+    than cores. It does not count the thread that makes items, so spinning takes the core that this thread needs, and
+    steps take several times as long. One computation here gives this thread OpenMP threads of its own, which exceeds
+    the number of cores and ends the spinning. (OMP_WAIT_POLICY=PASSIVE, set before torch is imported, does the same.)
     """
     if torch.get_num_threads() > 1:
         torch.zeros(1 << 17).add_(1)
@@ -145,10 +144,10 @@ def _with_sleeping_threads(items: Iterator[T]) -> Iterator[T]:
 
 
 class _Channel(Generic[T]):
-    """A queue with an end, which both sides can close.
+    """A queue that ends, and that both sides can close.
 
-    The consumer says what room it made in a queue of its own: queues, which are of C, take a fraction of the time of
-    a condition, in which the two threads of a training would wait for each other.
+    The consumer reports free room through a second queue. Queues are implemented in C and take a fraction of the time
+    of a condition, for which the two threads of a training would wait.
     """
 
     def __init__(self, capacity: int, size_of: Callable[[T], int] | None) -> None:
@@ -160,7 +159,7 @@ class _Channel(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Waits for room; False once nobody will take the item any more."""
+        """Waits for room and adds the item; False if the consumer has closed the queue."""
         while self._room < 1 and not self._closed:
             self._room += self._more_room.get()
         if self._closed:

@@ -36,7 +36,7 @@ class Batch(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """The number of rows; 1 if neither features nor labels tell."""
+        """The number of rows; 1 if neither features nor labels determine it."""
         for part in self:
             if isinstance(part, Features) and part:
                 return part.batch_size
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
         return 1
 
     def to(self, device: torch.device) -> Batch:
-        """The batch with numbers as tensors on a device; text and ragged lists stay on the host.
+        """Moves the batch to a device: numbers become tensors there, text and ragged lists stay on the host.
 
         Raises:
             ValueError: A comparison of features with `==` was given as labels.
@@ -94,7 +94,7 @@ def _refuse_comparison(features: Any, label: Any) -> None:
 
 
 def _readable(features: Features, key: str) -> Iterator[HostArray]:
-    """The column; nothing if it cannot be read, which matters only to a model that asks for it."""
+    """The column; empty if it cannot be read, which matters only to a model that reads it."""
     with suppress(TypeError, ValueError):
         yield features.raw(key)
 

@@ -46,7 +46,7 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
     sloppy_ordering: bool = False,
     drop_final_batch: bool = False,
 ) -> Dataset:
-    """Batches of features from files of serialized `tf.Example` records.
+    """Makes a dataset of batches of features from files of serialized `tf.Example` records.
 
     Args:
         file_pattern: A path or glob pattern, or several. The files are read in the order of their names.
@@ -62,8 +62,8 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
         prefetch_buffer_size: The number of batches made ahead; none by default, as the estimator reads ahead.
         reader_num_threads: Has no effect: the files are read one after the other.
         parser_num_threads: Has no effect: one call parses a batch.
-        sloppy_ordering: Has no effect: the order depends on nothing but the seed.
-        drop_final_batch: Whether to leave out a last batch that is smaller; if there is no end, there is none.
+        sloppy_ordering: Has no effect: the order depends only on the seed.
+        drop_final_batch: Whether to leave out a smaller last batch. An endless dataset has none.
 
     Returns:
         A dataset of the features that `parse_example` returns, or with `label_key` of (features, label).
@@ -105,13 +105,13 @@ def make_batched_features_dataset(  # noqa: PLR0913 - TensorFlow's arguments
 
 @dataclass(frozen=True)
 class _Records(FileRows):
-    """The records of each file, as the reader gives them."""
+    """The records of each file, from the reader."""
 
     reader: Callable[..., Dataset]
     arguments: tuple[object, ...]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """File after file. Skipped records are read, as their number in each file is unknown."""
+        """The chunks of each file in turn. Skipped records are read, as their number in each file is unknown."""
         return drop(self._read(epoch), skip)
 
     def cardinality(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def strings_at(data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> ArrowArray:
-    """The strings at some places in a buffer, copied.
+    """Copies the strings at given positions in a buffer.
 
     Args:
         data: The buffer, uint8.

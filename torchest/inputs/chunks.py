@@ -51,7 +51,7 @@ class Rows:
     def of(cls, structure: Structure) -> Rows:
         """All rows of a structure of columns.
 
-        A column in a dict whose values are not understood is an error only when it is read.
+        A dict's column with unsupported values is an error only when it is read.
 
         Raises:
             TypeError: A leaf is not a column.
@@ -89,7 +89,7 @@ class Rows:
 
     @staticmethod
     def concatenate(chunks: Sequence[Rows]) -> Rows:
-        """The elements of all chunks; there is at least one chunk."""
+        """Joins chunks, of which there is at least one."""
         first = chunks[0]
         if len(chunks) == 1:
             return first
@@ -102,7 +102,7 @@ class Rows:
         return Rows(columns, first._layout, range(arrays.length(columns[0])))
 
     def gathered(self) -> Rows:
-        """The same rows in columns of their own, which nothing else reads or writes."""
+        """Copies the rows into separate columns, which nothing else reads or writes."""
         columns = tuple(
             _own(column) if isinstance(self._selection, range) else column
             for column in self._read()
@@ -110,7 +110,7 @@ class Rows:
         return Rows(columns, self._layout, range(len(self)))
 
     def elements(self) -> Iterator[Structure]:
-        """Row by row, each as a structure of single values."""
+        """The rows, each as a structure of single values."""
         for cells in zip(*map(_cells, self._read()), strict=True):
             yield self._layout.rebuild(cells)
 
@@ -119,7 +119,7 @@ class Rows:
         return self._layout.rebuild(self._read())
 
     def unbatched(self) -> Iterator[Rows]:
-        """The rows of the rows, for columns with more than one dimension."""
+        """Splits rows along the next dimension, for columns with more than one dimension."""
         columns = list(map(_flattened, self._read(), self._layout.names))
         yield Rows.of(self._layout.rebuild(columns))
 
@@ -151,11 +151,11 @@ class Elements:
 
     @staticmethod
     def concatenate(chunks: Sequence[Elements]) -> Elements:
-        """The elements of all chunks; there is at least one chunk."""
+        """Joins chunks, of which there is at least one."""
         return Elements([item for chunk in chunks for item in chunk._items])
 
     def gathered(self) -> Elements:
-        """The same elements, which share nothing."""
+        """Copies of the elements, which share no memory."""
         return self
 
     def elements(self) -> Iterator[Structure]:
@@ -175,7 +175,7 @@ Chunk: TypeAlias = Rows | Elements
 
 
 def concatenate(chunks: Sequence[Chunk]) -> Chunk:
-    """One chunk of all elements; the chunks are of one kind, and there is at least one."""
+    """Joins chunks of the same kind, of which there is at least one."""
     return type(chunks[0]).concatenate(chunks)  # type: ignore[arg-type]
 
 
@@ -227,7 +227,7 @@ def _cells(column: arrays.HostArray) -> Sequence[Structure]:
 
 
 def _cell(value: Structure) -> Structure:
-    """A value of a column that is not understood, as a leaf of the structure of a row."""
+    """A value of an unsupported column, as a leaf in the structure of a row."""
     if isinstance(value, dict):
         return Struct(value)
     return list(value) if isinstance(value, tuple) else value

@@ -69,8 +69,8 @@ def make_csv_dataset(  # noqa: PLR0913
     The files are read in blocks, so that their size does not matter; a row has at most 2 GiB. Quoted line
     breaks, CRLF and a byte order mark are understood, and empty lines are left out.
 
-    A cell that is not of its column's type is an error, in any row. A column whose first cells are numbers and
-    texts such as NA, NaN, null or ? needs `na_value`, or its type in `column_defaults`.
+    A cell of another type than its column is an error, in any row. If the first cells of a column are numbers and texts
+    such as NA, NaN, null or ?, set `na_value`, or the column's type in `column_defaults`.
 
     Args:
         file_pattern: A path or glob pattern, or several. The files are read in the order of their names.
@@ -81,9 +81,9 @@ def make_csv_dataset(  # noqa: PLR0913
             default the types are inferred, and a missing cell is 0 or "".
         label_name: The column that is the label.
         select_columns: Names or numbers of the columns to read; by default all.
-        field_delim: What separates the cells.
+        field_delim: The separator of cells.
         use_quote_delim: Whether " quotes a cell.
-        na_value: A text, or several, that means missing like an empty cell.
+        na_value: One or several texts that mean a missing value, like an empty cell.
         header: Whether each file begins with a row of names.
         num_epochs: The number of passes over the files; endless by default.
         shuffle: Whether the files and the rows are in random order, a different one in each epoch.
@@ -103,13 +103,13 @@ def make_csv_dataset(  # noqa: PLR0913
 
     Returns:
         A dataset of (features, labels), or of features without `label_name`: features are a dict from column
-        name to numpy array or Arrow string array [batch_size], labels one such array. If there is no end, all
+        name to numpy array or Arrow string array [batch_size], labels one such array. In an endless dataset, all
         batches have `batch_size` rows.
 
     Raises:
         ValueError: An argument is wrong, no file matches, the columns do not fit the arguments, or, while
-            reading, a file cannot be read, a quote is not closed or within an unquoted cell, a row has
-            another number of cells, or a cell is not of its column's type.
+            reading, a file cannot be read, a quote is unclosed or within an unquoted cell, a row has another number of
+            cells, or a cell is not of its column's type.
         TypeError: `column_defaults` has an entry that is neither a dtype nor a value.
 
     >>> import pathlib, tempfile
@@ -255,7 +255,7 @@ class _CsvRows(FileRows):
     columns: tuple[Column, ...]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """Blocks as they are read. Skipped rows are read, as rows have no fixed length, but not converted."""
+        """Yields blocks as they are read. Skipped rows are read, as rows have no fixed length, but not converted."""
         if self.dialect.ignore_errors:  # converting a row tells whether it counts
             return drop(self._read(epoch, 0), skip)
         return self._read(epoch, skip)
@@ -265,7 +265,7 @@ class _CsvRows(FileRows):
         return
 
     def description(self) -> dict[str, JSON]:
-        """The columns and their types, besides the files."""
+        """The files, the columns and their types."""
         columns = [[column.name, column.type] for column in self.columns]
         return {**super().description(), "columns": columns}
 

@@ -35,8 +35,8 @@ class Column:
         name: The name of the column.
         type: One of _TYPES.
         default: The value of a missing cell; None if a missing cell is an error.
-        inferred: Whether the type was inferred. Then a cell that would have made the column text is an error in
-            any row.
+        inferred: Whether the type was inferred. If so, a cell that would have made the column text is an error in any
+            row.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Column:
 
 
 def inferred(name: str, texts: ArrowArray) -> tuple[Column, int | None]:
-    """A column of the type that holds some cells, and the place of a cell that marks a missing number, if any."""
+    """A column with the type of some cells, and the position of a cell that marks a missing number, if there is one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -63,7 +63,7 @@ def inferred(name: str, texts: ArrowArray) -> tuple[Column, int | None]:
 
 
 def _infer(cells: ArrowArray) -> str:
-    """The first of TensorFlow's CSV types that holds all cells as they are written; text if there are no cells."""
+    """The first of TensorFlow's CSV types that can hold all cells; text if there are no cells."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -142,7 +142,7 @@ def _known_type(name: str, dtype: np.dtype[Any]) -> str:
 
 
 def convert(texts: ArrowArray, column: Column) -> tuple[ArrowArray, list[int]]:
-    """The cells in the column's type, and the numbers of the rows with wrong cells (0 or "" there)."""
+    """Converts cells to the column's type. Also returns the row numbers of invalid cells, whose values are 0 or ""."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -190,7 +190,7 @@ def why_wrong(cell: str | None, column: Column) -> str:
 def _numbers(
     texts: ArrowArray, target: pa.DataType, as_written: bool
 ) -> tuple[ArrowArray, list[int]]:
-    """The cells as numbers, null where cells are wrong, and the rows of wrong cells.
+    """The cells as numbers, with null for invalid cells, and the rows of invalid cells.
 
     Args:
         texts: The cells.

@@ -43,7 +43,7 @@ def text_blocks(
     """Blocks of rows, each with the wanted columns as text.
 
     Raises:
-        ValueError: The columns of the file are not `names`, or it cannot be read.
+        ValueError: The file has other columns than `names`, or cannot be read.
     """
     blocks = row_blocks(path, dialect)
     if dialect.header:

@@ -1,6 +1,6 @@
 """CSV files as blocks of whole rows, with text in UTF-8 and no misplaced quotes.
 
-A line break within a quoted cell does not end a row. A block is as long as its longest row needs.
+A line break within a quoted cell does not end a row. A block grows to hold its longest row.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Dataset:
 
     Its elements are nested dicts and tuples of values; usually a dict of features, or a tuple of features and
     labels. Each method returns a new dataset. Data moves in blocks of rows: Python code runs per row only in the
-    functions given to `map` and `filter`, or when a dataset is iterated without `batch`.
+    functions of `map` and `filter`, or if a dataset is iterated without `batch`.
 
     A batch holds torch tensors, numpy arrays or Arrow arrays, depending on the data: see `torchest.utils.arrays`.
 
@@ -61,7 +61,7 @@ class Dataset:
 
     @classmethod
     def from_tensors(cls, tensors: Structure) -> Dataset:
-        """A dataset of one element, the structure itself."""
+        """A dataset whose only element is the structure."""
         return cls(stages.One(read_only(map_leaves(_normal, tensors))))
 
     @classmethod
@@ -110,8 +110,8 @@ class Dataset:
 
         Args:
             buffer_size: The number of elements to draw from.
-            seed: The same seed gives the same orders in every run, whatever the size of the blocks. By default
-                it is drawn now, unless there is a seed for all shuffles, as in an estimator's input_fn.
+            seed: The same seed leads to the same order in every run, whatever the size of the blocks. By default it is
+                drawn when the method is called, unless all shuffles have a seed, as in an estimator's input_fn.
             reshuffle_each_iteration: Whether each pass has a different order.
         """
         size = checks.whole_number("buffer_size", buffer_size, at_least=1)
@@ -164,9 +164,9 @@ class Dataset:
     def cache(self) -> Dataset:
         """The elements of the first complete pass, kept in memory for all later passes.
 
-        All iterations share one copy. The first pass of an endless dataset, such as `make_csv_dataset` by default,
-        never ends: there the cache holds the data that is repeated, and the elements are the same as without a
-        cache. Numpy arrays from the cache are read-only; do not write to its tensors.
+        All iterations share one copy. The first pass of an endless dataset, such as that of `make_csv_dataset` by
+        default, never ends. So the cache holds the data before it is repeated, and the elements are the same as without
+        a cache. Numpy arrays from the cache are read-only; do not write to its tensors.
         """
         return Dataset(stages.cached(self._stage))
 
@@ -189,9 +189,9 @@ class Dataset:
         return self._elements(next(self._iterations), 0)
 
     def iterate(self, skip: int = 0, iteration: int = 0) -> Iterator[Structure]:
-        """The elements of an iteration of this dataset, from element number `skip` on.
+        """Iterates over the elements, starting with number `skip`.
 
-        Skipped batches are not made, and functions given to `map` are not called for them.
+        Skipped batches are not made, and the functions of `map` are not called for them.
         """
         first = checks.whole_number("iteration", iteration, at_least=0)
         return self._elements(first, checks.whole_number("skip", skip, at_least=0))
@@ -202,7 +202,7 @@ class Dataset:
 
 
 def _normal(leaf: Structure, name: str) -> Structure:
-    """A column in its normal form; a single value as it is."""
+    """A column in normal form; single values are unchanged."""
     return arrays.to_column(leaf, name) if has_rows(leaf) else leaf
 
 

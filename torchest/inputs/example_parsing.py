@@ -61,7 +61,7 @@ def parse_example(
 def parse_records(
     argument: str, serialized: Structure, features: Mapping[str, FeatureSpec]
 ) -> dict[str, HostArray]:
-    """As `parse_example`; errors call the records `argument`."""
+    """Like `parse_example`, with `argument` as the name of the records in errors."""
     specs = checked_specs(features)
     records = _as_binary(serialized, argument)
     blocks = [
@@ -72,7 +72,7 @@ def parse_records(
 
 
 def checked_specs(features: object) -> dict[str, FeatureSpec]:
-    """The specs, which must be of types that a tf.Example can hold.
+    """Checks that the specs have types that a tf.Example can hold.
 
     Raises:
         TypeError: They are something else.
@@ -132,7 +132,7 @@ def _of_list(records: list[object] | tuple[object, ...], argument: str) -> Arrow
 
 
 def _parsed(records: ArrowArray, first: int, specs: dict[str, FeatureSpec]) -> dict[str, HostArray]:
-    """The features of a block of records; errors call the first one `first`."""
+    """The features of a block of records; `first` is the number of the first record in errors."""
     try:
         columns = read_examples(records, {key: _KINDS[spec.dtype] for key, spec in specs.items()})
     except MalformedError as error:
@@ -145,7 +145,7 @@ def _parsed(records: ArrowArray, first: int, specs: dict[str, FeatureSpec]) -> d
 
 
 def _built(key: str, spec: FeatureSpec, column: Column, first: int) -> HostArray:
-    """A feature in the form that its spec asks for."""
+    """Builds a feature in the form of its spec."""
     _check_kind(key, spec, column, first)
     values = _as_text(key, column, first) if spec.dtype is str else column.values
     if isinstance(spec, VarLenFeature):

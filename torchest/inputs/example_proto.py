@@ -29,7 +29,7 @@ BYTES, FLOATS, INT64S = 0x0A, 0x12, 0x1A
 
 
 class MalformedError(ValueError):
-    """A record is no Example.
+    """A record is not an Example.
 
     Args:
         record: Its number.
@@ -47,8 +47,8 @@ class Column:
     Attributes:
         values: float32, int64, or an Arrow array of bytes; the values of all records, concatenated.
         counts: The number of values of each record, int64 [records].
-        kind: BYTES, FLOATS or INT64S, 0 where a record does not have the feature, [records]. A record
-            of another kind than was asked for has no values.
+        kind: BYTES, FLOATS or INT64S, or 0 if the record lacks the feature, [records]. A record of another kind than
+            requested has no values.
     """
 
     values: ArrowArray
@@ -59,15 +59,14 @@ class Column:
 def read_examples(records: ArrowArray, kinds: Mapping[str, int]) -> dict[str, Column]:
     """Features of serialized Examples.
 
-    As Protocol Buffers have it, fields come in any order, unknown ones are skipped, and of two
-    entries with one key the last counts.
+    As in Protocol Buffers, fields may be in any order, unknown fields are skipped, and the last entry of a key counts.
 
     Args:
         records: An Arrow array of type large_binary without nulls.
         kinds: The kind of each feature to read, by key.
 
     Raises:
-        MalformedError: A record is no Example.
+        MalformedError: A record is not an Example.
     """
     from torchest.kernels import examples
 
@@ -85,7 +84,7 @@ def read_examples(records: ArrowArray, kinds: Mapping[str, int]) -> dict[str, Co
 
 
 def _joined(records: ArrowArray) -> tuple[Bytes, Int64s]:
-    """The buffer of all records, and where in it each starts and the last one ends."""
+    """The buffer of all records, with the start of each record and the end of the last."""
     count = len(records)
     _, offsets, content = records.buffers()
     if not count or content is None:

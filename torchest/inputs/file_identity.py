@@ -16,7 +16,7 @@ _SAMPLE = 1 << 14  # bytes; the checksum covers all of a file of up to _SAMPLES 
 
 
 def identities(paths: Sequence[str]) -> list[list[str | int]]:
-    """The identities of several files; a single one for many files together."""
+    """The identities of several files; one joint identity if there are many."""
     each = [identity(path) for path in paths]
     if len(each) <= _LISTED:
         return each
@@ -27,7 +27,7 @@ def identities(paths: Sequence[str]) -> list[list[str | int]]:
 def identity(path: str) -> list[str | int]:
     """The name, the size, and a checksum of parts of a file, including the first and the last.
 
-    The time of the last change does not count, as copying a file changes it.
+    The modification time does not count, as copying a file changes it.
     """
     size = os.path.getsize(path)
     sum_so_far = 0

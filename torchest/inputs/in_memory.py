@@ -33,8 +33,8 @@ def numpy_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
         x: The features: a dict of arrays with one row for each example, or one array.
         y: The labels: an array, or a dict of arrays with other keys than x; None if there are none.
         batch_size: The number of rows in a batch.
-        num_epochs: The number of passes over the rows; endless if None. A batch may have rows of two epochs, and
-            only the last one may be smaller.
+        num_epochs: The number of passes over the rows; None for endless passes. A batch may have rows of two epochs,
+            and only the last batch may be smaller.
         shuffle: Whether the rows are in random order, a different one in each epoch. Required.
         queue_capacity: Has no effect: all rows are shuffled.
         num_threads: Has no effect: rows in memory need no thread.
@@ -107,12 +107,12 @@ def pandas_input_fn(  # noqa: PLR0913 - TensorFlow's arguments
         y: The labels, with the index of x: a Series or a DataFrame. A DataFrame of one column is an array of labels,
             one of several columns a dict. None if there are no labels.
         batch_size: The number of rows in a batch.
-        num_epochs: The number of passes over the rows; endless if None. A batch may have rows of two epochs, and
-            only the last one may be smaller.
+        num_epochs: The number of passes over the rows; None for endless passes. A batch may have rows of two epochs,
+            and only the last batch may be smaller.
         shuffle: Whether the rows are in random order, a different one in each epoch. Required.
         queue_capacity: Has no effect: all rows are shuffled.
         num_threads: Has no effect: rows in memory need no thread.
-        target_column: A name for a Series of labels, which no column of x may have; used only for this check.
+        target_column: A name for a Series of labels; checked not to be a column of x, and otherwise unused.
 
     Returns:
         A function without arguments that returns a `Dataset` of (features, labels), or of features if y is None:

@@ -1,4 +1,4 @@
-"""`make_parquet_dataset`: batches from Parquet files of any size, of which only the selected columns are read."""
+"""`make_parquet_dataset`: batches of selected columns from Parquet files of any size."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def make_parquet_dataset(  # noqa: PLR0913 - as make_csv_dataset
     Returns:
         A dataset of (features, labels), or of features without `label_name`: features are a dict from column
         name to numpy or Arrow array [batch_size], labels one such array. Missing values, dictionaries and
-        lists are kept; see `torchest.utils.arrays`. If there is no end, all batches have `batch_size` rows.
+        lists are kept; see `torchest.utils.arrays`. In an endless dataset, all batches have `batch_size` rows.
 
     Raises:
         ValueError: No file matches, a column does not exist, a file cannot be read, or a column has
@@ -103,7 +103,7 @@ class _ParquetRows(FileRows):
     types: dict[str, pa.DataType]
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """Blocks as they are read; skipped files and row groups are not read."""
+        """Yields blocks as they are read; skipped files and row groups are not read."""
         dictionaries = _Dictionaries()
         for path in self.in_order(epoch):
             if skip >= self._lengths[path]:

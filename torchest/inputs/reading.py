@@ -36,7 +36,7 @@ _log = logging.getLogger("torchest")
 
 
 class Reading(ABC):
-    """One pass over what an input_fn returned."""
+    """One pass over the result of an input_fn."""
 
     kind: str
 
@@ -46,7 +46,7 @@ class Reading(ABC):
 
     @abstractmethod
     def position(self, count: int) -> Position:
-        """The position of the pass after its first `count` batches, whatever was read ahead."""
+        """The position after the first `count` batches of the pass, regardless of reading ahead."""
 
     def forget(self, count: int) -> None:  # noqa: B027 - most have nothing to forget
         """Allows forgetting the positions before `count` batches."""
@@ -56,12 +56,12 @@ def reading_of(source: Source, position: Mapping[str, JSON] | None) -> Reading:
     """Reads a source from its beginning, or from a position.
 
     Args:
-        source: What an input_fn returned.
+        source: The result of an input_fn.
         position: The position of another reading of the same source; None for the beginning. A source that
             cannot be read from the middle is read from its beginning, with a warning.
 
     Raises:
-        ValueError: The position is one in another dataset; the message says what differs, in half a sentence.
+        ValueError: The position belongs to another dataset. The message is a clause that says what differs.
     """
     kind = _kind(source)
     if position is not None and (kind is _Plain or position["kind"] != kind.kind):
@@ -79,7 +79,7 @@ def check_position(position: JSON) -> None:
     """Checks that a position is one that `Reading.position` returns.
 
     Raises:
-        ValueError: It is not; the message says what is wrong, in half a sentence.
+        ValueError: It is not. The message is a clause that says what is wrong.
     """
     for name in ("kind", "source"):
         if not isinstance(position, dict) or not isinstance(position.get(name), str):
@@ -114,7 +114,7 @@ def _is_whole(value: Any, below: float = math.inf) -> bool:
 
 
 def moved_on(position: Position, count: int) -> Position | None:
-    """The position `count` batches later, if a position is a number of batches; else None.
+    """The position after `count` more batches if positions count batches; else None.
 
     The process that saves knows only the number of batches that other processes have read.
     """
@@ -124,7 +124,7 @@ def moved_on(position: Position, count: int) -> Position | None:
 
 
 class _Dataset(Reading):
-    """A `Dataset`, whose elements depend on its seeds and on the number of the iteration only."""
+    """A `Dataset`, whose elements depend only on its seeds and the number of the iteration."""
 
     kind = "dataset"
 
@@ -248,7 +248,7 @@ def _chain(stage: Stage) -> list[Stage]:
 
 
 def _described(stage: Stage) -> list[list[JSON]]:
-    """The stages that the elements depend on, the first stage first."""
+    """Descriptions of the stages that the elements depend on, in order."""
     return [
         [type(each).__name__.strip("_"), each.description()]
         for each in reversed(_chain(stage))
@@ -271,14 +271,14 @@ def _check_same(before: list[list[JSON]], now: list[list[JSON]]) -> None:
 
 
 def _shown(value: JSON, other: JSON) -> str:
-    """A value; the items of a list that are not in the other list."""
+    """The value for a message; of a list, only the items that the other list lacks."""
     if isinstance(value, list) and isinstance(other, list):
         value = [item for item in value if item not in other] or value
     return f"{value!r:.200}"
 
 
 def _restored(stage: Stage, position: Mapping[str, JSON]) -> Stage:
-    """A copy of the stages with the seeds and lengths of a position, which start with those of the last stage."""
+    """A copy of the stages with the seeds and lengths of a position, which lists the last stage first."""
     seeds, lengths = iter(position["seeds"]), iter(position["lengths"])
 
     def restored(stage: Any) -> Any:

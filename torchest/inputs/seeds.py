@@ -22,10 +22,10 @@ _current: ContextVar[tuple[int, itertools.count[int]] | None] = ContextVar(
 
 @contextmanager
 def default_seed(seed: int | None) -> Iterator[None]:
-    """Seeds every shuffle that is made inside without a seed.
+    """A context that seeds every shuffle made without a seed.
 
-    The k-th of them gets the entropy [seed, k], so that an input_fn, called again with the same seed, gives the
-    same order. None sets nothing.
+    The k-th of them gets the entropy [seed, k], so an input_fn that is called again with the same seed returns the same
+    order. None has no effect.
 
     >>> from torchest.inputs.dataset import Dataset
     >>> def order():
@@ -47,7 +47,7 @@ def checked(argument: str, seed: object) -> int | None:
 
 
 def entropy(seed: int | None) -> tuple[int, ...]:
-    """The entropy of a random stage: of its own seed, of the default seed, or fresh."""
+    """The entropy of a random stage: from its own seed, from the default seed, or newly drawn."""
     if seed is not None:
         return (_unsigned(seed),)
     current = _current.get()
@@ -57,7 +57,7 @@ def entropy(seed: int | None) -> tuple[int, ...]:
 
 
 def generator(source: tuple[int, ...], epoch: tuple[int, ...]) -> np.random.Generator:
-    """A generator whose numbers depend on the entropy and the epoch only."""
+    """A generator whose numbers depend only on the entropy and the epoch."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(source, spawn_key=epoch)))
 
 

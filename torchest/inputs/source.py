@@ -36,14 +36,14 @@ _last_returned: weakref.WeakKeyDictionary[object, Iterator[object]] = weakref.We
 
 
 def call_input_fn(input_fn: object, **offered: object) -> Source:
-    """Calls the input_fn with those of mode, params, config and input_context that are among its arguments.
+    """Calls the input_fn with the arguments that it takes, of mode, params, config and input_context.
 
     Returns:
         The result of the input_fn, for `batches`.
 
     Raises:
         TypeError: input_fn is not callable, needs other arguments, or returned None.
-        ValueError: It returned an iterator that it has returned before.
+        ValueError: It returned the same iterator as an earlier call.
     """
     source = _result_of(input_fn, offered)
     if isinstance(source, Iterator):
@@ -52,12 +52,12 @@ def call_input_fn(input_fn: object, **offered: object) -> Source:
 
 
 class CheckedInput:
-    """An input_fn that is called at once to check that its input ends; the first call returns this input.
+    """Wraps an input_fn: calls it at once to check that its input ends, and returns this input in the first call.
 
     Args:
         input_fn: The user's function.
         steps: The name of the user's argument that does not limit the number of batches.
-        offered: The arguments of the call that is made at once.
+        offered: The arguments of the immediate call.
 
     Raises:
         ValueError: The input never ends.
@@ -69,17 +69,17 @@ class CheckedInput:
         check_end(self._made, steps)
 
     def __call__(self, **offered: object) -> Source:
-        """The input that was checked in the first call, then a new one."""
+        """Returns the checked input in the first call, and a new one in each later call."""
         made, self._made = self._made, None
         return _result_of(self._input_fn, offered) if made is None else made
 
 
 def batches(source: Source) -> Iterator[Batch]:
-    """The batches of what an input_fn returned; labels are None if there are none.
+    """The batches in the result of an input_fn; labels are None if there are none.
 
-    A single batch (see `is_one_batch`) comes once, unless it has no rows; training repeats it.
-    A DataFrame becomes the dict of its columns, or as labels its only column; a list of features or of (features,
-    labels) becomes a tuple; a tuple of labels without arrays becomes a list. Nothing else is converted here.
+    A single batch (see `is_one_batch`) is yielded once, unless it has no rows; training repeats it. A DataFrame becomes
+    the dict of its columns, or as labels its only column; a list of features or of (features, labels) becomes a tuple;
+    a tuple of labels without arrays becomes a list. Nothing else is converted here.
 
     Raises:
         TypeError: The source, or one of its elements, is of an unknown kind.
@@ -109,11 +109,11 @@ def check_end(source: Source, steps: str) -> None:
     """Checks that a source may end.
 
     Args:
-        source: What an input_fn returned.
+        source: The result of an input_fn.
         steps: The name of the user's argument that does not limit the number of batches.
 
     Raises:
-        ValueError: The source is known never to end.
+        ValueError: The source never ends.
     """
     if is_endless(source):
         raise ValueError(
@@ -222,7 +222,7 @@ def _as_batch(element: Structure) -> Batch:
 
 
 def _with_names(value: Structure) -> Structure:
-    """Features, or a part of them, with dicts in place of DataFrames and tuples in place of lists of columns."""
+    """Replaces DataFrames in features by dicts, and lists of columns by tuples."""
     if type(value) is dict:
         return value  # as most are
     if is_frame(value):

@@ -1,8 +1,8 @@
-"""The stages of a pipeline: each reads chunks from the stage before it and gives chunks.
+"""The stages of a pipeline: each reads chunks from the previous stage and yields chunks.
 
-`chunks(epoch, skip)` starts anew each time. `epoch` identifies the pass by one number for every `repeat`
-behind the stage; random numbers depend on the seed of the stage and on the epoch only. `skip` leaves out
-the first elements, without making them if possible.
+`chunks(epoch, skip)` starts anew each time. `epoch` identifies the pass by one number for every `repeat` after the
+stage; random numbers depend only on the seed of the stage and on the epoch. `skip` leaves out the first elements,
+without making them if possible.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Stage(ABC):
 
     @abstractmethod
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """The elements of one pass but the first `skip`, in chunks that are not empty."""
+        """The elements of one pass after the first `skip`, in nonempty chunks."""
 
     @abstractmethod
     def cardinality(self) -> int | float | None:
@@ -88,7 +88,7 @@ class One(Stage):
 
 @dataclasses.dataclass(frozen=True)
 class Generated(Stage):
-    """The elements that a function's iterator gives."""
+    """The elements of the iterable that a function returns."""
 
     function: Callable[..., object]
     arguments: tuple[object, ...]
@@ -110,7 +110,7 @@ class Generated(Stage):
 
 @dataclasses.dataclass(frozen=True)
 class Through(Stage):
-    """A stage behind another one, by default with as many elements as that one."""
+    """A stage after another one, by default with the same number of elements."""
 
     upstream: Stage
 
@@ -165,7 +165,7 @@ class Shuffle(Through):
     every_epoch: bool
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """The elements in an order that does not depend on the size of upstream's chunks."""
+        """The shuffled elements; their order does not depend on the size of upstream's chunks."""
         random = seeds.generator(self.entropy, epoch if self.every_epoch else ())
         return drop(_shuffled(self.upstream.chunks(epoch, 0), self.buffer_size, random), skip)
 
@@ -243,7 +243,7 @@ class Batch(Through):
             yield Elements([concatenate(waiting).batch()])
 
     def cardinality(self) -> int | float | None:
-        """Upstream's divided by the size, rounded down if the remainder is dropped, else up."""
+        """The cardinality of upstream divided by the size, rounded down if the remainder is dropped, else up."""
         rows = self.upstream.cardinality()
         if rows is None or rows == math.inf:
             return rows
@@ -271,7 +271,7 @@ class Take(Through):
     count: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """As upstream, of which no more is read than needed."""
+        """Upstream's chunks; reads no more of them than needed."""
         left = self.count - skip
         if left <= 0:
             return
@@ -294,7 +294,7 @@ class Skip(Through):
     count: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """As upstream, which makes the skipped elements only if it must."""
+        """Upstream's chunks; skipped elements are made only if necessary."""
         return self.upstream.chunks(epoch, skip + self.count)
 
     def cardinality(self) -> int | float | None:
@@ -319,11 +319,11 @@ class Shard(Through):
             first = (first - len(chunk)) % self.shards if first < len(chunk) else first - len(chunk)
 
     def description(self) -> dict[str, JSON]:
-        """The number of shards; each process has a shard of its own."""
+        """The number of shards; the index differs between processes."""
         return {"shards": self.shards}
 
     def cardinality(self) -> int | float | None:
-        """Upstream's divided by the shards; the first shards get the remainder."""
+        """The cardinality of upstream divided by the number of shards; the first shards get the remainder."""
         each = self.upstream.cardinality()
         if each is None or each == math.inf:
             return each
@@ -358,7 +358,7 @@ class Cache(Through):
     stored: Stored = dataclasses.field(default_factory=Stored, compare=False)
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """From memory, or from upstream while they are copied."""
+        """The elements from memory; in the first pass from upstream, while they are copied."""
         complete, chunk = self.stored.get()
         if not complete:
             return drop(self._first_pass(epoch), skip)
@@ -394,11 +394,11 @@ class Prefetch(Through):
 
 
 def cached(stage: Stage) -> Stage:
-    """The stage with a cache behind it; if it is endless, with a cache in front of what makes it endless.
+    """Adds a cache after the stage; for an endless stage, before the stage that makes it endless.
 
-    A first pass of an endless stage never ends, so that a cache behind it would fill and never be used.
-    The cache goes in front of the endless repeat, and in front of a shuffle there, which still gives another
-    order in each pass: the elements are the same as without a cache.
+    The first pass of an endless stage never ends, so a cache after it would fill up and never be used. The cache goes
+    before the endless repeat, and before a shuffle there, so that each pass still has a different order: the elements
+    are the same as without a cache.
     """
     if not isinstance(stage, Through) or stage.cardinality() != math.inf:
         return Cache(stage)
@@ -450,7 +450,7 @@ def _shuffled(
 
 
 def _exchange(pool: Chunk, size: int, random: np.random.Generator) -> tuple[Chunk, Chunk]:
-    """Draws as many elements as wait behind the first `size`; what was drawn, and what is left."""
+    """Draws as many elements as wait after the first `size`. Returns the drawn and the remaining elements."""
     draws = len(pool) - size
     # One float per draw, so that the order does not depend on how many draws are made at once.
     slots = (random.random(draws) * size).astype(np.int64)

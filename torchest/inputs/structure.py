@@ -21,7 +21,7 @@ _Tree: TypeAlias = (
 
 
 class Struct(dict[Any, Any]):
-    """A leaf that is a dict: a cell of a column of structs."""
+    """A dict that is a leaf, not a structure: a cell of a column of structs."""
 
 
 def is_named(value: object) -> TypeIs[Mapping[Any, Structure]]:
@@ -44,7 +44,7 @@ def columns_of(frame: pd.DataFrame) -> dict[Any, pd.Series[Any]]:
     """A DataFrame as the dict of its columns.
 
     Raises:
-        ValueError: Two columns have one name.
+        ValueError: Two columns have the same name.
     """
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -68,8 +68,8 @@ def map_leaves(
 ) -> Structure:
     """The same structure with function(leaf, name) at each leaf.
 
-    A leaf is called by its dict key, or `name[i]` in a tuple; an outermost pair holds features and labels.
-    A DataFrame counts as the dict of its columns.
+    The name of a leaf is its dict key, or `name[i]` in a tuple; an outermost pair holds features and labels. A
+    DataFrame counts as the dict of its columns.
     """
     if is_frame(value):
         value = columns_of(value)
@@ -125,7 +125,7 @@ class Layout:
 
 
 def stack(elements: Sequence[Structure]) -> Structure:
-    """Elements of one shape as one structure, each leaf with one more dimension in front.
+    """Stacks elements of the same shape along a new first dimension.
 
     Raises:
         ValueError: The keys or shapes of the elements differ.
@@ -136,7 +136,7 @@ def stack(elements: Sequence[Structure]) -> Structure:
 
 
 def read_only(value: Structure) -> Structure:
-    """The structure with views of its numpy arrays that cannot be written to."""
+    """The structure with read-only views of its NumPy arrays."""
 
     def protect(leaf: Structure, _: str) -> Structure:
         if not isinstance(leaf, np.ndarray):

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def paths(argument: str, value: Paths) -> tuple[str, ...]:
-    """The path, or the several paths, of an argument.
+    """The one or several paths of an argument.
 
     Raises:
-        TypeError: A path is not one.
+        TypeError: An item is not a path.
         ValueError: There are none.
     """
     is_single = isinstance(value, (str, bytes, os.PathLike))
@@ -194,7 +194,7 @@ def batches(
     drop_final: bool = False,
     parse: Callable[[Structure], Structure] | None = None,
 ) -> Dataset:
-    """Batches of the rows, shuffled if the files are, and parsed by a function."""
+    """Makes batches of the rows, shuffled if the files are shuffled, and parsed by a function."""
     data = Dataset(rows)
     if batching.shuffle:
         data = data.shuffle(batching.shuffle_buffer_size, seed=batching.shuffle_seed)

@@ -1,7 +1,7 @@
 """`TFRecordDataset`: the records of TFRecord files.
 
-A file is a sequence of records, each its length in 8 bytes, the length's checksum in 4, the data, and the data's
-checksum in 4; numbers are little-endian, checksums masked CRC-32C.
+A file is a sequence of records. Each consists of the length (8 bytes), the checksum of the length (4 bytes), the data,
+and the checksum of the data (4 bytes). Numbers are little-endian, checksums masked CRC-32C.
 
 Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 """
@@ -84,7 +84,7 @@ class _Records(Stage):
     block: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
-        """Blocks as they are read. Skipped records are read, as records have no fixed length."""
+        """Yields blocks as they are read. Skipped records are read, as records have no fixed length."""
         return drop((Rows.of(part) for path in self.files for part in self._read(path)), skip)
 
     def cardinality(self) -> None:
@@ -92,7 +92,7 @@ class _Records(Stage):
         return
 
     def _read(self, path: str) -> Iterator[ArrowArray]:
-        """The records of a file in Arrow arrays; an error comes after the records before the fault."""
+        """The records of a file in Arrow arrays. An error is raised after the records before the fault."""
         from torchest.kernels import tfrecords
 
         offset, needed = 0, _HEADER

@@ -28,7 +28,7 @@ def kernel(function: Function) -> Function:
 
 
 class _Kept(FunctionCache):
-    """A cache on the disk, used by one process at a time, which never raises.
+    """A cache on the disk that one process uses at a time, and that never raises.
 
     Numba's own cache mixes up functions that two processes compile at once, and raises if the disk is full or a file
     is damaged.

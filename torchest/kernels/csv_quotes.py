@@ -27,9 +27,9 @@ def scan(  # noqa: C901 - one loop: kernels pass no arrays to each other
         delimiter: The byte that separates cells.
 
     Returns:
-        The result: FINE, a quote WITHIN_CELL that is not quoted, text BEHIND_CELL that is quoted, or a quoted
-        cell that is OPEN at the end; the end of the last whole row; the beginning of the last quoted cell, or
-        of the misplaced quote.
+        The result: FINE; WITHIN_CELL for a quote within an unquoted cell; BEHIND_CELL for text after a quoted cell; or
+        OPEN for a quoted cell without an end. Then the end of the last whole row, and the beginning of the last quoted
+        cell or of the misplaced quote.
     """
     place, row_end, cell = start, start, start
     while place < len(data):

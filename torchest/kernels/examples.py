@@ -35,14 +35,14 @@ _LONGEST = np.uint64(1 << 48)  # more than a buffer has
 def find_features(
     data: Bytes, starts: Int64s, keys: Bytes, key_starts: Int64s, places: Int64s
 ) -> int:
-    """Writes where the Feature of each key lies in each record; of several entries with one key the last counts.
+    """Writes the position of each key's Feature in each record. The last entry of a key counts.
 
     Args:
         data: All records.
-        starts: Where each record starts, and where the last one ends, [records + 1].
+        starts: The start of each record, and the end of the last, [records + 1].
         keys: All keys.
-        key_starts: Where each key starts, and where the last one ends, [keys + 1].
-        places: Zeros; room for start and stop of each Feature, [records, keys, 2].
+        key_starts: The start of each key, and the end of the last, [keys + 1].
+        places: Output, initially 0: start and stop of each Feature, [records, keys, 2].
 
     Returns:
         The number of the first malformed record, or −1.
@@ -62,13 +62,13 @@ def find_features(
 
 @kernel
 def find_lists(data: Bytes, features: Int64s, kinds: Int64s, lists: Int64s) -> int:
-    """Writes the kind of each Feature, and where its list lies; of several lists the last counts.
+    """Writes the kind of each Feature, and the position of its list. The last of several lists counts.
 
     Args:
         data: All records.
         features: Start and stop of each Feature, [records, 2].
-        kinds: Room for the kinds, 0 for a Feature without a list, [records].
-        lists: Room for start and stop of each list, [records, 2].
+        kinds: Output: the kinds, 0 for a Feature without a list, [records].
+        lists: Output: start and stop of each list, [records, 2].
 
     Returns:
         The number of the first malformed record, or −1.
@@ -88,13 +88,13 @@ def find_lists(data: Bytes, features: Int64s, kinds: Int64s, lists: Int64s) -> i
 
 @kernel
 def read_strings(data: Bytes, lists: Int64s, values: Int64s, counts: Int64s) -> int:
-    """Writes where the strings of lists start and stop.
+    """Writes the start and stop of each string in lists.
 
     Args:
         data: All records.
         lists: Start and stop of each list, [records, 2].
-        values: Room for start and stop of each string, [n, 2].
-        counts: Room for the number of strings in each list, [records].
+        values: Output: start and stop of each string, [n, 2].
+        counts: Output: the number of strings in each list, [records].
 
     Returns:
         The number of the first malformed record, or −1.
@@ -116,7 +116,7 @@ def read_strings(data: Bytes, lists: Int64s, values: Int64s, counts: Int64s) -> 
 
 @kernel
 def read_floats(data: Bytes, lists: Int64s, values: npt.NDArray[np.uint32], counts: Int64s) -> int:
-    """Writes the bits of the floats in lists; otherwise as `read_strings`."""
+    """Writes the bits of the floats in lists; otherwise like `read_strings`."""
     total = 0
     for record in range(len(lists)):
         before = total
@@ -140,7 +140,7 @@ def read_floats(data: Bytes, lists: Int64s, values: npt.NDArray[np.uint32], coun
 
 @kernel
 def read_int64s(data: Bytes, lists: Int64s, values: Int64s, counts: Int64s) -> int:
-    """Writes the integers in lists; otherwise as `read_strings`."""
+    """Writes the integers in lists; otherwise like `read_strings`."""
     total = 0
     for record in range(len(lists)):
         before = total
@@ -170,9 +170,9 @@ def _find_entries(  # noqa: PLR0913
     following: Int64s,
     places: Int64s,
 ) -> bool:
-    """Writes where the Features of a map lie; whether the map is well formed.
+    """Writes the positions of the Features of a map, and returns whether the map is well formed.
 
-    Records mostly have their entries in one order: after each key, the one that followed it last is tried first.
+    Most records have their entries in the same order, so after each key, the key that followed it last is tried first.
     """
     last = count = len(key_starts) - 1
     while at < stop:
@@ -202,7 +202,7 @@ def _find_entries(  # noqa: PLR0913
 def _number_of(
     data: Bytes, start: int, stop: int, keys: Bytes, key_starts: Int64s, first: int
 ) -> int:
-    """The place of a key among those wanted, of which one is tried first; their number if it is none of them."""
+    """The position of a key among the wanted ones, one of which is tried first; their number if it is not wanted."""
     count = len(key_starts) - 1
     for attempt in range(-1, count):
         number = first if attempt < 0 else attempt
@@ -217,7 +217,7 @@ def _number_of(
 
 @kernel
 def _field(data: Bytes, at: int, stop: int) -> tuple[int, int, int]:
-    """The tag of a field, and where its value starts and stops; _MALFORMED if it does not stop in its message."""
+    """The tag of a field, and the start and stop of its value; _MALFORMED if the value exceeds the message."""
     number, start = _varint(data, at, stop)
     tag = np.int64(min(number, _LAST_TAG))
     wire_type = number & np.uint64(7)

@@ -1,10 +1,10 @@
 """FarmHash Fingerprint64 of byte strings in one buffer.
 
 The algorithm is Geoff Pike's FarmHash (https://github.com/google/farmhash, ``farmhashna``), whose fingerprints are
-frozen: they are the same on every machine and in every release. It has one path for each class of lengths.
+frozen: they are the same on every machine and in every release. It has a separate path for each class of lengths.
 
-All arithmetic is of uint64, which wraps around. The functions pass addresses on, not arrays, which numba would count
-references of: that takes ten times as long as the hashing.
+All arithmetic is on uint64, which wraps around. The functions pass addresses instead of arrays: Numba counts references
+to arrays, which takes ten times as long as the hashing.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _shift_mix(x: Any) -> Any:
 
 @kernel
 def _mix(u: Any, v: Any, multiplier: Any) -> Any:
-    """Two words to one: the last step of nearly every path."""
+    """Mixes two words into one: the last step of nearly every path."""
     a = _shift_mix((u ^ v) * multiplier)
     return _shift_mix((v ^ a) * multiplier) * multiplier
 
@@ -203,7 +203,7 @@ def _of_33_to_64(at: Any, length: Any) -> Any:
 
 @kernel
 def _of_65_and_more(at: Any, length: Any) -> Any:
-    """56 bytes of state take in 64 bytes at a time; the last 64 bytes come on top of that."""
+    """Mixes 64 bytes at a time into 56 bytes of state, then the last 64 bytes once more."""
     y = _U(81) * _K1 + _U(113)
     z = _shift_mix(y * _K2 + _U(113)) * _K2
     x = _U(81) * _K2 + word64(at)

@@ -21,7 +21,7 @@ def side_by_side(
 
     Args:
         addresses: Address of the first number of each column, [columns].
-        like: A number of their type.
+        like: A number of the columns' type.
         matrix: Output, [rows, columns].
 
     Returns:

@@ -59,7 +59,7 @@ def group(keys: Int64s, bits: int, rows: Int64s, places: Int64s, starts: Int64s)
 
 @kernel
 def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
-    """Does the work of `number`, sorting and `group` in one call, which acquires the GIL once; for a few rows.
+    """Does the work of `number`, sorting and `group` in one call, which acquires the GIL only once; for few rows.
 
     A radix sort, from the lowest digit of the rows on.
 
@@ -100,7 +100,7 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
 
 @kernel
 def _grouped(keys: npt.NDArray[np.uint64], bits: np.uint64) -> tuple[Int64s, Int64s, Int64s]:
-    """Does the work of `group` without a branch, which would be mispredicted for half of the keys.
+    """Like `group`, but without a branch, which would be mispredicted for half of the keys.
 
     Each key overwrites what the previous key of the same row wrote.
     """

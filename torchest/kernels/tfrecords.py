@@ -64,11 +64,11 @@ def follow(data: Bytes, starts: Int64s) -> tuple[int, int, bool]:
 
     Args:
         data: Records from their beginning; the last one may be cut off.
-        starts: Room for where each whole record starts, and for where the last one ends.
+        starts: Output: the start of each whole record, and the end of the last.
 
     Returns:
-        The number of whole records with correct checksums; the number of bytes that are needed from their end on to
-        go further; whether the checksums of the record there are correct, as far as they are in the buffer.
+        The number of whole records with correct checksums; the number of bytes after their end that are needed to
+        continue; whether the checksums of the next record are correct, as far as the buffer has them.
     """
     count, at = 0, 0
     starts[0] = 0

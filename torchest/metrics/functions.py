@@ -98,7 +98,7 @@ def precision(
         threshold: A prediction above it is positive.
 
     Raises:
-        ValueError: As for `mean`; or `threshold` is no finite number.
+        ValueError: As for `mean`; or `threshold` is not a finite number.
     """
     threshold = number("threshold", threshold)
     return metric_values.precision(*_fitted("precision", labels, predictions, weights), threshold)

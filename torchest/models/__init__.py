@@ -1,4 +1,4 @@
-"""The models of the canned estimators as plain modules: features by key to logits."""
+"""The models of the canned estimators as plain modules, from features by key to logits."""
 
 from typing import TYPE_CHECKING
 

@@ -28,7 +28,7 @@ class BaselineModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(units))
 
     def forward(self, features: Mapping[str, object]) -> Tensor:
-        """Returns [batch, units]; features by key tell the number of examples only."""
+        """Returns [batch, units]; the features only determine the number of examples."""
         batch = Features.of(features)
         if not batch:
             raise ValueError(

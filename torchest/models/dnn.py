@@ -42,7 +42,7 @@ class DNNModel(nn.Module):
 
     Raises:
         ValueError: An argument is invalid.
-        TypeError: `activation_fn` is no function.
+        TypeError: `activation_fn` is not a function.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class DNNModel(nn.Module):
 
 
 class _BatchNorm(nn.Module):
-    """Batch normalisation with TensorFlow's biased moving variance; torch.nn.BatchNorm1d has the unbiased one."""
+    """Batch normalisation with a biased moving variance as in TensorFlow; that of torch.nn.BatchNorm1d is unbiased."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -149,7 +149,7 @@ def checked_widths(value: Any, argument: str) -> list[int]:
     """Returns the widths of layers.
 
     Raises:
-        ValueError: The argument is no list of whole numbers above 0.
+        ValueError: The argument is not a list of whole numbers above 0.
     """
     widths = list(value) if is_list(value) else []
     if not widths or not all(is_whole(width) and 0 < width < 2**31 for width in widths):

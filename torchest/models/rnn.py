@@ -48,12 +48,12 @@ class RNNModel(nn.Module):
 
     Shape:
         - output: logits [batch, outputs] or [batch, time, outputs], and a mask [batch, time], True up to the last
-          step of a row. Behind it, the logits of the last step repeat. A row without steps has the logits of a
-          state of zeros.
+          step of a row. After it, the logits of the last step repeat. A row without steps has the logits of a state of
+          zeros.
 
     Raises:
         ValueError: An argument is invalid.
-        TypeError: `rnn_cell_fn` is no function, or returned no recurrent module.
+        TypeError: `rnn_cell_fn` is not a function, or did not return a recurrent module.
     """
 
     def __init__(  # noqa: PLR0913 - the arguments that tf.estimator's class takes
@@ -93,7 +93,7 @@ class RNNModel(nn.Module):
         return logits, mask
 
     def gradients(self) -> list[list[nn.Parameter]]:
-        """Returns the parameters, grouped as TensorFlow clips them: the two biases of a GRU are one there.
+        """Returns the parameters in the groups that TensorFlow clips together: there, the two biases of a GRU are one.
 
         Parameters that tables share are in `banks` instead.
         """
@@ -133,7 +133,7 @@ def _is_traced() -> bool:
 
 
 def _up_to_longest(values: Tensor, lengths: Tensor) -> Tensor:
-    """Cuts off the steps behind the longest row, except where no shape may depend on values: in traces, on XLA."""
+    """Cuts off the steps after the longest row, except in traces and on XLA, where no shape may depend on values."""
     if _is_traced() or values.device.type == "xla" or len(lengths) == 0:
         return values
     return values[:, : int(lengths.max())]

@@ -1,4 +1,4 @@
-"""A run of evaluation: metrics of all batches, merged."""
+"""Runs an evaluation, and merges the metrics of all batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Evaluated(NamedTuple):
 
     Attributes:
         metrics: By name, sorted, as NumPy scalars; the global step comes last.
-        curves: Those metrics that are areas under precision-recall curves.
+        curves: The metrics that are areas under precision-recall curves.
     """
 
     metrics: dict[str, Any]
@@ -100,11 +100,11 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
 def write_evaluation(evaluated: Evaluated, directory: str, checkpoint: str | None) -> None:
     """Logs the metrics, writes them for TensorBoard, and records them.
 
-    Warns if they cannot be written, as on a full or read-only disk.
+    Warns if they cannot be written, for example on a full disk.
 
     Args:
-        evaluated: What `run_evaluation` returned.
-        directory: Where to write.
+        evaluated: The result of `run_evaluation`.
+        directory: The directory to write to.
         checkpoint: The path of the checkpoint that was evaluated, if there was one.
     """
     metrics, curves = evaluated
@@ -134,7 +134,7 @@ def write_evaluation(evaluated: Evaluated, directory: str, checkpoint: str | Non
 
 
 def _nan_label(number: int, loss: Tensor, labels: object) -> str:
-    """The error message if a label is NaN, and the loss is too or is on a device."""
+    """The error message if a label is NaN. Checked if the loss is NaN, or is not on the CPU."""
     if loss.device.type == "cpu" and not math.isnan(loss.item()):
         return ""
     clause = first_in_labels(labels)

@@ -89,7 +89,7 @@ def _read(directory: str) -> dict[str, Any]:
 
 
 def _check(step: str, known: dict[str, Any]) -> None:
-    """Raises an error if `record_evaluation` cannot have written an evaluation."""
+    """Raises if an evaluation does not have the form that `record_evaluation` writes."""
     int(step)
     for value in known["metrics"].values():
         float(value)

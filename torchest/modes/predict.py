@@ -1,4 +1,4 @@
-"""Prediction: from the values of a batch to one dict per example."""
+"""Runs predictions, and splits batches into examples."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def examples(batch: Any) -> Iterator[Any]:
     """The predictions of one batch, example by example.
 
     Raises:
-        ValueError: The predictions are not all of the same number of examples.
+        ValueError: The predictions differ in their number of examples.
     """
     if not isinstance(batch, dict):
         if np.ndim(batch) == 0:
@@ -82,7 +82,7 @@ def _scalar(name: str, value: Any) -> str:
 
 
 def checked_keys(keys: Any) -> list[Any]:
-    """`predict_keys` as a list; empty: all.
+    """`predict_keys` as a list; empty for all.
 
     Raises:
         ValueError: It is not a list of keys.

@@ -1,4 +1,4 @@
-"""A run of training: the hooks that every run has, and the loop."""
+"""Runs a training: the loop, with the hooks that every training has."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def run_training(
 
     Args:
         run: The model, its input and the user's hooks.
-        training: What the checkpoints say of it.
-        config: How often to save, and to log.
+        training: The state of the training that checkpoints record.
+        config: The intervals of saving and logging.
         listeners: Called around each checkpoint.
 
     Returns:
@@ -103,7 +103,7 @@ def _watches_the_loss(hook: SessionRunHook) -> TypeGuard[NanTensorHook]:
 def _all_listeners(
     listeners: Sequence[CheckpointSaverListener], savers: Sequence[CheckpointSaverHook]
 ) -> list[CheckpointSaverListener]:
-    """The listeners of the call, and those that the user's savers have besides."""
+    """The listeners of the call, followed by those of the user's savers."""
     by_id = {id(listener): listener for listener in listeners}
     return [
         *listeners,
@@ -116,7 +116,7 @@ def _saving(
     hooks: Sequence[SessionRunHook],
     listeners: Sequence[CheckpointSaverListener],
 ) -> list[CheckpointSaverHook]:
-    """The hooks that save: the user's, or else one as the config says."""
+    """The hooks that save: the user's, or else one according to the config."""
     directory = config.model_dir
     assert directory is not None
     of_user = [hook for hook in hooks if isinstance(hook, CheckpointSaverHook)]

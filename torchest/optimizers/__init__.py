@@ -1,4 +1,4 @@
-"""Optimizers that compute what TensorFlow computes, and touch only the rows of tables that a batch used.
+"""Optimizers with TensorFlow's formulas, which touch only the rows of tables that a batch used.
 
 lr may be a function of the number of steps so far, such as lambda step: 0.1 * 0.5 ** (step / 1000).
 """

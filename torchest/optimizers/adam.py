@@ -31,7 +31,7 @@ class Adam(RowOptimizer):
 
     Rows of a table that a batch does not use have a gradient of 0, but their means change and so do the
     weights: a step updates the whole table. With `lazy`, a step updates only the rows that the batch uses,
-    which is another algorithm, and not in TensorFlow.
+    which is a different algorithm that TensorFlow does not have.
 
     Args:
         params: Parameters, or dicts of groups of them.

@@ -1,4 +1,4 @@
-"""What the optimizers of torchest share: one formula for whole parameters and for some rows of a table."""
+"""The base of torchest's optimizers: one formula for whole parameters and for some rows of a table."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Loops(NamedTuple):
 
     Attributes:
         of_rows: Updates rows of a table.
-        of_vectors: Updates vectors that lie here and there in memory.
-        numbers: What both take besides.
+        of_vectors: Updates vectors at any addresses.
+        numbers: Further arguments of both.
     """
 
     of_rows: Callable[..., None]
@@ -36,7 +36,7 @@ class Loops(NamedTuple):
 
 
 def _undecorated(method: Any) -> Any:
-    """A method as it was before torch made its compiler leave it alone; the first call imports the compiler."""
+    """A method without torch's decorator, whose first call would import the compiler."""
     return getattr(method, "__wrapped__", method)
 
 
@@ -44,13 +44,11 @@ class RowOptimizer(torch.optim.Optimizer):
     """An optimizer that updates parameters from dense gradients and from gradients of rows.
 
     A subclass names its slots in `_initial_slots` and writes its formula once, in `_update`. For gradients of
-    rows the formula runs on those rows of the parameter and of its slots; no other row is read or
-    written, unless a subclass says so. A parameter that has both kinds of gradient in one step gets one
-    dense gradient of the two.
+    rows the formula runs on those rows of the parameter and of its slots; no other row is read or written, unless a
+    subclass overrides `_age`. If a parameter has both kinds of gradient in a step, they become one dense gradient.
 
-    The state of a parameter is its slots, made at the first update that needs them, and `step`, the number of steps so
-    far, which schedules and bias corrections count on. A step in which the parameter had no gradient
-    counts too.
+    The state of a parameter consists of its slots, made at the first update that needs them, and `step`, the number of
+    steps so far, for schedules and bias corrections. A step in which the parameter had no gradient counts too.
 
     Args:
         params: Parameters, or dicts of groups of them, as for any `torch.optim.Optimizer`.
@@ -89,29 +87,29 @@ class RowOptimizer(torch.optim.Optimizer):
 
     @abstractmethod
     def _initial_slots(self, options: Options) -> dict[str, float]:
-        """The slots that a parameter has, by name: tensors of its shape that are filled with this at first."""
+        """The initial value of each slot, by name. Slots are tensors of the parameter's shape."""
 
     @abstractmethod
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
     ) -> None:
-        """Updates weight and slots in place; leaves the gradient as it is.
+        """Updates weight and slots in place, without changing the gradient.
 
         Args:
             weight: A parameter, or rows of one.
-            gradient: Of the weight's shape.
-            slots: Of the weight's shape.
+            gradient: The gradient, in the weight's shape.
+            slots: The slots, in the weight's shape.
             lr: The learning rate of this step.
             options: The options of the parameter's group, and `step`, which is 1 in the first step.
         """
 
     def _loops(self, lr: float, options: Options) -> Loops | None:
-        """The formula as compiled loops for the CPU; None if it has none with these options."""
+        """The formula as compiled loops for the CPU; None if there are none for these options."""
 
     def _age(self, slots: Slots, options: Options) -> None:
-        """What happens in place to the slots of all rows that a batch did not use; nothing by default.
+        """Changes the slots of unused rows in place; by default it does nothing.
 
-        The slots of the rows that it used are written after this.
+        The slots of used rows are written afterwards.
         """
 
     @torch.no_grad()
@@ -122,7 +120,7 @@ class RowOptimizer(torch.optim.Optimizer):
             closure: Computes the loss and its gradients first, as in `torch.optim`.
 
         Returns:
-            What `closure` returned.
+            The result of `closure`.
         """
         result = None
         if closure is not None:
@@ -136,7 +134,7 @@ class RowOptimizer(torch.optim.Optimizer):
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters, those of rows too."""
+        """Clears the gradients of all parameters, including row gradients."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and set_to_none:
@@ -146,7 +144,7 @@ class RowOptimizer(torch.optim.Optimizer):
             row_gradients.clear(group["params"])
 
     def slots(self, parameter: Tensor, group: Options) -> Slots:
-        """The slots of a parameter by name; those that are not there yet are made.
+        """The slots of a parameter by name; missing ones are created.
 
         Args:
             parameter: One of the group's.
@@ -197,7 +195,7 @@ class RowOptimizer(torch.optim.Optimizer):
         group.copy_from(weights, joined_slots)
 
     def _loop_over_vectors(self, group: Dense, options: Options) -> bool:
-        """Updates small parameters, wherever they are, by a compiled loop; False if there is none for them."""
+        """Updates small parameters by a compiled loop; returns False if there is none for them."""
         first = group.weights[0]
         if not group.is_small or first.device.type != "cpu":
             return False
@@ -239,7 +237,7 @@ class RowOptimizer(torch.optim.Optimizer):
             row_gradients.write(slots[name], rows, slot)
 
     def _require(self, holds: Callable[[Any], bool], name: str, value: Any, expected: str) -> None:
-        """Checks that an option is a finite number, or a tensor of one, which is in its range."""
+        """Checks that an option is a finite number, or a tensor of one number, in its range."""
         is_scalar = (
             type(value) is float  # as in every step
             or is_number(value)

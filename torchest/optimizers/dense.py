@@ -1,4 +1,4 @@
-"""Parameters with dense gradients: small ones are updated in one call, since a step of a small model is calls."""
+"""Parameters with dense gradients. Small ones share one call, as calls dominate a step of a small model."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Dense(NamedTuple):
     def memory(
         self,
     ) -> tuple[list[Tensor], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-        """What compiled loops over vectors take; see `torchest.kernels.updates`.
+        """The arguments of compiled loops over vectors; see `torchest.kernels.updates`.
 
         Returns:
-            The tensors, their addresses and their sizes; None if such loops cannot take them.
+            The tensors, their addresses and their sizes; None if the loops do not support them.
         """
         kinds = [self.gradients, self.weights, *self.slots_by_name.values()]
         tensors = [tensor for kind in kinds for tensor in kind]
@@ -54,12 +54,12 @@ class Dense(NamedTuple):
         return tensors, np.ascontiguousarray(addresses.T), np.array(sizes)
 
     def joined(self) -> tuple[Tensor, Tensor, Slots]:
-        """The parameters, gradients and slots one after the other, each kind as one vector."""
+        """Concatenates the parameters, the gradients and each slot into vectors."""
         slots = {name: _joined(tensors) for name, tensors in self.slots_by_name.items()}
         return _joined(self.weights), _joined(self.gradients), slots
 
     def copy_from(self, weights: Tensor, slots: Slots) -> None:
-        """Takes over what an update made of the vectors that `joined` returned."""
+        """Copies the vectors of `joined`, after an update, back into the parameters and slots."""
         by_name = self.slots_by_name
         for tensors, vector in ((self.weights, weights), *((by_name[n], slots[n]) for n in slots)):
             views = _unflatten_dense_tensors(vector, tensors)  # type: ignore[no-untyped-call]
@@ -67,7 +67,7 @@ class Dense(NamedTuple):
 
 
 def updated_at_once(parameters: Iterable[Tensor]) -> Collection[list[Tensor]]:
-    """Groups parameters: small ones of one dtype and device together, each large one by itself."""
+    """Groups parameters: small ones of one dtype and device together, each large one alone."""
     groups: dict[Any, list[Tensor]] = {}
     for parameter in parameters:
         device = parameter.device

@@ -156,7 +156,7 @@ class Matrix(NamedTuple):
 
 
 class DualAscent(torch.optim.Optimizer):
-    """Optimises the weights of a linear model with one output, and keeps the dual variables of the examples.
+    """Optimises the weights of a linear model with one output; keeps the dual variables of the examples.
 
     There are no gradients and no learning rate: `ascend` takes the features of a batch. Each parameter has the slot
     `unshrunk`, v above, float64 of its shape; the first one also has the slots `examples`, int64 in ascending order,

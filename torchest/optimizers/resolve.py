@@ -1,4 +1,4 @@
-"""Makes optimizers from what estimators take as `optimizer`."""
+"""Makes optimizers from the argument `optimizer` of estimators."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _scheduled(scheduler: LRScheduler) -> torch.optim.Optimizer:
 
 
 def _parts(scheduler: LRScheduler) -> Iterator[LRScheduler]:
-    """A scheduler, and those that it combines."""
+    """A scheduler, and the schedulers that it combines."""
     yield scheduler
     for part in getattr(scheduler, "_schedulers", ()):
         yield from _parts(part)

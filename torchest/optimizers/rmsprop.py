@@ -40,7 +40,7 @@ class RMSProp(RowOptimizer):
         momentum: Momentum, at least 0 and below 1. 0: none.
         epsilon: Added to the denominator, at least 0.
         centered: Whether to divide by the standard deviation.
-        lazy: Whether to leave the running means of rows unchanged that a batch does not use.
+        lazy: Whether the running means of rows that a batch does not use stay unchanged.
 
     Raises:
         ValueError: An option is out of range.

@@ -5,8 +5,7 @@
     gradient = summed(table)           # each row once
     clear([table])
 
-The optimizers of torchest read row gradients; for any other optimizer `densify` makes a dense gradient
-of them.
+The optimizers of torchest read row gradients; for any other optimizer, `densify` converts them to a dense gradient.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ class RowOrder(TensorGroup):
     """The order in which the gradients of rows are summed, each row once.
 
     Attributes:
-        rows: int64 [n], the rows that occur, ascending.
-        places: int64 [number of looked up rows], where they occurred: those of the first row, then those of the
-            second, and so on.
-        starts: int64 [n], where in `places` those of each row begin.
+        rows: The distinct rows, int64 [n], ascending.
+        places: The positions of the first row among the looked-up rows, then those of the second, and so on: int64
+            [number of looked-up rows].
+        starts: The start of each row's positions in `places`, int64 [n].
     """
 
     rows: Tensor
@@ -59,7 +58,7 @@ class RowOrder(TensorGroup):
 
     @classmethod
     def of(cls, rows: Tensor, table_rows: int) -> RowOrder:
-        """The order for looked up rows [m], numbers below `table_rows`."""
+        """The order for looked-up rows [m], all below `table_rows`."""
         key_bits = len(rows).bit_length() + (table_rows - 1).bit_length()
         if rows.device.type == "cpu" and key_bits < 64:
             return cls(*map(torch.from_numpy, _grouped(rows.numpy(), table_rows)))
@@ -70,7 +69,7 @@ class RowOrder(TensorGroup):
         return cls(in_order[starts], places, starts)
 
     def sums(self, values: Tensor) -> Tensor:
-        """The sum of the values of each row: [m, dimension] to [n, dimension], always in the same order."""
+        """Sums the values of each row, [m, dimension] to [n, dimension], always in the same order."""
         if len(values) == 0:
             return values
         if values.shape[1] == 1:  # for so little, waking more threads costs more than it brings
@@ -89,12 +88,12 @@ class RowOrder(TensorGroup):
 
 @dataclass(frozen=True)
 class RowGradient:
-    """The gradient of some rows of a table; the gradient of all others is 0.
+    """The gradient of some rows of a table; all others have a gradient of 0.
 
     Attributes:
         rows: int64 [n], row numbers. A row may occur several times: its gradient is the sum.
         values: [n, dimension], the gradient of each of them, in the table's dtype.
-        order: How to sum them, if that is known already.
+        order: The order of the sums, if it is known already.
     """
 
     rows: Tensor
@@ -110,8 +109,8 @@ def look_up(
     Args:
         weight: The table, [rows, dimension].
         ids: int64, of any shape; every id is a row number.
-        order: That of the flattened ids, if it is known already.
-        within: The rows of the table that ids count from, and end at; all by default.
+        order: The order of the flattened ids, if it is known already.
+        within: The range of rows that ids refer to; all rows by default.
 
     Returns:
         [*ids.shape, dimension]. Its backward pass adds a `RowGradient` to the pending ones of a parameter,
@@ -125,12 +124,12 @@ def look_up(
 
 
 def look_up_sums(weight: Tensor, ids: Tensor, order: RowOrder | None = None) -> Tensor:
-    """The sums of rows of a table, such as the linear model's of an example.
+    """Sums of rows of a table for each example, as in a linear model.
 
     Args:
         weight: The table, [rows, dimension].
         ids: int64 [batch, n]; every id is a row number.
-        order: That of the flattened ids, if it is known already.
+        order: The order of the flattened ids, if it is known already.
 
     Returns:
         [batch, dimension]: `look_up(weight, ids, order).sum(1)`, with its gradients.
@@ -163,7 +162,7 @@ def pending(parameter: Tensor) -> list[RowGradient]:
 
 
 def clear(parameters: Iterable[Tensor]) -> None:
-    """Forgets the pending row gradients of the parameters."""
+    """Clears the pending row gradients of the parameters."""
     for parameter in parameters:
         gradients = getattr(parameter, _ATTRIBUTE, None)
         if gradients:
@@ -171,11 +170,11 @@ def clear(parameters: Iterable[Tensor]) -> None:
 
 
 def summed(parameter: Tensor) -> RowGradient | None:
-    """All pending row gradients of a parameter in one, with each row once, in ascending order.
+    """Sums all pending row gradients of a parameter, with each row once, in ascending order.
 
-    Sums are taken in a fixed order: the same look-ups give the same bits. On XLA, which compiles every
-    shape anew, a row that was looked up several times comes several times, each time with the whole sum:
-    write rows back by copying (`index_copy_`), not by adding.
+    Sums are taken in a fixed order: the same look-ups give the same bits. On XLA, which compiles each shape, a row that
+    was looked up several times is repeated, each time with the whole sum: write rows back by copying (`index_copy_`),
+    not by adding.
 
     Returns:
         None if there are none.
@@ -204,7 +203,7 @@ def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
         values: [n, dimension].
 
     Returns:
-        n rows in ascending order; one that repeats has the sum of its gradients every time.
+        n rows in ascending order; each repetition of a row has the sum of its gradients.
     """
     order = torch.argsort(rows, stable=True)
     in_order = rows[order]  # torch_xla 2.9 aborts in an index_select by what sort returns
@@ -216,9 +215,9 @@ def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
 def _grouped(
     rows: npt.NDArray[np.int64], table_rows: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The distinct rows, the places of each, and where those begin; see `RowOrder`.
+    """The distinct rows, the positions of each, and where these begin; see `RowOrder`.
 
-    A row number and its place, of so many bits, are one number: sorting numbers alone is several times as fast.
+    A row number and its position are packed into one number, as sorting plain numbers is several times as fast.
     """
     from torchest.kernels import rows as kernels
 
@@ -236,8 +235,8 @@ def _grouped(
 def new_empty(like: Tensor, shape: Sequence[int]) -> Tensor:
     """An uninitialised tensor of the dtype and on the device of another one.
 
-    Large ones on the CPU lie in huge pages where the system has them (numpy asks for them, torch does not):
-    rows here and there in a table of hundreds of megabytes are then found twice as fast.
+    Large tensors on the CPU use huge pages if the system has them (NumPy requests them, torch does not): random access
+    to rows of a table of hundreds of megabytes is then twice as fast.
     """
     count = math.prod(shape) * like.itemsize
     if like.device.type != "cpu" or count < _LARGE:
@@ -249,12 +248,12 @@ def new_empty(like: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
-    """Tensors as the arrays that compiled loops take, in the same memory; None if they are no such tensors."""
+    """Tensors as arrays for compiled loops, sharing memory; None if the loops do not support them."""
     return [tensor.detach().numpy() for tensor in tensors] if suit_loops(tensors) else None
 
 
 def suit_loops(tensors: Sequence[Tensor]) -> bool:
-    """Whether compiled loops can take the memory of tensors: all of one type, each in one piece, on the CPU."""
+    """Whether compiled loops support the tensors: all of one type, contiguous, and on the CPU."""
     return (
         set(map(type, tensors)) <= _PLAIN
         and set(map(dtype_of, tensors)) == {tensors[0].dtype}
@@ -267,7 +266,7 @@ def suit_loops(tensors: Sequence[Tensor]) -> bool:
 
 
 def number_type(dtype: torch.dtype) -> type[np.floating[Any]] | None:
-    """What compiled loops calculate with for tensors of this dtype; None if there are no such loops."""
+    """The number type of compiled loops for tensors of this dtype; None if there are no such loops."""
     return _NUMBER_TYPES.get(dtype)
 
 
@@ -290,7 +289,7 @@ def write(table: Tensor, rows: Tensor, values: Tensor) -> None:
     Args:
         table: [rows, dimension].
         rows: int64 [n].
-        values: [n, dimension], in the table's dtype; the same for a row that comes several times.
+        values: [n, dimension], in the table's dtype; equal for repetitions of a row.
     """
     if table.device.type == "cpu" and table.is_contiguous() and values.is_contiguous():
         # each row in one piece, which is twice as fast as number by number
@@ -308,7 +307,7 @@ def _in_pieces(table: Tensor) -> npt.NDArray[np.void]:
 
 
 def densify(parameter: Tensor) -> None:
-    """Adds the pending row gradients of a parameter to its dense `grad`, and forgets them."""
+    """Adds the pending row gradients of a parameter to its dense `grad`, and clears them."""
     parts = pending(parameter)
     if not parts:
         return
@@ -320,7 +319,7 @@ def densify(parameter: Tensor) -> None:
 
 
 class _LookUpSums(torch.autograd.Function):
-    """The sum of several rows for each example; its backward pass hands the gradient to the table as rows."""
+    """The sum of several rows for each example; its backward pass stores row gradients with the table."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, ids: Tensor, order: RowOrder | None) -> Tensor:
@@ -353,7 +352,7 @@ def _sums_of_rows(table: npt.NDArray[Any], ids: Tensor) -> Tensor:
 
 
 class _LookUp(torch.autograd.Function):
-    """A gather whose backward pass hands the gradient to the table as rows."""
+    """A gather whose backward pass stores row gradients with the table."""
 
     @staticmethod
     def forward(

@@ -89,7 +89,7 @@ class _Server:
         self._bytes = 0  # of the bodies in memory
 
     def counted(self, handler: Handler) -> Handler:
-        """A handler that answers errors, and counts and logs requests."""
+        """Wraps a handler: turns errors into answers, and counts and logs requests."""
 
         async def answered(request: Request) -> Response:
             began = time.perf_counter()
@@ -141,7 +141,7 @@ class _Server:
         return self._v1_get(target)
 
     def _v1_get(self, target: Target) -> Response:
-        """The state of the versions, or the description of one."""
+        """Answers with the state of the versions, or the description of one."""
         if target["verb"] == "/metadata":
             model = self._versions.get(target["version"]).model
             return _json(tensorflow_rest.metadata(self._name, model))
@@ -175,7 +175,7 @@ class _Server:
         )
 
     async def live(self, _: Request) -> Response:
-        """The server is alive and ready as long as it answers, since it never runs without a version."""
+        """Reports that the server is alive and ready: it never runs without a version."""
         return Response(status_code=200)
 
     async def v2(self, request: Request) -> Response:
@@ -186,7 +186,7 @@ class _Server:
         return self._v2_get(target)
 
     def _v2_get(self, target: Target) -> Response:
-        """Whether a version is ready, or its description."""
+        """Answers whether a version is ready, or with its description."""
         version = self._versions.get(target["version"])
         if target["verb"] == "/ready":
             return Response(status_code=200)

@@ -1,7 +1,7 @@
-"""One run of the model answers all requests that wait.
+"""Batches waiting requests into one run of the model.
 
-No request waits for others to arrive: it runs at once if the model is free, and those that arrive during a
-run share the next one. So a single client has the latency of one run, and many clients share runs of many rows.
+A request does not wait for others to arrive: it runs at once if the model is free. Requests that arrive during a run
+share the next run. So a single client has the latency of one run, and many clients share runs of many rows.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Batcher:
         Args:
             feeds: Arrays [rows, ...] by the names of inputs.
             outputs: The names of the outputs to return.
-            rows: The number of rows. Several runs answer more rows than the limit, and other requests run in between.
+            rows: The number of rows. Requests above the limit take several runs, with other requests in between.
 
         Raises:
             RequestError: The model fails on these rows.
@@ -145,7 +145,7 @@ class Batcher:
         return [each for each in requests if not each.answer.done()]
 
     def _answers(self, requests: list[_Waiting]) -> list[dict[str, Array] | RequestError]:
-        """The answers of one run for all requests, or of one run for each if that fails."""
+        """The answers from one run for all requests; if it fails, from one run for each."""
         try:
             return [*self._run(requests)]
         except Exception as error:

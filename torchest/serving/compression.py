@@ -16,7 +16,7 @@ class Decoder:
         encoding: The Content-Encoding: "identity", "gzip" or "deflate".
 
     Raises:
-        RequestError: It is another encoding.
+        RequestError: The encoding is not supported.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -42,6 +42,6 @@ class Decoder:
             raise RequestError(400, f"The compressed body is damaged: {error}.") from None
 
     def check_end(self) -> None:
-        """Raises RequestError if the body ends too early."""
+        """Raises RequestError if the body is truncated."""
         if self._inflate is not None and not self._inflate.eof:
             raise RequestError(400, "The compressed body is cut off.")

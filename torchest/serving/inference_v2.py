@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, which Triton's and KServe's clients speak, with binary data.
+"""The Open Inference Protocol, version 2, with binary data, as used by clients of Triton and KServe.
 
 Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
 Binary data: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -46,15 +46,15 @@ async def answer(
 
     Args:
         body: JSON, followed by binary data.
-        header_length: The number of bytes of JSON; None for all.
+        header_length: The number of bytes of JSON; None if the whole body is JSON.
         name: The name of the model.
         version: The version that answers.
 
     Returns:
-        The body of the answer, and its number of bytes of JSON; None for all.
+        The body of the answer, and its number of bytes of JSON; None if the whole body is JSON.
 
     Raises:
-        RequestError: The request does not follow the protocol, or the model does not take its values.
+        RequestError: The request violates the protocol, or the model does not accept its values.
     """
     length = _header_length(header_length, len(body))
     request = await converted(length, load, body[:length])
@@ -128,7 +128,7 @@ def _count(entries: list[JSON], model: Model) -> int:
 
 
 def _feeds(entries: list[JSON], binary: memoryview, model: Model, count: int) -> dict[str, Array]:
-    """The arrays [rows, ...] that the model is fed, by the names of inputs."""
+    """The arrays [rows, ...] to feed the model, by the names of inputs."""
     arrays: dict[str, Array] = {}
     start = 0
     for entry in entries:
@@ -250,7 +250,7 @@ def _packed(array: Array) -> bytes:
 
 
 def _outputs(request: Mapping[str, JSON], model: Model) -> dict[str, bool]:
-    """The outputs that a client asks for, and whether as binary data."""
+    """The outputs that a client requests, and whether it wants binary data."""
     by_default = bool(_parameter(request, "binary_data_output"))
     entries = request.get("outputs") or [{"name": name} for name in model.outputs]
     if not isinstance(entries, list):

@@ -20,7 +20,7 @@ _PART = 1000  # rows
 
 
 def load(body: bytes) -> JSON:
-    """The value that a body holds.
+    """Parses a body.
 
     Raises:
         RequestError: The body is not JSON.
@@ -32,7 +32,7 @@ def load(body: bytes) -> JSON:
 
 
 def nested_lists(array: Array) -> list[JSON]:
-    """An array as nested lists, with None in place of numbers that are not finite."""
+    """Converts an array to nested lists, with None for numbers that are not finite."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         finite = np.isfinite(array)
         array = array.astype(object)
@@ -47,6 +47,6 @@ def dump(value: JSON) -> bytes:
 
 
 def dump_list(values: list[JSON]) -> bytes:
-    """A list as JSON, in parts, so that other threads run in between."""
+    """Serialises a list to JSON in parts, so that other threads run in between."""
     parts = (dump(values[start : start + _PART])[1:-1] for start in range(0, len(values), _PART))
     return b"[" + b",".join(parts) + b"]"

@@ -1,4 +1,4 @@
-"""Limits on requests, and the error that a client gets."""
+"""Limits on requests, and the error for a refused request."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on what clients send.
+    """Limits on requests.
 
     Attributes:
         max_body_bytes: Bytes of a request's body, compressed or not; a larger one gets 413.
         max_rows_per_run: Rows of one run of the model; several runs answer a request of more rows.
-        max_waiting_rows: Rows of all requests in progress. A further request gets 503, and one that
-            has more rows by itself gets 413.
+        max_waiting_rows: Rows of all requests in progress. A request beyond it gets 503, and a single request with more
+            rows gets 413.
         max_string_length: Characters of one string; a longer one gets 400.
         max_list_length: Values in one list of a row; more get 400.
-        timeout: Seconds until the headers of a request, then its body, have arrived (408), and until the
-            client reads more of a large answer.
-        max_connections: Connections at once; a request on a further one gets 503.
+        timeout: Seconds in which the headers of a request, and then its body, must arrive (else 408), and in which the
+            client must continue to read a large answer.
+        max_connections: Simultaneous connections; a request on a further one gets 503.
     """
 
     max_body_bytes: int = 16 << 20

@@ -41,7 +41,7 @@ class Signature:
     Attributes:
         name: Its name.
         method: "classification", "regression" or "predict".
-        outputs: The names of the model's outputs, by their names in the signature.
+        outputs: The name of each output in the model, by its name in the signature.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Model:
     """One exported model.
 
     Args:
-        directory: What `Estimator.export_saved_model` returned; it needs a model.onnx.
-        version: The name of the version for clients: that of the directory.
+        directory: The result of `Estimator.export_saved_model`, with a model.onnx.
+        version: The name of the version for clients, which is that of the directory.
         limits: Limits on strings and lists.
         threads: The number of threads of one run; 0 leaves it to onnxruntime.
 
     Attributes:
-        version: As given.
+        version: The name of the version.
         inputs: The inputs by name, including those that the model does not read.
         renamed: The names of renamed inputs, by the key of the feature: clients may send either.
         examples: The name of the input of serialized examples; None if the model takes features only.
@@ -99,10 +99,10 @@ class Model:
             self._check(local)
 
     def signature(self, name: object) -> Signature:
-        """The signature of that name; the default one for None.
+        """The signature with a name; None for the default signature.
 
         Raises:
-            RequestError: There is none of that name.
+            RequestError: There is no signature with that name.
         """
         if name is None:
             name = DEFAULT if DEFAULT in self.signatures else PREDICT
@@ -113,7 +113,7 @@ class Model:
         return self.signatures[name]
 
     def run(self, feeds: Mapping[str, Array], outputs: list[str]) -> dict[str, Array]:
-        """The outputs of some rows by name, [rows, ...]; strings are objects."""
+        """Runs the model on some rows; returns outputs [rows, ...] by name, with strings as objects."""
         return dict(zip(outputs, self._session.run(outputs, dict(feeds)), strict=True))
 
     def _check(self, directory: str) -> None:

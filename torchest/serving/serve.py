@@ -77,7 +77,7 @@ def serve(directory: str, options: Options, limits: Limits) -> None:
 
 
 class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's protocol, which closes the connection of a client that is too slow or sends endless headers."""
+    """uvicorn's protocol, extended to close connections of clients that are too slow or send endless headers."""
 
     timeout: float
     _timer: asyncio.TimerHandle | None = None  # while headers are awaited
@@ -132,7 +132,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._reader = self.loop.call_later(self.timeout, self._check_reader, left)
 
     def _check_reader(self, before: int) -> None:
-        """Closes the connection of a client that has read nothing of its answer meanwhile."""
+        """Closes the connection of a client that has stopped reading its answer."""
         self._reader = None
         left = self.transport.get_write_buffer_size()
         if left >= before:

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API: requests and answers as its clients write and read them.
+"""TensorFlow Serving's REST API.
 
 Protocol: https://www.tensorflow.org/tfx/serving/api_rest
 """
@@ -45,7 +45,7 @@ async def answer(verb: str, body: bytes, version: Version) -> bytes:
         version: The version that answers.
 
     Raises:
-        RequestError: The request does not follow the protocol, or the model does not take its values.
+        RequestError: The request violates the protocol, or the model does not accept its values.
     """
     request = await converted(len(body), load, body)
     if not isinstance(request, dict):
@@ -63,7 +63,7 @@ async def answer(verb: str, body: bytes, version: Version) -> bytes:
 
 
 def status(states: Mapping[str, str]) -> dict[str, JSON]:
-    """The state of each version; `states` has the reason why a version is not served, "" if it is."""
+    """The state of each version. `states` has the reason why a version is not served, or ""."""
     return {
         "model_version_status": [
             {
@@ -138,7 +138,7 @@ def _count(rows: JSON) -> int:
 
 
 def _feeds(key: str, request: Mapping[str, JSON], model: Model, count: int) -> dict[str, Array]:
-    """The arrays [rows, ...] that the model is fed, by the names of inputs."""
+    """The arrays [rows, ...] to feed the model, by the names of inputs."""
     sent = _columns(request, model) if key == "inputs" else _rows(key, request, model)
     columns = {model.renamed.get(name, name): values for name, values in sent.items()}
     return {
@@ -149,7 +149,7 @@ def _feeds(key: str, request: Mapping[str, JSON], model: Model, count: int) -> d
 
 
 def _answer(verb: str, key: str, signature: Signature, answers: Mapping[str, Array]) -> bytes:
-    """The outputs of a signature as its clients read them."""
+    """The outputs of a signature in the form of its method."""
     named = {key: answers[name] for key, name in signature.outputs.items()}
     if verb != "predict":
         result = _classes(named) if verb == "classify" else _regressions(signature, named)
@@ -165,7 +165,7 @@ def _answer(verb: str, key: str, signature: Signature, answers: Mapping[str, Arr
 
 
 def _rows(key: str, request: Mapping[str, JSON], model: Model) -> dict[str, list[JSON]]:
-    """The values of each input, one for each row, of a request with a list of rows."""
+    """The values of each input, row by row, from a request in row format."""
     rows = request[key]
     if rows and all(_is_record(row, model) for row in rows):
         return _parsed(rows, model)
@@ -187,7 +187,7 @@ def _check_names(names: Iterable[str], model: Model) -> None:
 
 
 def _by_name(row: JSON, number: int, model: Model) -> Mapping[str, JSON]:
-    """The inputs of a row by name, which a row of the only input may leave out."""
+    """The inputs of a row by name; a model with one input allows rows without names."""
     if isinstance(row, Mapping) and row.keys() != {"b64"}:
         return row
     if len(model.inputs) == 1:
@@ -199,7 +199,7 @@ def _by_name(row: JSON, number: int, model: Model) -> Mapping[str, JSON]:
 
 
 def _columns(request: Mapping[str, JSON], model: Model) -> dict[str, list[JSON]]:
-    """The values of each input, one for each row, of a request with a list for each input."""
+    """The values of each input, row by row, from a request in column format."""
     columns = request["inputs"]
     if not isinstance(columns, Mapping) or columns.keys() == {"b64"}:
         only = [model.examples] if model.examples is not None else list(model.inputs)
@@ -226,7 +226,7 @@ def _is_of_examples(name: str, model: Model) -> bool:
 
 
 def _is_record(row: JSON, model: Model) -> bool:
-    """Whether a row is a serialized example, by itself or under its name."""
+    """Whether a row is a serialized example, with or without the name of the input."""
     if model.examples is None:
         return False
     if not isinstance(row, Mapping) or row.keys() == {"b64"}:
@@ -235,7 +235,7 @@ def _is_record(row: JSON, model: Model) -> bool:
 
 
 def _parsed(records: list[JSON], model: Model) -> dict[str, list[JSON]]:
-    """The values of each input, one for each row, in serialized examples."""
+    """The values of each input, row by row, from serialized examples."""
     used = [each for each in model.inputs.values() if each.used]
     return rows_of_examples([_record(each, model) for each in records], used)
 

@@ -15,7 +15,7 @@ _thread = ThreadPoolExecutor(1, "large requests")  # a second one would share th
 
 
 async def converted(size: int, function: Callable[..., T], *arguments: object) -> T:
-    """The result of a function, which runs in another thread if it converts many bytes."""
+    """Returns the result of a function. It runs in another thread if it converts many bytes."""
     if size < _LARGE:
         return function(*arguments)
     return await asyncio.get_running_loop().run_in_executor(_thread, function, *arguments)

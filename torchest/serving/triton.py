@@ -1,4 +1,4 @@
-"""The configuration that NVIDIA Triton takes for an exported model.
+"""The configuration of an exported model for NVIDIA Triton.
 
 Format: https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_configuration.html
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def config(directory: str) -> list[str]:
-    """The lines of a config.pbtxt, with which Triton's onnxruntime backend serves model.onnx.
+    """The lines of a config.pbtxt for Triton's onnxruntime backend.
 
     Args:
         directory: The export.

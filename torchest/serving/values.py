@@ -1,4 +1,4 @@
-"""The values that clients send, as the arrays that a model takes.
+"""Converts the values that clients send to arrays for a model.
 
 >>> from torchest.serving.limits import Limits
 >>> age = Input({"name": "age", "feature": "age", "dtype": "float32", "shape": [None, 1], "lists": False,
@@ -44,7 +44,7 @@ class Input:
         limits: Limits on strings and lists.
 
     Attributes:
-        name: What clients call it.
+        name: Its name for clients.
         key: The key of the feature in serialized examples.
         dtype: "float32", "int64", "string" and the like.
         shape: The shape of one row's values; None for a list of any length.
@@ -128,7 +128,7 @@ class Input:
         return matrix
 
     def _cells(self, lists: Iterable[list[JSON]]) -> Array:
-        """All values of some lists, one after the other."""
+        """The concatenated values of some lists."""
         cells = list(itertools.chain.from_iterable(lists))
         if self.is_text:
             return self._strings(cells)
@@ -210,7 +210,7 @@ def decoded(text: JSON, name: str) -> bytes:
 
 
 def common_count(counts: Mapping[str, int], inputs: Iterable[str]) -> int:
-    """The number of rows that all inputs of a request have.
+    """The common number of rows of a request's inputs.
 
     Args:
         counts: The number of rows of each input in the request.
@@ -236,7 +236,7 @@ def joined(arrays: Sequence[Array]) -> Array:
 
 
 def trimmed(lists: Array) -> Array:
-    """A matrix of lists without the columns that hold padding only."""
+    """A matrix of lists without columns that only hold padding."""
     padding = _padding(lists)
     is_padding = np.isnan(lists) if isinstance(padding, float) else lists == padding
     kept = np.flatnonzero(~is_padding.all(0))
@@ -273,12 +273,12 @@ def of_objects(values: Sequence[str] | Sequence[bytes]) -> Array:
 
 
 def are_numbers(cells: list[JSON]) -> bool:
-    """Whether all values are numbers; numpy would widen all of them for a single text."""
+    """Whether all values are numbers; a single text would make NumPy convert all of them."""
     return {*map(type, cells)} <= _NUMBERS
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text has no lone surrogates, which JSON may hold."""
+    """Whether a text has no lone surrogates, which JSON permits."""
     try:
         text.encode()
     except UnicodeEncodeError:

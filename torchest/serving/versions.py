@@ -1,7 +1,7 @@
 """The served versions of a model: the newest exports of a directory.
 
-A new version answers once it is loaded and has passed the check of its golden rows. The version before keeps its
-requests until they are answered. A version that cannot be loaded is logged once, and the others go on.
+A new version serves requests once it is loaded and its golden rows have been checked. The previous version finishes its
+requests. A version that cannot be loaded is logged once, and the others stay in service.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Versions:
         return self._loaded[max(self._loaded, key=_number)]
 
     def get(self, name: str | None) -> Version:
-        """A version by its name; the newest for None.
+        """The version with a name; None for the newest.
 
         Raises:
-            RequestError: It is not served.
+            RequestError: The version is not served.
         """
         if name is None:
             return self.newest
@@ -86,7 +86,7 @@ class Versions:
         return {name: states[name] for name in sorted(states, key=_number, reverse=True)}
 
     async def watch(self, seconds: float) -> None:
-        """Checks for new versions every `seconds`, for ever."""
+        """Checks for new versions every `seconds`, forever."""
         logged = ""
         while not self._is_single:
             await asyncio.sleep(seconds)
@@ -171,7 +171,7 @@ def _number(name: str) -> int:
 
 
 def _state(directory: str) -> object:
-    """The state of an export's files, which differs once they have changed."""
+    """A value that changes when the files of an export change."""
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
         states = [(each.name, each.stat(follow_symlinks=False)) for each in entries]

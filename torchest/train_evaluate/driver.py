@@ -1,4 +1,4 @@
-"""train_and_evaluate: one training, with evaluations after its checkpoints.
+"""train_and_evaluate: training with evaluations after checkpoints.
 
 train = torchest.TrainSpec(train_input_fn, max_steps=10_000)
 evaluation = torchest.EvalSpec(eval_input_fn, steps=None, throttle_secs=60)
@@ -44,17 +44,17 @@ def train_and_evaluate(
     killed, and catches up on evaluations and exports that are missing. The log gives the reason of each skipped
     evaluation.
 
-    Where the environment variable TF_CONFIG has a cluster, the process whose task is "evaluator" evaluates and
-    exports, and the others train only; see `torchest.train_evaluate.evaluator_task`.
+    If the environment variable TF_CONFIG has a cluster, the process whose task is "evaluator" evaluates and exports,
+    and the others only train; see `torchest.train_evaluate.evaluator_task`.
 
     Args:
         estimator: The estimator. Its `RunConfig` says how often checkpoints are saved.
-        train_spec: The training data, and for how long to train.
+        train_spec: The training data, and how long to train.
         eval_spec: The evaluation data, how often to evaluate, and exporters.
 
     Returns:
-        The metrics of the last evaluation, and a list of what each exporter returned for it. Both are None if
-        there was nothing left to do, or if another process evaluates.
+        The metrics of the last evaluation, and a list of the exporters' results for it. Both are None if there was
+        nothing left to do, or if another process evaluates.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -135,11 +135,11 @@ class _AfterCheckpoints(CheckpointSaverListener):
 
 
 class _TrainingEnds(Exception):  # noqa: N818 - not an error
-    """The end of training was requested, by SIGTERM, while a checkpoint is evaluated."""
+    """Raised when SIGTERM requests the end of training during an evaluation."""
 
 
 class _EndWithTraining(SessionRunHook):
-    """Breaks off an evaluation, so that training can end in time; the next call catches up on it."""
+    """Interrupts an evaluation so that training can end in time; the next call makes up for it."""
 
     def __init__(self, training: Session) -> None:
         self._training = training

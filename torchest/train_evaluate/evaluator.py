@@ -32,18 +32,18 @@ _FILE = "train_and_evaluate.json"
 class Evaluator:
     """Evaluates checkpoints one after the other.
 
-    A small file in the directory of evaluations records what was done with the last checkpoint, for a program that is
-    started again after a kill.
+    A small file in the directory of evaluations records the progress on the last checkpoint, for a restart after a
+    kill.
 
     Args:
         estimator: The estimator.
         eval_spec: The data, how often to evaluate, and exporters.
-        max_steps: A checkpoint of this step or above is the last. None: `finish` gets the last.
-        clock: Returns the time in seconds; monotonic, so that changes of the system's clock have no effect.
+        max_steps: A checkpoint of this step or above is the last. None: the last one is passed to `finish`.
+        clock: Returns the time in seconds; monotonic, so it ignores changes of the system's clock.
 
     Attributes:
         result: The metrics of the last evaluation; None before the first.
-        exports: What each exporter returned for the last evaluation; None before the first.
+        exports: The results of the exporters for the last evaluation; None before the first.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Evaluator:
         """Evaluates a checkpoint, if `throttle_secs` have passed since the start of the last evaluation.
 
         Args:
-            checkpoint: Its path.
+            checkpoint: The path of the checkpoint.
             hooks: Called during the evaluation, besides those of the `EvalSpec`.
         """
         if not self.seconds_to_wait():
@@ -143,11 +143,11 @@ class Evaluator:
 
 
 class _Record:
-    """What was done with the last checkpoint, in a file.
+    """The progress on the last checkpoint, in a file.
 
     Attributes:
-        checkpoint: Its identity; None if there was none.
-        metrics: Its evaluation.
+        checkpoint: The identity of the checkpoint; None if there was none.
+        metrics: The metrics of the checkpoint.
     """
 
     def __init__(self, path: str) -> None:
@@ -177,7 +177,7 @@ class _Record:
         self._write()
 
     def is_waiting(self, exporter: str, *, is_last: bool) -> bool:
-        """Whether an exporter was not called yet; or exported nothing, when this was not known to be the last."""
+        """Whether an exporter was not called yet, or exported nothing before the checkpoint was known as the last."""
         known = self._called.get(exporter)
         if known is None:
             return True

@@ -1,14 +1,14 @@
-"""An evaluator in a process of its own, beside training.
+"""An evaluator in a separate process beside training.
 
-The environment variable TF_CONFIG says which process is which, as for tf.estimator; all of them run the same program,
-which calls `train_and_evaluate`:
+All processes run the same program, which calls `train_and_evaluate`. As for tf.estimator, the environment variable
+TF_CONFIG assigns the tasks:
 
     TF_CONFIG='{"cluster": {"chief": ["localhost"]}, "task": {"type": "chief"}}' python program.py
     TF_CONFIG='{"cluster": {"chief": ["localhost"]}, "task": {"type": "evaluator"}}' python program.py
 
-The first only trains, the second evaluates and exports. They communicate through the model_dir: training has ended
-when the checkpoint of `max_steps` is there, or when the file `unfinished` is gone. That file stays when training is
-killed, and the evaluator then waits for the restart.
+The first only trains, the second evaluates and exports. They communicate through the model_dir: training has ended when
+the checkpoint of `max_steps` exists, or when the file `unfinished` is gone. That file stays when training is killed,
+and the evaluator then waits for the restart.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ TRAINER, BOTH = "trainer", "both"
 
 
 def role_of_environment() -> str:
-    """The part of this process in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
+    """The role of this process in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
 
-    It is BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator has for a cluster without
-    an evaluator.
+    It is BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator uses in clusters without an
+    evaluator.
 
     Raises:
         ValueError: TF_CONFIG is wrong, or names tasks that torchrun has not started.
@@ -74,11 +74,11 @@ def evaluate_beside_training(
 
     Args:
         estimator: An estimator like the one that is trained.
-        eval_spec: The data, how often to evaluate, exporters, and how long to wait at first. That time should cover
-            the start of the other process if the model_dir holds checkpoints of an earlier training.
+        eval_spec: The data, how often to evaluate, exporters, and the delay before the first evaluation. That time
+            should cover the start of the other process if the model_dir holds checkpoints of an earlier training.
         max_steps: A checkpoint of this step or above is the last. None: training ends with its input.
         clock: Returns the time in seconds.
-        sleep: Waits.
+        sleep: Waits for a number of seconds.
 
     Returns:
         The evaluator, with the last results.
@@ -120,7 +120,7 @@ class _Watch:
         self._last = 0  # the step of the last evaluation; step 0 is not evaluated
 
     def newest(self) -> tuple[str | None, bool]:
-        """The newest checkpoint, or None if `log_skipped` got it before; and whether it is the last."""
+        """The newest checkpoint, or None if `log_skipped` has seen it; and whether it is the last."""
         # read first: once training has ended, the last checkpoint is there
         is_running = is_unfinished(self._model_dir)
         self._seen |= {step_of(name) for name in read_index(self._model_dir).times}
@@ -137,7 +137,7 @@ class _Watch:
         return path, False
 
     def log_skipped(self, path: str) -> None:
-        """Logs the checkpoints that were skipped between the last evaluation and this one, the next."""
+        """Logs the checkpoints that are skipped between the last evaluation and the next one, of this checkpoint."""
         step = step_of(files.parent_and_name(path)[1])
         for skipped in sorted(self._seen):
             if self._last < skipped < step:

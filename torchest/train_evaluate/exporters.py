@@ -37,12 +37,12 @@ Compare = Callable[..., bool]
 
 
 class Exporter(abc.ABC):
-    """Base of exporters: `train_and_evaluate` calls them after each evaluation, and they decide whether to export."""
+    """Base of exporters. `train_and_evaluate` calls them after each evaluation, and they decide whether to export."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """The name of the directory of the exports; exporters of an `EvalSpec` have different ones."""
+        """The name of the directory of the exports; the exporters of an `EvalSpec` need different names."""
 
     @abc.abstractmethod
     def export(
@@ -59,9 +59,9 @@ class Exporter(abc.ABC):
             estimator: The estimator.
             export_path: The directory for this exporter's exports: `<model_dir>/export/<name>`.
             checkpoint_path: The checkpoint that was evaluated.
-            eval_result: What `Estimator.evaluate` returned for it.
-            is_the_final_export: Whether training has ended with this checkpoint. An exporter that returned None for a
-                checkpoint that turns out to be the last is called again, with True.
+            eval_result: The result of `Estimator.evaluate` for it.
+            is_the_final_export: Whether training has ended with this checkpoint. If an exporter returned None for a
+                checkpoint that turns out to be the last, it is called again with True.
 
         Returns:
             The path of the export; None if nothing was exported.
@@ -159,7 +159,7 @@ class _ExportingExporter(Exporter):
         return path
 
     def _made(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> str:
-        """A new export, or a copy if another exporter has just exported the same."""
+        """Makes an export; copies one if another exporter has just exported the same."""
         assets = tuple(sorted((self._assets_extra or {}).items()))
         content = (_identity(checkpoint_path), assets)
         last = _newest.get(estimator)
@@ -258,12 +258,12 @@ class FinalExporter(_ExportingExporter):
 class BestExporter(_ExportingExporter):
     """Exports a model that is better than all before it, also across restarts.
 
-    The best result so far is in `best.json` beside the exports. The first evaluation is exported. A result is never the
-    best if a metric that `compare_fn` reads is NaN.
+    The file `best.json` beside the exports has the best result so far. The first evaluation is exported. A result with
+    NaN in a metric that `compare_fn` reads is never the best.
 
     Args:
         name: The name of the directory of the exports, `<model_dir>/export/<name>`.
-        serving_input_receiver_fn: As for `Estimator.export_saved_model`; needed.
+        serving_input_receiver_fn: As for `Estimator.export_saved_model`; required.
         event_file_pattern: Has no effect: the best result is not read from event files.
         compare_fn: A function of `best_eval_result` and `current_eval_result` that returns whether the current one is
             better; the default compares losses.

@@ -21,7 +21,7 @@ class _TrainFields(NamedTuple):
 
 
 class TrainSpec(_TrainFields):
-    """The training data, and for how long to train.
+    """The training data, and how long to train.
 
     Args:
         input_fn: Returns the training data, as for `Estimator.train`.
@@ -76,14 +76,14 @@ class EvalSpec(_EvalFields):
         name: A name for evaluations on different data: `Estimator.eval_dir(name)`.
         hooks: Called during evaluation.
         exporters: An `Exporter`, or several with different names; called after each evaluation.
-        start_delay_secs: How long an evaluator in a process of its own waits before its first evaluation. It has no
+        start_delay_secs: How long an evaluator in a separate process waits before its first evaluation. It has no
             effect where one process trains and evaluates, as in tf.estimator.
         throttle_secs: The least number of seconds between the starts of two evaluations. The last checkpoint is
             evaluated in any case.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range, or two exporters have one name.
+        ValueError: An argument is out of range, or two exporters have the same name.
 
     >>> EvalSpec(lambda: ({"x": [1.0]}, [2.0]), steps=1).throttle_secs
     600

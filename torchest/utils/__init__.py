@@ -1,1 +1,1 @@
-"""What any module may use."""
+"""Helpers for all modules."""

@@ -8,7 +8,7 @@ each of them into one of three forms, which the rest of the library takes:
 - `pyarrow.Array` for text, bytes, lists of differing length, dictionaries (pandas categories) and
   numbers with missing values. Missing (None, NaN in an object column, pd.NA, NaT) is null there.
 
-Decimals are floats (int64 where an Arrow type has no digits behind the point), sparse columns of pandas dense ones.
+Decimals become floats (int64 if an Arrow type has no decimal places), and sparse pandas columns become dense.
 
 The first dimension counts the rows.
 
@@ -64,18 +64,18 @@ def to_host(value: object, name: str = "value") -> HostArray:
     """The value in its normal form.
 
     Args:
-        value: A column: tensor, numpy array, list, pandas Series, Index or array, Arrow array. Any
-            number of rows, also none. A tuple of two arrays, values and offsets, has the values
-            `values[offsets[i]:offsets[i + 1]]` in row i.
-        name: What to call it in errors, e.g. the feature's name.
+        value: A column: tensor, numpy array, list, pandas Series, Index or array, Arrow array. Any number of rows,
+            including 0. A tuple of two arrays, values and offsets, has the values `values[offsets[i]:offsets[i + 1]]`
+            in row i.
+        name: Its name in errors, e.g. the feature's name.
 
     Returns:
         A tensor, numpy array or Arrow array. Floats of a Python list become float32 and ints int64;
-        everything else keeps its dtype. Nothing is copied that need not be.
+        everything else keeps its dtype. Data is copied only if necessary.
 
     Raises:
-        TypeError: The value is not a column, or holds something else than numbers, text, bytes,
-            dates or lists of these.
+        TypeError: The value is not a column, or holds something other than numbers, text, bytes, dates or lists of
+            these.
         ValueError: The value has no rows dimension (rank 0).
     """
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in NUMPY_KINDS:
@@ -85,15 +85,15 @@ def to_host(value: object, name: str = "value") -> HostArray:
 
 
 def to_column(value: object, name: str = "value") -> HostArray:
-    """As `to_host`, but a column whose values are not understood comes as it is, an error only where it is read.
+    """Like `to_host`, but returns a column of unsupported values unchanged, as an error only when it is read.
 
     Args:
         value: A column.
-        name: What to call it in errors.
+        name: Its name in errors.
 
     Returns:
-        Also numpy arrays of objects and of other dtypes, and Arrow arrays of other types: whatever rows can be
-        taken from and `to_host` then refuses.
+        As for `to_host`, or a NumPy array of objects or another dtype, or an Arrow array of another type, which has
+        rows but `to_host` refuses.
 
     Raises:
         TypeError: The value is not a column.
@@ -115,7 +115,7 @@ def is_arrow(value: object) -> bool:
 
 
 def is_understood(array: HostArray) -> bool:
-    """Whether the array is one that `to_host` gives; `to_column` gives others, too."""
+    """Whether `to_host` may return the array; `to_column` returns others, too."""
     if isinstance(array, torch.Tensor):
         return True
     if isinstance(array, np.ndarray):
@@ -124,7 +124,7 @@ def is_understood(array: HostArray) -> bool:
 
 
 def is_textual(array: HostArray) -> bool:
-    """Whether the array holds strings or bytes, also in dictionaries or lists."""
+    """Whether the array holds strings or bytes, including those in dictionaries or lists."""
     if isinstance(array, torch.Tensor):
         return False
     if isinstance(array, np.ndarray):
@@ -157,7 +157,7 @@ def check_lengths(columns: Mapping[Any, HostArray]) -> int:
     """The number of rows that all columns share.
 
     Raises:
-        ValueError: Two columns differ; names both and their lengths.
+        ValueError: Two columns differ; the message names both with their lengths.
     """
     if not columns:
         raise ValueError("There are no features; give at least one column.")
@@ -192,8 +192,8 @@ def slice_rows(array: HostArray, start: int, stop: int) -> HostArray:
 def concatenate(parts: Sequence[HostArray]) -> HostArray:
     """The rows of all parts, one part after the other.
 
-    Parts of one column may differ in form where one block of a file had missing values and another
-    had none: numbers widen, a part without any value takes the type of the others.
+    Parts of a column differ in form if only some blocks of a file had missing values: numbers widen, and a part without
+    values takes the type of the others.
 
     Raises:
         ValueError: There are no parts, or their types cannot be joined.
@@ -214,7 +214,7 @@ def concatenate(parts: Sequence[HostArray]) -> HostArray:
 
 
 def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
-    """The numbers as a tensor of the same dtype; memory is shared where it may be written to.
+    """The numbers as a tensor of the same dtype; shares memory that is writable.
 
     Missing floats become NaN; ints with missing values become float64 with NaN, bools float32. Lists
     of one length become one more dimension.
@@ -240,25 +240,25 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
 
 
 def in_numpy_dtype(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor; float32 in place of floats that numpy lacks, such as bfloat16."""
+    """Converts floats that NumPy lacks, such as bfloat16, to float32."""
     return tensor.float() if tensor.dtype in _NOT_IN_NUMPY else tensor
 
 
 def numbers_of(array: HostArray) -> str:
-    """Words for an error that say how numbers or text are made of dates or time differences; none of other values."""
+    """Advice for an error on how to convert dates or time differences to numbers or text; empty for other values."""
     kind = array.dtype.kind if isinstance(array, np.ndarray) else ""
     return _NUMBERS_OF[kind] if kind in ("M", "m") else ""
 
 
 def content(array: NumpyArray) -> str:
-    """Words for what an array holds, for an error."""
+    """Describes the values of an array for an error."""
     return {"S": "byte strings", "M": "dates", "m": "time differences"}.get(
         array.dtype.kind, f"values of dtype {array.dtype}"
     )
 
 
 def example(array: HostArray) -> str:
-    """Words for an error that quote the first value that is not missing; none if there is none.
+    """Quotes the first value that is not missing, for an error; empty if there is none.
 
     >>> example(np.array([b"a", b"b"]))
     " such as b'a'"
@@ -271,7 +271,7 @@ def example(array: HostArray) -> str:
 
 
 def comparison_hint(value: object) -> str:
-    """Words to end an error with about a single bool where one for each row is needed; none about other values."""
+    """The end of an error about a single bool instead of one for each row; empty for other values."""
     if not is_bool(value):
         return ""
     return (
@@ -362,7 +362,7 @@ _PARTS_OF_NUMPY = {
 
 
 def _from_masked(array: MaskedArray, name: str) -> Any:
-    """The values of a masked array, where masked ones are missing: NaN, NaT or null."""
+    """The values of a masked array, with NaN, NaT or null for masked ones."""
     mask, values = np.ma.getmaskarray(array), np.asarray(array.data)
     kind = values.dtype.kind
     if not mask.any():
@@ -393,7 +393,7 @@ def _lists(cells: ArrowArray, rows: int) -> ArrowArray:
 
 
 def _is_pair(value: object) -> bool:
-    """Whether the value is a tuple of values and offsets, which run from 0 to the number of values."""
+    """Whether the value is a tuple of values and offsets, from 0 up to the number of values."""
     if not isinstance(value, tuple) or len(value) != 2:
         return False
     values, offsets = value
@@ -441,7 +441,7 @@ def _from_list(values: Sequence[Any], name: str) -> Any:
 
 
 def _refuse_large_integers(values: Any, name: str) -> None:
-    """Raises NotUnderstoodError if one of the values, which are integers alone, is beyond the range of int64."""
+    """Raises NotUnderstoodError if all values are integers, and one is beyond the range of int64."""
     cells = list(_cells_of(values))
     large = next((cell for cell in cells if _is_large(cell)), None)
     if large is not None and not any(isinstance(cell, float) for cell in cells):
@@ -472,7 +472,7 @@ def _objects(values: Any) -> NumpyArray:
 
 
 def _with_none(values: Any) -> Any:
-    """The values, with None for those that are masked."""
+    """The values, with None for masked ones."""
     kinds = set(map(type, values)) if isinstance(values, (list, tuple)) else set()
     if not {np.ma.MaskedArray, np.ma.core.MaskedConstant} & kinds:
         return values
@@ -495,7 +495,7 @@ def _from_pandas(value: Any, name: str) -> Any:
 
 
 def _objects_to_arrow(values: Any, name: str) -> Any:
-    """Anything with cells that Python or pandas knows, through Arrow's own conversion."""
+    """Converts Python or pandas objects with Arrow."""
     import pyarrow as pa
 
     try:
@@ -564,7 +564,7 @@ def _from_arrow_array(value: ArrowArray, name: str) -> Any:
 
 
 def _with_rows(array: ArrowArray) -> Any:
-    """The array, or one of Python objects where Arrow cannot take rows of its type."""
+    """The array; one of Python objects if Arrow cannot take rows of its type."""
     import pyarrow as pa
 
     try:
@@ -621,7 +621,7 @@ def _stackable(parts: Sequence[Any]) -> TypeGuard[Sequence[NumpyArray]]:
 
 
 def _shared_dictionary(arrays: Sequence[ArrowArray]) -> ArrowArray | None:
-    """The dictionary, if all arrays have one and the same in memory; joining others means hashing them."""
+    """The dictionary that all arrays share in memory, if there is one; joining others means hashing them."""
     import pyarrow.types as pt
 
     if len({array.type for array in arrays}) > 1 or not pt.is_dictionary(arrays[0].type):

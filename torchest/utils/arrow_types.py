@@ -1,4 +1,4 @@
-"""The types of Arrow arrays: which are understood, and what the others are converted to, or how a user does.
+"""The Arrow types that are supported, and conversions of the others.
 
 >>> import pyarrow as pa
 >>> plain_type(pa.list_(pa.decimal128(5, 2)))
@@ -48,7 +48,7 @@ def is_list(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=256)  # asked of every array of a batch
 def is_understood(kind: Any) -> bool:
-    """Whether columns take arrays of this type as they are: numbers, text, lists and dictionaries of these."""
+    """Whether columns support the type without conversion: numbers, text, lists and dictionaries of these."""
     import pyarrow.types as pt
 
     if pt.is_dictionary(kind) or is_list(kind):
@@ -57,7 +57,7 @@ def is_understood(kind: Any) -> bool:
 
 
 def plain_type(kind: Any) -> Any:
-    """The type that is understood and says the same; None if there is none."""
+    """The supported type that can hold the same values; None if there is none."""
     import pyarrow as pa
     import pyarrow.types as pt
 
@@ -80,7 +80,7 @@ def plain_type(kind: Any) -> Any:
 
 
 def converted(array: Any, kind: Any) -> Any:
-    """The array in the type that `plain_type` says."""
+    """The array, converted to its `plain_type`."""
     import pyarrow as pa
 
     if any(name in str(array.type) for name in _NOT_CAST):
@@ -89,7 +89,7 @@ def converted(array: Any, kind: Any) -> Any:
 
 
 def way_out(kind: Any) -> str:
-    """How to make something that is understood of an Arrow type that is not."""
+    """Advice on how to convert an unsupported Arrow type."""
     import pyarrow.types as pt
 
     while _has_inner(kind):

@@ -1,7 +1,7 @@
-"""Checks of arguments: each returns the value in its plain type, or raises one sentence that names argument and value.
+"""Checks of arguments. Each returns the value in its plain type, or raises one sentence that names argument and value.
 
-All take the argument as the user wrote it, led by its owner if that is not plain ("Column 'age': shape"), and its
-value; some take a way out, the end of the message with a leading space. All raise ValueError.
+All take the argument as the user wrote it, preceded by its owner if necessary ("Column 'age': shape"), and its value;
+some take the end of the message, with a leading space, that names a way out. All raise ValueError.
 
 >>> whole_number("n_classes", 1, at_least=2)
 Traceback (most recent call last):
@@ -135,7 +135,7 @@ def text(argument: str, value: object, way_out: str = "", *, empty: bool = False
 
 
 def one_of(argument: str, value: object, choices: Iterable[Choice]) -> Choice:
-    """One of several values of one type; the nearest is named for a misspelt one."""
+    """One of several values of one type. The message suggests the nearest one."""
     allowed = list(choices)
     for choice in allowed:
         if type(value) is type(choice) and value == choice:
@@ -147,12 +147,12 @@ def one_of(argument: str, value: object, choices: Iterable[Choice]) -> Choice:
 
 
 def listed(argument: str, value: object, what: str) -> list[Any]:
-    """The items of a list or another iterable; none for None.
+    """The items of a list or another iterable; empty for None.
 
     Args:
         argument: The argument.
         value: Its value: not a single value, a string or a dict.
-        what: What the items are, for the message.
+        what: A description of the items, for the message.
     """
     if value is None:
         return []
@@ -170,7 +170,7 @@ def function(argument: str, value: object, what: str) -> Callable[..., Any]:
     Args:
         argument: The argument.
         value: Its value.
-        what: What it is to be, for the message, such as "a function of features and labels".
+        what: A description of the function, for the message, such as "a function of features and labels".
     """
     if not callable(value):
         raise ValueError(f"{argument}={shown(value)} must be {what}.")
@@ -189,7 +189,7 @@ def path(argument: str, value: object) -> str:
 
 
 def checked_name(argument: str, value: object) -> str | None:
-    """A name that becomes a part of a directory's and does not lead to another directory, or None."""
+    """None, or a name that is safe as a part of a directory's name."""
     if value is None:
         return None
     name = text(argument, value, " None is allowed, too.", empty=True)
@@ -209,12 +209,12 @@ def is_list(value: object) -> TypeGuard[Iterable[Any]]:
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer of Python or numpy; a bool is none."""
+    """Whether a value is an integer of Python or NumPy, and not a bool."""
     return isinstance(value, numbers.Integral) and not is_bool(value)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a real number, NaN and infinity included; a bool is none."""
+    """Whether a value is a real number, including NaN and infinity, and not a bool."""
     return isinstance(value, numbers.Real) and not is_bool(value)
 
 

@@ -1,4 +1,4 @@
-"""Copies to a CUDA device that run beside what it computes.
+"""Copies to a CUDA device that run in parallel with its computations.
 
 stream = CopyStream(device)
 with stream.copying() as copied:                # in the thread that makes batches
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CopyStream:
-    """A stream of a CUDA device that copies go to.
+    """A CUDA stream for copies.
 
     Args:
         device: The device.
@@ -34,7 +34,7 @@ class CopyStream:
 
     @contextlib.contextmanager
     def copying(self) -> Iterator[Copied]:
-        """What is copied and computed inside goes to the stream, in this thread."""
+        """A context in which copies and computations of this thread use the stream."""
         copied = Copied(self._device)
         with torch.cuda.stream(self._stream):
             yield copied
@@ -45,7 +45,7 @@ class Copied:
     """Copies that are under way.
 
     Attributes:
-        event: When they are done; None before all of them were asked for.
+        event: Marks the end of the copies; None until all of them were requested.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -53,10 +53,10 @@ class Copied:
         self.event: torch.cuda.Event | None = None
 
     def use(self, tensors: Iterable[Tensor]) -> None:
-        """Has the current stream of this thread wait for the copies, without waiting itself.
+        """Makes the current stream of this thread wait for the copies. The thread itself does not wait.
 
         Args:
-            tensors: What was copied: their memory is not given to others before this stream is done with it.
+            tensors: The copied tensors. Their memory is not reused before this stream has finished with it.
         """
         assert self.event is not None
         current = torch.cuda.current_stream(self._device)

@@ -1,11 +1,10 @@
-"""Files and directories, on a disk or behind a URL such as gs://bucket/models; only this module tells the two apart.
+"""Files and directories, on a disk or behind a URL such as gs://bucket/models; only this module distinguishes the two.
 
-Writing is such that a kill at any moment leaves either the old or the new, never half of one. On a disk
-everything is written under a temporary name beside its target, synced, and renamed. Object stores have no
-rename: there a single file appears whole, and a directory's files one after the other, so that a directory
-counts only once a file that is written after it names it.
+Writes are atomic: a kill at any moment leaves either the old or the new content. On a disk, everything is written under
+a temporary name beside its target, synced, and renamed. Object stores have no rename: a single file appears whole, but
+the files of a directory appear one by one. So a directory is complete only once a file written later names it.
 
-Paths are strings: `normal` makes one of what a user gave.
+Paths are strings; `normal` converts the user's.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def normal(path: str | os.PathLike[str]) -> str:
-    """A path in the form that all functions here take: without `file://`; a URL ends without a slash.
+    """A path in the form for all functions here: without `file://`, and without a slash at the end of a URL.
 
     >>> normal("file:///models/a"), normal("gs://bucket/a/")
     ('/models/a', 'gs://bucket/a')
@@ -75,7 +74,7 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
 
 
 def same(path: str, other: str) -> bool:
-    """Whether two paths are spellings of one.
+    """Whether two paths are spellings of the same path.
 
     >>> same("models/a", "./models/a/"), same("gs://bucket/a", "gs://bucket/b")
     (True, False)
@@ -134,7 +133,7 @@ def parent_and_name(path: str) -> tuple[str, str]:
 
 
 def is_directory(path: str) -> bool:
-    """Whether a directory exists; on an object store, one without files does not."""
+    """Whether a directory exists; on an object store, a directory without files does not."""
     if is_remote(path):
         system, inner = _system(path)
         return bool(system.isdir(inner))
@@ -153,7 +152,7 @@ def names_in(directory: str) -> list[str]:
 
 
 def make_directory(path: str) -> None:
-    """Makes a directory and its parents, where they do not exist."""
+    """Makes a directory and its parents if they do not exist."""
     if not is_remote(path) and not os.path.isdir(path):
         os.makedirs(path, exist_ok=True)
 
@@ -191,11 +190,11 @@ def read_text(path: str) -> str:
 
 
 def read_bytes(path: str) -> bytes:
-    """Reads a whole file; refuses what could block or have no end, such as a pipe or a device.
+    """Reads a whole file; refuses files that could block or be endless, such as a pipe or a device.
 
     Raises:
         FileNotFoundError: There is no such file.
-        RefusedFileError: It is no regular file, or has more than 1 GiB.
+        RefusedFileError: It is not a regular file, or has more than 1 GiB.
     """
     if is_remote(path):
         system, inner = _system(path)
@@ -230,7 +229,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def append_bytes(path: str, data: bytes) -> None:
-    """Appends to a file, which is made if it does not exist. A kill may leave half of the addition."""
+    """Appends to a file, which is created if it does not exist. A kill may leave only a part of the addition."""
     if is_remote(path):  # where a file is only written as a whole
         system, inner = _system(path)
         before = system.cat_file(inner) if system.exists(inner) else b""
@@ -242,9 +241,10 @@ def append_bytes(path: str, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_directory(path: str) -> Iterator[Path]:
-    """Yields an empty directory on the disk, whose files become those of `path` at the end.
+    """Yields an empty directory on the disk, whose files replace those of `path` at the end.
 
-    They replace what `path` had. After an error nothing is left behind.
+    An error leaves nothing
+    behind.
 
     Args:
         path: The directory to make; its parent must exist.
@@ -300,7 +300,7 @@ def on_disk(path: str) -> Iterator[str]:
 
 
 def _keys_by_name(path: str, inner: str, keys: Iterable[str]) -> dict[str, str]:
-    """Keys of an object store by relative path; keys of folders are left out."""
+    """Keys of an object store by relative path, without keys of folders."""
     prefix = f"{inner.strip('/')}/".lstrip("/")
     named: dict[str, str] = {}
     for key in keys:
@@ -352,7 +352,7 @@ def remove_directory(path: str) -> None:
 
 
 def rename_directory(path: str, name: str) -> None:
-    """Renames a directory on a disk within its parent, and replaces what had that name."""
+    """Renames a directory on a disk within its parent, and replaces an existing one."""
     target = os.path.join(os.path.dirname(path), name)
     remove_directory(target)
     os.rename(path, target)
@@ -382,17 +382,16 @@ def remove_leftovers(directory: str) -> None:
 
 @contextlib.contextmanager
 def held_alone(file: str, note: str) -> Iterator[str]:
-    """Locks a file exclusively among all processes, writes a note into it, and removes it at the end.
+    """Holds an exclusive lock on a file, writes a note into it, and removes it at the end.
 
-    The system releases the lock when the process dies, whatever processes it has forked.
+    The system releases the lock when the process dies, even if forked processes live on.
 
     Args:
         file: The file; its directory must exist.
-        note: Tells others who holds the lock.
+        note: The holder of the lock, for other processes.
 
     Yields:
-        The note of a possible other holder, where there are no locks: on an object store and some file systems.
-        Otherwise an empty string.
+        An empty string; without locks, on an object store and some file systems, the note of a possible other holder.
 
     Raises:
         BlockingIOError: Another process holds the lock; `args` has its note.
@@ -453,7 +452,7 @@ def reading(file: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def nobody_reads(file: str) -> Iterator[bool]:
-    """Yields whether nobody is `reading` the file; if so, an exclusive lock keeps others from it."""
+    """Yields whether nobody is `reading` the file; if so, holds an exclusive lock meanwhile."""
     try:
         flags = os.O_RDONLY if os.path.isdir(file) else os.O_RDWR
         with _locked(file, flags, fcntl.LOCK_EX | fcntl.LOCK_NB if fcntl else 0):
@@ -514,7 +513,7 @@ def _stat(path: str) -> os.stat_result:
 
 
 def _opened(path: str, flags: int, *, directory_too: bool = False) -> int:
-    """A descriptor of a regular file; opening a named pipe would wait for a writer, and a device may do anything."""
+    """Opens a regular file only: opening a named pipe would wait for a writer, and a device may do anything."""
     if not flags & os.O_CREAT or os.path.lexists(path):
         mode = _stat(path).st_mode
         if not (directory_too and stat.S_ISDIR(mode)):

@@ -1,7 +1,7 @@
 """Keeps freed memory in the process between steps.
 
-glibc gives the memory of large tensors back to the system when a step is over, and gets it again, page by page and
-filled with zeros, in the next: a tenth to a fifth of the time of a step on a CPU.
+glibc returns the memory of large tensors to the system after a step, and gets it back, zeroed page by page, in the
+next. That takes a tenth to a fifth of the time of a step on a CPU.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _LARGEST = 1 << 25  # the largest tensor that is taken from the heap; glibc allo
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Has the allocator of the process keep up to half a gigabyte of what is freed.
+    """Makes the allocator of the process keep up to half a gigabyte of freed memory.
 
-    Only on Linux with glibc, and not where the user set it up in the environment (`MALLOC_...`,
-    `GLIBC_TUNABLES`) or preloaded another allocator.
+    Has an effect only on Linux with glibc, and not if the user configured the allocator in the environment
+    (`MALLOC_...`, `GLIBC_TUNABLES`) or preloaded another one.
     """
     is_set_up = any(name.startswith("MALLOC_") for name in os.environ) or not {
         "GLIBC_TUNABLES", "LD_PRELOAD",

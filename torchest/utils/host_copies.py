@@ -1,7 +1,7 @@
-"""Tensors on a device that know what they were made from on the host.
+"""Tensors on a device that remember their copy on the host.
 
-To look at the values of a tensor on a device is to wait for the device, and makes a compiler such as XLA's end
-what it compiles. What came from the host can be looked at there.
+Reading the values of a tensor on a device waits for the device, and interrupts the compilation of a step on XLA. If a
+tensor was copied from the host, its values can be read there.
 
 >>> import torch
 >>> moved = to_device(torch.tensor([1, 0]), torch.device("meta"))
@@ -21,11 +21,11 @@ _ATTRIBUTE = "_torchest_on_host"
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device, which knows the values that it came with.
+    """Copies a tensor to a device. The copy remembers the original.
 
     Args:
-        tensor: On the host. The tensor itself is returned if `device` is there too.
-        device: Where to.
+        tensor: A tensor on the host. It is returned itself if `device` is the host.
+        device: The target.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()  # from there a copy is asynchronous
@@ -38,6 +38,6 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def on_host(tensor: Tensor) -> Tensor:
-    """The same values on the host if they came from there and were not changed since, else the tensor itself."""
+    """The copy on the host, if there is one and the tensor has not changed since; else the tensor itself."""
     copy, version = getattr(tensor, _ATTRIBUTE, (tensor, None))
     return copy if version is None or version == tensor._version else tensor

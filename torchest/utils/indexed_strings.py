@@ -1,4 +1,4 @@
-"""Strings that are given by their place in a short list: class names of predictions."""
+"""Strings as indices into a short list, such as class names in predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class IndexedStrings:
-    """An array of byte strings, kept as numbers so that it can lie on any device.
+    """An array of byte strings, stored as indices so that it can be on any device.
 
     Attributes:
         indices: int64, of any shape.
@@ -51,16 +51,16 @@ class IndexedStrings:
 
 
 def indexed_strings(indices: Tensor, vocabulary: Sequence[str | bytes]) -> IndexedStrings:
-    """Strings out of a short list, for predictions and export outputs: names of classes, for instance.
+    """Strings from a short list, for predictions and export outputs, such as names of classes.
 
-    They are text that exported models can make, as `tf.gather(vocabulary, indices)` is in TensorFlow.
+    Exported models can compute such text, as with `tf.gather(vocabulary, indices)` in TensorFlow.
 
     Args:
-        indices: Integers [batch, ...]: which string stands there.
+        indices: Integers [batch, ...], the index of each string.
         vocabulary: The strings, in the order of their indices.
 
     Raises:
-        TypeError: The indices are no tensor of integers, or the vocabulary is no list of strings.
+        TypeError: The indices are not a tensor of integers, or the vocabulary is not a list of strings.
 
     >>> best = torch.tensor([[0.1, 0.9], [0.8, 0.2]]).argmax(1)
     >>> indexed_strings(best, ["no", "yes"]).numpy()

@@ -1,4 +1,4 @@
-"""The form of JSON values that somebody else may have written, checked before anything is made of them.
+"""Checks of the form of untrusted JSON values, before use.
 
 >>> form = {"name": str, "shape": shape, "kind": {"a", "b"}, "step": optional(whole)}
 >>> check_form({"name": "age", "shape": [None, 1], "kind": "a"}, form)
@@ -65,13 +65,13 @@ def check_form(value: Any, form: Form, place: str = "") -> None:
 
     Args:
         value: Parsed JSON.
-        form: A class, for its instances; a set, for its elements; a function, for what it is true of; a list of one
-            form, for lists of such; a dict, for dicts with these keys at least, or, if its key is `str`, for dicts
-            whose values all are of one form.
-        place: Where the value stands.
+        form: A class matches its instances, a set its elements, and a function the values for which it is true. A list
+            of one form matches lists of such values. A dict matches dicts with at least these keys; if its key is
+            `str`, dicts whose values all have one form.
+        place: The path of the value, for the message.
 
     Raises:
-        ValueError: It does not; where, and what is there.
+        ValueError: It does not. The message names the path and the value.
     """
     if isinstance(form, Mapping):
         _check(value, dict, place)

@@ -1,4 +1,4 @@
-"""Namespaces of public modules: their public names alone, and a way out for a name that is not there."""
+"""Restricts the namespaces of modules to public names, with suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _WAYS_OUT = {
 def namespace(
     module: str, public: Sequence[str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """The functions `__getattr__` and `__dir__` of a module that shows its public names alone.
+    """The functions `__getattr__` and `__dir__` of a module that shows only its public names.
 
     Args:
         module: The module's `__name__`.
@@ -82,7 +82,7 @@ def no_attribute(module: str, name: str, public: Sequence[str]) -> str:
 
     Args:
         module: The module's `__name__`.
-        name: The name that it does not have.
+        name: The missing name.
         public: Its public names.
     """
     return f"module {module!r} has no attribute {name!r}.{_way_out(module, name, public)}"

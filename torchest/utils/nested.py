@@ -14,9 +14,9 @@ def map_nested(
     """The same structure with function(leaf) at each leaf.
 
     Args:
-        function: What to make of a leaf.
+        function: Returns the new leaf for a leaf.
         value: The structure. Mappings become dicts; lists, tuples and named tuples keep their type.
-        containers: The types that hold others; values of all other types are leaves.
+        containers: The types of containers; values of all other types are leaves.
 
     >>> map_nested(len, {"a": ["x", "yy"], "b": "zzz"})
     {'a': [1, 2], 'b': 3}
@@ -37,7 +37,7 @@ def as_tuples(value: Any) -> Any:
 
 
 def named_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a structure with where they stand, such as `key.inner[0]`.
+    """The leaves of a structure with their paths, such as `key.inner[0]`.
 
     >>> dict(named_leaves({"a": [1, {"b": 2}], "c": 3}))
     {'a[0]': 1, 'a[1].b': 2, 'c': 3}

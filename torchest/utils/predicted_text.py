@@ -1,4 +1,4 @@
-"""Text among predictions and export outputs: what may be given for it, and how `predict` gives it.
+"""Text in predictions and export outputs: its accepted forms, and its conversion for `predict`.
 
 >>> import numpy as np
 >>> text_to_numpy(np.array(["a", None, b"c"], dtype=object))
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FeatureText:
-    """The text of a feature where a model is traced: all that is known of it is which feature it is.
+    """Stands for a text feature while a model is traced, when only its key is known.
 
     Attributes:
         key: The key of the feature.
@@ -32,7 +32,7 @@ class FeatureText:
 
 
 def is_text(value: Any) -> bool:
-    """Whether a prediction is text: an Arrow or numpy array of strings, or what stands for one."""
+    """Whether a prediction is text: an Arrow or NumPy array of strings, or a placeholder for one."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "OSTU"
     return isinstance(value, IndexedStrings | FeatureText) or (
@@ -41,13 +41,13 @@ def is_text(value: Any) -> bool:
 
 
 def text_to_numpy(value: Any) -> npt.NDArray[Any]:
-    """Text as an object array of bytes, as TensorFlow gives it.
+    """Text as an object array of bytes, as in TensorFlow.
 
     Args:
-        value: For what `is_text` holds, on the host. Objects that are no text stay as they are.
+        value: A value for which `is_text` is true, on the host. Objects that are not text stay unchanged.
 
     Returns:
-        Missing strings are empty. Rows that are lists make a matrix, filled up with empty strings.
+        Missing strings become empty. Rows that are lists become a matrix, padded with empty strings.
     """
     if isinstance(value, IndexedStrings):
         return value.numpy()

@@ -1,4 +1,4 @@
-"""The states of random numbers: of torch, on the CPU and on the device that a model runs on; of numpy and Python."""
+"""The random states of torch, on the CPU and on the device of a model, and of NumPy and Python."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
-    """Goes on from a state; what it does not have of the device stays as it is."""
+    """Sets a state. The state of the device stays unchanged if it has none."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
@@ -47,7 +47,7 @@ def host_random_state() -> dict[str, Any]:
 
 
 def set_host_random_state(state: Mapping[str, Any]) -> None:
-    """Sets what `host_random_state` returned."""
+    """Sets a result of `host_random_state`."""
     np.random.set_state(map_nested(_as_array, state["numpy"], (dict,)))
     python = state["python"]
     random.setstate((python["version"], tuple(python["numbers"].tolist()), python["gauss"]))
@@ -62,10 +62,10 @@ def _as_array(state: Any) -> Any:
 
 
 def check_host_random_state(state: Any) -> None:
-    """Looks whether a state is one that `host_random_state` gives.
+    """Checks that a state has the form of `host_random_state`.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It does not.
     """
     before = host_random_state()
     try:
@@ -80,10 +80,10 @@ def check_host_random_state(state: Any) -> None:
 
 
 def check_random_state(state: Mapping[str, Any]) -> None:
-    """Looks whether a state is one that `random_state` gives.
+    """Checks that a state has the form of `random_state`.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It does not.
     """
     if "cpu" not in state:
         raise ValueError("the random state of the CPU is missing")
@@ -100,7 +100,7 @@ def seed_from(state: Mapping[str, Tensor]) -> int:
 
 
 def seed_step(seed: int, rank: int, step: int) -> None:
-    """Lets a process draw random numbers that are a function of these, and that are like no others."""
+    """Seeds a process by these values, each combination differently."""
     mixed = np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)
     seed_of_step = int(mixed[0]) >> 1
     torch.manual_seed(seed_of_step)
@@ -110,7 +110,7 @@ def seed_step(seed: int, rank: int, step: int) -> None:
 
 @contextlib.contextmanager
 def kept_random_state(device: torch.device) -> Iterator[None]:
-    """What is drawn inside is given back at the end."""
+    """A context that restores the random state at the end."""
     state = random_state(device)
     try:
         yield

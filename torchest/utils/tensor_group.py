@@ -37,7 +37,7 @@ class TensorGroup:
         return moved
 
     def pin_memory(self) -> Self:
-        """The same values in page-locked memory, from which a copy to a GPU is asynchronous."""
+        """Copies the values to page-locked memory, from which copies to a GPU are asynchronous."""
         return self._map(lambda tensor: tensor.pin_memory())
 
     def _map(self, change: Callable[[Encoding], Encoding]) -> Self:

@@ -1,4 +1,4 @@
-"""Whether torch follows operations, in which case numpy and compiled loops would hide what they do."""
+"""Detects tracing, which does not see operations of NumPy and compiled loops."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch.autograd import forward_ad
 
 
 def is_traced() -> bool:
-    """Whether operations are followed: by a trace, a transform of `torch.func`, forward-mode AD or a dispatch mode.
+    """Whether torch observes operations: in a trace, a transform of `torch.func`, forward-mode AD or a dispatch mode.
 
-    What is found in another way than by operations of torch would be a constant to them.
+    It would take results of other operations than torch's for constants.
     """
     return (
         torch._C._are_functorch_transforms_active()

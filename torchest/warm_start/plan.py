@@ -1,6 +1,6 @@
 """A warm start: a new model takes parameters, buffers and slots from another model's checkpoint or export.
 
-The log says of every parameter whether it was loaded, resized, or skipped, and why.
+The log says whether each parameter was loaded, resized or skipped, and why.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings
     """Copies values of another model into the objects of a new one.
 
     Args:
-        scope: The objects. Slots go to the optimizers that were made.
+        scope: The objects. Slots are copied to the optimizers among them.
         known: The names of objects that an earlier call has filled.
         settings: What to copy.
 
     Raises:
         ValueError: There is no checkpoint; a pattern or a name matches no parameter; a parameter is missing from the
-            checkpoint or has another shape there. Nothing was changed.
+            checkpoint or has another shape there. Nothing has changed.
     """
     targets = _targets(scope, known)
     if not targets:
@@ -119,7 +119,7 @@ def _plan(
     """What to copy, by the name in the new model.
 
     Raises:
-        ValueError: The checkpoint lacks some of it, or has other shapes; the message names all.
+        ValueError: The checkpoint lacks some of them, or has other shapes; the message names all.
     """
     shapes = _shapes(checkpoint)
     plan: dict[str, Taken] = {}
@@ -212,7 +212,7 @@ def _copy(
 
 
 def _report(name: str, taken: Taken | None, settings: WarmStartSettings) -> str:
-    """What was done with a parameter, for the log."""
+    """Describes for the log what was done with a parameter."""
     if taken is None:
         return f"{name}: skipped, vars_to_warm_start={settings.vars_to_warm_start!r} does not match"
     origin = "" if taken.source == name else f" from {taken.source}"

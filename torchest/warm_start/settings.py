@@ -1,4 +1,4 @@
-"""What a warm start copies from another model's checkpoint: `WarmStartSettings` and `VocabInfo`.
+"""The settings of a warm start from another model's checkpoint: `WarmStartSettings` and `VocabInfo`.
 
 grown = torchest.VocabInfo("words_new.txt", 5000, 1, "words_old.txt")
 settings = torchest.WarmStartSettings(
@@ -39,7 +39,7 @@ class VocabInfo(_VocabFields):
     """The vocabularies of a table before and after a change, so that its rows move by token.
 
     The rows of tokens in both vocabularies are kept, and so are the rows for unknown tokens if their number is the
-    same. All others start anew.
+    same. All others are initialised.
 
     Args:
         new_vocab: The vocabulary of the new model: the path of a file with one token a line, or a list.
@@ -122,8 +122,8 @@ class WarmStartSettings(_WarmStartFields):
     "dnn.hidden.0.bias"; `Estimator.get_variable_names()` of a trained model lists them.
 
     Args:
-        ckpt_to_initialize_from: A `model_dir`, of which the newest checkpoint is used, a checkpoint, or an
-            export, which has no slots.
+        ckpt_to_initialize_from: A `model_dir`, for its newest checkpoint; a checkpoint; or an export, which has no
+            slots.
         vars_to_warm_start: A regular expression, or a list of them. Parameters whose names match one from the start
             are copied, with the buffers of their modules, such as the statistics of batch normalisation. None: only
             those in `var_name_to_vocab_info`.
@@ -134,7 +134,7 @@ class WarmStartSettings(_WarmStartFields):
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: There is no path, or a pattern is no regular expression.
+        ValueError: There is no path, or a pattern is not a regular expression.
 
     >>> WarmStartSettings("models/old", "linear.*").vars_to_warm_start
     'linear.*'
@@ -179,7 +179,7 @@ class WarmStartSettings(_WarmStartFields):
 
 
 def settings_of(warm_start_from: object) -> WarmStartSettings | None:
-    """The argument `warm_start_from` as settings; None for None.
+    """Converts the argument `warm_start_from` to settings; None for None.
 
     Raises:
         TypeError: It is neither a path nor settings.

@@ -30,8 +30,8 @@ def copy_slots(
 
     Args:
         scope: The objects of the new model.
-        checkpoint: The old model's.
-        plan: What was copied, by the name in the new model.
+        checkpoint: The checkpoint of the old model.
+        plan: The copied parameters, by the name in the new model.
     """
     stored = scope.stored_parameters()
     saved = _Slots(checkpoint)

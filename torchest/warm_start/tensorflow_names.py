@@ -26,7 +26,7 @@ _NAMES = (
 
 
 def torchest_name(name: str) -> str | None:
-    """Torchest's name of a variable of TensorFlow's canned estimators; None if it is none."""
+    """Torchest's name of a variable of TensorFlow's canned estimators; None for other names."""
     for pattern, replacement in _NAMES:
         match = re.fullmatch(pattern, name.removesuffix(":0"))
         if match is not None:

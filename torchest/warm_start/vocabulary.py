@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Move:
-    """Which rows of a new table come from which of an old one.
+    """Maps rows of an old table to rows of a new one.
 
     Attributes:
-        new: The rows that are kept, int64 [kept], by their place in the new table.
-        old: By their place in the old one, int64 [kept].
-        size: How many rows the new table has.
+        new: The positions of the kept rows in the new table, int64 [kept].
+        old: The positions of the kept rows in the old table, int64 [kept].
+        size: The number of rows of the new table.
         by_token: The number of rows kept for tokens.
         unknown: The number of rows kept for unknown tokens.
         axis: The axis of the rows.
@@ -47,11 +47,11 @@ class Move:
         return is_fresh.nonzero().flatten()
 
     def apply(self, old: Tensor, target: Tensor) -> None:
-        """Writes the kept rows of the old tensor into the new one; the others stay.
+        """Writes the kept rows of the old tensor into the new one; other rows stay unchanged.
 
         Args:
             old: The old table, or a slot of it.
-            target: The new one, on any device.
+            target: The new table, on any device.
         """
         rows = old.index_select(self.axis, self.old).to(target.device, target.dtype)
         target.index_copy_(self.axis, self.new.to(target.device), rows)
@@ -75,7 +75,7 @@ class Taken(NamedTuple):
 
 
 def move_of(info: VocabInfo, name: str, old_size: int, new_size: int) -> Move:
-    """Finds the rows of the tokens that both vocabularies have.
+    """Finds the rows of tokens in both vocabularies.
 
     Args:
         info: The vocabularies.

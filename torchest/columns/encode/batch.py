@@ -1,4 +1,4 @@
-"""Encodings of many columns in a few operations, where their features are alike."""
+"""Encodes many columns in a few operations, if their features have the same type."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
 
 
 def hashed_with_own_key(columns: Sequence[CategoricalColumn]) -> list[int]:
-    """The places of the hashed columns of strings that no other of the columns hashes too."""
+    """The positions of the hashed string columns whose key no other column reads."""
     used = Counter(key for column in columns for key in column.feature_keys)
     return [
         place
@@ -41,18 +41,18 @@ def hashed_with_own_key(columns: Sequence[CategoricalColumn]) -> list[int]:
 def rows_of_hashed(
     columns: Sequence[HashedCategoricalColumn], firsts: Int64s, features: Features
 ) -> list[ColumnRows]:
-    """The rows of a table that hashed columns of one string in each row use.
+    """The table rows that a batch uses, for hashed columns of one string per row.
 
     Args:
-        columns: Those of `hashed_with_own_key`.
+        columns: The columns that `hashed_with_own_key` selects.
         firsts: The row of each column's id 0, int64 [columns].
         features: The batch.
 
     Returns:
-        Columns that are had at once; without those whose features are in an array of a kind of its own.
+        The columns whose arrays have the same type as another one's, in groups of one type.
 
     Raises:
-        MissingFeatureError: A feature is not there.
+        MissingFeatureError: A feature is missing.
         ValueError: A feature has another number of rows than the others.
     """
     counts = np.array([column.hash_bucket_size for column in columns])
@@ -75,10 +75,10 @@ def rows_of_hashed(
 
 
 class ColumnRows(NamedTuple):
-    """What several columns made of a batch.
+    """The table rows that several columns use in a batch.
 
     Attributes:
-        numbers: Which columns, ascending.
+        numbers: The positions of the columns, ascending.
         rows: int64 [batch, columns], −1 where a string is empty or missing.
         all_present: Whether there is no −1.
     """
@@ -89,7 +89,7 @@ class ColumnRows(NamedTuple):
 
 
 def _kind(array: Any) -> object:
-    """What arrays of one string in each row have in common that can be put together; None for others."""
+    """The type of an array of one string per row, equal for arrays that can be joined; None for other arrays."""
     if isinstance(array, np.ndarray):
         return "S" if array.ndim == 1 and array.dtype.kind == "S" else None
     return str(array.type) if is_arrow(array) and str(array.type) in PLAIN else None
@@ -132,7 +132,7 @@ def _address(array: Any) -> int:
 
 
 def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
-    """Whether all are numeric columns of one number in each row that leave it as it is."""
+    """Whether all are numeric columns of one number per row without a normalizer_fn."""
     return all(
         type(column) is NumericColumn and not column.normalizer_fn and column.shape == (1,)
         for column in columns
@@ -142,17 +142,17 @@ def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
 def numbers_of_all(
     columns: Sequence[NumericColumn], features: Features
 ) -> npt.NDArray[np.float32] | None:
-    """The numbers of numeric columns of one number in each row.
+    """The numbers of numeric columns with one number per row.
 
     Args:
-        columns: Those of which `are_single_numbers` holds.
+        columns: Columns for which `are_single_numbers` is true.
         features: The batch.
 
     Returns:
-        float32 [batch, number of columns]; None if an array is of another kind, or a number is missing.
+        float32 [batch, number of columns]; None if an array has another type, or a number is missing.
 
     Raises:
-        MissingFeatureError: A feature is not there.
+        MissingFeatureError: A feature is missing.
         ValueError: A feature has another number of rows than the others.
     """
     arrays = features.vectors([column.key for column in columns])

@@ -1,4 +1,4 @@
-"""Lists of any length in matrices of few widths, for devices that compile every shape anew."""
+"""Pads lists to few widths, for devices that compile each shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NARROWEST = 8
 
 
 def with_bucketed_width(encoding: Encoding) -> Encoding:
-    """An encoding whose shapes depend on nothing but the number of rows, and on the longest list by powers of two."""
+    """Pads an encoding to a shape that depends only on the number of rows and a power of two."""
     if isinstance(encoding, Ids) and encoding.offsets is not None:
         return encoding.padded(_width(encoding.offsets.diff(), encoding.time))
     if isinstance(encoding, Steps):
@@ -27,7 +27,7 @@ def with_bucketed_width(encoding: Encoding) -> Encoding:
 
 
 def _width(lengths: Tensor, time: Time | None) -> int:
-    """That of sequences given as a matrix; else the least power of two that is enough, and at least 8."""
+    """The width of a matrix of sequences; for lists, the least sufficient power of two, at least 8."""
     if time is not None and time.is_fixed:
         return time.steps
     longest = max(_NARROWEST, room(lengths, time))

@@ -1,4 +1,4 @@
-"""The values of a feature laid out flat, with the places where rows begin."""
+"""The values of a feature in a flat array, with the starts of rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cells(Generic[Values]):
     """Values by row.
 
     Attributes:
-        values: One-dimensional, of all rows one after the other.
+        values: The values of all rows, concatenated, [number of values].
         offsets: int64 [batch + 1]: row i has `values[offsets[i]:offsets[i + 1]]`. None if every
             row has exactly one.
     """
@@ -45,13 +45,13 @@ class Cells(Generic[Values]):
         return Cells(change(self.values), self.offsets)
 
     def with_offsets(self) -> tuple[Values, Int64s]:
-        """The values, and offsets also if every row has exactly one."""
+        """The values and the offsets, which are made if every row has exactly one value."""
         if self.offsets is not None:
             return self.values, self.offsets
         return self.values, np.arange(len(self.values) + 1)  # type: ignore[arg-type]
 
     def where(self: Cells[Array], kept: npt.NDArray[np.bool_]) -> Cells[Array]:
-        """Only the values that are marked; always with offsets."""
+        """The values that a mask selects, always with offsets."""
         values, offsets = self.with_offsets()
         counts = np.concatenate([[0], np.cumsum(kept)])
         some: Any = values[kept]
@@ -61,7 +61,7 @@ class Cells(Generic[Values]):
         """The ids that are not negative, with the weight of each value.
 
         Args:
-            weights: In the shape of the values.
+            weights: Weights in the shape of the values.
         """
         if self.offsets is None:
             return Ids(torch.from_numpy(np.maximum(self.values, -1)), None, _tensor(weights))

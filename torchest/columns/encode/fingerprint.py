@@ -47,7 +47,7 @@ def fingerprint64(data: Bytes, starts: Int64s, lengths: Int64s) -> UInt64s:
 
 
 def fingerprint_cat64(first: UInt64s, second: UInt64s) -> UInt64s:
-    """One fingerprint made of two, as TensorFlow folds the keys of a cross; not symmetric.
+    """Combines two fingerprints into one, as TensorFlow does for a cross; not symmetric.
 
     Args:
         first: Fingerprints, uint64 [n].

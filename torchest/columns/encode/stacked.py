@@ -35,10 +35,9 @@ class StackedIds(TensorGroup):
     """Rows of one table that a batch uses, column by column.
 
     Attributes:
-        rows: int64 [batch, n]. Where an example has no id, the row of the column's id 0.
-        present: bool [batch, n], where it has one; None if every example has all.
-        places: Which n of the columns these are: those with at most one id for each example, and
-            without weights.
+        rows: The row of each id, int64 [batch, n]; that of the column's id 0 if an example has no id.
+        present: Whether an example has an id, bool [batch, n]; None if all do.
+        places: The positions of the n columns: those without weights and with at most one id per example.
     """
 
     rows: Tensor
@@ -47,7 +46,7 @@ class StackedIds(TensorGroup):
 
 
 class _Stacked(FeatureColumn):
-    """What is encoded from several columns."""
+    """Base of encodings of several columns."""
 
     columns: tuple[FeatureColumn, ...]
 
@@ -63,7 +62,7 @@ class _Stacked(FeatureColumn):
 
     @property
     def feature_keys(self) -> tuple[str, ...]:
-        """Those of all columns."""
+        """The keys of all columns."""
         return self._feature_keys
 
     @cached_property
@@ -77,7 +76,7 @@ class StackedColumn(_Stacked):
 
     Attributes:
         columns: The columns.
-        starts: The row of the table at which the ids of each begin.
+        starts: The first row of each column in the table.
     """
 
     columns: tuple[CategoricalColumn, ...]
@@ -101,7 +100,7 @@ class StackedColumn(_Stacked):
         return StackedIds(torch.from_numpy(rows), present, places)
 
     def _rows_of_columns(self, features: Features) -> list[ColumnRows]:
-        """The columns with at most one id for each example, by their places here."""
+        """The rows of the columns that have at most one id per example."""
         hashed = self._hashed
         columns: list[Any] = [self.columns[place] for place in hashed]
         of_hashed = rows_of_hashed(columns, self._firsts[hashed], features)
@@ -134,7 +133,7 @@ class RowOrderColumn(_Stacked):
 
     Attributes:
         stacked: The stacked column.
-        table_rows: How many rows the table has.
+        table_rows: The number of rows of the table.
     """
 
     stacked: StackedColumn
@@ -142,7 +141,7 @@ class RowOrderColumn(_Stacked):
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:  # type: ignore[override]
-        """Those of the stacked column."""
+        """The columns of the stacked column."""
         return self.stacked.columns
 
     def encode(self, features: Features) -> RowOrder:

@@ -1,4 +1,4 @@
-"""Text as flat bytes: what numpy, Arrow and integers hold, in the form that is hashed."""
+"""Text as flat bytes, the form for hashing, from NumPy, Arrow and integers."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Text:
 
     Attributes:
         data: The buffer, uint8 [bytes].
-        starts: Where each string begins, int64 [n].
-        lengths: How many bytes it has, int64 [n]; 0 also for a missing one.
-        source: The array that it is of, for errors.
+        starts: The start of each string, int64 [n].
+        lengths: The number of bytes of each string, int64 [n]; 0 for a missing one.
+        source: The array with the text, for errors.
     """
 
     data: Bytes
@@ -69,11 +69,11 @@ class Text:
         return Text(self.data, self.starts[rows], self.lengths[rows])
 
     def with_empty(self) -> Text:
-        """The same strings and an empty one at the end."""
+        """Appends an empty string."""
         return Text(self.data, np.append(self.starts, 0), np.append(self.lengths, 0))
 
     def fingerprints(self) -> UInt64s:
-        """The FarmHash Fingerprint64 of each string; made once, and not to be written to."""
+        """The FarmHash Fingerprint64 of each string; computed once, read-only."""
         known: UInt64s | None = self.__dict__.get("_known")
         if known is None:
             known = self._keep(fingerprint64(self.data, self.starts, self.lengths))
@@ -85,7 +85,7 @@ class Text:
         return fingerprints
 
     def equals(self, other: Text) -> npt.NDArray[np.bool_]:
-        """Which strings are, byte for byte, those in the same places of another text."""
+        """Whether each string equals the one at the same position of another text, byte for byte."""
         equal: npt.NDArray[np.bool_] = self.lengths == other.lengths
         rows = np.flatnonzero(equal)
         for at in range(0, int(self.lengths[rows].max(initial=0)), 8):
@@ -96,7 +96,7 @@ class Text:
         return equal
 
     def _word(self, rows: Int64s, at: int) -> UInt64s:
-        """The eight bytes from `at` of each string, or those that it has left, and zeros."""
+        """The eight bytes from `at` of each string, padded with zeros."""
         data = self.data if self.data.size >= 8 else np.pad(self.data, (0, 8))
         words = np.ndarray(data.size - 7, "<u8", data, 0, (1,))
         starts = self.starts[rows] + at
@@ -106,7 +106,7 @@ class Text:
 
 
 def text_of_rows(array: Any) -> Text | None:
-    """The text of an array of one string in each row; None of numbers, dictionaries, lists and matrices."""
+    """The text of an array of one string in each row; None for numbers, dictionaries, lists and matrices."""
     if isinstance(array, np.ndarray):
         plain = array.dtype.kind == "S" and (array.ndim == 1 or array.shape[1:] == (1,))
         array = array.reshape(-1) if plain else array
@@ -119,7 +119,7 @@ def text_of_rows(array: Any) -> Text | None:
 
 
 def hash_all(texts: Iterable[Text]) -> None:
-    """Makes the fingerprints of several texts; of short ones, as a batch has, at once, which is faster."""
+    """Computes the fingerprints of several texts; hashes short ones in one call, which is faster."""
     short = [text for text in texts if len(text) < _SHORT and "_known" not in text.__dict__]
     if len(short) < 2:
         return
@@ -136,9 +136,9 @@ def hash_all(texts: Iterable[Text]) -> None:
 
 
 class DictionaryCache:
-    """What a column made of the dictionaries of dictionary-encoded input, for the newest of them.
+    """Caches a column's codes for the newest dictionaries of dictionary-encoded input.
 
-    A dictionary is known by the addresses of its buffers, which it keeps while it is in the cache.
+    The addresses of its buffers identify a dictionary, which the cache keeps alive.
     """
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class DictionaryCache:
 
         Args:
             array: Dictionary-encoded text.
-            encode: Makes codes of text; the same function each time.
+            encode: Converts text to codes; the same function in each call.
         """
         codes = self._of_entries(array.dictionary, encode)
         entries = array.indices.cast("int64")  # the type of indices may be too small for one more
@@ -164,7 +164,7 @@ class DictionaryCache:
     def _of_entries(
         self, dictionary: ArrowArray, encode: Callable[[Text], npt.NDArray[Any]]
     ) -> npt.NDArray[Any]:
-        """One code for each entry, and one more: that of the empty string."""
+        """The codes of all entries, followed by that of the empty string."""
         key = (dictionary.offset, len(dictionary), *map(_address, dictionary.buffers()))
         with self._lock:
             entry = self._kept.get(key)

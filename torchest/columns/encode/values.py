@@ -1,6 +1,6 @@
-"""The values of a raw feature as a column needs them: numbers, integers or text.
+"""Converts a raw feature to the values that a column reads: numbers, integers or text.
 
-`subject` is what the errors begin with: the column that reads the feature, such as "Column 'age'".
+`subject` starts the messages of errors: the column that reads the feature, such as "Column 'age'".
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Flat: TypeAlias = "FlatArray | Text"
 
 
 def numbers(features: Features, key: str, subject: str) -> Tensor:
-    """A feature's numbers, of any shape, NaN where one is missing.
+    """The numbers of a feature, in any shape, with NaN for missing ones.
 
     Integers, floats and booleans (0 and 1) are numbers.
 
     Raises:
-        TypeError: The feature holds something else.
+        TypeError: The feature holds other values.
         ValueError: It is sparse, or its rows have differing lengths.
     """
     array = features.raw(key)
@@ -69,7 +69,7 @@ def cells(features: Features, key: str, subject: str) -> Cells[Flat]: ...
 def cells(
     features: Features, key: str, subject: str, *, numeric: bool = False
 ) -> Cells[Flat] | Cells[FlatArray]:
-    """The values of a feature by row: one each, or any number of them.
+    """The values of a feature by row, any number in each.
 
     Rows may be the rows of a matrix, the lists of an Arrow array, or those of a sparse or nested
     tensor.
@@ -77,8 +77,8 @@ def cells(
     Args:
         features: The batch.
         key: The key of the feature.
-        subject: What errors begin with.
-        numeric: Whether floats are wanted too; then further dimensions are flattened.
+        subject: The start of the messages of errors.
+        numeric: Whether to accept floats, and to flatten further dimensions.
 
     Raises:
         ValueError: The feature has more than two dimensions, or is a tensor of floats.
@@ -103,7 +103,7 @@ def cells(
 
 
 def steps(features: Features, key: str) -> tuple[HostArray, Int64s] | None:
-    """A feature of several values a step, step by step, and where rows begin; None if it has at most one a step.
+    """The steps of a feature with several values per step, and the starts of rows; None if it has at most one per step.
 
     Such a feature is an array [batch, steps, values], or lists of lists of lists.
     """
@@ -150,7 +150,7 @@ def row_shape(features: Features, key: str) -> tuple[int, ...] | None:
 
 
 def is_matrix(features: Features, key: str) -> bool:
-    """Whether every row of a feature has the same number of values by its form: no lists."""
+    """Whether the feature is a matrix, and not lists."""
     if features.is_nested_list(key):
         return False  # also where those of this batch happen to be of one length
     array = features.raw(key)
@@ -166,13 +166,13 @@ def _is_dense(array: Tensor | npt.NDArray[Any]) -> bool:
 
 
 def integers(array: Flat, subject: str) -> Int64s:
-    """Integers, −1 where one is missing.
+    """Converts an array to integers, with −1 for missing ones.
 
-    Booleans are 0 and 1. Floats that are whole numbers are integers too: that is what pandas and
-    numpy make of integers among which one is NaN.
+    Booleans are 0 and 1. Floats that are whole numbers are integers too, since pandas and NumPy convert integers with a
+    NaN among them to floats.
 
     Raises:
-        ValueError: The array holds something else.
+        ValueError: The array holds other values.
     """
     if isinstance(array, Text):
         raise _unsuitable(subject, array, "integers")
@@ -198,12 +198,12 @@ def encode_text(
 
     Args:
         array: Text or integers.
-        subject: What errors begin with.
-        encode: Makes codes of text.
-        cache: The codes of dictionaries, so that each is encoded once only.
+        subject: The start of the messages of errors.
+        encode: Converts text to codes.
+        cache: The cache of codes, so that each dictionary is encoded only once.
 
     Raises:
-        ValueError: The array holds something else.
+        ValueError: The array holds other values.
     """
     if isinstance(array, Text):
         return encode(array)
@@ -217,7 +217,7 @@ def encode_text(
 
 
 def is_text(array: Flat) -> bool:
-    """Whether an array holds strings or bytes, be it as a dictionary."""
+    """Whether an array holds strings or bytes, with or without a dictionary."""
     if isinstance(array, Text):
         return True
     if isinstance(array, np.ndarray):
@@ -226,7 +226,7 @@ def is_text(array: Flat) -> bool:
 
 
 def examples(array: Flat) -> list[Any]:
-    """Different values among the first ones, none of them missing."""
+    """Distinct values among the first ones, without missing ones."""
     first = array.source if isinstance(array, Text) else array
     values = first[:1000].tolist()
     return list(dict.fromkeys(x for x in values if x not in (None, "", b"", -1) and x == x))  # noqa: PLR0124 - NaN
@@ -252,7 +252,7 @@ def _is_textual_type(type: pa.DataType) -> bool:
 
 
 def is_number(array: Flat) -> bool:
-    """Whether an array holds integers or floats, or nothing but missing values."""
+    """Whether an array holds integers or floats, or only missing values."""
     if isinstance(array, Text):
         return False
     if isinstance(array, np.ndarray):

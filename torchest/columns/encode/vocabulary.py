@@ -19,12 +19,13 @@ _UNKNOWN = -1
 
 
 class Vocabulary:
-    """Words or integers with ids, and a rule for those that are not among them.
+    """Words or integers with ids, and a rule for unknown ones.
 
     Args:
         words: All strings or all integers, each once, in the order of their ids.
         default_value: The id of an unknown value; −1 for none.
-        num_oov_buckets: If above 0, an unknown value's id is that of a hash bucket after the words.
+        num_oov_buckets: The number of hash buckets for unknown values, whose ids follow the words. 0: unknown values
+            have the id `default_value`.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Vocabulary:
         self.was_hit = False  # whether a value was a word, ever
 
     def ids(self, text: Text) -> Int64s:
-        """The id of each string; MISSING of the empty one."""
+        """The id of each string; MISSING for an empty one."""
         assert isinstance(self._table, Words)
         ids = self._table.look_up(text)
         missing = text.lengths == 0
@@ -71,8 +72,8 @@ class Vocabulary:
 class Words:
     """A vocabulary of byte strings, found by their fingerprints and then compared byte for byte.
 
-    Fingerprints are spread evenly, so their highest bits say where in the sorted ones to look: twice
-    as many places as words leave few words in each.
+    Fingerprints are evenly distributed, so their highest bits determine a slot in the sorted list. With twice as many
+    slots as words, a slot has few words.
 
     >>> Words(["First", "Second"]).look_up(Text.of_words(["Second", "third"]))
     array([ 1, -1])
@@ -89,7 +90,7 @@ class Words:
         self._begins = np.searchsorted((self._sorted >> self._shift).astype(np.int64), places)
 
     def look_up(self, text: Text) -> Int64s:
-        """The place of each string in the vocabulary, −1 where it is not in it."""
+        """The position of each string in the vocabulary; −1 for unknown strings."""
         fingerprints = text.fingerprints()
         place = (fingerprints >> self._shift).astype(np.int64)
         at, end = self._begins[place], self._begins[place + 1]
@@ -103,7 +104,7 @@ class Words:
         return ids
 
     def _verified(self, text: Text, ids: Int64s) -> Int64s:
-        """The ids of words that are the strings, −1 where only the fingerprint is the same."""
+        """The ids whose words equal the strings; −1 if only the fingerprints are equal."""
         return np.where(self._words.take(ids).equals(text), ids, _UNKNOWN)
 
 
@@ -120,6 +121,6 @@ class Integers:
         self._sorted = listed[self._order]
 
     def look_up(self, values: Int64s) -> Int64s:
-        """The place of each integer in the vocabulary, −1 where it is not in it."""
+        """The position of each integer in the vocabulary; −1 for unknown integers."""
         at = np.minimum(np.searchsorted(self._sorted, values), len(self._sorted) - 1)
         return np.where(self._sorted[at] == values, self._order[at], _UNKNOWN)

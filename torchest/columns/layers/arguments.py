@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureColumn]:
-    """Columns in the order of their names, which is the order of outputs and does not depend on the user's.
+    """Sorts columns by name, the order of outputs, whatever the user's order is.
 
     Args:
-        columns: What the user gave.
-        argument: The name of the argument that the user gave it as.
+        columns: The user's columns.
+        argument: The name of the user's argument.
 
     Raises:
-        ValueError: There are none, two have one name, or one is not a column.
+        ValueError: There are none, two have the same name, or one is not a column.
     """
     listed = column_list(columns, argument)
     if not listed:
@@ -40,7 +40,7 @@ def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureCol
 
 
 def check_combiner(argument: str, combiner: object) -> None:
-    """Raises ValueError if that is no way to combine ids."""
+    """Raises ValueError if there is no such combiner."""
     checks.one_of(argument, combiner, COMBINERS)
 
 
@@ -52,7 +52,7 @@ def check_layer(trainable: Any, name: Any) -> None:
 
 
 def is_of_sequences(column: FeatureColumn) -> bool:
-    """Whether the column, or the one that it is made of, is a sequence column."""
+    """Whether the column, or its categorical column, is a sequence column."""
     if isinstance(column, SequenceNumericColumn | SequenceCategoricalColumn):
         return True
     inner = getattr(column, "categorical_column", None)
@@ -60,5 +60,5 @@ def is_of_sequences(column: FeatureColumn) -> bool:
 
 
 def places_of(columns: Sequence[FeatureColumn], kind: Any) -> list[int]:
-    """The places in a list of the columns of some class."""
+    """The positions of the columns of a class in a list."""
     return [place for place, column in enumerate(columns) if isinstance(column, kind)]

@@ -1,4 +1,4 @@
-"""Columns whose tables lie in one bank, looked up at once."""
+"""Looks up the columns of a table bank in one operation."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LookedUp:
-    """Vectors of several columns.
+    """The vectors of several columns.
 
     Attributes:
-        places: Whose vectors they are: numbers of columns, in the order of the vectors.
-        vectors: [batch, number of places, dimension]; or their sums over the places, [batch, dimension].
+        places: The positions of the columns, in the order of the vectors.
+        vectors: [batch, number of columns, dimension]; or their sums over the columns, [batch, dimension].
     """
 
     places: list[int]
@@ -38,13 +38,13 @@ class LookedUp:
 
 
 class BankLookUps:
-    """Looks up the columns of a layer, those of a bank at once.
+    """Looks up the columns of a layer, with one operation for each bank.
 
-    A table that has hooks, or was given a parameter of its own, is left to be called by itself.
+    A table that has hooks or a parameter of its own is not included: the layer calls it separately.
 
     Args:
         columns: Categorical columns.
-        tables: The table of each; several columns may have the same.
+        tables: The table of each column; columns may share one.
     """
 
     def __init__(self, columns: Sequence[CategoricalColumn], tables: Sequence[Table]) -> None:
@@ -54,11 +54,11 @@ class BankLookUps:
         self._look_ups: list[_BankLookUp] = []
 
     def look_up(self, batch: Features) -> list[LookedUp]:
-        """The vectors of all columns that can be looked up at once in this batch."""
+        """The vectors of all columns that banks can look up in this batch."""
         return self._each(batch, _BankLookUp.look_up)
 
     def sums(self, batch: Features) -> list[LookedUp]:
-        """As `look_up`, with the sums of the vectors over the columns of a bank: [batch, dimension]."""
+        """Like `look_up`, with vectors summed over the columns of a bank: [batch, dimension]."""
         return self._each(batch, _BankLookUp.sums)
 
     def _each(
@@ -87,7 +87,7 @@ class BankLookUps:
         return [self._of_bank(bank, starts) for bank, starts in by_bank.items()]
 
     def _of_bank(self, bank: TableBank, starts: Mapping[int, int]) -> _BankLookUp:
-        """The look-up of some columns, given the first row of each in the bank."""
+        """The look-up of some columns, from the first row of each in the bank."""
         columns = tuple(self._columns[place] for place in starts)
         stacked = StackedColumn(columns, tuple(starts.values()))
         return _BankLookUp(list(starts), bank, stacked, RowOrderColumn(stacked, len(bank.weight)))

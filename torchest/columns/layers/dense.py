@@ -32,18 +32,18 @@ class DenseFeatures(Parts):
 
     Args:
         feature_columns: Numeric, bucketized, indicator and embedding columns.
-        trainable: Whether training changes the tables; if not, of no column.
-        name: What the user calls the layer.
+        trainable: Whether training changes the tables. False also applies to columns with trainable=True.
+        name: A name for the layer.
 
     Attributes:
         width: The width of the output.
-        output_widths: That of each column by its name, in the order of the output.
+        output_widths: The width of each column by name, in the order of the output.
 
     Shape:
         - output: [batch, width]
 
     Raises:
-        ValueError: There are no columns, two of one name, or one that is not dense.
+        ValueError: There are no columns, two have the same name, or one is not dense.
 
     >>> from torchest import columns
     >>> town = columns.categorical_column_with_vocabulary_list("town", ["Cherbourg", "Southampton"])
@@ -89,7 +89,7 @@ class DenseFeatures(Parts):
         return torch.cat(self.blocks(features), 1)
 
     def blocks(self, features: Mapping[str, Any]) -> list[Tensor]:
-        """The output in pieces, [batch, n] each, as they are had: what reads it need not wait for one copy more."""
+        """The output in blocks [batch, n], without the copy that concatenates them."""
         batch = Features.of(features)
         sources, contents = self._stacked(batch)
         rest, pieces = self._layout.of(contents)
@@ -99,7 +99,7 @@ class DenseFeatures(Parts):
         return [piece.of(sources[piece.source]) for piece in pieces]
 
     def _stacked(self, batch: Features) -> tuple[list[Tensor], list[_Content]]:
-        """What could be had together: matrices, and what lies in each of them."""
+        """The matrices of stacked columns, and the columns in each of them."""
         look_ups = self._banks.look_up(batch)
         sources = [each.vectors.flatten(1) for each in look_ups]
         contents = [
@@ -120,14 +120,14 @@ class DenseFeatures(Parts):
 
 
 class _Content(NamedTuple):
-    """What lies in a matrix: the places of columns, side by side, and how wide each is; None: as it says itself."""
+    """The positions of the columns in a matrix, and the width of each; None for the column's own width."""
 
     places: tuple[int, ...]
     width: int | None = None
 
 
 class _Piece(NamedTuple):
-    """Columns `start` to `end` of one of several matrices; all of them where there is no end."""
+    """Columns `start` to `end` of one of several matrices; without an end, all of them."""
 
     source: int
     start: int = 0
@@ -139,10 +139,10 @@ class _Piece(NamedTuple):
 
 
 class _Layout:
-    """In which pieces of which matrices columns lie, one after the other; nearly always as in the batch before.
+    """The matrix and the place of each column in it, in order; cached, since batches rarely differ.
 
     Args:
-        widths: What columns say that they are wide.
+        widths: The widths of the columns.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -150,10 +150,10 @@ class _Layout:
         self._last: tuple[list[_Content], list[int], list[_Piece]] = ([], [], [])
 
     def of(self, contents: list[_Content]) -> tuple[list[int], list[_Piece]]:
-        """The places of columns that are in no matrix, and the pieces, if each of those has a matrix of its own.
+        """The positions of columns in no matrix, and the pieces, if each of those columns gets its own matrix.
 
         Args:
-            contents: Of the matrices, in their order.
+            contents: The contents of the matrices, in order.
         """
         last, rest, pieces = self._last
         if last != contents or not pieces:
@@ -166,7 +166,7 @@ class _Layout:
         return rest, pieces
 
     def _parts(self, contents: Iterable[_Content]) -> dict[int, _Piece]:
-        """Where in the matrices each column is, by its place."""
+        """The piece of each column, by its position."""
         parts: dict[int, _Piece] = {}
         for source, (places, width) in enumerate(contents):
             start = 0
@@ -178,7 +178,7 @@ class _Layout:
 
 
 def _joined(of_columns: Mapping[int, _Piece]) -> list[_Piece]:
-    """The pieces in the order of the columns; those that follow each other in a matrix in one."""
+    """The pieces in the order of the columns, with adjacent pieces of a matrix joined."""
     pieces: list[_Piece] = []
     for _, piece in sorted(of_columns.items()):
         last = pieces[-1] if pieces else None

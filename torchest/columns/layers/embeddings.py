@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def add_tables(
     layer: Parts, columns: Iterable[FeatureColumn], trainable: bool, *, in_banks: bool = False
 ) -> None:
-    """Gives a layer the tables of its embeddings; columns that share one get one.
+    """Adds the tables of embeddings to a layer, once for columns that share one.
 
     Args:
         layer: The layer.
-        columns: All of its columns.
-        trainable: Whether training changes the tables; if not, of no column.
-        in_banks: Whether tables of one width share a parameter. Those that shorten vectors to a norm do not.
+        columns: All columns of the layer.
+        trainable: Whether training changes the tables. False also applies to columns with trainable=True.
+        in_banks: Whether tables of the same width share a parameter. Tables with max_norm do not.
     """
     owners: dict[str, AnyEmbedding] = {}
     for column in columns:

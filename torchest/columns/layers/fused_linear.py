@@ -1,7 +1,7 @@
-"""Products of a batch of a few numbers with a few weights, on one thread, and what is added to them.
+"""Products of a small batch with few weights on one thread, plus other terms.
 
-A library of linear algebra wakes its other threads even for these, and they then wait busily for more: on two
-cores, of which another thread needs one for the next batch, a step of a linear model takes twice as long.
+A linear algebra library wakes its other threads even for these, and they spin afterwards. On two cores, one of which
+another thread needs for the next batch, a step of a linear model takes twice as long.
 """
 
 from __future__ import annotations

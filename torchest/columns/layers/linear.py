@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class LinearFeatures(Parts):
     """A weighted sum of the columns: the linear model without its head.
 
-    `state_dict` has `<column>.weight` and `bias`, whatever the columns' names are; they start at 0. The table of an
-    embedding is `<column>.table.weight`. The tables of categorical columns are one parameter,
-    `tables_<units>.weight`; `part(name)` is the module of a column.
+    `state_dict` has `<column>.weight` and `bias`, which are initially 0. The table of an embedding is
+    `<column>.table.weight`. The tables of categorical columns are one parameter, `tables_<units>.weight`; `part(name)`
+    is the module of a column.
 
     Args:
         feature_columns: Dense or categorical columns.
@@ -44,8 +44,7 @@ class LinearFeatures(Parts):
         - output: [batch, units]
 
     Raises:
-        ValueError: There are no columns, two of one name, or something that is not a column; or the
-            combiner is another.
+        ValueError: There are no columns, two have the same name, or one is not a column; or the combiner is unknown.
 
     >>> from torchest import columns
     >>> linear = columns.LinearFeatures([columns.numeric_column("x")])
@@ -109,7 +108,7 @@ class LinearFeatures(Parts):
         return logits
 
     def _dense_weights(self) -> list[Tensor] | None:
-        """Those of the dense columns; None if a part does more than multiply by a weight of its own."""
+        """The weights of the dense columns; None if a part does more than multiply by its weight."""
         parts = [self.part(column.name) for column in self._dense.columns]
         weights = [part._parameters.get("weight") for part in parts]  # an attribute takes longer
         plain: list[Tensor] = [weight for weight in weights if weight is not None]
@@ -160,5 +159,5 @@ def _linear_part(
 
 
 def _without_order(column: FeatureColumn) -> FeatureColumn:
-    """A column of the same name for models in which the order of a row's ids does not matter."""
+    """A column of the same name for models that ignore the order of a row's ids."""
     return column.categorical_column if isinstance(column, SequenceCategoricalColumn) else column

@@ -1,4 +1,4 @@
-"""The base of the layers over columns: a module whose parts may have any name."""
+"""The base of column layers: a module whose children may have any name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class Parts(nn.Module):
-    """A module with parts that are called by columns, also `type`, `training` or `a.b`, as torch does not allow.
+    """A module whose children may have any name, including `type`, `training` and `a.b`, which torch forbids.
 
-    Only the strict check of `load_state_dict` splits names at dots; here it goes by whole names.
+    Of torch, only the strict check of `load_state_dict` splits names at dots; here it uses whole names.
 
     >>> layer = Parts()
     >>> layer.add_part("a.b", nn.Linear(1, 1, bias=False))
@@ -28,7 +28,7 @@ class Parts(nn.Module):
         self.register_load_state_dict_post_hook(_keep_known_names)  # type: ignore[no-untyped-call]
 
     def add_part(self, name: str, part: nn.Module) -> None:
-        """Takes in a module; its parameters are called `<name>.<parameter>`."""
+        """Adds a module; its parameters are called `<name>.<parameter>`."""
         self._modules[name] = part
 
     def part(self, name: str) -> nn.Module:
@@ -54,7 +54,7 @@ class Parts(nn.Module):
 
 
 def have_hooks(modules: Iterable[nn.Module]) -> bool:
-    """Whether somebody may look at what goes in and out of one of the modules, so that each has to be called."""
+    """Whether one of the modules has hooks, so that it has to be called."""
     has_any: bool = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
     return has_any or any(map(_has_own_hooks, modules))
 
@@ -70,7 +70,7 @@ def _has_own_hooks(module: nn.Module) -> bool:
 
 
 def _keep_known_names(layer: Parts, incompatible: Any) -> None:
-    """Takes names of the layer out of those that torch did not expect."""
+    """Removes the layer's names from torch's list of unexpected keys."""
     known = {layer._prefix + name for name in layer.state_dict()}
     unexpected = incompatible.unexpected_keys
     unexpected[:] = [name for name in unexpected if name not in known]

@@ -1,4 +1,4 @@
-"""Columns of sequences step by step: the input of a recurrent model."""
+"""Sequence columns step by step: the input of a recurrent model."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 
 class SequenceFeatures(Parts):
-    """Columns of sequences step by step, side by side in the order of their names.
+    """The steps of sequence columns, concatenated in the order of the columns' names.
 
-    Parameters have the names that `DenseFeatures` has in `state_dict`.
+    Parameters have the same names in `state_dict` as those of `DenseFeatures`.
 
     Args:
         feature_columns: Sequence numeric columns, and embeddings and indicators of sequence
             categorical ones.
-        trainable: Whether training changes the tables; if not, of no column.
-        name: What the user calls the layer.
+        trainable: Whether training changes the tables. False also applies to columns with trainable=True.
+        name: A name for the layer.
 
     Attributes:
         width: The width of the output.
-        output_widths: That of each column by its name, in the order of the output.
+        output_widths: The width of each column by name, in the order of the output.
 
     Shape:
-        - output: [batch, time, width], and the lengths of the rows, int64 [batch]. Time is the width of the
-          matrices that were given, padding included, or the length of the longest list, whichever is greatest.
-          Behind its last step a row has zeros, and the default value of numeric columns.
+        - output: [batch, time, width], and the lengths of the rows, int64 [batch]. Time is the width of the widest
+          matrix, including padding, or the length of the longest list, whichever is greater. After its last step a row
+          has zeros, or the default value of numeric columns.
 
     Raises:
-        ValueError: There are no columns, two of one name, or one that is not of sequences; or, for a
-            batch, columns whose lengths differ.
+        ValueError: There are no columns, two have the same name, or one is not a sequence column; or, for a batch, the
+            columns differ in their lengths.
 
     >>> from torchest import columns
     >>> watched = columns.sequence_categorical_column_with_identity("watched", 9)
@@ -104,14 +104,14 @@ class SequenceFeatures(Parts):
         return Steps(self._vectors_of(column, ids.values), ids.offsets, ids.time)
 
     def _vectors_of_bags(self, column: AnyEmbedding | IndicatorColumn, ids: Ids) -> Tensor:
-        """A vector for each step of several ids: combined as the column combines those of a row."""
+        """A vector for each step with several ids, combined by the combiner of the column."""
         if isinstance(column, IndicatorColumn):
             return multi_hot(ids, column.width)
         vectors: Tensor = table_in(self, column)(ids)
         return vectors
 
     def _vectors_of(self, column: AnyEmbedding | IndicatorColumn, ids: Tensor) -> Tensor:
-        """A vector for each id, in one more dimension than the ids have."""
+        """A vector for each id, along a new last dimension."""
         if not isinstance(column, IndicatorColumn):
             return table_in(self, column).vectors(ids)
         places = torch.arange(column.width, device=ids.device)
@@ -132,7 +132,7 @@ def _checked_sequence(column: FeatureColumn) -> SequenceDense:
 
 
 def _is_traced(steps: Steps | PaddedSteps) -> bool:
-    """Whether steps are those of a traced model: a matrix that did not come from the host."""
+    """Whether steps belong to a traced model: a matrix that is not from the host."""
     return isinstance(steps, PaddedSteps) and on_host(steps.lengths) is steps.lengths
 
 
@@ -141,11 +141,11 @@ def _padding(column: SequenceDense) -> float:
 
 
 def check_equal_lengths(columns: Sequence[FeatureColumn], lengths: Sequence[Tensor]) -> None:
-    """Raises ValueError unless the sequences of columns have as many steps as each other.
+    """Raises ValueError unless the sequences of all columns have equal lengths.
 
     Args:
         columns: The columns.
-        lengths: Of the sequences of each column, int64 [batch], on the host.
+        lengths: The lengths of each column's sequences, int64 [batch], on the host.
     """
     for column, others in zip(columns[1:], lengths[1:], strict=True):
         if not torch.equal(lengths[0], others):

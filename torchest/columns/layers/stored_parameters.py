@@ -1,4 +1,4 @@
-"""The parameters of a model as checkpoints name them: of a bank of tables, the rows of each table."""
+"""The parameters of a model by their names in checkpoints; for a table bank, the rows of each table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class StoredParameter(NamedTuple):
-    """What checkpoints keep under one name: a parameter, or the rows of one table in a bank.
+    """A parameter as stored in checkpoints: a whole one, or the rows of one table in a bank.
 
     Attributes:
         name: The name.
         parameter: The parameter.
-        rows: Which of its rows; None for all of it.
+        rows: The rows of the table; None for the whole parameter.
     """
 
     name: str
@@ -33,7 +33,7 @@ class StoredParameter(NamedTuple):
 
 
 def stored_parameters(module: nn.Module) -> Iterator[StoredParameter]:
-    """The parameters of a module by the names that they have in its `state_dict`, each once."""
+    """The parameters of a module by their names in its `state_dict`, each once."""
     known: set[tuple[int, int]] = set()
     for path, part in module.named_modules():
         for name, parameter, rows in _own_parameters(part):
@@ -44,7 +44,7 @@ def stored_parameters(module: nn.Module) -> Iterator[StoredParameter]:
 
 
 def dissolve_banks(module: nn.Module) -> None:
-    """Gives every table of a module a parameter of its own, in the memory that it has."""
+    """Gives every table of a module its own parameter, in the same memory."""
     for part in list(module.modules()):
         if isinstance(part, Table):
             part.leave_bank()

@@ -1,4 +1,4 @@
-"""The device half of a categorical column: a table whose rows are looked up and combined."""
+"""The device half of categorical columns: a table whose rows are looked up and combined."""
 
 from __future__ import annotations
 
@@ -27,26 +27,25 @@ AnyEmbedding: TypeAlias = EmbeddingColumn | SharedEmbeddingColumn
 
 
 class Table(nn.Module):
-    """Vectors by id; an example has the sum, mean or scaled sum of those of its ids.
+    """A table of one vector per id. The output for an example is the sum, mean or scaled sum of the vectors of its ids.
 
     A row without ids has a vector of zeros. A training step reads and writes only the rows that the batch
     uses (with the optimizers of torchest).
 
     Args:
-        rows: How many ids there are.
+        rows: The number of ids.
         dimension: The width of a vector.
         combiner: "sum", "mean" (divided by the sum of the weights) or "sqrtn" (divided by the root of the
             sum of their squares).
         initializer: Fills the new table in place.
-        max_norm: If given, a longer vector counts as one of this length, in the same direction. The
-            table itself keeps it as it is.
+        max_norm: Scales looked-up vectors down to at most this norm. The table itself does not change.
         bank_rows: The rows of a bank that are the table; None for a parameter of its own. `weight` is a view
             of these rows then: write to it in place. To freeze such a table later, to parametrize it or to train it
             by an optimizer of its own, give it its own parameter:
             `table.weight = nn.Parameter(table.weight.detach().clone())`.
 
     Attributes:
-        categorical_column: The column of an embedding, whose ids the rows belong to.
+        categorical_column: The column of the ids.
 
     Shape:
         - weight: [rows, dimension]
@@ -76,11 +75,11 @@ class Table(nn.Module):
 
     @property
     def bank_rows(self) -> BankRows | None:
-        """The rows of a bank that are the table; None if it has a parameter of its own."""
+        """The rows of the table in a bank; None if it has a parameter of its own."""
         return self._bank_rows if self._parameters.get("weight", self) is None else None
 
     def leave_bank(self) -> None:
-        """Gives a table that is in a bank a parameter of its own, in the same memory."""
+        """Gives a table in a bank its own parameter, in the same memory."""
         if self.bank_rows is not None:
             weight: Tensor = self.weight
             self.weight = nn.Parameter(weight.detach(), weight.requires_grad)
@@ -119,10 +118,10 @@ class Table(nn.Module):
         super().__delattr__(name)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """As of any module.
+        """Sets `requires_grad`, as for any module.
 
         Raises:
-            ValueError: The table is in a bank, and so cannot be frozen or trained by itself.
+            ValueError: The table is in a bank, so it cannot be frozen alone.
         """
         place = self.bank_rows
         if place is None:
@@ -132,7 +131,7 @@ class Table(nn.Module):
         return self
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """As of any module.
+        """Sets `requires_grad`, as for any module.
 
         Raises:
             ValueError: The table is in a bank, so that its parameter is also that of others; not if `recurse` is False.
@@ -176,7 +175,7 @@ class Table(nn.Module):
                 self._parameters["weight"] = None
 
     def _one_each(self, ids: Tensor, weights: Tensor | None) -> Tensor:
-        """One id, or none (−1), for each example; its weight matters to a sum only, but for its sign."""
+        """One id, or none (−1), for each example. Its weight matters for sums; otherwise only its sign does."""
         if weights is not None and self.combiner != "sum":
             ids, weights = torch.where(weights > 0, ids, -1), None
         vectors = self._look_up(ids.clamp_min(0))  # [batch, dimension]
@@ -186,7 +185,7 @@ class Table(nn.Module):
         return vectors * factor.unsqueeze(1)
 
     def _padded(self, ids: Tensor, weights: Tensor | None) -> Tensor:
-        """As `_bags`, in operations whose shapes do not depend on the values: for exported models, and XLA."""
+        """Like `_bags`, with shapes that do not depend on values: for exported models and XLA."""
         if weights is not None and self.combiner != "sum":
             ids = torch.where(weights > 0, ids, -1)
         table: Tensor = self.weight
@@ -226,10 +225,10 @@ class Table(nn.Module):
 
 
 def _instead_of_dropped(ids: Tensor, kept: Tensor) -> Tensor:
-    """The ids, with one that is kept anyway, or 0, in the places of those that are not.
+    """Replaces dropped ids by one that is kept, or by 0.
 
-    Those would reach the optimizer with a gradient of 0, and momentum would move their rows. So the ids
-    stay as many as they are, and nothing is read back from the device.
+    Dropped ids would reach the optimizer with a gradient of 0, and momentum would move their rows. Replacing them keeps
+    the number of ids, so nothing is read from the device.
     """
     if len(ids) == 0:
         return ids
@@ -238,10 +237,10 @@ def _instead_of_dropped(ids: Tensor, kept: Tensor) -> Tensor:
 
 
 def _with_touched(ids: Tensor, counts: Tensor) -> Tensor:
-    """The ids of bags, and one more: 0 where a bag is empty, else one that is there already.
+    """Appends an id to those of bags: 0 if a bag is empty, else one of them.
 
-    For TensorFlow an empty row looks up id 0, with a gradient of 0. Optimizers that move rows without a
-    gradient (momentum, l2 shrinkage) so move row 0. Nothing is read back from the device for this.
+    In TensorFlow, an empty row looks up id 0 with a gradient of 0, so optimizers that also move rows without a gradient
+    (momentum, l2 shrinkage) move row 0. Nothing is read from the device for this.
     """
     if len(ids) == 0:
         return ids.new_zeros(min(1, len(counts)))
@@ -249,7 +248,7 @@ def _with_touched(ids: Tensor, counts: Tensor) -> Tensor:
 
 
 def _without_gaps(ids: Tensor) -> Tensor:
-    """Padded ids with 0 in the places of none if a row is empty, else with one that is there; see `_with_touched`."""
+    """Replaces padding in ids: by 0 if a row is empty, else by an id in use; see `_with_touched`."""
     if ids.numel() == 0:
         return ids
     there = ids >= 0
@@ -257,7 +256,7 @@ def _without_gaps(ids: Tensor) -> Tensor:
 
 
 def table_name(column: AnyEmbedding) -> str:
-    """What the table of an embedding is called: by its categorical column, or as its columns share it."""
+    """The name of an embedding's table: that of its categorical column, or of the shared table."""
     if isinstance(column, SharedEmbeddingColumn):
         return column.shared_embedding_column_creator.name
     return column.categorical_column.name
@@ -269,7 +268,7 @@ def is_trainable(column: AnyEmbedding) -> bool:
 
 
 def table_of(column: AnyEmbedding, bank_rows: BankRows | None = None) -> Table:
-    """A new table for an embedding, filled from the checkpoint that it names, if it names one.
+    """A new table for an embedding, loaded from the column's checkpoint, if it has one.
 
     Args:
         column: The embedding.
@@ -303,7 +302,7 @@ def _settings(column: AnyEmbedding) -> EmbeddingColumn | SharedEmbeddingColumnCr
 
 
 def _load(table: Table, path: str, name: str, subject: str) -> None:
-    """Fills a table with a tensor of a checkpoint, or of the newest one in a directory."""
+    """Loads a table from a checkpoint, or from the newest one in a directory."""
     try:
         checkpoint = Checkpoint(latest_checkpoint(path) or path).check()
     except DamagedCheckpointError:

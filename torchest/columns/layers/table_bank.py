@@ -1,4 +1,4 @@
-"""Tables of one width as one parameter: a step is one look-up, one sum and one update for all of them."""
+"""Tables of one width as one parameter: a step needs one look-up, one sum and one update for all of them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class TableBank(nn.Module):
     """The rows of several tables of a layer as one parameter.
 
-    The tables are modules of the same layer. They read their rows here, and save and load them under their own
-    names, so that the bank itself is in no `state_dict`.
+    The tables are modules of the same layer. They read their rows in the bank, and save and load them under their own
+    names; the bank itself is in no `state_dict`.
 
     Args:
         rows: The number of rows of all tables.
@@ -65,7 +65,7 @@ class BankRows(NamedTuple):
 
 
 class TableShape(NamedTuple):
-    """What tables of one bank have in common, but for the number of rows."""
+    """The properties that tables of a bank share."""
 
     rows: int
     dimension: int
@@ -73,14 +73,14 @@ class TableShape(NamedTuple):
 
 
 def make_banks(tables: Mapping[str, TableShape], names: Collection[str]) -> dict[str, BankRows]:
-    """Makes a bank for every two or more tables that are alike.
+    """Makes a bank for each group of two or more tables with equal properties.
 
     Args:
         tables: By name, in the order of their rows.
-        names: Names of modules that no bank may have.
+        names: Names of modules, which banks may not use.
 
     Returns:
-        The place of each table that has one.
+        The bank and rows of each table that is in one.
     """
     alike: dict[tuple[int, bool], list[str]] = {}
     for name, table in tables.items():
@@ -101,7 +101,7 @@ def make_banks(tables: Mapping[str, TableShape], names: Collection[str]) -> dict
 
 
 def add_table(layer: Parts, name: str, table: nn.Module) -> None:
-    """Adds a part to a layer, and before it the bank that its rows are in, if there is one."""
+    """Adds a table to a layer, after the bank with its rows, if there is one."""
     bank_rows: BankRows | None = getattr(table, "bank_rows", None)
     if bank_rows is not None:
         layer.add_part(bank_rows.bank.name, bank_rows.bank)

@@ -1,1 +1,1 @@
-"""What columns make of a table."""
+"""Reports on columns: `describe` and `infer`."""

@@ -58,7 +58,7 @@ class Distinct:
         return round(len(self._keys) * self._space / self._limit)
 
     def collisions(self, buckets: int) -> int:
-        """How many distinct keys share their key modulo `buckets` with another; expected if not exact."""
+        """The number of distinct keys that share their bucket with another; an expectation if not exact."""
         distinct = self.count()
         if not self.exact:
             return round(distinct * collision_share(distinct, buckets))
@@ -88,7 +88,7 @@ def bucket_size(distinct: int, share: float) -> int:
 
     Args:
         distinct: The number of values.
-        share: Of them, those that may be expected to share their bucket with another; in (0, 1).
+        share: The expected fraction of values that share their bucket with another, in (0, 1).
 
     >>> bucket_size(1000, 0.1)
     9500

@@ -97,7 +97,7 @@ def infer(dataframe: Any) -> InferredColumns:
         dataframe: A pandas DataFrame, or a dict of columns, without the label.
 
     Returns:
-        A list of columns. Printed it is Python code.
+        A list of columns, which prints as Python code.
 
     Raises:
         TypeError: It is not a table.

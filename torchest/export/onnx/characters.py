@@ -5,9 +5,9 @@ bits) hashes each. For strings of up to four bytes, the longest characters in UT
 each of its steps can: multiplications by odd numbers, rotations, and shifts with exclusive or. So characters need no
 table, and all of Unicode works.
 
-The inversion depends on the number of bytes. Up to three bytes enter the hash only by an exclusive or with the seed,
-so the hashes for two seeds show whether there are four; and for two bytes the resulting word has no third byte. A test
-confirms this for every character of Unicode. For ASCII, which is most text, a table of hashes is faster.
+The inversion depends on the number of bytes. Strings of up to three bytes enter the hash only through an exclusive or
+with the seed, so the hashes for two seeds reveal strings of four bytes; for two bytes, the resulting word has no third
+byte. A test confirms this for every character of Unicode. For ASCII, which is most text, a table of hashes is faster.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def utf8(nodes: Nodes, text: Value) -> Bytes:
 
     Args:
         nodes: The graph.
-        text: Strings [n], of which at least one is not empty; else the output of Tokenizer has another rank.
+        text: Strings [n], at least one of them not empty; otherwise the output of Tokenizer has another rank.
     """
     characters = nodes.op(
         "Tokenizer",

@@ -1,6 +1,6 @@
 """FarmHash Fingerprint64 of strings in nodes of stock onnxruntime.
 
-It mirrors `torchest.kernels.farmhash`: each class of lengths has a path of its own.
+It mirrors `torchest.kernels.farmhash`, with a separate path for each class of lengths.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def fingerprints(nodes: Nodes, texts: Sequence[Value]) -> list[Value]:
 def _of_groups(nodes: Nodes, text: Value) -> Value:
     """The fingerprints of strings, hashed in groups of similar lengths.
 
-    Splitting strings into characters pads all to the length of the longest, which is slow for many short strings
-    beside a long one.
+    Splitting strings into characters pads all to the longest, which is slow if one long string is among many short
+    ones.
     """
     group = nodes.op("Mul", nodes.op("Shape", text), nodes.constant(0))
     for length in _LENGTHS:
@@ -120,7 +120,7 @@ def fingerprint_cat64(first: Words, second: Words) -> Words:
 
 
 class _Memory:
-    """Little-endian words of a buffer at any byte offset."""
+    """Reads little-endian words at any byte offset of a buffer."""
 
     def __init__(self, nodes: Nodes, data: Value) -> None:
         self.nodes = nodes
@@ -147,7 +147,7 @@ class _Memory:
         return self._at(self._eight, offsets)
 
     def _doubled(self, words: Words, width: int) -> Words:
-        """Words of twice the width at every byte, from words of a width."""
+        """The words of twice the width at every byte, from the words of one width."""
         upper = self._cut(words, width, 1 << 62)
         lower = self._cut(words, 0, -width)
         return lower ^ (upper << 8 * width)
@@ -188,7 +188,7 @@ class _Strings:
         return self.nodes.op("Sub", ends, self.nodes.constant(offset))
 
     def words64(self, *offsets: int) -> list[Words]:
-        """The words at offsets from the start, or, where negative, from the end."""
+        """The words at offsets from the start, or at negative offsets from the end."""
         return [
             self.memory.word64(self.from_start(at) if at >= 0 else self.from_end(-at))
             for at in offsets

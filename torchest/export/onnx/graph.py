@@ -139,7 +139,7 @@ class ColumnGraph(Nodes):
         return self.op("Where", missing, self.constant("", STRING), self.cast(integers, STRING))
 
     def integers_of(self, key: str) -> Value:
-        """A feature as int64. Of floats, NaN becomes −1, and a row with a fraction is refused."""
+        """A feature as int64. NaN becomes −1, and a row with a fraction is refused."""
         if key not in self._integers:
             self._integers[key] = self._as_integers(key)
         return self._integers[key]
@@ -168,7 +168,7 @@ class ColumnGraph(Nodes):
     # ---- text
 
     def is_empty(self, text: Value) -> Value:
-        """Where strings are empty; Equal takes no strings in this operator set."""
+        """Where strings are empty. Equal does not support strings in this operator set."""
         if text not in self._empty:
             table: dict[str, OnnxAttribute] = {"keys_strings": [""], "values_int64s": [1]}
             marks = self.op("LabelEncoder", text, domain=ML, default_int64=0, **table)
@@ -211,7 +211,7 @@ class ColumnGraph(Nodes):
     # ---- rows that Python refuses
 
     def refuse(self, wrong: Value) -> None:
-        """Marks rows, where a condition [batch] or [batch, ...] holds, whose answers become NaN and −1."""
+        """Makes NaN, −1 and "" the answers of rows for which a condition [batch] or [batch, ...] holds."""
         self._refused.append(self.any_of_row(self.op("Flatten", wrong, axis=1)))
 
     def refused(self) -> Value | None:
@@ -221,7 +221,7 @@ class ColumnGraph(Nodes):
         return functools.reduce(functools.partial(self.op, "Or"), self._refused)
 
     def finish(self) -> None:
-        """Computes what columns asked for.
+        """Computes the hashes and functions that columns requested.
 
         Raises:
             ValueError: A normalizer_fn cannot be traced.

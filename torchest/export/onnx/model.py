@@ -4,8 +4,8 @@
     save(model, "model.onnx")
 
 The ONNX model has one input for each feature that the model uses, named by its key; lists are a matrix, padded with "",
-−1 or NaN. Stock onnxruntime runs it, and its metadata list the operators that it needs. A row that Python refuses (an
-id out of range, a missing number without a default) has the answers NaN, −1 and "".
+−1 or NaN. Stock onnxruntime runs it, and its metadata list the operators that it needs. The answers are NaN, −1 and ""
+for rows that Python refuses, such as an id out of range or a missing number without a default.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def onnx_model(
 
 
 def needs(model: ir.Model) -> dict[str, Any]:
-    """The least versions of operators, format and onnxruntime that a model needs."""
+    """The minimum versions of operators, format and onnxruntime that a model needs."""
     imports = model.graph.opset_imports.items()
     return {
         "ir_version": model.ir_version,
@@ -129,9 +129,9 @@ def _keep_apart(graph: ir.Graph) -> None:
 
 
 def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -> Value:
-    """An output of the graph, with strings in place of their indices, and NaN, −1 or "" in refused rows.
+    """An output of the graph, with indices replaced by strings, and with NaN, −1 or "" in refused rows.
 
-    A feature that the model returns, such as the key of an example, stays and tells which row was refused.
+    A feature that the model returns unchanged, such as the key of an example, keeps its value in refused rows.
     """
     dtype = dtype_of(output.dtype)
     if output.strings is not None:
@@ -149,7 +149,7 @@ def _answer(nodes: Nodes, output: Output, value: Value, refused: Value | None) -
 
 
 def _nothing_where(nodes: Nodes, wrong: Value, value: Value, dtype: ir.DataType) -> Value:
-    """NaN, −1, "" or False where a row is refused. Where takes few dtypes; others are widened for it."""
+    """NaN, −1, "" or False where a row is refused. `Where` supports few dtypes, so others are widened."""
     if dtype == BOOL:
         return nodes.op("And", value, nodes.op("Not", wrong))
     if dtype == STRING:

@@ -40,7 +40,7 @@ MICROSOFT = "com.microsoft"
 
 
 class Nodes:
-    """The nodes and constants of a graph in the making.
+    """The nodes and constants of a graph that is being built.
 
     Args:
         prefix: The prefix of the names of values.
@@ -111,7 +111,7 @@ class Nodes:
     def inline(
         self, model: ir.Model, inputs: Sequence[Value], prefix: str, names: Mapping[str, str]
     ) -> list[Value]:
-        """Moves the nodes of a model here, and returns its outputs.
+        """Adds the nodes of a model, and returns the model's outputs.
 
         Args:
             model: The model.
@@ -152,7 +152,7 @@ class Nodes:
     def choose(
         self, condition: Value, then: tuple[Nodes, list[Value]], other: tuple[Nodes, list[Value]]
     ) -> list[Value]:
-        """The values of one of two parts: of `then` if the condition holds, else of `other`."""
+        """The values of `then` if the condition holds, else those of `other`."""
         return self.ops(
             "If",
             condition,
@@ -198,7 +198,7 @@ class Nodes:
         return self.op("Loop", times, None, body=graph)
 
     def _body(self) -> tuple[Nodes, Value, Value]:
-        """A part for a loop, the number of its step, and whether it continues."""
+        """The body of a loop, with the inputs for the step number and the condition."""
         body = self.branch()
         index = body.input(f"{body._prefix}index", INT64, ())
         return body, index, body.input(f"{body._prefix}going", BOOL, ())

@@ -4,9 +4,8 @@
 operator          up to   mistake
 ================  ======  =====================================================================================
 reductions        1.23    with negative axes, a tensor without elements keeps its shape
-TopK              1.23    no rows end the process, so it gets one more row, which is cut off again
-Sqrt              1.20    of infinity in a vector is NaN
-Erf               1.23    of NaN is 1
+TopK              1.23    an input without rows crashes, so one more row is added and cut off Sqrt              1.20
+of infinity in a vector is NaN Erf               1.23    of NaN is 1
 ================  ======  =====================================================================================
 """
 

@@ -1,8 +1,8 @@
 """The ONNX model of a traced program. Programs that differ only in their weights share a translation.
 
 `train_and_evaluate` exports the same graph many times, and torch spends most of an export on building its table of
-operators and decomposing the graph, which needs no values of weights. The optimizer folds constants, and so runs on
-every export.
+operators and decomposing the graph, which does not depend on the values of weights. The optimizer folds constants, so
+it runs on every export.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _translations: OrderedDict[str, ir.Model] = OrderedDict()  # without weights, th
 
 
 def of_program(program: torch.export.ExportedProgram) -> ir.Model:
-    """The ONNX model that torch makes of a program."""
+    """The ONNX model of a program, translated by torch."""
     tensors = {
         name: value
         for name, value in (*program.state_dict.items(), *program.constants.items())
@@ -78,7 +78,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _keep(key: str, translation: ir.Model) -> None:
-    """Keeps a translation as the newest, without weights, which may be large."""
+    """Caches a translation without its weights, which may be large."""
     for value in translation.graph.initializers.values():
         value.const_value = None
     _translations[key] = translation
@@ -137,7 +137,7 @@ def _fingerprint(program: torch.export.ExportedProgram, tensors: Mapping[str, Te
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences the messages of torch and the converters about their own parts and about each node."""
+    """Silences messages of torch and the converters about their internals."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

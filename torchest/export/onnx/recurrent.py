@@ -31,8 +31,8 @@ def recurrent(  # noqa: PLR0913 - the arguments of the operator
 ) -> tuple[Value, Value, Value]:
     """The nodes of `torchest.export.recurrent.recurrent`.
 
-    onnxruntime ends the process if there is no row or no step. So layers get one more row, which is cut off again,
-    and one more step, after the end of all sequences.
+    onnxruntime crashes without rows or without steps. So layers get one more row, which is cut off again, and one more
+    step after the end of all sequences.
     """
     directions = 2 if bidirectional else 1
     each = 4 if biases else 2

@@ -29,7 +29,7 @@ _UNSIGNED = {INT64: UINT64, INT32: UINT32}
 
 
 class Words:
-    """Numbers of 64 or 32 bits; sums and products are modulo 2 to the power of that.
+    """Numbers of 64 or 32 bits; sums and products wrap around.
 
     Args:
         nodes: The graph.
@@ -86,7 +86,7 @@ class Words:
         return words
 
     def rotated(self, bits: int) -> Words:
-        """Rotated to the right."""
+        """The words, rotated to the right."""
         whole = int(self._unsigned_dtype.itemsize * 8)
         return (self >> bits) | (self << (whole - bits))
 
@@ -99,7 +99,7 @@ class Words:
         return self._made(kind, _SIGNED[self._unsigned_dtype], other)
 
     def _bitwise(self, kind: str, other: Operand) -> Words:
-        """The result, in the form that both operands have already."""
+        """The result, in the common form of both operands."""
         have = set(self._forms) & set(other._forms if isinstance(other, Words) else self._forms)
         dtype = next(iter(have)) if len(have) == 1 else self._unsigned_dtype
         return self._made(kind, dtype, other)
