@@ -6,7 +6,7 @@ import base64
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torchest.utils.checks import shown
 from torchest.utils.tensor_group import TensorGroup
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
     from typing_extensions import Self
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torchest.columns.ids import Ids
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
+    from torchest.utils.json_form import JSON
     from torchest.utils.tensor_group import Encoding
 
 Example: TypeAlias = int | float | str | bytes
@@ -63,7 +65,7 @@ class FeatureColumn(ABC):
     classes: ClassVar[dict[str, type[FeatureColumn]]] = {}  # by their names in exported models
     is_of_torchest: ClassVar[bool] = True
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.is_of_torchest = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
         FeatureColumn.classes[cls.exported_name()] = cls
@@ -174,7 +176,7 @@ class FeatureColumn(ABC):
         return described
 
     @classmethod
-    def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:  # noqa: ARG003
+    def of_json(cls, fields: JSON, assets: Assets) -> Self:  # noqa: ARG003
         """Makes a column from its fields. `assets` resolves file names."""
         return cls(**fields)
 
@@ -231,7 +233,7 @@ class FeatureColumn(ABC):
             kept = self.__dict__["_hash"] = hash((type(self), *values))
         return kept
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return _fields(self)
 
 
@@ -421,7 +423,7 @@ class ColumnOverIds(FeatureColumn):
         return ids
 
 
-def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColumn:
+def column_of_json(described: Mapping[str, object], assets: Assets) -> FeatureColumn:
     """Makes a column from the result of `FeatureColumn.to_json`.
 
     Args:
@@ -445,7 +447,7 @@ def column_of_json(described: Mapping[str, Any], assets: Assets) -> FeatureColum
     return FeatureColumn.classes[kind].of_json(fields, assets)
 
 
-def keys_of_numbers(numbers: Any) -> Int64s:
+def keys_of_numbers(numbers: npt.NDArray[np.float64]) -> Int64s:
     """The hash of each float64 number; MISSING for NaN."""
     return np.where(np.isnan(numbers), MISSING, spread(numbers))
 
@@ -490,7 +492,7 @@ def _of_json(value: object, assets: Assets) -> object:
     return base64.b64decode(inner) if kind == "bytes" else assets.function(inner)
 
 
-def _fields(column: FeatureColumn) -> dict[str, Any]:
+def _fields(column: FeatureColumn) -> dict[str, object]:
     return {
         field.name: getattr(column, field.name)
         for field in dataclasses.fields(column)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ def bucketized_column(
     return BucketizedColumn(source_column, _checked_boundaries(boundaries, source_column.name))
 
 
-def _checked_boundaries(boundaries: Any, source: str) -> tuple[float, ...]:
+def _checked_boundaries(boundaries: object, source: str) -> tuple[float, ...]:
     what = f"boundaries of the bucketized column of {source!r}"
     if not is_list(boundaries):
         raise ValueError(f"{what} are {checks.shown(boundaries)}: give a list of numbers.")

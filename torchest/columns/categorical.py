@@ -26,13 +26,12 @@ from torchest.utils.checks import is_list, is_whole, whole_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy.typing as npt
-
     from torchest.columns.base import Example
     from torchest.columns.encode.fingerprint import Int64s
-    from torchest.columns.feature_specs import FeatureSpec
+    from torchest.columns.feature_specs import Dtype, FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxAttribute, OnnxGraph, OnnxValue
+    from torchest.utils.arrays import NumpyArray
 
 
 # Words that are worth a comparison of an export; the first suits any column.
@@ -177,7 +176,7 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         cells = values.cells(features, self.key, self.subject)
         return cells.map(lambda flat: values.integers(flat, self.subject))
 
-    def _warn_of_minus_one(self, array: npt.NDArray[Any]) -> None:
+    def _warn_of_minus_one(self, array: NumpyArray) -> None:
         """Warns once that −1 means missing; in a matrix it is padding, as expected."""
         if "_warned" not in self.__dict__ and array.dtype.kind == "i" and (array == -1).any():
             self.__dict__["_warned"] = True
@@ -370,7 +369,7 @@ def categorical_column_with_identity(
 
 
 def categorical_column_with_hash_bucket(
-    key: str, hash_bucket_size: int, dtype: Any = checks.STRING
+    key: str, hash_bucket_size: int, dtype: Dtype = checks.STRING
 ) -> HashedCategoricalColumn:
     """A column whose ids are hashes of its values, for large or unknown vocabularies.
 
@@ -398,7 +397,7 @@ def categorical_column_with_hash_bucket(
 def categorical_column_with_vocabulary_list(
     key: str,
     vocabulary_list: Iterable[str | bytes | int],
-    dtype: Any = None,
+    dtype: Dtype | None = None,
     default_value: int = -1,
     num_oov_buckets: int = 0,
 ) -> VocabularyListCategoricalColumn:
@@ -435,7 +434,7 @@ def categorical_column_with_vocabulary_list(
     return VocabularyListCategoricalColumn(key, words, value_dtype, default, buckets)
 
 
-def _listed(words: Sequence[Any]) -> str:
+def _listed(words: Sequence[object]) -> str:
     """The first three, for a message."""
     shown = (
         word.decode(errors="replace") if isinstance(word, bytes) else word for word in words[:3]
@@ -466,7 +465,7 @@ def checked_unknown(
     return default, buckets
 
 
-def _checked_words(words: Any, key: str) -> tuple[str | bytes | int, ...]:
+def _checked_words(words: object, key: str) -> tuple[str | bytes | int, ...]:
     if isinstance(words, set | frozenset):
         raise ValueError(
             f"vocabulary_list of column {key!r} is a set, whose order differs from run to run: give a list, for "

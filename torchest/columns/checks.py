@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +131,7 @@ def _is_string(value: object) -> bool:
     return isinstance(value, np.dtype | type) and np.dtype(value).kind in "SU"
 
 
-def _torch_dtype(value: Any) -> torch.dtype | None:
+def _torch_dtype(value: object) -> torch.dtype | None:
     if isinstance(value, torch.dtype):
         return value
     if not isinstance(value, str | type | np.dtype):  # numpy makes a dtype of None, and of values

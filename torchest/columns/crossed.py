@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -212,7 +212,7 @@ def crossed_column(
     return CrossedColumn(listed, size, hash_key)
 
 
-def _checked_keys(keys: Any) -> tuple[Key, ...]:
+def _checked_keys(keys: object) -> tuple[Key, ...]:
     if not is_list(keys):
         raise ValueError(f"keys is {checks.shown(keys)}: give a list of two or more keys.")
     listed = tuple(keys)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from torchest.columns.base import Assets
+    from torchest.utils.json_form import JSON
 
 Initializer: TypeAlias = Callable[[Tensor], object]
 
@@ -111,7 +112,7 @@ class SharedEmbeddingColumn(ColumnOverIds):
         return self.shared_embedding_column_creator.dimension
 
     @classmethod
-    def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:
+    def of_json(cls, fields: JSON, assets: Assets) -> Self:
         """Makes a column from its fields, where the settings of the table are a tuple."""
         creator = SharedEmbeddingColumnCreator(*fields["shared_embedding_column_creator"])
         return super().of_json({**fields, "shared_embedding_column_creator": creator}, assets)
@@ -232,7 +233,7 @@ def shared_embeddings(  # noqa: PLR0913 - TensorFlow's arguments
     return [SharedEmbeddingColumn(column, creator, combines, longest, is_safe) for column in listed]
 
 
-def _checked_initializer(initializer: Any, dimension: int, name: str) -> Initializer:
+def _checked_initializer(initializer: object, dimension: int, name: str) -> Initializer:
     if initializer is None:
         return TruncatedNormal(1 / math.sqrt(dimension))
     if isinstance(initializer, str):
@@ -263,7 +264,7 @@ def _named_initializer(initializer: str, name: str) -> Initializer:
     return known[stem]
 
 
-def _checked_source(checkpoint: Any, tensor: Any, name: str) -> tuple[str | None, str | None]:
+def _checked_source(checkpoint: object, tensor: object, name: str) -> tuple[str | None, str | None]:
     """The checkpoint and the name of a tensor in it, or neither."""
     if (checkpoint is None) != (tensor is None):
         raise ValueError(
@@ -275,13 +276,13 @@ def _checked_source(checkpoint: Any, tensor: Any, name: str) -> tuple[str | None
     return path("ckpt_to_load_from", checkpoint), text("tensor_name_in_ckpt", tensor)
 
 
-def _checked_max_norm(max_norm: Any, name: str) -> float | None:
+def _checked_max_norm(max_norm: object, name: str) -> float | None:
     if max_norm is None:
         return None
     return number(f"Column {name!r}: max_norm", max_norm, " None is no limit.", above=0)
 
 
-def _checked_columns(columns: Any) -> list[CategoricalColumn]:
+def _checked_columns(columns: object) -> list[CategoricalColumn]:
     if not is_list(columns):
         raise ValueError(
             f"categorical_columns is {checks.shown(columns)}: give a list of categorical columns."

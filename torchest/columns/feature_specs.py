@@ -18,6 +18,8 @@ import torch
 from torchest.utils.checks import is_list, is_number, is_whole, shown
 from torchest.utils.nested import as_tuples
 
+Dtype: TypeAlias = "torch.dtype | np.dtype[np.generic] | type | str"  # as users give one
+
 _NAMES: dict[object, type] = {str: str, "str": str, "string": str, bytes: bytes, "bytes": bytes}
 
 
@@ -38,7 +40,7 @@ class FixedLenFeature:
 
     shape: tuple[int, ...]
     dtype: Any
-    default_value: Any = None
+    default_value: object = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _shape(self.shape))
@@ -51,7 +53,7 @@ class FixedLenFeature:
         """The number of values in an example."""
         return math.prod(self.shape)
 
-    def _checked_default(self) -> Any:
+    def _checked_default(self) -> object:
         """The default as one value or nested tuples, so that specs can be compared and hashed."""
         default = np.asarray(self.default_value, dtype=object)
         if default.shape not in ((), self.shape):
@@ -105,7 +107,7 @@ def dtype_name(dtype: torch.dtype | type) -> str:
     return dtype.__name__ if isinstance(dtype, type) else str(dtype)
 
 
-def _dtype(value: Any) -> torch.dtype | type:
+def _dtype(value: object) -> torch.dtype | type:
     if isinstance(value, torch.dtype):
         return value
     if isinstance(value, str | type) and value in _NAMES:
@@ -123,7 +125,7 @@ def _dtype(value: Any) -> torch.dtype | type:
     return dtype
 
 
-def _is_of(dtype: torch.dtype | type, value: Any) -> bool:
+def _is_of(dtype: torch.dtype | type, value: object) -> bool:
     if isinstance(dtype, type):
         return isinstance(value, str | bytes)
     if dtype.is_floating_point:
@@ -131,7 +133,7 @@ def _is_of(dtype: torch.dtype | type, value: Any) -> bool:
     return is_whole(value)
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def _shape(value: object) -> tuple[int, ...]:
     dimensions = tuple(value) if is_list(value) else (value,)
     if not all(map(is_whole, dimensions)):
         raise TypeError(

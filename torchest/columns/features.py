@@ -29,10 +29,8 @@ from torchest.utils.checks import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy.typing as npt
-
     from torchest.columns.encode.strings import Text
-    from torchest.utils.arrays import HostArray
+    from torchest.utils.arrays import HostArray, NumpyArray
     from torchest.utils.tensor_group import Encoding
 
 
@@ -101,16 +99,16 @@ class Features(MutableMapping[str, Any]):
     """
 
     def __init__(
-        self, features: Mapping[str, Any], device: torch.device | str | None = None
+        self, features: Mapping[str, object], device: torch.device | str | None = None
     ) -> None:
         if not isinstance(features, Mapping):
             raise TypeError(_no_dict(features))
         self.device = torch.device("cpu") if device is None else _device(device)
         self.usage = Usage()
         self.allows_stacking = True
-        self._source = dict(features)
+        self._source: dict[str, Any] = dict(features)
         self._raw: dict[str, HostArray] = {}
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, object] = {}
         self._texts: dict[str, Text | None] = {}
         self._hosted: dict[Column, Encoding] = {}
         self._encoded: dict[Column, Encoding] = {}
@@ -118,7 +116,7 @@ class Features(MutableMapping[str, Any]):
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
 
     @classmethod
-    def of(cls, features: Mapping[str, Any]) -> Features:
+    def of(cls, features: Mapping[str, object]) -> Features:
         """Returns `Features` unchanged, and wraps any other mapping.
 
         Raises:
@@ -168,7 +166,7 @@ class Features(MutableMapping[str, Any]):
             array = self.raw(key)
         return array
 
-    def vectors(self, keys: Sequence[str]) -> list[npt.NDArray[Any]] | None:
+    def vectors(self, keys: Sequence[str]) -> list[NumpyArray] | None:
         """Several features at once if all of them are numpy vectors; otherwise None.
 
         Does the work of `raw` for all of them at once, in a fraction of the time.
@@ -266,7 +264,7 @@ class Features(MutableMapping[str, Any]):
             if key in self._source:
                 self[key]
 
-    def placed(self) -> list[Any]:
+    def placed(self) -> list[object]:
         """The tensors and encodings on the device so far."""
         return [*self._values.values(), *self._encoded.values()]
 
@@ -294,7 +292,7 @@ class Features(MutableMapping[str, Any]):
             self._values[key] = array if textual else self._placed(arrays.to_tensor(array, key))
         return self._values[key]
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         self._forget(key)
         self._source[key] = value
         self._changed.add(key)
@@ -365,14 +363,14 @@ class Features(MutableMapping[str, Any]):
         return value.to(self.device, non_blocking=True)
 
 
-def _no_dict(features: Any) -> str:
+def _no_dict(features: object) -> str:
     return (
         f"Columns need a dict of features by key, not a {type(features).__name__}: give, for "
         "example, {'age': [22, 38]}."
     )
 
 
-def _device(device: Any) -> torch.device:
+def _device(device: object) -> torch.device:
     if isinstance(device, torch.device):
         return device
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from torchest.columns.encode.cells import Cells, Int64s
-    from torchest.columns.feature_specs import FeatureSpec
+    from torchest.columns.feature_specs import Dtype, FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
+    from torchest.utils.arrays import NumpyArray
 
 
 # In numpy and torch, array[False] has no rows and one dimension more.
@@ -43,7 +44,7 @@ class NumericColumn(KeyedColumn, DenseColumn):
 
     key: str
     shape: tuple[int, ...]
-    default_value: Any
+    default_value: object
     dtype: torch.dtype
     normalizer_fn: Callable[[Tensor], Tensor] | None
 
@@ -158,8 +159,8 @@ def numbers_by_row(column: KeyedColumn, features: Features) -> Cells[npt.NDArray
 def numeric_column(
     key: str,
     shape: int | Sequence[int] = (1,),
-    default_value: Any = None,
-    dtype: Any = torch.float32,
+    default_value: npt.ArrayLike | None = None,
+    dtype: Dtype = torch.float32,
     normalizer_fn: Callable[[Tensor], Tensor] | None = None,
 ) -> NumericColumn:
     """A column of numbers.
@@ -195,7 +196,7 @@ def numeric_column(
     return NumericColumn(key, checked, default, number_dtype, normalizer_fn)
 
 
-def _checked_shape(shape: Any, key: str) -> tuple[int, ...]:
+def _checked_shape(shape: object, key: str) -> tuple[int, ...]:
     dimensions = tuple(shape) if is_list(shape) else (shape,)
     for dimension in dimensions:
         if not is_whole(dimension):
@@ -209,7 +210,7 @@ def _checked_shape(shape: Any, key: str) -> tuple[int, ...]:
     return tuple(int(dimension) for dimension in dimensions)
 
 
-def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key: str) -> Any:
+def _checked_default(value: object, shape: tuple[int, ...], dtype: torch.dtype, key: str) -> object:
     """None, or the default as nested tuples of the given shape."""
     if value is None:
         return None
@@ -232,7 +233,7 @@ def _checked_default(value: Any, shape: tuple[int, ...], dtype: torch.dtype, key
     return as_tuples(np.broadcast_to(array, shape).tolist())
 
 
-def _as_array(value: Any) -> np.ndarray[Any, Any]:
+def _as_array(value: object) -> NumpyArray:
     try:
         return np.asarray(value)
     except ValueError:  # lists of differing lengths

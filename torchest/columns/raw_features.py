@@ -18,9 +18,8 @@ from torchest.columns.encode import values
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from torchest.columns.features import Features
+    from torchest.utils.arrays import ArrowArray, HostArray
 
 STRING = "string"  # the dtype of text
 
@@ -50,7 +49,7 @@ class RawFeature:
             MissingFeatureError: The batch lacks the feature.
             TypeError: It holds neither numbers nor text.
         """
-        array: Any = features.raw(key)
+        array = features.raw(key)
         ragged = not values.is_matrix(features, key)
         textual = arrays.is_textual(array)
         if isinstance(array, Tensor | np.ndarray):
@@ -81,7 +80,7 @@ class RawFeature:
         return self.shape in ((), (1,))
 
 
-def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
+def _of_arrow(array: ArrowArray, key: str, ragged: bool, textual: bool) -> RawFeature:
     import pyarrow.types as pt
 
     nested = pt.is_nested(array.type)
@@ -92,13 +91,12 @@ def _of_arrow(array: Any, key: str, ragged: bool, textual: bool) -> RawFeature:
     return RawFeature(key, dtype, (None,) if ragged else (array.type.list_size,), ragged)
 
 
-def _number(array: Any, key: str) -> torch.dtype:
+def _number(array: HostArray, key: str) -> torch.dtype:
     """The dtype of numbers as a tensor, as if none were missing."""
-    kind: Any = array.type if arrays.is_arrow(array) else None
-    if kind is not None:
+    if not isinstance(array, Tensor | np.ndarray):
         import pyarrow.types as pt
 
-        kind = kind.value_type if pt.is_dictionary(kind) else kind
+        kind = array.type.value_type if pt.is_dictionary(array.type) else array.type
         if pt.is_integer(kind):
             return torch.int64
         if pt.is_null(kind):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from torchest.columns.encode.fingerprint import Int64s
-    from torchest.columns.feature_specs import FeatureSpec
+    from torchest.columns.feature_specs import Dtype, FeatureSpec
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
+    from torchest.utils.arrays import ArrowArray, NumpyArray
 
     Float64s: TypeAlias = npt.NDArray[np.float64]
 
@@ -175,8 +176,8 @@ class SequenceNumericColumn(KeyedColumn):
             return values.cells(features, self.key, self.subject, numeric=True)
         import pyarrow.compute as pc
 
-        flat: Any
-        flat, offsets = by_step
+        flat: ArrowArray = by_step[0]
+        offsets = by_step[1]
         counts = np.asarray(pc.list_value_length(flat).fill_null(0))
         if (counts != self.width).any():
             raise ValueError(
@@ -276,7 +277,7 @@ def sequence_categorical_column_with_identity(
 
 
 def sequence_categorical_column_with_hash_bucket(
-    key: str, hash_bucket_size: int, dtype: Any = checks.STRING
+    key: str, hash_bucket_size: int, dtype: Dtype = checks.STRING
 ) -> SequenceCategoricalColumn:
     """A column of sequences of text or integers whose ids are hashes.
 
@@ -291,7 +292,7 @@ def sequence_categorical_column_with_hash_bucket(
 def sequence_categorical_column_with_vocabulary_list(
     key: str,
     vocabulary_list: Iterable[str | bytes | int],
-    dtype: Any = None,
+    dtype: Dtype | None = None,
     default_value: int = -1,
     num_oov_buckets: int = 0,
 ) -> SequenceCategoricalColumn:
@@ -313,7 +314,7 @@ def sequence_categorical_column_with_vocabulary_file(
     vocabulary_size: int | None = None,
     num_oov_buckets: int = 0,
     default_value: int | None = None,
-    dtype: Any = checks.STRING,
+    dtype: Dtype = checks.STRING,
 ) -> SequenceCategoricalColumn:
     """A column of sequences whose ids are line numbers in a vocabulary file.
 
@@ -331,7 +332,7 @@ def sequence_numeric_column(
     key: str,
     shape: int | Sequence[int] = (1,),
     default_value: float = 0.0,
-    dtype: Any = torch.float32,
+    dtype: Dtype = torch.float32,
     normalizer_fn: Callable[[Tensor], Tensor] | None = None,
 ) -> SequenceNumericColumn:
     """A column of sequences of numbers.
@@ -355,7 +356,7 @@ def sequence_numeric_column(
     return SequenceNumericColumn(key, step.shape, default_value, step.dtype, normalizer_fn)
 
 
-def _check_padding(value: Any, key: str) -> None:
+def _check_padding(value: object, key: str) -> None:
     if not is_number(value):
         raise TypeError(f"default_value of column {key!r} is {checks.shown(value)}: give a number.")
     if not math.isfinite(value):
@@ -379,7 +380,7 @@ def _time(features: Features, key: str, offsets: Int64s, width: int = 0) -> Time
     return Time(-(-most // (width or 1)), values.is_matrix(features, key))
 
 
-def _so_far(counts: npt.NDArray[Any]) -> Int64s:
+def _so_far(counts: NumpyArray) -> Int64s:
     """Cumulative sums that start with 0."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 

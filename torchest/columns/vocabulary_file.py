@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.columns import checks
 from torchest.columns.categorical import VocabularyCategoricalColumn, checked_unknown
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from torchest.columns.base import Assets
+    from torchest.columns.feature_specs import Dtype
+    from torchest.utils.json_form import JSON
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ class VocabularyFileCategoricalColumn(VocabularyCategoricalColumn):
         return {**super().to_json(assets), "vocabulary_file": name}
 
     @classmethod
-    def of_json(cls, fields: dict[str, Any], assets: Assets) -> Self:
+    def of_json(cls, fields: JSON, assets: Assets) -> Self:
         """Makes a column from its fields and the exported file."""
         path = assets.path_of_file(fields["vocabulary_file"])
         column = cls(**{**fields, "vocabulary_file": path})
@@ -75,7 +77,7 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
     key: str,
     vocabulary_file: str | os.PathLike[str],
     vocabulary_size: int | None = None,
-    dtype: Any = checks.STRING,
+    dtype: Dtype = checks.STRING,
     default_value: int | None = None,
     num_oov_buckets: int = 0,
     file_format: str | None = None,
@@ -121,7 +123,7 @@ def categorical_column_with_vocabulary_file(  # noqa: PLR0913 - TensorFlow's arg
     )
 
 
-def _checked_path(path: Any, key: str) -> str:
+def _checked_path(path: object, key: str) -> str:
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise ValueError(
             f"vocabulary_file of column {key!r} is {checks.shown(path)}: give the path of a text file."

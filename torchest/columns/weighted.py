@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import Example
     from torchest.columns.encode.cells import Cells
     from torchest.columns.encode.fingerprint import Int64s
-    from torchest.columns.feature_specs import FeatureSpec
+    from torchest.columns.feature_specs import Dtype, FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
@@ -101,7 +101,7 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
         numbers = arrays.to_tensor(weights.values, self.weight_feature_key)
         return numbers.to(torch.float32).numpy()
 
-    def _first_difference(self, weights: Cells[Any], cells: Cells[Int64s]) -> str:
+    def _first_difference(self, weights: Cells[values.FlatArray], cells: Cells[Int64s]) -> str:
         counts, expected = (np.diff(part.with_offsets()[1]) for part in (weights, cells))
         if len(counts) != len(expected):
             return ""
@@ -150,7 +150,7 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
 
 
 def weighted_categorical_column(
-    categorical_column: CategoricalColumn, weight_feature_key: str, dtype: Any = torch.float32
+    categorical_column: CategoricalColumn, weight_feature_key: str, dtype: Dtype = torch.float32
 ) -> WeightedCategoricalColumn:
     """A categorical column whose values have weights, such as word counts.
 

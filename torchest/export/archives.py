@@ -16,7 +16,7 @@ import json
 import os
 import re
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -24,6 +24,8 @@ from torchest.errors import RefusedFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torchest.utils.json_form import JSON
 
 _WEIGHTS, _CONSTANTS = "data/weights/", "data/constants/"
 _GRAPH = "models/model.json"
@@ -110,7 +112,7 @@ def _check_code(path: str, code: bytes) -> None:
         _refuse(path, f"names {named[0].decode()!r}, which may read or write files")
 
 
-def _reader(path: str) -> Any:
+def _reader(path: str) -> torch._C.PyTorchFileReader:
     """The reader of torch itself, which sees what torch will load."""
     _check_unpacked(path, path, os.path.getsize(path))
     return torch._C.PyTorchFileReader(path)
@@ -124,11 +126,12 @@ def _check_unpacked(path: str, archive: str | io.BytesIO, packed: int) -> None:
         _refuse(path, f"unpacks to {size:,} bytes")
 
 
-def _json(reader: Any, name: str) -> Any:
-    return json.loads(reader.get_record(name).decode("utf-8"))
+def _json(reader: torch._C.PyTorchFileReader, name: str) -> JSON:
+    described: JSON = json.loads(reader.get_record(name).decode("utf-8"))
+    return described
 
 
-def _check_tensors(path: str, config: Any, names: re.Pattern[str]) -> None:
+def _check_tensors(path: str, config: JSON, names: re.Pattern[str]) -> None:
     """Raises RefusedFileError unless all tensors are bytes."""
     for name, described in config["config"].items():
         if described["use_pickle"] is not False or not names.fullmatch(described["path_name"]):
@@ -146,7 +149,7 @@ def _check_pickle(path: str, name: str, content: bytes) -> None:
         _refuse(path, f"holds a pickle, {name!r}, of something else than tensors")
 
 
-def _check_graph(path: str, graph: Any) -> None:
+def _check_graph(path: str, graph: object) -> None:
     """Raises RefusedFileError unless a program consists of operators on tensors and arithmetic on sizes."""
     for key, text in _texts(graph):
         if key in ("target", "as_operator"):
@@ -162,7 +165,7 @@ def _check_graph(path: str, graph: Any) -> None:
             _refuse(path, f"has something called {text!r:.80}")
 
 
-def _texts(graph: Any) -> Iterator[tuple[str, str]]:
+def _texts(graph: object) -> Iterator[tuple[str, str]]:
     """The texts in JSON values with their keys, and the keys themselves, except metadata for human readers."""
     waiting = [("", graph)]
     while waiting:
@@ -176,7 +179,7 @@ def _texts(graph: Any) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _is_metadata(key: str, value: Any) -> bool:
+def _is_metadata(key: str, value: object) -> bool:
     """Whether a value is torch's notes about a node, and not a tensor named "metadata"."""
     is_text = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
     return key == "metadata" and is_text
@@ -226,7 +229,7 @@ def _is_small_power(arguments: list[ast.expr]) -> bool:
     return bool(_SIZE.fullmatch(base) and _SMALL.fullmatch(exponent))
 
 
-def _check_structure(path: str, described: Any) -> None:
+def _check_structure(path: str, described: JSON) -> None:
     """Raises RefusedFileError unless inputs or outputs are nested in tuples, lists and dicts only."""
     waiting = [described]
     while waiting:

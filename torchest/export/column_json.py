@@ -14,10 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from torchest.export.torchscript import load
 from torchest.utils import files
+
+Value = TypeVar("Value")
 
 if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn, TensorFunction
@@ -77,7 +79,7 @@ def digest(column: FeatureColumn) -> str:
     return hashed.hexdigest()
 
 
-def _name_for(taken: dict[str, Any], wanted: Any, name: str) -> str:
+def _name_for(taken: dict[str, Value], wanted: Value, name: str) -> str:
     """The name of a value that is kept already, or a new one."""
     for known, kept in taken.items():
         if kept == wanted:

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
 from torchest.exported.golden import MANIFEST
@@ -103,7 +103,7 @@ def copy_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None, direct
         shutil.copyfile(source, target)
 
 
-def check_extra(assets_extra: Any) -> None:
+def check_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None) -> None:
     """Raises ValueError unless it is None, or a dict of existing files by their names in `assets.extra`."""
     check_names_of_extra(assets_extra)
     for name, source in (assets_extra or {}).items():
@@ -116,7 +116,7 @@ def check_extra(assets_extra: Any) -> None:
             )
 
 
-def check_names_of_extra(assets_extra: Any) -> None:
+def check_names_of_extra(assets_extra: Mapping[str, str | os.PathLike[str]] | None) -> None:
     """Raises ValueError unless it is None, or a dict of paths by their names in `assets.extra`."""
     if assets_extra is None:
         return

@@ -58,7 +58,7 @@ def export(
     model_fn: ModelFn,
     checkpoint: Checkpoint,
     base: str | os.PathLike[str],
-    receiver_fns: Mapping[str, Callable[[], Any]],
+    receiver_fns: Mapping[str, Callable[[], object]],
     assets_extra: Mapping[str, str | os.PathLike[str]] | None,
     formats: Sequence[str],
 ) -> str:

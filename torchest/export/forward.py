@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from torchest.spec import EstimatorSpec
     from torchest.utils.tensor_group import Encoding
 
-    Select = Callable[[EstimatorSpec], Mapping[str, Any]]
+    Select = Callable[[EstimatorSpec], Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Output:
         return isinstance(self.dtype, torch.dtype)
 
 
-def predictions(spec: EstimatorSpec) -> Mapping[str, Any]:
+def predictions(spec: EstimatorSpec) -> Mapping[str, object]:
     """The predictions of a model_fn by name; a single one is called "output"."""
     answers = spec.predictions
     return answers if isinstance(answers, Mapping) else {"output": answers}
@@ -162,11 +162,11 @@ class Forward(nn.Module):
         """The module as a graph that takes any number of rows, including 0."""
         return export_program(self, self._example, self.tensors)
 
-    def _answers(self, encodings: Mapping[Column | str, Encoding]) -> Mapping[str, Any]:
+    def _answers(self, encodings: Mapping[Column | str, Encoding]) -> Mapping[str, object]:
         """The answers of model_fn to a batch of encodings."""
         return self._select(self._model.trace(_TracedFeatures(self._keys, encodings, self._text)))
 
-    def _described(self, answers: Mapping[str, Any]) -> list[Output]:
+    def _described(self, answers: Mapping[str, object]) -> list[Output]:
         """The outputs; a dimension that differs between batches of different sizes has a name."""
         sizes, tensors = _other_batch(self._example, self.tensors)
         encodings = self._encodings(tensors)
@@ -185,7 +185,7 @@ class Forward(nn.Module):
         ]
 
     def _output(
-        self, name: str, value: Any, other: Any, names: Mapping[int, str], feature: str | None
+        self, name: str, value: object, other: object, names: Mapping[int, str], feature: str | None
     ) -> Output:
         """An output, from its values for two batches and the names of the dimensions of the second."""
         if isinstance(other, FeatureText):
@@ -380,7 +380,8 @@ def _of_array(name: str, value: object) -> str:
     )
 
 
-def _tensor(value: Any) -> Tensor:
+def _tensor(value: object) -> Tensor:
     if isinstance(value, IndexedStrings):
         return value.indices
+    assert isinstance(value, Tensor)
     return arrays.in_numpy_dtype(value)

@@ -23,9 +23,10 @@ from torchest.utils import arrays
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.feature_specs import FeatureSpec
     from torchest.exported.golden import Array
-    from torchest.utils.arrays import HostArray
+    from torchest.utils.arrays import ArrowArray, HostArray
     from torchest.utils.json_form import JSON
 
 REQUIRED, DEFAULT, EMPTY = "required", "default", "empty"
@@ -113,7 +114,7 @@ class Input:
         self._check_shape(tuple(numbers.shape), spec)
         return numbers.to(spec.dtype).reshape(len(numbers), *spec.shape)
 
-    def _fixed_text(self, array: Any, spec: FixedLenFeature) -> HostArray:
+    def _fixed_text(self, array: HostArray, spec: FixedLenFeature) -> HostArray:
         import pyarrow as pa
 
         values, lengths = self._flat_text(array)
@@ -125,13 +126,13 @@ class Input:
             )
         if lengths is None and spec.size != 1 and count:
             self._check_shape((count,), spec)
-        sized: Any = pa.FixedSizeListArray
+        sized: ArrowArray = pa.FixedSizeListArray
         shaped: HostArray = values
         for dimension in reversed(spec.shape):
             shaped = sized.from_arrays(shaped, dimension)
         return shaped
 
-    def _flat_text(self, array: Any) -> tuple[Any, Any]:
+    def _flat_text(self, array: HostArray) -> tuple[ArrowArray, Int64s | None]:
         """All strings, and the number of strings in each row; None if each row has one."""
         import pyarrow as pa
         import pyarrow.types as pt
@@ -153,7 +154,7 @@ class Input:
                 f"Input {self.name!r} has bytes that are not UTF-8 text: give text."
             ) from None
 
-    def _lists(self, array: Any) -> HostArray:
+    def _lists(self, array: HostArray) -> HostArray:
         import pyarrow as pa
 
         if self.is_text:
@@ -245,9 +246,9 @@ def feed(array: HostArray) -> Array:
     return _matrix(array) if arrays.is_ragged(array) else _dense(array)
 
 
-def dtype_text(dtype: Any) -> str:
+def dtype_text(dtype: torch.dtype | type | str) -> str:
     """The name of a dtype in JSON, such as "float32" or "string"."""
-    names = {str: "string", bytes: "bytes"}
+    names: dict[object, str] = {str: "string", bytes: "bytes"}
     return names.get(dtype) or str(dtype).removeprefix("torch.")
 
 
@@ -259,29 +260,33 @@ def dtype_of(text: str) -> Any:
     return dtype
 
 
-def _has_values(array: Any) -> bool:
+def _has_values(array: HostArray) -> bool:
     """Whether an array, or the lists in it, hold any value."""
-    if not arrays.is_arrow(array):
+    if isinstance(array, Tensor | np.ndarray):
         return 0 not in array.shape
     flat, _ = _flattened(array)
     return bool(flat.null_count < len(flat))
 
 
-def _without_nulls(array: Any, spec: FixedLenFeature) -> Any:
+def _without_nulls(array: HostArray, spec: FixedLenFeature) -> HostArray:
     """Replaces missing values in an Arrow array of single values by the default."""
-    if not arrays.is_arrow(array) or not array.null_count or spec.size != 1:
+    if isinstance(array, Tensor | np.ndarray) or not array.null_count or spec.size != 1:
         return array
     default = np.asarray(spec.default_value, object).reshape(-1)[0]
     if default is None:
         return array
+    column: ArrowArray = array
     import pyarrow as pa
 
     if pa.types.is_null(array.type):  # only missing values
-        array = array.cast(getattr(pa, dtype_text(spec.dtype))())
-    return array.fill_null(default)
+        column = column.cast(getattr(pa, dtype_text(spec.dtype))())
+    filled: HostArray = column.fill_null(default)
+    return filled
 
 
-def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
+def _flat_numbers(
+    array: HostArray, dtype: torch.dtype, name: str
+) -> tuple[ArrowArray, Int64s | None]:
     """All numbers, and the count of numbers in each row; None if each row has one."""
     import pyarrow as pa
 
@@ -303,12 +308,12 @@ def _flat_numbers(array: Any, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
     return numbers, lengths
 
 
-def _flattened(array: Any) -> tuple[Any, Any]:
+def _flattened(array: ArrowArray) -> tuple[ArrowArray, Int64s | None]:
     """The values in Arrow lists of lists, and the number of values in each row; None if rows are not lists."""
     import pyarrow.compute as pc
     import pyarrow.types as pt
 
-    lengths: Any = None
+    lengths: Int64s | None = None
     while pt.is_nested(array.type):
         inner = np.asarray(pc.list_value_length(array).fill_null(0), np.int64)
         lengths = inner if lengths is None else _sums(inner, lengths)
@@ -316,24 +321,25 @@ def _flattened(array: Any) -> tuple[Any, Any]:
     return array, lengths
 
 
-def _sums(values: Any, counts: Any) -> Any:
+def _sums(values: Int64s, counts: Int64s) -> Int64s:
     """The sums of the first `counts[0]` values, of the next `counts[1]`, and so on."""
     ends = np.cumsum(counts)
     sums = np.concatenate([[0], np.cumsum(values)])
-    return sums[ends] - sums[ends - counts]
+    return np.asarray(sums[ends] - sums[ends - counts])
 
 
-def _matrix(lists: Any) -> Array:
+def _matrix(lists: ArrowArray) -> Array:
     values, lengths = _flattened(lists)
+    assert lengths is not None
     flat = _dense(values)
     width = int(lengths.max()) if len(lengths) else 0
-    fill: Any = "" if flat.dtype == object else np.nan if flat.dtype.kind == "f" else -1
+    fill: str | float = "" if flat.dtype == object else np.nan if flat.dtype.kind == "f" else -1
     matrix = np.full((len(lists), width), fill, flat.dtype)
     matrix[np.arange(width) < lengths[:, None]] = flat
     return matrix
 
 
-def _dense(array: Any) -> Array:
+def _dense(array: ArrowArray) -> Array:
     import pyarrow as pa
 
     shape = [len(array)]

@@ -152,7 +152,7 @@ def prepare(
 
     signatures: dict[str, Signature] = {}
 
-    def select(spec: EstimatorSpec) -> Mapping[str, Any]:
+    def select(spec: EstimatorSpec) -> Mapping[str, object]:
         assert spec.export_outputs is not None
         outputs, named = name_outputs(spec.export_outputs)
         signatures.update(named)
@@ -439,7 +439,7 @@ def _shape(shape: Sequence[int | str]) -> list[int | None]:
     return [None if isinstance(size, str) else int(size) for size in shape]
 
 
-def _example(inputs: Sequence[Input], features: Mapping[str, Any]) -> dict[str, HostArray]:
+def _example(inputs: Sequence[Input], features: Mapping[str, object]) -> dict[str, HostArray]:
     """The example rows of a receiver, if it has an example of every feature."""
     if any(isinstance(value, FixedLenFeature | VarLenFeature) for value in features.values()):
         return {}

@@ -48,16 +48,16 @@ class ServingInputReceiver:
             receiver tensors.
     """
 
-    features: Any
+    features: object
     receiver_tensors: Any
-    receiver_tensors_alternatives: Any = None
+    receiver_tensors_alternatives: object = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", self.by_key)
         _check_receiver(self)
 
     @property
-    def by_key(self) -> dict[str, Any]:
+    def by_key(self) -> dict[str, object]:
         """The features by key; a single one has the key "feature"."""
         return _named(self.features, "features", SINGLE_FEATURE)
 
@@ -75,9 +75,9 @@ class TensorServingInputReceiver:
         ValueError: As for `ServingInputReceiver`; or `features` is a dict.
     """
 
-    features: Any
+    features: object
     receiver_tensors: Any
-    receiver_tensors_alternatives: Any = None
+    receiver_tensors_alternatives: object = None
 
     def __post_init__(self) -> None:
         if isinstance(self.features, Mapping):
@@ -87,7 +87,7 @@ class TensorServingInputReceiver:
         _check_receiver(self)
 
     @property
-    def by_key(self) -> dict[str, Any]:
+    def by_key(self) -> dict[str, object]:
         """The tensor by the key "feature"."""
         return _named(self.features, "features", SINGLE_FEATURE)
 
@@ -105,8 +105,8 @@ class SupervisedInputReceiver:
         ValueError: A value is missing, or is neither a spec nor an array.
     """
 
-    features: Any
-    labels: Any
+    features: object
+    labels: object
     receiver_tensors: Any
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class SupervisedInputReceiver:
 
 
 def build_raw_serving_input_receiver_fn(
-    features: Mapping[str, Any], default_batch_size: int | None = None
+    features: Mapping[str, object], default_batch_size: int | None = None
 ) -> Callable[[], ServingInputReceiver]:
     """Returns a function that makes a receiver of raw features, each by its key.
 
@@ -172,7 +172,7 @@ def build_parsing_serving_input_receiver_fn(
 
 
 def build_raw_supervised_input_receiver_fn(
-    features: Any, labels: Any, default_batch_size: int | None = None
+    features: object, labels: object, default_batch_size: int | None = None
 ) -> Callable[[], SupervisedInputReceiver]:
     """Returns a function that makes a receiver of raw features and labels.
 
@@ -262,7 +262,7 @@ def _check_receiver(receiver: ServingInputReceiver | TensorServingInputReceiver)
             )
 
 
-def _checked_features(features: object, argument: str = "features") -> dict[str, Any]:
+def _checked_features(features: object, argument: str = "features") -> dict[str, object]:
     if not isinstance(features, Mapping) or not features:
         raise ValueError(
             f"{argument} is {features!r:.80}: give a dict of specs or example arrays by key, such as "
@@ -271,7 +271,7 @@ def _checked_features(features: object, argument: str = "features") -> dict[str,
     return _named(features, argument, SINGLE_FEATURE)
 
 
-def _named(described: object, what: str, single: str) -> dict[str, Any]:
+def _named(described: object, what: str, single: str) -> dict[str, object]:
     """Specs or examples by name; `single` is the name of one that has none."""
     if described is None or (isinstance(described, Mapping) and not described):
         raise ValueError(f"{what} is {described!r}: give specs or example arrays by name.")

@@ -88,11 +88,11 @@ class WholeLayers(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
-        types: Any,
+        func: Callable[..., object],
+        types: object,
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Replaces a call of torch by the operator."""
         name = getattr(func, "__name__", "")
         is_packed = len(args) > 3 and isinstance(args[3], list | tuple)

@@ -23,37 +23,40 @@ from torchest.errors import MissingFeatureError
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pyarrow as pa
 
     from torchest.columns.base import Example, FeatureColumn
     from torchest.columns.feature_specs import FeatureSpec
     from torchest.columns.features import Column
+    from torchest.utils.arrays import ArrowArray, HostArray
 
 NUMBERS = (1, 0, 2, -1.5, 0.25, 40)
 INTEGERS = (1, 0, 2)
 
 
-def spec_of(value: Any, key: str) -> FeatureSpec:
+def spec_of(value: object, key: str) -> FeatureSpec:
     """The spec of a feature, or of an example of it."""
     if isinstance(value, FixedLenFeature | VarLenFeature):
         return value
-    array: Any = arrays.to_host(value, key)
+    array = arrays.to_host(value, key)
     if arrays.is_textual(array):
-        dtype: Any = str
+        dtype: torch.dtype | type = str
     else:
         flat = array.flatten() if hasattr(array, "flatten") and arrays.is_arrow(array) else array
         dtype = arrays.to_tensor(flat, key).dtype
     if arrays.is_ragged(array):
         return VarLenFeature(dtype)
-    if arrays.is_arrow(array):
-        import pyarrow.types as pt
+    if isinstance(array, torch.Tensor | np.ndarray):
+        return FixedLenFeature(tuple(array.shape[1:]), dtype)
+    import pyarrow.types as pt
 
-        sized = pt.is_fixed_size_list(array.type)
-        return FixedLenFeature((array.type.list_size,) if sized else (), dtype)
-    return FixedLenFeature(tuple(array.shape[1:]), dtype)
+    kind: pa.DataType = array.type
+    return FixedLenFeature((kind.list_size,) if pt.is_fixed_size_list(kind) else (), dtype)
 
 
-def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]:
+def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, HostArray]:
     """Rows of zeros and of one word, in lists of one: a single step for every sequence column.
 
     Args:
@@ -68,7 +71,7 @@ def neutral_rows(specs: Mapping[str, FeatureSpec], count: int) -> dict[str, Any]
 
 def golden_rows(
     specs: Mapping[str, FeatureSpec], columns: Iterable[FeatureColumn], count: int
-) -> dict[str, Any]:
+) -> dict[str, HostArray]:
     """Rows with known and unknown words, ids, numbers near boundaries, and lists of several lengths.
 
     Args:
@@ -76,7 +79,7 @@ def golden_rows(
         columns: The columns that the model reads.
         count: The number of rows.
     """
-    wanted: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    wanted: defaultdict[str, list[tuple[Example, ...]]] = defaultdict(list)
     widths: dict[str, int] = {}
     for column in columns:
         widths.update(dict.fromkeys(column.feature_keys, column.step_width))
@@ -111,7 +114,7 @@ def _lengths(width: int, count: int) -> list[int]:
     return [row % 3 * width + row % width + 1 for row in range(count)]
 
 
-def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], lengths: list[int]) -> Any:
+def _column(spec: FeatureSpec, wanted: list[tuple[Example, ...]], lengths: list[int]) -> HostArray:
     """A feature in the form of `parse_example`; `lengths` are the lengths of its rows if they are lists."""
     values = _cast(spec, wanted)
     count = len(lengths)
@@ -126,14 +129,17 @@ def _column(spec: FeatureSpec, wanted: list[tuple[Any, ...]], lengths: list[int]
             flat[end - 1] = last
     if isinstance(spec, FixedLenFeature) and not _is_text(spec):
         return torch.tensor(flat, dtype=spec.dtype).reshape(count, *spec.shape)
-    return _arrow(spec, flat, lengths)
+    column: HostArray = _arrow(spec, flat, lengths)
+    return column
 
 
-def _arrow(spec: FeatureSpec, flat: list[Any], lengths: list[int]) -> Any:
+def _arrow(spec: FeatureSpec, flat: list[Example], lengths: list[int]) -> ArrowArray:
     import pyarrow as pa
 
     types = {str: pa.large_string(), bytes: pa.large_binary()}
-    values: Any = pa.array(flat, types.get(spec.dtype) or str(spec.dtype).removeprefix("torch."))
+    values: ArrowArray = pa.array(
+        flat, types.get(spec.dtype) or str(spec.dtype).removeprefix("torch.")
+    )
     if isinstance(spec, VarLenFeature):
         lists: Any = pa.LargeListArray
         return lists.from_arrays(pa.array(np.cumsum([0, *lengths])), values)
@@ -143,7 +149,7 @@ def _arrow(spec: FeatureSpec, flat: list[Any], lengths: list[int]) -> Any:
     return values
 
 
-def _cast(spec: FeatureSpec, wanted: list[tuple[Any, ...]]) -> list[Any]:
+def _cast(spec: FeatureSpec, wanted: list[tuple[Example, ...]]) -> Sequence[Example]:
     """Values of the spec's dtype that all columns of a feature can take."""
     if _is_text(spec):
         words = dict.fromkeys(itertools.chain.from_iterable(wanted or [EXAMPLE_WORDS]))
@@ -158,7 +164,7 @@ def _cast(spec: FeatureSpec, wanted: list[tuple[Any, ...]]) -> list[Any]:
     return _numbers(itertools.chain.from_iterable(wanted), spec.dtype) or list(NUMBERS)
 
 
-def _numbers(values: Iterable[Example], dtype: torch.dtype) -> list[Any]:
+def _numbers(values: Iterable[Example], dtype: torch.dtype) -> list[int] | list[float]:
     """The values that are numbers of the dtype; text columns also have words for the integers of their feature."""
     kind = float if dtype.is_floating_point else int
     least, most = (0, 1) if dtype == torch.bool else _limits(dtype)

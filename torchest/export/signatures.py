@@ -15,7 +15,7 @@ Signature(method='regression', outputs={'outputs': 'price'})
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.export_outputs import PREDICT, SERVING_DEFAULT
 
@@ -40,7 +40,7 @@ class Signature:
 
 def name_outputs(
     export_outputs: Mapping[str, ExportOutput],
-) -> tuple[dict[str, Any], dict[str, Signature]]:
+) -> tuple[dict[str, object], dict[str, Signature]]:
     """Names the outputs of a model. An output that several signatures share gets one name.
 
     Outputs of "predict", or else of the default signature, keep their names; others of the same name are named
@@ -52,7 +52,7 @@ def name_outputs(
     Returns:
         The outputs by name, and the signatures by name.
     """
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, object] = {}
     name_of: dict[int, str] = {}
     signatures: dict[str, Signature] = {}
     for signature in sorted(export_outputs, key=_precedence):

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from torchest.export.inputs import Input
     from torchest.exported.golden import Array
+    from torchest.utils.arrays import ArrowArray
 
 _Choose: TypeAlias = "Callable[[Sequence[str]], list[str]]"
 _FORMATS = (".csv", ".jsonl", ".parquet")
@@ -41,7 +42,7 @@ def format_of(path: str) -> str:
 
 def read_batches(
     path: str, inputs: Sequence[Input], batch_size: int, *, allow_missing: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, ArrowArray]]:
     """Reads the columns of a table that are inputs, as Arrow arrays by name, in batches.
 
     Args:
@@ -124,7 +125,7 @@ def write_batches(
     count = 0
     try:
         with contextlib.ExitStack() as opened:
-            writer: Any = None
+            writer: _Writer | None = None
             for answers in batches:
                 table = _table(answers, lists, flat=ending == ".csv")
                 if writer is None:
@@ -179,16 +180,17 @@ def _parquet(path: str, inputs: Sequence[Input], choose: _Choose) -> Iterator[pa
             yield pa.Table.from_batches([batch])
 
 
-def _type(each: Input) -> Any:
+def _type(each: Input) -> pa.DataType:
     import pyarrow as pa
 
-    return getattr(pa, dtype_text(each.spec.dtype))()
+    dtype: pa.DataType = getattr(pa, dtype_text(each.spec.dtype))()
+    return dtype
 
 
 def _table(answers: Mapping[str, Array], lists: Collection[str], *, flat: bool) -> pa.Table:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {}
+    columns: dict[str, ArrowArray] = {}
     for name, answer in answers.items():
         rows = answer.reshape(len(answer), -1)
         if flat and (name in lists or rows.shape[1] > 1):
@@ -205,7 +207,7 @@ def _table(answers: Mapping[str, Array], lists: Collection[str], *, flat: bool) 
     return pa.table(columns)
 
 
-def _array(values: Array) -> Any:
+def _array(values: Array) -> ArrowArray:
     import pyarrow as pa
 
     if values.dtype == object:
@@ -213,8 +215,12 @@ def _array(values: Array) -> Any:
     return pa.array(np.ascontiguousarray(values))
 
 
+class _Writer(Protocol):
+    def write_table(self, table: pa.Table) -> None: ...
+
+
 @contextlib.contextmanager
-def _writer(path: str, ending: str, schema: pa.Schema) -> Iterator[Any]:
+def _writer(path: str, ending: str, schema: pa.Schema) -> Iterator[_Writer]:
     if ending == ".csv":
         from pyarrow import csv as arrow_csv
 

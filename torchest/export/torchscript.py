@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.jit._trace import TracerWarning
@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
 
 
 def traced(
-    module: torch.nn.Module | Callable[..., Any], example: tuple[torch.Tensor, ...]
+    module: torch.nn.Module | Callable[..., object], example: tuple[torch.Tensor, ...]
 ) -> torch.jit.ScriptModule:
     """Traces a module, or a function, of tensors.
 

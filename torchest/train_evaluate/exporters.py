@@ -107,7 +107,7 @@ def _described(receiver_fn: ReceiverFn) -> tuple[object, ...] | None:
     receiver = receiver_fn()
     if not isinstance(receiver, ServingInputReceiver):
         return None
-    features = tuple(receiver.features.items())
+    features = tuple(receiver.by_key.items())
     if not all(isinstance(spec, FixedLenFeature | VarLenFeature) for _, spec in features):
         return None
     return features, tuple(input_names(receiver).items()), tuple(receiver.receiver_tensors)

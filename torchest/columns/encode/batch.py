@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import CategoricalColumn, DenseColumn
     from torchest.columns.encode.fingerprint import Int64s
+    from torchest.columns.encode.values import FlatArray
     from torchest.columns.features import Features
+    from torchest.utils.arrays import ArrowArray, HostArray, NumpyArray
 
 _COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
 
@@ -59,7 +61,7 @@ def rows_of_hashed(
     vectors = features.vectors([column.key for column in columns]) if len(columns) > 1 else None
     if vectors is not None and {array.dtype.kind for array in vectors} == {"S"}:
         return [_hashed_rows(list(range(len(columns))), vectors, counts, firsts)]
-    alike: dict[object, tuple[list[int], list[Any]]] = {}
+    alike: dict[object, tuple[list[int], list[FlatArray]]] = {}
     for number, column in enumerate(columns):
         array = features.raw_of(column, column.key)
         kind = _kind(array)
@@ -88,7 +90,7 @@ class ColumnRows(NamedTuple):
     all_present: bool
 
 
-def _kind(array: Any) -> object:
+def _kind(array: HostArray) -> object:
     """The type of an array of one string per row, equal for arrays that can be joined; None for other arrays."""
     if isinstance(array, np.ndarray):
         return "S" if array.ndim == 1 and array.dtype.kind == "S" else None
@@ -96,7 +98,7 @@ def _kind(array: Any) -> object:
 
 
 def _hashed_rows(
-    numbers: list[int], arrays: list[Any], counts: Int64s, firsts: Int64s
+    numbers: list[int], arrays: list[FlatArray], counts: Int64s, firsts: Int64s
 ) -> ColumnRows:
     from torchest.kernels import farmhash
 
@@ -107,17 +109,18 @@ def _hashed_rows(
     else:
         import pyarrow as pa
 
-        text = Text.of(pa.concat_arrays(arrays))
+        columns: list[ArrowArray] = list(arrays)
+        text = Text.of(pa.concat_arrays(columns))
         empty = farmhash.buckets(text.data, text.starts, text.lengths, counts, firsts, rows)
     return ColumnRows(numbers, rows, empty == 0)
 
 
-def _in_one_piece(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _in_one_piece(array: NumpyArray) -> NumpyArray:
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else array.copy()
 
 
-def _addresses(arrays: Sequence[npt.NDArray[Any]]) -> Int64s:
+def _addresses(arrays: Sequence[NumpyArray]) -> Int64s:
     # features see to it; loops would read what is not theirs
     assert len(set(map(len, arrays))) == 1
     return np.array(list(map(_address, arrays)))
@@ -171,7 +174,7 @@ def numbers_of_all(
     return None if np.isnan(numbers).any() else numbers
 
 
-def _side_by_side(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32] | None:
+def _side_by_side(arrays: Sequence[NumpyArray]) -> npt.NDArray[np.float32] | None:
     from torchest.kernels import numbers
 
     matrix = np.empty((len(arrays[0]), len(arrays)), np.float32)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+    from torchest.utils.arrays import NumpyArray
+
 
 Values = TypeVar("Values")
 Changed = TypeVar("Changed")
-Array = TypeVar("Array", bound="npt.NDArray[Any]")
+Array = TypeVar("Array", bound="NumpyArray")
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 
 # Stands in an array of ids for a value that is not there. An unknown value is −1, since a cross
@@ -75,5 +77,5 @@ class Cells(Generic[Values]):
         return Ids(torch.from_numpy(ids.values), _tensor(ids.offsets), _tensor(weights))
 
 
-def _tensor(array: npt.NDArray[Any] | None) -> Tensor | None:
+def _tensor(array: NumpyArray | None) -> Tensor | None:
     return None if array is None else torch.from_numpy(array)

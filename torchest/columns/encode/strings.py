@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     import pyarrow as pa
+
+    from torchest.utils.arrays import HostArray, NumpyArray
 
 _DICTIONARIES_KEPT = 8
 PLAIN = ("string", "large_string", "binary", "large_binary")
@@ -38,13 +40,13 @@ class Text:
     data: Bytes
     starts: Int64s
     lengths: Int64s
-    source: Any = None
+    source: NumpyArray | ArrowArray = None
 
     def __len__(self) -> int:
         return len(self.starts)
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any] | ArrowArray) -> Text:
+    def of(cls, values: NumpyArray | ArrowArray) -> Text:
         """The text of a one-dimensional numpy array of kind S or U, or of a textual Arrow array."""
         return _of_numpy(values) if isinstance(values, np.ndarray) else _of_arrow(values)
 
@@ -64,7 +66,7 @@ class Text:
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         return Text(np.frombuffer(b"".join(encoded), np.uint8), _starts(lengths), lengths)
 
-    def take(self, rows: npt.NDArray[Any]) -> Text:
+    def take(self, rows: NumpyArray) -> Text:
         """Some of the strings, by index or by mask."""
         return Text(self.data, self.starts[rows], self.lengths[rows])
 
@@ -105,7 +107,7 @@ class Text:
         return np.asarray(word & _LOWEST_BYTES[np.minimum(self.lengths[rows] - at, 8)])
 
 
-def text_of_rows(array: Any) -> Text | None:
+def text_of_rows(array: HostArray) -> Text | None:
     """The text of an array of one string in each row; None for numbers, dictionaries, lists and matrices."""
     if isinstance(array, np.ndarray):
         plain = array.dtype.kind == "S" and (array.ndim == 1 or array.shape[1:] == (1,))
@@ -142,14 +144,10 @@ class DictionaryCache:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[object, ...], tuple[ArrowArray, npt.NDArray[Any]]] = (
-            OrderedDict()
-        )
+        self._kept: OrderedDict[tuple[object, ...], tuple[ArrowArray, NumpyArray]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def codes(
-        self, array: ArrowArray, encode: Callable[[Text], npt.NDArray[Any]]
-    ) -> npt.NDArray[Any]:
+    def codes(self, array: ArrowArray, encode: Callable[[Text], NumpyArray]) -> NumpyArray:
         """A code for each string of a dictionary array; a missing one has that of the empty string.
 
         Args:
@@ -162,8 +160,8 @@ class DictionaryCache:
         return np.asarray(codes[entries])
 
     def _of_entries(
-        self, dictionary: ArrowArray, encode: Callable[[Text], npt.NDArray[Any]]
-    ) -> npt.NDArray[Any]:
+        self, dictionary: ArrowArray, encode: Callable[[Text], NumpyArray]
+    ) -> NumpyArray:
         """The codes of all entries, followed by that of the empty string."""
         key = (dictionary.offset, len(dictionary), *map(_address, dictionary.buffers()))
         with self._lock:
@@ -186,7 +184,7 @@ def _starts(lengths: Int64s) -> Int64s:
     return np.asarray(np.cumsum(lengths) - lengths, np.int64)
 
 
-def _of_numpy(values: npt.NDArray[Any]) -> Text:
+def _of_numpy(values: NumpyArray) -> Text:
     if values.dtype.kind == "U":
         points = np.ascontiguousarray(values).view(np.uint32)
         if points.size and points.max() >= 128:
@@ -212,8 +210,6 @@ def _of_arrow(values: ArrowArray) -> Text:
     if not large and not pa.types.is_string(values.type) and not pa.types.is_binary(values.type):
         values = values.cast(pa.large_binary())  # string_view, fixed_size_binary
         large = True
-    positions: Any
-    data: Any
     _, positions, data = values.buffers()
     if positions is None or not len(values):
         empty = np.zeros(len(values), np.int64)

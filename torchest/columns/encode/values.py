@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
-    from torchest.utils.arrays import ArrowArray, HostArray
+    from torchest.utils.arrays import ArrowArray, HostArray, NumpyArray
 
 
 # A one-dimensional numpy or Arrow array.
-FlatArray: TypeAlias = "npt.NDArray[Any] | ArrowArray"
+FlatArray: TypeAlias = "NumpyArray | ArrowArray"
 # The same, or the text of one.
 Flat: TypeAlias = "FlatArray | Text"
 
@@ -107,7 +107,7 @@ def steps(features: Features, key: str) -> tuple[HostArray, Int64s] | None:
 
     Such a feature is an array [batch, steps, values], or lists of lists of lists.
     """
-    array: Any = features.raw(key)
+    array = features.raw(key)
     if isinstance(array, Tensor | np.ndarray):
         if array.ndim != 3 or (isinstance(array, Tensor) and array.is_nested):
             return None
@@ -124,25 +124,25 @@ def steps(features: Features, key: str) -> tuple[HostArray, Int64s] | None:
     import pyarrow.compute as pc
     import pyarrow.types as pt
 
-    lists: Any = array
-    of_row: Any = getattr(lists.type, "value_type", None)
+    lists: ArrowArray = array
+    of_row: pa.DataType | None = getattr(lists.type, "value_type", None)
     if of_row is None or not pt.is_nested(of_row):
         return None
-    counts: Any = pc.list_value_length(lists)
+    counts = pc.list_value_length(lists)
     offsets = np.concatenate([[0], np.cumsum(counts.fill_null(0), dtype=np.int64)])
     return lists.flatten(), offsets
 
 
 def row_shape(features: Features, key: str) -> tuple[int, ...] | None:
     """The shape of the rows of a feature, padding included; None if they are lists."""
-    array: Any = features.raw(key)
+    array = features.raw(key)
     if isinstance(array, Tensor | np.ndarray):
         is_nested = isinstance(array, Tensor) and array.is_nested
         return None if is_nested else tuple(array.shape[1:])
     import pyarrow.types as pt
 
     shape: list[int] = []
-    kind: Any = array.type
+    kind = array.type
     while pt.is_fixed_size_list(kind):
         shape.append(kind.list_size)
         kind = kind.value_type
@@ -161,7 +161,7 @@ def is_matrix(features: Features, key: str) -> bool:
     return not pt.is_nested(array.type) or pt.is_fixed_size_list(array.type)
 
 
-def _is_dense(array: Tensor | npt.NDArray[Any]) -> bool:
+def _is_dense(array: Tensor | NumpyArray) -> bool:
     return isinstance(array, np.ndarray) or (array.layout == torch.strided and not array.is_nested)
 
 
@@ -191,9 +191,9 @@ def integers(array: Flat, subject: str) -> Int64s:
 def encode_text(
     array: Flat,
     subject: str,
-    encode: Callable[[Text], npt.NDArray[Any]],
+    encode: Callable[[Text], NumpyArray],
     cache: DictionaryCache,
-) -> npt.NDArray[Any]:
+) -> NumpyArray:
     """A code for each string; missing strings are empty, integers become decimal text.
 
     Args:
@@ -225,7 +225,7 @@ def is_text(array: Flat) -> bool:
     return is_dictionary_of_text(array) or _is_textual_type(array.type)
 
 
-def examples(array: Flat) -> list[Any]:
+def examples(array: Flat) -> list[object]:
     """Distinct values among the first ones, without missing ones."""
     first = array.source if isinstance(array, Text) else array
     values = first[:1000].tolist()
@@ -259,7 +259,7 @@ def is_number(array: Flat) -> bool:
         return array.dtype.kind in "iuf"
     import pyarrow.types as pt
 
-    kind: Any = array.type.value_type if pt.is_dictionary(array.type) else array.type
+    kind = array.type.value_type if pt.is_dictionary(array.type) else array.type
     return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_null(kind)
 
 
@@ -281,7 +281,7 @@ def _cells_of_tensor(tensor: Tensor, subject: str) -> Cells[FlatArray]:
     return Cells(tensor.values().numpy(), tensor.crow_indices().numpy())
 
 
-def _cells_of_matrix(array: npt.NDArray[Any], subject: str) -> Cells[FlatArray]:
+def _cells_of_matrix(array: NumpyArray, subject: str) -> Cells[FlatArray]:
     if array.ndim == 0 or array.ndim > 2:
         raise _wrong_rank(subject, array.ndim)
     if array.ndim == 1 or array.shape[1] == 1:
@@ -310,7 +310,7 @@ def _ragged(values: FlatArray, counts: npt.ArrayLike) -> Cells[FlatArray]:
     return Cells(values, offsets.astype(np.int64))
 
 
-def _integers_of_arrow(array: ArrowArray) -> npt.NDArray[Any]:
+def _integers_of_arrow(array: ArrowArray) -> NumpyArray:
     import pyarrow as pa
 
     if pa.types.is_dictionary(array.type):
@@ -324,7 +324,7 @@ def _integers_of_arrow(array: ArrowArray) -> npt.NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
-def _whole(floats: npt.NDArray[np.floating[Any]], subject: str) -> Int64s:
+def _whole(floats: npt.NDArray[np.floating], subject: str) -> Int64s:
     """Integers of floats, −1 of NaN."""
     filled = np.where(np.isnan(floats), -1, floats)
     exact = 2.0 ** (np.finfo(floats.dtype).nmant + 1)  # beyond it, integers are rounded

@@ -44,7 +44,7 @@ def check_combiner(argument: str, combiner: object) -> None:
     checks.one_of(argument, combiner, COMBINERS)
 
 
-def check_layer(trainable: Any, name: Any) -> None:
+def check_layer(trainable: object, name: object) -> None:
     """Raises TypeError or ValueError for a wrong `trainable` or `name` of a layer."""
     checks.boolean("trainable", trainable)
     if name is not None:

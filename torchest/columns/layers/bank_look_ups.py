@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -92,7 +92,7 @@ class BankLookUps:
         stacked = StackedColumn(columns, tuple(starts.values()))
         return _BankLookUp(list(starts), bank, stacked, RowOrderColumn(stacked, len(bank.weight)))
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_look_ups": [], "_in_banks": []}  # a copy makes its own
 
 

@@ -84,11 +84,11 @@ class DenseFeatures(Parts):
         self._dense = StackedDenseColumn(tuple(dense))
         self._layout = _Layout(list(self.output_widths.values()))
 
-    def forward(self, features: Mapping[str, Any]) -> Tensor:
+    def forward(self, features: Mapping[str, object]) -> Tensor:
         """Features by key to [batch, width]."""
         return torch.cat(self.blocks(features), 1)
 
-    def blocks(self, features: Mapping[str, Any]) -> list[Tensor]:
+    def blocks(self, features: Mapping[str, object]) -> list[Tensor]:
         """The output in blocks [batch, n], without the copy that concatenates them."""
         batch = Features.of(features)
         sources, contents = self._stacked(batch)

@@ -88,7 +88,7 @@ class LinearFeatures(Parts):
         """The columns in the order of their names, as they are encoded."""
         return tuple(self._columns)
 
-    def forward(self, features: Mapping[str, Any]) -> Tensor:
+    def forward(self, features: Mapping[str, object]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
         look_ups = self._banks.sums(batch)

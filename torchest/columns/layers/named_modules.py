@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from torch.nn.modules.module import _IncompatibleKeys
 
 
 class Parts(nn.Module):
@@ -47,7 +49,7 @@ class Parts(nn.Module):
             super().__setattr__(name, value)
 
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **more: Any
+        self, state_dict: Mapping[str, object], prefix: str, *rest: object, **more: object
     ) -> None:
         self._prefix = prefix  # a hook after loading is not told
         super()._load_from_state_dict(state_dict, prefix, *rest, **more)
@@ -69,7 +71,7 @@ def _has_own_hooks(module: nn.Module) -> bool:
     )
 
 
-def _keep_known_names(layer: Parts, incompatible: Any) -> None:
+def _keep_known_names(layer: Parts, incompatible: _IncompatibleKeys) -> None:
     """Removes the layer's names from torch's list of unexpected keys."""
     known = {layer._prefix + name for name in layer.state_dict()}
     unexpected = incompatible.unexpected_keys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -73,7 +73,7 @@ class SequenceFeatures(Parts):
         self.width = sum(self.output_widths.values())
         add_tables(self, self._columns, trainable)
 
-    def forward(self, features: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Mapping[str, object]) -> tuple[Tensor, Tensor]:
         """Features by key to [batch, time, width] and lengths [batch]."""
         batch = Features.of(features)
         batch.expect(self._columns)

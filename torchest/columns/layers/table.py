@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -107,7 +107,7 @@ class Table(nn.Module):
         norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         return vectors * (self.max_norm / norms.clamp_min(self.max_norm))
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Tensor | nn.Module:
         if name == "weight" and (place := self.bank_rows) is not None:
             return place.bank.weight[place.rows]
         return super().__getattr__(name)
@@ -152,7 +152,7 @@ class Table(nn.Module):
             )
 
     def _save_to_state_dict(
-        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+        self, destination: dict[str, object], prefix: str, keep_vars: bool
     ) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self.bank_rows is not None:
@@ -160,7 +160,11 @@ class Table(nn.Module):
             destination[f"{prefix}weight"] = weight if keep_vars else weight.detach()
 
     def _load_from_state_dict(
-        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
+        self,
+        state_dict: Mapping[str, object],
+        prefix: str,
+        local_metadata: dict[str, object],
+        *rest: object,
     ) -> None:
         place = self.bank_rows
         if place is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,10 +50,10 @@ class TableBank(nn.Module):
             rows = weight.detach().to(like)
         self.weight = nn.Parameter(rows, weight.requires_grad)
 
-    def _save_to_state_dict(self, *_: Any) -> None:
+    def _save_to_state_dict(self, *_: object) -> None:
         """Leaves saving to the tables."""
 
-    def _load_from_state_dict(self, *_: Any) -> None:
+    def _load_from_state_dict(self, *_: object) -> None:
         """Leaves loading to the tables."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from torchest.inputs.source import batches, is_endless, may_be_batches
 from torchest.utils import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torchest.columns.base import FeatureColumn
 
@@ -99,7 +99,7 @@ class Description:
 
 
 def describe(
-    columns: FeatureColumn | Iterable[FeatureColumn], dataset: Any, collision_share: float = 0.1
+    columns: FeatureColumn | Iterable[FeatureColumn], dataset: object, collision_share: float = 0.1
 ) -> Description:
     """Describes columns over a dataset, to find those with missing or unknown values or too few buckets.
 
@@ -191,7 +191,7 @@ class _Count:
         )
 
 
-def _batches(dataset: Any) -> Iterator[Any]:
+def _batches(dataset: object) -> Iterator[Mapping[str, object]]:
     if is_endless(dataset):
         raise ValueError(
             "The dataset has no end: make it with num_epochs=1, or give dataset.take(number of batches)."

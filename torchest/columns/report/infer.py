@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from torchest.utils import arrays
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from torchest.utils.arrays import ArrowArray, NumpyArray
+
 _WORDS = 50  # of so many texts a vocabulary is made
 _INTEGERS = 20  # and of so many integers
 _FEW_ROWS = 20  # in which it means nothing that all values differ
@@ -36,8 +38,8 @@ class _Call:
 
     function: Callable[..., FeatureColumn]
     key: str
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
+    arguments: tuple[object, ...]
+    options: dict[str, object]
     comment: str
 
     def column(self) -> FeatureColumn:
@@ -84,7 +86,7 @@ class InferredColumns(list[FeatureColumn]):
     __repr__ = __str__
 
 
-def infer(dataframe: Any) -> InferredColumns:
+def infer(dataframe: object) -> InferredColumns:
     """Proposes columns for a table.
 
     Numbers become numeric columns, with the median as default value if some are missing. Booleans, and
@@ -119,7 +121,7 @@ def infer(dataframe: Any) -> InferredColumns:
     return InferredColumns({key: _choice(key, column) for key, column in table.items()})
 
 
-def _choice(key: Any, column: Any) -> _Choice:
+def _choice(key: object, column: object) -> _Choice:
     import pyarrow as pa
 
     if not isinstance(key, str):
@@ -141,7 +143,7 @@ def _choice(key: Any, column: Any) -> _Choice:
     return _numbers(key, array)
 
 
-def _of_arrow(key: str, array: Any) -> _Choice:
+def _of_arrow(key: str, array: ArrowArray) -> _Choice:
     import pyarrow.types as pt
 
     if pt.is_dictionary(array.type):
@@ -153,7 +155,7 @@ def _of_arrow(key: str, array: Any) -> _Choice:
     return _numbers(key, arrays.to_tensor(array, key).numpy())
 
 
-def _lists(key: str, array: Any) -> _Choice:
+def _lists(key: str, array: ArrowArray) -> _Choice:
     import pyarrow.compute as pc
     import pyarrow.types as pt
 
@@ -173,7 +175,7 @@ def _lists(key: str, array: Any) -> _Choice:
     return "lists of numbers of differing lengths; sequence_numeric_column takes them"
 
 
-def _texts(key: str, array: Any, of_rows: bool) -> _Choice:
+def _texts(key: str, array: ArrowArray, of_rows: bool) -> _Choice:
     """A column for texts, one in each row or several."""
     import pyarrow.compute as pc
 
@@ -198,7 +200,7 @@ def _hashed(key: str, distinct: int) -> _Choice:
     return _Call(categorical_column_with_hash_bucket, key, (size,), {}, comment)
 
 
-def _numbers(key: str, numbers: npt.NDArray[Any]) -> _Choice:
+def _numbers(key: str, numbers: NumpyArray) -> _Choice:
     present = numbers[~np.isnan(numbers)] if numbers.dtype.kind == "f" else numbers
     distinct = np.unique(present)
     if len(distinct) < 2:
@@ -214,7 +216,7 @@ def _numbers(key: str, numbers: npt.NDArray[Any]) -> _Choice:
     return _numeric(key, (), present, missing)
 
 
-def _integers(key: str, distinct: npt.NDArray[Any], missing: float) -> _Call | None:
+def _integers(key: str, distinct: NumpyArray, missing: float) -> _Call | None:
     """A vocabulary of integers, if they are few enough; −1 means missing."""
     words = [int(number) for number in distinct.tolist() if number != -1]
     if not 1 < len(words) <= _INTEGERS:
@@ -222,7 +224,7 @@ def _integers(key: str, distinct: npt.NDArray[Any], missing: float) -> _Call | N
     return _Call(categorical_column_with_vocabulary_list, key, (words,), {}, _missing(missing))
 
 
-def _is_identifier(key: str, distinct: npt.NDArray[Any]) -> bool:
+def _is_identifier(key: str, distinct: NumpyArray) -> bool:
     consecutive = distinct[-1] - distinct[0] + 1 == len(distinct)
     return bool(consecutive) or re.search(r"(^|_)(?i:id)$|[a-z]I[dD]$", key) is not None
 
@@ -235,8 +237,8 @@ def _matrix(key: str, shape: Iterable[int], numbers: npt.NDArray[np.float64]) ->
     return _numeric(key, tuple(shape), present, 1 - len(present) / len(numbers))
 
 
-def _numeric(key: str, shape: tuple[int, ...], present: npt.NDArray[Any], missing: float) -> _Call:
-    options: dict[str, Any] = {"shape": shape} if shape else {}
+def _numeric(key: str, shape: tuple[int, ...], present: NumpyArray, missing: float) -> _Call:
+    options: dict[str, object] = {"shape": shape} if shape else {}
     if missing:
         options["default_value"] = float(np.median(present))
     return _Call(numeric_column, key, (), options, _missing(missing))

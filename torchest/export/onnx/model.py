@@ -11,7 +11,7 @@ for rows that Python refuses, such as an id out of range or a missing number wit
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torchest.export.forward import Forward, Output
+    from torchest.utils.json_form import JSON
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, and room for the nodes
 
@@ -100,7 +101,7 @@ def onnx_model(
     return model
 
 
-def needs(model: ir.Model) -> dict[str, Any]:
+def needs(model: ir.Model) -> JSON:
     """The minimum versions of operators, format and onnxruntime that a model needs."""
     imports = model.graph.opset_imports.items()
     return {

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from torchest.columns.onnx_graph import OnnxAttribute, OnnxDtype
+    from torchest.utils.arrays import NumpyArray
 
 Value: TypeAlias = ir.Value
 
@@ -54,7 +55,7 @@ class Nodes:
         self.list: list[ir.Node] = []
         self.inputs: dict[str, Value] = {}
         self._prefix = prefix
-        self._constants: dict[tuple[Any, ...], Value] = {}
+        self._constants: dict[tuple[object, ...], Value] = {}
         self._parameters: list[Value] = []
         self._parts: list[Nodes] = []
         self._root = self
@@ -234,7 +235,7 @@ class Nodes:
         return self.op("Greater", counted, self.constant(0))
 
 
-def _tensor(array: npt.NDArray[Any]) -> ir.TensorProtocol:
+def _tensor(array: NumpyArray) -> ir.TensorProtocol:
     if array.dtype != object:
         return ir.Tensor(array)
     encoded = [text if isinstance(text, bytes) else text.encode() for text in array.reshape(-1)]

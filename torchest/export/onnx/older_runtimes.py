@@ -11,10 +11,15 @@ of infinity in a vector is NaN Erf               1.23    of NaN is 1
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
 
 
 def mend(node: ir.Node) -> None:
@@ -62,14 +67,19 @@ def _add_a_row(node: ir.Node, first: ir.Value, rank: int) -> None:
 
 
 def _constant(
-    node: ir.Node, numbers: Any, dtype: ir.DataType | None = ir.DataType.INT64
+    node: ir.Node, numbers: npt.ArrayLike, dtype: ir.DataType | None = ir.DataType.INT64
 ) -> ir.Value:
     assert dtype is not None
     value = ir.tensor(np.asarray(numbers, dtype.numpy()))
     return _before(node, "Constant", [], {"value": value})
 
 
-def _before(node: ir.Node, kind: str, inputs: list[ir.Value], attributes: Any = None) -> ir.Value:
+def _before(
+    node: ir.Node,
+    kind: str,
+    inputs: list[ir.Value],
+    attributes: Mapping[str, ir.TensorProtocol | int] | None = None,
+) -> ir.Value:
     """Inserts a new node before a node, and returns its output."""
     new = ir.node(kind, inputs, attributes)
     assert node.graph is not None
@@ -78,7 +88,9 @@ def _before(node: ir.Node, kind: str, inputs: list[ir.Value], attributes: Any = 
     return new.outputs[0]
 
 
-def _replace(node: ir.Node, output: ir.Value, kind: str, inputs: Any) -> None:
+def _replace(
+    node: ir.Node, output: ir.Value, kind: str, inputs: Callable[[ir.Value], list[ir.Value]]
+) -> None:
     """Replaces an output of a node by a new node's output."""
     users = list(output.uses())
     new = ir.node(kind, inputs(output))
