@@ -22,6 +22,7 @@ OPTIMIZERS = {
     "torch's Adam": partial(torch.optim.Adam, lr=0.1),
     "torch's Adagrad": partial(torch.optim.Adagrad, lr=0.1, initial_accumulator_value=0.2),
 }
+FACTORED = partial(torch.optim.Adafactor, lr=0.1)  # has a slot for the rows and one for the columns
 
 
 def input_fn():
@@ -91,6 +92,32 @@ def test_a_checkpoint_of_separate_tables_resumes_in_one_parameter_and_back(optim
         expected.train(input_fn, steps=2)
         model = estimator(mixed, optimizer, make_layer).train(input_fn, steps=2)
     assert_same(contents(model), contents(expected))
+
+
+def test_a_slot_that_is_not_of_rows_is_resumed_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "Adafactor", FACTORED)
+    batches = list(input_fn())[:2]
+    once = estimator(tmp_path / "once", "Adafactor", embeddings).train(lambda: batches * 2)
+    twice = estimator(tmp_path / "twice", "Adafactor", embeddings)
+    for _ in range(2):
+        twice.train(lambda: batches)
+    assert contents(twice)["optimizer.linear.a1.weight.col_var"].shape == (1, 2)
+    assert_same(contents(twice), contents(once))
+
+
+@pytest.mark.parametrize("optimizer", ["Adafactor", "torch's Adam", "Adam"])
+def test_a_warm_start_copies_slots_of_rows_and_others(optimizer, tmp_path, monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "Adafactor", FACTORED)
+    batches = list(input_fn())[:2]
+    old = estimator(tmp_path / "old", optimizer, embeddings).train(lambda: batches)
+    new = torchest.Estimator(
+        model_fn,
+        tmp_path / "new",
+        params={"layer": embeddings, "optimizer": OPTIMIZERS[optimizer]},
+        warm_start_from=torchest.WarmStartSettings(str(tmp_path / "old"), copy_slots=True),
+    )
+    new.train(lambda: batches)
+    assert_same(contents(new), contents(old.train(lambda: batches)))
 
 
 def test_tables_without_slots_get_new_ones(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from torchest.optimizers.base import RowOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeGuard
 
 
 def whole_slots(
@@ -30,16 +32,21 @@ def whole_slots(
     if [rows for rows, _ in kept] == [None]:
         return dict(kept[0][1])
     state: dict[str, Any] = {}
-    for rows, slots in kept:
-        assert rows is not None
-        for name, value in slots.items():
-            if isinstance(value, Tensor) and value.shape[:1] == (rows.stop - rows.start,):
-                if name not in state:
-                    state[name] = new_slot(optimizer, group, parameter, name, value)
-                state[name][rows] = value
-            else:
-                state[name] = later(state.get(name), value)
+    for name in dict.fromkeys(name for _, slots in kept for name in slots):
+        values = [(rows, slots[name]) for rows, slots in kept if rows is not None and name in slots]
+        of_rows = [(rows, value) for rows, value in values if is_of_rows(value, rows)]
+        if len(of_rows) < len(values):
+            state[name] = functools.reduce(later, [value for _, value in values])
+            continue
+        whole = state[name] = new_slot(optimizer, group, parameter, name, of_rows[0][1])
+        for rows, value in of_rows:
+            whole[rows] = value
     return state
+
+
+def is_of_rows(value: object, rows: slice) -> TypeGuard[Tensor]:
+    """Whether a slot of some rows of a parameter has a value for each of them."""
+    return isinstance(value, Tensor) and value.shape[:1] == (rows.stop - rows.start,)
 
 
 def new_slot(
@@ -60,8 +67,9 @@ def new_slot(
 
 
 def later(one: object, other: object) -> Any:
-    """The larger of two step counts. Tables that share a parameter have the same count."""
-    numbers = (int, float, Tensor)
-    if isinstance(one, numbers) and isinstance(other, numbers):
-        return one if one > other else other
-    return other
+    """The larger of two step counts, which tables that share a parameter have in common; of other values the second."""
+    return one if _is_number(one) and _is_number(other) and one > other else other
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1)

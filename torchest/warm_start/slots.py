@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchest.engine.slots import later
+from torchest.engine.slots import is_of_rows, later
 from torchest.optimizers.base import RowOptimizer
 
 if TYPE_CHECKING:
@@ -91,16 +91,19 @@ def _copy(
     if isinstance(optimizer, RowOptimizer):
         optimizer.slots(parameter, group)
     state = optimizer.state[parameter]
+    rows, move = stored.rows, taken.move
     for slot, value in slots.items():
         if not isinstance(value, Tensor):
-            state[slot] = value if stored.rows is None else later(state.get(slot), value)
-        elif value.dim() == 0 or (stored.rows is None and taken.move is None):
-            state[slot] = value.to(parameter.device if value.dim() else value.device, copy=True)
+            state[slot] = value if rows is None else later(state.get(slot), value)
+        elif value.dim() == 0 or (move is None and (rows is None or not is_of_rows(value, rows))):
+            copied = value.to(parameter.device if value.dim() else value.device, copy=True)
+            state[slot] = copied if rows is None else later(state.get(slot), copied)
         else:
             # optimizers of torch whose slots do not begin at 0 have made them already
-            whole = state.setdefault(slot, torch.zeros_like(parameter, requires_grad=False))
-            target = whole if stored.rows is None else whole[stored.rows]
-            if taken.move is None:
+            shape = (len(parameter), *value.shape[1:]) if move is None else parameter.shape
+            whole = state.setdefault(slot, parameter.new_zeros(shape))
+            target = whole if rows is None else whole[rows]
+            if move is None:
                 target.copy_(value)
             else:
-                taken.move.apply(value, target)
+                move.apply(value, target)
