@@ -159,7 +159,7 @@ def _described(
     }
 
 
-def _rows(described: Any) -> Any:
+def _rows(described: object) -> object:
     """Two rows of the features or labels that a receiver describes."""
     named = described if isinstance(described, dict) else {"": described}
     specs = {key: spec_of(value, key) for key, value in named.items()}

@@ -126,11 +126,11 @@ class Input:
             )
         if lengths is None and spec.size != 1 and count:
             self._check_shape((count,), spec)
-        sized: ArrowArray = pa.FixedSizeListArray
-        shaped: HostArray = values
+        shaped: ArrowArray = values
         for dimension in reversed(spec.shape):
-            shaped = sized.from_arrays(shaped, dimension)
-        return shaped
+            shaped = pa.FixedSizeListArray.from_arrays(shaped, dimension)
+        rows: HostArray = shaped
+        return rows
 
     def _flat_text(self, array: HostArray) -> tuple[ArrowArray, Int64s | None]:
         """All strings, and the number of strings in each row; None if each row has one."""
@@ -163,9 +163,7 @@ class Input:
             flat, lengths = _flat_numbers(array, self.spec.dtype, self.name)
         if lengths is None:
             lengths = np.ones(arrays.length(array), np.int64)
-        lists: Any = pa.LargeListArray
-        rows: HostArray = lists.from_arrays(pa.array(np.cumsum([0, *lengths])), flat)
-        return rows
+        return pa.LargeListArray.from_arrays(pa.array(np.cumsum([0, *lengths])), flat)
 
     def _check_shape(self, shape: tuple[int, ...], spec: FixedLenFeature) -> None:
         inner = shape[1:]

@@ -67,7 +67,8 @@ if TYPE_CHECKING:
 
     from torchest.checkpoint.directory import Checkpoint
     from torchest.columns.base import FeatureColumn
-    from torchest.engine.model import RunningModel
+    from torchest.columns.features import Features
+    from torchest.engine.model import ModelHooks, RunningModel
     from torchest.export.forward import Output
     from torchest.export.receivers import ServingInputReceiver
     from torchest.exported.golden import Array
@@ -454,13 +455,15 @@ class _OfSingleFeature:
         self._model = model
         self.scope = model.scope
 
-    def create(self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None) -> Any:
+    def create(
+        self, features: Features, labels: object, mode: str, checkpoint: Checkpoint | None
+    ) -> ModelHooks:
         return self._model.create(features[SINGLE_FEATURE], labels, mode, checkpoint)
 
-    def __call__(self, features: Any, labels: Any, mode: str) -> EstimatorSpec:
+    def __call__(self, features: Features, labels: object, mode: str) -> EstimatorSpec:
         return self._model(features[SINGLE_FEATURE], labels, mode)
 
-    def trace(self, features: Any) -> EstimatorSpec:
+    def trace(self, features: Features) -> EstimatorSpec:
         return self._model.trace(features[SINGLE_FEATURE])
 
 

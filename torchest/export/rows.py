@@ -141,11 +141,9 @@ def _arrow(spec: FeatureSpec, flat: list[Example], lengths: list[int]) -> ArrowA
         flat, types.get(spec.dtype) or str(spec.dtype).removeprefix("torch.")
     )
     if isinstance(spec, VarLenFeature):
-        lists: Any = pa.LargeListArray
-        return lists.from_arrays(pa.array(np.cumsum([0, *lengths])), values)
-    sized: Any = pa.FixedSizeListArray
+        return pa.LargeListArray.from_arrays(pa.array(np.cumsum([0, *lengths])), values)
     for dimension in reversed(spec.shape):
-        values = sized.from_arrays(values, dimension)
+        values = pa.FixedSizeListArray.from_arrays(values, dimension)
     return values
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeAlias
 
 import numpy as np
 
@@ -196,14 +196,14 @@ def _table(answers: Mapping[str, Array], lists: Collection[str], *, flat: bool) 
         if flat and (name in lists or rows.shape[1] > 1):
             columns |= {f"{name}_{at}": _array(rows[:, at]) for at in range(rows.shape[1])}
         elif name in lists:
-            listed: Any = pa.LargeListArray
-            offsets = np.arange(len(rows) + 1) * rows.shape[1]
-            columns[name] = listed.from_arrays(offsets, _array(rows.reshape(-1)))
+            offsets: ArrowArray = pa.array(np.arange(len(rows) + 1) * rows.shape[1])
+            columns[name] = pa.LargeListArray.from_arrays(offsets, _array(rows.reshape(-1)))
         elif rows.shape[1] == 1:
             columns[name] = _array(rows[:, 0])
         else:
-            sized: Any = pa.FixedSizeListArray
-            columns[name] = sized.from_arrays(_array(rows.reshape(-1)), rows.shape[1])
+            columns[name] = pa.FixedSizeListArray.from_arrays(
+                _array(rows.reshape(-1)), rows.shape[1]
+            )
     return pa.table(columns)
 
 

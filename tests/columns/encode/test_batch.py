@@ -65,7 +65,7 @@ def test_arrays_of_one_kind_are_hashed_at_once():
 
 def test_strings_that_other_columns_hash_too_are_hashed_with_them():
     crossed = columns.crossed_column(["a", "b"], 100)
-    assert hashed_with_own_key([*hashed(), crossed]) == [2]
+    assert list(hashed_with_own_key([*hashed(), crossed])) == [2]
 
 
 def test_columns_with_lists_or_weights_are_left_out():

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 _COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
 
 
-def hashed_with_own_key(columns: Sequence[CategoricalColumn]) -> list[int]:
-    """The positions of the hashed string columns whose key no other column reads."""
+def hashed_with_own_key(columns: Sequence[CategoricalColumn]) -> dict[int, HashedCategoricalColumn]:
+    """The hashed string columns whose key no other column reads, by position."""
     used = Counter(key for column in columns for key in column.feature_keys)
-    return [
-        place
+    return {
+        place: column
         for place, column in enumerate(columns)
         if type(column) is HashedCategoricalColumn  # a subclass may hash otherwise
         and column.dtype == checks.STRING
         and used[column.key] == 1
-    ]
+    }
 
 
 def rows_of_hashed(
@@ -134,12 +134,14 @@ def _address(array: Any) -> int:
         return address
 
 
-def are_single_numbers(columns: Sequence[DenseColumn]) -> bool:
-    """Whether all are numeric columns of one number per row without a normalizer_fn."""
-    return all(
-        type(column) is NumericColumn and not column.normalizer_fn and column.shape == (1,)
+def single_numbers(columns: Sequence[DenseColumn]) -> list[NumericColumn] | None:
+    """The columns if all are numeric ones of one number per row without a normalizer_fn."""
+    single = [
+        column
         for column in columns
-    )
+        if type(column) is NumericColumn and not column.normalizer_fn and column.shape == (1,)
+    ]
+    return single if len(single) == len(columns) else None
 
 
 def numbers_of_all(
@@ -148,7 +150,7 @@ def numbers_of_all(
     """The numbers of numeric columns with one number per row.
 
     Args:
-        columns: Columns for which `are_single_numbers` is true.
+        columns: The columns that `single_numbers` returns.
         features: The batch.
 
     Returns:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,18 +16,20 @@ from torch import Tensor
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.encode.batch import (
     ColumnRows,
-    are_single_numbers,
     hashed_with_own_key,
     numbers_of_all,
     rows_of_hashed,
+    single_numbers,
 )
 from torchest.optimizers.row_gradients import RowOrder
 from torchest.utils.tensor_group import TensorGroup
 
 if TYPE_CHECKING:
+    from torchest.columns.categorical import HashedCategoricalColumn
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
+    from torchest.columns.numeric import NumericColumn
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +103,8 @@ class StackedColumn(_Stacked):
 
     def _rows_of_columns(self, features: Features) -> list[ColumnRows]:
         """The rows of the columns that have at most one id per example."""
-        hashed = self._hashed
-        columns: list[Any] = [self.columns[place] for place in hashed]
+        hashed = list(self._hashed)
+        columns = list(self._hashed.values())
         of_hashed = rows_of_hashed(columns, self._firsts[hashed], features)
         parts = [
             each._replace(numbers=[hashed[number] for number in each.numbers]) for each in of_hashed
@@ -119,7 +121,7 @@ class StackedColumn(_Stacked):
         return parts
 
     @cached_property
-    def _hashed(self) -> list[int]:
+    def _hashed(self) -> dict[int, HashedCategoricalColumn]:
         return hashed_with_own_key(self.columns)
 
     @cached_property
@@ -162,13 +164,12 @@ class StackedDenseColumn(_Stacked):
 
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width of all]."""
-        if self._are_single_numbers:
-            numeric: Any = self.columns
-            numbers = numbers_of_all(numeric, features)
+        if self._single_numbers is not None:
+            numbers = numbers_of_all(self._single_numbers, features)
             if numbers is not None:
                 return torch.from_numpy(numbers)
         return torch.cat([features.on_host(column) for column in self.columns], 1)
 
     @cached_property
-    def _are_single_numbers(self) -> bool:
-        return are_single_numbers(self.columns)
+    def _single_numbers(self) -> list[NumericColumn] | None:
+        return single_numbers(self.columns)

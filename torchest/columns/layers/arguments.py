@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.columns.base import FeatureColumn
 from torchest.columns.checks import column_list
@@ -12,7 +12,7 @@ from torchest.columns.sequence import SequenceCategoricalColumn, SequenceNumeric
 from torchest.utils import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 def in_order(columns: Iterable[FeatureColumn], argument: str) -> list[FeatureColumn]:
@@ -57,8 +57,3 @@ def is_of_sequences(column: FeatureColumn) -> bool:
         return True
     inner = getattr(column, "categorical_column", None)
     return isinstance(inner, FeatureColumn) and is_of_sequences(inner)
-
-
-def places_of(columns: Sequence[FeatureColumn], kind: Any) -> list[int]:
-    """The positions of the columns of a class in a list."""
-    return [place for place, column in enumerate(columns) if isinstance(column, kind)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.encode.stacked import StackedDenseColumn
 from torchest.columns.features import Features
 from torchest.columns.indicator import as_dense
-from torchest.columns.layers.arguments import check_layer, in_order, is_of_sequences, places_of
+from torchest.columns.layers.arguments import check_layer, in_order, is_of_sequences
 from torchest.columns.layers.bank_look_ups import BankLookUps
 from torchest.columns.layers.embeddings import add_tables, table_in, width_of
 from torchest.columns.layers.named_modules import Parts
@@ -73,15 +73,23 @@ class DenseFeatures(Parts):
         }
         self.width = sum(self.output_widths.values())
         add_tables(self, self._columns, trainable, in_banks=True)
-        self._embedded = places_of(self._columns, EmbeddingColumn | SharedEmbeddingColumn)
-        embedded: list[Any] = [self._columns[place] for place in self._embedded]
+        embedded = {
+            place: column
+            for place, column in enumerate(self._columns)
+            if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn)
+        }
+        self._embedded = list(embedded)
         self._banks = BankLookUps(
-            [column.categorical_column for column in embedded],
-            [table_in(self, column) for column in embedded],
+            [column.categorical_column for column in embedded.values()],
+            [table_in(self, column) for column in embedded.values()],
         )
-        self._of_dense = tuple(places_of(self._columns, DenseColumn))
-        dense: list[Any] = [self._columns[place] for place in self._of_dense]
-        self._dense = StackedDenseColumn(tuple(dense))
+        dense = {
+            place: column
+            for place, column in enumerate(self._columns)
+            if isinstance(column, DenseColumn)
+        }
+        self._of_dense = tuple(dense)
+        self._dense = StackedDenseColumn(tuple(dense.values()))
         self._layout = _Layout(list(self.output_widths.values()))
 
     def forward(self, features: Mapping[str, object]) -> Tensor:

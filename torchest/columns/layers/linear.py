@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.columns.embedding import EmbeddingColumn, embedding_name
 from torchest.columns.encode.stacked import StackedDenseColumn
 from torchest.columns.features import Features
-from torchest.columns.layers.arguments import check_combiner, in_order, is_of_sequences, places_of
+from torchest.columns.layers.arguments import check_combiner, in_order, is_of_sequences
 from torchest.columns.layers.bank_look_ups import BankLookUps
 from torchest.columns.layers.fused_linear import add_product
 from torchest.columns.layers.named_modules import Parts, have_hooks
@@ -66,11 +66,14 @@ class LinearFeatures(Parts):
         self.bias = nn.Parameter(torch.zeros(units))
         # In the order of their embeddings' names: a deep part of the same columns then has the same stacked
         # column, which is encoded once.
-        columns: list[Any] = self._columns
-        self._categorical = sorted(
-            places_of(columns, CategoricalColumn), key=lambda place: embedding_name(columns[place])
-        )
-        categorical = [columns[place] for place in self._categorical]
+        columns = self._columns
+        by_place = {
+            place: column
+            for place, column in enumerate(columns)
+            if isinstance(column, CategoricalColumn)
+        }
+        self._categorical = sorted(by_place, key=lambda place: embedding_name(by_place[place]))
+        categorical = [by_place[place] for place in self._categorical]
         shapes = {
             column.name: TableShape(column.num_buckets, units, True) for column in categorical
         }
@@ -78,10 +81,14 @@ class LinearFeatures(Parts):
         for column in columns:
             part = _linear_part(column, units, sparse_combiner, places.get(column.name))
             add_table(self, column.name, part)
-        tables: list[Any] = [self.part(column.name) for column in categorical]
+        parts = map(self.part, (column.name for column in categorical))
+        tables = [part for part in parts if isinstance(part, Table)]
         self._banks = BankLookUps(categorical, tables)
-        self._of_dense = places_of(columns, DenseColumn)
-        self._dense = StackedDenseColumn(tuple(columns[place] for place in self._of_dense))
+        dense = {
+            place: column for place, column in enumerate(columns) if isinstance(column, DenseColumn)
+        }
+        self._of_dense = list(dense)
+        self._dense = StackedDenseColumn(tuple(dense.values()))
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:
