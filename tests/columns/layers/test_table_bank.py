@@ -450,6 +450,19 @@ def test_shared_embeddings_are_looked_up_together():
     assert_same_tables(*found)
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_columns_that_share_a_table_are_one_look_up_of_a_batch(others):
+    made = [columns.categorical_column_with_identity(key, 6) for key in KEYS]
+    alone = [columns.embedding_column(each, 2) for each in made[:others]]
+    model = columns.DenseFeatures([*columns.shared_embeddings(made, 2), *alone])
+    features = Features(BATCHES[0])
+    model(features).sum().backward()
+    used = [type(column).__name__ for column in features.usage.columns]
+    assert used.count("StackedColumn") == used.count("RowOrderColumn") == 1
+    (parameter,) = model.parameters()
+    assert len(row_gradients.pending(parameter)) == 1
+
+
 def test_a_step_on_large_tables_neither_reads_nor_makes_them_anew():
     made = [columns.categorical_column_with_identity(key, 1_000_000) for key in KEYS]
     model = columns.DenseFeatures([columns.embedding_column(column, 8) for column in made])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
@@ -32,15 +33,20 @@ def add_tables(
         in_banks: Whether tables of the same width share a parameter. Tables with max_norm do not.
     """
     owners: dict[str, AnyEmbedding] = {}
+    counts: Counter[str] = Counter()
     for column in columns:
         if isinstance(column, EmbeddingColumn | SharedEmbeddingColumn):
             name = table_name(column)
+            counts[name] += 1
             owner = owners.setdefault(name, column)
             if owner is not column:
                 _check_shared(owner, column, name)
     shapes = {
         name: TableShape(
-            owner.categorical_column.num_buckets, owner.dimension, trainable and is_trainable(owner)
+            owner.categorical_column.num_buckets,
+            owner.dimension,
+            trainable and is_trainable(owner),
+            counts[name],
         )
         for name, owner in owners.items()
         if in_banks and owner.max_norm is None

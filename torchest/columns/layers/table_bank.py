@@ -65,15 +65,16 @@ class BankRows(NamedTuple):
 
 
 class TableShape(NamedTuple):
-    """The properties that tables of a bank share."""
+    """The properties of a table that say whether, and where, it lies in a bank."""
 
     rows: int
     dimension: int
     trainable: bool
+    columns: int = 1  # that look up in it
 
 
 def make_banks(tables: Mapping[str, TableShape], names: Collection[str]) -> dict[str, BankRows]:
-    """Makes a bank for each group of two or more tables with equal properties.
+    """Makes a bank for the tables of one dimension, if two or more columns look up in them.
 
     Args:
         tables: By name, in the order of their rows.
@@ -87,7 +88,7 @@ def make_banks(tables: Mapping[str, TableShape], names: Collection[str]) -> dict
         alike.setdefault((table.dimension, table.trainable), []).append(name)
     places: dict[str, BankRows] = {}
     for (dimension, trainable), members in alike.items():
-        if len(members) > 1:
+        if sum(tables[name].columns for name in members) > 1:
             bank_name = f"{'' if trainable else 'frozen_'}tables_{dimension}"
             while bank_name in names:
                 bank_name += "_"
