@@ -150,11 +150,14 @@ class RowOptimizer(torch.optim.Optimizer):
             parameter: One of the group's.
             group: One of `param_groups`.
         """
+        return self._slots_from(self._initial_slots(group), parameter)
+
+    def _slots_from(self, initial: Mapping[str, float], parameter: Tensor) -> Slots:
         state = self.state[parameter]
-        initial = self._initial_slots(group)
-        for name, value in initial.items():
-            if name not in state:
-                state[name] = filled(parameter, value)
+        if not state.keys() >= initial.keys():
+            for name, value in initial.items():
+                if name not in state:
+                    state[name] = filled(parameter, value)
         return {name: state[name] for name in initial}
 
     def _counted(self, parameters: Iterable[Tensor]) -> dict[int, list[Tensor]]:
@@ -169,6 +172,7 @@ class RowOptimizer(torch.optim.Optimizer):
     def _update_all(self, parameters: Iterable[Tensor], options: Options) -> None:
         """Updates parameters that are in the same step."""
         dense: list[Tensor] = []
+        initial = self._initial_slots(options)
         for parameter in parameters:
             if parameter.grad is not None:
                 row_gradients.densify(parameter)
@@ -176,10 +180,10 @@ class RowOptimizer(torch.optim.Optimizer):
                 continue
             rows = row_gradients.summed(parameter)
             if rows is not None:
-                slots = self.slots(parameter, options)
+                slots = self._slots_from(initial, parameter)
                 self._update_rows(parameter, rows, slots, options["lr"], options)
         for weights in updated_at_once(dense):
-            slots_of_each = [self.slots(weight, options) for weight in weights]
+            slots_of_each = [self._slots_from(initial, weight) for weight in weights]
             group = Dense(weights, list(map(dense_gradient, weights)), slots_of_each)
             if not self._loop_over_vectors(group, options):
                 self._update_group(group, options)

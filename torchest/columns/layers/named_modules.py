@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -10,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from torch.nn.modules.module import _IncompatibleKeys
+
+_hooks_of = operator.attrgetter(
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+)
 
 
 class Parts(nn.Module):
@@ -58,16 +64,12 @@ class Parts(nn.Module):
 def have_hooks(modules: Iterable[nn.Module]) -> bool:
     """Whether one of the modules has hooks, so that it has to be called."""
     has_any: bool = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-    return has_any or any(map(_has_own_hooks, modules))
-
-
-def _has_own_hooks(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or "forward" in vars(module)
+    if has_any:
+        return True
+    modules = list(modules)  # in each step, for each column: without a loop of Python
+    of_each: Iterable[Any] = map(_hooks_of, modules)
+    return any(chain.from_iterable(of_each)) or any(
+        map(operator.contains, map(vars, modules), repeat("forward"))
     )
 
 
