@@ -58,12 +58,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
-
     from torchest.distributed.strategy import Strategy
     from torchest.engine.hooks import Session
     from torchest.inputs.batch import Batch
     from torchest.spec import EstimatorSpec
+    from torchest.utils.arrays import NumpyArray
     from torchest.warm_start.settings import WarmStartFrom, WarmStartSettings
 
 _log = logging.getLogger("torchest")
@@ -441,7 +440,7 @@ class Estimator:
         """
         return list(self._newest().get_variable_to_shape_map())
 
-    def get_variable_value(self, name: str) -> np.ndarray[Any, Any]:
+    def get_variable_value(self, name: str) -> NumpyArray:
         """The value of one parameter, buffer or slot in the newest checkpoint, or of `global_step`.
 
         Args:
@@ -638,7 +637,7 @@ class Estimator:
         input_fn: Callable[..., object],
         mode: str,
         strategy: Strategy,
-        read: Callable[[Any], Any] = lambda source: source,
+        read: Callable[[object], object] = lambda source: source,
     ) -> Iterator[Feed]:
         seed = self._config.tf_random_seed
         if mode != ModeKeys.PREDICT:  # a process predicts when its caller asks, without the others
@@ -674,10 +673,10 @@ def _step_of(checkpoint: Checkpoint | None) -> int:
     return 0 if checkpoint is None else checkpoint.global_step
 
 
-def _with_end(steps: int | None) -> Callable[[Any], Any]:
+def _with_end(steps: int | None) -> Callable[[object], object]:
     """Checks that the input ends, if all of it is evaluated."""
 
-    def checked(source: object) -> Any:
+    def checked(source: object) -> object:
         if steps is None:
             check_end(source, "evaluate: steps")
         return source
@@ -685,7 +684,7 @@ def _with_end(steps: int | None) -> Callable[[Any], Any]:
     return checked
 
 
-def _with_warning(source: object) -> Any:
+def _with_warning(source: object) -> object:
     """Warns if the input never ends. That is not an error, as the caller may stop."""
     if is_endless(source):
         _log.warning(

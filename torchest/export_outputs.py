@@ -41,8 +41,8 @@ class SignatureDef:
     """
 
     method: str
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
+    inputs: dict[str, object]
+    outputs: dict[str, object]
 
 
 class ExportOutput(ABC):
@@ -51,7 +51,7 @@ class ExportOutput(ABC):
     method: ClassVar[str]
 
     @abstractmethod
-    def named(self) -> dict[str, Any]:
+    def named(self) -> dict[str, object]:
         """Returns the outputs by name."""
 
     def as_signature_def(self, receiver_tensors: object) -> SignatureDef:
@@ -101,7 +101,7 @@ class ClassificationOutput(ExportOutput):
         if self.classes is not None:
             _check(self.classes, "ClassificationOutput: classes", "strings", is_text)
 
-    def named(self) -> dict[str, Any]:
+    def named(self) -> dict[str, object]:
         """Returns `scores` and `classes`, without those that are None."""
         outputs = {"scores": self.scores, "classes": self.classes}
         return {key: value for key, value in outputs.items() if value is not None}
@@ -124,7 +124,7 @@ class RegressionOutput(ExportOutput):
     def __post_init__(self) -> None:
         _check(self.value, "RegressionOutput: value", "a floating tensor", _is_floating)
 
-    def named(self) -> dict[str, Any]:
+    def named(self) -> dict[str, object]:
         """Returns the numbers as `outputs`."""
         return {"outputs": self.value}
 
@@ -150,7 +150,7 @@ class PredictOutput(ExportOutput):
             _check(value, f"PredictOutput: outputs[{key!r}]", "a tensor or strings", _is_array)
         object.__setattr__(self, "outputs", named)
 
-    def named(self) -> dict[str, Any]:
+    def named(self) -> dict[str, object]:
         """Returns the outputs."""
         return dict(self.outputs)
 
@@ -199,7 +199,7 @@ class EvalOutput(ExportOutput):
         if self.metrics is not None:
             object.__setattr__(self, "metrics", self._named_metrics(self.metrics))
 
-    def named(self) -> dict[str, Any]:
+    def named(self) -> dict[str, object]:
         """Returns loss, predictions and metrics in one dict."""
         return {**(self.loss or {}), **(self.predictions or {}), **(self.metrics or {})}
 
@@ -244,7 +244,7 @@ def checked_export_outputs(export_outputs: object, predictions: object) -> dict[
     return outputs
 
 
-def _by_name(values: object, what: str, single: str) -> dict[str, Any]:
+def _by_name(values: object, what: str, single: str) -> dict[str, object]:
     """A dict with strings as keys. A value that is not a dict gets the name `single`."""
     if not isinstance(values, Mapping):
         return {single: values}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from torchest.distributed.strategy import Strategy
 from torchest.distributed.tf_config import TFConfig, place_of_environment
@@ -21,8 +21,11 @@ from torchest.utils.checks import (
     whole_number,
 )
 
+if TYPE_CHECKING:
+    from torchest.utils.json_form import JSON
+
 FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bf16")
-_Check: TypeAlias = Callable[[str, Any], Any]
+_Check: TypeAlias = Callable[[str, object], object]
 
 
 class _UseDefault:
@@ -86,16 +89,16 @@ class RunConfig:
     save_summary_steps: int | None = 100
     save_checkpoints_steps: int | None = USE_DEFAULT
     save_checkpoints_secs: int | None = USE_DEFAULT
-    session_config: Any = None
+    session_config: object = None
     keep_checkpoint_max: int | None = 5
     keep_checkpoint_every_n_hours: float | None = 10000
     log_step_count_steps: int | None = 100
     train_distribute: Strategy | None = None
-    device_fn: Any = None
-    protocol: Any = None
+    device_fn: object = None
+    protocol: object = None
     eval_distribute: Strategy | None = None
-    experimental_distribute: Any = None
-    experimental_max_worker_delay_secs: Any = None
+    experimental_distribute: object = None
+    experimental_max_worker_delay_secs: object = None
     session_creation_timeout_secs: int = 7200
     checkpoint_save_graph_def: bool = True
     clip_norm: float | None = None
@@ -175,7 +178,7 @@ class RunConfig:
         return TFConfig.of_environment().evaluation_master
 
     @property
-    def service(self) -> dict[str, Any] | None:
+    def service(self) -> JSON | None:
         """`service` in TF_CONFIG; has no effect."""
         return TFConfig.of_environment().service
 
@@ -215,14 +218,14 @@ class RunConfig:
             )
         return directory
 
-    def _set(self, name: str, value: Any) -> None:
+    def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
 
 def _steps(at_least: int) -> _Check:
     """Checks a number of steps, such as 1000 or 1e3, or None."""
 
-    def check(argument: str, value: Any) -> int | None:
+    def check(argument: str, value: object) -> int | None:
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
         if value is None:
             return None
@@ -232,20 +235,20 @@ def _steps(at_least: int) -> _Check:
     return check
 
 
-def _number(argument: str, value: Any) -> Any:
+def _number(argument: str, value: object) -> object:
     """Checks a number above 0, or None; an int stays an int."""
     if value is not None:
         number(argument, value, " None switches it off.", above=0)
     return value
 
 
-def _keep_max(argument: str, value: Any) -> int | None:
+def _keep_max(argument: str, value: object) -> int | None:
     if value is None:
         return None
     return whole_number(argument, value, " None keeps all.", at_least=0)
 
 
-def _seed(argument: str, value: Any) -> int | None:
+def _seed(argument: str, value: object) -> int | None:
     return (
         None
         if value is None
@@ -253,7 +256,7 @@ def _seed(argument: str, value: Any) -> int | None:
     )
 
 
-def _strategy(argument: str, value: Any) -> Strategy | None:
+def _strategy(argument: str, value: object) -> Strategy | None:
     if not isinstance(value, Strategy | None):
         raise ValueError(
             f"{argument}={shown(value)} must be a strategy such as torchest.distributed.XLAStrategy(), or None; "
@@ -262,7 +265,7 @@ def _strategy(argument: str, value: Any) -> Strategy | None:
     return value
 
 
-def _function(argument: str, value: Any) -> Any:
+def _function(argument: str, value: object) -> object:
     return None if value is None else function(argument, value, "a function, or None")
 
 

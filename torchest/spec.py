@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchest.errors import suggest
-from torchest.export_outputs import checked_export_outputs
+from torchest.export_outputs import ExportOutput, checked_export_outputs
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import Metric
@@ -20,7 +20,7 @@ from torchest.utils.predicted_text import is_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], Any]
+    TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], object]
 
 _REDUCTIONS = (Reduction.AUTO, Reduction.SUM_OVER_BATCH_SIZE, Reduction.SUM)
 _OWN_METRICS = (MetricKeys.LOSS, MetricKeys.GLOBAL_STEP)
@@ -33,7 +33,7 @@ class _Fields(NamedTuple):
     loss: Tensor | None
     train_op: Any
     eval_metric_ops: dict[str, Any]
-    export_outputs: dict[str, Any] | None
+    export_outputs: dict[str, ExportOutput] | None
     training_chief_hooks: tuple[Any, ...]
     training_hooks: tuple[Any, ...]
     scaffold: Scaffold | None
@@ -102,16 +102,16 @@ class EstimatorSpec(_Fields):
     def __new__(  # noqa: PLR0913
         cls,
         mode: str,
-        predictions: Any = None,
+        predictions: object = None,
         loss: Tensor | None = None,
         train_op: TrainOp | None = None,
-        eval_metric_ops: Mapping[str, Any] | None = None,
-        export_outputs: Mapping[str, Any] | None = None,
-        training_chief_hooks: Iterable[Any] | None = None,
-        training_hooks: Iterable[Any] | None = None,
+        eval_metric_ops: Mapping[str, object] | None = None,
+        export_outputs: Mapping[str, object] | None = None,
+        training_chief_hooks: Iterable[object] | None = None,
+        training_hooks: Iterable[object] | None = None,
         scaffold: Scaffold | None = None,
-        evaluation_hooks: Iterable[Any] | None = None,
-        prediction_hooks: Iterable[Any] | None = None,
+        evaluation_hooks: Iterable[object] | None = None,
+        prediction_hooks: Iterable[object] | None = None,
         *,
         loss_reduction: str = Reduction.AUTO,
     ) -> EstimatorSpec:
@@ -151,7 +151,7 @@ class EstimatorSpec(_Fields):
             )
         return cls(**dict(zip(cls._fields, values, strict=True)))
 
-    def _replace(self, **changes: Any) -> EstimatorSpec:
+    def _replace(self, **changes: object) -> EstimatorSpec:
         """A copy with new values of some fields, with the checks of the constructor.
 
         Raises:
@@ -170,7 +170,7 @@ class EstimatorSpec(_Fields):
             )
         return EstimatorSpec(**{**self._asdict(), **changes})
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return self._make, (tuple(self),)
 
 
@@ -188,11 +188,11 @@ class Deferred(MutableMapping[str, Any]):
     ['logits']
     """
 
-    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
-        self._make: Callable[[], Mapping[str, Any]] | None = make
-        self._made: dict[str, Any] = {}
+    def __init__(self, make: Callable[[], Mapping[str, object]]) -> None:
+        self._make: Callable[[], Mapping[str, object]] | None = make
+        self._made: dict[str, object] = {}
 
-    def _values(self) -> dict[str, Any]:
+    def _values(self) -> dict[str, object]:
         if self._make is not None:
             self._made, self._make = dict(self._make()), None
         return self._made
@@ -200,16 +200,16 @@ class Deferred(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._values()[name]
 
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+    def __or__(self, other: Mapping[str, object]) -> dict[str, Any]:
         return {**self, **other}
 
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+    def __ror__(self, other: Mapping[str, object]) -> dict[str, Any]:
         return {**other, **self}
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return dict, (dict(self),)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         self._values()[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -225,7 +225,7 @@ class Deferred(MutableMapping[str, Any]):
         return repr(self._values())
 
 
-def _checked_predictions(predictions: Any, mode: str) -> Any:
+def _checked_predictions(predictions: object, mode: str) -> object:
     if predictions is None:
         if mode == ModeKeys.PREDICT:
             raise ValueError(
@@ -242,7 +242,7 @@ def _checked_predictions(predictions: Any, mode: str) -> Any:
     return predictions
 
 
-def _check_array(name: str, value: Any) -> None:
+def _check_array(name: str, value: object) -> None:
     is_array = hasattr(value, "dtype") or (hasattr(value, "shape") and hasattr(value, "numpy"))
     if not is_array and not is_text(value):
         way_out = "Make one with torch.as_tensor."
@@ -255,14 +255,14 @@ def _check_array(name: str, value: Any) -> None:
         )
 
 
-def _is_string(value: Any) -> bool:
+def _is_string(value: object) -> bool:
     """Whether it is a string, or a list that begins with one."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     return isinstance(value, (str, bytes))
 
 
-def _checked_loss(loss: Any, mode: str) -> Tensor | None:
+def _checked_loss(loss: object, mode: str) -> Tensor | None:
     if loss is None:
         if mode != ModeKeys.PREDICT:
             name = "TRAIN" if mode == ModeKeys.TRAIN else "EVAL"
@@ -288,7 +288,7 @@ def _checked_reduction(reduction: str) -> str:
     return reduction
 
 
-def _train_op_of(train_op: Any, mode: str) -> Any:
+def _train_op_of(train_op: object, mode: str) -> TrainOp | None:
     if train_op is not None:
         return checked_train_op("EstimatorSpec: train_op", train_op)
     if mode == ModeKeys.TRAIN:
@@ -298,7 +298,7 @@ def _train_op_of(train_op: Any, mode: str) -> Any:
     return None
 
 
-def checked_train_op(what: str, train_op: Any) -> Any:
+def checked_train_op(what: str, train_op: object) -> TrainOp:
     """An optimizer, a list of them, or a function.
 
     Args:
@@ -324,7 +324,9 @@ def checked_train_op(what: str, train_op: Any) -> Any:
     )
 
 
-def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) -> Any:
+def _checked_export_outputs(
+    export_outputs: object, predictions: object, mode: str
+) -> dict[str, ExportOutput] | None:
     if mode == ModeKeys.PREDICT:
         return checked_export_outputs(export_outputs, predictions)
     if not isinstance(export_outputs, Mapping | None):
@@ -334,7 +336,7 @@ def _checked_export_outputs(export_outputs: Any, predictions: Any, mode: str) ->
     return None if export_outputs is None else dict(export_outputs)
 
 
-def _checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
+def _checked_hooks(name: str, hooks: object) -> tuple[Any, ...]:
     if hooks is None:
         return ()
     if not is_list(hooks):
@@ -344,14 +346,14 @@ def _checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
     return tuple(hooks)
 
 
-def _a(value: Any) -> str:
+def _a(value: object) -> str:
     """The kind of a value, for messages."""
     if value is None:
         return "None"
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
-def _checked_scaffold(scaffold: Any) -> Scaffold | None:
+def _checked_scaffold(scaffold: object) -> Scaffold | None:
     if not isinstance(scaffold, Scaffold | None):
         raise TypeError(
             f"EstimatorSpec: scaffold is a {type(scaffold).__name__} but must be a torchest.Scaffold, such as "
@@ -360,7 +362,7 @@ def _checked_scaffold(scaffold: Any) -> Scaffold | None:
     return scaffold
 
 
-def _checked_metrics(metrics: Any) -> dict[str, Any]:
+def _checked_metrics(metrics: object) -> dict[str, object]:
     if metrics is None:
         return {}
     if not isinstance(metrics, Mapping):
@@ -377,7 +379,7 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
     return {name: _checked_metric(name, value) for name, value in metrics.items()}
 
 
-def _checked_metric(name: str, value: Any) -> Any:
+def _checked_metric(name: str, value: object) -> object:
     if isinstance(value, Metric):
         return value
     if is_torch_metric(value):

@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -143,18 +143,18 @@ class SummaryWriter:
         """Writes pending events."""
         self.flush()
 
-    def _add_value(self, global_step: int, **value: Any) -> None:
+    def _add_value(self, global_step: int, **value: object) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         self._add(global_step, summary=Summary(value=[Summary.Value(**value)]))
 
-    def _add(self, global_step: int, **content: Any) -> None:
+    def _add(self, global_step: int, **content: object) -> None:
         self._events.append(_event(step=int(global_step), **content))
         if time.monotonic() - self._written_at > _FLUSH_SECS:
             self.flush()
 
 
-def _event(**content: Any) -> bytes:
+def _event(**content: object) -> bytes:
     from tensorboard.compat.proto.event_pb2 import Event
 
     serialized: bytes = Event(wall_time=time.time(), **content).SerializeToString()

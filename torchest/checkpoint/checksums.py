@@ -11,9 +11,12 @@ import mmap
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torchest.utils import files
+
+if TYPE_CHECKING:
+    from torchest.utils.json_form import JSON
 
 FILE = "checksums.json"
 _PART = 1 << 24  # bytes
@@ -49,7 +52,7 @@ def damaged_file(directory: str, *, only: str | None = None) -> str | None:
         only: Check the contents of this file only, and the sizes of all others. None: check the contents of all files.
     """
     try:
-        written: dict[str, Any] = files.read_json(os.path.join(directory, FILE))
+        written: JSON = files.read_json(os.path.join(directory, FILE))
         for name, (size, sums) in written.items():
             path = files.inside(directory, name)
             if not os.path.isfile(path) or os.path.getsize(path) != size:
@@ -61,7 +64,7 @@ def damaged_file(directory: str, *, only: str | None = None) -> str | None:
     return None
 
 
-def _summary(path: str) -> list[Any]:
+def _summary(path: str) -> list[object]:
     """The size, and the CRC-32 of each part in hexadecimal digits."""
     size = os.path.getsize(path)
     if size == 0:

@@ -43,9 +43,9 @@ from torchest.errors import (
 )
 from torchest.keys import MetricKeys
 from torchest.utils import checks, files
-from torchest.utils.arrays import in_numpy_dtype
+from torchest.utils.arrays import NumpyArray, in_numpy_dtype
 from torchest.utils.checks import shown, text
-from torchest.utils.json_form import check_form, whole
+from torchest.utils.json_form import JSON, check_form, whole
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +75,7 @@ class Contents:
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
     training: Mapping[str, Tensor] = field(default_factory=dict)
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: JSON = field(default_factory=dict)
 
     def with_training(self, state: Mapping[str, object]) -> Contents:
         """Adds the state of a training: nested dicts and lists of tensors and JSON values."""
@@ -130,7 +130,7 @@ class Checkpoint:
                     f"The checkpoint {self.path!r} is not read: {error}"
                 ) from None
             self._check(directory, only=_STATE)
-            self.state: dict[str, Any] = self._read_state(directory)
+            self.state: JSON = self._read_state(directory)
             self._files = {
                 file: self._opened(directory, file) for file in (_MODEL, _OPTIMIZER, _TRAINING)
             }
@@ -188,7 +188,7 @@ class Checkpoint:
         prefix = f"{name}."
         return {key[len(prefix) :]: tensors[key] for key in tensors if key.startswith(prefix)}
 
-    def part(self, name: str) -> dict[str, Any]:
+    def part(self, name: str) -> JSON:
         """The part "objects", "aliases", "optimizers" or "others" of state.json.
 
         Raises:
@@ -196,10 +196,10 @@ class Checkpoint:
         """
         if name not in self.state:
             raise self.damaged(f"{name} is missing")
-        part: dict[str, Any] = self.state[name]
+        part: JSON = self.state[name]
         return part
 
-    def other(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def other(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         """The state_dict of an object that is neither a module nor an optimizer.
 
         Args:
@@ -229,7 +229,7 @@ class Checkpoint:
         """
         return self._read(self._file_of[name], name)
 
-    def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
+    def get_tensor(self, name: str) -> NumpyArray:
         """The value of one parameter, buffer or optimizer slot, or of `global_step`.
 
         Floating-point dtypes that numpy lacks, such as bfloat16, become float32.
@@ -261,15 +261,15 @@ class Checkpoint:
         }
         return dict(sorted({**shapes, MetricKeys.GLOBAL_STEP: []}.items()))
 
-    def get_variable_to_dtype_map(self) -> dict[str, Any]:
+    def get_variable_to_dtype_map(self) -> dict[str, torch.dtype]:
         """The torch dtype of each parameter, buffer and optimizer slot and of `global_step`, sorted by name."""
         dtypes = {name: self.tensor(name).dtype for name in self.names()}
         return dict(sorted({**dtypes, MetricKeys.GLOBAL_STEP: torch.int64}.items()))
 
-    def _optimizer_state(self, name: str) -> dict[str, Any]:
+    def _optimizer_state(self, name: str) -> dict[str, object]:
         saved, slots = self.part("optimizers")[name], self.optimizer()
-        state: dict[int, dict[str, Any]] = {}
-        groups: list[dict[str, Any]] = []
+        state: dict[int, dict[str, object]] = {}
+        groups: list[JSON] = []
         alone = [[1] * len(names) for names in saved["parameters"]]
         of_groups = zip(
             saved["options"], saved["parameters"], saved.get("sharing", alone), strict=True
@@ -288,9 +288,9 @@ class Checkpoint:
                     state[position] = _joined(kept)
         return {"state": state, "param_groups": groups}
 
-    def _nested(self, state: object, path: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _nested(self, state: object, path: str, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         try:
-            nested: dict[str, Any] = with_tensors(state, path, tensors)
+            nested = with_tensors(state, path, tensors)
             if not isinstance(nested, dict):
                 raise TypeError
         except (KeyError, ValueError, TypeError, RecursionError):
@@ -312,9 +312,9 @@ class Checkpoint:
             raise self._damaged(file) from error  # of a dtype or a shape that torch lacks
         return tensor
 
-    def _read_state(self, directory: str) -> dict[str, Any]:
+    def _read_state(self, directory: str) -> JSON:
         try:
-            state: dict[str, Any] = files.read_json(files.join(directory, _STATE))
+            state: JSON = files.read_json(files.join(directory, _STATE))
             check_form(state, {"format_version": whole})
         except ValueError as error:
             raise self.damaged(str(error)) from None
@@ -521,7 +521,7 @@ def _removed(path: str) -> bool:
         return True
 
 
-def _joined(kept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(kept: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """Joins the slots of the tables that share a parameter."""
     return {
         slot: torch.cat([each[slot] for each in kept])

@@ -6,10 +6,13 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torchest.utils import files
 from torchest.utils.checks import is_number
+
+if TYPE_CHECKING:
+    from torchest.utils.json_form import JSON
 
 _FILE = "checkpoint"
 _NAME = re.compile(r"model\.ckpt-(0|[1-9][0-9]{0,17})")
@@ -91,7 +94,7 @@ def read_index(directory: str) -> Index:
     return Index(newest if newest in times else last, times, preserved)
 
 
-def _parsed(index: Any) -> tuple[str | None, dict[str, float], float | None]:
+def _parsed(index: JSON) -> tuple[str | None, dict[str, float], float | None]:
     """The contents of the file, restricted to names of checkpoints, because torchest removes listed directories.
 
     Raises:

@@ -46,14 +46,14 @@ def _leaves(state: object, path: str) -> Iterator[tuple[str, Tensor]]:
         yield from _leaves(value, f"{path}.{key}")
 
 
-def _items(state: object, path: str) -> Iterable[tuple[Any, Any]]:
+def _items(state: object, path: str) -> Iterable[tuple[object, object]]:
     """The items of a dict, a list or a tuple; none for other values."""
     if isinstance(state, Mapping):
         return [(_key(key, path), value) for key, value in state.items()]
     return enumerate(state) if isinstance(state, (list, tuple)) else ()
 
 
-def _key(key: object, path: str) -> Any:
+def _key(key: object, path: str) -> object:
     """A key of a dict as it is restored: a NumPy number becomes a Python number."""
     if isinstance(key, str):
         return str(key)
@@ -64,7 +64,7 @@ def _key(key: object, path: str) -> Any:
     return with_tensors(without_tensors(key, f"{path}.<key>"), path, {})
 
 
-def without_tensors(state: object, path: str) -> Any:
+def without_tensors(state: object, path: str) -> object:
     """Converts a state to JSON values, with a placeholder for each tensor.
 
     Args:

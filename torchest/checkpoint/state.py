@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.utils.checks import shown
-from torchest.utils.json_form import Form, check_form, object_or_none, optional, whole
+from torchest.utils.json_form import JSON, Form, check_form, object_or_none, optional, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def check_state(state: Any, tensors: Collection[str]) -> None:
+def check_state(state: JSON, tensors: Collection[str]) -> None:
     """Checks that a state is one that training writes.
 
     Args:
@@ -34,11 +34,11 @@ def check_state(state: Any, tensors: Collection[str]) -> None:
             raise ValueError(f"optimizers.{name}.sharing is not of its parameters")
 
 
-def same_kind(value: Any, other: Any) -> bool:
+def same_kind(value: object, other: object) -> bool:
     """Whether one option of an optimizer can replace another: a number a number, and so on."""
     if value is None or other is None:
         return True
-    kinds: tuple[Any, ...] = (bool, (int, float), str, list)
+    kinds: tuple[type | tuple[type, ...], ...] = (bool, (int, float), str, list)
     of = [next((k for k in kinds if isinstance(each, k)), None) for each in (value, other)]
     return of[0] == of[1]
 

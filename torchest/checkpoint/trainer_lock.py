@@ -14,12 +14,14 @@ import socket
 import threading
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.utils import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torchest.utils.json_form import JSON
 
 _log = logging.getLogger("torchest")
 _FILE = "training.lock"
@@ -141,7 +143,7 @@ def _taken(place: str, who: str) -> RuntimeError:
     )
 
 
-def _note(text: str) -> dict[str, Any]:
+def _note(text: str) -> JSON:
     try:
         note = json.loads(text)
     except (ValueError, RecursionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import Checkpoint, is_checkpoint, latest_checkpoint
 from torchest.checkpoint.index import step_of
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
-    import numpy as np
+    from torchest.utils.arrays import NumpyArray
 
 _log = logging.getLogger("torchest")
 _POLL_SECS = 1.0
@@ -55,7 +55,7 @@ def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, 
     return sorted(load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map().items())
 
 
-def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> np.ndarray[Any, Any]:
+def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> NumpyArray:
     """The value of one parameter, buffer or optimizer slot, or of `global_step`.
 
     Args:

@@ -194,7 +194,7 @@ class DataParallel(Strategy):
         own = loss.detach() * self._weight(reduction)
         return collectives.summed(own if self._examples else torch.zeros_like(own))
 
-    def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(self, metrics: Mapping[str, object]) -> dict[str, Any]:
         """Merges the metrics of all processes.
 
         Raises:

@@ -178,7 +178,7 @@ class Strategy:
     def end_step(self) -> None:
         """Called at the end of a step, before values are read: a device with deferred execution runs the operations."""
 
-    def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(self, metrics: Mapping[str, object]) -> dict[str, Any]:
         """Merges the metrics of all processes.
 
         Args:

@@ -74,7 +74,7 @@ class XLAStrategy(Strategy):
 
         torch_xla.sync()
 
-    def merge(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(self, metrics: Mapping[str, object]) -> dict[str, Any]:
         """Moves the metrics to the host, where computing them compiles nothing."""
         return on_host(metrics)
 

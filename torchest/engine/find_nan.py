@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ def first_non_finite(model: RunningModel, batch: Batch, mode: str) -> str:
     return _tried(lambda: _search(model, batch, mode))
 
 
-def first_in_labels(labels: Any) -> str:
+def first_in_labels(labels: object) -> str:
     """The first label that is not finite: a clause for an error message; empty if all are finite.
 
     Labels without a copy on the host are not checked.
@@ -78,7 +78,7 @@ def _search(model: RunningModel, batch: Batch, mode: str) -> str:
     )
 
 
-def _in_labels(labels: Any) -> Iterator[str]:
+def _in_labels(labels: object) -> Iterator[str]:
     """Finds labels that are not finite, including those of steps of sequences."""
     yield from _in_values("the label", labels)
     if arrays.is_arrow(labels) and arrays.is_ragged(labels) and not arrays.is_textual(labels):
@@ -89,7 +89,7 @@ def _in_labels(labels: Any) -> Iterator[str]:
             yield f"the label has {numbers[place].item():g} in row {row} of the batch"
 
 
-def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
+def _in_values(what: str, values: object, name: str = "") -> Iterator[str]:
     """Finds numbers of a batch that are not finite, if the host has a copy."""
     for place, leaf in named_leaves(values, name):
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
@@ -103,7 +103,7 @@ def _in_values(what: str, values: Any, name: str = "") -> Iterator[str]:
             yield f"{named} has {number:g} in row {wrong[0] if wrong else 0} of the batch"
 
 
-def _in_features(features: Any) -> Iterator[str]:
+def _in_features(features: object) -> Iterator[str]:
     """Finds numeric features that are not finite."""
     if not isinstance(features, Features):
         yield from _in_values("the feature", features)
@@ -115,7 +115,7 @@ def _in_features(features: Any) -> Iterator[str]:
             yield from _in_values("the feature", features[key], str(key))
 
 
-def _in_columns(features: Any) -> Iterator[str]:
+def _in_columns(features: object) -> Iterator[str]:
     if isinstance(features, Features):
         used = {member for column in features.usage.columns for member in column.members}
         for column in sorted(used, key=lambda column: column.name):
@@ -139,7 +139,7 @@ def _watching(modules: Mapping[str, nn.Module]) -> Iterator[list[str]]:
             for within, part in module.named_modules():
                 name = f"{made}.{within}" if within else made
 
-                def note(_: Any, __: Any, output: Any, name: str = name) -> None:
+                def note(_: object, __: object, output: object, name: str = name) -> None:
                     if next(_in_values("", output), None):
                         seen.append(name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -72,7 +72,7 @@ class RunningModel:
         self._lock = threading.Lock()
 
     def create(
-        self, features: Any, labels: Any, mode: str, checkpoint: Checkpoint | None
+        self, features: object, labels: object, mode: str, checkpoint: Checkpoint | None
     ) -> ModelHooks:
         """Makes the objects from a first batch and restores them, once for each mode.
 

@@ -59,7 +59,7 @@ class ModelFn:
         self._taken = frozenset(taken)
 
     def __call__(
-        self, features: Any, labels: Any, mode: str, config: RunConfig | None = None
+        self, features: object, labels: object, mode: str, config: RunConfig | None = None
     ) -> EstimatorSpec:
         """Runs the function on one batch; `config` replaces that of the constructor."""
         config = config or self._config

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torchest.columns.layers.stored_parameters import StoredParameter
     from torchest.engine.scope import Scope
+    from torchest.utils.json_form import JSON
 
 _log = logging.getLogger("torchest")
 
@@ -37,7 +38,7 @@ class ObjectState:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self._made_with: dict[str, list[dict[str, Any]]] = {}
+        self._made_with: dict[str, list[JSON]] = {}
         self._restored: set[str] = set()
 
     def remember_options(self) -> None:
@@ -51,7 +52,7 @@ class ObjectState:
         tensors, aliases = _distinct(_tensors(self.scope.objects))
         stored = self.scope.stored_parameters()
         slots: dict[str, Tensor] = {}
-        optimizers: dict[str, Any] = {}
+        optimizers: JSON = {}
         for name, optimizer in self.scope.optimizers().items():
             own_slots, numbers = _slots(name, optimizer, stored)
             slots.update(own_slots)
@@ -108,7 +109,7 @@ class ObjectState:
         saved = checkpoint.model()
         saved.update({alias: saved[name] for alias, name in checkpoint.part("aliases").items()})
         _check_match(checkpoint, _tensors(new), saved, new, training=training)
-        slots: dict[str, dict[str, Any]] = {}
+        slots: dict[str, dict[str, Tensor]] = {}
         if training:
             self._check_optimizers(checkpoint)
             slots = _by_parameter(checkpoint.optimizer())
@@ -136,13 +137,13 @@ class ObjectState:
         name: str,
         optimizer: torch.optim.Optimizer,
         checkpoint: Checkpoint,
-        saved: Mapping[str, dict[str, Any]],
+        saved: Mapping[str, Mapping[str, Tensor]],
     ) -> None:
         stored = self.scope.stored_parameters()
         numbers = _of_optimizer(checkpoint, name)["numbers"]
-        state: dict[int, dict[str, Any]] = {}
+        state: dict[int, dict[str, object]] = {}
         for position, (parameter, group) in enumerate(_parameters(optimizer)):
-            kept: list[tuple[slice | None, dict[str, Any]]] = []
+            kept: list[tuple[slice | None, dict[str, object]]] = []
             for each in _stored([parameter], name, stored):
                 prefix = f"{name}.{each.name}."
                 slots = {**saved.get(prefix, {}), **numbers.get(prefix, {})}
@@ -155,10 +156,10 @@ class ObjectState:
             group.update(options)
         optimizer.load_state_dict({"state": state, "param_groups": groups})
 
-    def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    def _options_to_use(self, name: str, checkpoint: Checkpoint) -> list[JSON]:
         """The saved options, except those that the optimizer is now made with differently."""
         saved = _of_optimizer(checkpoint, name)
-        options: list[dict[str, Any]] = []
+        options: list[JSON] = []
         groups = zip(saved["made_with"], self._made_with[name], saved["options"], strict=False)
         for group, (before, now, last) in enumerate(groups):
             for key in last:
@@ -174,11 +175,11 @@ class ObjectState:
         return options
 
 
-def _of_optimizer(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+def _of_optimizer(checkpoint: Checkpoint, name: str) -> JSON:
     optimizers = checkpoint.part("optimizers")
     if name not in optimizers:
         raise checkpoint.damaged(f"optimizers.{name} is missing")
-    saved: dict[str, Any] = optimizers[name]
+    saved: JSON = optimizers[name]
     return saved
 
 
@@ -261,7 +262,7 @@ def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     return kept, aliases
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[tuple[Tensor, dict[str, Any]]]:
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[tuple[Tensor, Mapping[str, object]]]:
     """The parameters of an optimizer, each with the options of its group."""
     return ((parameter, group) for group in optimizer.param_groups for parameter in group["params"])
 
@@ -281,9 +282,9 @@ def _stored(
 
 def _slots(
     name: str, optimizer: torch.optim.Optimizer, stored: Mapping[int, list[StoredParameter]]
-) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+) -> tuple[dict[str, Tensor], dict[str, JSON]]:
     tensors: dict[str, Tensor] = {}
-    numbers: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, JSON] = {}
     for each in _stored((parameter for parameter, _ in _parameters(optimizer)), name, stored):
         prefix = f"{name}.{each.name}."
         for slot, value in optimizer.state.get(each.parameter, {}).items():
@@ -295,16 +296,16 @@ def _slots(
     return tensors, numbers
 
 
-def _by_parameter(slots: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+def _by_parameter(slots: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """The saved slots of each parameter, by `<optimizer>.<parameter>.`; a slot's name has no dot."""
-    by_parameter: dict[str, dict[str, Any]] = {}
+    by_parameter: dict[str, dict[str, Tensor]] = {}
     for key, value in slots.items():
         parameter, dot, slot = key.rpartition(".")
         by_parameter.setdefault(parameter + dot, {})[slot] = value.clone()
     return by_parameter
 
 
-def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+def _options(optimizer: torch.optim.Optimizer) -> list[JSON]:
     """The options of each parameter group, such as its learning rate, as JSON values."""
     return [
         {key: _json_value(value) for key, value in group.items() if _is_json(key, value)}
@@ -312,7 +313,7 @@ def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     ]
 
 
-def _json_value(value: object) -> Any:
+def _json_value(value: object) -> object:
     if isinstance(value, Tensor):
         return value.item()
     return list(value) if isinstance(value, tuple) else value

@@ -78,7 +78,7 @@ class ResumableTraining:
         unfinished = strategy.broadcast(_name_in(self._path) if strategy.is_chief else None)
         saved = None if checkpoint is None else _checked_training(checkpoint)
         resumes = saved is not None and saved["run"] == unfinished
-        self._saved: dict[str, Any] | None = saved if resumes else None
+        self._saved = saved if resumes else None
         self._name = unfinished if resumes else uuid.uuid4().hex
         self.start = 0 if checkpoint is None else checkpoint.global_step
         self.resumed_from = checkpoint.path if checkpoint is not None and resumes else None
@@ -168,7 +168,7 @@ class ResumableTraining:
             return chiefs
         return others[self._strategy.rank - 1] or chiefs
 
-    def state(self, session: Session) -> dict[str, Any]:
+    def state(self, session: Session) -> dict[str, object]:
         """The content of a checkpoint besides the model, which another process needs to resume."""
         batches = self._batches_per_step * (session.global_step - self.start)
         return {

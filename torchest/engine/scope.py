@@ -209,7 +209,7 @@ class _Creation:
         self._factories = self._before = random_state(device)
         self._keeps_random_numbers = keeps_random_numbers
         self._buffers: list[tuple[Tensor, Tensor]] = []
-        self._origins: dict[str, Any] = {}
+        self._origins: dict[str, object] = {}
         self._thread = threading.get_ident()
 
     @contextlib.contextmanager
@@ -247,7 +247,7 @@ class _Creation:
                 buffer.copy_(before)
 
 
-def _origin(factory: object) -> Any:
+def _origin(factory: object) -> object:
     """A value that identifies a factory, the same for a lambda on each call."""
     while isinstance(factory, functools.partial):
         factory = factory.func

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def whole_slots(
     group: Mapping[str, object],
     parameter: Tensor,
     kept: Sequence[tuple[slice | None, Mapping[str, object]]],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The slots of a parameter.
 
     Args:
@@ -31,7 +31,7 @@ def whole_slots(
     """
     if [rows for rows, _ in kept] == [None]:
         return dict(kept[0][1])
-    state: dict[str, Any] = {}
+    state: dict[str, object] = {}
     for name in dict.fromkeys(name for _, slots in kept for name in slots):
         values = [(rows, slots[name]) for rows, slots in kept if rows is not None and name in slots]
         of_rows = [(rows, value) for rows, value in values if is_of_rows(value, rows)]
@@ -66,7 +66,7 @@ def new_slot(
     return torch.zeros(shape, dtype=like.dtype, device=parameter.device)
 
 
-def later(one: object, other: object) -> Any:
+def later(one: object, other: object) -> object:
     """The larger of two step counts, which tables that share a parameter have in common; of other values the second."""
     return one if _is_number(one) and _is_number(other) and one > other else other
 

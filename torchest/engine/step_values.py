@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str,
 
 def _learning_rate(optimizer: torch.optim.Optimizer) -> np.float32:
     group = optimizer.param_groups[0]
-    rate: Any = group["lr"]
+    rate = group["lr"]
     if callable(rate):  # a schedule, a function of the number of steps of a parameter
         rate = rate(optimizer.state[group["params"][0]].get("step", 0))
     as_numpy: np.float32 = np.float32(rate)

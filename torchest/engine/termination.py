@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
+
+    _Handler = Callable[[int, FrameType | None], object] | int | None
 
 _log = logging.getLogger("torchest")
 
@@ -27,7 +30,7 @@ class Termination:
 
     def __init__(self, on_request: Callable[[], None]) -> None:
         self._on_request = on_request
-        self._previous: Any = None
+        self._previous: _Handler = None
         self.requested = False
 
     def __enter__(self) -> Termination:

@@ -51,7 +51,7 @@ def scalars(regularization_losses: Sequence[Tensor] | None) -> list[Tensor] | No
     return [torch.as_tensor(item).reshape(()) for item in items]
 
 
-def wanted_keys(keys: Any, available: Collection[Any], head: str) -> list[Any]:
+def wanted_keys(keys: object, available: Collection[Any], head: str) -> list[Any]:
     """Returns the keys of predictions to compute, by default all that are available."""
     items = listed("keys", keys, "keys of predictions")
     for key in items:

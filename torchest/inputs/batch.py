@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from torchest.columns.features import Features
 from torchest.columns.ids import Ids
-from torchest.inputs.structure import map_leaves
+from torchest.inputs.structure import Structure, map_leaves
 from torchest.utils import arrays
 from torchest.utils.host_copies import to_device
 from torchest.utils.nested import named_leaves
@@ -31,8 +31,8 @@ class Batch(NamedTuple):
         labels: None, or the same kinds in dicts and tuples.
     """
 
-    features: Any
-    labels: Any
+    features: Structure
+    labels: Structure
 
     @property
     def rows(self) -> int:
@@ -52,7 +52,6 @@ class Batch(NamedTuple):
             ValueError: A comparison of features with `==` was given as labels.
         """
         features, labels = self
-        placed: Any
         if isinstance(features, Features):
             placed = features.to(device)
         elif isinstance(features, Mapping):
@@ -71,8 +70,8 @@ class Batch(NamedTuple):
         return Batch(map_leaves(_without_rows, features), map_leaves(_without_rows, self.labels))
 
 
-def _to(device: torch.device, value: Any, name: str) -> Any:
-    def moved(leaf: Any, name: str) -> Any:
+def _to(device: torch.device, value: object, name: str) -> Structure:
+    def moved(leaf: object, name: str) -> Ids | HostArray | None:
         if leaf is None:
             return None
         if isinstance(leaf, Ids):
@@ -85,7 +84,7 @@ def _to(device: torch.device, value: Any, name: str) -> Any:
     return map_leaves(moved, value, name)
 
 
-def _refuse_comparison(features: Any, label: Any) -> None:
+def _refuse_comparison(features: object, label: object) -> None:
     hint = arrays.comparison_hint(label)
     if hint and isinstance(features, Features) and features.batch_size > 1:
         raise ValueError(
@@ -99,7 +98,7 @@ def _readable(features: Features, key: str) -> Iterator[HostArray]:
         yield features.raw(key)
 
 
-def _without_rows(leaf: Any, _: str) -> Any:
+def _without_rows(leaf: Ids | HostArray | None, _: str) -> Ids | HostArray | None:
     if isinstance(leaf, Ids):
         return leaf.rows(0, 0).to("cpu")
     if isinstance(leaf, Tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -106,14 +106,14 @@ def declared(selected: Sequence[str], column_defaults: Sequence[object]) -> tupl
     )
 
 
-def _type_and_default(name: str, entry: object) -> tuple[str, Any]:
+def _type_and_default(name: str, entry: object) -> tuple[str, str | float | None]:
     """The type, and the value of a missing cell (None if a missing cell is an error)."""
     if isinstance(entry, (list, tuple)) and len(entry) == 1:
         entry = entry[0]
     if isinstance(entry, torch.dtype):
         return _known_type(name, torch.empty(0, dtype=entry).numpy().dtype), None
     if isinstance(entry, (type, np.dtype)):
-        plain: dict[Any, Any] = {int: np.int32, float: np.float32, bytes: np.str_}
+        plain: dict[object, type[np.generic]] = {int: np.int32, float: np.float32, bytes: np.str_}
         return _known_type(name, np.dtype(plain.get(entry, entry))), None
     if isinstance(entry, torch.Tensor):
         entry = entry.numpy(force=True)
@@ -131,7 +131,7 @@ def _type_and_default(name: str, entry: object) -> tuple[str, Any]:
     return "string", entry.decode() if isinstance(entry, bytes) else entry
 
 
-def _known_type(name: str, dtype: np.dtype[Any]) -> str:
+def _known_type(name: str, dtype: np.dtype[np.generic]) -> str:
     kind = "string" if dtype.kind in "USO" else dtype.name
     if kind not in _TYPES:
         raise ValueError(

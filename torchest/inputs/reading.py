@@ -109,7 +109,7 @@ def _are(values: object, check: Callable[[object], bool]) -> bool:
     return isinstance(values, list | tuple) and all(map(check, values))
 
 
-def _is_whole(value: Any, below: float = math.inf) -> bool:
+def _is_whole(value: object, below: float = math.inf) -> bool:
     return is_whole(value) and 0 <= value < below
 
 

@@ -12,7 +12,7 @@ from numba.core.caching import FunctionCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Function = TypeVar("Function", bound=Callable[..., Any])
+    Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
@@ -34,7 +34,7 @@ class _Kept(FunctionCache):
     is damaged.
     """
 
-    def load_overload(self, *signature_and_target: Any) -> Any:
+    def load_overload(self, *signature_and_target: object) -> object:
         """Returns the compiled function of a signature, or None if it is not cached."""
         try:
             with self._alone():
@@ -44,7 +44,7 @@ class _Kept(FunctionCache):
                 self.flush()  # type: ignore[no-untyped-call]
             return None
 
-    def save_overload(self, *signature_and_code: Any) -> None:
+    def save_overload(self, *signature_and_code: object) -> None:
         """Caches a compiled function, if possible."""
         with contextlib.suppress(Exception), self._alone():
             super().save_overload(*signature_and_code)  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ Format: https://protobuf.dev/programming-guides/encoding
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -240,7 +240,7 @@ def _field(data: Bytes, at: int, stop: int) -> tuple[int, int, int]:
 
 
 @kernel
-def _varint(data: Bytes, at: int, stop: int) -> tuple[Any, int]:
+def _varint(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     """An unsigned integer of seven bits in each byte, the lowest first, and where it ends."""
     number = np.uint64(0)
     for place in range(min(_LONGEST_VARINT, stop - at)):

@@ -9,7 +9,7 @@ to arrays, which takes ten times as long as the hashing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +17,16 @@ from torchest.kernels.compiling import kernel
 from torchest.kernels.memory import word8, word32, word64
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     Bytes = npt.NDArray[np.uint8]
     Int64s = npt.NDArray[np.int64]
     UInt64s = npt.NDArray[np.uint64]
+    _State = tuple[int, int, int, int, int, int, int]
 
-_U = np.uint64
+_U: Callable[[int], int] = np.uint64  # its results are typed like all whole numbers of kernels
 _K0 = _U(0xC3A5C85C97CB3127)
 _K1 = _U(0xB492B66FBE98F273)
 _K2 = _U(0x9AE16A3B2F90404F)
@@ -126,24 +129,24 @@ def lengths_without_padding(data: Bytes, width: int, lengths: Int64s) -> None:
 
 
 @kernel
-def _rotate(x: Any, bits: int) -> Any:
+def _rotate(x: int, bits: int) -> int:
     return (x >> _U(bits)) | (x << _U(64 - bits))
 
 
 @kernel
-def _shift_mix(x: Any) -> Any:
+def _shift_mix(x: int) -> int:
     return x ^ (x >> _U(47))
 
 
 @kernel
-def _mix(u: Any, v: Any, multiplier: Any) -> Any:
+def _mix(u: int, v: int, multiplier: int) -> int:
     """Mixes two words into one: the last step of nearly every path."""
     a = _shift_mix((u ^ v) * multiplier)
     return _shift_mix((v ^ a) * multiplier) * multiplier
 
 
 @kernel
-def _fingerprint(at: Any, length: Any) -> Any:
+def _fingerprint(at: int, length: int) -> int:
     if length > _U(64):
         return _of_65_and_more(at, length)
     if length > _U(32):
@@ -163,7 +166,7 @@ def _fingerprint(at: Any, length: Any) -> Any:
 
 
 @kernel
-def _of_8_to_16(at: Any, length: Any) -> Any:
+def _of_8_to_16(at: int, length: int) -> int:
     multiplier = (length << _U(1)) + _K2
     a = word64(at) + _K2
     b = word64(at + length - _U(8))
@@ -173,7 +176,7 @@ def _of_8_to_16(at: Any, length: Any) -> Any:
 
 
 @kernel
-def _of_17_to_32(at: Any, length: Any) -> Any:
+def _of_17_to_32(at: int, length: int) -> int:
     multiplier = (length << _U(1)) + _K2
     a = word64(at) * _K1
     b = word64(at + _U(8))
@@ -184,7 +187,7 @@ def _of_17_to_32(at: Any, length: Any) -> Any:
 
 
 @kernel
-def _of_33_to_64(at: Any, length: Any) -> Any:
+def _of_33_to_64(at: int, length: int) -> int:
     multiplier = (length << _U(1)) + _K2
     end = at + length
     a = word64(at) * _K2
@@ -202,7 +205,7 @@ def _of_33_to_64(at: Any, length: Any) -> Any:
 
 
 @kernel
-def _of_65_and_more(at: Any, length: Any) -> Any:
+def _of_65_and_more(at: int, length: int) -> int:
     """Mixes 64 bytes at a time into 56 bytes of state, then the last 64 bytes once more."""
     y = _U(81) * _K1 + _U(113)
     z = _shift_mix(y * _K2 + _U(113)) * _K2
@@ -223,7 +226,7 @@ def _of_65_and_more(at: Any, length: Any) -> Any:
 
 
 @kernel
-def _absorb(at: Any, state: Any, weight: Any, multiplier: Any) -> Any:
+def _absorb(at: int, state: _State, weight: int, multiplier: int) -> _State:
     """Mixes 64 bytes into the state; the weight is 1 within the string and 9 at its end."""
     x, y, z, v0, v1, w0, w1 = state
     x = _rotate(x + y + v0 + word64(at + _U(8)), 37) * multiplier
@@ -237,7 +240,7 @@ def _absorb(at: Any, state: Any, weight: Any, multiplier: Any) -> Any:
 
 
 @kernel
-def _absorb_32(at: Any, a: Any, b: Any) -> Any:
+def _absorb_32(at: int, a: int, b: int) -> tuple[int, int]:
     last = word64(at + _U(24))
     c = a + word64(at)
     middle = c + word64(at + _U(8)) + word64(at + _U(16))

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 from numba import carray, types  # type: ignore[attr-defined]
@@ -19,12 +19,17 @@ from numba.extending import intrinsic
 
 from torchest.kernels.compiling import kernel
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Intrinsic = tuple[object, Callable[..., object]]  # a signature, and what writes its code
+
 
 def _reader(bits: int) -> Any:
     """Returns a function that reads `bits` bits at an address, as uint64."""
 
-    def read(_typing: Any, address: Any) -> Any:  # noqa: ARG001 - numba goes by the name
-        def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def read(_typing: object, address: object) -> _Intrinsic:  # noqa: ARG001 - numba goes by the name
+        def code(_context: object, builder: Any, _signature: object, arguments: Any) -> object:
             pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
             word = builder.load(pointer, align=1)
             return word if bits == 64 else builder.zext(word, ir.IntType(64))
@@ -37,10 +42,10 @@ def _reader(bits: int) -> Any:
 word8, word32, word64 = map(_reader, (8, 32, 64))
 
 
-def _pointer(_typing: Any, address: Any, like: Any) -> Any:
+def _pointer(_typing: object, address: object, like: object) -> _Intrinsic:
     """Casts an address to a pointer to numbers of the type of `like`."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> object:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
     pointer: Any = types.CPointer
@@ -51,6 +56,6 @@ _pointer_to: Any = intrinsic(_pointer)
 
 
 @kernel
-def numbers_at(address: Any, count: Any, like: Any) -> Any:
+def numbers_at(address: int, count: int, like: float) -> Any:
     """Returns the vector of `count` numbers at an address, of the type of `like`."""
     return carray(_pointer_to(address, like), (count,))

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchest.utils import files
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+
+    from torchest.utils.json_form import JSON
 
 _log = logging.getLogger("torchest")
 _NAME = "evaluations.json"
@@ -74,10 +76,10 @@ def read_evaluations(directory: str | os.PathLike[str]) -> dict[int, dict[str, f
     return {int(step): dict(known[step]["metrics"]) for step in sorted(known, key=int)}
 
 
-def _read(directory: str) -> dict[str, Any]:
+def _read(directory: str) -> JSON:
     path = files.join(directory, _NAME)
     try:
-        evaluations: dict[str, Any] = files.read_json(path)["evaluations"]
+        evaluations: JSON = files.read_json(path)["evaluations"]
         for step, known in evaluations.items():
             _check(step, known)
     except (FileNotFoundError, NotADirectoryError):
@@ -88,7 +90,7 @@ def _read(directory: str) -> dict[str, Any]:
     return evaluations
 
 
-def _check(step: str, known: dict[str, Any]) -> None:
+def _check(step: str, known: JSON) -> None:
     """Raises if an evaluation does not have the form that `record_evaluation` writes."""
     int(step)
     for value in known["metrics"].values():

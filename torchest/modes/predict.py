@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
+    from torchest.inputs.structure import Structure
+    from torchest.utils.arrays import NumpyArray
 
 
-def run_prediction(run: Run, keys: Sequence[Any]) -> Generator[Any, None, None]:
+def run_prediction(run: Run, keys: Sequence[object]) -> Generator[Structure, None, None]:
     """Predicts with a model that has been made and restored.
 
     Args:
@@ -37,7 +39,7 @@ def run_prediction(run: Run, keys: Sequence[Any]) -> Generator[Any, None, None]:
     """
     session = run.session()
 
-    def step(batch: Batch) -> Any:
+    def step(batch: Batch) -> Structure:
         spec = run.model(batch.features, None, ModeKeys.PREDICT)
         session.values = values_of(spec)
         run.strategy.end_step()
@@ -48,7 +50,7 @@ def run_prediction(run: Run, keys: Sequence[Any]) -> Generator[Any, None, None]:
     return run_steps(batches, step, session, hooks, batches.stopped)
 
 
-def examples(batch: Any) -> Iterator[Any]:
+def examples(batch: Structure) -> Iterator[Structure]:
     """The predictions of one batch, example by example.
 
     Raises:
@@ -73,7 +75,7 @@ def examples(batch: Any) -> Iterator[Any]:
     yield from map(dict, map(zip, itertools.repeat(tuple(batch)), rows))
 
 
-def _scalar(name: str, value: Any) -> str:
+def _scalar(name: str, value: object) -> str:
     """The error message for a prediction without rows."""
     return (
         f"{name}={shown(np.asarray(value).item())} is a single value, but must have one row per example: leave out the "
@@ -81,7 +83,7 @@ def _scalar(name: str, value: Any) -> str:
     )
 
 
-def checked_keys(keys: Any) -> list[Any]:
+def checked_keys(keys: object) -> list[object]:
     """`predict_keys` as a list; empty for all.
 
     Raises:
@@ -98,7 +100,7 @@ def checked_keys(keys: Any) -> list[Any]:
     return wanted
 
 
-def _selected(predictions: Any, wanted: Sequence[Any]) -> Any:
+def _selected(predictions: object, wanted: Sequence[object]) -> object:
     if not wanted:
         return predictions
     if not isinstance(predictions, Mapping):
@@ -114,12 +116,12 @@ def _selected(predictions: Any, wanted: Sequence[Any]) -> Any:
     return {key: value for key, value in predictions.items() if key in wanted}
 
 
-def to_numpy(predictions: Any) -> Any:
+def to_numpy(predictions: object) -> Structure:
     """Predictions as numpy, in the same dicts; strings are object arrays of bytes."""
     return map_nested(_to_numpy, predictions, (Mapping,))
 
 
-def _to_numpy(prediction: Any) -> Any:
+def _to_numpy(prediction: object) -> NumpyArray:
     if isinstance(prediction, Tensor):
         return in_numpy_dtype(prediction.detach()).cpu().numpy()
     if is_text(prediction):

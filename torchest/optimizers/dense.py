@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Dense(NamedTuple):
 
 def updated_at_once(parameters: Iterable[Tensor]) -> Collection[list[Tensor]]:
     """Groups parameters: small ones of one dtype and device together, each large one alone."""
-    groups: dict[Any, list[Tensor]] = {}
+    groups: dict[object, list[Tensor]] = {}
     for parameter in parameters:
         device = parameter.device
         is_alone = parameter.numel() > _SMALL or device.type not in ("cpu", "cuda")

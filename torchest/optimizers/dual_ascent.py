@@ -320,7 +320,7 @@ class _Batch:
     def __init__(
         self,
         features: Sequence[tuple[nn.Parameter, Tensor | Entries]],
-        state: Mapping[Tensor, Any],
+        state: Mapping[Tensor, Mapping[str, Tensor]],
         examples: Tensor,
     ) -> None:
         self._used: list[tuple[nn.Parameter, Tensor | None]] = []
@@ -346,7 +346,9 @@ class _Batch:
         self.unshrunk = torch.cat(unshrunk)
         self._sizes = [len(part) for part in unshrunk]
 
-    def write(self, state: Mapping[Tensor, Any], shrunk: Callable[[Tensor], Tensor]) -> None:
+    def write(
+        self, state: Mapping[Tensor, Mapping[str, Tensor]], shrunk: Callable[[Tensor], Tensor]
+    ) -> None:
         """Writes v and the weights."""
         parts = torch.split(self.unshrunk, self._sizes)
         for (parameter, rows), unshrunk in zip(self._used, parts, strict=True):

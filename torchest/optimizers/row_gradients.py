@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from torchest.utils.arrays import NumpyArray
+
 _ATTRIBUTE = "_torchest_row_gradients"
 _LARGE = 1 << 22  # bytes
 _CACHE_LINE = 64
 _PLAIN = {Tensor, torch.nn.Parameter}  # other classes may have no memory of their own
 _FEW = 1 << 15  # row numbers; more are sorted faster by numpy
 dtype_of, _is_on_cpu = operator.attrgetter("dtype"), operator.attrgetter("is_cpu")
-_NUMBER_TYPES: dict[torch.dtype, type[np.floating[Any]]] = {
+_NUMBER_TYPES: dict[torch.dtype, type[np.float32 | np.float64]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
 }
@@ -78,7 +80,7 @@ class RowOrder(TensorGroup):
                 return self._sums_on_host(*numbers)
         return F.embedding_bag(self.places, values, self.starts, mode="sum")
 
-    def _sums_on_host(self, values: npt.NDArray[Any]) -> Tensor:
+    def _sums_on_host(self, values: NumpyArray) -> Tensor:
         from torchest.kernels import rows
 
         sums = np.empty((len(self.starts), values.shape[1]), values.dtype)
@@ -247,7 +249,7 @@ def new_empty(like: Tensor, shape: Sequence[int]) -> Tensor:
     return aligned.view(like.dtype).view(*shape)
 
 
-def arrays_of(*tensors: Tensor) -> list[npt.NDArray[Any]] | None:
+def arrays_of(*tensors: Tensor) -> list[NumpyArray] | None:
     """Tensors as arrays for compiled loops, sharing memory; None if the loops do not support them."""
     return [tensor.detach().numpy() for tensor in tensors] if suit_loops(tensors) else None
 
@@ -265,7 +267,7 @@ def suit_loops(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def number_type(dtype: torch.dtype) -> type[np.floating[Any]] | None:
+def number_type(dtype: torch.dtype) -> type[np.float32 | np.float64] | None:
     """The number type of compiled loops for tensors of this dtype; None if there are no such loops."""
     return _NUMBER_TYPES.get(dtype)
 
@@ -340,7 +342,7 @@ class _LookUpSums(torch.autograd.Function):
         return None, None, None
 
 
-def _sums_of_rows(table: npt.NDArray[Any], ids: Tensor) -> Tensor:
+def _sums_of_rows(table: NumpyArray, ids: Tensor) -> Tensor:
     from torchest.kernels import rows
 
     sums = np.empty((len(ids), table.shape[1]), table.dtype)

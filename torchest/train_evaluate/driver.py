@@ -149,7 +149,7 @@ class _EndWithTraining(SessionRunHook):
             raise _TrainingEnds
 
 
-def _check(estimator: Any, train_spec: Any, eval_spec: Any) -> None:
+def _check(estimator: Estimator, train_spec: TrainSpec, eval_spec: EvalSpec) -> None:
     for argument, value, kind in (
         ("estimator", estimator, Estimator),
         ("train_spec", train_spec, TrainSpec),

@@ -54,7 +54,7 @@ class Evaluator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.result: dict[str, Any] | None = None
-        self.exports: list[Any] | None = None
+        self.exports: list[object] | None = None
         self._estimator = estimator
         self._spec = eval_spec
         self._max_steps = max_steps
@@ -168,7 +168,7 @@ class _Record:
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             _log.warning("%s is not readable: what was evaluated before is forgotten.", path)
 
-    def evaluated(self, checkpoint: str, metrics: Mapping[str, Any]) -> None:
+    def evaluated(self, checkpoint: str, metrics: Mapping[str, object]) -> None:
         self.checkpoint, self.metrics, self._called = checkpoint, metrics, {}
         self._write()
 
@@ -199,7 +199,7 @@ class _Record:
             )  # fmt: skip
 
 
-def _numpy(metrics: Mapping[str, float]) -> dict[str, Any]:
+def _numpy(metrics: Mapping[str, float]) -> dict[str, np.number]:
     """Metrics as `Estimator.evaluate` returns them."""
     return {
         name: np.int64(value) if name == MetricKeys.GLOBAL_STEP else np.float32(value)

@@ -50,9 +50,9 @@ class Exporter(abc.ABC):
         estimator: Estimator,
         export_path: str,
         checkpoint_path: str,
-        eval_result: Mapping[str, Any],
+        eval_result: Mapping[str, float],
         is_the_final_export: bool,
-    ) -> Any:
+    ) -> object:
         """Exports the model, or decides not to.
 
         Args:
@@ -69,7 +69,7 @@ class Exporter(abc.ABC):
 
 
 def loss_smaller(
-    best_eval_result: Mapping[str, Any], current_eval_result: Mapping[str, Any]
+    best_eval_result: Mapping[str, float], current_eval_result: Mapping[str, float]
 ) -> bool:
     """Whether the current loss is smaller than the best one."""
     return bool(current_eval_result[MetricKeys.LOSS] < best_eval_result[MetricKeys.LOSS])
@@ -211,7 +211,7 @@ class LatestExporter(_ExportingExporter):
         estimator: Estimator,
         export_path: str,
         checkpoint_path: str,
-        eval_result: Mapping[str, Any],  # noqa: ARG002
+        eval_result: Mapping[str, float],  # noqa: ARG002
         is_the_final_export: bool,  # noqa: ARG002
     ) -> str:
         """Exports the model; see `Exporter.export`."""
@@ -245,7 +245,7 @@ class FinalExporter(_ExportingExporter):
         estimator: Estimator,
         export_path: str,
         checkpoint_path: str,
-        eval_result: Mapping[str, Any],  # noqa: ARG002
+        eval_result: Mapping[str, float],  # noqa: ARG002
         is_the_final_export: bool,
     ) -> str | None:
         """Exports the model if training has ended; see `Exporter.export`."""
@@ -295,7 +295,7 @@ class BestExporter(_ExportingExporter):
         estimator: Estimator,
         export_path: str,
         checkpoint_path: str,
-        eval_result: Mapping[str, Any],
+        eval_result: Mapping[str, float],
         is_the_final_export: bool,  # noqa: ARG002
     ) -> str | None:
         """Exports the model if it is the best so far; see `Exporter.export`.

@@ -20,8 +20,8 @@ array([1, 2, 3])
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -80,8 +80,7 @@ def to_host(value: object, name: str = "value") -> HostArray:
     """
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in NUMPY_KINDS:
         return value  # as most are
-    result: HostArray = _normal_form(value, name)
-    return result
+    return _normal_form(value, name)
 
 
 def to_column(value: object, name: str = "value") -> HostArray:
@@ -105,7 +104,7 @@ def to_column(value: object, name: str = "value") -> HostArray:
         return error.column
 
 
-def is_arrow(value: object) -> bool:
+def is_arrow(value: object) -> TypeGuard[ArrowArray]:
     """Whether the value is an Arrow array; does not import pyarrow."""
     if not type(value).__module__.startswith("pyarrow"):
         return False
@@ -131,7 +130,7 @@ def is_textual(array: HostArray) -> bool:
         return array.dtype.kind in "SU"
     import pyarrow.types as pt
 
-    kind: Any = array.type
+    kind = array.type
     while pt.is_dictionary(kind) or arrow_types.is_list(kind):
         kind = kind.value_type
     return arrow_types.is_text(kind)
@@ -143,7 +142,7 @@ def is_ragged(array: HostArray) -> bool:
         return False
     import pyarrow.types as pt
 
-    kind = cast("ArrowArray", array).type
+    kind = array.type
     return arrow_types.is_list(kind) and not pt.is_fixed_size_list(kind)
 
 
@@ -153,7 +152,7 @@ def length(array: HostArray) -> int:
     return array.size(0) if isinstance(array, torch.Tensor) else len(array)
 
 
-def check_lengths(columns: Mapping[Any, HostArray]) -> int:
+def check_lengths(columns: Mapping[str, HostArray]) -> int:
     """The number of rows that all columns share.
 
     Raises:
@@ -263,7 +262,7 @@ def example(array: HostArray) -> str:
     >>> example(np.array([b"a", b"b"]))
     " such as b'a'"
     """
-    first: Any = array[:100]
+    first = array[:100]
     if isinstance(first, np.ndarray) and first.dtype.kind in "mM":
         first = first.astype(str)
     quoted = next((value for value in first.tolist() if value is not None), None)
@@ -280,7 +279,7 @@ def comparison_hint(value: object) -> str:
     )
 
 
-def _normal_form(value: Any, name: str) -> Any:
+def _normal_form(value: object, name: str) -> HostArray:
     if isinstance(value, torch.Tensor):
         _check_rank(value, name)
         return value
@@ -326,7 +325,7 @@ _NUMBERS_OF = {
 }
 
 
-def _from_numpy(array: NumpyArray, name: str) -> Any:
+def _from_numpy(array: NumpyArray, name: str) -> HostArray:
     if array.dtype.kind in NUMPY_KINDS:
         return array
     if array.dtype.kind == "T":  # StringDType
@@ -347,12 +346,15 @@ def _from_numpy(array: NumpyArray, name: str) -> Any:
         )
     cells = _objects_to_arrow(array.reshape(-1), name)
     if isinstance(cells, np.ndarray):
-        return cells.reshape(array.shape)
+        return np.reshape(cells, array.shape)
     import pyarrow as pa
 
     # Lists of a fixed size: a matrix is not the same as rows that happen to be equally long.
-    lists: Any = pa.FixedSizeListArray
-    return lists.from_arrays(cells, array.shape[1]) if array.shape[1] else _lists(cells, len(array))
+    return (
+        pa.FixedSizeListArray.from_arrays(cells, array.shape[1])
+        if array.shape[1]
+        else _lists(cells, len(array))
+    )
 
 
 _PARTS_OF_NUMPY = {
@@ -361,38 +363,37 @@ _PARTS_OF_NUMPY = {
 }
 
 
-def _from_masked(array: MaskedArray, name: str) -> Any:
+def _from_masked(array: MaskedArray, name: str) -> HostArray:
     """The values of a masked array, with NaN, NaT or null for masked ones."""
     mask, values = np.ma.getmaskarray(array), np.asarray(array.data)
     kind = values.dtype.kind
     if not mask.any():
         return _from_numpy(values, name)
     if kind in "SUO":
-        cells: Any = values.astype(object)
+        cells = values.astype(object)
         cells[mask] = None
         return _from_numpy(cells, name)
     if kind in "fmM":
-        missing: Any = np.nan if kind == "f" else "NaT"
+        missing = np.nan if kind == "f" else "NaT"
         return _from_numpy(np.where(mask, values.dtype.type(missing), values), name)
     if kind not in "biu" or values.ndim > 2:
         return _from_numpy(np.where(mask, np.nan, values), name)
     import pyarrow as pa
 
     cells = pa.array(values.reshape(-1), mask=mask.reshape(-1))
-    lists: Any = pa.FixedSizeListArray
-    return cells if values.ndim == 1 else lists.from_arrays(cells, values.shape[1])
+    return cells if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(cells, values.shape[1])
 
 
-def _lists(cells: ArrowArray, rows: int) -> ArrowArray:
+def _lists(cells: ArrowArray, rows: int) -> pa.Array[Any]:
     """Lists of one length from their cells; Arrow has no second dimension."""
     import pyarrow as pa
 
     width = len(cells) // max(rows, 1)
-    lists: Any = pa.ListArray
-    return lists.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), cells)
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width, pa.int32())
+    return pa.ListArray.from_arrays(offsets, cells)
 
 
-def _is_pair(value: object) -> bool:
+def _is_pair(value: object) -> TypeGuard[tuple[object, object]]:
     """Whether the value is a tuple of values and offsets, from 0 up to the number of values."""
     if not isinstance(value, tuple) or len(value) != 2:
         return False
@@ -408,18 +409,18 @@ def _is_pair(value: object) -> bool:
     )
 
 
-def _from_pair(values: object, offsets: object, name: str) -> ArrowArray:
+def _from_pair(values: object, offsets: object, name: str) -> HostArray:
     import pyarrow as pa
 
     flat = _normal_form(
         values.numpy(force=True) if isinstance(values, torch.Tensor) else values, name
     )
-    lists: Any = pa.LargeListArray
-    return lists.from_arrays(pa.array(np.asarray(offsets, np.int64)), _as_arrow(flat))
+    starts = pa.array(np.asarray(offsets, np.int64), pa.int64())
+    return pa.LargeListArray.from_arrays(starts, _as_arrow(flat))
 
 
-def _from_list(values: Sequence[Any], name: str) -> Any:
-    leaf: Any = values
+def _from_list(values: Collection[Any], name: str) -> HostArray:
+    leaf: object = values
     while isinstance(leaf, (list, tuple, range)) and len(leaf):
         leaf = leaf[0]
     if isinstance(leaf, torch.Tensor) and all(isinstance(value, torch.Tensor) for value in values):
@@ -440,7 +441,7 @@ def _from_list(values: Sequence[Any], name: str) -> Any:
     return _objects_to_arrow(values, name)
 
 
-def _refuse_large_integers(values: Any, name: str) -> None:
+def _refuse_large_integers(values: Collection[object], name: str) -> None:
     """Raises NotUnderstoodError if all values are integers, and one is beyond the range of int64."""
     cells = list(_cells_of(values))
     large = next((cell for cell in cells if _is_large(cell)), None)
@@ -456,7 +457,7 @@ def _is_large(cell: object) -> bool:
     return isinstance(cell, int) and not -(2**63) <= cell < 2**63
 
 
-def _cells_of(values: Any) -> Iterator[Any]:
+def _cells_of(values: Iterable[object]) -> Iterator[object]:
     for value in values:
         if isinstance(value, (list, tuple, np.ndarray)):
             yield from _cells_of(value)
@@ -464,14 +465,14 @@ def _cells_of(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _objects(values: Any) -> NumpyArray:
+def _objects(values: Collection[object]) -> NumpyArray:
     """One Python object for each row."""
     if isinstance(values, np.ndarray):
         return values
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _with_none(values: Any) -> Any:
+def _with_none(values: Collection[object]) -> Collection[object]:
     """The values, with None for masked ones."""
     kinds = set(map(type, values)) if isinstance(values, (list, tuple)) else set()
     if not {np.ma.MaskedArray, np.ma.core.MaskedConstant} & kinds:
@@ -479,7 +480,7 @@ def _with_none(values: Any) -> Any:
     return [value.tolist() if isinstance(value, np.ma.MaskedArray) else value for value in values]
 
 
-def _from_pandas(value: Any, name: str) -> Any:
+def _from_pandas(value: object, name: str) -> HostArray:
     import pandas as pd
 
     if isinstance(value, pd.DataFrame):
@@ -494,12 +495,12 @@ def _from_pandas(value: Any, name: str) -> Any:
     return _objects_to_arrow(series, name)
 
 
-def _objects_to_arrow(values: Any, name: str) -> Any:
+def _objects_to_arrow(values: Collection[object], name: str) -> ArrowArray | NumpyArray:
     """Converts Python or pandas objects with Arrow."""
     import pyarrow as pa
 
     try:
-        array: Any = pa.array(values, from_pandas=True)
+        array: ArrowArray = pa.array(values, from_pandas=True)
     except (
         pa.ArrowInvalid,
         pa.ArrowTypeError,
@@ -522,7 +523,7 @@ def _objects_to_arrow(values: Any, name: str) -> Any:
     return _from_arrow_array(array, name)
 
 
-def _from_arrow(value: object, name: str) -> Any:
+def _from_arrow(value: object, name: str) -> HostArray:
     import pyarrow as pa
 
     if isinstance(value, pa.Scalar):
@@ -538,7 +539,7 @@ def _from_arrow(value: object, name: str) -> Any:
     return _from_arrow_array(value, name)
 
 
-def _from_arrow_array(value: ArrowArray, name: str) -> Any:
+def _from_arrow_array(value: ArrowArray, name: str) -> ArrowArray | NumpyArray:
     import pyarrow.types as pt
 
     kind = value.type
@@ -563,7 +564,7 @@ def _from_arrow_array(value: ArrowArray, name: str) -> Any:
     )
 
 
-def _with_rows(array: ArrowArray) -> Any:
+def _with_rows(array: pa.Array[Any]) -> HostArray:
     """The array; one of Python objects if Arrow cannot take rows of its type."""
     import pyarrow as pa
 
@@ -578,7 +579,7 @@ def _combine(chunks: ArrowArray) -> ArrowArray:
     import pyarrow as pa
     import pyarrow.types as pt
 
-    kind: Any = chunks.type
+    kind = chunks.type
     if chunks.num_chunks == 1:
         return chunks.chunk(0)
     if pt.is_dictionary(kind):
@@ -634,7 +635,7 @@ def _shared_dictionary(arrays: Sequence[ArrowArray]) -> ArrowArray | None:
     return dictionaries[0] if len(places) == 1 else None
 
 
-def _as_arrow(array: Any) -> ArrowArray:
+def _as_arrow(array: ArrowArray | NumpyArray) -> ArrowArray:
     import pyarrow as pa
 
     if isinstance(array, np.ndarray) and array.ndim > 1:

@@ -10,7 +10,12 @@ None
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    _Nested = pa.ListType[pa.DataType] | pa.LargeListType[pa.DataType]
 
 WAY_OUT_OF_DATES = (
     "give a number, such as the days since a date, (dates - start).dt.days, or the month, dates.dt.month; "
@@ -22,14 +27,14 @@ WAY_OUT_OF_DIFFERENCES = "give a number, such as differences.dt.total_seconds()"
 _NOT_CAST = ("list_view", "run_end_encoded")
 
 
-def is_number(kind: Any) -> bool:
+def is_number(kind: pa.DataType) -> bool:
     """Whether the values are integers, floats or bools."""
     import pyarrow.types as pt
 
     return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)
 
 
-def is_text(kind: Any) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     """Whether the values are strings or bytes."""
     import pyarrow.types as pt
 
@@ -39,7 +44,7 @@ def is_text(kind: Any) -> bool:
     )
 
 
-def is_list(kind: Any) -> bool:
+def is_list(kind: pa.DataType) -> TypeGuard[_Nested]:
     """Whether the values are lists, of one length or of several."""
     import pyarrow.types as pt
 
@@ -47,7 +52,7 @@ def is_list(kind: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=256)  # asked of every array of a batch
-def is_understood(kind: Any) -> bool:
+def is_understood(kind: pa.DataType) -> bool:
     """Whether columns support the type without conversion: numbers, text, lists and dictionaries of these."""
     import pyarrow.types as pt
 
@@ -56,7 +61,7 @@ def is_understood(kind: Any) -> bool:
     return is_number(kind) or is_text(kind) or pt.is_null(kind)
 
 
-def plain_type(kind: Any) -> Any:
+def plain_type(kind: pa.DataType) -> Any:
     """The supported type that can hold the same values; None if there is none."""
     import pyarrow as pa
     import pyarrow.types as pt
@@ -79,7 +84,7 @@ def plain_type(kind: Any) -> Any:
     return pa.large_list(inner) if str(kind).startswith("large") else pa.list_(inner)
 
 
-def converted(array: Any, kind: Any) -> Any:
+def converted(array: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
     """The array, converted to its `plain_type`."""
     import pyarrow as pa
 
@@ -88,7 +93,7 @@ def converted(array: Any, kind: Any) -> Any:
     return array.cast(kind)
 
 
-def way_out(kind: Any) -> str:
+def way_out(kind: pa.DataType) -> str:
     """Advice on how to convert an unsupported Arrow type."""
     import pyarrow.types as pt
 
@@ -114,7 +119,7 @@ def way_out(kind: Any) -> str:
     return "make them numbers or text, e.g. with .astype(float) or .astype(str)"
 
 
-def _has_inner(kind: Any) -> bool:
+def _has_inner(kind: pa.DataType) -> TypeGuard[_Nested]:
     import pyarrow.types as pt
 
     return (
@@ -124,7 +129,7 @@ def _has_inner(kind: Any) -> bool:
     )
 
 
-def _is_view(kind: Any) -> bool:
+def _is_view(kind: pa.DataType) -> bool:
     import pyarrow.types as pt
 
     return hasattr(pt, "is_string_view") and (pt.is_string_view(kind) or pt.is_binary_view(kind))

@@ -174,8 +174,7 @@ def function(argument: str, value: object, what: str) -> Callable[..., Any]:
     """
     if not callable(value):
         raise ValueError(f"{argument}={shown(value)} must be {what}.")
-    called: Callable[..., Any] = value
-    return called
+    return value
 
 
 def path(argument: str, value: object) -> str:
@@ -234,7 +233,7 @@ def _bounds(*bounds: tuple[str, float | None]) -> str:
     )
 
 
-def _as_float(value: Any) -> float:
+def _as_float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:  # an int beyond floats

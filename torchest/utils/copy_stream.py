@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ class Copied:
                 tensor.record_stream(current)
 
 
-def tensors_of(value: Any) -> Iterator[Tensor]:
+def tensors_of(value: object) -> Iterator[Tensor]:
     """The tensors in dataclasses, mappings, lists and tuples of any depth."""
     for _, leaf in named_leaves(value):
         if isinstance(leaf, Tensor):

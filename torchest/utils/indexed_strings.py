@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -42,11 +42,11 @@ class IndexedStrings:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def numpy(self) -> npt.NDArray[Any]:
+    def numpy(self) -> npt.NDArray[np.object_]:
         """The strings, an object array of bytes."""
         strings = np.empty(len(self.vocabulary), dtype=object)
         strings[:] = self.vocabulary
-        chosen: npt.NDArray[Any] = strings[self.indices.detach().cpu().numpy()]
+        chosen: npt.NDArray[np.object_] = strings[self.indices.detach().cpu().numpy()]
         return chosen
 
 
@@ -70,8 +70,8 @@ def indexed_strings(indices: Tensor, vocabulary: Sequence[str | bytes]) -> Index
         raise TypeError(
             f"indexed_strings: indices={shown(indices)} must be a tensor of integers, such as scores.argmax(1)."
         )
-    words: list[Any] = list(vocabulary) if is_list(vocabulary) else [None]
-    if not all(isinstance(each, str | bytes) for each in words):
+    words = list(vocabulary) if is_list(vocabulary) else None
+    if words is None or not all(isinstance(each, str | bytes) for each in words):
         raise TypeError(
             f"indexed_strings: vocabulary={shown(vocabulary)} must be a list of strings, such as ['no', 'yes']."
         )

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from torchest.utils.checks import is_whole, shown
 
-Form = type | set[str] | Callable[[Any], bool] | list[Any] | Mapping[Any, Any]
+Form = type | set[str] | Callable[[object], bool] | list[Any] | Mapping[Any, Any]
 
 JSON: TypeAlias = dict[str, Any]  # an object of JSON
 
@@ -100,7 +100,7 @@ def _is_size(value: object) -> bool:
     return value is None or (type(value) is int and 0 <= value < _LARGEST)
 
 
-def _check(value: Any, form: type | set[str] | Callable[[Any], bool], place: str) -> None:
+def _check(value: object, form: type | set[str] | Callable[[object], bool], place: str) -> None:
     if isinstance(form, type):
         fits = isinstance(value, form)
     elif isinstance(form, set):

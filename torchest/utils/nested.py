@@ -9,7 +9,7 @@ _CONTAINERS = (Mapping, list, tuple)
 
 
 def map_nested(
-    function: Callable[[Any], Any], value: Any, containers: tuple[type, ...] = _CONTAINERS
+    function: Callable[[Any], Any], value: object, containers: tuple[type, ...] = _CONTAINERS
 ) -> Any:
     """The same structure with function(leaf) at each leaf.
 
@@ -25,18 +25,18 @@ def map_nested(
         return function(value)
     if isinstance(value, (dict, Mapping)):  # dict first: an abstract class takes longer
         return {key: map_nested(function, inner, containers) for key, inner in value.items()}
-    kind: Any = type(value)
     sequence: Any = value
+    kind = type(sequence)
     items = [map_nested(function, inner, containers) for inner in sequence]
     return kind(*items) if hasattr(value, "_fields") else kind(items)
 
 
-def as_tuples(value: Any) -> Any:
+def as_tuples(value: object) -> Any:
     """Nested lists as nested tuples, which can be compared and hashed."""
     return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
-def named_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def named_leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
     """The leaves of a structure with their paths, such as `key.inner[0]`.
 
     >>> dict(named_leaves({"a": [1, {"b": 2}], "c": 3}))

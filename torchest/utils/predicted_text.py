@@ -8,7 +8,7 @@ array([b'a', b'', b'c'], dtype=object)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from torchest.utils.arrow_types import is_list
 from torchest.utils.indexed_strings import IndexedStrings
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from torchest.utils.arrays import ArrowArray, NumpyArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class FeatureText:
     key: str
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> bool:
     """Whether a prediction is text: an Arrow or NumPy array of strings, or a placeholder for one."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "OSTU"
@@ -40,7 +40,7 @@ def is_text(value: Any) -> bool:
     )
 
 
-def text_to_numpy(value: Any) -> npt.NDArray[Any]:
+def text_to_numpy(value: object) -> NumpyArray:
     """Text as an object array of bytes, as in TensorFlow.
 
     Args:
@@ -55,29 +55,27 @@ def text_to_numpy(value: Any) -> npt.NDArray[Any]:
         return _of_arrow(value)
     shape: tuple[int, ...] = value.shape
     try:
-        flat: Any = arrays.to_host(value.reshape(-1))
+        flat = arrays.to_host(value.reshape(-1))
     except arrays.NotUnderstoodError:
         return value
     if not arrays.is_textual(flat):
         return value
-    text: npt.NDArray[Any] = (
-        flat.astype(object) if isinstance(flat, np.ndarray) else _of_arrow(flat)
-    )
+    text: NumpyArray = flat.astype(object) if isinstance(flat, np.ndarray) else _of_arrow(flat)
     return text.reshape(shape)
 
 
-def _of_arrow(array: Any) -> npt.NDArray[Any]:
+def _of_arrow(array: ArrowArray) -> NumpyArray:
     import pyarrow as pa
 
     if is_list(array.type):
         return _of_lists(array)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    as_bytes: npt.NDArray[Any] = array.cast(pa.large_binary()).fill_null(b"").to_numpy(False)
+    as_bytes: NumpyArray = array.cast(pa.large_binary()).fill_null(b"").to_numpy(False)
     return as_bytes
 
 
-def _of_lists(array: Any) -> npt.NDArray[Any]:
+def _of_lists(array: ArrowArray) -> NumpyArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 

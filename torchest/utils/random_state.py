@@ -53,15 +53,15 @@ def set_host_random_state(state: Mapping[str, Any]) -> None:
     random.setstate((python["version"], tuple(python["numbers"].tolist()), python["gauss"]))
 
 
-def _as_tensor(state: Any) -> Any:
+def _as_tensor(state: object) -> object:
     return torch.from_numpy(state.astype(np.int64)) if isinstance(state, np.ndarray) else state
 
 
-def _as_array(state: Any) -> Any:
+def _as_array(state: object) -> object:
     return state.numpy() if isinstance(state, torch.Tensor) else state
 
 
-def check_host_random_state(state: Any) -> None:
+def check_host_random_state(state: Mapping[str, Any]) -> None:
     """Checks that a state has the form of `host_random_state`.
 
     Raises:
@@ -79,7 +79,7 @@ def check_host_random_state(state: Any) -> None:
         set_host_random_state(before)
 
 
-def check_random_state(state: Mapping[str, Any]) -> None:
+def check_random_state(state: Mapping[str, object]) -> None:
     """Checks that a state has the form of `random_state`.
 
     Raises:
@@ -89,8 +89,11 @@ def check_random_state(state: Mapping[str, Any]) -> None:
         raise ValueError("the random state of the CPU is missing")
     sizes = {"cpu": torch.get_rng_state().numel()}
     for kind, numbers in state.items():
-        is_state = isinstance(numbers, torch.Tensor) and numbers.dtype == torch.uint8
-        if not (is_state and len(numbers) == sizes.get(kind, len(numbers))):
+        if not (
+            isinstance(numbers, torch.Tensor)
+            and numbers.dtype == torch.uint8
+            and len(numbers) == sizes.get(kind, len(numbers))
+        ):
             raise ValueError(f"the random state of {kind!r} is none")
 
 
