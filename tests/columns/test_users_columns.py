@@ -12,6 +12,8 @@ import torch
 
 import torchest
 from torchest import columns
+from torchest.columns.base import column_of_json
+from torchest.export.column_json import Assets
 
 ROWS = {
     "number": np.array([3, 14, 15, 92, 65, 35]),
@@ -83,7 +85,7 @@ class Reversed(columns.CategoricalColumn):
 
     def look_up(self, features):
         last = self.num_buckets - 1
-        return self.source.look_up(features).map(lambda ids: np.where(ids >= 0, last - ids, ids))
+        return self.source.cells(features).map(lambda ids: np.where(ids >= 0, last - ids, ids))
 
 
 OWN = {
@@ -134,9 +136,10 @@ def test_it_feeds_an_embedding_and_an_indicator(tmp_path):
     assert len(list(estimator.predict(lambda: [ROWS]))) == 6
 
 
-def test_what_it_reads_of_the_batch_is_no_input_of_the_model():
+@pytest.mark.parametrize("kind", OWN)
+def test_what_it_reads_of_the_batch_is_no_input_of_the_model(kind):
     batch = columns.Features(ROWS)
-    batch.encoded(Modulo("number", 5))
+    batch.encoded(OWN[kind][0])
     assert batch.usage.keys == set()
 
 
@@ -197,6 +200,21 @@ def test_onnx_names_the_class_and_the_method_that_it_lacks(kind, which, tmp_path
     assert list((tmp_path / "export").glob("*")) == []
 
 
+@pytest.mark.parametrize("over", ["crossed", "weighted"])
+def test_a_column_below_another_that_refuses_the_values_of_a_trial_is_named(over, tmp_path):
+    rows = {**ROWS, "number": ROWS["number"] + 10}
+    listed = [OVER_IDS[over](Parsed("number", 5))]
+    estimator = torchest.LinearClassifier(listed, tmp_path / "model", config=QUIET)
+    estimator.train(lambda: [(rows, LABELS)])
+    spec = columns.make_parse_example_spec(listed)
+    with pytest.raises(ValueError, match=r"^Column 'number_Parsed' \(Parsed\) refuses values"):
+        estimator.export_saved_model(
+            tmp_path / "export",
+            torchest.export.build_parsing_serving_input_receiver_fn(spec),
+            formats=["pt2"],
+        )
+
+
 @pytest.mark.parametrize("kind", set(OWN) - {"over another column"})
 def test_parse_specs_name_the_class_and_the_method_that_it_lacks(kind):
     message = r"\((Modulo|Power|Reversed)\) has no parse specs: define (Modulo|Power|Reversed)\.parse_specs\(\), which"
@@ -246,7 +264,7 @@ def test_a_column_that_refuses_the_values_of_a_trial_is_named(tmp_path):
     spec = columns.make_parse_example_spec([Parsed("number", 5)])
     with pytest.raises(
         ValueError,
-        match=r"Column 'number_Parsed' \(Parsed\) refuses values that an export is tried on",
+        match=r"Column 'number_Parsed' \(Parsed\) refuses values that an export is tried on \(KeyError.*examples\(\)",
     ):
         estimator.export_saved_model(
             tmp_path / "export",
@@ -297,6 +315,15 @@ def test_a_process_that_has_not_imported_the_class_is_told_which_module_to_impor
         "ModuleNotFoundError: The exported model has a column of class "
         f"{__name__}.Modulo, which is not defined here: import {__name__} before loading the model."
     )
+
+
+@pytest.mark.parametrize("kind", ["__main__.Modulo", "module.function.<locals>.Modulo"])
+def test_a_class_that_no_module_has_is_no_reason_to_import_one(kind):
+    message = (
+        "class .*Modulo, which is not defined here: define it at the top of a module, export again"
+    )
+    with pytest.raises(ModuleNotFoundError, match=message):
+        column_of_json({"type": kind}, Assets())
 
 
 def test_a_class_of_the_name_of_one_of_torchest_does_not_take_its_place():
@@ -369,11 +396,32 @@ class OneKey(Power):
         return self.key
 
 
+def returning(kind, value, **attributes):
+    method = "encode" if kind is columns.DenseColumn else "look_up"
+    made = type("Own", (Keyed, kind), {method: lambda self, features: value, **attributes})
+    return dataclasses.make_dataclass("Own", [("key", str)], bases=(made,), frozen=True, eq=False)(
+        "number"
+    )
+
+
 WRONG_CLASSES = {
     "no dataclass": (Bare("price"), "class Bare, which is not a dataclass: decorate the class with @dataclass"),
     "not hashable": (Mutable("price"), r"'price_Mutable' \(Mutable\) cannot be hashed .*frozen=True, eq=False"),
     "a list as field": (
         Modulo("number", [5]), r"'number_Modulo' \(Modulo\) cannot be hashed .* tuples in place of lists"
+    ),
+    "no name": (
+        returning(columns.DenseColumn, None, width=1, name=5), "name of a column of class Own=5 must be a string"
+    ),
+    "text for a width": (
+        returning(columns.DenseColumn, None, width="1"), r"width of column 'number_Own' \(Own\)='1' must be"
+    ),
+    "no buckets": (
+        returning(columns.CategoricalColumn, None, num_buckets=0), r"num_buckets of column 'number_Own' \(Own\)=0 must"
+    ),
+    "a width that fails": (
+        returning(columns.DenseColumn, None, width=property(lambda self: self.source.width)),
+        r"width of Own\(key='number'\) raises AttributeError.*: define it for these fields, or give other fields"
     ),
     "a string for keys": (OneKey("price"), r"feature_keys of column 'price_OneKey' \(OneKey\) is 'price': return a"),
 }  # fmt: skip
@@ -384,14 +432,6 @@ def test_a_class_that_is_no_good_for_columns_is_named(case):
     column, message = WRONG_CLASSES[case]
     with pytest.raises(ValueError, match=message):
         columns.LinearFeatures([column])
-
-
-def returning(kind, value, **attributes):
-    method = "encode" if kind is columns.DenseColumn else "look_up"
-    made = type("Own", (Keyed, kind), {method: lambda self, features: value, **attributes})
-    return dataclasses.make_dataclass("Own", [("key", str)], bases=(made,), frozen=True, eq=False)(
-        "number"
-    )
 
 
 WRONG_ENCODINGS = {
@@ -412,6 +452,14 @@ WRONG_ENCODINGS = {
     "ids beyond the range": (
         columns.CategoricalColumn, columns.Cells(np.full(6, 2)), {"num_buckets": 2}, "the id 2; return ids below"
     ),
+    "offsets of more ids": (
+        columns.CategoricalColumn, columns.Cells(np.zeros(3, int), np.arange(7)), {"num_buckets": 2},
+        r"offsets array\(\[0, .*\) for 3 ids; return integers that start with 0, do not fall, and end with 3"
+    ),
+    "offsets that fall": (
+        columns.CategoricalColumn, columns.Cells(np.zeros(2, int), [0, 2, 1, 2, 2, 2, 2]), {"num_buckets": 2},
+        r"offsets \[0, 2, 1, .*for 2 ids; return"
+    ),
 }  # fmt: skip
 
 
@@ -421,3 +469,38 @@ def test_an_encoding_that_is_not_of_its_kind_is_named(case):
     layer = columns.LinearFeatures([returning(kind, value, **attributes)])
     with pytest.raises(ValueError, match=rf"Column 'number_Own' \(Own\): .*{message}"):
         layer(ROWS)
+
+
+OVER_IDS = {
+    "crossed": lambda ids: columns.crossed_column([ids, "town"], 9),
+    "weighted": lambda ids: columns.weighted_categorical_column(ids, "price"),
+    "an indicator": columns.indicator_column,
+    "of another's own": Reversed,
+}
+
+
+@pytest.mark.parametrize("over", OVER_IDS)
+@pytest.mark.parametrize("cells", [None, columns.Cells(np.zeros(6)), columns.Cells(np.full(6, 7))])
+def test_wrong_ids_are_named_below_other_columns_too(over, cells):
+    ids = returning(columns.CategoricalColumn, cells, num_buckets=5)
+    with pytest.raises(ValueError, match=r"'number_Own' \(Own\): look_up returned"):
+        columns.LinearFeatures([OVER_IDS[over](ids)])(ROWS)
+    with pytest.raises(ValueError, match=r"'number_Own' \(Own\): look_up returned"):
+        columns.describe([OVER_IDS[over](ids)], ROWS)
+
+
+def test_wrong_numbers_are_named_in_descriptions_too():
+    column = returning(columns.DenseColumn, torch.zeros(6), width=1)
+    with pytest.raises(ValueError, match=r"\(Own\): encode returned torch.float32 \[6\]"):
+        columns.describe([column], ROWS)
+
+
+@pytest.mark.parametrize(
+    "values", [np.uint64([1, 2, 3, 4, 0, 1]), torch.tensor([1, 2, 3, 4, 0, 1]), [1, 2, 3, 4, 0, 1]]
+)
+def test_ids_may_be_any_integers(values):
+    for cells in (columns.Cells(values), columns.Cells(values, list(range(7)))):
+        ids = returning(columns.CategoricalColumn, cells, num_buckets=5)
+        assert columns.Features(ROWS).encoded(ids).values.tolist() == [1, 2, 3, 4, 0, 1]
+        weighted = columns.weighted_categorical_column(ids, "price")
+        assert columns.Features(ROWS).encoded(weighted).values.tolist() == [1, 2, 3, 4, 0, 1]

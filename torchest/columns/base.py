@@ -13,7 +13,6 @@ import torch
 
 from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import spread
-from torchest.columns.features import Usage
 from torchest.columns.model_inputs import IdsInput, ModelInput, NumbersInput
 from torchest.utils.checks import shown
 from torchest.utils.tensor_group import TensorGroup
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 Example: TypeAlias = int | float | str | bytes
 TensorFunction: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
-_OTHER_FORMATS = "export with formats=('torchscript',)"
+_OTHER_FORMATS = "export with formats=('pt2',)"
 
 
 class Assets(Protocol):
@@ -134,7 +133,7 @@ class FeatureColumn(ABC):
         key = next(iter(self.feature_keys), "key")
         raise self.lacks(
             "parse specs",
-            f"parse_specs(), which returns them by key, such as {{{key!r}: VarLenFeature(torch.int64)}}",
+            f"parse_specs(), which returns them by key, such as {{{key!r}: FixedLenFeature((), torch.int64)}}",
             "write the feature spec by hand",
         )
 
@@ -186,12 +185,9 @@ class FeatureColumn(ABC):
         Raises:
             ValueError: The encoding has the wrong type or shape.
         """
-        usage, features.usage = features.usage, Usage()  # the column reads features, not the model
-        try:
+        with features.read_by(self):
             encoding = self.encode(features)
-        finally:
-            features.usage = usage
-        self.check_encoding(encoding, features.batch_size)
+            self.check_encoding(encoding, features.batch_size)
         return encoding
 
     def check_encoding(self, encoding: object, rows: int) -> None:
@@ -287,7 +283,8 @@ class DenseColumn(FeatureColumn):
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
         """The hash of each number in a batch; MISSING for NaN."""
-        numbers = self.encode(features).detach().cpu().double().numpy()
+        encoding: Tensor = features.on_host(self)
+        numbers = encoding.detach().cpu().double().numpy()
         rows, width = numbers.shape
         return Cells(keys_of_numbers(numbers.reshape(-1)), np.arange(rows + 1) * width)
 
@@ -317,6 +314,13 @@ class CategoricalColumn(FeatureColumn):
         cells = self.look_up(features)
         return (cells if self.is_of_torchest else self._checked(cells, features)).ids()
 
+    def cells(self, features: Features) -> Cells[Int64s]:
+        """The result of `look_up`, for a column over this one; a user's class is checked."""
+        if self.is_of_torchest:
+            return self.look_up(features)
+        with features.read_by(self):
+            return self._checked(self.look_up(features), features)
+
     def _checked(self, cells: object, features: Features) -> Cells[Int64s]:
         """Checks the result of a user's `look_up` and converts it to int64."""
         place = f"{self.subject} ({type(self).__name__}): look_up returned"
@@ -327,18 +331,26 @@ class CategoricalColumn(FeatureColumn):
             raise ValueError(
                 f"{place} an array {list(ids.shape)} of {ids.dtype}; return Cells of a flat array of int64."
             )
-        rows = len(ids) if cells.offsets is None else len(cells.offsets) - 1
+        offsets = None if cells.offsets is None else np.asarray(cells.offsets)
+        if offsets is not None and not _divide(offsets, len(ids)):
+            raise ValueError(
+                f"{place} the offsets {shown(cells.offsets)} for {len(ids)} ids; return integers that start with 0, do "
+                f"not fall, and end with {len(ids)}."
+            )
+        rows = len(ids) if offsets is None else len(offsets) - 1
         if rows != features.batch_size:
             raise ValueError(
                 f"{place} {rows} rows for a batch of {features.batch_size}; return Cells(ids) with one id in each "
                 "row, or Cells(ids, offsets) with any number."
             )
-        if ids.max(initial=-1) >= self.num_buckets:
+        if ids.size and ids.max() >= self.num_buckets:
             raise ValueError(
                 f"{place} the id {ids.max()}; return ids below num_buckets={self.num_buckets}, -1 for an unknown "
                 "value and columns.MISSING for none."
             )
-        return Cells(ids.astype(np.int64, copy=False), cells.offsets)
+        if offsets is not None:
+            offsets = offsets.astype(np.int64, copy=False)
+        return Cells(ids.astype(np.int64, copy=False), offsets)
 
     @property
     def hashes(self) -> bool:
@@ -353,13 +365,11 @@ class CategoricalColumn(FeatureColumn):
 
     def value_keys(self, features: Features) -> Cells[Int64s]:
         """The hash of each id in a batch; MISSING for a missing value."""
-        return self.look_up(features).map(
-            lambda ids: np.where(ids == MISSING, MISSING, spread(ids))
-        )
+        return self.cells(features).map(lambda ids: np.where(ids == MISSING, MISSING, spread(ids)))
 
     def count_unknown(self, features: Features) -> int | None:
         """The number of values in a batch without an id."""
-        return int((self.look_up(features).values == -1).sum())
+        return int((self.cells(features).values == -1).sum())
 
     @property
     def exported_column(self) -> FeatureColumn:
@@ -438,13 +448,22 @@ def column_of_json(described: Mapping[str, object], assets: Assets) -> FeatureCo
     if not isinstance(kind, str) or (kind not in FeatureColumn.classes and "." not in kind):
         raise ValueError(f"torchest has no column {kind!r:.80}")
     if kind not in FeatureColumn.classes:
-        module = kind.rpartition(".")[0].partition(".<locals>")[0]
+        module = kind.rpartition(".")[0]
+        way_out = f"import {module:.200} before loading the model."
+        if module == "__main__" or "<locals>" in module:
+            way_out = "define it at the top of a module, export again, and import the module before loading."
         raise ModuleNotFoundError(
-            f"The exported model has a column of class {kind:.200}, which is not defined here: import {module:.200} "
-            "before loading the model."
+            f"The exported model has a column of class {kind:.200}, which is not defined here: {way_out}"
         )
     fields = {name: _of_json(value, assets) for name, value in described.items() if name != "type"}
     return FeatureColumn.classes[kind].of_json(fields, assets)
+
+
+def _divide(offsets: Int64s, count: int) -> bool:
+    """Whether offsets divide so many values into rows."""
+    if offsets.dtype.kind not in "iu" or offsets.ndim != 1 or not offsets.size:
+        return False
+    return bool(offsets[0] == 0 and offsets[-1] == count and (offsets[1:] >= offsets[:-1]).all())
 
 
 def keys_of_numbers(numbers: npt.NDArray[np.float64]) -> Int64s:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from torchest.columns import raw_features
-from torchest.columns.base import CategoricalColumn, FeatureColumn
+from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
 from torchest.utils import checks
 
 STRING = raw_features.STRING
@@ -46,7 +46,7 @@ def column_list(value: object, argument: str) -> list[FeatureColumn]:
 
 
 def _check_class(column: FeatureColumn, argument: str) -> None:
-    """Raises ValueError if a user's class is not a hashable dataclass with a tuple of keys."""
+    """Raises ValueError if a user's class is not a hashable dataclass with a name, a tuple of keys and a size."""
     if column.is_of_torchest:
         return
     kind = type(column).__name__
@@ -55,10 +55,11 @@ def _check_class(column: FeatureColumn, argument: str) -> None:
             f"{argument} has a column of class {kind}, which is not a dataclass: decorate the class with "
             "@dataclass(frozen=True, eq=False)."
         )
-    keys: object = column.feature_keys
+    name = checks.text(f"name of a column of class {kind}", _declared(column, "name"))
+    keys = _declared(column, "feature_keys")
     if not isinstance(keys, tuple) or not all(isinstance(key, str) for key in keys):
         raise ValueError(
-            f"feature_keys of column {column.name!r} ({kind}) is {checks.shown(keys)}: return a tuple of keys, such as "
+            f"feature_keys of column {name!r} ({kind}) is {checks.shown(keys)}: return a tuple of keys, such as "
             "('age',)."
         )
     try:
@@ -68,6 +69,22 @@ def _check_class(column: FeatureColumn, argument: str) -> None:
             f"Column {column.name!r} ({kind}) cannot be hashed ({error}): decorate the class with "
             "@dataclass(frozen=True, eq=False), and make fields tuples in place of lists."
         ) from error
+    for kind_of_column, size in ((DenseColumn, "width"), (CategoricalColumn, "num_buckets")):
+        if isinstance(column, kind_of_column):
+            checks.whole_number(
+                f"{size} of column {name!r} ({kind})", _declared(column, size), at_least=1
+            )
+
+
+def _declared(column: FeatureColumn, attribute: str) -> object:
+    """A property of a user's class, which may fail for the fields of this column."""
+    try:
+        value: object = getattr(column, attribute)
+    except Exception as error:
+        raise ValueError(
+            f"{attribute} of {column!r} raises {error!r}: define it for these fields, or give other fields."
+        ) from error
+    return value
 
 
 def value_dtype(value: object, column: str) -> torch.dtype | str:

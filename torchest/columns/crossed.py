@@ -141,7 +141,7 @@ class CrossedColumn(CategoricalColumn):
         Missing values of a column are left out. Those of a feature count as the empty string or −1.
         """
         if isinstance(key, CategoricalColumn):
-            cells = key.look_up(features)
+            cells = key.cells(features)
             there = cells.values != MISSING
             return (cells if there.all() else cells.where(there)).map(_as_unsigned)
         subject = f"Key {key!r} of column {self.name!r}"

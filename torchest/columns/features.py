@@ -249,6 +249,15 @@ class Features(MutableMapping[str, Any]):
             encoding = self._hosted[column] = encode(self)
         return encoding
 
+    @contextlib.contextmanager
+    def read_by(self, column: Column) -> Iterator[None]:  # noqa: ARG002
+        """Reads features for a user's column; they are no inputs of the model."""
+        usage, self.usage = self.usage, Usage()
+        try:
+            yield
+        finally:
+            self.usage = usage
+
     def prepare(self, usage: Usage) -> None:
         """Encodes the columns that the model used in another batch, ahead of time.
 

@@ -55,7 +55,7 @@ class WeightedCategoricalColumn(CategoricalColumn, ColumnOverIds):
 
     def look_up(self, features: Features) -> Cells[Int64s]:
         """The ids."""
-        return self.categorical_column.look_up(features)
+        return self.categorical_column.cells(features)
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
         """The specs of the ids, and any number of weights."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from torchest.errors import MissingFeatureError
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -94,18 +94,20 @@ def golden_rows(
 class TrialFeatures(Features):
     """Rows on which an export tests a model; a user's column may refuse them."""
 
-    def on_host(self, column: Column) -> Any:
-        """The encoding of a column on the host; see `Features.on_host`."""
+    @contextlib.contextmanager
+    def read_by(self, column: Column) -> Iterator[None]:
+        """Reads features for a user's column, and names the column in its errors."""
         try:
-            return super().on_host(column)
+            with super().read_by(column):
+                yield
+        except MissingFeatureError:
+            raise
         except Exception as error:
-            if column.is_of_torchest or isinstance(error, MissingFeatureError):
-                raise
             kind = type(column).__name__
             raise ValueError(
-                f"Column {column.name!r} ({kind}) refuses values that an export is tried on ({error!r}): define "
-                f"{kind}.examples(), which returns values by key, and give build_raw_serving_input_receiver_fn arrays "
-                "of rows in place of specs."
+                f"Column {column.name!r} ({kind}) refuses values that an export is tried on ({error!r}). They are "
+                f"of the receiver's specs and of {kind}.examples(): make both such as the column takes, or give "
+                "build_raw_serving_input_receiver_fn arrays of rows."
             ) from error
 
 
