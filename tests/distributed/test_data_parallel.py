@@ -279,7 +279,7 @@ def test_processes_that_made_other_models_are_told(strategy, monkeypatch):
     monkeypatch.setattr(data_parallel.collectives, "objects_of_all", lambda own: [other, own])
     with pytest.raises(
         ValueError,
-        match=r"Process 1 and process 0 have made different models; .* net\.weight\. Make",
+        match=r"Process 1 and process 0 have made different models; .* net\.weight\. Every process must",
     ):
         strategy.share({"net": torch.nn.Linear(2, 1)})
 
