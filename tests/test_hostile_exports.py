@@ -243,11 +243,11 @@ ENUM = json.dumps([{"__enum__": True, "fqn": "antigravity:x", "name": "x"}])
 PROGRAMS = {
     "inputs as a pickle": (pickled_inputs, "holds a pickle, 'data/sample_inputs/model.pt', of"),
     "a weight as a pickle": (pickled_weight, "holds '.*' as a pickle"),
-    "a constant as a pickle": (pickled_constant, "holds 'c' as a pickle|opaque_obj_0', which is none"),
+    "a constant as a pickle": (pickled_constant, "holds 'c' as a pickle|opaque_obj_0', which is not a tensor"),
     "weights of an older torch": (weights_of_an_older_torch, "holds a pickle, 'data/weights/mod"),
     "a format of an older torch": (format_of_an_older_torch, "is in a format of an older torch"),
-    "a library": (library, r"holds 'data/aotinductor/model/x\.wrapper\.so', which is none of"),
-    "a function of Python": (call("torch.os.system"), "calls 'torch.os.system', which is no op"),
+    "a library": (library, r"holds 'data/aotinductor/model/x\.wrapper\.so', which is not a tensor of"),
+    "a function of Python": (call("torch.os.system"), "calls 'torch.os.system', which is not an op"),
     "another one": (call("_operator.methodcaller"), "calls '_operator.methodcaller', which"),
     "a hidden one": (call("torch.ops.aten.__class__.mro"), "calls 'torch.ops.aten.__class__"),
     "a library by name": (call("torch.ops.load_library"), "calls 'torch.ops.load_library', whi"),
@@ -482,7 +482,9 @@ def test_tensors_elsewhere_are_not_read(hostile, canary, capsys, location, place
 def test_tensors_in_memory_are_not_read(hostile, canary):
     with_external_tensor(hostile, "*/_ORT_MEM_ADDR_/*", "initializer")
     for use in (torchest.export.load, verify, serve):
-        with pytest.raises(RefusedFileError, match=r"has tensors in '\*/.*', which is no file"):
+        with pytest.raises(
+            RefusedFileError, match=r"has tensors in '\*/.*', but there is no such file"
+        ):
             use(hostile)
 
 

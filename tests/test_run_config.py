@@ -72,7 +72,7 @@ def test_steps_may_be_written_as_a_float_that_is_whole():
 
 
 def test_an_unknown_field_of_a_copy_gets_the_nearest_name():
-    with pytest.raises(ValueError, match="'save_steps' is no field"):
+    with pytest.raises(ValueError, match="'save_steps' is not a field"):
         RunConfig().replace(save_steps=5)
 
 

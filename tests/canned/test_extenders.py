@@ -92,7 +92,7 @@ def test_what_is_no_estimator():
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ([], "metric_fn returned a list, and must return a dict"),
+        ([], "metric_fn returned a list, but must return a dict"),
         ({"m": 3}, r"eval_metric_ops\['m'\] is a int, not a metric"),
     ],
 )

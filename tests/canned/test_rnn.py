@@ -177,7 +177,7 @@ WRONG = {
             "cell_type": "simple_rnn",
             "rnn_cell_fn": lambda inputs: nn.RNN(inputs, 2, batch_first=True, bidirectional=True),
         },
-        "rnn_cell_fn made RNN(bidirectional=True), which reads what is behind the end of a row: give False.",
+        "rnn_cell_fn made RNN(bidirectional=True), which reads beyond the end of a row: give False.",
     ),
     "weights that are a column": (
         {"return_sequences": True, "weight_column": columns.numeric_column("w")},

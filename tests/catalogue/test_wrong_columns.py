@@ -179,8 +179,7 @@ WRONG = {
     "a sparse tensor of numbers": (
         lambda: dense(fc.numeric_column("age", 2), age=torch.ones(2, 2).to_sparse()),
         ValueError,
-        "Column 'age' needs a dense tensor, not a sparse or nested one: fill it up first,"
-        " for example with to_dense().",
+        "Column 'age' needs a dense tensor, not a sparse or nested one: convert it first, for example with to_dense().",
     ),
     "a dimension of 0": (
         lambda: fc.numeric_column("age", 0),
@@ -690,8 +689,8 @@ WRONG = {
     "a missing number within a sequence": (
         lambda: SequenceFeatures([STEPS])({"x": np.array([[1, np.nan, 3]])}),
         ValueError,
-        "Column 'x' has no number (NaN or null) before the last one of row 0: fill it in;"
-        " only at the end of a row it counts as padding.",
+        "Column 'x' has no number (NaN or null) before the last one of row 0: fill it in; a missing number counts as "
+        "padding only at the end of a row.",
     ),
     "sequences of differing lengths": (
         lambda: SequenceFeatures([STEPS, fc.indicator_column(SEQUENCE)])(
@@ -784,9 +783,8 @@ WRONG = {
     "a shared table in a linear model": (
         lambda: LinearFeatures(fc.shared_embeddings([IDENTITY], 2)),
         ValueError,
-        "feature_columns: 'a_shared_embedding' (SharedEmbeddingColumn) has no place in a "
-        "linear model: give dense and categorical columns, and embeddings that share no "
-        "table.",
+        "feature_columns: 'a_shared_embedding' (SharedEmbeddingColumn) cannot be used in a linear model: give dense "
+        "and categorical columns, and embeddings that share no table.",
     ),
     "two tables of one name": (
         lambda: DenseFeatures(

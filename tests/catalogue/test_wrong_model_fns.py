@@ -260,12 +260,12 @@ WRONG = {
     "a module of its own": (
         lambda: called(module_of_its_own),
         ValueError,
-        f"The loss comes from a parameter of shape [3, 1] that {OUTSIDE}",
+        f"The loss depends on a parameter of shape [3, 1] that {OUTSIDE}",
     ),
     "a layer of columns of its own": (
         lambda: called(columns_of_its_own, features={"x": X[:, 0]}),
         ValueError,
-        f"The loss comes from a parameter of shape [1, 1] that {OUTSIDE}",
+        f"The loss depends on a parameter of shape [1, 1] that {OUTSIDE}",
     ),
     "an optimizer of a module of its own": (
         lambda: called(optimizer_of_a_module_of_its_own),
@@ -276,8 +276,8 @@ WRONG = {
     "an optimizer of its own": (
         lambda: called(optimizer_of_its_own),
         ValueError,
-        "train_op has an optimizer, Adam, that was not made with get_or_create: it would be a new one on every batch, "
-        "and its state in no checkpoint. Write get_or_create('optimizer', lambda: Adam(...)).",
+        "train_op has an optimizer, Adam, that was not made with get_or_create: every batch would get a new one, and "
+        "no checkpoint would have its state. Write get_or_create('optimizer', lambda: Adam(...)).",
     ),
     "one name for two things": (
         lambda: called(same_optimizer_for_all),
@@ -479,7 +479,7 @@ def test_parameters_that_no_optimizer_has_are_told_of_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "torchest"):
         torchest.Estimator(model_fn, tmp_path).train(lambda: (X, Y), steps=3)
     assert [record.message for record in caplog.records] == [
-        "No optimizer has net.0.bias, nor 1 more parameters, which the loss comes from: it will not be trained."
+        "No optimizer has net.0.bias, nor 1 more parameters, on which the loss depends: it will not be trained."
     ]
 
 

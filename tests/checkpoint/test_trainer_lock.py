@@ -92,7 +92,7 @@ def test_another_process_that_trains_is_named_until_it_is_killed(trainer, tmp_pa
 def test_a_training_within_a_training_of_the_same_directory_is_refused(tmp_path):
     within = InTraining(lambda: train(linear(tmp_path / "x" / ".." / "model")))
     (tmp_path / "x").mkdir()
-    message = "is being trained already, by this process, in its thread 'MainThread' since 20"
+    message = "is already being trained by this process, in its thread 'MainThread' since 20"
     with pytest.raises(RuntimeError, match=message):
         train(linear(tmp_path / "model"), [within])
     other = InTraining(lambda: train(linear(tmp_path / "other")))

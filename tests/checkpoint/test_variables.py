@@ -64,7 +64,7 @@ def test_tensors_shapes_and_types_by_name(trained):
     assert reader.has_tensor("net.0.weight")
     assert not reader.has_tensor("net.0.wait")
     with pytest.raises(
-        ValueError, match=r"name='net.0.wait' is no variable .*\. Did you mean 'net.0.weight'"
+        ValueError, match=r"name='net.0.wait' is not a variable .*\. Did you mean 'net.0.weight'"
     ):
         reader.get_tensor("net.0.wait")
 
@@ -177,5 +177,5 @@ def test_the_global_step_is_a_variable_as_in_tensorflow(trained):
 
 @pytest.mark.parametrize("name", ["global_stepp", 3, None, ["net.0.weight"]])
 def test_a_variable_that_is_not_there_is_named(trained, name):
-    with pytest.raises(ValueError, match=r"^name=.* (is no variable|must be a string)"):
+    with pytest.raises(ValueError, match=r"^name=.* (is not a variable|must be a string)"):
         torchest.load_variable(trained[0], name)

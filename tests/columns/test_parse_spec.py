@@ -81,7 +81,7 @@ def spec_of(described: Case) -> FixedLenFeature | VarLenFeature:
         ([NUMBER, "town"], "feature_columns has 'town': give feature columns only."),
         (
             [NUMBER, columns.categorical_column_with_identity("x", 5)],
-            "Column 'x' reads the feature 'x' as VarLenFeature(dtype=torch.int64), and another column reads it as "
+            "Column 'x' reads the feature 'x' as VarLenFeature(dtype=torch.int64), but another column reads it as "
             "FixedLenFeature(shape=(1,), dtype=torch.float32, default_value=None): write it under two keys",
         ),
     ],

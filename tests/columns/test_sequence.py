@@ -210,8 +210,8 @@ def test_a_matrix_has_room_for_its_width_and_lists_for_the_longest(
 def test_a_number_missing_in_between() -> None:
     with pytest.raises(
         ValueError,
-        match=r"^Column 'v' has no number \(NaN or null\) before the last one of row 1: fill it in; only at "
-        r"the end of a row it counts as padding\.$",
+        match=r"^Column 'v' has no number \(NaN or null\) before the last one of row 1: fill it in; a missing number "
+        r"counts as padding only at the end of a row\.$",
     ):
         steps(NUMBERS, pa.array([[1.0], [2.0, None, 3.0]]))
 

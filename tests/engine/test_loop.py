@@ -160,8 +160,8 @@ def test_results_have_the_form_of_the_fetches(session, fetches, expected):
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("loss", r"Fetch\.before_run returned 'loss' and must return None, or torchest\.SessionRunArgs"),
-        (SessionRunArgs("loss", feed_dict={"x": 1}), r"Fetch\.before_run returned a feed_dict, and nothing can be fed"),
+        ("loss", r"Fetch\.before_run returned 'loss' but must return None, or torchest.SessionRunArgs"),
+        (SessionRunArgs("loss", feed_dict={"x": 1}), r"Fetch\.before_run returned a feed_dict, but nothing can be fed"),
         (SessionRunArgs({"a": torch.tensor(1.0)}), "A hook fetches a Tensor: give the name of a value"),
     ],
 )  # fmt: skip

@@ -247,7 +247,7 @@ def test_another_batch_size_is_refused_with_the_way_out(tmp_path):
 
 def test_a_step_more_or_less_in_the_input_is_refused(tmp_path):
     train(tmp_path, interrupt_at=3)
-    with pytest.raises(ValueError, match="where it had Repeat, it has Batch"):
+    with pytest.raises(ValueError, match="it had Repeat where it now has Batch"):
         train(tmp_path, lambda: shuffled_rows().batch(BATCH))
     with pytest.raises(ValueError, match="it had 4 stages, and has 5"):
         train(tmp_path, lambda: shuffled().take(100))

@@ -126,7 +126,7 @@ def test_a_misspelt_metric_is_answered_with_the_nearest(tmp_path):
     hook = experimental.stop_if_lower_hook(model, "los", 0.1, **EACH_STEP)
     with pytest.raises(
         ValueError,
-        match=r"stop_if_lower_hook: metric_name='los' is no metric .* Did you mean 'loss'\?",
+        match=r"stop_if_lower_hook: metric_name='los' is not a metric .* Did you mean 'loss'\?",
     ):
         model.train(input_fn, hooks=[hook], steps=2)
 

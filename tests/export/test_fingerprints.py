@@ -157,7 +157,7 @@ def test_features_may_be_called_as_fingerprints_are(tmp_path):
 def test_a_feature_called_as_the_fingerprints_of_another_is_told_of(tmp_path, values, column):
     features = {"town": np.array(["Köln", "x"], object), "town/fingerprint": values}
     town = fc.categorical_column_with_hash_bucket("town", 50)
-    message = "whose input for the feature 'town' is called 'town/fingerprint', and so is another"
+    message = "whose input for the feature 'town' is called 'town/fingerprint', which is also the name of another"
     with pytest.raises(ValueError, match=message):
         export_of(tmp_path, features, town, column("town/fingerprint"))
     assert not list((tmp_path / "exports").glob("*/signatures.json"))

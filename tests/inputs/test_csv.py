@@ -342,7 +342,7 @@ def test_a_missing_cell_where_only_the_type_is_given(write):
     [
         (
             {"label_name": "lable"},
-            "label_name is 'lable', which is none of the columns that are read",
+            "label_name is 'lable', which is not one of the columns that are read",
         ),
         ({"label_name": "l", "select_columns": ["i"]}, "label_name is 'l'.*There are: 'i'"),
         (

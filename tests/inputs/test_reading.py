@@ -71,7 +71,7 @@ def test_another_number_of_shards_is_refused_and_another_shard_is_not():
         (lambda: rows().shuffle(4).repeat(2).batch(2), "buffer_size of Shuffle was 3 and is 4"),
         (lambda: rows().shuffle(3).repeat().batch(2), "count of Repeat was 2 and is None"),
         (lambda: rows().shuffle(3).repeat(2).batch(2, True), "drop_remainder of Batch was False"),
-        (lambda: rows().shuffle(3).batch(2).repeat(2), "where it had Repeat, it has Batch"),
+        (lambda: rows().shuffle(3).batch(2).repeat(2), "it had Repeat where it now has Batch"),
         (lambda: rows().shuffle(3).repeat(2).batch(2).skip(1), "it had 4 stages, and has 5"),
     ],
 )

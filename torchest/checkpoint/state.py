@@ -31,7 +31,7 @@ def check_state(state: JSON, tensors: Collection[str]) -> None:
             raise ValueError(f"optimizers.{name} has lists of several lengths")
         names = [len(of_group) for of_group in saved["parameters"]]
         if "sharing" in saved and list(map(sum, saved["sharing"])) != names:
-            raise ValueError(f"optimizers.{name}.sharing is not of its parameters")
+            raise ValueError(f"optimizers.{name}.sharing does not match its parameters")
 
 
 def same_kind(value: object, other: object) -> bool:

@@ -118,8 +118,8 @@ def _only_process(place: str) -> Iterator[None]:
         other = _held(files.join(place, _FILE), json.dumps(note) + "\n", place, opened)
         if other and not _has_died(other):
             _log.warning(
-                "%s may be trained by somebody else: %s has not ended there, or was killed, and %s has no locks that "
-                "would tell. Two trainings write over each other's checkpoints.",
+                "Another process may be training in %s: %s has not ended there, or was killed, and %s has no locks "
+                "to tell the two apart. Two trainings overwrite each other's checkpoints.",
                 place, _named(other), "an object store" if files.is_remote(place) else "its disk",
             )  # fmt: skip
         yield
@@ -138,7 +138,7 @@ def _held(file: str, note: str, place: str, opened: contextlib.ExitStack) -> str
 
 def _taken(place: str, who: str) -> RuntimeError:
     return RuntimeError(
-        f"{place!r} is being trained already, by {who}: two trainings would write over each other's checkpoints. Wait "
+        f"{place!r} is already being trained by {who}: two trainings would overwrite each other's checkpoints. Wait "
         "until that one has ended, end it, or use another model_dir."
     )
 

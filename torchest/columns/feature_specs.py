@@ -97,7 +97,7 @@ def merge(specs: dict[str, FeatureSpec], more: dict[str, FeatureSpec], column: s
     for key, spec in more.items():
         if specs.setdefault(key, spec) != spec:
             raise ValueError(
-                f"Column {column!r} reads the feature {key!r} as {spec}, and another column reads it as "
+                f"Column {column!r} reads the feature {key!r} as {spec}, but another column reads it as "
                 f"{specs[key]}: write it under two keys, or let the columns agree."
             )
 

@@ -208,8 +208,8 @@ class SequenceNumericColumn(KeyedColumn):
         if missing.size:
             row = int(np.searchsorted(offsets, missing[0], side="right")) - 1
             raise ValueError(
-                f"{self.subject} has no number (NaN or null) before the last one of row {row}: fill it in; "
-                "only at the end of a row it counts as padding."
+                f"{self.subject} has no number (NaN or null) before the last one of row {row}: fill it in; a missing "
+                "number counts as padding only at the end of a row."
             )
 
     def model_input(self, name: str, raw: Mapping[str, RawFeature]) -> NumberStepsInput:  # noqa: ARG002
@@ -253,8 +253,8 @@ class SequenceNumericColumn(KeyedColumn):
     def _check_padding(self, raw: RawFeature) -> None:
         if raw.ragged and not raw.is_floating_point:
             raise ValueError(
-                f"{self.subject} reads lists of integers, which cannot be filled up to a matrix in ONNX, as no "
-                "integer is missing: export with a batch in which they are floats."
+                f"{self.subject} reads lists of integers, which ONNX cannot pad to a matrix, as no integer means "
+                "missing: export with a batch in which they are floats."
             )
 
     @cached_property

@@ -40,8 +40,8 @@ class Cluster:
         local_size = _number("LOCAL_WORLD_SIZE", size)
         if not 0 < local_size <= size:
             raise ValueError(
-                f"The environment has LOCAL_WORLD_SIZE={local_size} and WORLD_SIZE={size}: a machine has from 1 to all "
-                "of the processes. Start the program by torchrun, or unset both."
+                f"The environment has LOCAL_WORLD_SIZE={local_size} and WORLD_SIZE={size}: LOCAL_WORLD_SIZE must be "
+                "from 1 to WORLD_SIZE. Start the program by torchrun, or unset both."
             )
         return cls(
             rank=rank,

@@ -145,7 +145,7 @@ class DataParallel(Strategy):
         self._exchange = Exchange(_parameters(modules).values(), _buffers(modules).values())
         if self.is_chief:
             _log.info(
-                "Training in %d processes: a step is one on the batches of all of them together. A process whose "
+                "Training in %d processes: each step uses the batches of all of them. A process whose "
                 "input has ended continues with batches without rows until the inputs of all have ended.",
                 self.world_size,
             )
@@ -189,7 +189,7 @@ class DataParallel(Strategy):
             self._has_warned_of_backward = True
             _log.warning(
                 "The function given as train_op did not call torchest.backward(loss): gradients that it computes "
-                "otherwise are those of one process, and the copies of the model drift apart."
+                "otherwise cover one process only, and the copies of the model diverge."
             )
         own = loss.detach() * self._weight(reduction)
         return collectives.summed(own if self._examples else torch.zeros_like(own))

@@ -49,7 +49,7 @@ def check_training(spec: EstimatorSpec, scope: Scope) -> None:
     for key, parameter in used.items():
         if key not in stored:
             raise ValueError(
-                f"The loss comes from a parameter of shape {list(parameter.shape)} that belongs to no module made "
+                f"The loss depends on a parameter of shape {list(parameter.shape)} that belongs to no module made "
                 "with get_or_create: it would not be trained, nor be in any checkpoint. Make its module with "
                 "get_or_create, or call requires_grad_(False) on it if it is not to be trained."
             )
@@ -57,7 +57,7 @@ def check_training(spec: EstimatorSpec, scope: Scope) -> None:
     untrained = sorted(each.name for key in used.keys() - optimized_ids for each in stored[key])
     if untrained:
         _log.warning(
-            "No optimizer has %s%s, which the loss comes from: it will not be trained.",
+            "No optimizer has %s%s, on which the loss depends: it will not be trained.",
             untrained[0],
             f", nor {len(untrained) - 1} more parameters" if len(untrained) > 1 else "",
         )
@@ -75,9 +75,8 @@ def _check_optimizers(train_op: object, scope: Scope) -> None:
             )
         if id(optimizer) not in made:
             raise ValueError(
-                f"train_op has an optimizer, {kind}, that was not made with get_or_create: it would be a new one on "
-                "every batch, and its state in no checkpoint. Write get_or_create('optimizer', lambda: "
-                f"{kind}(...))."
+                f"train_op has an optimizer, {kind}, that was not made with get_or_create: every batch would get a new "
+                f"one, and no checkpoint would have its state. Write get_or_create('optimizer', lambda: {kind}(...))."
             )
 
 

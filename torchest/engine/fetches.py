@@ -28,7 +28,7 @@ def names_in(fetches: object) -> Iterator[str]:
         if not isinstance(name, str):
             raise TypeError(
                 f"A hook fetches {with_article(type(name).__name__)}: give the name of a value, such as 'loss' or a "
-                "key of the predictions; values themselves are of one batch only."
+                "key of the predictions; a value itself belongs to one batch only."
             )
         yield name
 

@@ -95,7 +95,7 @@ def _fetches_of(hook: SessionRunHook, context: SessionRunContext) -> object:
     what = f"{type(hook).__name__}.before_run"
     if not isinstance(args, SessionRunArgs):
         raise TypeError(
-            f"{what} returned {args!r} and must return None, or torchest.SessionRunArgs with names of values, such "
+            f"{what} returned {args!r} but must return None, or torchest.SessionRunArgs with names of values, such "
             "as SessionRunArgs('loss')."
         )
     if args.feed_dict is not None:

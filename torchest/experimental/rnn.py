@@ -174,7 +174,9 @@ def _of_steps(head: Head, return_sequences: bool) -> tuple[Head, str | None]:
     if not boolean("return_sequences", return_sequences):
         return head, None
     if isinstance(head, MultiHead):
-        raise ValueError("head is a MultiHead, which return_sequences cannot have: give one head.")
+        raise ValueError(
+            "head is a MultiHead, which return_sequences does not support: give one head."
+        )
     if not isinstance(head, SequentialHead):
         head = SequentialHead(head, "sequence_mask", getattr(head, "_weight_column", None))
     return head, head.mask

@@ -241,6 +241,6 @@ def _check_structure(path: str, described: JSON) -> None:
 
 def _refuse(path: str, what: str) -> None:
     raise RefusedFileError(
-        f"{path!r} is not loaded: it {what}, so that loading or using it could do more than compute. Export the "
-        "model again; or load the file with torch itself, if you trust who made it."
+        f"{path!r} is not loaded: it {what}, so loading or running it could execute other code than a model's. Export "
+        "the model again; or load the file with torch itself, if you trust who made it."
     )

@@ -256,9 +256,9 @@ def _check_receiver(receiver: ServingInputReceiver | TensorServingInputReceiver)
     for key, value in receiver.by_key.items():
         if id(value) not in sent:
             raise ValueError(
-                f"features[{key!r}]={shown(value)} is not one of the receiver_tensors={shown(tensors)}: what a client "
-                "sends must be the features. Compute features from others by a normalizer_fn of a column, or "
-                "in model_fn; or let serialized examples be the only receiver tensor."
+                f"features[{key!r}]={shown(value)} is not one of the receiver_tensors={shown(tensors)}: clients must "
+                "send the features themselves. Compute features from others by a normalizer_fn of a column, or in "
+                "model_fn; or let serialized examples be the only receiver tensor."
             )
 
 

@@ -90,7 +90,7 @@ def _inputs_among(
     kept = [name for name in columns if name in names]
     twice = next((name for name in kept if kept.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"{path!r} has more than one column {twice!r}: leave one of them.")
+        raise ValueError(f"{path!r} has more than one column {twice!r}: keep only one.")
     there = {names[name].name for name in kept}
     lacking = [each.name for each in inputs if each.used and each.name not in there]
     others = [name for name in columns if name not in names]
@@ -133,8 +133,8 @@ def write_batches(
                     writer = opened.enter_context(_writer(temporary, ending, schema))
                 elif ending == ".csv" and table.schema != schema:
                     raise ValueError(
-                        f"The rows of {' and '.join(map(repr, lists))} have differing numbers of values, which no .csv "
-                        "holds: write a .jsonl or a .parquet."
+                        f"The rows of {' and '.join(map(repr, lists))} have differing numbers of values, which a .csv "
+                        "cannot hold: write a .jsonl or a .parquet."
                     )
                 writer.write_table(table)
                 count += len(table)

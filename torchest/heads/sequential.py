@@ -137,6 +137,6 @@ def _of_steps(value: Labels, mask: Tensor, what: str) -> HostArray | Text:
         row = int((lengths != expected).argmax()) if len(lengths) == len(expected) else 0
         raise ValueError(
             f"{what}: row {row} of a batch has {lengths[row]} of them, and {expected[row]} steps: with "
-            "return_sequences every step needs one, as lists of as many as the sequences are long."
+            "return_sequences, give one for each step, in lists as long as the sequences."
         )
     return values

@@ -141,7 +141,7 @@ class _Dataset(Reading):
             if any(isinstance(each, Generated) for each in _chain(stage)):
                 _log.warning(
                     "Training resumes within the elements of a generator (Dataset.from_generator): it is called again, "
-                    "and its first elements are skipped. That is right if it gives the same elements as before."
+                    "and its first elements are skipped. That is correct if it yields the same elements as before."
                 )
         self._stage = stage
         self._type = type(source).__name__
@@ -173,7 +173,7 @@ def _check_counts(position: Mapping[str, JSON], stage: Stage) -> None:
     }
     for name, count in counts.items():
         if len(position[name]) != count:
-            raise ValueError(f"it has {count} {name}, but the checkpoint {len(position[name])}")
+            raise ValueError(f"it has {count} {name}, but the checkpoint has {len(position[name])}")
 
 
 class _Stateful(Reading):
@@ -259,7 +259,7 @@ def _described(stage: Stage) -> list[list[JSON]]:
 def _check_same(before: list[list[JSON]], now: list[list[JSON]]) -> None:
     for (kind, values), (kind_now, values_now) in zip(before, now, strict=False):
         if kind != kind_now:
-            raise ValueError(f"where it had {kind}, it has {kind_now}")
+            raise ValueError(f"it had {kind} where it now has {kind_now}")
         for name in {**values, **values_now}:
             old, new = values.get(name), values_now.get(name)
             if old != new:

@@ -189,7 +189,8 @@ def _fitted(
             predictions = predictions.squeeze(-1)
         else:
             raise ValueError(
-                f"{metric}: {shapes} must have one shape, or differ by one last dimension of 1: reshape one of them."
+                f"{metric}: {shapes} must have the same shape, or differ only in a last dimension of 1: reshape one of "
+                "them."
             )
     return labels, predictions, _weights(weights, "labels and predictions", labels)
 

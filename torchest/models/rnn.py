@@ -180,7 +180,7 @@ def _checked_width(layer: Any) -> int:
             )
         if layer.bidirectional:
             raise ValueError(
-                f"{name}(bidirectional=True), which reads what is behind the end of a row: give False."
+                f"{name}(bidirectional=True), which reads beyond the end of a row: give False."
             )
         if layer.proj_size:
             projected: int = layer.proj_size

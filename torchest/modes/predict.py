@@ -69,7 +69,7 @@ def examples(batch: Structure) -> Iterator[Structure]:
         listed = ", ".join(f"{key!r}: {length}" for key, length in lengths.items())
         raise ValueError(
             f"Predictions must all have one row per example; they have these numbers of rows: {listed}. "
-            "predict(..., yield_single_examples=False) gives them as they are."
+            "predict(..., yield_single_examples=False) returns them unchanged."
         )
     rows = zip(*batch.values(), strict=True)
     yield from map(dict, map(zip, itertools.repeat(tuple(batch)), rows))

@@ -131,5 +131,5 @@ class Model:
             differs = difference(answer, np.asarray(served[name]))
             if differs is not None:
                 raise ValueError(
-                    f"{directory!r} gives other answers than at the export: output {name!r} {differs}."
+                    f"{directory!r} no longer gives the answers of its export: output {name!r} {differs}."
                 )

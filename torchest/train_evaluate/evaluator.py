@@ -194,7 +194,7 @@ class _Record:
             files.write_text(self._path, json.dumps(known, indent=1) + "\n")
         except OSError as error:  # on a full or read-only disk; training fails in its own writes
             _log.warning(
-                "%s cannot be written (%s): a program that is started again evaluates this checkpoint again.",
+                "%s cannot be written (%s): after a restart, this checkpoint is evaluated again.",
                 self._path, error,
             )  # fmt: skip
 

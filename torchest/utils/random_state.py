@@ -74,7 +74,7 @@ def check_host_random_state(state: Mapping[str, Any]) -> None:
         if not 0 <= inner["pos"] <= len(inner["key"]):  # numpy would read elsewhere in memory
             raise ValueError
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
-        raise ValueError("the random state of numpy and Python is none") from None
+        raise ValueError("the random state of numpy and Python is invalid") from None
     finally:
         set_host_random_state(before)
 
@@ -94,7 +94,7 @@ def check_random_state(state: Mapping[str, object]) -> None:
             and numbers.dtype == torch.uint8
             and len(numbers) == sizes.get(kind, len(numbers))
         ):
-            raise ValueError(f"the random state of {kind!r} is none")
+            raise ValueError(f"the random state of {kind!r} is invalid")
 
 
 def seed_from(state: Mapping[str, Tensor]) -> int:

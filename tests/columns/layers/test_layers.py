@@ -185,7 +185,7 @@ def test_lengths_that_differ_are_named():
         layer({"x": [[1.0], [2.0, 3.0]], "a": [[1], [2]]})
 
 
-WORD = r"has no place in a linear model: give dense and categorical"
+WORD = r"cannot be used in a linear model: give dense and categorical"
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def numbers(features: Features, key: str, subject: str) -> Tensor:
     array = features.raw(key)
     if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_nested):
         raise ValueError(
-            f"{subject} needs a dense tensor, not a sparse or nested one: fill it up "
-            "first, for example with to_dense()."
+            f"{subject} needs a dense tensor, not a sparse or nested one: convert it first, for example with "
+            "to_dense()."
         )
     tensor = arrays.to_tensor(array, key)
     if tensor.is_complex():

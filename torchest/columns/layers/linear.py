@@ -160,7 +160,7 @@ def _linear_part(
     if isinstance(column, EmbeddingColumn):
         return _WeightsOfEmbedding(column, units)
     raise ValueError(
-        f"feature_columns: {column.name!r} ({type(column).__name__}) has no place in a linear model: give dense and "
+        f"feature_columns: {column.name!r} ({type(column).__name__}) cannot be used in a linear model: give dense and "
         "categorical columns, and embeddings that share no table."
     )
 
