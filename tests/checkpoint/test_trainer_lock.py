@@ -80,7 +80,7 @@ def trainer(tmp_path):
 def test_another_process_that_trains_is_named_until_it_is_killed(trainer, tmp_path):
     model = linear(tmp_path / "model")
     who = rf"by the process {trainer.pid} on {re.escape(socket.gethostname())} since 20\d\d-.*\. "
-    with pytest.raises(RuntimeError, match=f"is being trained already, {who}.*another model_dir"):
+    with pytest.raises(RuntimeError, match=f"is already being trained, {who}.*another model_dir"):
         train(model)
     assert model.evaluate(lambda: BATCH, steps=1)["global_step"] >= 1  # beside it
     assert len(list(model.predict(lambda: [BATCH[0]]))) == 2
@@ -125,7 +125,7 @@ def test_threads_that_share_an_estimator_train_one_after_the_other(tmp_path, pla
 
 def test_train_and_evaluate_keeps_the_directory_over_its_last_evaluation(tmp_path):
     def second():
-        with pytest.raises(RuntimeError, match="is being trained already"):
+        with pytest.raises(RuntimeError, match="is already being trained"):
             train(linear(tmp_path / "model"))
 
     torchest.train_and_evaluate(
@@ -141,7 +141,7 @@ def test_what_was_reserved_is_for_one_training_at_a_time(tmp_path):
         for _ in range(2):
             with (
                 only_trainer(directory, is_chief=True),
-                pytest.raises(RuntimeError, match="is being trained already"),
+                pytest.raises(RuntimeError, match="is already being trained"),
                 only_trainer(directory, is_chief=True),
             ):
                 pass
