@@ -290,7 +290,7 @@ def test_programs_that_would_run_something_else_are_not_loaded(
         (made / name).unlink()
     (made / "rows.csv").write_text("age,town\n1.0,Basel\n")
     send(made, place)
-    refused(lambda: torchest.export.load(place), r"has no model\.onnx, which answers unless")
+    refused(lambda: torchest.export.load(place), r"has no model\.onnx, the default engine")
     refused(lambda: torchest.export.load(place, "pt2"), message)
     command = ["predict", place, "--input", str(made / "rows.csv"), "--output", str(made / "b.csv")]
     for engine in ([], ["--engine", "pt2"]):

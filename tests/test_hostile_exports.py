@@ -302,7 +302,7 @@ def test_neither_load_nor_the_command_choose_a_program_of_torch(
     command = ["predict", str(hostile), "--input", str(table), "--output", str(hostile / "b.csv")]
     with pytest.raises(SystemExit, match="2"):
         main(command)
-    assert "has no model.onnx, which answers unless" in capsys.readouterr().err
+    assert "has no model.onnx, the default engine" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"x" * 1000, pickle.dumps([1])])

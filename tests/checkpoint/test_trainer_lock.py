@@ -80,7 +80,7 @@ def trainer(tmp_path):
 def test_another_process_that_trains_is_named_until_it_is_killed(trainer, tmp_path):
     model = linear(tmp_path / "model")
     who = rf"by the process {trainer.pid} on {re.escape(socket.gethostname())} since 20\d\d-.*\. "
-    with pytest.raises(RuntimeError, match=f"is already being trained, {who}.*another model_dir"):
+    with pytest.raises(RuntimeError, match=f"is already being trained {who}.*another model_dir"):
         train(model)
     assert model.evaluate(lambda: BATCH, steps=1)["global_step"] >= 1  # beside it
     assert len(list(model.predict(lambda: [BATCH[0]]))) == 2
@@ -184,7 +184,7 @@ def test_on_an_object_store_somebody_who_may_train_is_told_in_a_warning(caplog, 
     files.write_text(f"{directory}/training.lock", note)
     with caplog.at_level(logging.WARNING, "torchest"):
         train(linear(directory))
-    assert (message in caplog.text) if message else "may be trained" not in caplog.text
+    assert (message in caplog.text) if message else "may be training" not in caplog.text
     assert "training.lock" not in files.names_in(directory)
     fsspec.filesystem("memory").rm("/somebody", recursive=True)
 

@@ -92,7 +92,7 @@ def test_a_generator_in_a_dataset_is_called_anew_with_a_warning(caplog):
 
     before, after = halves(make, 1)
     assert (before, after) == ([[[0], [1]]], [[[2], [3]], [[4]]])
-    assert "right if it yields the same elements as before" in caplog.text
+    assert "correct if it yields the same elements as before" in caplog.text
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 14, (1 << 18) - 1, 1 << 18, 1 << 20])

@@ -690,7 +690,7 @@ def test_a_damaged_version_is_told_of_and_never_answers(trained, tmp_path):
         golden.write_text(json.dumps(described))
         (tmp_path / "t" / other).rename(tmp_path / other)
         state = _wait_for(server, other, "END")
-        assert "gives other answers than at the export" in state["status"]["error_message"]
+        assert "no longer gives the answers of its export" in state["status"]["error_message"]
         assert server.get("/v1/models/model/metadata")[1]["model_spec"]["version"] == old
         assert "torchest_failed_versions_total 2.0" in server.get("/metrics")[1]
         shutil.copyfile(tmp_path / old / "golden.json", tmp_path / other / "golden.json")  # mended
