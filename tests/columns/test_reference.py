@@ -213,13 +213,13 @@ def replay(case: Case, form: str, folder: Path) -> dict[str, Any]:
         output, lengths = SequenceFeatures(asked)(features)
         return {"output": output, "lengths": lengths}
     layer = LinearFeatures(asked, case["units"], case.get("sparse_combiner", "sum"))
-    given = {f"{name}.weight": weights for name, weights in case["weights"].items()}
-    given["bias"] = case["bias"]
-    parameters = dict(layer.named_parameters())
-    assert set(given) == {name for name in parameters if not name.endswith(".table.weight")}
-    with torch.no_grad():
-        for name, value in given.items():
-            parameters[name].copy_(torch.tensor(value))
+    weights = {f"{name}.weight": values for name, values in case["weights"].items()}
+    weights["bias"] = case["bias"]
+    state = layer.state_dict()
+    assert set(weights) == {name for name in state if not name.endswith(".table.weight")}
+    layer.load_state_dict(
+        {**state, **{name: torch.tensor(values) for name, values in weights.items()}}
+    )
     return {"output": layer(features)}
 
 
