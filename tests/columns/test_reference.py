@@ -180,7 +180,7 @@ def expected_ids(case: Case) -> tuple[list[Any], list[Any] | None]:
 def says_where(case: Case) -> str:
     """What a refusal has to name: a column by a key that it reads, or an argument."""
     keys = sorted({*case["features"], *keys_of(case["columns"])})
-    return rf"'({'|'.join(keys)})(_\w+)?'|^({'|'.join(ARGUMENTS)}) "
+    return rf"'({'|'.join(keys)})(_\w+)?'|^({'|'.join(ARGUMENTS)})[ =]"
 
 
 ARGUMENTS = ["feature_columns", "keys", "sparse_combiner"]
