@@ -232,3 +232,9 @@ def test_the_gradient_norm_of_a_step_that_nobody_asked_for_is_explained(tmp_path
 
     with pytest.raises(ValueError, match="a hook's before_run returned SessionRunArgs"):
         linear_model(tmp_path, torch.optim.SGD).train(words_input_fn, hooks=[Late()], steps=1)
+
+
+def test_a_parameter_of_one_number_counts_in_the_norm():
+    bias = torch.nn.Parameter(torch.tensor(1.0))
+    bias.grad = torch.tensor(-3.0)
+    assert gradient_norm([bias]).item() == 3.0

@@ -70,8 +70,8 @@ def gradient_norm(
         if parameter.grad is not None:
             row_gradients.densify(parameter)  # the two are one gradient
             entries = _entries(parameter.grad)
-            of_tables = (tables or {}).get(id(parameter), (slice(None),))
-            dense.extend(entries[rows] for rows in of_tables)
+            of_tables = (tables or {}).get(id(parameter))
+            dense.extend([entries] if of_tables is None else [entries[rows] for rows in of_tables])
     rows = [row_gradients.summed(parameter) for parameter in distinct]
     return get_total_norm([*dense, *(_once(part) for part in rows if part is not None)])
 
