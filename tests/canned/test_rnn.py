@@ -137,7 +137,7 @@ def test_labels_that_are_words(tmp_path):
 
 def test_a_label_for_each_step_is_needed():
     model = classifier(return_sequences=True)
-    message = "labels: row 3 of a batch has 1 of them, and 2 steps: with return_sequences every step needs one"
+    message = "labels: row 3 of a batch has 1 of them, and 2 steps: with return_sequences, give one for each step"
     with pytest.raises(ValueError, match=re.escape(message)):
         model.train(lambda: [({"watched": ROWS}, [[1, 0, 1], [0], [], [1]])])
 
@@ -215,7 +215,7 @@ def test_one_head_for_each_step():
     head = torchest.MultiHead(
         [torchest.RegressionHead(name="a"), torchest.RegressionHead(name="b")]
     )
-    with pytest.raises(ValueError, match="head is a MultiHead, which return_sequences cannot have"):
+    with pytest.raises(ValueError, match="head is a MultiHead, which return_sequences does not"):
         experimental.RNNEstimator(head, COLUMNS, units=[2], return_sequences=True)
 
 
