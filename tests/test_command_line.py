@@ -310,7 +310,7 @@ def test_lists_of_text_are_columns_of_csv_if_all_are_as_wide(of_text, tmp_path, 
     written.unlink()
     _, code, _, err = answers_of_lists(of_text, tmp_path, capsys, "csv", "--batch-size", 1)
     assert code == 2
-    assert "The rows of 'tags' have differing numbers of values, which no .csv holds" in err
+    assert "The rows of 'tags' have differing numbers of values, which a .csv cannot hold" in err
     assert not written.exists()
 
 

@@ -233,7 +233,7 @@ def test_a_function_as_train_op_does_this_itself(options, name):
         return torchest.EstimatorSpec(mode, loss=loss, train_op=lambda: torchest.backward(loss))
 
     model = torchest.Estimator(function_fn, config=torchest.RunConfig(**options))
-    message = f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn gave"
+    message = f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn returned"
     with pytest.raises(ValueError, match=re.escape(message)):
         model.train(input_fn, steps=1)
 

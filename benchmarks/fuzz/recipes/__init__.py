@@ -53,8 +53,8 @@ EXEMPT = {
             *(
                 f"Features.{name}"
                 for name in (
-                    "check_there", "expect", "is_nested_list", "on_host", "placed", "prepare", "raw_of", "text",
-                    "vectors",
+                    "check_there", "expect", "is_nested_list", "on_host", "placed", "prepare", "raw_of", "read_by",
+                    "text", "vectors",
                 )
             ),
             *(f"Cells.{name}" for name in ("ids", "map", "where", "with_offsets")),
