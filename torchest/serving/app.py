@@ -41,6 +41,7 @@ _V1 = re.compile(rf"(?P<name>[^/:]+){_VERSION}(?P<verb>:[a-z]+|/metadata)?")
 _V2 = re.compile(rf"(?P<name>[^/:]+){_VERSION}(?P<verb>/infer|/ready)?")
 _V1_VERBS = ("predict", "classify", "regress")
 _VERBS = (*_V1_VERBS, "infer", "metadata", "ready", "live")
+_SECONDS_TO_SKIP = 1.0  # for the rest of a body that is too large
 _BODIES = 16  # bodies of the largest size that may be in memory at once
 
 
@@ -230,9 +231,12 @@ class _Server:
     async def _body(self, request: Request) -> AsyncIterator[bytes]:
         """The body of a request, within the limits of size and time."""
         stated = request.headers.get("content-length", "0")
-        if stated.isdecimal() and int(stated) > self._limits.max_body_bytes:
-            raise self._too_large()
         seconds = self._limits.timeout
+        if stated.isdecimal() and int(stated) > self._limits.max_body_bytes:
+            if "expect" not in request.headers:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(_skip_body(request), min(seconds, _SECONDS_TO_SKIP))
+            raise self._too_large()
         body = bytearray()
         try:
             try:
@@ -260,6 +264,12 @@ class _Server:
 
     def _too_large(self) -> RequestError:
         return RequestError(413, f"The body has more than {self._limits.max_body_bytes} bytes.")
+
+
+async def _skip_body(request: Request) -> None:
+    """Receives a body that nobody reads: a client whose connection is closed while it sends sees no answer."""
+    async for _ in request.stream():
+        pass
 
 
 def _unknown_verb(verb: str) -> RequestError:
