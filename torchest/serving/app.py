@@ -41,7 +41,7 @@ _V1 = re.compile(rf"(?P<name>[^/:]+){_VERSION}(?P<verb>:[a-z]+|/metadata)?")
 _V2 = re.compile(rf"(?P<name>[^/:]+){_VERSION}(?P<verb>/infer|/ready)?")
 _V1_VERBS = ("predict", "classify", "regress")
 _VERBS = (*_V1_VERBS, "infer", "metadata", "ready", "live")
-_SECONDS_TO_SKIP = 1.0  # for the rest of a body that is too large
+_SECONDS_TO_SKIP = 5.0  # for the rest of a body that is too large
 _BODIES = 16  # bodies of the largest size that may be in memory at once
 
 
