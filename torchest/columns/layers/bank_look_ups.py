@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from torchest.columns.layers.table import Table
     from torchest.columns.layers.table_bank import BankRows, TableBank
     from torchest.optimizers.row_gradients import RowOrder
+
+_parameters_of = operator.attrgetter("_parameters")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class BankLookUps:
     def __init__(self, columns: Sequence[CategoricalColumn], tables: Sequence[Table]) -> None:
         self._columns = tuple(columns)
         self._tables = tuple(tables)
+        self._own: list[int] | None = None  # the parameter of each table when `_in_banks` was made
         self._in_banks: list[BankRows | None] = []
         self._look_ups: list[_BankLookUp] = []
 
@@ -66,18 +71,24 @@ class BankLookUps:
     ) -> list[LookedUp]:
         if not batch.allows_stacking or is_traced():
             return []
-        tables = self._tables
-        in_banks = [table.bank_rows for table in tables]
-        if have_hooks(tables):
-            hooked = [have_hooks((table,)) for table in tables]
-            in_banks = [
-                None if is_hooked else rows
-                for rows, is_hooked in zip(in_banks, hooked, strict=True)
-            ]
-        if in_banks != self._in_banks:
-            self._in_banks, self._look_ups = in_banks, self._by_bank(in_banks)
-        results = (look_up(each, batch) for each in self._look_ups)
+        results = (look_up(each, batch) for each in self._current())
         return [result for result in results if result is not None]
+
+    def _current(self) -> list[_BankLookUp]:
+        """The look-ups of the tables that are in banks now and have no hooks."""
+        # in each step, for each table: without a loop of Python
+        parameters = map(_parameters_of, self._tables)
+        own = list(map(id, map(dict.get, parameters, repeat("weight"), repeat(True))))
+        is_hooked = have_hooks(self._tables)
+        if is_hooked or own != self._own:
+            self._own = None if is_hooked else own
+            in_banks = [
+                None if is_hooked and have_hooks((table,)) else table.bank_rows
+                for table in self._tables
+            ]
+            if in_banks != self._in_banks:
+                self._in_banks, self._look_ups = in_banks, self._by_bank(in_banks)
+        return self._look_ups
 
     def _by_bank(self, in_banks: Sequence[BankRows | None]) -> list[_BankLookUp]:
         by_bank: dict[TableBank, dict[int, int]] = {}
@@ -93,7 +104,12 @@ class BankLookUps:
         return _BankLookUp(list(starts), bank, stacked, RowOrderColumn(stacked, len(bank.weight)))
 
     def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "_look_ups": [], "_in_banks": []}  # a copy makes its own
+        return {
+            **vars(self),
+            "_look_ups": [],
+            "_in_banks": [],
+            "_own": None,
+        }  # a copy makes its own
 
 
 @dataclass(frozen=True, eq=False)
