@@ -27,7 +27,9 @@ def add_product(values: Floats, addresses: Int64s, sizes: Int64s, outputs: Float
     start = 0
     for index in range(len(sizes)):
         size = sizes[index]
-        weights[start : start + size] = numbers_at(addresses[index], size, weights.dtype.type(0))
+        block = numbers_at(addresses[index], size, weights.dtype.type(0))
+        for place in range(size):  # compiling an assignment to a slice takes seconds
+            weights[start + place] = block[place]
         start += size
     for row in range(values.shape[0]):
         for unit in range(units):
@@ -51,4 +53,6 @@ def multiply_transposed(values: Floats, gradient: Floats, outputs: Floats) -> No
             for place in range(width):
                 totals[place, unit] += values[row, place] * slope
             totals[width, unit] += slope
-    outputs[:] = totals
+    for place in range(width + 1):
+        for unit in range(gradient.shape[1]):
+            outputs[place, unit] = totals[place, unit]
