@@ -120,21 +120,28 @@ class EstimatorSpec(_Fields):
             raise ValueError(
                 f"EstimatorSpec: mode={shown(mode)} is not a mode.{suggest(str(mode), _MODES)}"
             )
-        return super().__new__(
-            cls,
-            mode=mode,
-            predictions=_checked_predictions(predictions, mode),
-            loss=_checked_loss(loss, mode),
-            train_op=_train_op_of(train_op, mode),
-            eval_metric_ops=_checked_metrics(eval_metric_ops),
-            export_outputs=_checked_export_outputs(export_outputs, predictions, mode),
-            training_chief_hooks=_checked_hooks("training_chief_hooks", training_chief_hooks),
-            training_hooks=_checked_hooks("training_hooks", training_hooks),
-            scaffold=_checked_scaffold(scaffold),
-            evaluation_hooks=_checked_hooks("evaluation_hooks", evaluation_hooks),
-            prediction_hooks=_checked_hooks("prediction_hooks", prediction_hooks),
-            loss_reduction=_checked_reduction(loss_reduction),
+        first = (
+            mode,
+            _checked_predictions(predictions, mode),
+            _checked_loss(loss, mode),
+            _train_op_of(train_op, mode),
         )
+        values = (eval_metric_ops, export_outputs, scaffold)
+        hooks = (training_chief_hooks, training_hooks, evaluation_hooks, prediction_hooks)
+        given = [each for each in (*values, *hooks) if each is not None]
+        if not given and mode == ModeKeys.TRAIN:  # most steps
+            rest: tuple[Any, ...] = ({}, None, (), (), None, (), ())
+        else:
+            rest = (
+                _checked_metrics(eval_metric_ops),
+                _checked_export_outputs(export_outputs, predictions, mode),
+                _checked_hooks("training_chief_hooks", training_chief_hooks),
+                _checked_hooks("training_hooks", training_hooks),
+                _checked_scaffold(scaffold),
+                _checked_hooks("evaluation_hooks", evaluation_hooks),
+                _checked_hooks("prediction_hooks", prediction_hooks),
+            )
+        return tuple.__new__(cls, (*first, *rest, _checked_reduction(loss_reduction)))
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> EstimatorSpec:  # type: ignore[override]
@@ -277,7 +284,7 @@ def _checked_loss(loss: object, mode: str) -> Tensor | None:
             f"EstimatorSpec: loss has shape {list(loss.shape)}, but must be a scalar: reduce it, for example with "
             "loss.mean()."
         )
-    return loss.reshape(())
+    return loss if loss.dim() == 0 else loss.reshape(())
 
 
 def _checked_reduction(reduction: str) -> str:

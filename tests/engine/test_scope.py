@@ -11,8 +11,7 @@ CPU = torch.device("cpu")
 
 
 def made(scope, name, factory):
-    with scope.active():
-        return get_or_create(name, factory)
+    return scope.call(get_or_create, name, factory)
 
 
 def test_the_same_object_comes_back():

@@ -32,10 +32,13 @@ class Execution:
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """A context in which torch uses bfloat16 where possible, if `precision` is "bf16"."""
-        is_bfloat16 = self.precision == BFLOAT16
-        if not is_bfloat16 and not torch.is_autocast_enabled(device.type):
+        if not self.changes(device):
             return contextlib.nullcontext()  # a tenth of the cost of a disabled autocast
-        return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == BFLOAT16)
+
+    def changes(self, device: torch.device) -> bool:
+        """Whether `autocast` changes what torch does outside of it."""
+        return self.precision == BFLOAT16 or torch.is_autocast_enabled(device.type)
 
     def prepare(self, modules: Iterable[nn.Module]) -> None:
         """Makes modules compile in their next call, if `compile` is set.

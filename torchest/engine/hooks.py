@@ -12,6 +12,7 @@ A value is read from the device only when a hook asks for it.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -64,6 +65,18 @@ class SessionRunValues(NamedTuple):
     results: Any
     options: None
     run_metadata: None
+
+
+class Rest(NamedTuple):
+    """How long a hook has nothing to do.
+
+    Attributes:
+        steps: For this number of steps,
+        until: and before this time of `time.monotonic`.
+    """
+
+    steps: float = math.inf
+    until: float = math.inf
 
 
 class Training(Protocol):
@@ -186,8 +199,10 @@ class Session:
 
     def value(self, name: str) -> Any:
         """One value without conversion to NumPy: a tensor on its device, a metric, or a number."""
-        if name in self.values:
+        try:
             return self.values[name]
+        except KeyError:
+            pass
         values = {**learning_rates(self._scope.optimizers()), **self.values}
         if name in values:
             return values[name]
@@ -270,6 +285,13 @@ class SessionRunHook:
 
     def on_error(self, exception: BaseException) -> None:
         """Called when an exception ends the loop; release resources here."""
+
+    def _rest(self, session: Session) -> Rest:  # noqa: ARG002
+        """How long `before_run` and `after_run` of this class have nothing to do; see `HookCalls`."""
+        return Rest()
+
+    def _has_rested(self, steps: int) -> None:
+        """Called after steps without calls, before the next one."""
 
 
 def all_of(kind: type[Item], argument: str, values: Iterable[object] | None) -> tuple[Item, ...]:

@@ -6,7 +6,7 @@ until a hook requests the end, in any process:
     for hook in hooks + savers: hook.before_run(context)
     the next batch; the loop ends if there is none
     one step
-    for hook in hooks + savers: hook.after_run(context, values)
+    for hook in hooks + savers: hook.after_run(context, values)        # hooks that rest are left out: see `HookCalls`
 for hook in savers + hooks: hook.end(session)         # or on_error(exception), after an exception
 """
 
@@ -16,8 +16,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from torchest.engine.fetches import names_in
-from torchest.engine.hooks import SessionRunArgs, SessionRunContext, SessionRunValues
+from torchest.engine.hook_calls import HookCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -58,12 +57,9 @@ def run_steps(
             hook.begin()
         for hook in in_steps if session.resumes_midway else at_the_ends:
             hook.after_create_session(session, None)
-        context = SessionRunContext(SessionRunArgs(None), session)
+        calls = HookCalls(in_steps, session)
         while not stopped(session.should_stop()):
-            fetches = [_fetches_of(hook, context) for hook in in_steps]
-            session.fetched_names = frozenset(
-                name for each in fetches if each is not None for name in names_in(each)
-            )
+            calls.before_step()
             began = time.perf_counter()
             try:
                 batch = next(batches)
@@ -72,9 +68,7 @@ def run_steps(
             session.seconds_in_input += time.perf_counter() - began
             step_before = session.global_step
             output = step(batch)
-            for hook, each in zip(in_steps, fetches, strict=True):
-                results = None if each is None else session.run_at(step_before, each)
-                hook.after_run(context, SessionRunValues(results, None, None))
+            calls.after_step(step_before)
             yield output
         for hook in at_the_ends:
             hook.end(session)
@@ -85,23 +79,3 @@ def run_steps(
             except Exception:  # the other hooks are called too, and the first exception is raised
                 _log.exception("on_error of %s failed.", type(hook).__name__)
         raise
-
-
-def _fetches_of(hook: SessionRunHook, context: SessionRunContext) -> object:
-    """The fetches of a hook for the next step; None if there are none."""
-    args = hook.before_run(context)
-    if args is None:
-        return None
-    what = f"{type(hook).__name__}.before_run"
-    if not isinstance(args, SessionRunArgs):
-        raise TypeError(
-            f"{what} returned {args!r} but must return None, or torchest.SessionRunArgs with names of values, such "
-            "as SessionRunArgs('loss')."
-        )
-    if args.feed_dict is not None:
-        raise ValueError(
-            f"{what} returned a feed_dict, but nothing can be fed on PyTorch: give values as features from the "
-            "input_fn, or set attributes of a module that model_fn reads."
-        )
-    fetches: object = args.fetches
-    return fetches

@@ -119,16 +119,18 @@ class RunningModel:
 
     def trace(self, features: object) -> EstimatorSpec:
         """Runs model_fn for predictions in float32, so that torch can trace it."""
-        with self.scope.active(), torch.set_grad_enabled(False):
-            return self._model_fn(features, None, ModeKeys.PREDICT)
+        with torch.set_grad_enabled(False):
+            return self.scope.call(self._model_fn, features, None, ModeKeys.PREDICT)
 
     def _run(self, features: object, labels: object, mode: str, *, grad: bool) -> EstimatorSpec:
-        with (
-            self.scope.active(),
-            torch.set_grad_enabled(grad),
-            self._execution.autocast(self._device),
-        ):
-            return self._model_fn(features, labels, mode)
+        if torch.is_grad_enabled() is grad and not self._execution.changes(self._device):
+            try:  # the usual case, without contexts
+                return self.scope.call(self._model_fn, features, labels, mode)
+            finally:
+                if torch.is_grad_enabled() is not grad:  # model_fn left it so
+                    torch.set_grad_enabled(grad)
+        with torch.set_grad_enabled(grad), self._execution.autocast(self._device):
+            return self.scope.call(self._model_fn, features, labels, mode)
 
 
 def _hooks_of(spec: EstimatorSpec) -> ModelHooks:

@@ -57,34 +57,33 @@ class ModelFn:
                 f"params={params!r} were given, but model_fn takes no 'params'. Add the argument, or leave params out."
             )
         self._taken = frozenset(taken)
+        fixed = {"params": params, "config": config}
+        self._fixed = {name: value for name, value in fixed.items() if name in taken}
 
     def __call__(
         self, features: object, labels: object, mode: str, config: RunConfig | None = None
     ) -> EstimatorSpec:
         """Runs the function on one batch; `config` replaces that of the constructor."""
-        config = config or self._config
         if labels is not None and "labels" not in self._taken:
             raise ValueError(
                 "The input_fn gives labels, but model_fn takes no 'labels'. Add the argument, or let the input_fn give "
                 "features alone."
             )
-        available = {
-            "features": features,
-            "labels": labels,
-            "mode": mode,
-            "params": self._params,
-            "config": config,
-        }
+        arguments = {"features": features, **self._fixed}
+        if "labels" in self._taken:
+            arguments["labels"] = labels
+        if "mode" in self._taken:
+            arguments["mode"] = mode
+        if config is not None and "config" in self._taken:
+            arguments["config"] = config
         try:
-            spec = self._function(
-                **{name: available[name] for name in _ARGUMENTS if name in self._taken}
-            )
+            spec = self._function(**arguments)
         except (AttributeError, TypeError) as error:
             is_used = labels is None and "labels" in self._taken and "NoneType" in str(error)
             if is_used and not str(error).startswith("EstimatorSpec"):
                 raise TypeError(_without_labels(mode, error)) from error
             raise
-        _check(spec, mode, config)
+        _check(spec, mode, config or self._config)
         return spec
 
 
@@ -98,7 +97,7 @@ def _check(spec: object, mode: str, config: RunConfig) -> None:
             f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
             "the mode that model_fn got."
         )
-    if callable(spec.train_op) and (config.clip_norm is not None or config.accumulate_steps > 1):
+    if (config.clip_norm is not None or config.accumulate_steps > 1) and callable(spec.train_op):
         name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
         raise ValueError(
             f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn returned a "

@@ -81,12 +81,11 @@ class Scope:
         self._creation: _Creation | None = None
         self._lock = threading.RLock()
 
-    @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
-        """Lets `get_or_create` find this scope."""
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Calls a function in which `get_or_create` finds this scope."""
         token = _active.set(self)
         try:
-            yield
+            return function(*arguments)
         finally:
             _active.reset(token)
 
@@ -103,6 +102,9 @@ class Scope:
 
     def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
         """See the function of this name."""
+        if self._creation is None and type(name) is str and name in self.objects:
+            known: T = self.objects[name]
+            return known
         if self._creation is not None or not isinstance(name, str):
             self._check_name(name, factory)
         if self._creation is not None and self._creation.is_here():

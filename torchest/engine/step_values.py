@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torchest.optimizers import row_gradients
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
@@ -20,6 +21,30 @@ if TYPE_CHECKING:
 
 GRADIENT_NORM = "gradient_norm"
 LEARNING_RATE = "learning_rate"
+
+
+class StepValues(Mapping[str, object]):
+    """The values of a step by name.
+
+    Args:
+        own: Those of the step itself.
+        others: Makes the others when one of them is asked for.
+    """
+
+    def __init__(
+        self, own: Mapping[str, object], others: Callable[[], Mapping[str, object]]
+    ) -> None:
+        self._own = own
+        self._others = others
+
+    def __getitem__(self, name: str) -> object:
+        return self._own[name] if name in self._own else self._others()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._others(), **self._own})
+
+    def __len__(self) -> int:
+        return len({**self._others(), **self._own})
 
 
 def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, np.float32]:

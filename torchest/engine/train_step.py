@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import ChainMap
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from torchest.engine.find_nan import first_non_finite
 from torchest.engine.step_values import (
     GRADIENT_NORM,
     LEARNING_RATE,
+    StepValues,
     clip_gradients,
     gradient_norm,
     learning_rates,
@@ -109,7 +111,8 @@ class TrainStep:
         for scheduler in self._schedulers:
             scheduler.step()
         self._session.global_step += 1
-        self._session.values = ChainMap({**self._values, "loss": loss}, values_of(spec))
+        own = {**self._values, "loss": loss}
+        self._session.values = StepValues(own, functools.partial(values_of, spec))
         self._strategy.end_step()
         return spec
 
@@ -156,6 +159,8 @@ class TrainStep:
 
     def _learning_rates(self) -> dict[str, Any]:
         """The learning rates if a hook fetches one, read before schedulers change them at the end of the step."""
+        if not self._session.fetched_names:
+            return {}
         is_fetched = any(name.endswith(LEARNING_RATE) for name in self._session.fetched_names)
         return dict(learning_rates(self._model.scope.optimizers())) if is_fetched else {}
 

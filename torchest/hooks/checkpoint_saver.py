@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import write_checkpoint
-from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues, all_of
+from torchest.engine.hooks import Rest, SessionRunContext, SessionRunHook, SessionRunValues, all_of
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
 from torchest.utils import checks, files
 
@@ -113,6 +113,9 @@ class CheckpointSaverHook(SessionRunHook):
         session = run_context.session
         if self._timer.should_trigger_for_step(session.global_step) and self.save(session):
             run_context.request_stop()
+
+    def _rest(self, session: Session) -> Rest:
+        return self._timer._rest(session.global_step)
 
     def end(self, session: Session) -> None:
         """Saves the last step, unless it has just been saved."""

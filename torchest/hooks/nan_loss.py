@@ -60,7 +60,11 @@ class NanTensorHook(SessionRunHook):
         """Checks the value, or keeps it for later."""
         session = run_context.session
         self._step, self._origin = session.global_step, session.origin_of_nan
-        value = session.value(self.name).detach()
+        value = session.value(self.name)
+        is_seen = value.ndim == 0 and value.device.type == "cpu" and not self._unseen
+        if is_seen and not self.has_found and not math.isnan(value.item()):
+            return  # as in most steps
+        value = value.detach()
         if value.ndim > 0:
             value = torch.where(value.isnan().any(), torch.nan, 0.0)
         self._unseen.append(

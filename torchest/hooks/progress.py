@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest.engine.hooks import (
+    Rest,
     SessionRunArgs,
     SessionRunContext,
     SessionRunHook,
@@ -85,6 +86,12 @@ class LoggingTensorHook(SessionRunHook):
             self._write(run_values.results)
         self._steps += 1
 
+    def _rest(self, session: Session) -> Rest:
+        return Rest() if self._timer is None else self._timer._rest(self._steps - 1)
+
+    def _has_rested(self, steps: int) -> None:
+        self._steps += steps
+
     def end(self, session: Session) -> None:
         """Logs the values if `at_end`."""
         if self._at_end:
@@ -148,6 +155,9 @@ class ProgressBarHook(SessionRunHook):
         """Moves the bar."""
         if self._bar is not None:
             self._bar.update()
+
+    def _rest(self, session: Session) -> Rest:
+        return Rest() if self._bar is None else Rest(0)
 
     def end(self, session: Session) -> None:
         """Closes the bar."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchest.engine.hooks import (
+    Rest,
     SessionRunArgs,
     SessionRunContext,
     SessionRunHook,
@@ -110,6 +111,9 @@ class StepCounterHook(_WritingHook):
                 self._writer.add_scalar("global_step/sec", rate, session.global_step)
         self._before = (session.examples, session.seconds_in_input)
 
+    def _rest(self, session: Session) -> Rest:
+        return self._timer._rest(session.global_step)
+
     def _details(self, session: Session, elapsed: float, rate: float) -> str:
         """Examples per second, the share of time spent waiting for input, and the remaining time."""
         examples, waited = self._before
@@ -194,6 +198,9 @@ class SummarySaverHook(_WritingHook):
                 self._writer.add_scalar(tag, np.asarray(value).item(), step)
             else:
                 self._writer.add_histogram(tag, value, step)
+
+    def _rest(self, session: Session) -> Rest:
+        return self._timer._rest(session.global_step)
 
 
 def _tags(argument: str, summary_op: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from torchest.engine.hooks import Rest
 from torchest.utils import checks
 
 if TYPE_CHECKING:
@@ -102,6 +103,17 @@ class SecondOrStepTimer:
             since = (now - self._last_time, step - self._last_step)
         self._last_step, self._last_time = step, now
         return since
+
+    def _rest(self, step: int) -> Rest:
+        """How long the action is not due after this step."""
+        if self._last_step is None:
+            return Rest(0)
+        if self._every_steps is not None:
+            return Rest(self._last_step + self._every_steps - step - 1)
+        assert self._every_secs is not None
+        if self._clock is not time.monotonic:  # which is the loop's
+            return Rest(0)
+        return Rest(until=self._last_time + self._every_secs)
 
     def state_dict(self) -> dict[str, int | None]:
         """The step of the last action, for the state of a hook. The seconds start anew when it is loaded."""

@@ -1,0 +1,148 @@
+"""Which hooks a step calls: those that have something to do.
+
+Most hooks of torchest act every hundred steps, or every ten minutes. `SessionRunHook._rest` says how long a hook has
+nothing to do; until then, a step does not spend time on it. A hook whose class overrides `before_run` or `after_run`
+without saying how long it rests, as users' hooks do, is called in every step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from torchest.engine.fetches import names_in
+from torchest.engine.hooks import (
+    SessionRunArgs,
+    SessionRunContext,
+    SessionRunHook,
+    SessionRunValues,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torchest.engine.hooks import Session
+
+    Numbered = list[tuple[int, SessionRunHook]]
+
+_NO_NAMES: frozenset[str] = frozenset()
+_NO_VALUES = SessionRunValues(None, None, None)
+
+
+class HookCalls:
+    """Calls hooks before and after steps.
+
+    If one of the hooks that can rest has something to do, all of them are called, in the order of `hooks`.
+
+    Args:
+        hooks: The hooks in the order of their calls.
+        session: The running model.
+    """
+
+    def __init__(self, hooks: Sequence[SessionRunHook], session: Session) -> None:
+        self._session = session
+        self._context = SessionRunContext(SessionRunArgs(None), session)
+        self._fetches: dict[int, object] = {}  # by the number of the hook
+        numbered = list(enumerate(hooks))
+        self._resting = [hook for hook in hooks if _can_rest(hook)]
+        self._all = _active(numbered)
+        self._busy = _active([each for each in numbered if not _can_rest(each[1])])
+        self._steps = 0.0  # that are left to rest for
+        self._until = math.inf
+        self._rested = 0
+
+    def before_step(self) -> None:
+        """Calls `before_run`."""
+        self._calls_all = self._steps < 1 or self._is_time()
+        if self._calls_all:
+            self._wake()
+        self._fetches.clear()
+        for number, hook in self._all if self._calls_all else self._busy:
+            args = hook.before_run(self._context)
+            if args is not None:
+                self._fetches[number] = _checked_fetches(hook, args)
+        self._session.fetched_names = _names_in(self._fetches) if self._fetches else _NO_NAMES
+
+    def after_step(self, step_before: int) -> None:
+        """Calls `after_run` with what the hooks fetched.
+
+        Args:
+            step_before: The global step before the step.
+        """
+        if not self._calls_all and self._is_time():
+            self._calls_all = True
+            self._wake()
+        for number, hook in self._all if self._calls_all else self._busy:
+            values = _NO_VALUES
+            fetches = self._fetches.get(number)
+            if fetches is not None:
+                results = self._session.run_at(step_before, fetches)
+                values = SessionRunValues(results, None, None)
+            hook.after_run(self._context, values)
+        if self._calls_all:
+            rests = [hook._rest(self._session) for hook in self._resting]
+            self._steps = min((steps for steps, _ in rests), default=math.inf)
+            self._until = min((until for _, until in rests), default=math.inf)
+        else:
+            self._steps -= 1
+            self._rested += 1
+
+    def _is_time(self) -> bool:
+        return self._until < math.inf and time.monotonic() >= self._until
+
+    def _wake(self) -> None:
+        if self._rested:
+            for hook in self._resting:
+                hook._has_rested(self._rested)
+            self._rested = 0
+
+
+def _can_rest(hook: SessionRunHook) -> bool:
+    """Whether the `_rest` of a hook tells of its `before_run` and `after_run`: no subclass overrides them."""
+    depth = _depth(hook, "_rest")
+    return depth <= _depth(hook, "before_run") and depth <= _depth(hook, "after_run")
+
+
+def _active(hooks: Numbered) -> Numbered:
+    """The hooks that do anything in steps."""
+    base = SessionRunHook
+    return [
+        (number, hook)
+        for number, hook in hooks
+        if any(
+            method in vars(hook) or getattr(type(hook), method) is not getattr(base, method)
+            for method in ("before_run", "after_run")
+        )
+    ]
+
+
+def _depth(hook: SessionRunHook, method: str) -> int:
+    """The place of the class that defines a method among the bases of a hook; -1 for the hook itself."""
+    if method in vars(hook):
+        return -1
+    classes = enumerate(type(hook).__mro__)
+    return next(place for place, each in classes if method in vars(each))
+
+
+def _names_in(fetches: dict[int, object]) -> frozenset[str]:
+    return frozenset(
+        name for each in fetches.values() if each is not None for name in names_in(each)
+    )
+
+
+def _checked_fetches(hook: SessionRunHook, args: object) -> object:
+    """The fetches of a hook for the next step; None if there are none."""
+    what = f"{type(hook).__name__}.before_run"
+    if not isinstance(args, SessionRunArgs):
+        raise TypeError(
+            f"{what} returned {args!r} but must return None, or torchest.SessionRunArgs with names of values, such "
+            "as SessionRunArgs('loss')."
+        )
+    if args.feed_dict is not None:
+        raise ValueError(
+            f"{what} returned a feed_dict, but nothing can be fed on PyTorch: give values as features from the "
+            "input_fn, or set attributes of a module that model_fn reads."
+        )
+    fetches: object = args.fetches
+    return fetches
