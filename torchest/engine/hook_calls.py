@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Numbered = list[tuple[int, SessionRunHook]]
 
+_METHODS = ("before_run", "after_run")
 _NO_NAMES: frozenset[str] = frozenset()
 _NO_VALUES = SessionRunValues(None, None, None)
 
@@ -46,8 +47,9 @@ class HookCalls:
         self._fetches: dict[int, object] = {}  # by the number of the hook
         numbered = list(enumerate(hooks))
         self._resting = [hook for hook in hooks if _can_rest(hook)]
-        self._all = _active(numbered)
-        self._busy = _active([each for each in numbered if not _can_rest(each[1])])
+        busy = [each for each in numbered if not _can_rest(each[1])]
+        self._all = _before(numbered), _after(numbered)
+        self._busy = _before(busy), _after(busy)
         self._steps = 0.0  # that are left to rest for
         self._until = math.inf
         self._rested = 0
@@ -58,7 +60,7 @@ class HookCalls:
         if self._calls_all:
             self._wake()
         self._fetches.clear()
-        for number, hook in self._all if self._calls_all else self._busy:
+        for number, hook in (self._all if self._calls_all else self._busy)[0]:
             args = hook.before_run(self._context)
             if args is not None:
                 self._fetches[number] = _checked_fetches(hook, args)
@@ -73,7 +75,7 @@ class HookCalls:
         if not self._calls_all and self._is_time():
             self._calls_all = True
             self._wake()
-        for number, hook in self._all if self._calls_all else self._busy:
+        for number, hook in (self._all if self._calls_all else self._busy)[1]:
             values = _NO_VALUES
             fetches = self._fetches.get(number)
             if fetches is not None:
@@ -100,21 +102,23 @@ class HookCalls:
 
 def _can_rest(hook: SessionRunHook) -> bool:
     """Whether the `_rest` of a hook tells of its `before_run` and `after_run`: no subclass overrides them."""
-    depth = _depth(hook, "_rest")
-    return depth <= _depth(hook, "before_run") and depth <= _depth(hook, "after_run")
+    return all(_depth(hook, "_rest") <= _depth(hook, method) for method in _METHODS)
 
 
-def _active(hooks: Numbered) -> Numbered:
-    """The hooks that do anything in steps."""
-    base = SessionRunHook
-    return [
-        (number, hook)
-        for number, hook in hooks
-        if any(
-            method in vars(hook) or getattr(type(hook), method) is not getattr(base, method)
-            for method in ("before_run", "after_run")
-        )
-    ]
+def _before(hooks: Numbered) -> Numbered:
+    """The hooks that have a `before_run` of their own."""
+    return [each for each in hooks if _has_own(each[1], "before_run")]
+
+
+def _after(hooks: Numbered) -> Numbered:
+    """The hooks that have an `after_run` of their own, or may fetch something that is not there."""
+    return [each for each in hooks if any(_has_own(each[1], name) for name in _METHODS)]
+
+
+def _has_own(hook: SessionRunHook, method: str) -> bool:
+    return method in vars(hook) or getattr(type(hook), method) is not getattr(
+        SessionRunHook, method
+    )
 
 
 def _depth(hook: SessionRunHook, method: str) -> int:
