@@ -15,6 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from torchest.checkpoint import directory
 from torchest.checkpoint.checksums import write_checksums
 from torchest.checkpoint.directory import (
     Checkpoint,
@@ -135,7 +136,7 @@ def test_an_error_while_writing_leaves_the_older_checkpoint_and_nothing_else(tmp
     def disk_full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", disk_full)
+    monkeypatch.setattr(directory, "write_tensors", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write_checkpoint(tmp_path, 2, contents, keep=5)
     assert names_in(tmp_path) == before

@@ -16,16 +16,52 @@ from typing import TYPE_CHECKING
 from torchest.utils import files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torchest.utils.json_form import JSON
 
 FILE = "checksums.json"
 _PART = 1 << 24  # bytes
+Summary = list[object]
 
 
-def write_checksums(directory: str | os.PathLike[str]) -> None:
-    """Adds a file with the sizes and CRC-32s of all other files to a directory on the disk."""
+class Sums:
+    """The size of a file and the CRC-32 of each of its parts, from its bytes in order."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._parts: list[int] = []
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Adds bytes."""
+        with memoryview(data) as view:
+            start = 0
+            while start < len(view):
+                within = self._size % _PART
+                before = self._parts.pop() if within else 0
+                with view[start : start + _PART - within] as part:
+                    self._parts.append(zlib.crc32(part, before))
+                    self._size += len(part)
+                    start += len(part)
+
+    def summary(self) -> Summary:
+        """The size, and the CRC-32 of each part in hexadecimal digits."""
+        return [self._size, [f"{part:08x}" for part in self._parts]]
+
+
+def write_checksums(
+    directory: str | os.PathLike[str], summaries: Mapping[str, Summary] | None = None
+) -> None:
+    """Adds a file with the sizes and CRC-32s of all other files to a directory on the disk.
+
+    Args:
+        directory: The directory.
+        summaries: Those of files that were summed when they were written; the others are read.
+    """
+    known = summaries or {}
     content = {
-        name: _summary(os.path.join(directory, name)) for name in sorted(os.listdir(directory))
+        name: known[name] if name in known else _summary(os.path.join(directory, name))
+        for name in sorted(os.listdir(directory))
     }
     with open(os.path.join(directory, FILE), "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
@@ -64,7 +100,7 @@ def damaged_file(directory: str, *, only: str | None = None) -> str | None:
     return None
 
 
-def _summary(path: str) -> list[object]:
+def _summary(path: str) -> Summary:
     """The size, and the CRC-32 of each part in hexadecimal digits."""
     size = os.path.getsize(path)
     if size == 0:

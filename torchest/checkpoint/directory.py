@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -35,6 +34,7 @@ from torchest.checkpoint.checksums import damaged_file, write_checksums
 from torchest.checkpoint.index import name_of, read_index, step_of, steps_on_disk, write_index
 from torchest.checkpoint.nested import tensors_in, with_tensors, without_tensors
 from torchest.checkpoint.state import check_state
+from torchest.checkpoint.tensor_files import write_tensors
 from torchest.errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
@@ -63,7 +63,7 @@ _STATE = "state.json"
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a checkpoint.
+    """The contents of a checkpoint. Its tensors may be those of the model: they are valid until the next step.
 
     Attributes:
         model: Parameters and buffers by name.
@@ -82,15 +82,15 @@ class Contents:
         return dataclasses.replace(
             self,
             training={
-                name: copy_on_host(tensor) for name, tensor in tensors_in(state, "training").items()
+                name: on_host(tensor) for name, tensor in tensors_in(state, "training").items()
             },
             state={**self.state, "training": without_tensors(state, "training")},
         )
 
 
-def copy_on_host(tensor: Tensor) -> Tensor:
-    """A copy on the CPU that shares no memory, as safetensors requires."""
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+def on_host(tensor: Tensor) -> Tensor:
+    """The tensor if it is contiguous and on the CPU, or else such a copy."""
+    return tensor.detach().to("cpu").contiguous()
 
 
 def is_checkpoint(path: str) -> bool:
@@ -502,11 +502,16 @@ def write_checkpoint(
 def _write(path: str, global_step: int, contents: Contents) -> None:
     state = {"format_version": FORMAT_VERSION, "global_step": global_step, **contents.state}
     with files.new_directory(path) as temporary:
-        safetensors.torch.save_file(dict(contents.model), temporary / _MODEL)
-        safetensors.torch.save_file(dict(contents.optimizer), temporary / _OPTIMIZER)
-        safetensors.torch.save_file(dict(contents.training), temporary / _TRAINING)
+        summaries = {
+            file: write_tensors(temporary / file, tensors)
+            for file, tensors in (
+                (_MODEL, contents.model),
+                (_OPTIMIZER, contents.optimizer),
+                (_TRAINING, contents.training),
+            )
+        }
         (temporary / _STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-        write_checksums(temporary)
+        write_checksums(temporary, summaries)
 
 
 def _removed(path: str) -> bool:

@@ -159,7 +159,7 @@ class Session:
         return self._scope.objects
 
     def contents(self) -> Contents:
-        """The contents of a checkpoint of the running model."""
+        """The contents of a checkpoint of the running model; valid until the next step."""
         contents = self._state.contents()
         if self._training is None:
             return contents

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from torchest.checkpoint.directory import Checkpoint, Contents, copy_on_host
+from torchest.checkpoint.directory import Checkpoint, Contents, on_host
 from torchest.checkpoint.nested import tensors_in, without_tensors
 from torchest.checkpoint.state import same_kind
 from torchest.engine.slots import whole_slots
@@ -48,7 +48,7 @@ class ObjectState:
         }
 
     def contents(self) -> Contents:
-        """The contents of a checkpoint of the objects, copied to the CPU."""
+        """The contents of a checkpoint of the objects, on the CPU; valid until the next step."""
         tensors, aliases = _distinct(_tensors(self.scope.objects))
         stored = self.scope.stored_parameters()
         slots: dict[str, Tensor] = {}
@@ -81,8 +81,8 @@ class ObjectState:
             "others": others,
         }
         return Contents(
-            model={name: copy_on_host(tensor) for name, tensor in tensors.items()},
-            optimizer={name: copy_on_host(tensor) for name, tensor in slots.items()},
+            model={name: on_host(tensor) for name, tensor in tensors.items()},
+            optimizer={name: on_host(tensor) for name, tensor in slots.items()},
             state=state,
         )
 
