@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from torchest.canned.parts import Part, classifier_head, model_fn_of
+from torchest.canned.parts import CannedModel, Part, classifier_head
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
@@ -54,7 +54,7 @@ class BaselineEstimator(Estimator):
         check_head(head)
         make_model = partial(BaselineModel, head.logits_dimension)
         part = Part(make_model, resolve(optimizer, _LEARNING_RATE))
-        super().__init__(model_fn_of({"baseline": part}, head), model_dir, config)
+        super().__init__(CannedModel({"baseline": part}, head), model_dir, config)
 
 
 class BaselineClassifier(BaselineEstimator):

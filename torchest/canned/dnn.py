@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 
-from torchest.canned.parts import Part, check_model, classifier_head, model_fn_of
+from torchest.canned.parts import CannedModel, Part, check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
@@ -73,7 +73,7 @@ class DNNEstimator(Estimator):
         )
         check_model(make_model)
         part = Part(make_model, resolve(optimizer, lr=None))
-        model_fn = model_fn_of({"dnn": part}, head)
+        model_fn = CannedModel({"dnn": part}, head)
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from torchest.canned.parts import Part, check_model, classifier_head, model_fn_of
+from torchest.canned.parts import CannedModel, Part, check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
@@ -84,7 +84,7 @@ class LinearEstimator(Estimator):
         if isinstance(optimizer, LinearTrainer):
             model_fn = optimizer.linear_model_fn("linear", make_model, head, sparse_combiner)
         else:
-            model_fn = model_fn_of({"linear": Part(make_model, resolve(optimizer, rate))}, head)
+            model_fn = CannedModel({"linear": Part(make_model, resolve(optimizer, rate))}, head)
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from torchest.canned.planned import plan_parts
+from torchest.engine.plan import PlannedModelFn
 from torchest.engine.scope import get_or_create
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
@@ -18,6 +20,8 @@ from torchest.utils.checks import whole_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from torchest.engine.plan import TrainingPlan
+    from torchest.engine.scope import Scope
     from torchest.heads.base import Head, Labels, RawFeatures
     from torchest.heads.weights import WeightColumn
     from torchest.optimizers.resolve import MakeOptimizer
@@ -66,10 +70,21 @@ def classifier_head(
     return MultiClassHead(n_classes, weight_column, label_vocabulary, loss_reduction)
 
 
-def model_fn_of(parts: Mapping[str, Part], head: Head) -> ModelFn:
-    """Returns a model_fn that adds the logits of modules, which are named as in checkpoints."""
+class CannedModel(PlannedModelFn):
+    """A model_fn that adds the logits of modules.
 
-    def model_fn(features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
+    Args:
+        parts: By the names of the modules in checkpoints.
+        head: The head.
+    """
+
+    def __init__(self, parts: Mapping[str, Part], head: Head) -> None:
+        self._parts = dict(parts)
+        self._head = head
+
+    def __call__(self, features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
+        """Runs on one batch."""
+        parts = self._parts
         modules = {name: get_or_create(name, part.make_model) for name, part in parts.items()}
         logits = sum(module(features) for module in modules.values())
         optimizers = None
@@ -78,6 +93,12 @@ def model_fn_of(parts: Mapping[str, Part], head: Head) -> ModelFn:
                 get_or_create(part.optimizer, partial(part.make_optimizer, module.parameters()))
                 for part, module in zip(parts.values(), modules.values(), strict=True)
             ]
-        return head.create_estimator_spec(features, mode, logits, labels, optimizer=optimizers)
+        return self._head.create_estimator_spec(
+            features, mode, logits, labels, optimizer=optimizers
+        )
 
-    return model_fn
+    def plan(self, scope: Scope) -> TrainingPlan | None:
+        """Plans training steps, if all parts and the head can."""
+        made = scope.objects
+        parts = [(made[name], made[part.optimizer]) for name, part in self._parts.items()]
+        return plan_parts(parts, self._head)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
-from torchest.canned.parts import Part, check_model, classifier_head, model_fn_of
+from torchest.canned.parts import CannedModel, Part, check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
 from torchest.estimator import Estimator
 from torchest.heads.base import check_head
@@ -108,7 +108,7 @@ class DNNLinearCombinedEstimator(Estimator):
             check_model(make_deep, "dnn_")
             make_optimizer = resolve(dnn_optimizer, None, "dnn_optimizer")
             parts["dnn"] = Part(make_deep, make_optimizer, "dnn_optimizer")
-        model_fn = model_fn_of(parts, head)
+        model_fn = CannedModel(parts, head)
         super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from torchest.checkpoint.directory import Checkpoint
     from torchest.engine.model_fn import ModelFn
+    from torchest.engine.plan import TrainingPlan
     from torchest.spec import EstimatorSpec
 
 _log = logging.getLogger("torchest")
@@ -116,6 +117,11 @@ class RunningModel:
         # torch_xla 2.9 cannot make views in inference mode
         with torch.inference_mode(self._device.type != "xla"):
             return self._run(features, labels, mode, grad=False)
+
+    def plan(self) -> TrainingPlan | None:
+        """Plans the training steps; None if model_fn has to run in each of them."""
+        is_plain = self._execution == _PLAIN and not torch.is_autocast_enabled("cpu")
+        return self._model_fn.plan(self.scope) if is_plain and self._device.type == "cpu" else None
 
     def trace(self, features: object) -> EstimatorSpec:
         """Runs model_fn for predictions in float32, so that torch can trace it."""

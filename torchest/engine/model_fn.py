@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from torchest.engine.plan import PlannedModelFn
 from torchest.keys import ModeKeys
 from torchest.spec import EstimatorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torchest.engine.plan import TrainingPlan
+    from torchest.engine.scope import Scope
     from torchest.run_config import RunConfig
 
 _ARGUMENTS = ("features", "labels", "mode", "params", "config")
@@ -85,6 +88,11 @@ class ModelFn:
             raise
         _check(spec, mode, config or self._config)
         return spec
+
+    def plan(self, scope: Scope) -> TrainingPlan | None:
+        """Plans training steps of the objects in a scope; None if the function runs in each of them."""
+        function = self._function
+        return function.plan(scope) if isinstance(function, PlannedModelFn) else None
 
 
 def _check(spec: object, mode: str, config: RunConfig) -> None:

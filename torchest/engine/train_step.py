@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections import ChainMap
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from torchest.distributed.strategy import Strategy
 from torchest.engine.find_nan import first_non_finite
 from torchest.engine.step_values import (
     GRADIENT_NORM,
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 
     from torchest.engine.hooks import Session
+    from torchest.engine.plan import PlannedStep, TrainingPlan
     from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
     from torchest.spec import EstimatorSpec
 
+_log = logging.getLogger("torchest")
 _running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
 
 
@@ -71,13 +75,23 @@ class TrainStep:
         run: The run with the model and the strategy.
         session: Gets the values of each step, and counts steps and examples.
         clip_norm: See `RunConfig`.
+        is_watched: Whether hooks or listeners of the user may change the model between steps.
     """
 
-    def __init__(self, run: Run, session: Session, clip_norm: float | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        session: Session,
+        clip_norm: float | None = None,
+        is_watched: bool = True,
+    ) -> None:
         self._model = run.model
         self._strategy = run.strategy
         self._session = session
         self._clip_norm = clip_norm
+        self._is_watched = is_watched
+        self._plan: TrainingPlan | None = None
+        self._is_first = True
         self._reduction = Reduction.AUTO
         self._values: dict[str, Any] = {}  # of this step, which cannot be had after it
         scope = run.model.scope
@@ -91,8 +105,14 @@ class TrainStep:
             if any(each.rows is not None for each in parts)
         }
 
-    def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec:
+    def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec | PlannedStep:
         """Trains on one or more batches, whose losses have equal weights."""
+        if self._is_first:
+            self._plan, self._is_first = self._planned(), False
+        if self._plan is not None and len(batches) == 1:
+            step = self._follow(self._plan, batches[0])
+            if step is not None:
+                return step
         row_gradients.clear(self._parameters)
         self._values = self._learning_rates()
         self._session.origin_of_nan = ""
@@ -115,6 +135,37 @@ class TrainStep:
         self._session.values = StepValues(own, functools.partial(values_of, spec))
         self._strategy.end_step()
         return spec
+
+    def _planned(self) -> TrainingPlan | None:
+        """The plan of the steps; None if each of them runs model_fn and autograd."""
+        strategy = self._strategy
+        kind = type(strategy)
+        is_local = kind.backward is Strategy.backward and strategy.world_size == 1
+        if not is_local or self._clip_norm is not None:
+            return None
+        plan = self._model.plan()
+        if plan is not None:
+            _log.info("Training steps run in compiled loops, without autograd.")
+        return plan
+
+    def _follow(self, plan: TrainingPlan, batch: Batch) -> PlannedStep | None:
+        """Makes a planned step; None if this step needs model_fn."""
+        session = self._session
+        if GRADIENT_NORM in session.fetched_names or (self._is_watched and not plan.holds()):
+            return None
+        values = self._learning_rates()
+        self._strategy.begin_batch()
+        step = plan.step(batch)
+        if step is None:
+            return None
+        for scheduler in self._schedulers:
+            scheduler.step()
+        session.origin_of_nan = ""
+        session.examples += step.rows
+        session.global_step += 1
+        session.values = StepValues({**values, "loss": step.loss}, lambda: step.predictions)
+        self._strategy.end_step()
+        return step
 
     def _run(self, batch: Batch) -> EstimatorSpec:
         self._strategy.begin_batch()

@@ -57,7 +57,8 @@ def run_training(
     nan_hook = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
     nan_hook.every_steps = config.log_step_count_steps or 100
     session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
-    step = TrainStep(run, session, config.clip_norm)
+    is_watched = bool(listeners) or not all(map(_is_of_torchest, users))
+    step = TrainStep(run, session, config.clip_norm, is_watched)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
         hooks = [*first, *(() if watching else [nan_hook]), *run.model_hooks.training]
@@ -94,6 +95,11 @@ def run_training(
     if steps:
         _log.info("Loss for final step: %s.", session.run("loss"))
     return steps
+
+
+def _is_of_torchest(hook: SessionRunHook) -> bool:
+    """Whether a hook is torchest's own, which changes no model."""
+    return type(hook).__module__.startswith("torchest.")
 
 
 def _watches_the_loss(hook: SessionRunHook) -> TypeGuard[NanTensorHook]:

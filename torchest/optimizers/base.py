@@ -28,11 +28,13 @@ class Loops(NamedTuple):
         of_rows: Updates rows of a table.
         of_vectors: Updates vectors at any addresses.
         numbers: Further arguments of both.
+        depend_on_step: Whether the numbers differ from step to step, with the same options.
     """
 
     of_rows: Callable[..., None]
     of_vectors: Callable[..., None]
     numbers: tuple[float, ...]
+    depend_on_step: bool = False
 
 
 def _undecorated(method: Any) -> Any:

@@ -56,25 +56,25 @@ class BankLookUps:
         self._tables = tuple(tables)
         self._own: list[int] | None = None  # the parameter of each table when `_in_banks` was made
         self._in_banks: list[BankRows | None] = []
-        self._look_ups: list[_BankLookUp] = []
+        self._look_ups: list[BankLookUp] = []
 
     def look_up(self, batch: Features) -> list[LookedUp]:
         """The vectors of all columns that banks can look up in this batch."""
-        return self._each(batch, _BankLookUp.look_up)
+        return self._each(batch, BankLookUp.look_up)
 
     def sums(self, batch: Features) -> list[LookedUp]:
         """Like `look_up`, with vectors summed over the columns of a bank: [batch, dimension]."""
-        return self._each(batch, _BankLookUp.sums)
+        return self._each(batch, BankLookUp.sums)
 
     def _each(
-        self, batch: Features, look_up: Callable[[_BankLookUp, Features], LookedUp | None]
+        self, batch: Features, look_up: Callable[[BankLookUp, Features], LookedUp | None]
     ) -> list[LookedUp]:
         if not batch.allows_stacking or is_traced():
             return []
-        results = (look_up(each, batch) for each in self._current())
+        results = (look_up(each, batch) for each in self.current())
         return [result for result in results if result is not None]
 
-    def _current(self) -> list[_BankLookUp]:
+    def current(self) -> list[BankLookUp]:
         """The look-ups of the tables that are in banks now and have no hooks."""
         # in each step, for each table: without a loop of Python
         parameters = map(_parameters_of, self._tables)
@@ -90,18 +90,18 @@ class BankLookUps:
                 self._in_banks, self._look_ups = in_banks, self._by_bank(in_banks)
         return self._look_ups
 
-    def _by_bank(self, in_banks: Sequence[BankRows | None]) -> list[_BankLookUp]:
+    def _by_bank(self, in_banks: Sequence[BankRows | None]) -> list[BankLookUp]:
         by_bank: dict[TableBank, dict[int, int]] = {}
         for place, of_table in enumerate(in_banks):
             if of_table is not None:
                 by_bank.setdefault(of_table.bank, {})[place] = of_table.rows.start
         return [self._of_bank(bank, starts) for bank, starts in by_bank.items()]
 
-    def _of_bank(self, bank: TableBank, starts: Mapping[int, int]) -> _BankLookUp:
+    def _of_bank(self, bank: TableBank, starts: Mapping[int, int]) -> BankLookUp:
         """The look-up of some columns, from the first row of each in the bank."""
         columns = tuple(self._columns[place] for place in starts)
         stacked = StackedColumn(columns, tuple(starts.values()))
-        return _BankLookUp(list(starts), bank, stacked, RowOrderColumn(stacked, len(bank.weight)))
+        return BankLookUp(list(starts), bank, stacked, RowOrderColumn(stacked, len(bank.weight)))
 
     def __getstate__(self) -> dict[str, object]:
         return {
@@ -113,13 +113,16 @@ class BankLookUps:
 
 
 @dataclass(frozen=True, eq=False)
-class _BankLookUp:
+class BankLookUp:
+    """The look-up of the columns whose tables are in one bank."""
+
     places: list[int]
     bank: TableBank
     stacked: StackedColumn
     order: RowOrderColumn
 
     def look_up(self, batch: Features) -> LookedUp | None:
+        """The vectors of a batch; None if no column can be looked up."""
         ids: StackedIds = batch.encoded(self.stacked)
         if not ids.places:
             return None
@@ -129,6 +132,7 @@ class _BankLookUp:
         return LookedUp([self.places[place] for place in ids.places], vectors)
 
     def sums(self, batch: Features) -> LookedUp | None:
+        """Like `look_up`, summed over the columns."""
         ids: StackedIds = batch.encoded(self.stacked)
         if ids.present is not None:
             result = self.look_up(batch)

@@ -122,7 +122,7 @@ class LinearFeatures(Parts):
         return None if len(plain) < len(parts) or have_hooks(parts) else plain
 
 
-class _Weights(nn.Module):
+class Weights(nn.Module):
     """The weights of a dense column: [width, units]."""
 
     def __init__(self, width: int, units: int) -> None:
@@ -130,11 +130,12 @@ class _Weights(nn.Module):
         self.weight = nn.Parameter(torch.zeros(width, units))
 
     def forward(self, values: Tensor | Ids) -> Tensor:
+        """Numbers [batch, width] to [batch, units]."""
         assert isinstance(values, Tensor)
         return values.to(self.weight.dtype) @ self.weight
 
 
-class _WeightsOfEmbedding(_Weights):
+class _WeightsOfEmbedding(Weights):
     """The weights of an embedding, [dimension, units], and its table."""
 
     def __init__(self, column: EmbeddingColumn, units: int) -> None:
@@ -156,7 +157,7 @@ def _linear_part(
     if isinstance(column, CategoricalColumn):
         return Table(column.num_buckets, units, sparse_combiner, bank_rows=bank_rows)
     if isinstance(column, DenseColumn):
-        return _Weights(column.width, units)
+        return Weights(column.width, units)
     if isinstance(column, EmbeddingColumn):
         return _WeightsOfEmbedding(column, units)
     raise ValueError(

@@ -1,0 +1,121 @@
+"""The loss of a head and its gradient in one compiled pass, for the usual kinds of labels and weights."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchest.heads.binary import BinaryClassHead
+from torchest.heads.multi_class import MultiClassHead
+from torchest.heads.regression import LogisticRegressionHead, PoissonRegressionHead, RegressionHead
+from torchest.heads.single import SingleHead
+from torchest.losses import Reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from torchest.columns.base import FeatureColumn
+    from torchest.columns.features import Features
+    from torchest.heads.base import Head, Labels
+
+    Floats = npt.NDArray[np.float32]
+
+_ALL_ONE = np.empty((0, 1), np.float32)
+_WHOLE = (torch.int64, torch.int32)
+_CLASSES = (BinaryClassHead, MultiClassHead)
+_OF_HEADS = {
+    BinaryClassHead: "sigmoid_cross_entropy",
+    LogisticRegressionHead: "sigmoid_cross_entropy",
+    MultiClassHead: "softmax_cross_entropy",
+    RegressionHead: "squared_error",
+    PoissonRegressionHead: "poisson",
+}
+
+
+class PlannedLoss:
+    """The reduced loss of a batch, with the numbers of `SingleHead.loss` up to rounding.
+
+    Args:
+        head: See `planned_loss`.
+    """
+
+    def __init__(self, head: SingleHead) -> None:
+        from torchest.kernels import losses
+
+        name = _OF_HEADS[type(head)]
+        if isinstance(head, PoissonRegressionHead) and head._compute_full_loss:
+            name = "full_poisson"
+        self._kernel: Callable[..., float] = getattr(losses, name)
+        self._vocabulary = head._classes.vocabulary if isinstance(head, _CLASSES) else None
+        self._has_classes = isinstance(head, MultiClassHead)
+        self._weight_column = head._weight_column
+        self._dimension = head._losses_per_example
+        self._is_sum = head.loss_reduction == Reduction.SUM
+
+    def __call__(
+        self, labels: Labels, logits: Floats, features: Features
+    ) -> tuple[float, Floats] | None:
+        """The loss and its gradient.
+
+        Args:
+            labels: As the input gives them.
+            logits: [batch, units].
+            features: The features of the batch, for weights.
+
+        Returns:
+            The loss and its gradient by the logits; None if the loss is not finite, or if labels or weights are of
+            other kinds than usual or invalid: the head itself says what is wrong with them.
+        """
+        batch = len(logits)
+        if self._vocabulary is not None:
+            labels = self._vocabulary.class_ids(labels)
+        of_labels = self._labels(labels, batch)
+        column = self._weight_column
+        weights = _ALL_ONE if column is None else self._weights(column, features, batch)
+        if of_labels is None or weights is None or batch == 0:
+            return None
+        gradient = np.empty_like(logits)
+        scale = np.float32(1) if self._is_sum else np.float32(1 / (batch * self._dimension))
+        loss = self._kernel(of_labels, logits, weights, scale, gradient)
+        return (loss, gradient) if math.isfinite(np.float32(loss)) else None
+
+    def _labels(self, labels: Any, batch: int) -> npt.NDArray[Any] | None:
+        """Labels as the kernels take them; None if they have another type or shape than usual."""
+        if type(labels) is not Tensor or labels.device.type != "cpu" or labels.requires_grad:
+            return None
+        shape = labels.shape
+        fits = shape == (batch, self._dimension) or (self._dimension == 1 and shape == (batch,))
+        if not fits or labels.is_complex() or labels.layout is not torch.strided:
+            return None
+        if self._has_classes:
+            is_whole = labels.dtype in _WHOLE
+            return labels.reshape(-1).to(torch.int64).numpy() if is_whole else None
+        numbers = labels.reshape(batch, self._dimension).to(torch.float64)
+        return numbers.contiguous().numpy()
+
+    def _weights(
+        self, column: str | FeatureColumn, features: Features, batch: int
+    ) -> Floats | None:
+        """The weights of a batch; None if they have another type or shape than usual."""
+        weights: Any = features[column] if isinstance(column, str) else features.encoded(column)
+        if type(weights) is not Tensor or weights.requires_grad or weights.is_complex():
+            return None
+        if weights.shape == (batch,):
+            weights = weights.unsqueeze(1)
+        if weights.shape not in ((batch, 1), (batch, self._dimension)):
+            return None
+        numbers: Floats = weights.to(torch.float32).contiguous().numpy()
+        return numbers
+
+
+def planned_loss(head: Head) -> PlannedLoss | None:
+    """Plans the losses of a head; None for heads of other classes, and for users' losses."""
+    if type(head) not in _OF_HEADS or not isinstance(head, SingleHead) or head._loss_fn is not None:
+        return None
+    return PlannedLoss(head) if "loss" not in vars(head) else None
