@@ -415,15 +415,31 @@ def test_no_more_is_read_than_is_needed():
     assert passes == [6]
 
 
-def test_prefetch_ends_with_its_iterator():
-    source, _ = counting(10**9)
-    stream = iter(source.batch(2).prefetch(2).map(lambda x: x).prefetch(1))
-    next(stream)
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("torchest-background") == 2
+def slow():
+    for number in itertools.count():
+        time.sleep(0.03)
+        yield number
+
+
+def background_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "torchest-background"]
+
+
+def test_prefetch_of_slow_elements_ends_with_its_iterator():
+    stream = iter(Dataset.from_generator(slow).batch(2).prefetch(2).map(lambda x: x).prefetch(1))
+    batches = [next(stream).tolist() for _ in range(15)]
+    assert batches == [[2 * number, 2 * number + 1] for number in range(15)]
+    assert background_threads()
     del stream
     gc.collect()
-    assert "torchest-background" not in [thread.name for thread in threading.enumerate()]
+    assert not background_threads()
+
+
+def test_prefetch_makes_quick_elements_in_the_thread_that_uses_them():
+    stream = iter(rows(10_000).repeat().batch(2).prefetch(2))
+    for _ in range(20_000):
+        next(stream)
+    assert not background_threads()
 
 
 def test_prefetch_passes_exceptions_on():
@@ -439,15 +455,18 @@ def test_prefetch_passes_exceptions_on():
 
 def test_prefetched_rows_wait_in_bounded_number():
     made = []
-    source = Dataset.from_generator(
-        lambda: (made.append(i) or np.arange(100) for i in itertools.count())
-    )
-    stream = iter(source.unbatch().prefetch(250))
-    next(stream)
-    deadline = time.monotonic() + 0.2
-    while time.monotonic() < deadline and len(made) < 6:
-        time.sleep(0.005)
-    assert len(made) <= 6
+
+    def source():
+        for number in slow():
+            made.append(number)
+            yield np.arange(100)
+
+    stream = iter(Dataset.from_generator(source).unbatch().prefetch(250))
+    for _ in range(1500):
+        next(stream)
+    assert background_threads()
+    time.sleep(0.3)
+    assert len(made) <= 20
     stream.close()
 
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _UNTIMED = 3  # items that are made before the clock is read
 _HANDING_OVER = 1.5e-3  # seconds that a step loses to another thread of Python
 _ENOUGH = 0.1  # seconds gained that start the thread: more than a slow moment of the machine takes
+_MOST = 1.0  # seconds gained that are remembered while clocks show that steps would lose as much
 
 
 def in_background(
@@ -46,33 +47,41 @@ def in_background(
     return _consume(_Channel(buffer_size, size_of), iterable, contextvars.copy_context())
 
 
-def in_background_if_faster(items: Iterator[T], buffer_size: int) -> Generator[T, None, None]:
+def in_background_if_faster(
+    items: Iterator[T], buffer_size: int, size_of: Callable[[T], int] | None = None
+) -> Generator[T, None, None]:
     """Iterates over items made in this thread, and moves to a separate thread once that would have saved time.
 
     Args:
         items: Made one by one while the caller uses the one before.
         buffer_size: As for `in_background`.
+        size_of: As for `in_background`.
 
     Returns:
         An iterator with `close()`.
     """
+    clock = time.perf_counter
     gain = _Gain()
-    requested = _Clocks.read()
+    most = 0.0  # what a thread would have saved if it took nothing from the steps
     for number in itertools.count(1):
+        # The clocks of the processor take longer than the making of a small batch: slow items alone are worth them.
+        is_slow = most > _ENOUGH
+        if is_slow:
+            gain.item_begins(number)
+        began = clock()
         try:
             item = next(items)
         except StopIteration:
             return
-        made = _Clocks.read()
         if number > _UNTIMED:
-            gain.count_item(requested, made)
+            most += clock() - began - _HANDING_OVER
+            most = 0.0 if most < 0 else _MOST if most > _MOST else most
+        if is_slow:
+            gain.item_ends()
         yield item
         if gain.seconds > _ENOUGH:
             break
-        requested = _Clocks.read()
-        if number > 1:  # the first step loads and makes what the others have
-            gain.count_step(made, requested)
-    yield from in_background(_with_sleeping_threads(items), buffer_size)
+    yield from in_background(_with_sleeping_threads(items), buffer_size, size_of)
 
 
 class _Clocks(NamedTuple):
@@ -103,17 +112,34 @@ class _Gain:
     def __init__(self) -> None:
         self.seconds = 0.0
         self._cores = _number_of_cores()
+        self._number = 0
+        self._began = self._ended = _Clocks.read()
         self._steps = 0
         self._busy_cores = self._step_seconds = 0.0  # averages over the last ten steps or so
 
-    def count_item(self, began: _Clocks, ended: _Clocks) -> None:
+    def item_begins(self, number: int) -> None:
+        """Counts the time since the item before as a step."""
+        self._began = _Clocks.read()
+        if number == self._number + 1:
+            self._count_step(self._ended, self._began)
+        else:  # others were not counted in between
+            self.seconds = 0.0
+            self._steps = 0
+        self._number = number
+
+    def item_ends(self) -> None:
+        self._ended = _Clocks.read()
+        self._count_item(self._began, self._ended)
+
+    def _count_item(self, began: _Clocks, ended: _Clocks) -> None:
         gained = ended.wall - began.wall - _HANDING_OVER
-        if self._busy_cores > self._cores - 0.5:
+        if not self._steps:  # nothing is known of steps, which may take all cores
+            gained -= ended.thread - began.thread
+        elif self._busy_cores > self._cores - 0.5:
             gained -= min(ended.thread - began.thread, self._step_seconds)
         self.seconds = max(0.0, self.seconds + gained)
 
-    def count_step(self, began: _Clocks, ended: _Clocks) -> None:
-        """Counts the time until the next item is requested."""
+    def _count_step(self, began: _Clocks, ended: _Clocks) -> None:
         self._steps += 1
         seconds = ended.wall - began.wall
         busy_cores = (ended.process - began.process) / max(seconds, 1e-9)

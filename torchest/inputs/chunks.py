@@ -23,18 +23,20 @@ if TYPE_CHECKING:
     Int64s: TypeAlias = npt.NDArray[np.int64]
 
 BLOCK = 16384  # rows of a chunk: large enough for numpy, small enough for the cache
+FEW = 16  # batches of a chunk: as many as are quickly made
 
 
 class Rows:
     """A selection of rows of columns.
 
-    Slicing and taking change the selection only; `gathered` reads the columns once. Chunks of one table share
+    Slicing and taking change the selection only; `batches` reads the columns once. Chunks of one table share
     its columns, so that a shuffle moves row numbers alone.
 
     Args:
         columns: Host arrays of one length.
         layout: The structure of the columns.
         selection: Row numbers in the columns; a range if they are consecutive.
+        is_new: Whether nothing else reads or writes the columns.
     """
 
     def __init__(
@@ -42,10 +44,13 @@ class Rows:
         columns: tuple[arrays.HostArray, ...],
         layout: Layout,
         selection: range | Int64s,
+        *,
+        is_new: bool = False,
     ) -> None:
         self._columns = columns
         self._layout = layout
         self._selection = selection
+        self._is_new = is_new
 
     @classmethod
     def of(cls, structure: Structure) -> Rows:
@@ -93,30 +98,34 @@ class Rows:
         first = chunks[0]
         if len(chunks) == 1:
             return first
-        if all(chunk._columns is first._columns for chunk in chunks):
+        if share_columns(chunks):
             return Rows(
                 first._columns, first._layout, _joined([chunk._selection for chunk in chunks])
             )
         tables = [chunk._read() for chunk in chunks]
         columns = tuple(map(_joined_column, zip(*tables, strict=True), first._layout.have_keys()))
-        return Rows(columns, first._layout, range(arrays.length(columns[0])))
-
-    def gathered(self) -> Rows:
-        """Copies the rows into separate columns, which nothing else reads or writes."""
-        columns = tuple(
-            _own(column) if isinstance(self._selection, range) else column
-            for column in self._read()
-        )
-        return Rows(columns, self._layout, range(len(self)))
+        return Rows(columns, first._layout, range(arrays.length(columns[0])), is_new=True)
 
     def elements(self) -> Iterator[Structure]:
         """The rows, each as a structure of single values."""
         for cells in zip(*map(_cells, self._read()), strict=True):
             yield self._layout.rebuild(cells)
 
-    def batch(self) -> Structure:
-        """The rows as one structure of columns; views if the rows are consecutive."""
-        return self._layout.rebuild(self._read())
+    def batches(self, size: int) -> Iterator[Elements]:
+        """Structures of columns of `size` rows, a few at a time; the number of rows is a multiple of `size`.
+
+        They are views of copies that nothing else reads or writes.
+        """
+        columns = self._read()
+        if isinstance(self._selection, range) and not self._is_new:
+            columns = list(map(_own, columns))
+        if len(self) == size:
+            yield Elements([self._layout.rebuild(columns)])
+            return
+        for start in range(0, len(self), size * FEW):
+            stop = min(start + size * FEW, len(self))
+            parts = [_parts(column, start, stop, size) for column in columns]
+            yield Elements(list(map(self._layout.rebuild, zip(*parts, strict=True))))
 
     def unbatched(self) -> Iterator[Rows]:
         """Splits rows along the next dimension, for columns with more than one dimension."""
@@ -154,17 +163,18 @@ class Elements:
         """Joins chunks, of which there is at least one."""
         return Elements([item for chunk in chunks for item in chunk._items])
 
-    def gathered(self) -> Elements:
-        """Copies of the elements, which share no memory."""
-        return self
-
     def elements(self) -> Iterator[Structure]:
         """Element by element."""
         return iter(self._items)
 
-    def batch(self) -> Structure:
-        """The elements as one structure, stacked leaf by leaf."""
-        return stack(self._items)
+    def batches(self, size: int) -> Iterator[Elements]:
+        """Structures of `size` elements, stacked leaf by leaf; the number of elements is a multiple of `size`."""
+        for start in range(0, len(self._items), size):
+            yield Elements([stack(self._items[start : start + size])])
+
+    def few_at_a_time(self) -> Iterator[Elements]:
+        """The elements in chunks of a few."""
+        return (self.slice(start, start + FEW) for start in range(0, len(self._items), FEW))
 
     def unbatched(self) -> Iterator[Rows]:
         """The rows of each element, which is a batch."""
@@ -177,6 +187,14 @@ Chunk: TypeAlias = Rows | Elements
 def concatenate(chunks: Sequence[Chunk]) -> Chunk:
     """Joins chunks of the same kind, of which there is at least one."""
     return type(chunks[0]).concatenate(chunks)  # type: ignore[arg-type]
+
+
+def share_columns(chunks: Sequence[Chunk]) -> bool:
+    """Whether the chunks are rows of the same columns, which are joined without copying."""
+    first = chunks[0]
+    if not isinstance(first, Rows):
+        return False
+    return all(isinstance(chunk, Rows) and chunk._columns is first._columns for chunk in chunks)
 
 
 def blocks(chunk: Chunk) -> Iterator[Chunk]:
@@ -209,6 +227,13 @@ def _joined_column(parts: Sequence[arrays.HostArray], has_key: bool) -> arrays.H
         if not has_key:
             raise
         return error.column
+
+
+def _parts(column: Structure, start: int, stop: int, size: int) -> Sequence[Structure]:
+    """Views of `size` rows each."""
+    if isinstance(column, (np.ndarray, torch.Tensor)):
+        return [column[first : first + size] for first in range(start, stop, size)]
+    return [column.slice(first, size) for first in range(start, stop, size)]
 
 
 def _own(column: Structure) -> Structure:

@@ -173,6 +173,8 @@ class Dataset:
     def prefetch(self, buffer_size: int) -> Dataset:
         """The elements, made ahead in a thread that ends with the iterator.
 
+        The thread starts once the making of elements has taken so long that a thread would have saved time.
+
         Args:
             buffer_size: The number of elements that may wait (rows wait in blocks); −1 for 2.
         """

@@ -29,6 +29,7 @@ _EXPECTED = (
     "or one batch of tensors or arrays"
 )
 
+_arrow_arrays: set[type] = set()  # the classes of Arrow arrays that were seen
 # Live iterators that an input_fn returned: by identity, as an iterator may have an `__eq__`.
 _returned: weakref.WeakValueDictionary[int, Iterator[object]] = weakref.WeakValueDictionary()
 # Built-in iterators (zip, map) have no weak references: the last one of each input_fn is kept.
@@ -209,6 +210,8 @@ def _is_column(value: object) -> bool:
 
 
 def _as_batch(element: Structure) -> Batch:
+    if _is_usual(element):
+        return Batch(*element)
     # A DataLoader converts tuples to lists.
     if _is_batch(element):
         features, labels = (*element, None)[:2]
@@ -219,6 +222,21 @@ def _as_batch(element: Structure) -> Batch:
     features = _with_names(features)
     _refuse_single_rows(features)
     return Batch(features, _labels(labels))
+
+
+def _is_usual(element: Structure) -> bool:
+    """Whether an element is a dict of columns and an array of labels, so that nothing has to be converted."""
+    if type(element) is not tuple or len(element) != 2 or type(element[0]) is not dict:
+        return False
+    features, labels = element
+    if type(labels) is not np.ndarray and type(labels) is not torch.Tensor:
+        return False
+    for column in features.values():
+        kind = type(column)
+        is_array = kind is np.ndarray or kind is torch.Tensor
+        if not (column.ndim if is_array else kind in _arrow_arrays):
+            return False
+    return True
 
 
 def _with_names(value: Structure) -> Structure:
@@ -262,6 +280,9 @@ def _refuse_single_rows(features: Structure, name: str = "features") -> None:
     for key, column in columns.items():
         if type(column) is np.ndarray and column.ndim:
             continue  # as most are
+        if type(column).__module__ == "pyarrow.lib" and hasattr(column, "buffers"):
+            _arrow_arrays.add(type(column))
+            continue
         single = isinstance(column, (str, bytes, int, float, np.generic))
         if single or (isinstance(column, (torch.Tensor, np.ndarray)) and column.ndim == 0):
             raise ValueError(

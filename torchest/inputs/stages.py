@@ -18,8 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from torchest.inputs import seeds
-from torchest.inputs.background import in_background
-from torchest.inputs.chunks import BLOCK, Chunk, Elements, Rows, blocks, concatenate, drop
+from torchest.inputs.background import in_background_if_faster
+from torchest.inputs.chunks import (
+    BLOCK,
+    Chunk,
+    Elements,
+    Rows,
+    blocks,
+    concatenate,
+    drop,
+    share_columns,
+)
 from torchest.inputs.structure import Structure, read_only
 from torchest.utils.checks import shown
 
@@ -167,7 +176,12 @@ class Shuffle(Through):
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """The shuffled elements; their order does not depend on the size of upstream's chunks."""
         random = seeds.generator(self.entropy, epoch if self.every_epoch else ())
-        return drop(_shuffled(self.upstream.chunks(epoch, 0), self.buffer_size, random), skip)
+        chunks = self.upstream.chunks(epoch, 0)
+        first = next(chunks, None)
+        if first is None:
+            return iter(())
+        shuffled: Any = _shuffled_rows if isinstance(first, Rows) else _shuffled_elements
+        return drop(shuffled(itertools.chain([first], chunks), self.buffer_size, random), skip)
 
 
 class Counted:
@@ -226,21 +240,29 @@ class Batch(Through):
     drop_remainder: bool
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """One batch at a time, sliced from upstream's chunks."""
+        """A few batches at a time, sliced from upstream's chunks."""
         waiting: list[Chunk] = []
-        missing = self.size
+        number = 0
         for chunk in self.upstream.chunks(epoch, skip * self.size):
-            ready = chunk.gathered()
-            start = 0
-            while len(ready) - start >= missing:
-                waiting.append(ready.slice(start, start + missing))
-                yield Elements([concatenate(waiting).batch()])
-                start, missing, waiting = start + missing, self.size, []
-            if start < len(ready):
-                waiting.append(ready.slice(start, len(ready)))
-                missing -= len(ready) - start
+            waiting.append(chunk)
+            number += len(chunk)
+            if number >= self.size:
+                for whole in self._whole(waiting, number):
+                    yield from whole.batches(self.size)
+                number %= self.size
+                waiting = [chunk.slice(len(chunk) - number, len(chunk))] if number else []
         if waiting and not self.drop_remainder:
-            yield Elements([concatenate(waiting).batch()])
+            yield from concatenate(waiting).batches(number)
+
+    def _whole(self, waiting: list[Chunk], number: int) -> list[Chunk]:
+        """The elements of all whole batches among `number` elements: in one chunk, or the first batch apart."""
+        rest = number % self.size
+        if len(waiting) == 1 or share_columns(waiting):
+            return [concatenate(waiting).slice(0, number - rest)]
+        last = waiting[-1]
+        missing = self.size - (number - len(last))
+        first = concatenate([*waiting[:-1], last.slice(0, missing)])
+        return [first, last.slice(missing, len(last) - rest)]
 
     def cardinality(self) -> int | float | None:
         """The cardinality of upstream divided by the size, rounded down if the remainder is dropped, else up."""
@@ -384,13 +406,13 @@ class Cache(Through):
 
 @dataclasses.dataclass(frozen=True)
 class Prefetch(Through):
-    """The elements of upstream, made ahead in a thread."""
+    """The elements of upstream, made ahead in a thread if that is faster."""
 
     buffer_size: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """As upstream."""
-        return in_background(self.upstream.chunks(epoch, skip), self.buffer_size, size_of=len)
+        return in_background_if_faster(self.upstream.chunks(epoch, skip), self.buffer_size, len)
 
 
 def cached(stage: Stage) -> Stage:
@@ -418,29 +440,27 @@ def _call(function: Callable[..., Structure], element: Structure) -> Structure:
     return function(*element) if isinstance(element, tuple) else function(element)
 
 
-def _shuffled(
-    chunks: Iterator[Chunk], buffer_size: int, random: np.random.Generator
+def _shuffled_rows(
+    chunks: Iterator[Rows], buffer_size: int, random: np.random.Generator
 ) -> Iterator[Chunk]:
     """A buffer shuffle, many draws at a time.
 
     The first `buffer_size` elements of the pool are the slots of the buffer, and the others wait. Draw t takes
     the element in a random slot and puts waiting element t there.
     """
-    pool: list[Chunk] = []
+    pool: list[Rows] = []
     pooled = 0
     for chunk in chunks:
         pool.append(chunk)
         pooled += len(chunk)
-        # As many rows wait as there are slots, so that the buffer is copied once per buffer_size draws; whole
-        # elements may be large, so that few wait.
-        ahead = buffer_size if isinstance(chunk, Rows) else max(1, buffer_size // 64)
-        if pooled >= buffer_size + ahead:
-            drawn, left = _exchange(concatenate(pool), buffer_size, random)
+        # As many rows wait as there are slots, so that the buffer is copied once per buffer_size draws.
+        if pooled >= 2 * buffer_size:
+            drawn, left = _exchange(Rows.concatenate(pool), buffer_size, random)
             yield from blocks(drawn)
             pool, pooled = [left], len(left)
     if not pool:
         return
-    last = concatenate(pool)
+    last = Rows.concatenate(pool)
     if pooled > buffer_size:
         drawn, last = _exchange(last, buffer_size, random)
         yield from blocks(drawn)
@@ -449,7 +469,25 @@ def _shuffled(
         yield last.take(order[start : start + BLOCK])
 
 
-def _exchange(pool: Chunk, size: int, random: np.random.Generator) -> tuple[Chunk, Chunk]:
+def _shuffled_elements(
+    chunks: Iterator[Chunk], buffer_size: int, random: np.random.Generator
+) -> Iterator[Chunk]:
+    """The same for whole elements, which may be large: one leaves the full buffer for each that comes."""
+    buffer: list[Structure] = []
+    for chunk in chunks:
+        missing = buffer_size - len(buffer)
+        elements = list(chunk.elements())
+        buffer += elements[:missing]
+        elements = elements[missing:] if missing else elements
+        slots = (random.random(len(elements)) * buffer_size).astype(np.int64).tolist()
+        for place, slot in enumerate(slots):
+            elements[place], buffer[slot] = buffer[slot], elements[place]
+        if elements:
+            yield Elements(elements)
+    yield from Elements(buffer).take(random.permutation(len(buffer))).few_at_a_time()
+
+
+def _exchange(pool: Rows, size: int, random: np.random.Generator) -> tuple[Rows, Rows]:
     """Draws as many elements as wait after the first `size`. Returns the drawn and the remaining elements."""
     draws = len(pool) - size
     # One float per draw, so that the order does not depend on how many draws are made at once.
