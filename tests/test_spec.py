@@ -11,7 +11,8 @@ import torch
 
 from torchest import metrics
 from torchest.keys import ModeKeys
-from torchest.spec import Deferred, EstimatorSpec
+from torchest.spec import EstimatorSpec
+from torchest.utils.deferred import Deferred
 from torchest.utils.indexed_strings import IndexedStrings
 
 LOSS = torch.tensor(0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -13,8 +13,10 @@ from torchest.export_outputs import ExportOutput, checked_export_outputs
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import Metric
+from torchest.metrics.sums import MetricSums
 from torchest.metrics.torchmetrics import TorchMetric, is_torch_metric
 from torchest.utils.checks import is_list, shown, text
+from torchest.utils.deferred import Deferred
 from torchest.utils.predicted_text import is_text
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class _Fields(NamedTuple):
     predictions: Any
     loss: Tensor | None
     train_op: Any
-    eval_metric_ops: dict[str, Any]
+    eval_metric_ops: MutableMapping[str, Any]
     export_outputs: dict[str, ExportOutput] | None
     training_chief_hooks: tuple[Any, ...]
     training_hooks: tuple[Any, ...]
@@ -181,57 +183,6 @@ class EstimatorSpec(_Fields):
         return self._make, (tuple(self),)
 
 
-class Deferred(MutableMapping[str, Any]):
-    """Predictions by name that are computed on first access, since many steps do not need them.
-
-    Args:
-        make: Computes all of them.
-
-    >>> predictions = Deferred(lambda: print("made") or {"logits": 1})
-    >>> predictions["logits"]
-    made
-    1
-    >>> list(predictions)
-    ['logits']
-    """
-
-    def __init__(self, make: Callable[[], Mapping[str, object]]) -> None:
-        self._make: Callable[[], Mapping[str, object]] | None = make
-        self._made: dict[str, object] = {}
-
-    def _values(self) -> dict[str, object]:
-        if self._make is not None:
-            self._made, self._make = dict(self._make()), None
-        return self._made
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values()[name]
-
-    def __or__(self, other: Mapping[str, object]) -> dict[str, Any]:
-        return {**self, **other}
-
-    def __ror__(self, other: Mapping[str, object]) -> dict[str, Any]:
-        return {**other, **self}
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return dict, (dict(self),)
-
-    def __setitem__(self, name: str, value: object) -> None:
-        self._values()[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self._values()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values())
-
-    def __len__(self) -> int:
-        return len(self._values())
-
-    def __repr__(self) -> str:
-        return repr(self._values())
-
-
 def _checked_predictions(predictions: object, mode: str) -> object:
     if predictions is None:
         if mode == ModeKeys.PREDICT:
@@ -369,9 +320,11 @@ def _checked_scaffold(scaffold: object) -> Scaffold | None:
     return scaffold
 
 
-def _checked_metrics(metrics: object) -> dict[str, object]:
+def _checked_metrics(metrics: object) -> MutableMapping[str, object]:
     if metrics is None:
         return {}
+    if isinstance(metrics, MetricSums):
+        return metrics  # made by a head
     if not isinstance(metrics, Mapping):
         raise TypeError(
             f"EstimatorSpec: eval_metric_ops must be a dict of metrics by name, not a {type(metrics).__name__}."

@@ -8,7 +8,7 @@ import math
 from collections import ChainMap
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -250,10 +250,11 @@ def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
 
 def values_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
     """The values of a step by the names that hooks fetch; predictions come last."""
-    predictions = spec.predictions
-    named = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
-    values = {**(spec.eval_metric_ops or {}), "loss": spec.loss}
-    # a ChainMap only reads its maps, though its type requires mutable ones
-    return ChainMap(
-        {name: value for name, value in values.items() if value is not None}, cast("Any", named)
-    )
+    loss = {} if spec.loss is None else {"loss": spec.loss}
+    return ChainMap(loss, spec.eval_metric_ops, predictions_of(spec))
+
+
+def predictions_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
+    """The predictions of a step by the names that hooks fetch."""
+    predictions: MutableMapping[str, Any] | None = spec.predictions
+    return predictions if isinstance(predictions, Mapping) else {"predictions": predictions}

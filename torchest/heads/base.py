@@ -20,11 +20,12 @@ from torchest.export_outputs import PREDICT, PredictOutput
 from torchest.heads.arguments import check_mode, check_predictions, merged
 from torchest.keys import ModeKeys
 from torchest.metrics import values as metrics
-from torchest.spec import Deferred, EstimatorSpec, checked_train_op
+from torchest.spec import EstimatorSpec, checked_train_op
 from torchest.utils.checks import function, is_list, shown
+from torchest.utils.deferred import Deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, MutableMapping, Sequence
 
     from torch import Tensor
 
@@ -185,7 +186,7 @@ class Head(ABC):
         logits: Logits,
         features: RawFeatures,
         regularization_losses: Sequence[Tensor] | None,
-    ) -> tuple[Tensor, dict[str, Metric]]:
+    ) -> tuple[Tensor, MutableMapping[str, Metric]]:
         """The loss and the metrics of one batch in EVAL."""
         loss = self.loss(labels, logits, features, ModeKeys.EVAL, regularization_losses)
         return loss, self.update_metrics(

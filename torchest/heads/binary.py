@@ -13,15 +13,14 @@ from torchest.export_outputs import REGRESSION, RegressionOutput
 from torchest.heads.arguments import check_predictions, probability_thresholds
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
-from torchest.heads.single import Scored, SingleHead
+from torchest.heads.single import Scored, SingleHead, arrays_for_loops
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
+from torchest.metrics.sums import MetricSums, Place, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import numpy.typing as npt
 
     from torchest.export_outputs import ExportOutput
     from torchest.heads.base import Labels, Predictions
@@ -72,6 +71,7 @@ class BinaryClassHead(SingleHead):
         super().__init__(weight_column, loss_reduction, loss_fn, name)
         self._thresholds = probability_thresholds(thresholds)
         self._classes = Classes(2, label_vocabulary)
+        self._places = _places(self._suffix)
 
     @property
     def logits_dimension(self) -> int:
@@ -92,10 +92,31 @@ class BinaryClassHead(SingleHead):
 
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
         labels, weights, logistic = batch.labels, batch.weights, batch.logits.sigmoid()
+        class_ids = _class_ids(batch.logits)
         return {
-            **binary_metrics(labels, batch.logits, logistic, weights),
+            MetricKeys.ACCURACY: metrics.accuracy(labels, class_ids, weights),
+            MetricKeys.PRECISION: metrics.precision(labels, class_ids, weights),
+            MetricKeys.RECALL: metrics.recall(labels, class_ids, weights),
+            MetricKeys.PREDICTION_MEAN: metrics.mean(logistic, weights),
+            MetricKeys.LABEL_MEAN: metrics.mean(labels, weights),
+            MetricKeys.ACCURACY_BASELINE: metrics.accuracy_baseline(labels, weights),
+            MetricKeys.AUC: metrics.auc(labels, logistic, weights, num_thresholds=_THRESHOLDS),
+            MetricKeys.AUC_PR: metrics.auc(labels, logistic, weights, "PR", _THRESHOLDS),
             **metrics_at_thresholds(self._thresholds, labels, logistic, weights),
         }
+
+    def _sums(self, batch: Scored) -> MetricSums | None:
+        probabilities = batch.logits.sigmoid()
+        arrays = None if self._thresholds else arrays_for_loops(batch, probabilities)
+        if arrays is None:
+            return None
+        from torchest.kernels import scores
+
+        labels, losses, weights, probable = arrays
+        logits = batch.logits.detach().reshape(-1).numpy()
+        sums = np.zeros(scores.BINARY + 2 * _THRESHOLDS)
+        scores.score_binary(labels, logits, probable, losses, weights, sums)
+        return MetricSums(sums, self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
         """Returns the classes as classification, the probability of class 1 as regression, and all predictions."""
@@ -121,62 +142,35 @@ def _class_ids(logits: Tensor) -> Tensor:
     return (logits > 0).long()
 
 
-def binary_metrics(
-    labels: Tensor, logits: Tensor, probabilities: Tensor, weights: Tensor | None
-) -> dict[str, Metric]:
-    """Returns the metrics of a batch by key; all tensors are [batch, ..., 1] and of one dtype."""
-    on_host = logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64)
-    return (_in_one_pass if on_host else _one_by_one)(labels, logits, probabilities, weights)
+def _curve(statistics: Tensor) -> Metric:
+    return metrics.AUC(statistics.view(2, _THRESHOLDS))
 
 
-def _one_by_one(
-    labels: Tensor, logits: Tensor, probabilities: Tensor, weights: Tensor | None
-) -> dict[str, Metric]:
-    class_ids = (logits > 0).long()
-    return {
-        MetricKeys.ACCURACY: metrics.accuracy(labels, class_ids, weights),
-        MetricKeys.PRECISION: metrics.precision(labels, class_ids, weights),
-        MetricKeys.RECALL: metrics.recall(labels, class_ids, weights),
-        MetricKeys.PREDICTION_MEAN: metrics.mean(probabilities, weights),
-        MetricKeys.LABEL_MEAN: metrics.mean(labels, weights),
-        MetricKeys.ACCURACY_BASELINE: metrics.accuracy_baseline(labels, weights),
-        MetricKeys.AUC: metrics.auc(labels, probabilities, weights, num_thresholds=_THRESHOLDS),
-        MetricKeys.AUC_PR: metrics.auc(labels, probabilities, weights, "PR", _THRESHOLDS),
-    }
+def _precision_recall_curve(statistics: Tensor) -> Metric:
+    return metrics.AUC(statistics.view(2, _THRESHOLDS), "PR")
 
 
-def _in_one_pass(
-    labels: Tensor, logits: Tensor, probabilities: Tensor, weights: Tensor | None
-) -> dict[str, Metric]:
-    """The metrics of `_one_by_one` by a compiled loop."""
-    from torchest.kernels import scores
-
-    sums, above = np.zeros(7), np.zeros((2, _THRESHOLDS))
-    scores.score(
-        _array(labels),
-        _array(logits),
-        _array(probabilities),
-        _array(labels.new_empty(0) if weights is None else weights.expand(labels.shape)),
-        sums,
-        above,
+def _places(suffix: str) -> dict[str, Place]:
+    """Where `kernels.scores.score_binary` writes the statistics of each metric."""
+    places = places_of(
+        {
+            MetricKeys.AVERAGE_LOSS: metrics.Mean,
+            MetricKeys.ACCURACY: metrics.Mean,
+            MetricKeys.PRECISION: metrics.Mean,
+            MetricKeys.RECALL: metrics.Mean,
+            MetricKeys.PREDICTION_MEAN: metrics.Mean,
+            MetricKeys.LABEL_MEAN: metrics.Mean,
+        },
+        suffix,
     )
-    both = torch.from_numpy(above)
-    of_pairs = torch.from_numpy(sums[[1, 0, 2, 3, 2, 4, 5, 0, 6, 0]]).reshape(5, 2).unbind()
-    correct, precision, recall, predicted, labelled = of_pairs
+    labelled, count = places[MetricKeys.LABEL_MEAN + suffix], 2 * len(places)
+    end = count + 2 * _THRESHOLDS
     return {
-        MetricKeys.ACCURACY: metrics.Mean(correct),
-        MetricKeys.PRECISION: metrics.Mean(precision),
-        MetricKeys.RECALL: metrics.Mean(recall),
-        MetricKeys.PREDICTION_MEAN: metrics.Mean(predicted),
-        MetricKeys.LABEL_MEAN: metrics.Mean(labelled),
-        MetricKeys.ACCURACY_BASELINE: metrics.MajorityShare(labelled),
-        MetricKeys.AUC: metrics.AUC(both),
-        MetricKeys.AUC_PR: metrics.AUC(both, "PR"),
+        **places,
+        MetricKeys.ACCURACY_BASELINE + suffix: labelled._replace(make=metrics.MajorityShare),
+        MetricKeys.AUC + suffix: Place(count, end, _curve),
+        MetricKeys.AUC_PR + suffix: Place(count, end, _precision_recall_curve),
     }
-
-
-def _array(tensor: Tensor) -> npt.NDArray[np.floating]:
-    return tensor.detach().reshape(-1).numpy()
 
 
 def metrics_at_thresholds(

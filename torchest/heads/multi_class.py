@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchest import losses
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
-from torchest.heads.single import Scored, SingleHead
+from torchest.heads.single import Scored, SingleHead, arrays_for_loops
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
+from torchest.metrics.sums import MetricSums, places_of
 from torchest.utils.checks import is_whole, whole_number
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ class MultiClassHead(SingleHead):
         way_out = " Use BinaryClassHead for 2 classes." if is_binary else ""
         count = whole_number("n_classes", n_classes, way_out, at_least=3)
         self._classes = Classes(count, label_vocabulary)
+        means = {MetricKeys.AVERAGE_LOSS: metrics.Mean, MetricKeys.ACCURACY: metrics.Mean}
+        self._places = places_of(means, self._suffix)
 
     @property
     def logits_dimension(self) -> int:
@@ -82,6 +86,17 @@ class MultiClassHead(SingleHead):
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
         class_ids = _class_ids(batch.logits)
         return {MetricKeys.ACCURACY: metrics.accuracy(batch.labels, class_ids, batch.weights)}
+
+    def _sums(self, batch: Scored) -> MetricSums | None:
+        arrays = arrays_for_loops(batch)
+        if arrays is None:
+            return None
+        from torchest.kernels import scores
+
+        labels, losses, weights = arrays
+        logits, sums = batch.logits.detach().reshape(-1, self._classes.count).numpy(), np.empty(4)
+        scores.score_classes(labels, logits, losses, weights, sums)
+        return MetricSums(sums, self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
         """Returns the classes as classification, and all predictions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from torchest import losses
@@ -16,10 +17,11 @@ from torchest.export_outputs import (
 )
 from torchest.heads.arguments import check_predictions
 from torchest.heads.labels import fit_to_logits, numeric_labels
-from torchest.heads.single import Scored, SingleHead
+from torchest.heads.single import Scored, SingleHead, arrays_for_loops
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
+from torchest.metrics.sums import MetricSums, places_of
 from torchest.utils.checks import boolean, whole_number
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ class RegressionHead(SingleHead):
             )
         self._dimension = whole_number("label_dimension", label_dimension, at_least=1)
         self._inverse_link_fn = inverse_link_fn
+        keys = (MetricKeys.AVERAGE_LOSS, MetricKeys.PREDICTION_MEAN, MetricKeys.LABEL_MEAN)
+        self._places = places_of(dict.fromkeys(keys, metrics.Mean), self._suffix)
 
     @property
     def logits_dimension(self) -> int:
@@ -115,6 +119,17 @@ class RegressionHead(SingleHead):
             MetricKeys.PREDICTION_MEAN: metrics.mean(predicted, batch.weights),
             MetricKeys.LABEL_MEAN: metrics.mean(batch.labels, batch.weights),
         }
+
+    def _sums(self, batch: Scored) -> MetricSums | None:
+        arrays = arrays_for_loops(batch, self._predicted(batch.logits))
+        if arrays is None:
+            return None
+        from torchest.kernels import scores
+
+        labels, losses, weights, predicted = arrays
+        sums = np.empty(6)
+        scores.score_numbers(labels, predicted, losses, weights, sums)
+        return MetricSums(sums, self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
         """Returns the predictions as regression, and all of them."""

@@ -15,7 +15,7 @@ from torchest.heads.base import BuiltInHead
 from torchest.utils import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from torchest.columns.encode.strings import Text
     from torchest.export_outputs import ExportOutput
@@ -84,7 +84,7 @@ class SequentialHead(BuiltInHead):
         logits: Logits,
         features: RawFeatures,
         regularization_losses: Sequence[Tensor] | None,
-    ) -> tuple[Tensor, dict[str, Metric]]:
+    ) -> tuple[Tensor, MutableMapping[str, Metric]]:
         labels, logits, features = self._flat(labels, logits, features)
         return self._head._loss_and_metrics(labels, logits, features, regularization_losses)
 

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,14 +22,17 @@ from torchest.losses import Reduction
 from torchest.metrics import values as metrics
 from torchest.utils.checks import one_of, shown, text
 from torchest.utils.host_copies import on_host
+from torchest.utils.tracing import is_traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from torchest.heads.base import Labels, Logits, RawFeatures
     from torchest.heads.classes import ComputePrediction
     from torchest.heads.weights import WeightColumn
+    from torchest.metrics.sums import MetricSums
     from torchest.metrics.values import Metric
+    from torchest.utils.arrays import NumpyArray
 
     LossFn = Callable[..., Tensor]
 
@@ -74,6 +78,11 @@ class SingleHead(BuiltInHead):
         return type(self).__name__ + (f" {self._name!r}" if self._name else "")
 
     @property
+    def _suffix(self) -> str:
+        """The end of the keys of metrics."""
+        return f"/{self._name}" if self._name else ""
+
+    @property
     def _label_dimension(self) -> int:
         """Size of the last dimension of `Scored.labels`."""
         return 1
@@ -104,6 +113,10 @@ class SingleHead(BuiltInHead):
     @abstractmethod
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
         """The metrics of a batch by key, without suffix; `average_loss` is added to them."""
+
+    def _sums(self, batch: Scored) -> MetricSums | None:  # noqa: ARG002 - a subclass may have a compiled loop
+        """All metrics of a batch by a compiled loop; None if it cannot be used."""
+        return None
 
     @abstractmethod
     def _predictions(self, logits: Tensor) -> Mapping[str, ComputePrediction]:
@@ -149,10 +162,11 @@ class SingleHead(BuiltInHead):
         logits: Logits,
         features: RawFeatures,
         regularization_losses: Sequence[Tensor] | None,
-    ) -> tuple[Tensor, dict[str, Metric]]:
+    ) -> tuple[Tensor, MutableMapping[str, Metric]]:
         batch = self._scored(labels, logits, features)
         loss = self._reduced(batch, regularization_losses)
-        return loss, self._all_metrics(batch, regularization_losses)
+        sums = self._sums(batch) if regularization_losses is None else None
+        return loss, self._all_metrics(batch, regularization_losses) if sums is None else sums
 
     def _scored(self, labels: Labels, logits: Logits, features: RawFeatures) -> Scored:
         logits = check_logits(logits, self.logits_dimension, self._title)
@@ -183,8 +197,39 @@ class SingleHead(BuiltInHead):
             total = sum(added, torch.zeros(()))
             by_key[MetricKeys.LOSS_REGULARIZATION] = mean_over_batches(total, batch.logits)
         by_key |= self._metrics(batch)
-        suffix = f"/{self._name}" if self._name else ""
-        return {f"{key}{suffix}": metric for key, metric in by_key.items()}
+        return {f"{key}{self._suffix}": metric for key, metric in by_key.items()}
+
+
+def arrays_for_loops(batch: Scored, predictions: Tensor | None = None) -> list[NumpyArray] | None:
+    """A batch as vectors for compiled loops; None if the loops do not support it.
+
+    Args:
+        batch: The batch. Its losses are of the type of its logits, or there are no vectors.
+        predictions: More numbers, one for each loss.
+
+    Returns:
+        Labels, losses, weights ([0] for 1 each), and the predictions if given.
+    """
+    dtype, shape = batch.logits.dtype, batch.losses.shape
+    numbers = [batch.losses] if predictions is None else [batch.losses, predictions]
+    for tensor in numbers:
+        if tensor.dtype != dtype or tensor.shape != shape:
+            return None
+    if dtype not in _NO_WEIGHTS or not batch.logits.is_cpu or is_traced():
+        return None
+    labels, losses, *rest = (
+        tensor.detach().reshape(-1).numpy() for tensor in (batch.labels, *numbers)
+    )
+    weights = _NO_WEIGHTS[dtype]
+    if batch.weights is not None:
+        weights = batch.weights.detach().expand(shape).reshape(-1).numpy()
+    return [labels, losses, weights, *rest]
+
+
+_NO_WEIGHTS: dict[torch.dtype, NumpyArray] = {
+    torch.float32: np.empty(0, np.float32),
+    torch.float64: np.empty(0, np.float64),
+}
 
 
 class _LossFn:

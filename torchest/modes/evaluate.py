@@ -10,22 +10,25 @@ from collections import ChainMap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 
 from torchest.engine.find_nan import first_in_labels
 from torchest.engine.loop import run_steps
-from torchest.engine.train_step import values_of
+from torchest.engine.train_step import predictions_of
 from torchest.hooks.progress import ProgressBarHook
 from torchest.keys import MetricKeys, ModeKeys
 from torchest.metrics import values
+from torchest.metrics.sums import MetricSums
 from torchest.modes.evaluation_record import record_evaluation
 from torchest.summary import SummaryWriter
 from torchest.utils import files
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import MutableMapping
 
     from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
+    from torchest.spec import EstimatorSpec
 
 _log = logging.getLogger("torchest")
 
@@ -53,7 +56,7 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
         ValueError: The loss is NaN, and so is a label.
     """
     model, strategy, session = run.model, run.strategy, run.session()
-    merged: dict[str, Any] = {}
+    merged = _Merged()
     nan_label = ""
     done = 0
 
@@ -61,15 +64,15 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
         nonlocal done, nan_label
         spec = model(batch.features, batch.labels, ModeKeys.EVAL)
         assert spec.loss is not None
-        losses = spec.loss.reshape(1)[: min(batch.rows, 1)]  # a batch without rows has no loss
-        of_batch = {**(spec.eval_metric_ops or {}), MetricKeys.LOSS: values.mean(losses)}
-        for name, metric in of_batch.items():
-            merged[name] = merged[name].merge(metric) if name in merged else metric
-        so_far = {name: merged[name] for name in spec.eval_metric_ops}
-        session.values = ChainMap({**so_far, MetricKeys.LOSS: spec.loss}, values_of(spec))
+        loss = spec.loss.item() if spec.loss.is_cpu else None  # elsewhere it would wait
+        merged.add(spec, loss, batch.rows)
+        session.values = ChainMap(
+            {MetricKeys.LOSS: spec.loss}, merged.by_name, predictions_of(spec)
+        )
         strategy.end_step()
         done += 1
-        nan_label = nan_label or _nan_label(done, spec.loss, batch.labels)
+        if not nan_label and (loss is None or math.isnan(loss)):
+            nan_label = _nan_label(done, batch.labels)
         _log_progress(done, steps)
         if done == steps:
             session.request_stop()
@@ -80,9 +83,9 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
     batches = strategy.batches(run.feed.batches(steps), ModeKeys.EVAL)
     for _ in run_steps(batches, step, session, hooks, batches.stopped):
         pass
-    merged = strategy.merge(merged)
+    of_all = strategy.merge(merged.with_loss() if done else {})
     metrics: dict[str, Any] = {
-        name: np.float32(metric.compute()) for name, metric in sorted(merged.items())
+        name: np.float32(metric.compute()) for name, metric in sorted(of_all.items())
     }
     if nan_label and np.isnan(metrics[MetricKeys.LOSS]):
         raise ValueError(nan_label)
@@ -91,7 +94,7 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
     _log.info("Finished evaluation at %s", time.strftime("%Y-%m-%d-%H:%M:%S"))
     curves = {
         name: metric
-        for name, metric in merged.items()
+        for name, metric in of_all.items()
         if isinstance(metric, values.AUC) and metric.curve == "PR"
     }
     return Evaluated(metrics, curves)
@@ -133,10 +136,48 @@ def write_evaluation(evaluated: Evaluated, directory: str, checkpoint: str | Non
         )  # fmt: skip
 
 
-def _nan_label(number: int, loss: Tensor, labels: object) -> str:
-    """The error message if a label is NaN. Checked if the loss is NaN, or is not on the CPU."""
-    if loss.device.type == "cpu" and not math.isnan(loss.item()):
-        return ""
+class _Merged:
+    """The metrics of all batches so far.
+
+    Attributes:
+        by_name: Without the loss. Later batches make another mapping.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: MutableMapping[str, Any] = {}
+        self._total = self._batches = 0.0  # of losses on the host
+        self._losses: list[
+            values.Mean
+        ] = []  # that of losses on a device, which are read at the end
+
+    def add(self, spec: EstimatorSpec, loss: float | None, rows: int) -> None:
+        """Adds the metrics of a batch and its loss; None for a loss on a device."""
+        if loss is None:
+            assert spec.loss is not None
+            of_batch = values.mean(spec.loss.reshape(1)[: min(rows, 1)])  # no rows: no loss
+            self._losses = [sum_of.merge(of_batch) for sum_of in self._losses] or [of_batch]
+        elif rows:
+            self._total += loss
+            self._batches += 1
+        metrics, so_far = spec.eval_metric_ops, self.by_name
+        sums = so_far.plus(metrics) if isinstance(so_far, MetricSums) else None
+        if sums is not None or not so_far:
+            self.by_name = metrics if sums is None else sums
+            return
+        merged = dict(so_far)
+        for name, metric in metrics.items():
+            merged[name] = merged[name].merge(metric) if name in merged else metric
+        self.by_name = merged
+
+    def with_loss(self) -> dict[str, Any]:
+        """The metrics with the mean of the losses."""
+        on_host = torch.tensor([self._total, self._batches], dtype=torch.float64)
+        (loss,) = self._losses or [values.Mean(on_host)]
+        return {**self.by_name, MetricKeys.LOSS: loss}
+
+
+def _nan_label(number: int, labels: object) -> str:
+    """The error message if a label is NaN; else empty."""
     clause = first_in_labels(labels)
     return clause and (
         f"The loss of batch {number} of the evaluation is NaN: {clause}. Leave out rows whose label is missing."
