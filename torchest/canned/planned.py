@@ -11,7 +11,7 @@ from torchest.columns.layers.planned_linear import plan_linear
 from torchest.engine.plan import PlannedStep
 from torchest.heads.planned_loss import planned_loss
 from torchest.models.linear import LinearModel
-from torchest.spec import Deferred
+from torchest.utils.deferred import Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
