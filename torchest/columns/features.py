@@ -265,7 +265,8 @@ class Features(MutableMapping[str, Any]):
             usage: The usage of the other batch. Encodings that fail are left out, so that the error
                 occurs where the model needs them.
         """
-        self.expect(column for column in usage.columns if column.members == (column,))
+        if usage.columns:
+            self.expect(column for column in usage.columns if column.members == (column,))
         for column in usage.columns:
             if self._source.keys() >= set(column.feature_keys):
                 self.encoded(column)
@@ -295,11 +296,14 @@ class Features(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key not in self._changed:
             self.usage.keys.add(key)
-        if key not in self._values:
+        try:
+            return self._values[key]
+        except KeyError:
             array = self.raw(key)
-            textual = arrays.is_textual(array)
-            self._values[key] = array if textual else self._placed(arrays.to_tensor(array, key))
-        return self._values[key]
+        is_text = not isinstance(array, Tensor) and arrays.is_textual(array)
+        value = array if is_text else self._placed(arrays.to_tensor(array, key))
+        self._values[key] = value
+        return value
 
     def __setitem__(self, key: str, value: object) -> None:
         self._forget(key)

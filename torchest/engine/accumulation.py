@@ -24,6 +24,8 @@ class Groups(Iterator["list[Batch]"]):
 
     def __next__(self) -> list[Batch]:
         group = [next(self._batches)]
+        if self._size == 1:
+            return group
         while len(group) < self._size and not self._has_ended:
             batch = None if self._batches.stopped(False) else next(self._batches, None)
             if batch is None:

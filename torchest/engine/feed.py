@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import random
 import threading
@@ -97,7 +98,7 @@ class Feed:
         if self._device.type == "cuda":
             self._ahead = self._copied_ahead(others, used)
         else:
-            ready = (self._prepared(batch, used) for batch in others)
+            ready = map(functools.partial(self._prepared, used=used), others)
             self._ahead = in_background_if_faster(ready, _AHEAD)
         for number, batch in enumerate(self._ahead, 2):
             yield batch if self._device_ahead == self._device else batch.to(self._device)

@@ -56,10 +56,13 @@ class HookCalls:
 
     def before_step(self) -> None:
         """Calls `before_run`."""
-        self._calls_all = self._steps < 1 or self._is_time()
+        self._calls_all = self._steps < 1 or (
+            self._until < math.inf and time.monotonic() >= self._until
+        )
         if self._calls_all:
             self._wake()
-        self._fetches.clear()
+        if self._fetches:
+            self._fetches.clear()
         for number, hook in (self._all if self._calls_all else self._busy)[0]:
             args = hook.before_run(self._context)
             if args is not None:
@@ -72,7 +75,8 @@ class HookCalls:
         Args:
             step_before: The global step before the step.
         """
-        if not self._calls_all and self._is_time():
+        is_late = self._until < math.inf and time.monotonic() >= self._until
+        if is_late and not self._calls_all:
             self._calls_all = True
             self._wake()
         for number, hook in (self._all if self._calls_all else self._busy)[1]:
@@ -89,9 +93,6 @@ class HookCalls:
         else:
             self._steps -= 1
             self._rested += 1
-
-    def _is_time(self) -> bool:
-        return self._until < math.inf and time.monotonic() >= self._until
 
     def _wake(self) -> None:
         if self._rested:

@@ -63,6 +63,9 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
             f"get_or_create({name!r}) was called outside a model_fn: it works only while an estimator "
             "runs a model_fn. Elsewhere, make the object directly."
         ) from None
+    if scope._creation is None and type(name) is str and name in scope.objects:
+        made: T = scope.objects[name]
+        return made
     return scope.get_or_create(name, factory)
 
 
@@ -102,9 +105,6 @@ class Scope:
 
     def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
         """See the function of this name."""
-        if self._creation is None and type(name) is str and name in self.objects:
-            known: T = self.objects[name]
-            return known
         if self._creation is not None or not isinstance(name, str):
             self._check_name(name, factory)
         if self._creation is not None and self._creation.is_here():

@@ -96,6 +96,8 @@ class TrainStep:
         self._values: dict[str, Any] = {}  # of this step, which cannot be had after it
         scope = run.model.scope
         self._schedulers = list(scope.schedulers().values())
+        optimizers = scope.optimizers().values()
+        self._without_rows = [each for each in optimizers if not isinstance(each, RowOptimizer)]
         self._parameters = [
             parameter for module in scope.modules().values() for parameter in module.parameters()
         ]
@@ -188,10 +190,7 @@ class TrainStep:
             The loss over the batches of all processes.
         """
         loss = self._strategy.backward(loss, self._reduction)
-        optimizers = self._model.scope.optimizers().values()
-        for parameter in _parameters_of(
-            optimizer for optimizer in optimizers if not isinstance(optimizer, RowOptimizer)
-        ):
+        for parameter in _parameters_of(self._without_rows):
             row_gradients.densify(parameter)
         return loss
 

@@ -60,7 +60,7 @@ class Batch(NamedTuple):
             placed = _to(device, features, "features")
         if type(labels) is list and len(labels) == 1:
             _refuse_comparison(placed, labels[0])
-        return Batch(placed, _to(device, labels, "labels"))
+        return Batch(placed, None if labels is None else _to(device, labels, "labels"))
 
     def without_rows(self) -> Batch:
         """The first 0 rows, on the host, of a batch that no model has used yet."""

@@ -80,6 +80,8 @@ def to_host(value: object, name: str = "value") -> HostArray:
     """
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in NUMPY_KINDS:
         return value  # as most are
+    if type(value) is torch.Tensor and value.ndim:
+        return value
     return _normal_form(value, name)
 
 
