@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from torchest.columns.features import Features
 from torchest.columns.layers.arguments import check_combiner, in_order, is_of_sequences
 from torchest.columns.layers.bank_look_ups import BankLookUps
 from torchest.columns.layers.fused_linear import add_product
+from torchest.columns.layers.linear_logits import LinearLogits
 from torchest.columns.layers.named_modules import Parts, have_hooks
 from torchest.columns.layers.table import Table, table_of
 from torchest.columns.layers.table_bank import TableShape, add_table, make_banks
 from torchest.columns.sequence import SequenceCategoricalColumn
 from torchest.utils import checks
+from torchest.utils.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,7 +90,9 @@ class LinearFeatures(Parts):
             place: column for place, column in enumerate(columns) if isinstance(column, DenseColumn)
         }
         self._of_dense = list(dense)
+        self._dense_names = [column.name for column in dense.values()]
         self._dense = StackedDenseColumn(tuple(dense.values()))
+        self._logits: LinearLogits | None = None
 
     @property
     def columns(self) -> tuple[FeatureColumn, ...]:
@@ -98,6 +102,11 @@ class LinearFeatures(Parts):
     def forward(self, features: Mapping[str, object]) -> Tensor:
         """Features by key to [batch, units]."""
         batch = Features.of(features)
+        if not torch.is_grad_enabled() and batch.allows_stacking and not is_traced():
+            in_loops = self.logits_in_loops()
+            computed = None if in_loops is None else in_loops(batch)
+            if computed is not None:
+                return torch.from_numpy(computed.logits)
         look_ups = self._banks.sums(batch)
         vectors = [each.vectors for each in look_ups]
         done = {self._categorical[place] for each in look_ups for place in each.places}
@@ -114,12 +123,27 @@ class LinearFeatures(Parts):
             logits = logits + self.part(column.name)(batch.encoded(column))
         return logits
 
+    def logits_in_loops(self) -> LinearLogits | None:
+        """The logits of the present parameters in compiled loops; None if parts are of other kinds or have hooks."""
+        look_ups, weights = self._banks.current(), self._dense_weights()
+        done = sum(len(each.places) for each in look_ups) + len(self._of_dense)
+        if weights is None or done < len(self._columns):
+            return None
+        logits = self._logits
+        if logits is None or not logits.holds(look_ups, weights, self.bias):
+            logits = self._logits = LinearLogits(look_ups, self._dense, weights, self.bias)
+        return logits
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_logits": None}  # a copy makes its own
+
     def _dense_weights(self) -> list[Tensor] | None:
         """The weights of the dense columns; None if a part does more than multiply by its weight."""
-        parts = [self.part(column.name) for column in self._dense.columns]
-        weights = [part._parameters.get("weight") for part in parts]  # an attribute takes longer
-        plain: list[Tensor] = [weight for weight in weights if weight is not None]
-        return None if len(plain) < len(parts) or have_hooks(parts) else plain
+        parts: list[Any] = list(map(self._modules.get, self._dense_names))
+        if not set(map(type, parts)) <= {Weights} or have_hooks(parts):
+            return None
+        weights = [each._parameters.get("weight") for each in parts]  # an attribute takes longer
+        return None if any(weight is None for weight in weights) else weights
 
 
 class Weights(nn.Module):

@@ -1,0 +1,137 @@
+"""The logits of a linear model in compiled loops, without autograd."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchest.optimizers.row_gradients import suit_loops
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from torchest.columns.encode.stacked import StackedDenseColumn, StackedIds
+    from torchest.columns.features import Features
+    from torchest.columns.layers.bank_look_ups import BankLookUp
+
+    Floats = npt.NDArray[np.float32]
+    Int64s = npt.NDArray[np.int64]
+    Booleans = npt.NDArray[np.bool_]
+
+_ALL_PRESENT = np.empty((0, 0), np.bool_)
+_SMALL = 1 << 20  # multiplications of dense columns; a linear algebra library is better at more
+
+
+class Looked(NamedTuple):
+    """The rows of a bank that a batch looks up, [batch, n], and which of them count; [0, 0] if all do."""
+
+    rows: Int64s
+    present: Booleans
+
+
+class Computed(NamedTuple):
+    """Logits [batch, units], and what they were computed of: rows of each bank, and numbers [batch, width]."""
+
+    logits: Floats
+    looked_up: list[Looked]
+    values: Floats
+
+
+class LinearLogits:
+    """The parameters of a linear model, which are found once. Threads may share it.
+
+    All sums are those of `LinearFeatures`, in the same order; look-ups with missing ids apart, which torch adds up in
+    an order of its own.
+
+    Args:
+        look_ups: Those of the model's banks.
+        dense: The dense columns.
+        weights: Of the dense columns.
+        bias: [units].
+
+    Attributes:
+        fits: Whether the compiled loops support the parameters.
+    """
+
+    def __init__(
+        self,
+        look_ups: Sequence[BankLookUp],
+        dense: StackedDenseColumn,
+        weights: Sequence[Tensor],
+        bias: Tensor,
+    ) -> None:
+        self.look_ups = look_ups
+        self.weights = weights
+        self._tensors = [bias, *weights, *(each.bank.weight for each in look_ups)]
+        shapes = [(column.width, *bias.shape) for column in dense.columns]
+        self.fits = (
+            bias.dtype == torch.float32
+            and suit_loops(self._tensors)
+            and bias.ndim == 1
+            and [tuple(weight.shape) for weight in weights] == shapes
+            and all(each.bank.weight.shape[1:] == bias.shape for each in look_ups)
+        )
+        if not self.fits:
+            return
+        self._memory = list(map(Tensor.data_ptr, self._tensors))
+        self._dense = dense if weights else None
+        self._bias = bias.detach().numpy()
+        self._tables = [each.bank.weight.detach().numpy() for each in look_ups]
+        self._addresses = np.array(list(map(Tensor.data_ptr, weights)), np.int64)
+        self._sizes = np.array(list(map(Tensor.numel, weights)), np.int64)
+
+    def holds(
+        self, look_ups: Sequence[BankLookUp], weights: Sequence[Tensor], bias: Tensor
+    ) -> bool:
+        """Whether these are the parameters that were found, at the same place."""
+        tensors = [bias, *weights, *(each.bank.weight for each in look_ups)]
+        return (
+            look_ups is self.look_ups
+            and len(tensors) == len(self._tensors)
+            and all(map(operator.is_, tensors, self._tensors))
+            and (not self.fits or list(map(Tensor.data_ptr, tensors)) == self._memory)
+        )
+
+    def __call__(self, features: Features) -> Computed | None:
+        """The logits of a batch; None if the model itself has to compute them."""
+        from torchest.kernels import linear, products
+
+        if not self.fits:
+            return None
+        looked_up = []
+        for look_up in self.look_ups:
+            ids: StackedIds = features.encoded(look_up.stacked)
+            if len(ids.places) != len(look_up.places):
+                return None  # several ids in one row
+            present = _ALL_PRESENT if ids.present is None else ids.present.contiguous().numpy()
+            looked_up.append(Looked(ids.rows.contiguous().numpy(), present))
+        values = None if self._dense is None else features.encoded(self._dense)
+        if values is not None and not self._suits(values):
+            return None
+        batch = len(looked_up[0].rows if values is None else values)
+        logits = np.empty((batch, len(self._bias)), np.float32)
+        logits[:] = self._bias
+        for table, (rows, present) in zip(self._tables, looked_up, strict=True):
+            if len(rows) != batch or not linear.add_rows(table, rows, present, logits):
+                return None
+        if values is None:
+            return Computed(logits, looked_up, np.empty((batch, 0), np.float32))
+        numbers = values.contiguous().numpy()
+        products.add_product(numbers, self._addresses, self._sizes, logits)
+        return Computed(logits, looked_up, numbers)
+
+    def _suits(self, values: Any) -> bool:
+        """Whether the numbers of a batch are as always, and not too many."""
+        return (
+            type(values) is Tensor
+            and values.is_cpu
+            and values.dtype == torch.float32
+            and not values.requires_grad
+            and values.numel() * len(self._bias) <= _SMALL
+        )
