@@ -153,6 +153,8 @@ def convert(texts: ArrowArray, column: Column) -> tuple[ArrowArray, list[int]]:
     if column.type != "string":
         cells, wrong = _numbers(texts, getattr(pa, column.type)(), column.inferred)
         bad.update(wrong)
+    if not cells.null_count:
+        return cells, sorted(bad)
     fallback = "" if column.type == "string" else 0
     default = fallback if column.default is None else column.default
     return cells.fill_null(pa.scalar(default, cells.type)), sorted(bad)
@@ -207,11 +209,14 @@ def _numbers(
         cells = pc.utf8_trim_whitespace(texts)
         wrong = np.array(_not_castable(cells, target, 0), np.int64)
         numbers = _without(cells, wrong).cast(target)
-    wrong = np.union1d(wrong, _written_otherwise(cells, as_written))
+    found = [wrong, _written_otherwise(cells, as_written)]
     if as_written and pa.types.is_floating(target):
-        infinite = ~np.isfinite(np.asarray(numbers.fill_null(0)))
-        wrong = np.union1d(wrong, np.flatnonzero(infinite))
-    return (_without(numbers, wrong) if len(wrong) else numbers), wrong.tolist()
+        values = numbers.fill_null(0) if numbers.null_count else numbers
+        found.append(np.flatnonzero(~np.isfinite(np.asarray(values))))
+    if not any(map(len, found)):
+        return numbers, []
+    wrong = np.unique(np.concatenate(found))
+    return _without(numbers, wrong), wrong.tolist()
 
 
 def _without(cells: ArrowArray, rows: npt.NDArray[np.int64]) -> ArrowArray:

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 from torchest.inputs.csv_rows import Block, not_text, row_blocks
 from torchest.inputs.table_files import repeated
+from torchest.utils.arrays import combined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +128,7 @@ class _Parser:
             raise ValueError(self._unreadable(block, error)) from error
         if not table.num_rows:
             return None
-        columns = (column.combine_chunks() for column in table.columns)
+        columns = map(combined, table.columns)
         return dict(zip(self._wanted, map(self._stripped, columns), strict=True))
 
     def _on_malformed(self, row: csv.InvalidRow) -> Literal["skip", "error"]:

@@ -198,7 +198,7 @@ def batches(
     data = Dataset(rows)
     if batching.shuffle:
         data = data.shuffle(batching.shuffle_buffer_size, seed=batching.shuffle_seed)
-    data = data.repeat(batching.num_epochs)
+    data = data.repeat(batching.num_epochs).prefetch(1)  # one block, if reading takes long
     is_endless = batching.num_epochs is None or batching.num_epochs < 0
     data = data.batch(batching.batch_size, drop_remainder=is_endless or drop_final)
     if parse is not None:

@@ -20,6 +20,7 @@ array([1, 2, 3])
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
@@ -519,7 +520,7 @@ def _objects_to_arrow(values: Collection[object], name: str) -> ArrowArray | Num
             _objects(values),
         ) from error
     if isinstance(array, pa.ChunkedArray):
-        array = _combine(array)
+        array = combined(array)
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())  # whatever the digits of these values
     return _from_arrow_array(array, name)
@@ -531,7 +532,7 @@ def _from_arrow(value: object, name: str) -> HostArray:
     if isinstance(value, pa.Scalar):
         raise ValueError(_rank_0(name, value.as_py()))
     if isinstance(value, pa.ChunkedArray):
-        value = _combine(value)
+        value = combined(value)
     if not isinstance(value, pa.Array):
         kind = type(value).__name__
         raise TypeError(
@@ -577,7 +578,8 @@ def _with_rows(array: pa.Array[Any]) -> HostArray:
     return array
 
 
-def _combine(chunks: ArrowArray) -> ArrowArray:
+def combined(chunks: ArrowArray) -> ArrowArray:
+    """One Arrow array of a chunked one, whose only chunk is not copied."""
     import pyarrow as pa
     import pyarrow.types as pt
 
@@ -604,6 +606,11 @@ def _concatenate_arrow(parts: Sequence[HostArray]) -> HostArray:
         return pa.DictionaryArray.from_arrays(indices, shared, ordered=ordered, safe=False)
     if len({array.type for array in arrays}) > 1:
         arrays = [a.dictionary_decode() if pt.is_dictionary(a.type) else a for a in arrays]
+    else:
+        with contextlib.suppress(
+            pa.ArrowException
+        ):  # such as offsets of `string` that end at 2 GiB
+            return to_column(pa.concat_arrays(arrays), "column")
     try:
         joined = pa.concat_tables(
             [pa.table({"column": array}) for array in arrays], promote_options="permissive"
