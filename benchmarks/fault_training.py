@@ -192,17 +192,17 @@ def result_of(model_dir: str) -> dict[str, Any]:
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The names of what is not the same, bit for bit."""
-    found = []
+    actual = []
     for part, mine in one.items():
         theirs = other[part]
         if not isinstance(mine, dict):
-            found += [] if mine == theirs else [part]
+            actual += [] if mine == theirs else [part]
             continue
         for name in mine.keys() | theirs.keys():
             a, b = mine.get(name), theirs.get(name)
             same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-            found += [] if same else [f"{part}: {name}"]
-    return found
+            actual += [] if same else [f"{part}: {name}"]
+    return actual
 
 
 def rows_per_epoch(result: dict[str, Any]) -> tuple[int, int]:

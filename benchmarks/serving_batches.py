@@ -35,9 +35,9 @@ def seconds_of(answer: Any, batches: list[dict[str, Any]]) -> list[float]:
     import time
 
     answer(batches[0])
-    found = []
+    actual = []
     for batch in batches:
         start = time.perf_counter()
         answer(batch)
-        found.append(time.perf_counter() - start)
-    return found
+        actual.append(time.perf_counter() - start)
+    return actual

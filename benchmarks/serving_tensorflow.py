@@ -43,8 +43,8 @@ def saved_model(model: str) -> Any:
     predict = loaded.signatures["predict"]
 
     def answer(given: dict[str, Any]) -> Any:
-        found = predict(**{name: tf.constant(array) for name, array in given.items()})
-        return found["probabilities"].numpy(), loaded
+        actual = predict(**{name: tf.constant(array) for name, array in given.items()})
+        return actual["probabilities"].numpy(), loaded
 
     return answer
 

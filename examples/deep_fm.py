@@ -121,11 +121,11 @@ def model_fn(
         return torchest.EstimatorSpec(mode, predictions={"probability": probability})
     loss = nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
     if mode == torchest.ModeKeys.EVAL:
-        found = {
+        actual = {
             "accuracy": metrics.accuracy(labels, logits > 0),
             "auc": metrics.auc(labels, probability),
         }
-        return torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops=found)
+        return torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops=actual)
     optimizer = torchest.get_or_create(
         "optimizer", lambda: torchest.optimizers.Adagrad(net.parameters(), lr=params["lr"])
     )
@@ -156,11 +156,11 @@ def run(table: pd.DataFrame, steps: int, model_dir: str | None) -> dict[str, dic
         "linear": torchest.LinearClassifier(fields(), config=config),
         "DeepFM": torchest.Estimator(model_fn, model_dir, config, params),
     }
-    found = {}
+    actual = {}
     for name, model in models.items():
         model.train(input_fn(table[:cut], training=True), max_steps=steps)
-        found[name] = model.evaluate(input_fn(table[cut:], training=False))
-    return found
+        actual[name] = model.evaluate(input_fn(table[cut:], training=False))
+    return actual
 
 
 def main() -> None:
@@ -171,9 +171,9 @@ def main() -> None:
     parser.add_argument("--model_dir", help="where DeepFM is kept; default: a temporary folder")
     arguments = parser.parse_args()
     table = read_table(arguments.data) if arguments.data else make_table(10_000, seed=0)
-    for name, found in run(table, arguments.steps, arguments.model_dir).items():
+    for name, actual in run(table, arguments.steps, arguments.model_dir).items():
         values = ", ".join(
-            f"{metric} {found[metric]:.4f}" for metric in ("accuracy", "auc", "loss")
+            f"{metric} {actual[metric]:.4f}" for metric in ("accuracy", "auc", "loss")
         )
         print(f"{name:>8}: {values}")
 

@@ -77,8 +77,8 @@ def model_fn(features: Any, mode: str, params: dict[str, Any]) -> torchest.Estim
     likings = likings.masked_fill(same, -torch.inf)
     loss = nn.functional.cross_entropy(likings, own)
     if mode == torchest.ModeKeys.EVAL:
-        found = {"accuracy in the batch": metrics.accuracy(own, likings.argmax(1))}
-        return torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops=found)
+        actual = {"accuracy in the batch": metrics.accuracy(own, likings.argmax(1))}
+        return torchest.EstimatorSpec(mode, loss=loss, eval_metric_ops=actual)
     optimizers = [
         torchest.get_or_create(f"{name}_optimizer", lambda net=net: adagrad(net, params["lr"]))
         for name, net in {"users": users, "items": items}.items()

@@ -92,15 +92,15 @@ def run(directory: Path, steps: int) -> dict[str, float]:
         copy_slots=True,
     )
     train, test = make_table(towns, 2000, seed=3), make_table(towns, 2000, seed=4)
-    found: dict[str, float] = {}
+    actual: dict[str, float] = {}
     for name, warm_start_from in (("cold", None), ("warm", settings)):
         model = make_model(new_words, directory / name, warm_start_from)
         evaluated = model.evaluate(input_fn(test, training=False))
-        found[f"{name}, not trained"] = float(evaluated["accuracy"])
+        actual[f"{name}, not trained"] = float(evaluated["accuracy"])
         model.train(input_fn(train, training=True), steps=steps // 10)
         evaluated = model.evaluate(input_fn(test, training=False))
-        found[f"{name}, {steps // 10} steps"] = float(evaluated["accuracy"])
-    return found
+        actual[f"{name}, {steps // 10} steps"] = float(evaluated["accuracy"])
+    return actual
 
 
 def main() -> None:

@@ -230,10 +230,10 @@ def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **l
 @contextlib.contextmanager
 def written():
     """A list of all files and directories that this process opens for writing, makes, renames or removes inside."""
-    found: list[str] = []
-    LISTENERS.append(found)
-    yield found
-    LISTENERS.remove(found)
+    actual: list[str] = []
+    LISTENERS.append(actual)
+    yield actual
+    LISTENERS.remove(actual)
 
 
 LISTENERS: list[list[str]] = []

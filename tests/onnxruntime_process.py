@@ -71,21 +71,21 @@ def main(model: str, given: str, answers: str) -> None:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     types = {each.name: NUMPY[each.type] for each in session.get_inputs()}
     names = [each.name for each in session.get_outputs()]
-    found = []
+    actual = []
     for batch in json.loads(Path(given).read_text()):
         feed = {
             key: np.array(batch[key][1], dtype).reshape(batch[key][0])
             for key, dtype in types.items()
         }
         arrays = session.run(None, feed)
-        found.append(
+        actual.append(
             {
                 name: [array.dtype.str, array.shape, array.reshape(-1).tolist()]
                 for name, array in zip(names, arrays, strict=True)
             }
         )
     assert not [name for name in FORBIDDEN if name in sys.modules]
-    Path(answers).write_text(json.dumps(found))
+    Path(answers).write_text(json.dumps(actual))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def array(described: dict[str, Any]) -> np.ndarray:
 
 def value(described: dict[str, Any]) -> Any:
     """The same as a tensor, or as an array of bytes."""
-    found = array(described)
-    return found if found.dtype == object else torch.from_numpy(found)
+    actual = array(described)
+    return actual if actual.dtype == object else torch.from_numpy(actual)
 
 
 def params(cases: list[dict[str, Any]]) -> list[Any]:

@@ -41,14 +41,14 @@ def given(described: dict[str, Any]) -> Any:
 
 def arguments(batch: dict[str, Any]) -> dict[str, Any]:
     """A batch as the arguments of head.loss and head.update_metrics."""
-    found = {
+    actual = {
         "features": {key: value(batch[key]) for key in ("weights",) if key in batch},
         "logits": given(batch["logits"]),
         "labels": given(batch["labels"]),
     }
     if "regularization_losses" in batch:
-        found["regularization_losses"] = [torch.tensor(x) for x in batch["regularization_losses"]]
-    return found
+        actual["regularization_losses"] = [torch.tensor(x) for x in batch["regularization_losses"]]
+    return actual
 
 
 def assert_as_tensorflow(case: dict[str, Any]) -> None:
@@ -72,19 +72,19 @@ def assert_metrics(metrics: dict[str, Any], expected: dict[str, float]) -> None:
     """The same keys and values."""
     assert metrics.keys() == expected.keys()
     for key, number in expected.items():
-        found = metrics[key].compute().item()
+        actual = metrics[key].compute().item()
         rtol = 0 if key.startswith("auc") else RTOL
-        np.testing.assert_allclose(found, number, rtol=rtol, atol=ATOL, err_msg=key)
+        np.testing.assert_allclose(actual, number, rtol=rtol, atol=ATOL, err_msg=key)
 
 
-def assert_predictions(found: dict[str, Any], expected: dict[str, Any]) -> None:
+def assert_predictions(actual: dict[str, Any], expected: dict[str, Any]) -> None:
     """The same keys in the same order, dtypes, shapes and values."""
-    assert list(found) == list(expected)
+    assert list(actual) == list(expected)
     for key, described in expected.items():
-        wanted, given = array(described), found[key].numpy()
+        wanted, given = array(described), actual[key].numpy()
         assert given.dtype == wanted.dtype, key
         assert given.shape == wanted.shape, key
-        assert found[key].shape == wanted.shape, key
+        assert actual[key].shape == wanted.shape, key
         if wanted.dtype == object:
             assert given.tolist() == wanted.tolist(), key
         else:

@@ -93,12 +93,12 @@ NO_DEVIATION = Deviation("")
 def find(path: str) -> Any:
     """The object at a dotted path, importing modules on the way; MISSING if there is none."""
     root, *parts = path.split(".")
-    found: Any = importlib.import_module(root)
+    actual: Any = importlib.import_module(root)
     for part in parts:
-        found = member(found, part)
-        if found is MISSING:
+        actual = member(actual, part)
+        if actual is MISSING:
             return MISSING
-    return found
+    return actual
 
 
 def member(container: Any, name: str) -> Any:

@@ -169,14 +169,14 @@ def test_predict_answers_the_rows_of_a_table(model, exported, tmp_path, capsys, 
     expected = list(model.predict(lambda: iter([features])))
     if ending == "csv":
         answers = csv.read_csv(written).to_pylist()
-        found = [[row[f"probabilities_{at}"] for at in range(3)] for row in answers]
+        actual = [[row[f"probabilities_{at}"] for at in range(3)] for row in answers]
     elif ending == "parquet":
         answers = parquet.read_table(written).to_pylist()
-        found = [row["probabilities"] for row in answers]
+        actual = [row["probabilities"] for row in answers]
     else:
         answers = [json.loads(line) for line in written.read_text().splitlines()]
-        found = [row["probabilities"] for row in answers]
-    np.testing.assert_allclose(found, [row["probabilities"] for row in expected], atol=1e-5)
+        actual = [row["probabilities"] for row in answers]
+    np.testing.assert_allclose(actual, [row["probabilities"] for row in expected], atol=1e-5)
     assert [str(row["classes"]) for row in answers] == [
         row["classes"][0].decode() for row in expected
     ]

@@ -91,10 +91,10 @@ def saved(model):
     return torchest.load_checkpoint(model.model_dir).module("net")
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(actual[name], expected[name], rtol=0, atol=0, msg=name)
 
 
 OPTIONS = [
@@ -148,13 +148,13 @@ def test_the_last_step_of_an_input_may_have_fewer_batches():
 
 class Losses(torchest.SessionRunHook):
     def __init__(self):
-        self.found = []
+        self.actual = []
 
     def before_run(self, run_context):
         return torchest.SessionRunArgs(["loss", "gradient_norm"])
 
     def after_run(self, run_context, run_values):
-        self.found.append(run_values.results)
+        self.actual.append(run_values.results)
 
 
 def test_hooks_see_the_mean_loss_and_the_gradient_before_clipping():
@@ -171,8 +171,8 @@ def test_hooks_see_the_mean_loss_and_the_gradient_before_clipping():
     net = nn.Linear(6, 1)
     loss = (net(X[: 2 * BATCH]).squeeze(1) - Y[: 2 * BATCH]).square().mean()
     loss.backward()
-    ((found, norm),) = hook.found
-    assert found == pytest.approx(loss.item(), rel=1e-6)
+    ((actual, norm),) = hook.actual
+    assert actual == pytest.approx(loss.item(), rel=1e-6)
     expected = torch.cat([net.weight.grad.flatten(), net.bias.grad]).norm().item()
     assert norm == pytest.approx(expected, rel=1e-5)
 
@@ -216,10 +216,10 @@ def test_gradients_of_rows_are_clipped_with_the_others_and_accumulated():
             at = (at + BATCH) % ROWS
         nn.utils.clip_grad_norm_(parameters, 0.01)
         adagrad.step()
-    found = torchest.load_checkpoint(model.model_dir)
-    (trained,) = found.module("dense").values()
+    actual = torchest.load_checkpoint(model.model_dir)
+    (trained,) = actual.module("dense").values()
     torch.testing.assert_close(trained, table.detach(), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(found.module("net")["weight"], net.weight.detach())
+    torch.testing.assert_close(actual.module("net")["weight"], net.weight.detach())
 
 
 @pytest.mark.parametrize(

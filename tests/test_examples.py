@@ -73,10 +73,10 @@ def test_census_reads_the_table_with_and_without_a_line_of_names(tmp_path, heade
 
 
 def test_warm_start_knows_the_towns_of_last_year(tmp_path):
-    found = load("warm_start").run(tmp_path, steps=200)
-    assert found["warm, not trained"] > found["cold, not trained"] + 0.15
-    assert found["warm, 20 steps"] > found["cold, 20 steps"]
-    assert found["warm, 20 steps"] > 0.85
+    actual = load("warm_start").run(tmp_path, steps=200)
+    assert actual["warm, not trained"] > actual["cold, not trained"] + 0.15
+    assert actual["warm, 20 steps"] > actual["cold, 20 steps"]
+    assert actual["warm, 20 steps"] > 0.85
 
 
 def test_early_stopping_ends_training_and_a_second_run_at_once(tmp_path):
@@ -89,20 +89,20 @@ def test_early_stopping_ends_training_and_a_second_run_at_once(tmp_path):
 def test_the_best_model_is_kept_over_three_restarts(tmp_path):
     out = run("best_exporter", "--model_dir", str(tmp_path), "--steps", "40").stdout
     assert out.count("restart") == 3
-    found = re.findall(r"step +(\d+): loss ([\d.]+) *(exported)?", out)
+    actual = re.findall(r"step +(\d+): loss ([\d.]+) *(exported)?", out)
     best = float("inf")
-    for _, loss, exported in found:
+    for _, loss, exported in actual:
         assert bool(exported) == (float(loss) < best), out
         best = min(best, float(loss))
-    assert len({step for step, _, _ in found}) == 8
+    assert len({step for step, _, _ in actual}) == 8
     assert f"loss {best:.4f}\n" in out[out.index("best:") :]
 
 
 def test_deep_fm_learns_what_a_linear_model_cannot(tmp_path):
     deep_fm = load("deep_fm")
-    found = deep_fm.run(deep_fm.make_table(4000, seed=1), steps=350, model_dir=str(tmp_path))
-    assert found["linear"]["auc"] < 0.6
-    assert found["DeepFM"]["auc"] > 0.85
+    actual = deep_fm.run(deep_fm.make_table(4000, seed=1), steps=350, model_dir=str(tmp_path))
+    assert actual["linear"]["auc"] < 0.6
+    assert actual["DeepFM"]["auc"] > 0.85
     assert torchest.load_checkpoint(tmp_path).global_step == 350
 
 
@@ -117,8 +117,8 @@ def test_deep_fm_reads_the_adult_table(tmp_path, header):
 
 
 def test_two_towers_find_what_users_choose(tmp_path):
-    found = load("two_tower").run(steps=150, model_dir=str(tmp_path))
-    assert found["recall@10, random"] == 0.025
-    assert found["recall@10"] > 0.2
+    actual = load("two_tower").run(steps=150, model_dir=str(tmp_path))
+    assert actual["recall@10, random"] == 0.025
+    assert actual["recall@10"] > 0.2
     names = {name for name, _ in torchest.list_variables(tmp_path)}
     assert {"users.3.weight", "items.3.weight"} <= names

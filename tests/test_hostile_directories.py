@@ -216,11 +216,11 @@ def test_sound_directories_do_on_a_store_what_they_do_on_a_disk(trained, exporte
     assert verify(url) == []
     rows = {"age": [1.0, 2.0], "town": ["Basel", "x"]}
     for engine in ("onnx", "torchscript", "pt2"):
-        found, expected = (
+        actual, expected = (
             torchest.export.load(each, engine).signatures["predict"](**rows)["logits"]
             for each in (url, exported)
         )
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
 
 
 # ---- keys

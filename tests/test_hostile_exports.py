@@ -689,7 +689,7 @@ def test_a_sound_export_answers_from_an_object_store(exported):
     url = "memory://hostile/exports/1"
     files.upload(exported, url)
     assert verify(url) == []
-    found = torchest.export.load(url).signatures["predict"](age=[1.0], town=["Basel"])
+    actual = torchest.export.load(url).signatures["predict"](age=[1.0], town=["Basel"])
     here = torchest.export.load(exported).signatures["predict"](age=[1.0], town=["Basel"])
-    np.testing.assert_array_equal(found["logits"], here["logits"])
+    np.testing.assert_array_equal(actual["logits"], here["logits"])
     files.remove_directory(url)

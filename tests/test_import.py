@@ -61,8 +61,8 @@ def test_a_misspelt_name_is_told_from_those_there_are():
 def test_importing_torchest_adds_few_modules():
     # the time, 0.3 s at the most beside that of torch, is spent in importing modules: their number is what
     # can be compared on any machine
-    found = imported()
-    assert len(found["modules"]) < 240
+    actual = imported()
+    assert len(actual["modules"]) < 240
 
 
 @pytest.mark.parametrize(

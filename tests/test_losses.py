@@ -26,27 +26,27 @@ WEIGHTS = torch.tensor([[0.5], [0.0], [2.0]])
     ],
 )
 def test_reductions_by_hand(reduction, weights, expected):
-    found = losses.reduce(LOSSES, weights, reduction)
-    assert found.shape == ()
-    assert found.item() == pytest.approx(expected)
+    actual = losses.reduce(LOSSES, weights, reduction)
+    assert actual.shape == ()
+    assert actual.item() == pytest.approx(expected)
 
 
 def test_no_reduction_gives_weighted_losses():
-    found = losses.reduce(LOSSES, WEIGHTS, Reduction.NONE)
-    assert found.flatten().tolist() == [0.5, 0.0, 12.0]
+    actual = losses.reduce(LOSSES, WEIGHTS, Reduction.NONE)
+    assert actual.flatten().tolist() == [0.5, 0.0, 12.0]
 
 
 def test_several_losses_per_example_are_all_counted():
-    found = losses.reduce(torch.ones(3, 2), torch.tensor([[1.0], [1.0], [4.0]]))
-    assert found.item() == pytest.approx(2 * 6 / 6)
+    actual = losses.reduce(torch.ones(3, 2), torch.tensor([[1.0], [1.0], [4.0]]))
+    assert actual.item() == pytest.approx(2 * 6 / 6)
 
 
 @pytest.mark.parametrize("reduction", [Reduction.SUM, Reduction.SUM_OVER_BATCH_SIZE])
 def test_the_loss_of_nothing_is_zero_and_has_a_gradient(reduction):
     nothing = torch.zeros(0, 1, requires_grad=True)
-    found = losses.reduce(nothing, torch.zeros(0, 1), reduction)
-    found.backward()
-    assert found.item() == 0
+    actual = losses.reduce(nothing, torch.zeros(0, 1), reduction)
+    actual.backward()
+    assert actual.item() == 0
     assert nothing.grad.shape == (0, 1)
 
 
@@ -107,23 +107,23 @@ def test_class_ids_are_one_whole_number_per_example(ids):
 def test_sigmoid_cross_entropy_by_hand(label, logit):
     p = 1 / (1 + math.exp(-logit))
     q = 1 / (1 + math.exp(logit))
-    found = losses.sigmoid_cross_entropy(
+    actual = losses.sigmoid_cross_entropy(
         torch.tensor([[label]]), torch.tensor([[logit]], dtype=torch.float64)
     )
-    assert found.item() == pytest.approx(-label * math.log(p) - (1 - label) * math.log(q))
+    assert actual.item() == pytest.approx(-label * math.log(p) - (1 - label) * math.log(q))
 
 
 def test_softmax_cross_entropy_equals_torchs():
     logits, labels = torch.randn(5, 4), torch.tensor([0, 3, 1, 1, 2])
-    found = losses.softmax_cross_entropy(labels.unsqueeze(1), logits)
+    actual = losses.softmax_cross_entropy(labels.unsqueeze(1), logits)
     expected = nn.functional.cross_entropy(logits, labels, reduction="none")
-    assert found.shape == (5, 1)
-    torch.testing.assert_close(found.squeeze(1), expected)
+    assert actual.shape == (5, 1)
+    torch.testing.assert_close(actual.squeeze(1), expected)
 
 
 def test_squared_error_by_hand():
-    found = losses.squared_error(torch.tensor([1, 2]), torch.tensor([1.5, 0.0]))
-    assert found.tolist() == [0.25, 4.0]
+    actual = losses.squared_error(torch.tensor([1, 2]), torch.tensor([1.5, 0.0]))
+    assert actual.tolist() == [0.25, 4.0]
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -133,19 +133,19 @@ def test_poisson_by_hand(count, full):
     expected = math.exp(log_rate) - count * log_rate
     if full and count > 1:
         expected += count * math.log(count) - count + 0.5 * math.log(2 * math.pi * count)
-    found = losses.poisson(
+    actual = losses.poisson(
         torch.tensor([count]),
         torch.tensor([log_rate], dtype=torch.float64),
         compute_full_loss=full,
     )
-    assert found.item() == pytest.approx(expected, rel=1e-12)
+    assert actual.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_poisson_with_large_counts_is_close_to_the_likelihood():
     count, log_rate = 30.0, 3.0
     exact = -(count * log_rate - math.exp(log_rate) - math.lgamma(count + 1))
-    found = losses.poisson(torch.tensor([count]), torch.tensor([log_rate]))
-    assert found.item() == pytest.approx(exact, rel=1e-3)
+    actual = losses.poisson(torch.tensor([count]), torch.tensor([log_rate]))
+    assert actual.item() == pytest.approx(exact, rel=1e-3)
 
 
 def test_the_gradient_of_poisson_for_a_count_of_zero_is_finite():
@@ -166,8 +166,8 @@ def test_sigmoid_cross_entropy_has_the_gradients_of_torch_twice_over():
 
 def test_sigmoid_cross_entropy_does_not_overflow():
     logits = torch.tensor([-1e30, 1e30, 1e30])
-    found = losses.sigmoid_cross_entropy(torch.tensor([0.0, 1.0, 0.0]), logits)
-    assert found.tolist() == pytest.approx([0, 0, 1e30])
+    actual = losses.sigmoid_cross_entropy(torch.tensor([0.0, 1.0, 0.0]), logits)
+    assert actual.tolist() == pytest.approx([0, 0, 1e30])
 
 
 def test_sigmoid_cross_entropy_refuses_labels_of_another_shape():

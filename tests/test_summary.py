@@ -55,9 +55,9 @@ def test_a_histogram_has_every_number_in_its_bucket(tmp_path):
     writer.add_histogram("weights", np.full(5, 2.0), 8)
     writer.add_histogram("nothing", np.array([np.nan]), 8)
     writer.close()
-    found = read(tmp_path)
-    assert found.Tags()["histograms"] == ["weights"]
-    first, second = found.Histograms("weights")
+    actual = read(tmp_path)
+    assert actual.Tags()["histograms"] == ["weights"]
+    first, second = actual.Histograms("weights")
     value = first.histogram_value
     assert (first.step, value.min, value.max, value.num, value.sum) == (7, 0.0, 3.0, 3.0, 4.0)
     assert value.sum_squares == 10.0
@@ -84,8 +84,8 @@ def test_a_precision_recall_curve(tmp_path):
     writer = SummaryWriter(tmp_path)
     writer.add_curve("pr", metric, 4)
     writer.close()
-    found = read(tmp_path)
-    (event,) = found.Tensors("pr")
+    actual = read(tmp_path)
+    (event,) = actual.Tensors("pr")
     curve = tensor_util.make_ndarray(event.tensor_proto)
     # above the thresholds 0, 0.25, 0.5, 0.75, 1: four, three, two, one, none of them
     assert curve.tolist() == [
@@ -96,9 +96,9 @@ def test_a_precision_recall_curve(tmp_path):
         [0.5, pytest.approx(2 / 3), 0.5, 1, 0],  # precision
         [1, 1, 0.5, 0.5, 0],  # recall
     ]
-    content = found.SummaryMetadata("pr").plugin_data.content
+    content = actual.SummaryMetadata("pr").plugin_data.content
     assert pr_curve_metadata.parse_plugin_metadata(content).num_thresholds == 5
-    assert found.SummaryMetadata("pr").plugin_data.plugin_name == "pr_curves"
+    assert actual.SummaryMetadata("pr").plugin_data.plugin_name == "pr_curves"
 
 
 def test_a_thousand_writers_of_one_process_leave_one_file(tmp_path):

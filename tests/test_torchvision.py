@@ -74,10 +74,10 @@ def estimator(module, model_dir, lr):
     )
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(actual[name], value, rtol=0, atol=0, msg=name)
 
 
 def test_mobilenet_v2_learns_with_its_top_alone(tmp_path):
@@ -95,9 +95,9 @@ def test_mobilenet_v2_learns_with_its_top_alone(tmp_path):
     at_first = model.evaluate(batches(others))
     for _ in range(3):
         model.train(batches(training))
-    found = model.evaluate(batches(others))
-    assert found["loss"] < 0.8 * at_first["loss"]
-    assert found["accuracy"] > 0.75
+    actual = model.evaluate(batches(others))
+    assert actual["loss"] < 0.8 * at_first["loss"]
+    assert actual["accuracy"] > 0.75
     after = torchest.load_checkpoint(tmp_path).module("model")
     is_top = {name: name.startswith("output.") for name in before}
     assert sum(is_top.values()) == 2
@@ -105,7 +105,7 @@ def test_mobilenet_v2_learns_with_its_top_alone(tmp_path):
         assert torch.equal(after[name], value) != is_top[name], name
     logits = np.stack([row["output"] for row in model.predict(batches(others))])
     assert logits.shape == (2 * BATCH, 1)
-    assert ((logits[:, 0] > 0) == others[1].numpy()).mean() == pytest.approx(found["accuracy"])
+    assert ((logits[:, 0] > 0) == others[1].numpy()).mean() == pytest.approx(actual["accuracy"])
     module.load_state_dict(after)
     with torch.no_grad():
         expected = module.eval()(others[0])
@@ -152,5 +152,5 @@ def test_mobilenet_v2_is_exported_and_answers_as_in_python(tmp_path):
     for engine in ("onnx", "torchscript"):
         served = torchest.export.load(path, engine)
         for rows in (7, 1):
-            found = served.signatures["serving_default"](image=others[0][:rows])
-            np.testing.assert_allclose(found["output"], expected[:rows], rtol=1e-4, atol=1e-5)
+            actual = served.signatures["serving_default"](image=others[0][:rows])
+            np.testing.assert_allclose(actual["output"], expected[:rows], rtol=1e-4, atol=1e-5)

@@ -47,12 +47,12 @@ def test_they_see_and_do_what_they_did_with_tensorflow(run, arguments):
     spec = importlib.util.spec_from_file_location("users_hooks", AFTER)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    found, expected = example.run(*arguments), RUNS[run]
-    assert found["calls"] == expected["calls"]
-    assert found["last_step"] == expected["last_step"]
-    assert found["best"] == [expected["best"][0], pytest.approx(expected["best"][1], rel=1e-6)]
-    assert found["losses"] == pytest.approx(expected["losses"], rel=1e-6)
-    assert found["rates"] == pytest.approx(expected["rates"], rel=1e-6)
-    assert found["norms"] == {
+    actual, expected = example.run(*arguments), RUNS[run]
+    assert actual["calls"] == expected["calls"]
+    assert actual["last_step"] == expected["last_step"]
+    assert actual["best"] == [expected["best"][0], pytest.approx(expected["best"][1], rel=1e-6)]
+    assert actual["losses"] == pytest.approx(expected["losses"], rel=1e-6)
+    assert actual["rates"] == pytest.approx(expected["rates"], rel=1e-6)
+    assert actual["norms"] == {
         int(step): pytest.approx(norm, rel=1e-6) for step, norm in expected["norms"].items()
     }

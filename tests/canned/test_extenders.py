@@ -52,8 +52,8 @@ def test_a_metric_of_a_known_name_takes_its_place(model):
 def test_metrics_are_added_to_added_ones(model):
     once = torchest.add_metrics(model, lambda labels: {"one": metrics.mean(labels)})
     twice = torchest.add_metrics(once, lambda labels: {"two": metrics.mean(2 * labels)})
-    found = twice.evaluate(data, steps=1)
-    assert (found["one"], found["two"]) == (6, 12)
+    actual = twice.evaluate(data, steps=1)
+    assert (actual["one"], actual["two"]) == (6, 12)
 
 
 def test_the_extended_estimator_trains_and_predicts_as_the_other(model):

@@ -50,10 +50,10 @@ def saved(model):
     return {name.removeprefix("model."): value for name, value in checkpoint.model().items()}
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(actual[name], expected[name], rtol=0, atol=0, msg=name)
 
 
 class TestTraining:
@@ -140,13 +140,13 @@ class TestMetrics:
                 "squared": torchmetrics.MeanSquaredError(),
             },
         )
-        found = model.evaluate(batches(7))
+        actual = model.evaluate(batches(7))
         with torch.no_grad():
             output = module.eval()(X)
         expected = ((output[:, 0] > 0) == Y.bool()).float().mean().item()
-        assert found["accuracy"] == pytest.approx(expected, abs=1e-6)
+        assert actual["accuracy"] == pytest.approx(expected, abs=1e-6)
         squared = (output[:, 0] - Y).square().mean().item()
-        assert found["squared"] == pytest.approx(squared, rel=1e-5)
+        assert actual["squared"] == pytest.approx(squared, rel=1e-5)
 
 
 class Pair(nn.Module):
@@ -170,15 +170,15 @@ class TestArguments:
 
     def test_features_are_arguments_by_name(self):
         module = Pair()
-        found = self.predict(module, {"right": X, "left": 2 * X})
-        assert list(found) == ["both"]
-        np.testing.assert_allclose(found["both"], module.layer(3 * X).detach(), rtol=1e-5)
+        actual = self.predict(module, {"right": X, "left": 2 * X})
+        assert list(actual) == ["both"]
+        np.testing.assert_allclose(actual["both"], module.layer(3 * X).detach(), rtol=1e-5)
 
     @pytest.mark.parametrize("features", [X, {"left": X}, {"anything": X}, (X,)], ids=type)
     def test_one_feature_whatever_its_name(self, features):
         module = Pair()
-        found = self.predict(module, features)
-        np.testing.assert_array_equal(found["both"], module.layer(X).detach())
+        actual = self.predict(module, features)
+        np.testing.assert_array_equal(actual["both"], module.layer(X).detach())
 
     def test_labels_of_classes_reach_the_loss_as_they_are(self):
         model = self.model(Pair())
@@ -189,16 +189,16 @@ class TestArguments:
         module = torchest.columns.LinearFeatures(columns)
         nn.init.ones_(module.part("a").weight)
         model = estimator(module)
-        found = [row["output"] for row in model.predict(lambda: [{"a": X[:, 0], "b": X[:, 1]}])]
-        np.testing.assert_allclose(found, X[:, :1])
+        actual = [row["output"] for row in model.predict(lambda: [{"a": X[:, 0], "b": X[:, 1]}])]
+        np.testing.assert_allclose(actual, X[:, :1])
 
     def test_outputs_in_a_tuple(self):
         class Two(nn.Module):
             def forward(self, x):
                 return x, -x
 
-        found = self.predict(Two(), X)
-        np.testing.assert_array_equal(found["output_1"], -X)
+        actual = self.predict(Two(), X)
+        np.testing.assert_array_equal(actual["output_1"], -X)
 
 
 WRONG = {
@@ -345,8 +345,8 @@ class TestModulesOfOthers:
         )
         features = {"input_ids": IDS, "attention_mask": (IDS > 0).long()}
         model.train(lambda: (features, FEELING), steps=20)
-        found = model.evaluate(lambda: [(features, FEELING)])
-        assert found["accuracy"] == 1
+        actual = model.evaluate(lambda: [(features, FEELING)])
+        assert actual["accuracy"] == 1
         row = next(model.predict(lambda: features))
         assert {name: value.shape for name, value in row.items()} == {"logits": (2,)}
         assert row["logits"].argmax() == 1

@@ -54,11 +54,11 @@ def variables_of(estimator):
     return {name: estimator.get_variable_value(name) for name in estimator.get_variable_names()}
 
 
-def assert_close(found, expected):
-    assert found.keys() == expected.keys()
+def assert_close(actual, expected):
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
         scale = np.abs(value).max(initial=1e-3)
-        np.testing.assert_allclose(found[name], value, rtol=2e-6, atol=2e-6 * scale, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=2e-6, atol=2e-6 * scale, err_msg=name)
 
 
 def test_a_planned_linear_model_has_the_weights_and_slots_of_autograd(tmp_path):

@@ -143,7 +143,7 @@ def our_name(tf_name):
 
 def our_variables(case, variables):
     """Values by torchest's names; without what torchest has no tensors for."""
-    found = {}
+    actual = {}
     for tf_name, value in variables.items():
         if tf_name == "global_step" or tf_name.endswith("/iter"):
             continue
@@ -154,8 +154,8 @@ def our_variables(case, variables):
             part = f"{name.split('.')[0]}_" if "Combined" in case["estimator"] else ""
             name = f"{part}optimizer.{name}.{slot.group(2)}"
         values = np.array(value, np.float32)
-        found[name] = np.ascontiguousarray(values.T) if of.endswith("/kernel") else values
-    return found
+        actual[name] = np.ascontiguousarray(values.T) if of.endswith("/kernel") else values
+    return actual
 
 
 def start_from(case, variables, model_dir, scratch_dir):
@@ -208,16 +208,16 @@ def trained(request, tmp_path_factory):
     return case, model, recorded.losses
 
 
-def assert_close(found, expected, what):
+def assert_close(actual, expected, what):
     """Relative or absolute, whichever allows more."""
-    found, expected = np.asarray(found, float), np.asarray(expected, float)
-    assert found.shape == expected.shape, what
+    actual, expected = np.asarray(actual, float), np.asarray(expected, float)
+    assert actual.shape == expected.shape, what
     allowed = TOLERANCE * np.maximum(1, np.abs(expected))
-    error = np.abs(found - expected)
+    error = np.abs(actual - expected)
     if not (error <= allowed).all():
         at = np.unravel_index(np.argmax(error / allowed), error.shape)
         place = f"{what}{list(map(int, at))}"
-        pytest.fail(f"{place}: {found[at]} is not TensorFlow's {expected[at]}")
+        pytest.fail(f"{place}: {actual[at]} is not TensorFlow's {expected[at]}")
 
 
 def test_there_are_as_many_cases_as_there_should_be():

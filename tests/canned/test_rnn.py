@@ -80,14 +80,14 @@ STEP_LABELS = [[1, 0, 1], [0], [], [1, 1]]
 def test_labels_of_each_step_as_lists_or_as_a_matrix(labels, tmp_path):
     config = torchest.RunConfig(tf_random_seed=2)
     model = classifier(tmp_path, return_sequences=True, config=config)
-    found = model.evaluate(lambda: [({"watched": ROWS}, labels)])
+    actual = model.evaluate(lambda: [({"watched": ROWS}, labels)])
     rows = list(model.predict(lambda: [{"watched": ROWS}]))
     assert [row["sequence_mask"].sum() for row in rows] == [3, 1, 0, 2]
     right = [
         row["class_ids"][: len(steps), 0] == steps
         for row, steps in zip(rows, STEP_LABELS, strict=True)
     ]
-    assert found["accuracy"] == pytest.approx(np.concatenate(right).mean(), abs=1e-6)
+    assert actual["accuracy"] == pytest.approx(np.concatenate(right).mean(), abs=1e-6)
 
 
 MATRIX = np.array([[*row, *[-1] * (7 - len(row))] for row in ROWS])

@@ -80,11 +80,11 @@ def ours(tf_name, value, cell_type):
 
 
 def all_ours(variables, cell_type):
-    found = {}
+    actual = {}
     for name, value in variables.items():
         if name != "global_step" and not name.startswith("training"):
-            found.update(ours(name, value, cell_type))
-    return {name: value.contiguous() for name, value in found.items()}
+            actual.update(ours(name, value, cell_type))
+    return {name: value.contiguous() for name, value in actual.items()}
 
 
 class Replay(torchest.SessionRunHook):
@@ -108,9 +108,9 @@ class Replay(torchest.SessionRunHook):
         self.losses.append(float(run_values.results))
 
 
-def assert_close(found, expected, what):
+def assert_close(actual, expected, what):
     np.testing.assert_allclose(
-        np.asarray(found, float), np.asarray(expected, float), TOLERANCE, TOLERANCE, err_msg=what
+        np.asarray(actual, float), np.asarray(expected, float), TOLERANCE, TOLERANCE, err_msg=what
     )
 
 
@@ -143,9 +143,9 @@ def test_training_evaluation_and_prediction(name, tmp_path):
     assert list(predictions[0]) == list(case["predictions"])
     for key, described in case["predictions"].items():
         expected = array(described)
-        found = np.stack([row[key] for row in predictions])
-        assert found.shape == expected.shape
+        actual = np.stack([row[key] for row in predictions])
+        assert actual.shape == expected.shape
         if expected.dtype.kind == "f":
-            assert_close(found, expected, key)
+            assert_close(actual, expected, key)
         else:
-            assert found.tolist() == expected.tolist()
+            assert actual.tolist() == expected.tolist()

@@ -93,9 +93,9 @@ def test_an_empty_last_batch_changes_no_weight_and_no_metric(name, tmp_path):
             np.testing.assert_allclose(
                 with_empty.get_variable_value(key), value, rtol=1e-4, atol=1e-6
             )
-    expected, found = (whole.evaluate(batches(6, 6, *more)) for more in ((), (0,)))
+    expected, actual = (whole.evaluate(batches(6, 6, *more)) for more in ((), (0,)))
     for key, value in expected.items():
-        assert found[key] == pytest.approx(value), key
+        assert actual[key] == pytest.approx(value), key
 
 
 def test_one_row_batches(name, tmp_path):
@@ -120,12 +120,12 @@ def test_training_in_two_calls_is_training_in_one(name, tmp_path):
 
 def test_names_of_parameters_and_slots(name, tmp_path):
     estimator = make(name, tmp_path).train(batches(6))
-    found = {
+    actual = {
         key: list(Checkpoint(estimator.latest_checkpoint()).tensor(key).shape)
         for key in names_of(estimator)
     }
     golden = json.loads(NAMES.read_text(encoding="utf-8"))
-    assert found == golden[name], f"If this is meant, write it to {NAMES.name}: python {__file__}"
+    assert actual == golden[name], f"If this is meant, write it to {NAMES.name}: python {__file__}"
 
 
 def test_the_order_of_columns_does_not_matter(name, tmp_path):
@@ -170,13 +170,13 @@ def test_rows_that_weigh_nothing_do_not_count(name, tmp_path):
 def write_names():
     import tempfile
 
-    found = {}
+    actual = {}
     for name in ESTIMATORS:
         with tempfile.TemporaryDirectory() as model_dir:
             path = make(name, model_dir).train(batches(6)).latest_checkpoint()
             read = Checkpoint(path)
-            found[name] = {key: list(read.tensor(key).shape) for key in read.names()}
-    NAMES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            actual[name] = {key: list(read.tensor(key).shape) for key in read.names()}
+    NAMES.write_text(json.dumps(actual, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

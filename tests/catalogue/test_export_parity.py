@@ -108,9 +108,9 @@ class Rows:
         return self._random.random(self.count) < 0.01
 
     def _refused(self) -> np.ndarray:
-        found = self._some()
-        self.refused |= found
-        return found
+        actual = self._some()
+        self.refused |= actual
+        return actual
 
     def _numbers(self, special: list[Any], others: np.ndarray) -> np.ndarray:
         chosen = self._random.choice(np.array(special, np.float32), self.count)
@@ -283,27 +283,27 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def compared():
     """What was compared: rows and the largest difference of a float, of each pair."""
-    found: dict[str, tuple[int, float]] = {}
-    yield found
+    actual: dict[str, tuple[int, float]] = {}
+    yield actual
     print("\npair: rows, largest difference")
-    for pair, (rows, largest) in found.items():
+    for pair, (rows, largest) in actual.items():
         print(f"{pair}: {rows}, {largest:.2g}")
-    largest = max((each for _, each in found.values()), default=0.0)
-    print(f"all {len(found)}: {sum(rows for rows, _ in found.values())}, {largest:.2g}")
+    largest = max((each for _, each in actual.values()), default=0.0)
+    print(f"all {len(actual)}: {sum(rows for rows, _ in actual.values())}, {largest:.2g}")
 
 
-def difference(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
+def difference(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
     """The largest of floats, measured by what is expected where that is above 1; all else is equal."""
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     largest = 0.0
     for name, wanted in expected.items():
-        assert found[name].shape == wanted.shape, name
+        assert actual[name].shape == wanted.shape, name
         if wanted.dtype.kind != "f":
-            assert found[name].tolist() == wanted.tolist(), name
+            assert actual[name].tolist() == wanted.tolist(), name
             continue
-        np.testing.assert_allclose(found[name], wanted, 1e-5, 1e-5, err_msg=name)
+        np.testing.assert_allclose(actual[name], wanted, 1e-5, 1e-5, err_msg=name)
         finite = np.isfinite(wanted)
-        apart = np.abs(found[name][finite] - wanted[finite])
+        apart = np.abs(actual[name][finite] - wanted[finite])
         largest = max(largest, (apart / np.abs(wanted[finite]).clip(1)).max(initial=0.0).item())
     return largest
 
@@ -311,9 +311,9 @@ def difference(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) ->
 def text_as_bytes(array: np.ndarray) -> np.ndarray:
     if array.dtype != object:
         return array
-    found = np.empty(array.size, object)
-    found[:] = [each.encode() for each in array.reshape(-1)]
-    return found.reshape(array.shape)
+    actual = np.empty(array.size, object)
+    actual[:] = [each.encode() for each in array.reshape(-1)]
+    return actual.reshape(array.shape)
 
 
 def assert_nothing(answers: dict[str, np.ndarray]) -> None:
@@ -352,13 +352,13 @@ def test_exports_answer_fuzzed_rows_as_python_does(estimator, head, compared, tm
     answers = process.run(tmp_path / "base" / path.rpartition("/")[2] / "model.onnx", given)
     largest = 0.0
     for rows, answer in zip(batches, answers, strict=True):
-        found = {key: text_as_bytes(answer[name]) for key, name in outputs.items()}
+        actual = {key: text_as_bytes(answer[name]) for key, name in outputs.items()}
         good = np.flatnonzero(~rows.refused)
         features = rows.features(good, keys)
         (predicted,) = model.predict(lambda: iter([features]), yield_single_examples=False)  # noqa: B023
         expected = {"/".join(k) if isinstance(k, tuple) else k: v for k, v in predicted.items()}
-        assert_nothing({key: value[rows.refused] for key, value in found.items()})
-        in_onnx = {key: value[good] for key, value in found.items()}
+        assert_nothing({key: value[rows.refused] for key, value in actual.items()})
+        in_onnx = {key: value[good] for key, value in actual.items()}
         in_torchscript = script.signatures["predict"](**features)
         largest = max(largest, difference(in_onnx, expected), difference(in_torchscript, expected))
     assert batches[-1].refused.any()

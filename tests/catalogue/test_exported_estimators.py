@@ -62,14 +62,14 @@ RECEIVERS = {
 }
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for key, value in expected.items():
-        assert (found[key].dtype, found[key].shape) == (value.dtype, value.shape), key
+        assert (actual[key].dtype, actual[key].shape) == (value.dtype, value.shape), key
         if value.dtype == object:
-            np.testing.assert_array_equal(found[key], value)
+            np.testing.assert_array_equal(actual[key], value)
         else:
-            np.testing.assert_allclose(found[key], value, 1e-5, 1e-5, err_msg=key)
+            np.testing.assert_allclose(actual[key], value, 1e-5, 1e-5, err_msg=key)
 
 
 @pytest.mark.parametrize("receiver", RECEIVERS)
@@ -125,8 +125,8 @@ def answers_as_in_python(model, images, tmp_path):
     path = model.export_saved_model(tmp_path / "base", receiver_fn, formats=formats)
     (expected,) = model.predict(lambda: iter([images]), yield_single_examples=False)
     for engine in ("onnx", "torchscript"):
-        found = torchest.export.load(path, engine).signatures["serving_default"](image=images)
-        np.testing.assert_allclose(found["output"], expected["output"], atol=1e-5)
+        actual = torchest.export.load(path, engine).signatures["serving_default"](image=images)
+        np.testing.assert_allclose(actual["output"], expected["output"], atol=1e-5)
 
 
 def of_module(net, model_dir):

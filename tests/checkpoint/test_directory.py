@@ -509,9 +509,9 @@ def test_what_only_training_needs_comes_back_in_its_structure(tmp_path):
     state = {"random": {"cpu": torch.arange(3, dtype=torch.uint8)}, "input": [1, (None, "a", 0.5)]}
     path = write_checkpoint(tmp_path, 1, lambda: contents().with_training(state), keep=5)
     read = Checkpoint(path)
-    found = read.training()
-    assert torch.equal(found["random"]["cpu"], state["random"]["cpu"])
-    assert found["input"] == state["input"]
+    actual = read.training()
+    assert torch.equal(actual["random"]["cpu"], state["random"]["cpu"])
+    assert actual["input"] == state["input"]
     assert read.names() == ["adam.net.weight.exp_avg", "net.weight"]
     assert Checkpoint(write_checkpoint(tmp_path, 2, contents, keep=5)).training() is None
 

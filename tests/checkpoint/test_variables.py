@@ -124,23 +124,23 @@ class TestWaiting:
         directory = tmp_path / "later"
         save = {when: self.save(directory, int(when)) for when in (3.0, 9.0, 9.5, 20.0)}
         self.events.update(save)
-        found = [(path, self.now) for path in variables.checkpoints_iterator(directory, 0, 15)]
+        actual = [(path, self.now) for path in variables.checkpoints_iterator(directory, 0, 15)]
         names = [(str(directory / f"model.ckpt-{step}"), when) for step, when in found_at()]
-        assert found == names
+        assert actual == names
 
     def test_at_least_so_many_seconds_lie_between_two(self, tmp_path):
         self.save(tmp_path, 1)()
         self.events[1.0] = self.save(tmp_path, 2)
-        found = [self.now for _ in variables.checkpoints_iterator(tmp_path, 30, timeout=5)]
-        assert found == [0.0, 30.0]
+        actual = [self.now for _ in variables.checkpoints_iterator(tmp_path, 30, timeout=5)]
+        assert actual == [0.0, 30.0]
 
     def test_a_function_may_wait_on_after_the_time(self, tmp_path):
         answers = iter([False, False, True])
         self.events[25.0] = self.save(tmp_path, 1)
-        found = list(
+        actual = list(
             variables.checkpoints_iterator(tmp_path, timeout=10, timeout_fn=lambda: next(answers))
         )
-        assert found == [str(tmp_path / "model.ckpt-1")]
+        assert actual == [str(tmp_path / "model.ckpt-1")]
         assert list(answers) == []
 
 

@@ -47,9 +47,9 @@ def test_specs_are_tensorflows(case: Case, tmp_path: Path):
         with pytest.raises(ValueError, match=r"^(Column|label_key|weight_column) "):
             function(listed, **arguments)
         return
-    found = function(listed, **arguments)
-    assert list(found) == list(dict.fromkeys([*found, *case["spec"]]))
-    assert found == {key: spec_of(described) for key, described in case["spec"].items()}
+    actual = function(listed, **arguments)
+    assert list(actual) == list(dict.fromkeys([*actual, *case["spec"]]))
+    assert actual == {key: spec_of(described) for key, described in case["spec"].items()}
 
 
 def built(value: Any, words: Path, argument: str = "") -> Any:

@@ -137,16 +137,16 @@ def test_columns_answer_as_tensorflow(case: Case, form: str, tmp_path: Path):
             replay(case, form, tmp_path)
         return
     expected = case | deviation.answer
-    found = replay(case, form, tmp_path)
+    actual = replay(case, form, tmp_path)
     if case["layer"] == "ids":
         ids, weights = expected_ids(expected)
-        assert found["ids"] == ids
-        assert found["weights_of_ids"] == weights
+        assert actual["ids"] == ids
+        assert actual["weights_of_ids"] == weights
     else:
-        check_close(found["output"], expected["output"])
+        check_close(actual["output"], expected["output"])
     if case["layer"] == "SequenceFeatures":
-        assert found["lengths"].dtype == torch.int64
-        assert found["lengths"].tolist() == expected["lengths"]["values"]
+        assert actual["lengths"].dtype == torch.int64
+        assert actual["lengths"].tolist() == expected["lengths"]["values"]
 
 
 def test_every_deviation_is_one():
@@ -156,11 +156,11 @@ def test_every_deviation_is_one():
         assert bool(deviation.answer) != bool(deviation.refused), name
 
 
-def check_close(found: torch.Tensor, expected: Any) -> None:
-    assert found.dtype == torch.float32
+def check_close(actual: torch.Tensor, expected: Any) -> None:
+    assert actual.dtype == torch.float32
     array = reference_arrays.array(expected) if isinstance(expected, dict) else np.array(expected)
-    assert list(found.shape) == list(array.shape)
-    np.testing.assert_allclose(found.detach().numpy(), array, rtol=1e-6, atol=1e-6)
+    assert list(actual.shape) == list(array.shape)
+    np.testing.assert_allclose(actual.detach().numpy(), array, rtol=1e-6, atol=1e-6)
 
 
 def expected_ids(case: Case) -> tuple[list[Any], list[Any] | None]:

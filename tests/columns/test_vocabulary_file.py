@@ -31,8 +31,8 @@ def make(tmp_path: Path) -> Callable[..., VocabularyFileCategoricalColumn]:
 
 
 def ids(column: VocabularyFileCategoricalColumn, values: Any) -> list[int]:
-    found: list[int] = Features({"v": values}).encoded(column).values.tolist()
-    return found
+    actual: list[int] = Features({"v": values}).encoded(column).values.tolist()
+    return actual
 
 
 def test_lines_are_words(make: Any) -> None:

@@ -212,10 +212,10 @@ def test_evaluation_is_of_the_rows_of_all_processes(count, three):
     assert kept[0] == kept[1] == kept[2]
     model = program.linear(kept[0]["model_dir"])
     expected = model.evaluate(program.sharded(program.rows(count, seed=9), 30))
-    found = kept[0]["metrics"]
-    assert found.keys() == expected.keys()
+    actual = kept[0]["metrics"]
+    assert actual.keys() == expected.keys()
     for name in expected.keys() - {"loss"}:  # that is a mean over batches, which are others
-        assert found[name] == pytest.approx(expected[name], abs=1e-6), name
+        assert actual[name] == pytest.approx(expected[name], abs=1e-6), name
 
 
 @pytest.mark.usefixtures("_float64")
@@ -252,10 +252,10 @@ def test_each_process_predicts_for_its_rows(three):
 def test_all_go_on_as_if_nothing_had_happened(case, of, steps, request):
     run = request.getfixturevalue(of)
     assert run.values(case, case) == [{"steps": steps, "step": 10}] * run.size, run.output
-    for found, expected in zip(
+    for actual, expected in zip(
         run.tensors(case, case), run.tensors(case, f"{case}_left_alone"), strict=True
     ):
-        assert furthest(found, expected) == 0
+        assert furthest(actual, expected) == 0
 
 
 @pytest.fixture

@@ -150,10 +150,10 @@ def test_evaluation_and_prediction_give_the_cpus_numbers(make, tmp_path):
     assert results == pytest.approx(expected, abs=1e-5)
     assert counted.compilations <= 4  # the first batch, merging, in two ways, and the last batch
     assert counted.left_to_cpu == set()
-    for found, row in zip(xla.predict(input_fn), cpu.predict(input_fn), strict=True):
-        assert found.keys() == row.keys()
-        assert found["classes"].tolist() == row["classes"].tolist()
-        np.testing.assert_allclose(found["logits"], row["logits"], rtol=0, atol=1e-5)
+    for actual, row in zip(xla.predict(input_fn), cpu.predict(input_fn), strict=True):
+        assert actual.keys() == row.keys()
+        assert actual["classes"].tolist() == row["classes"].tolist()
+        np.testing.assert_allclose(actual["logits"], row["logits"], rtol=0, atol=1e-5)
 
 
 @needs_xla

@@ -114,8 +114,8 @@ def test_strings_come_back_as_they_were_given(tmp_path):
         config=QUIET,
     )
     model.train(lambda: ({"x": [1.0, 2.0, 3.0]}, ["owl", "cat", "dog"]), steps=5)
-    found = list(model.predict(lambda: [{"x": [1.0, 2.0]}]))
-    assert {prediction["classes"][0] for prediction in found} <= {b"cat", b"dog", b"owl"}
+    actual = list(model.predict(lambda: [{"x": [1.0, 2.0]}]))
+    assert {prediction["classes"][0] for prediction in actual} <= {b"cat", b"dog", b"owl"}
 
 
 @pytest.mark.parametrize(

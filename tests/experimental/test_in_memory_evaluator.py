@@ -52,11 +52,11 @@ def test_it_gives_what_evaluating_the_checkpoints_gives(tmp_path):
     model.train(rows_input_fn, hooks=[hook], steps=5)
     in_memory = read_evaluations(model.eval_dir("memory"))
     assert list(in_memory) == [0, 2, 4, 5]
-    for step, found in in_memory.items():
+    for step, actual in in_memory.items():
         expected = model.evaluate(
             rows_input_fn, 1, checkpoint_path=str(tmp_path / f"model.ckpt-{step}")
         )
-        assert found == {"loss": float(expected["loss"]), "mean": float(expected["mean"])}
+        assert actual == {"loss": float(expected["loss"]), "mean": float(expected["mean"])}
 
 
 def test_it_does_not_change_what_is_trained(tmp_path):

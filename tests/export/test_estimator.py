@@ -168,8 +168,8 @@ def test_vocabulary_files_and_extra_files_are_in_the_export(tmp_path):
     moved = tmp_path / "moved"
     os.rename(path, moved)
     for engine in BOTH:
-        found = torchest.export.load(moved, engine).signatures["predict"](word=["日本", "x"])
-        np.testing.assert_allclose(found["logits"], [row["logits"] for row in expected], atol=1e-6)
+        actual = torchest.export.load(moved, engine).signatures["predict"](word=["日本", "x"])
+        np.testing.assert_allclose(actual["logits"], [row["logits"] for row in expected], atol=1e-6)
 
 
 def test_a_normalizer_is_exported_with_its_column(tmp_path):
@@ -183,8 +183,8 @@ def test_a_normalizer_is_exported_with_its_column(tmp_path):
     )
     expected = [row["logits"] for row in model.predict(lambda: iter([{"x": [1.5, 3.5]}]))]
     for engine in ("onnx", "torchscript", "pt2"):
-        found = torchest.export.load(path, engine).signatures["predict"](x=[1.5, 3.5])
-        np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
+        actual = torchest.export.load(path, engine).signatures["predict"](x=[1.5, 3.5])
+        np.testing.assert_allclose(actual["logits"], expected, atol=1e-5)
 
 
 def test_a_normalizer_of_numbers_of_two_dimensions_is_exported_to_all_formats(tmp_path):
@@ -197,8 +197,8 @@ def test_a_normalizer_of_numbers_of_two_dimensions_is_exported_to_all_formats(tm
     )
     expected = [row["logits"] for row in model.predict(lambda: iter([rows]))]
     for engine in ("onnx", "torchscript", "pt2"):
-        found = torchest.export.load(path, engine).signatures["predict"](**rows)
-        np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
+        actual = torchest.export.load(path, engine).signatures["predict"](**rows)
+        np.testing.assert_allclose(actual["logits"], expected, atol=1e-5)
 
 
 WORD = columns.sequence_categorical_column_with_vocabulary_list("word", ["a", "b"])
@@ -274,8 +274,8 @@ def test_an_export_on_an_object_store(model):
         for _ in range(2)
     ]
     assert exports_in(base) == paths
-    found = torchest.export.load(paths[0], "torchscript").signatures["predict"](x=[1.5, 3.5])
-    assert found["class_ids"].tolist() == [[1], [0]]
+    actual = torchest.export.load(paths[0], "torchscript").signatures["predict"](x=[1.5, 3.5])
+    assert actual["class_ids"].tolist() == [[1], [0]]
 
 
 # ---- raw features
@@ -318,8 +318,8 @@ def test_a_model_fn_that_takes_a_single_tensor(tmp_path):
     path = model.export_saved_model(tmp_path / "base", receiver, formats=BOTH)
     expected = np.stack(list(model.predict(lambda: iter([rows]))))
     for engine in BOTH:
-        found = torchest.export.load(path, engine).signatures["serving_default"](rows=rows)
-        np.testing.assert_allclose(found["output"], expected, atol=1e-5)
+        actual = torchest.export.load(path, engine).signatures["serving_default"](rows=rows)
+        np.testing.assert_allclose(actual["output"], expected, atol=1e-5)
 
 
 def test_optional_features_are_filled_in_as_in_training(tmp_path):
@@ -350,8 +350,8 @@ def test_a_required_feature_that_is_left_out_is_named(exported):
 def test_a_file_that_answers_otherwise_is_found_and_nothing_is_left(model, tmp_path, monkeypatch):
     class Wrong(package.ENGINES["torchscript"]):
         def run(self, features, outputs):
-            found = super().run(features, outputs)
-            return {**found, "logits": found["logits"] + 0.001}
+            actual = super().run(features, outputs)
+            return {**actual, "logits": actual["logits"] + 0.001}
 
     monkeypatch.setitem(package.ENGINES, "torchscript", Wrong)
     message = r"model.pt differs from Python for a batch of 1 rows: output 'logits' is"

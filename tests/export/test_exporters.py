@@ -34,12 +34,12 @@ class StandIn:
 def evaluate(exporter, path, *losses, final=False, estimator=None):
     """Shows an exporter evaluations one after the other; which of them it exported."""
     estimator = estimator or StandIn()
-    found = []
+    actual = []
     for number, loss in enumerate(losses):
         result = loss if isinstance(loss, dict) else {"loss": np.float32(loss)}
         exported = exporter.export(estimator, str(path), f"model.ckpt-{number}", result, final)
-        found.append(exported is not None)
-    return found
+        actual.append(exported is not None)
+    return actual
 
 
 def best(**more):
@@ -192,9 +192,9 @@ def test_with_train_and_evaluate(tmp_path, caplog):
         exports_in(tmp_path / "export" / "final")[0],
     ]
     assert len(exports_in(tmp_path / "export" / "best")) == 2
-    found = torchest.export.load(exports[1]).signatures["predict"](x=[1.0])["predictions"]
+    actual = torchest.export.load(exports[1]).signatures["predict"](x=[1.0])["predictions"]
     expected = next(model.predict(lambda: {"x": np.float32([1])}))["predictions"]
-    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+    np.testing.assert_allclose(actual[0], expected, atol=1e-5)
 
 
 def test_exporters_that_want_the_same_checkpoint_share_one_export(tmp_path, monkeypatch):

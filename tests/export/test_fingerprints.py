@@ -90,17 +90,17 @@ def test_a_caller_with_numpy_and_onnxruntime_gets_the_answers_of_python(exported
         key, hashed, _ = name.partition("/fingerprint")
         values = FEATURES[key][:rows]
         feeds[name] = fingerprints(values.tolist()) if hashed else values
-    (found,) = file.run(["logits"], feeds)
-    np.testing.assert_allclose(found, logits(model, rows), rtol=1e-5, atol=1e-6)
+    (actual,) = file.run(["logits"], feeds)
+    np.testing.assert_allclose(actual, logits(model, rows), rtol=1e-5, atol=1e-6)
 
 
 def test_load_hashes_text_itself(exported):
     model, path = exported
     served = torchest.export.load(path, engine="onnx-fingerprints")
-    found = served.signatures["predict"](**FEATURES)
-    np.testing.assert_allclose(found["logits"], logits(model), rtol=1e-5, atol=1e-6)
+    actual = served.signatures["predict"](**FEATURES)
+    np.testing.assert_allclose(actual["logits"], logits(model), rtol=1e-5, atol=1e-6)
     assert (
-        found["logits"].tolist()
+        actual["logits"].tolist()
         == torchest.export.load(path).signatures["predict"](**FEATURES)["logits"].tolist()
     )
 

@@ -45,9 +45,9 @@ def test_missing_values_of_lists_are_those_of_padding():
     large = 2**53 + 1
     given = pa.array([[large, None], None, [None]])
     for each in (given, [[large, None], None, [None]]):
-        found = feed(NUMBERS.conform(each))
-        assert found.dtype == np.int64
-        assert found.tolist() == [[large, -1], [-1, -1], [-1, -1]]
+        actual = feed(NUMBERS.conform(each))
+        assert actual.dtype == np.int64
+        assert actual.tolist() == [[large, -1], [-1, -1], [-1, -1]]
     assert feed(NUMBERS.conform([None])).tolist() == [[-1]]
     weights = feed(WEIGHTS.conform(pa.array([[1.0, None]])))
     np.testing.assert_array_equal(weights, np.array([[1.0, np.nan]], np.float32))
@@ -72,9 +72,9 @@ def test_large_ids_do_not_pass_through_floats():
     ],
 )
 def test_text_of_every_kind(given):
-    found = feed(PAIR.conform(given))
-    assert found.tolist() == [["a", "日本"], ["", "d"]]
-    assert found.dtype == object
+    actual = feed(PAIR.conform(given))
+    assert actual.tolist() == [["a", "日本"], ["", "d"]]
+    assert actual.dtype == object
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_wrong_values(each, given, error, message):
 
 
 def test_what_is_left_out_is_filled_in():
-    found = conform_all([AGE, TAGS, IDS], {"ids": [7, 8]})
-    assert found["age"].tolist() == [[30.0], [30.0]]
-    assert found["tags"].to_pylist() == [[], []]
+    actual = conform_all([AGE, TAGS, IDS], {"ids": [7, 8]})
+    assert actual["age"].tolist() == [[30.0], [30.0]]
+    assert actual["tags"].to_pylist() == [[], []]
 
 
 @pytest.mark.parametrize(

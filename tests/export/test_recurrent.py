@@ -98,15 +98,15 @@ def test_answers_are_those_of_python(exported, name):
     in_python = forward.encode(features)
     expected = dict(zip([each.name for each in forward.outputs], forward(*in_python), strict=True))
     given = of_columns.feed({**features, "seen": list(features["seen"])}, forward.raw)
-    found = session.run(list(expected), given)
+    actual = session.run(list(expected), given)
     for value, traced, (key, wanted) in zip(
-        found, program(*in_python), expected.items(), strict=True
+        actual, program(*in_python), expected.items(), strict=True
     ):
         np.testing.assert_allclose(value, wanted.detach(), rtol=1e-5, atol=1e-6, err_msg=key)
         np.testing.assert_allclose(traced.detach(), wanted.detach(), rtol=1e-5, atol=1e-6)
     if name == "all":
         (predicted,) = estimator.predict(lambda: [features], yield_single_examples=False)
-        for value, wanted in zip(found, predicted.values(), strict=True):
+        for value, wanted in zip(actual, predicted.values(), strict=True):
             np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -167,11 +167,11 @@ def test_a_matrix_keeps_its_width_in_every_format(of_matrices, name):
     (expected,) = model.predict(lambda: [features], yield_single_examples=False)
     assert expected["logits"].shape == (3, max(WIDTHS[name]), 1)
     for predict in engines:
-        found = predict(**features)
+        actual = predict(**features)
         for key, value in expected.items():
-            assert found[key].shape == value.shape, key
+            assert actual[key].shape == value.shape, key
             if value.dtype != object:
-                np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
+                np.testing.assert_allclose(actual[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
 
 
 def test_several_ids_a_step_are_trained_on_and_not_exported(tmp_path):

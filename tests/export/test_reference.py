@@ -83,24 +83,24 @@ def test_answers_are_those_of_a_saved_model(exported, engine):
     assert signatures.keys() == case["answers"].keys()
     for name, expected in case["answers"].items():
         given = case["parsing"][name]["inputs"]
-        found = signatures[name](**dict.fromkeys(given, EXAMPLES))
-        assert found.keys() == expected.keys(), name
+        actual = signatures[name](**dict.fromkeys(given, EXAMPLES))
+        assert actual.keys() == expected.keys(), name
         for key, described in expected.items():
             value = array(described)
-            assert found[key].dtype == value.dtype, (name, key)
+            assert actual[key].dtype == value.dtype, (name, key)
             if value.dtype == object:
-                np.testing.assert_array_equal(found[key], value, f"{name} {key}")
+                np.testing.assert_array_equal(actual[key], value, f"{name} {key}")
             else:
-                np.testing.assert_allclose(found[key], value, 1e-5, 1e-5, err_msg=f"{name} {key}")
+                np.testing.assert_allclose(actual[key], value, 1e-5, 1e-5, err_msg=f"{name} {key}")
 
 
 def test_features_by_their_names_are_answered_as_serialized_examples_are(exported):
     case, path = exported
     signature = torchest.export.load(path).signatures["predict"]
     named = {key: FEATURES[key] for key in spec_of(case["name"])}
-    found = signature(**named)
+    actual = signature(**named)
     for key, value in signature(EXAMPLES).items():
-        np.testing.assert_array_equal(found[key], value)
+        np.testing.assert_array_equal(actual[key], value)
 
 
 def test_signatures_are_those_of_a_saved_model(exported):

@@ -82,8 +82,8 @@ def exported(tmp_path_factory):
 
 def test_predictions_are_tensorflows(exported):
     model, rows, _ = exported
-    for found, wanted in zip(model.predict(lambda: [rows]), REFERENCE["predictions"], strict=True):
-        assert {name: plain(np.asarray(value).tolist()) for name, value in found.items()} == wanted
+    for actual, wanted in zip(model.predict(lambda: [rows]), REFERENCE["predictions"], strict=True):
+        assert {name: plain(np.asarray(value).tolist()) for name, value in actual.items()} == wanted
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -104,8 +104,8 @@ def test_signatures_answer_as_tensorflows_do(exported, engine):
             model.signatures[name](records),
             model.signatures[name](**rows),  # inputs have the names of outputs here
         ):
-            found = {key: plain(value.tolist()) for key, value in answer.items()}
-            assert found == wanted
+            actual = {key: plain(value.tolist()) for key, value in answer.items()}
+            assert actual == wanted
             assert all(
                 isinstance(each, bytes)
                 for value in answer.values()
@@ -301,8 +301,8 @@ def test_wrong_strings_of_a_list(indices, vocabulary, message):
 
 
 def test_strings_of_a_list_are_text_or_bytes():
-    found = indexed_strings(torch.tensor([[1], [0]], dtype=torch.int32), ["ä", b"\xff"])
-    assert found.numpy().tolist() == [[b"\xff"], ["ä".encode()]]
+    actual = indexed_strings(torch.tensor([[1], [0]], dtype=torch.int32), ["ä", b"\xff"])
+    assert actual.numpy().tolist() == [[b"\xff"], ["ä".encode()]]
 
 
 @pytest.mark.parametrize(

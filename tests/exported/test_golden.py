@@ -22,10 +22,10 @@ from torchest.exported.golden import array_of_json, array_to_json, difference, v
     ],
 )
 def test_an_array_comes_back(array):
-    found = array_of_json(json.loads(json.dumps(array_to_json(array), allow_nan=False)))
-    assert found.dtype == array.dtype
-    assert found.shape == array.shape
-    np.testing.assert_array_equal(found, array)
+    actual = array_of_json(json.loads(json.dumps(array_to_json(array), allow_nan=False)))
+    assert actual.dtype == array.dtype
+    assert actual.shape == array.shape
+    np.testing.assert_array_equal(actual, array)
 
 
 def test_bytes_are_written_as_text():
@@ -33,7 +33,7 @@ def test_bytes_are_written_as_text():
 
 
 @pytest.mark.parametrize(
-    ("expected", "found", "words"),
+    ("expected", "actual", "words"),
     [
         (np.float32([1.0]), np.float32([1.000001]), None),
         (np.float32([np.nan]), np.float32([np.nan]), None),
@@ -45,8 +45,8 @@ def test_bytes_are_written_as_text():
         (np.array([b"a"], object), np.array(["b"], object), "is 'b' instead of b'a' in row 0"),
     ],
 )
-def test_differences(expected, found, words):
-    differs = difference(expected, found)
+def test_differences(expected, actual, words):
+    differs = difference(expected, actual)
     assert differs is words is None or words in differs
 
 

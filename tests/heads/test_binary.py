@@ -74,8 +74,8 @@ def test_predictions_of_classes_give_the_strings_back():
 
 
 def test_some_predictions():
-    found = BinaryClassHead().predictions(LOGITS, keys=["class_ids", "logits"])
-    assert list(found) == ["class_ids", "logits"]
+    actual = BinaryClassHead().predictions(LOGITS, keys=["class_ids", "logits"])
+    assert list(actual) == ["class_ids", "logits"]
 
 
 def test_the_loss_is_in_float64_for_float64_logits():
@@ -117,8 +117,8 @@ def test_a_loss_fn_replaces_the_loss():
 
 def test_a_loss_fn_may_take_features():
     head = BinaryClassHead(loss_fn=lambda labels, logits, features: logits * features["factor"])
-    found = head.loss(torch.tensor([1, 0, 0]), LOGITS, {"factor": 2.0})
-    assert found.item() == pytest.approx(1.0)
+    actual = head.loss(torch.tensor([1, 0, 0]), LOGITS, {"factor": 2.0})
+    assert actual.item() == pytest.approx(1.0)
 
 
 def test_regularization_losses_are_added():

@@ -69,11 +69,11 @@ def test_a_prediction_of_nan_is_seen():
     logits = torch.tensor([[0.3], [math.nan]])
     batch = Scored(torch.ones(2, 1), logits, torch.zeros(2, 1), None)
     head = torchest.BinaryClassHead()
-    found, expected = computed(head._sums(batch)), computed(head._all_metrics(batch, None))
-    assert {name for name, value in found.items() if math.isnan(value)} == {
+    actual, expected = computed(head._sums(batch)), computed(head._all_metrics(batch, None))
+    assert {name for name, value in actual.items() if math.isnan(value)} == {
         name for name, value in expected.items() if math.isnan(value)
     }
-    assert math.isnan(found["prediction/mean"])
+    assert math.isnan(actual["prediction/mean"])
 
 
 @pytest.mark.parametrize("row", [[1.0, math.nan, 2.0], [math.nan, math.nan, 3.0], [2.0, 5.0, 5.0]])

@@ -45,9 +45,9 @@ def test_name_dimension_and_reduction():
 
 
 def test_some_predictions():
-    found = two_heads().predictions(LOGITS, keys=[("r", "predictions")])
-    assert list(found) == [("r", "predictions")]
-    assert torch.equal(found["r", "predictions"], LOGITS[:, 1:])
+    actual = two_heads().predictions(LOGITS, keys=[("r", "predictions")])
+    assert list(actual) == [("r", "predictions")]
+    assert torch.equal(actual["r", "predictions"], LOGITS[:, 1:])
 
 
 def test_no_rows_lose_zero():
@@ -153,11 +153,11 @@ def test_heads_of_the_mean_and_of_its_other_name_go_together():
 
 def test_regularization_losses_are_the_fifth_argument_of_update_metrics_as_in_tensorflow():
     head, losses = two_heads(), [torch.tensor(0.25)]
-    found = head.update_metrics(head.metrics(losses), {}, LOGITS, LABELS, losses)
-    assert found["regularization_loss/b_r"].compute() == 0.25
+    actual = head.update_metrics(head.metrics(losses), {}, LOGITS, LABELS, losses)
+    assert actual["regularization_loss/b_r"].compute() == 0.25
     single = RegressionHead()
-    found = single.update_metrics(single.metrics(losses), {}, LOGITS[:, :1], LABELS["b"], losses)
-    assert found["regularization_loss"].compute() == 0.25
+    actual = single.update_metrics(single.metrics(losses), {}, LOGITS[:, :1], LABELS["b"], losses)
+    assert actual["regularization_loss"].compute() == 0.25
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ def test_a_loss_fn_gets_class_ids():
 
 def test_predictions_of_classes_give_the_strings_back():
     head = MultiClassHead(3, label_vocabulary=["a", "b", "c"])
-    found = head.predictions(LOGITS)
-    assert found["classes"].numpy().tolist() == [[b"c"], [b"a"]]
-    assert found["all_classes"].numpy().tolist() == [[b"a", b"b", b"c"]] * 2
+    actual = head.predictions(LOGITS)
+    assert actual["classes"].numpy().tolist() == [[b"c"], [b"a"]]
+    assert actual["all_classes"].numpy().tolist() == [[b"a", b"b", b"c"]] * 2
 
 
 @pytest.mark.parametrize(

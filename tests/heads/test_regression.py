@@ -26,8 +26,8 @@ def test_the_loss_is_of_logits_and_the_predictions_are_linked():
     head = RegressionHead(inverse_link_fn=torch.exp)
     assert head.loss([2.0, 5.0], LOGITS).item() == pytest.approx((1 + 4) / 2)
     assert torch.equal(head.predictions(LOGITS)["predictions"], LOGITS.exp())
-    found = head.update_metrics(head.metrics(), {}, LOGITS, [2.0, 5.0])
-    assert found["prediction/mean"].compute().item() == pytest.approx(LOGITS.exp().mean().item())
+    actual = head.update_metrics(head.metrics(), {}, LOGITS, [2.0, 5.0])
+    assert actual["prediction/mean"].compute().item() == pytest.approx(LOGITS.exp().mean().item())
 
 
 def test_weights_from_a_numeric_column():
@@ -89,5 +89,5 @@ def test_logits_of_half_precision_are_taken_as_float32(half):
     assert loss.item() == 1001.0**2
     predicted = head.predictions(logits)["predictions"]
     assert predicted.dtype == torch.float32
-    found = head.update_metrics(head.metrics(), {}, logits, torch.tensor([1001.0]))
-    assert found["label/mean"].compute().item() == 1001
+    actual = head.update_metrics(head.metrics(), {}, logits, torch.tensor([1001.0]))
+    assert actual["label/mean"].compute().item() == 1001

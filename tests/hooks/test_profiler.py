@@ -18,10 +18,10 @@ def test_a_trace_is_of_one_whole_step(tmp_path):
     estimator(tmp_path / "model").train(input_fn, [hook], steps=3)
     (path,) = (tmp_path / "new" / "traces").iterdir()
     assert path.name == "timeline-2.pt.trace.json"
-    found = names(path)
-    assert "aten::sum" in found  # the loss
-    assert any(name and "backward" in name.lower() for name in found)
-    assert any(name and name.startswith("Optimizer.step") for name in found)
+    actual = names(path)
+    assert "aten::sum" in actual  # the loss
+    assert any(name and "backward" in name.lower() for name in actual)
+    assert any(name and name.startswith("Optimizer.step") for name in actual)
 
 
 def test_memory_is_traced_where_that_is_asked_for(tmp_path):

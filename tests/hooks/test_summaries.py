@@ -62,14 +62,14 @@ def test_scalars_histograms_of_weights_and_of_embeddings_and_the_gradient_norm(t
     model.train(words_input_fn, hooks=[hook], steps=3)
     assert scalars(tmp_path, "rate") == [(2, 0.5), (4, 0.5)]
     assert all(math.isfinite(value) and value > 0 for _, value in scalars(tmp_path, "length"))
-    found = read(tmp_path)
-    assert [event.step for event in found.Histograms("words")] == [2, 4]
-    value = found.Histograms("words")[-1].histogram_value
+    actual = read(tmp_path)
+    assert [event.step for event in actual.Histograms("words")] == [2, 4]
+    value = actual.Histograms("words")[-1].histogram_value
     weights = torch.from_numpy(model.get_variable_value(table)).double()
     assert value.num == 15
     assert (value.min, value.max) == (float(weights.min()), float(weights.max()))
     assert value.sum == pytest.approx(float(weights.sum()), rel=1e-6)
-    assert found.Histograms("weights")[0].histogram_value.num == 20
+    assert actual.Histograms("weights")[0].histogram_value.num == 20
 
 
 def test_torchs_own_writer_may_be_given(tmp_path):
@@ -145,8 +145,8 @@ def test_evaluations_of_classifiers_have_their_precision_recall_curve(tmp_path):
     model.train(binary_input_fn, steps=3)
     for _ in range(2):
         metrics = model.evaluate(binary_input_fn, steps=1)
-    found = read(tmp_path / "eval")
-    first, _ = found.Tensors("auc_precision_recall/curve")
+    actual = read(tmp_path / "eval")
+    first, _ = actual.Tensors("auc_precision_recall/curve")
     assert first.step == 3
     assert [dim.size for dim in first.tensor_proto.tensor_shape.dim] == [6, 200]
     assert scalars(tmp_path / "eval", "auc") == [(3, metrics["auc"])] * 2

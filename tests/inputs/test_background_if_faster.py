@@ -32,13 +32,13 @@ def threads_of(monkeypatch):
             yield threading.get_ident()
 
     def made_in(*durations, waits=False, cores_in_steps=1.0, paused_at=None):
-        found = []
+        actual = []
         for thread in background.in_background_if_faster(batches(durations, waits), 2):
-            found.append(thread)
-            pause = 5 if len(found) == paused_at else 0  # in which one core is taken
+            actual.append(thread)
+            pause = 5 if len(actual) == paused_at else 0  # in which one core is taken
             now.passed += 0.01 + pause
             now.of_process += 0.01 * cores_in_steps + pause
-        return found
+        return actual
 
     return made_in
 
@@ -72,8 +72,8 @@ def test_batches_of_chunks_that_are_slow_to_read_are_made_ahead(threads_of):
 
 @pytest.mark.parametrize("step", [None, 1, 100])
 def test_batches_that_are_computed_stay_in_this_thread_where_steps_take_all_cores(threads_of, step):
-    found = threads_of(*[0.005] * 1000, cores_in_steps=1.9, paused_at=step)
-    assert set(found) == {threading.get_ident()}
+    actual = threads_of(*[0.005] * 1000, cores_in_steps=1.9, paused_at=step)
+    assert set(actual) == {threading.get_ident()}
 
 
 def test_batches_that_take_longer_than_a_step_are_made_ahead_also_where_steps_take_all_cores(

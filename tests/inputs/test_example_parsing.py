@@ -46,25 +46,25 @@ def test_examples_are_parsed_as_by_tensorflow(case: Case):
         with pytest.raises((ValueError, TypeError), match=r"'x'|Record \d"):
             parse_example(records, specs)
         return
-    found = parse_example(records, specs)
-    assert list(found) == list(specs)
+    actual = parse_example(records, specs)
+    assert list(actual) == list(specs)
     for key, spec in specs.items():
-        check(found[key], spec, case["features"][key])
+        check(actual[key], spec, case["features"][key])
 
 
-def check(found: Any, spec: Any, expected: list[Any]) -> None:
+def check(actual: Any, spec: Any, expected: list[Any]) -> None:
     if spec.dtype in (str, bytes):
-        assert isinstance(found, pa.Array)
-        assert as_bytes(found.to_pylist()) == decoded(expected)
+        assert isinstance(actual, pa.Array)
+        assert as_bytes(actual.to_pylist()) == decoded(expected)
     elif isinstance(spec, VarLenFeature):
-        assert found.to_pylist() == expected
+        assert actual.to_pylist() == expected
         assert (
-            found.type.value_type
+            actual.type.value_type
             == {torch.float32: pa.float32(), torch.int64: pa.int64()}[spec.dtype]
         )
     else:
-        assert torch.equal(found, torch.tensor(expected, dtype=spec.dtype))
-        assert found.shape == (len(expected), *spec.shape)
+        assert torch.equal(actual, torch.tensor(expected, dtype=spec.dtype))
+        assert actual.shape == (len(expected), *spec.shape)
 
 
 def as_bytes(nested: Any) -> Any:
@@ -104,9 +104,9 @@ def test_text_is_text_and_bytes_are_bytes():
     ],
 )
 def test_records_come_in_any_form_of_bytes(form: Any):
-    found = parse_example(form(EXAMPLES), N_SPEC)
+    actual = parse_example(form(EXAMPLES), N_SPEC)
 
-    assert found["n"].tolist() == list(range(20))
+    assert actual["n"].tolist() == list(range(20))
 
 
 @pytest.mark.parametrize("block", [1, 7, 20, 4096])
@@ -118,13 +118,13 @@ def test_blocks_do_not_show(block: int, monkeypatch: pytest.MonkeyPatch):
         "z": VarLenFeature(bytes),
         "y": FixedLenFeature((2,), bytes, [b"p", b"q"]),
     }
-    found = parse_example(EXAMPLES, specs)
+    actual = parse_example(EXAMPLES, specs)
 
-    assert found["n"].tolist() == list(range(20))
-    assert found["x"].tolist() == [[number / 2] for number in range(20)]
-    assert found["w"].to_pylist() == [[["w" * number]] for number in range(20)]
-    assert found["z"].to_pylist() == [[]] * 20
-    assert found["y"].to_pylist() == [[b"p", b"q"]] * 20
+    assert actual["n"].tolist() == list(range(20))
+    assert actual["x"].tolist() == [[number / 2] for number in range(20)]
+    assert actual["w"].to_pylist() == [[["w" * number]] for number in range(20)]
+    assert actual["z"].to_pylist() == [[]] * 20
+    assert actual["y"].to_pylist() == [[b"p", b"q"]] * 20
 
 
 @pytest.mark.parametrize("none", [[], pa.array([], pa.large_binary()), np.array([], object)])
@@ -135,10 +135,10 @@ def test_a_batch_without_records_has_features_without_rows(none: Any):
         "n": VarLenFeature(torch.int64),
         "t": VarLenFeature(str),
     }
-    found = parse_example(none, specs)
+    actual = parse_example(none, specs)
 
-    assert found["x"].shape == (0, 2)
-    assert [len(found[key]) for key in specs] == [0, 0, 0, 0]
+    assert actual["x"].shape == (0, 2)
+    assert [len(actual[key]) for key in specs] == [0, 0, 0, 0]
 
 
 def test_columns_take_what_is_parsed():
@@ -146,21 +146,21 @@ def test_columns_take_what_is_parsed():
     listed = [columns.numeric_column("x"), columns.indicator_column(town)]
     features = Features(parse_example(EXAMPLES[:4], make_parse_example_spec(listed)))
 
-    found = columns.DenseFeatures(listed)(features)
+    actual = columns.DenseFeatures(listed)(features)
 
     # in the order of their names: w_indicator, x
     expected = [[0, 0, 0, 0], [1, 0, 0, 0.5], [0, 1, 0, 1], [0, 0, 1, 1.5]]
-    assert found.tolist() == expected
+    assert actual.tolist() == expected
 
 
 def test_changing_what_was_parsed_changes_nothing_else():
     records = pa.array(EXAMPLES, pa.large_binary())
     specs = {"n": FixedLenFeature((1,), torch.int64), "m": FixedLenFeature((1,), torch.int64, 5)}
-    found = parse_example(records, specs)
+    actual = parse_example(records, specs)
 
-    found["n"].fill_(-1)
+    actual["n"].fill_(-1)
 
-    assert found["m"].tolist() == [[5]] * 20
+    assert actual["m"].tolist() == [[5]] * 20
     assert parse_example(records, specs)["n"].flatten().tolist() == list(range(20))
 
 

@@ -80,9 +80,9 @@ ENTRIES = st.lists(
 
 
 def expected_column(records: list[dict[str, Feature | None]], key: str) -> tuple[list[int], Any]:
-    found = [record.get(key) for record in records]
-    kinds = [0 if feature is None else feature[0] for feature in found]
-    rows = [feature[1] if feature and feature[0] == KINDS[key] else [] for feature in found]
+    actual = [record.get(key) for record in records]
+    kinds = [0 if feature is None else feature[0] for feature in actual]
+    rows = [feature[1] if feature and feature[0] == KINDS[key] else [] for feature in actual]
     return kinds, rows
 
 
@@ -105,12 +105,12 @@ def test_what_was_encoded_is_read(examples: list[Any]):
     records = [encoded_example(entries, packed) for entries, packed in examples]
     of_key = [dict(entries) for entries, _ in examples]  # as in a dict, the last of a key counts
 
-    found = read_examples(pa.array(records, pa.large_binary()), KINDS)
+    actual = read_examples(pa.array(records, pa.large_binary()), KINDS)
 
     for key in KINDS:
         kinds, rows = expected_column(of_key, key)
-        assert found[key].kind.tolist() == kinds
-        assert rows_of(found[key]) == rows
+        assert actual[key].kind.tolist() == kinds
+        assert rows_of(actual[key]) == rows
 
 
 def read_or_refused(records: Any) -> tuple[dict[str, Column] | None, int | None]:
@@ -135,12 +135,12 @@ def test_damaged_records_are_refused_or_read_but_never_more(data: st.DataObject)
         damaged[place] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(damaged)))
     records = pa.array([GOOD, bytes(damaged[:cut]), GOOD], pa.large_binary())
-    found, refused = read_or_refused(records)
-    if found is None:
+    actual, refused = read_or_refused(records)
+    if actual is None:
         assert refused == 1
         return
     for key in KINDS:
-        rows = rows_of(found[key])
+        rows = rows_of(actual[key])
         assert rows[0] == rows[2] == rows_of(read_examples(records.slice(0, 1), KINDS)[key])[0]
         assert len(rows[1]) <= len(damaged)
 
@@ -149,8 +149,8 @@ def test_damaged_records_are_refused_or_read_but_never_more(data: st.DataObject)
 @given(junk=st.binary(max_size=60))
 def test_any_bytes_are_refused_or_read(junk: bytes):
     records = pa.array([junk], pa.large_binary())
-    found, refused = read_or_refused(records)
-    assert refused == 0 if found is None else all(len(found[key].counts) == 1 for key in KINDS)
+    actual, refused = read_or_refused(records)
+    assert refused == 0 if actual is None else all(len(actual[key].counts) == 1 for key in KINDS)
 
 
 # ---- cases
@@ -166,11 +166,11 @@ def test_entries_may_come_in_any_order():
     forwards = [("age", (FLOATS, [1.0])), ("n", (INT64S, [2])), ("town", (BYTES, [b"x"]))]
     records = [encoded_example(forwards), encoded_example(forwards[::-1])] * 3
 
-    found = read_examples(pa.array(records, pa.large_binary()), KINDS)
+    actual = read_examples(pa.array(records, pa.large_binary()), KINDS)
 
-    assert rows_of(found["age"]) == [[1.0]] * 6
-    assert rows_of(found["n"]) == [[2]] * 6
-    assert rows_of(found["town"]) == [[b"x"]] * 6
+    assert rows_of(actual["age"]) == [[1.0]] * 6
+    assert rows_of(actual["n"]) == [[2]] * 6
+    assert rows_of(actual["town"]) == [[b"x"]] * 6
 
 
 def test_unknown_fields_are_passed_over():
@@ -187,26 +187,26 @@ def test_unknown_fields_are_passed_over():
         entries += unknown + delimited(1, entry)
     record = unknown + delimited(1, entries) + unknown
 
-    found = read_examples(pa.array([record] * 2, pa.large_binary()), KINDS)
+    actual = read_examples(pa.array([record] * 2, pa.large_binary()), KINDS)
 
     expected = {BYTES: [b"x"], FLOATS: [1.0], INT64S: [2, 3, 4]}
     for key, kind in KINDS.items():
-        assert rows_of(found[key]) == [expected[kind]] * 2
+        assert rows_of(actual[key]) == [expected[kind]] * 2
 
 
 def test_a_feature_that_is_not_asked_for_is_not_read():
     record = delimited(1, delimited(1, delimited(1, b"other") + delimited(2, b"\xff\xff")))
 
-    found = read_examples(pa.array([record], pa.large_binary()), {"n": INT64S})
+    actual = read_examples(pa.array([record], pa.large_binary()), {"n": INT64S})
 
-    assert found["n"].kind.tolist() == [0]
+    assert actual["n"].kind.tolist() == [0]
 
 
 def test_many_values_in_one_record():
     words = [b"w%d" % number for number in range(500)]
     record = encoded_example([("town", (BYTES, words)), ("n", (INT64S, list(range(-500, 500))))])
 
-    found = read_examples(pa.array([GOOD, record], pa.large_binary()), KINDS)
+    actual = read_examples(pa.array([GOOD, record], pa.large_binary()), KINDS)
 
-    assert rows_of(found["town"]) == [[b"Rome", b""], words]
-    assert rows_of(found["n"]) == [[3, -1, 300], list(range(-500, 500))]
+    assert rows_of(actual["town"]) == [[b"Rome", b""], words]
+    assert rows_of(actual["n"]) == [[3, -1, 300], list(range(-500, 500))]

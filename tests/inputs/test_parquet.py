@@ -169,8 +169,8 @@ def test_shuffles_move_rows_and_files(write):
 
     def order(**options):
         with default_seed(4):
-            found = read("*.parquet", 7, limit=None, shuffle=True, **options)
-        return [number for batch in found for number in batch["i"]]
+            actual = read("*.parquet", 7, limit=None, shuffle=True, **options)
+        return [number for batch in actual for number in batch["i"]]
 
     first = order(shuffle_seed=1)
     assert sorted(first) == list(range(50))

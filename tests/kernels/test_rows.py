@@ -42,10 +42,10 @@ def test_sorted_keys_give_the_same_order(drawn):
     keys.sort()
     distinct, places, starts = np.empty((3, len(keys)), np.int64)
     count = rows.group(keys, bits, distinct, places, starts)
-    for found, expected in zip(
+    for actual, expected in zip(
         (distinct[:count], places, starts[:count]), rows.order(given_rows, bound), strict=True
     ):
-        assert found.tolist() == expected.tolist()
+        assert actual.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

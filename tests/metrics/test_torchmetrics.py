@@ -40,12 +40,12 @@ class Greatest:
 
 
 def values_of_batches(metric, batches) -> list[TorchMetric]:
-    found = []
+    actual = []
     for batch in batches:
         metric.update(*batch)
         spec = EstimatorSpec(ModeKeys.EVAL, loss=LOSS, eval_metric_ops={"metric": metric})
-        found.append(spec.eval_metric_ops["metric"])
-    return found
+        actual.append(spec.eval_metric_ops["metric"])
+    return actual
 
 
 def test_the_state_of_a_batch_becomes_a_value():

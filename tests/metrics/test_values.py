@@ -54,10 +54,10 @@ every = pytest.mark.parametrize("metric", list(EVERY.values()), ids=list(EVERY))
     ],
 )
 def test_by_hand(metric, expected):
-    found = EVERY[metric](LABELS, PREDICTIONS).compute()
-    assert found.dtype == torch.float32
-    assert found.shape == ()
-    assert found.item() == pytest.approx(expected)
+    actual = EVERY[metric](LABELS, PREDICTIONS).compute()
+    assert actual.dtype == torch.float32
+    assert actual.shape == ()
+    assert actual.item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -109,17 +109,17 @@ def test_the_roc_area_is_the_share_of_pairs_in_order():
         random.integers(0, 199, 400) / 199 + 0.001
     )  # within thresholds, so none are merged
     labels = (random.uniform(size=400) < predictions).astype(np.int64)
-    found = metrics.auc(torch.from_numpy(labels), torch.from_numpy(predictions))
+    actual = metrics.auc(torch.from_numpy(labels), torch.from_numpy(predictions))
     expected = roc_area_of_pairs(labels, predictions)
-    assert found.compute().item() == pytest.approx(expected, abs=1e-6)
+    assert actual.compute().item() == pytest.approx(expected, abs=1e-6)
 
 
 @every
 def test_the_host_is_never_asked_for_a_value(metric):
     # tensors on the meta device have no values
     labels, predictions, weights = (torch.empty(4, device="meta") for _ in range(3))
-    found = metric(labels, predictions, weights).merge(metric(labels, predictions))
-    assert found.compute().is_meta
+    actual = metric(labels, predictions, weights).merge(metric(labels, predictions))
+    assert actual.compute().is_meta
 
 
 @every
@@ -133,9 +133,9 @@ def test_nothing_is_an_identity(metric):
 
 @every
 def test_weights_of_zero_count_as_nothing(metric):
-    found = metric(LABELS, PREDICTIONS, torch.zeros(4))
-    assert found.compute().item() == 0
-    assert torch.equal(found.statistics, torch.zeros_like(found.statistics))
+    actual = metric(LABELS, PREDICTIONS, torch.zeros(4))
+    assert actual.compute().item() == 0
+    assert torch.equal(actual.statistics, torch.zeros_like(actual.statistics))
 
 
 @every

@@ -25,9 +25,9 @@ def test_a_second_evaluation_of_a_step_takes_the_place_of_the_first(tmp_path):
 
 def test_nan_and_infinity_come_back(tmp_path):
     record_evaluation(tmp_path, 1, None, {"loss": math.nan, "other": -math.inf})
-    found = read_evaluations(tmp_path)[1]
-    assert math.isnan(found["loss"])
-    assert found["other"] == -math.inf
+    actual = read_evaluations(tmp_path)[1]
+    assert math.isnan(actual["loss"])
+    assert actual["other"] == -math.inf
 
 
 def test_without_evaluations_there_are_none(tmp_path):

@@ -59,9 +59,9 @@ def give_rows(parameter: nn.Parameter, ids, rows) -> None:
 
 
 def assert_as_tensorflow(parameter: nn.Parameter, optimizer, expected: dict) -> None:
-    found = {"weights": parameter.detach(), **optimizer.state[parameter]}
+    actual = {"weights": parameter.detach(), **optimizer.state[parameter]}
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name].numpy(), values, rtol=2e-5, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(actual[name].numpy(), values, rtol=2e-5, atol=2e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("case", params(REFERENCE["dense"]["cases"]))
@@ -151,8 +151,8 @@ def test_rmsprop_lets_the_means_of_other_rows_decay_unless_it_is_lazy():
             give_rows(parameter, ids, [[1.0]] * len(ids))
             optimizer.step()
             optimizer.zero_grad()
-        found = optimizer.state[parameter]["rms"].flatten().tolist()
-        assert found == pytest.approx([0.1 * left, 0.19])
+        actual = optimizer.state[parameter]["rms"].flatten().tolist()
+        assert actual == pytest.approx([0.1 * left, 0.19])
 
 
 @each

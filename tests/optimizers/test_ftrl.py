@@ -28,11 +28,11 @@ def ftrl(parameter: nn.Parameter, arguments: dict) -> Ftrl:
 
 
 def assert_as_tensorflow(parameter: nn.Parameter, optimizer: Ftrl, expected: dict) -> None:
-    found = {"weights": parameter.detach(), **optimizer.state[parameter]}
+    actual = {"weights": parameter.detach(), **optimizer.state[parameter]}
     for name, values in expected.items():
         # the linear slot adds up float32 terms that are much larger than what is left of them
         atol = 2e-5 + 3e-7 * np.abs(values).max()
-        np.testing.assert_allclose(found[name].numpy(), values, rtol=2e-5, atol=atol, err_msg=name)
+        np.testing.assert_allclose(actual[name].numpy(), values, rtol=2e-5, atol=atol, err_msg=name)
 
 
 def give_rows(parameter: nn.Parameter, gradient: dict) -> None:

@@ -61,8 +61,8 @@ def parameters():
 def assert_same(optimizer_class, **options):
     with_loops = trained(optimizer_class(parameters(), **options))
     on_tensors = trained(without_loops(optimizer_class, parameters(), **options))
-    for found, expected in zip(with_loops, on_tensors, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+    for actual, expected in zip(with_loops, on_tensors, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 @settings(deadline=None, max_examples=40)
@@ -101,8 +101,8 @@ def test_what_is_known_of_parameters_follows_their_state(change):
         again = copy.deepcopy(again)
         expected = _moved_on(expected)
     again = _moved_on(again)
-    for found, wanted in zip(trained(again), trained(expected), strict=True):
-        assert torch.equal(found, wanted)
+    for actual, wanted in zip(trained(again), trained(expected), strict=True):
+        assert torch.equal(actual, wanted)
 
 
 def _moved_on(optimizer):

@@ -166,10 +166,10 @@ def test_row_gradients_are_made_once_differentiable():
 def test_sums_of_fixed_shape_repeat_the_whole_sum(ids, dimension):
     rows = torch.tensor(ids)
     values = torch.arange(len(ids) * dimension, dtype=torch.float64).reshape(len(ids), dimension)
-    found = row_gradients.summed_in_fixed_shape(rows, values)
+    actual = row_gradients.summed_in_fixed_shape(rows, values)
     expected = torch.zeros(7, dimension, dtype=torch.float64).index_add(0, rows, values)
-    assert found.rows.tolist() == sorted(ids)
-    assert torch.equal(found.values, expected[found.rows])
+    assert actual.rows.tolist() == sorted(ids)
+    assert torch.equal(actual.values, expected[actual.rows])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

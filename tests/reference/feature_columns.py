@@ -841,11 +841,11 @@ def answer(case: Case, folder: Path) -> dict[str, Any]:
         return session.run(asked)
 
 
-def by_row(found: tf.compat.v1.SparseTensorValue) -> list[Any]:
+def by_row(actual: tf.compat.v1.SparseTensorValue) -> list[Any]:
     """The values of a sparse tensor as lists of rows, or of steps in rows."""
-    rank = len(found.dense_shape)
-    rows: list[Any] = [[] for _ in range(found.dense_shape[0])]
-    for index, value in zip(found.indices.tolist(), found.values.tolist(), strict=True):
+    rank = len(actual.dense_shape)
+    rows: list[Any] = [[] for _ in range(actual.dense_shape[0])]
+    for index, value in zip(actual.indices.tolist(), actual.values.tolist(), strict=True):
         row = rows[index[0]]
         if rank == 3:
             row.extend([] for _ in range(index[1] + 1 - len(row)))
@@ -861,14 +861,14 @@ def run(case: Case) -> Case:
     }
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = answer(case, Path(folder))
+            actual = answer(case, Path(folder))
         except (ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
             return written | {"refused": type(error).__name__}
-    for name, value in found.items():
-        found[name] = (
+    for name, value in actual.items():
+        actual[name] = (
             by_row(value) if isinstance(value, tf.compat.v1.SparseTensorValue) else array(value)
         )
-    return written | found
+    return written | actual
 
 
 def written_feature(feature: np.ndarray | Sparse) -> dict[str, Any]:

@@ -424,9 +424,9 @@ def metrics_of_an_estimator(head: Any, batches: list[dict[str, Any]]) -> dict[st
         )
 
     with tempfile.TemporaryDirectory() as model_dir:
-        found = tf.estimator.Estimator(model_fn, model_dir).evaluate(input_fn)
-    del found["global_step"], found["loss"]
-    return found
+        actual = tf.estimator.Estimator(model_fn, model_dir).evaluate(input_fn)
+    del actual["global_step"], actual["loss"]
+    return actual
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:

@@ -112,13 +112,13 @@ class Listener(tf.estimator.CheckpointSaverListener):
 
 
 def calls() -> list[dict[str, Any]]:
-    found = []
+    actual = []
 
     def run(what: str, act: Any) -> None:
         noted: list[str] = []
         with tempfile.TemporaryDirectory() as directory, contextlib.suppress(ValueError):
             act(noted, estimator(directory, save_checkpoints_steps=2))
-        found.append({"run": what, "calls": noted})
+        actual.append({"run": what, "calls": noted})
 
     def hooks(noted: list[str], **options: Any) -> list[Hook]:
         return [Hook("A", noted, **options), Hook("B", noted)]
@@ -189,7 +189,7 @@ def calls() -> list[dict[str, Any]]:
         model.train(input_fn, [a, saver, b], steps=4, saving_listeners=listeners(noted))
 
     run("train(steps=4) with a CheckpointSaverHook of the user's between A and B", own_saver)
-    return found
+    return actual
 
 
 def events(directory: str, tag: str) -> list[int]:
@@ -331,7 +331,7 @@ FUNCTIONS = [
 
 
 def answers(function: str, arguments: dict[str, Any], values: list[float]) -> list[bool]:
-    found = []
+    actual = []
     with tempfile.TemporaryDirectory() as directory:
         model = estimator(directory)
         make = getattr(tf.estimator.experimental, function)
@@ -342,20 +342,20 @@ def answers(function: str, arguments: dict[str, Any], values: list[float]) -> li
             writer.add_summary(summary, 10 * (index + 1))
             writer.flush()
             hook = make(model, "loss", run_every_secs=None, run_every_steps=1, **arguments)
-            found.append(bool(hook._should_stop_fn()))
+            actual.append(bool(hook._should_stop_fn()))
         writer.close()
-    return found
+    return actual
 
 
 def stops() -> list[dict[str, Any]]:
-    found = []
+    actual = []
     for function, arguments in FUNCTIONS:
         for name, values in SEQUENCES.items():
             evaluations = [
                 [10 * (index + 1), "NaN" if math.isnan(value) else value]
                 for index, value in enumerate(values)
             ]
-            found.append(
+            actual.append(
                 {
                     "function": function,
                     "arguments": arguments,
@@ -364,11 +364,11 @@ def stops() -> list[dict[str, Any]]:
                     "stops": answers(function, arguments, values),
                 }
             )
-    return found
+    return actual
 
 
 def evaluator() -> list[dict[str, Any]]:
-    found = []
+    actual = []
     for every, count in ((3, 7), (2, 4), (100, 5)):
         noted: list[str] = []
 
@@ -392,8 +392,8 @@ def evaluator() -> list[dict[str, Any]]:
             model.train(input_fn, [Count(), hook], steps=count)
             recorded = events(model.eval_dir(), "mean_label")
         done = [noted[:at].count("step") for at, what in enumerate(noted) if what == "evaluation"]
-        found.append({"every_n_iter": every, "steps": count, "after": done, "events": recorded})
-    return found
+        actual.append({"every_n_iter": every, "steps": count, "after": done, "events": recorded})
+    return actual
 
 
 if __name__ == "__main__":

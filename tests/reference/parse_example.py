@@ -184,19 +184,19 @@ def case(name: str, records: list[bytes], **spec: Case) -> Case:
     described = {key: encoded(of_one) for key, of_one in spec.items()}
     start = {"name": name, "records": encoded(records), "spec": described}
     try:
-        found = tf.io.parse_example(records, of_key)
+        actual = tf.io.parse_example(records, of_key)
     except (tf.errors.InvalidArgumentError, ValueError, TypeError):
         return start | {"refused": True}
-    return start | {"features": {key: rows(found[key]) for key in spec}}
+    return start | {"features": {key: rows(actual[key]) for key in spec}}
 
 
-def rows(found: tf.Tensor | tf.SparseTensor) -> list[Any]:
-    if isinstance(found, tf.SparseTensor):
-        found = tf.RaggedTensor.from_sparse(found)
-        return encoded(found.to_list())
-    if found.dtype == tf.float32:
-        return found.numpy()
-    return encoded(found.numpy().tolist())
+def rows(actual: tf.Tensor | tf.SparseTensor) -> list[Any]:
+    if isinstance(actual, tf.SparseTensor):
+        actual = tf.RaggedTensor.from_sparse(actual)
+        return encoded(actual.to_list())
+    if actual.dtype == tf.float32:
+        return actual.numpy()
+    return encoded(actual.numpy().tolist())
 
 
 def encoded(value: Any) -> Any:
@@ -292,12 +292,12 @@ def spec(
         made = built(described)
         listed += made if isinstance(made, list) else [made]
     try:
-        found = getattr(place, function)(
+        actual = getattr(place, function)(
             listed, **{key: built(value, key) for key, value in arguments.items()}
         )
     except ValueError:
         return start | {"refused": True}
-    return start | {"spec": {key: as_data(of_key) for key, of_key in found.items()}}
+    return start | {"spec": {key: as_data(of_key) for key, of_key in actual.items()}}
 
 
 def built(value: Any, argument: str = "") -> Any:

@@ -159,8 +159,10 @@ def input_fn(case: Case) -> Any:
 def made(value: Any) -> Any:
     if isinstance(value, dict):
         places = (tf.keras.optimizers.legacy, tf.estimator)
-        found = next(getattr(p, value["function"]) for p in places if hasattr(p, value["function"]))
-        return found(**value["arguments"])
+        actual = next(
+            getattr(p, value["function"]) for p in places if hasattr(p, value["function"])
+        )
+        return actual(**value["arguments"])
     return value
 
 

@@ -178,9 +178,9 @@ def with_refused(answers: np.ndarray, good: np.ndarray, rows: int) -> np.ndarray
     if len(answers) == rows:
         return answers
     nothing: Any = {"f": np.nan, "i": -1, "O": b"", "b": False}[answers.dtype.kind]
-    found = np.full((rows, *answers.shape[1:]), nothing, answers.dtype)
-    found[good] = answers
-    return found
+    actual = np.full((rows, *answers.shape[1:]), nothing, answers.dtype)
+    actual[good] = answers
+    return actual
 
 
 def to_json(array: np.ndarray) -> dict[str, Any]:

@@ -29,17 +29,17 @@ def array(described: dict[str, Any]) -> np.ndarray:
     return strings.reshape(described["shape"])
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> str:
-    if found.shape != expected.shape:
-        return f"has shape {found.shape} instead of {expected.shape}"
+def difference(actual: np.ndarray, expected: np.ndarray) -> str:
+    if actual.shape != expected.shape:
+        return f"has shape {actual.shape} instead of {expected.shape}"
     if expected.dtype.kind == "f":
-        same = np.isclose(found, expected, TOLERANCE, TOLERANCE, equal_nan=True)
+        same = np.isclose(actual, expected, TOLERANCE, TOLERANCE, equal_nan=True)
     else:
-        same = found.astype(expected.dtype) == expected
+        same = actual.astype(expected.dtype) == expected
     if same.all():
         return ""
     row = np.argwhere(~same)[0]
-    return f"is {found[tuple(row)]} instead of {expected[tuple(row)]} in row {row[0]}"
+    return f"is {actual[tuple(row)]} instead of {expected[tuple(row)]} in row {row[0]}"
 
 
 def check(case: Path) -> str:
@@ -51,8 +51,8 @@ def check(case: Path) -> str:
         )
         for batch in json.loads((case / "batches.json").read_text(encoding="utf-8")):
             feeds = {name: array(each) for name, each in batch["inputs"].items()}
-            found = session.run(list(batch["outputs"]), feeds)
-            for (name, expected), value in zip(batch["outputs"].items(), found, strict=True):
+            actual = session.run(list(batch["outputs"]), feeds)
+            for (name, expected), value in zip(batch["outputs"].items(), actual, strict=True):
                 differs = difference(value, array(expected))
                 if differs:
                     return f"output {name!r} of {expected['shape'][0]} rows {differs}"
@@ -62,19 +62,19 @@ def check(case: Path) -> str:
 
 
 def main(cases: str, results: str) -> None:
-    found = {
+    actual = {
         str(path.parent.relative_to(cases)): check(path.parent)
         for path in sorted(Path(cases).glob("*/*/model.onnx"))
     }
     name = f"Python {onnxruntime.__version__}"
-    Path(results).write_text(json.dumps({"runtime": name, "cases": found}), encoding="utf-8")
+    Path(results).write_text(json.dumps({"runtime": name, "cases": actual}), encoding="utf-8")
     print(
-        f"{name}: {sum(not each for each in found.values())} of {len(found)} models answer as Python does"
+        f"{name}: {sum(not each for each in actual.values())} of {len(actual)} models answer as Python does"
     )
-    for case, problem in found.items():
+    for case, problem in actual.items():
         if problem:
             print(f"  {case}: {problem[:300]}")
-    sys.exit(any(found.values()) or not found)
+    sys.exit(any(actual.values()) or not actual)
 
 
 if __name__ == "__main__":

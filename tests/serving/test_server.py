@@ -306,8 +306,8 @@ def test_what_is_served_is_described(raw):
     ],
 )
 def test_a_wrong_address_is_told_what_there_is(raw, path, status, message):
-    found, answer = raw[0].post(path, {"instances": [], "examples": []})
-    assert found == status
+    actual, answer = raw[0].post(path, {"instances": [], "examples": []})
+    assert actual == status
     assert any(part in answer["error"] for part in message.split("|"))
 
 
@@ -529,11 +529,11 @@ def test_wrong_requests_spoil_none_of_those_that_come_with_them(raw):
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, mixed))
     assert [status for status, _ in answers] == [200, 400] * 120
-    found = [answer["predictions"][0] for status, answer in answers if status == 200]
+    actual = [answer["predictions"][0] for status, answer in answers if status == 200]
     expected = model.signatures["predict"](
         age=[row["age"] for row in right], town=[row["town"] for row in right]
     )
-    np.testing.assert_allclose(numbers(found, "logits"), expected["logits"], atol=1e-6)
+    np.testing.assert_allclose(numbers(actual, "logits"), expected["logits"], atol=1e-6)
 
 
 def list_input():

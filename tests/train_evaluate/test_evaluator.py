@@ -60,9 +60,9 @@ def evaluations(model, monkeypatch):
     evaluate = model.evaluate
 
     def noted(*arguments, **keywords):
-        found = evaluate(*arguments, **keywords)
-        steps.append(int(found["global_step"]))
-        return found
+        actual = evaluate(*arguments, **keywords)
+        steps.append(int(actual["global_step"]))
+        return actual
 
     monkeypatch.setattr(model, "evaluate", noted)
     return steps
@@ -86,31 +86,31 @@ def test_throttling_counts_from_the_start_of_the_last_evaluation(model, evaluati
         def end(self, session):
             clock.now += 10
 
-    found = evaluator(model, clock=clock, throttle_secs=60, hooks=[TakesTenSeconds()])
-    found.at(train(model))  # from 0 s to 10 s
+    actual = evaluator(model, clock=clock, throttle_secs=60, hooks=[TakesTenSeconds()])
+    actual.at(train(model))  # from 0 s to 10 s
     clock.now = 1059.0
-    found.at(train(model))
+    actual.at(train(model))
     assert evaluations == [1]
     assert "Skip the evaluation of" in caplog.text
     assert "model.ckpt-2: the last one began 59 s ago, and throttle_secs=60." in caplog.text
     clock.now = 1060.0
-    found.at(train(model))
+    actual.at(train(model))
     assert evaluations == [1, 3]
 
 
 def test_the_clock_is_monotonic_by_default(model, monkeypatch):
     monkeypatch.setattr("time.time", lambda: pytest.fail("the system's clock is asked"))
-    found = Evaluator(model, torchest.EvalSpec(data, throttle_secs=60), None)
-    assert found.seconds_to_wait() == 0
+    actual = Evaluator(model, torchest.EvalSpec(data, throttle_secs=60), None)
+    assert actual.seconds_to_wait() == 0
 
 
 def test_an_unchanged_checkpoint_is_not_evaluated_twice_and_a_line_says_so(
     model, evaluations, caplog
 ):
     caplog.set_level(logging.INFO, "torchest")
-    found, path = evaluator(model), train(model)
-    found.at(path)
-    found.at(path)
+    actual, path = evaluator(model), train(model)
+    actual.at(path)
+    actual.at(path)
     evaluator(model).finish(path)  # another process
     assert evaluations == [1]
     line = f"{path} was evaluated before and has not changed: it is not evaluated again."
@@ -128,29 +128,29 @@ def test_another_model_of_the_same_step_is_evaluated(model, evaluations, tmp_pat
 
 
 def test_the_last_checkpoint_is_evaluated_whatever_the_throttle(model, evaluations):
-    found = evaluator(model, throttle_secs=600)
-    found.at(train(model))
-    found.finish(train(model))
+    actual = evaluator(model, throttle_secs=600)
+    actual.at(train(model))
+    actual.finish(train(model))
     assert evaluations == [1, 2]
 
 
 def test_max_steps_tells_the_last(model):
     exporter = Recorder()
-    found = evaluator(model, max_steps=2, exporters=exporter)
-    found.at(train(model))
-    found.at(train(model))
+    actual = evaluator(model, max_steps=2, exporters=exporter)
+    actual.at(train(model))
+    actual.at(train(model))
     assert exporter.calls == [(1, False), (2, True)]
 
 
 def test_who_exported_nothing_is_told_when_a_checkpoint_turns_out_to_be_the_last(model):
     always, final = Recorder("always", lambda _: "a"), Recorder("final", lambda last: last or None)
-    found = evaluator(model, exporters=[always, final])
+    actual = evaluator(model, exporters=[always, final])
     path = train(model)
-    found.at(path)
-    assert (found.result["global_step"], found.exports) == (1, ["a", None])
-    found.finish(path)
+    actual.at(path)
+    assert (actual.result["global_step"], actual.exports) == (1, ["a", None])
+    actual.finish(path)
     assert (always.calls, final.calls) == ([(1, False)], [(1, False), (1, True)])
-    assert (found.result["global_step"], found.exports) == (1, ["a", True])
+    assert (actual.result["global_step"], actual.exports) == (1, ["a", True])
 
 
 def test_exports_that_a_kill_prevented_are_made_up_for_without_another_evaluation(
@@ -166,13 +166,13 @@ def test_exports_that_a_kill_prevented_are_made_up_for_without_another_evaluatio
     with pytest.raises(KeyboardInterrupt):
         evaluator(model, exporters=[first, second]).at(path)
     again = [Recorder("first", lambda _: "1"), Recorder("second", lambda _: "2")]
-    found = evaluator(model, exporters=again)
-    found.at(path)
+    actual = evaluator(model, exporters=again)
+    actual.at(path)
     assert evaluations == [1]
     assert (again[0].calls, again[1].calls) == ([], [(1, False)])
-    assert found.exports == [None, "2"]
+    assert actual.exports == [None, "2"]
     metrics = again[1].last[1]
-    assert metrics == second.last[1] == found.result
+    assert metrics == second.last[1] == actual.result
     assert isinstance(metrics["loss"], np.float32)
     assert "it is not evaluated again, only exported (second)." in caplog.text
 

@@ -69,14 +69,14 @@ def evaluated(model_dir, actions, max_steps=None, **spec):
     """The steps that an evaluator evaluates, and whether each was the last one, beside what another process does."""
     other, exporter = OtherProcess(actions), Recorder()
     spec = {"start_delay_secs": 0, "throttle_secs": 0, "steps": None, **spec}
-    found = evaluate_beside_training(
+    actual = evaluate_beside_training(
         linear(model_dir),
         torchest.EvalSpec(rows, exporters=exporter, **spec),
         max_steps,
         other.clock,
         other.sleep,
     )
-    assert found.result is None or found.result["global_step"] == exporter.calls[-1][0]
+    assert actual.result is None or actual.result["global_step"] == exporter.calls[-1][0]
     return exporter.calls
 
 
@@ -117,15 +117,15 @@ class TestWhatIsEvaluated:
     def test_the_first_seconds_pass_before_it_looks(self, tmp_path):
         train_to(tmp_path, 2)()
         actions = {119: train_to(tmp_path, 4), 300: end(tmp_path)}
-        found = evaluated(tmp_path, actions, start_delay_secs=120)
-        assert found == [(4, False), (4, True)]
+        actual = evaluated(tmp_path, actions, start_delay_secs=120)
+        assert actual == [(4, False), (4, True)]
 
     def test_an_earlier_training_does_not_end_it_if_the_next_one_begins_in_time(self, tmp_path):
         train_to(tmp_path, 2)()
         end(tmp_path)()
         actions = {60: train_to(tmp_path, 4), 300: end(tmp_path)}
-        found = evaluated(tmp_path, actions, start_delay_secs=120)
-        assert found == [(4, False), (4, True)]
+        actual = evaluated(tmp_path, actions, start_delay_secs=120)
+        assert actual == [(4, False), (4, True)]
 
     def test_throttling_and_what_it_passes_over_is_named(self, tmp_path, caplog):
         caplog.set_level(logging.INFO, "torchest")
@@ -141,8 +141,8 @@ class TestWhatIsEvaluated:
 
     def test_the_last_one_is_not_throttled(self, tmp_path):
         actions = {1: train_to(tmp_path, 2), 5: train_to(tmp_path, 4), 6: end(tmp_path)}
-        found = evaluated(tmp_path, actions, throttle_secs=1e6)
-        assert found == [(2, False), (4, True)]
+        actual = evaluated(tmp_path, actions, throttle_secs=1e6)
+        assert actual == [(2, False), (4, True)]
 
     def test_waiting_is_told(self, tmp_path, caplog):
         caplog.set_level(logging.INFO, "torchest")

@@ -29,9 +29,9 @@ HOLDERS = {
 
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_text_of_every_kind_becomes_bytes(holder):
-    found = text_to_numpy(HOLDERS[holder])
-    assert found.dtype == object
-    assert found.tolist() == WORDS
+    actual = text_to_numpy(HOLDERS[holder])
+    assert actual.dtype == object
+    assert actual.tolist() == WORDS
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_text_of_every_kind_becomes_bytes(holder):
     ],
 )  # fmt: skip
 def test_lists_become_a_matrix_filled_up_with_empty_strings(lists, shape):
-    found = text_to_numpy(lists)
-    assert found.shape == shape
-    for row, wanted in zip(found.tolist(), lists.to_pylist(), strict=True):
+    actual = text_to_numpy(lists)
+    assert actual.shape == shape
+    for row, wanted in zip(actual.tolist(), lists.to_pylist(), strict=True):
         flat = [(cell[0] if isinstance(cell, list) else cell) or "" for cell in wanted or []]
         flat += [""] * (len(row) - len(flat))
         assert [cell[0] if isinstance(cell, list) else cell for cell in row] == [

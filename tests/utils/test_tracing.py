@@ -63,8 +63,8 @@ def test_derivatives_taken_forwards_are_those_of_torch(name):
     expected = torch.func.jvp(PLAIN[name], (VALUES,), (OTHERS,))
     torch.testing.assert_close(torch.func.jvp(FUNCTIONS[name], (VALUES,), (OTHERS,)), expected)
     with forward_ad.dual_level():
-        found = FUNCTIONS[name](forward_ad.make_dual(VALUES, OTHERS))
-        torch.testing.assert_close(tuple(forward_ad.unpack_dual(found)), expected)
+        actual = FUNCTIONS[name](forward_ad.make_dual(VALUES, OTHERS))
+        torch.testing.assert_close(tuple(forward_ad.unpack_dual(actual)), expected)
 
 
 @pytest.mark.usefixtures("_gradients")

@@ -88,7 +88,7 @@ class TestTensorFlowsNumbers:
             model = torchest.DNNRegressor(
                 [2], [embedding], tmp_path / "new", warm_start_from=settings
             )
-        found, expected = at_start(model), ours(case["variables"])
+        actual, expected = at_start(model), ours(case["variables"])
         table = TABLES[kind]
         if case.get("vars_to_warm_start", ".*") is None:
             expected = {table: expected[table]}  # TensorFlow draws other initial weights
@@ -98,16 +98,16 @@ class TestTensorFlowsNumbers:
                 len(old["vocab"]) :
             ]
         for name, value in expected.items():
-            assert found.tensor(name).tolist() == value.tolist(), name
+            assert actual.tensor(name).tolist() == value.tolist(), name
 
 
 def ours(variables):
     """TensorFlow's variables by torchest's names."""
-    found = {}
+    actual = {}
     for name, value in variables.items():
         tensor = torch.tensor(value, dtype=torch.float32)
-        found[torchest_name(name)] = tensor.T.contiguous() if name.endswith("kernel") else tensor
-    return found
+        actual[torchest_name(name)] = tensor.T.contiguous() if name.endswith("kernel") else tensor
+    return actual
 
 
 class TestWhatIsTaken:

@@ -44,13 +44,13 @@ def test_hashed_columns_have_the_ids_that_they_have_one_by_one(data, buckets):
     raw = {key: FORMS[data.draw(st.sampled_from(sorted(FORMS)))](data.draw(words)) for key in KEYS}
     made = hashed(buckets)
     joint = StackedColumn(made, (0, 100, 200))
-    found = Features(raw).encoded(joint)
-    assert found.places == (0, 1, 2)
+    actual = Features(raw).encoded(joint)
+    assert actual.places == (0, 1, 2)
     for place, column in enumerate(made):
         ids = Features(raw).encoded(column).values
-        assert torch.equal(found.rows[:, place], ids.clamp_min(0) + 100 * place)
+        assert torch.equal(actual.rows[:, place], ids.clamp_min(0) + 100 * place)
         there = (
-            torch.ones(3, dtype=torch.bool) if found.present is None else found.present[:, place]
+            torch.ones(3, dtype=torch.bool) if actual.present is None else actual.present[:, place]
         )
         assert torch.equal(there, ids >= 0)
 
@@ -58,9 +58,9 @@ def test_hashed_columns_have_the_ids_that_they_have_one_by_one(data, buckets):
 def test_arrays_of_one_kind_are_hashed_at_once():
     raw = {key: FORMS["numpy S"](["x", "", "yy"]) for key in KEYS}
     made = hashed()
-    assert [found.numbers for found in rows_of_hashed(made, FIRSTS, Features(raw))] == [[0, 1, 2]]
+    assert [actual.numbers for actual in rows_of_hashed(made, FIRSTS, Features(raw))] == [[0, 1, 2]]
     raw["c"] = FORMS["Arrow"](["x", "", "yy"])
-    assert [found.numbers for found in rows_of_hashed(made, FIRSTS, Features(raw))] == [[0, 1]]
+    assert [actual.numbers for actual in rows_of_hashed(made, FIRSTS, Features(raw))] == [[0, 1]]
 
 
 def test_strings_that_other_columns_hash_too_are_hashed_with_them():
@@ -72,9 +72,9 @@ def test_columns_with_lists_or_weights_are_left_out():
     made = hashed()
     weighted = columns.weighted_categorical_column(made[1], "w")
     raw = {"a": ["x", "y"], "b": ["x", "y"], "w": [0.5, 2.0], "c": [["x", "y"], ["z"]]}
-    found = Features(raw).encoded(StackedColumn((made[0], weighted, made[2]), (0, 10, 20)))
-    assert found.places == (0,)
-    assert found.rows.shape == (2, 1)
+    actual = Features(raw).encoded(StackedColumn((made[0], weighted, made[2]), (0, 10, 20)))
+    assert actual.places == (0,)
+    assert actual.rows.shape == (2, 1)
 
 
 def test_no_rows():

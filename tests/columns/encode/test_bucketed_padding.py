@@ -18,25 +18,25 @@ def offsets(*lengths: int) -> torch.Tensor:
     ("longest", "width"), [(0, 8), (1, 8), (8, 8), (9, 16), (16, 16), (17, 32)]
 )
 def test_the_width_is_a_power_of_two_of_at_least_eight(longest, width):
-    found = with_bucketed_width(Ids(torch.arange(longest), offsets(0, longest)))
-    assert isinstance(found, PaddedIds)
-    assert found.values.tolist() == [
+    actual = with_bucketed_width(Ids(torch.arange(longest), offsets(0, longest)))
+    assert isinstance(actual, PaddedIds)
+    assert actual.values.tolist() == [
         [-1] * width,
         [*range(longest), *[-1] * (width - longest)],
     ]
-    assert found.lengths.tolist() == [0, longest]
+    assert actual.lengths.tolist() == [0, longest]
 
 
 def test_weights_are_padded_with_0():
-    found = with_bucketed_width(Ids(torch.tensor([4, 5]), offsets(2), torch.tensor([0.5, 2.0])))
-    assert found.weights.tolist() == [[0.5, 2.0, 0, 0, 0, 0, 0, 0]]
+    actual = with_bucketed_width(Ids(torch.tensor([4, 5]), offsets(2), torch.tensor([0.5, 2.0])))
+    assert actual.weights.tolist() == [[0.5, 2.0, 0, 0, 0, 0, 0, 0]]
 
 
 def test_steps_are_padded_to_the_same_width_as_ids():
-    found = with_bucketed_width(Steps(torch.ones(3, 2), offsets(1, 2)))
-    assert isinstance(found, PaddedSteps)
-    assert found.values.shape == (2, 8, 2)
-    assert found.padded(-1.0)[0].tolist() == [[1, 1], *[[-1, -1]] * 7]
+    actual = with_bucketed_width(Steps(torch.ones(3, 2), offsets(1, 2)))
+    assert isinstance(actual, PaddedSteps)
+    assert actual.values.shape == (2, 8, 2)
+    assert actual.padded(-1.0)[0].tolist() == [[1, 1], *[[-1, -1]] * 7]
 
 
 @pytest.mark.parametrize("steps", [5, 9])

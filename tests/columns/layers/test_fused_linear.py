@@ -77,8 +77,10 @@ def test_a_bias_of_more_dimensions_is_added_as_torch_would():
 
 def test_functions_of_torch_func_see_through():
     values = torch.tensor([[2.0], [3.0]])
-    found = torch.func.grad(lambda w: add_product([], NO_BIAS, values, [w]).sum())(torch.ones(1, 1))
-    assert found.tolist() == [[5.0]]
+    actual = torch.func.grad(lambda w: add_product([], NO_BIAS, values, [w]).sum())(
+        torch.ones(1, 1)
+    )
+    assert actual.tolist() == [[5.0]]
 
 
 def test_weights_of_another_width_are_refused():

@@ -302,7 +302,7 @@ def test_what_a_hook_makes_of_a_table_is_not_cut_off():
             for key in "ab"
         ]
     )
-    layer.part("a").register_forward_hook(lambda module, given, found: torch.cat([found] * 2, 1))
+    layer.part("a").register_forward_hook(lambda module, given, actual: torch.cat([actual] * 2, 1))
     assert layer({"a": [1, 2], "b": [3, 0]}).shape == (2, 6)
 
 
@@ -311,9 +311,9 @@ def test_columns_may_be_called_as_attributes_of_the_layer(layer):
     made = [columns.categorical_column_with_identity("a", 4)]
     names = [name for name in vars(layer(_embedded(layer, made))) if name != "_modules"]
     made = [columns.categorical_column_with_identity(name, 4) for name in names]
-    found = layer(_embedded(layer, made))
-    assert all(name in dict(found.named_children()) for name in names)
-    assert found({name: [1, 2] for name in names}).shape[0] == 2
+    actual = layer(_embedded(layer, made))
+    assert all(name in dict(actual.named_children()) for name in names)
+    assert actual({name: [1, 2] for name in names}).shape[0] == 2
 
 
 def _embedded(layer, made):

@@ -87,5 +87,5 @@ def test_a_missing_name_is_refused(make):
 def test_known_names_elsewhere_stay_unknown():
     model = nn.ModuleDict({"layer": LAYERS["dense"](), "other": nn.Linear(1, 1)})
     state = {**model.state_dict(), "other.a.b.weight": torch.zeros(1)}
-    found = model.load_state_dict(state, strict=False)
-    assert found.unexpected_keys == ["other.a.b.weight"]
+    actual = model.load_state_dict(state, strict=False)
+    assert actual.unexpected_keys == ["other.a.b.weight"]

@@ -54,9 +54,9 @@ def test_combines_as_the_formula_says(rows, combiner):
     given_ids = [[id_ for id_, _ in row] for row in rows]
     weights = [[weight for _, weight in row] for row in rows]
     flat = [weight for row in weights for weight in row]
-    found = table(combiner)(ids(*given_ids, weights=flat))
+    actual = table(combiner)(ids(*given_ids, weights=flat))
     expected = torch.tensor(one_by_one(given_ids, weights, combiner))
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("combiner", ["sum", "mean", "sqrtn"])
@@ -68,8 +68,8 @@ def test_one_id_for_each_row_is_as_a_list_of_one(combiner):
 
 
 def test_a_vector_longer_than_max_norm_is_shortened():
-    found = table(max_norm=2.5)(ids([2], [1], [2, 1]))
-    torch.testing.assert_close(found, torch.tensor([[1.5, 2.0], [0.0, 2.0], [1.5, 4.0]]))
+    actual = table(max_norm=2.5)(ids([2], [1], [2, 1]))
+    torch.testing.assert_close(actual, torch.tensor([[1.5, 2.0], [0.0, 2.0], [1.5, 4.0]]))
 
 
 def test_max_norm_leaves_the_table_as_it_is():
@@ -98,8 +98,8 @@ def test_a_vector_of_zeros_has_a_gradient_under_max_norm():
 
 
 def test_vectors_are_zero_where_there_is_no_id():
-    found = table(max_norm=2.5).vectors(torch.tensor([2, -1, 0]))
-    torch.testing.assert_close(found, torch.tensor([[1.5, 2.0], [0.0, 0.0], [1.0, 0.0]]))
+    actual = table(max_norm=2.5).vectors(torch.tensor([2, -1, 0]))
+    torch.testing.assert_close(actual, torch.tensor([[1.5, 2.0], [0.0, 0.0], [1.0, 0.0]]))
 
 
 def test_no_rows():
@@ -124,6 +124,6 @@ def test_a_matrix_of_ids_gives_the_same_and_touches_the_same_rows(rows, combiner
     torch.testing.assert_close(of_matrix, of_lists)
     of_lists.square().sum().backward()
     of_matrix.square().sum().backward()
-    expected, found = summed(lists.weight), summed(matrix.weight)
-    assert found.rows.tolist() == expected.rows.tolist()
-    torch.testing.assert_close(found.values, expected.values)
+    expected, actual = summed(lists.weight), summed(matrix.weight)
+    assert actual.rows.tolist() == expected.rows.tolist()
+    torch.testing.assert_close(actual.values, expected.values)

@@ -163,7 +163,7 @@ def test_columns_that_are_not_trainable_keep_their_tables_while_others_train():
 
 
 def test_tables_in_optimizers_of_their_own():
-    found = []
+    actual = []
     for together in (True, False):
         model = layer()
         first = model.part("a")
@@ -178,14 +178,14 @@ def test_tables_in_optimizers_of_their_own():
             model(batch(raw, together=together)).square().sum().backward()
             for optimizer in optimizers:
                 optimizer.step()
-        found.append(tables_of(model))
-        assert list(found[-1]) == ["a.weight", "b.weight", "c.weight"]
-        assert not any(torch.equal(before[name], found[-1][name]) for name in before)
-    assert_same_tables(*found)
+        actual.append(tables_of(model))
+        assert list(actual[-1]) == ["a.weight", "b.weight", "c.weight"]
+        assert not any(torch.equal(before[name], actual[-1][name]) for name in before)
+    assert_same_tables(*actual)
 
 
 def test_a_table_with_a_parameter_of_its_own_is_frozen_and_thawed():
-    found = []
+    actual = []
     for together in (True, False):
         model = layer()
         first = model.part("a")
@@ -196,8 +196,8 @@ def test_a_table_with_a_parameter_of_its_own_is_frozen_and_thawed():
             before = first.weight.detach().clone()
             step(model, optimizer, raw, together=together)
             assert torch.equal(before, first.weight) is not bool(trains)
-        found.append(tables_of(model))
-    assert_same_tables(*found)
+        actual.append(tables_of(model))
+    assert_same_tables(*actual)
 
 
 def test_a_layer_is_frozen_as_a_whole_but_none_of_the_tables_that_share_a_parameter():
@@ -241,7 +241,7 @@ def test_parameters_module_by_module_are_those_of_the_layer():
 
 
 def test_a_table_has_a_dense_gradient_too():
-    found = []
+    actual = []
     for together in (True, False):
         model = layer()
         optimizer = Adagrad(model.parameters(), lr=0.1)
@@ -250,8 +250,8 @@ def test_a_table_has_a_dense_gradient_too():
             loss = model(batch(raw, together=together)).square().sum()
             (loss + model.part("a").weight.square().sum()).backward()
             optimizer.step()
-        found.append(tables_of(model))
-    assert_same_tables(*found)
+        actual.append(tables_of(model))
+    assert_same_tables(*actual)
 
 
 def test_a_table_is_called_by_itself():
@@ -279,7 +279,7 @@ def test_an_id_beyond_a_table_does_not_read_the_next_one():
     ],
 )
 def test_a_copied_or_converted_model_trains_on_the_same(separate):
-    found = []
+    actual = []
     for together in (True, False):
         model, _, _ = trained(OPTIMIZERS["Adagrad"], together=together)
         model = separate(model)
@@ -287,8 +287,8 @@ def test_a_copied_or_converted_model_trains_on_the_same(separate):
         for raw in BATCHES:
             step(model, optimizer, raw, together=together)
         assert [each.shape for each in model.state_dict().values()] == [(6, 2)] * 3
-        found.append(tables_of(model))
-    assert_same_tables(*found)
+        actual.append(tables_of(model))
+    assert_same_tables(*actual)
 
 
 def test_pickles_hold_each_table_once():
@@ -426,11 +426,11 @@ def test_gradients_of_tables_that_are_exchanged_for_one_call():
         return torch.func.functional_call(model, parameters, (BATCHES[0],)).square().sum()
 
     parameters = {name: each.detach() for name, each in model.named_parameters()}
-    found = torch.func.grad(loss)(parameters)["tables_2.weight"]
+    actual = torch.func.grad(loss)(parameters)["tables_2.weight"]
     model(BATCHES[0]).square().sum().backward()
     (tables,) = model.parameters()
     row_gradients.densify(tables)
-    torch.testing.assert_close(found, tables.grad)
+    torch.testing.assert_close(actual, tables.grad)
     leaf = {name: each.clone().requires_grad_() for name, each in parameters.items()}
     (again,) = torch.autograd.grad(loss(leaf), list(leaf.values()))
     torch.testing.assert_close(again, tables.grad)
@@ -439,15 +439,15 @@ def test_gradients_of_tables_that_are_exchanged_for_one_call():
 def test_shared_embeddings_are_looked_up_together():
     made = [columns.categorical_column_with_identity(key, 6) for key in KEYS]
     shared = columns.shared_embeddings(made, 2)
-    found = []
+    actual = []
     for together in (True, False):
         torch.manual_seed(3)
         model = columns.DenseFeatures(shared)
         optimizer = Adagrad(model.parameters(), lr=0.1)
         for raw in BATCHES:
             step(model, optimizer, raw, together=together)
-        found.append(tables_of(model))
-    assert_same_tables(*found)
+        actual.append(tables_of(model))
+    assert_same_tables(*actual)
 
 
 @pytest.mark.parametrize("others", [0, 1])

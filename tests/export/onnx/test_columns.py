@@ -116,17 +116,17 @@ def test_every_column_is_encoded_as_in_python(name):
     in_onnx = InOnnx([column], catalogue.batch(ROWS[name]))
     for count in (0, 1, 2, 8):
         features = catalogue.batch(ROWS[name][:count])
-        found = in_onnx(features)
-        assert_equal(in_onnx, found, in_onnx.expected(features))
-        assert not np.any(found[len(in_onnx.tensors) :])  # no row is refused
+        actual = in_onnx(features)
+        assert_equal(in_onnx, actual, in_onnx.expected(features))
+        assert not np.any(actual[len(in_onnx.tensors) :])  # no row is refused
 
 
-def assert_equal(in_onnx: InOnnx, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+def assert_equal(in_onnx: InOnnx, actual: list[np.ndarray], expected: list[np.ndarray]) -> None:
     if not isinstance(in_onnx.inputs[0], IdsInput):
-        for value, wanted in zip(found, expected, strict=False):
+        for value, wanted in zip(actual, expected, strict=False):
             np.testing.assert_allclose(value, wanted, rtol=1e-6)
         return
-    assert by_row(found) == by_row(expected)
+    assert by_row(actual) == by_row(expected)
 
 
 def by_row(given: list[np.ndarray]) -> list[Any]:
@@ -151,12 +151,12 @@ def test_all_columns_at_once():
     in_onnx = InOnnx(list(columns), catalogue.batch(rows))
     for part in ([], [0], rows):
         features = catalogue.batch(part)
-        found = in_onnx(features)
+        actual = in_onnx(features)
         expected = in_onnx.expected(features)
         at = 0
         for given in in_onnx.inputs:
             size = len(given.tensors)
-            ours, theirs = found[at : at + size], expected[at : at + size]
+            ours, theirs = actual[at : at + size], expected[at : at + size]
             at += size
             if isinstance(given, IdsInput):
                 assert by_row(ours) == by_row(theirs), given.name
@@ -306,9 +306,9 @@ def test_every_form_of_features_is_encoded_as_in_python(name):
     in_onnx = InOnnx([make()], features)
     for rows in (slice(0, 0), slice(0, 1), slice(None)):
         part = {key: value[rows] for key, value in features.items()}
-        found = in_onnx(part)
-        assert_equal(in_onnx, found, in_onnx.expected(part))
-        assert not np.any(found[len(in_onnx.tensors) :])
+        actual = in_onnx(part)
+        assert_equal(in_onnx, actual, in_onnx.expected(part))
+        assert not np.any(actual[len(in_onnx.tensors) :])
 
 
 LAYERS = {
@@ -347,8 +347,8 @@ def test_a_model_of_all_columns_answers_as_in_python(name):
     for count in (0, 1, 2, 8):
         features = catalogue.batch(rows[:count])
         (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)  # noqa: B023
-        found = ran.run(list(expected), feed(features, forward.raw))
-        for value, wanted in zip(found, expected.values(), strict=True):
+        actual = ran.run(list(expected), feed(features, forward.raw))
+        for value, wanted in zip(actual, expected.values(), strict=True):
             np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -385,8 +385,8 @@ def test_weighted_embeddings():
     estimator = torchest.Estimator(model_fn)
     forward = forward_of(estimator, features)
     (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
-    found = session(onnx_model(forward)).run(list(ways), feed(features, forward.raw))
-    for way, value in zip(ways, found, strict=True):
+    actual = session(onnx_model(forward)).run(list(ways), feed(features, forward.raw))
+    for way, value in zip(ways, actual, strict=True):
         np.testing.assert_allclose(value, expected[way], rtol=1e-5, atol=1e-7, err_msg=way)
 
 
@@ -417,12 +417,12 @@ def test_rows_that_python_refuses_are_marked_and_the_others_are_as_in_python(nam
     good = [row for row in range(4) if row not in refused]
     good_features = {"x": values.take(good)}
     in_onnx = InOnnx([column], good_features)
-    found = in_onnx(features)
-    assert np.flatnonzero(found[-1]).tolist() == refused
+    actual = in_onnx(features)
+    assert np.flatnonzero(actual[-1]).tolist() == refused
     with pytest.raises(ValueError, match="'x"):
         in_onnx.expected(features)
     expected = in_onnx.expected(good_features)
-    for value, wanted in zip(found, expected, strict=False):
+    for value, wanted in zip(actual, expected, strict=False):
         np.testing.assert_array_equal(
             value[good][:, : wanted.shape[1]] if wanted.ndim > 1 else value[good], wanted
         )
@@ -439,13 +439,13 @@ def test_an_answer_of_a_refused_row_is_nothing_and_the_others_stay():
     ran = session(onnx_model(forward))
     names = [output.name for output in ran.get_outputs()]
     wrong = {"x": np.array([1.0, np.nan, 2.0], np.float32), "id": np.array([3, 0, 1])}
-    found = dict(zip(names, ran.run(None, wrong), strict=True))
+    actual = dict(zip(names, ran.run(None, wrong), strict=True))
     (expected,) = ran.run(["logits"], {key: value[2:] for key, value in wrong.items()})
-    assert np.isnan(found["logits"][:2]).all()
-    assert found["logits"][2] == expected
-    assert found["class_ids"].tolist()[:2] == [[-1], [-1]]
-    assert found["classes"].tolist() == [[""], [""], ["yes"]]
-    assert np.isnan(found["probabilities"][:2]).all()
+    assert np.isnan(actual["logits"][:2]).all()
+    assert actual["logits"][2] == expected
+    assert actual["class_ids"].tolist()[:2] == [[-1], [-1]]
+    assert actual["classes"].tolist() == [[""], [""], ["yes"]]
+    assert np.isnan(actual["probabilities"][:2]).all()
 
 
 # ---- what cannot be exported

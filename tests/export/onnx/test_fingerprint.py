@@ -106,9 +106,9 @@ def test_several_tensors_are_hashed_together_in_their_shapes():
     given = [nodes.input("one", STRING, ("n",)), nodes.input("two", STRING, ("n", "m"))]
     ran = session(nodes, fingerprints(nodes, given))
     one, two = np.array(["a"], object), np.array([["b", ""], ["ccc", "日本"]], object)
-    found = ran.run(None, {"one": one, "two": two})
-    assert found[0].tolist() == in_python(["a"])
-    assert found[1].tolist() == [in_python(["b", ""]), in_python(["ccc", "日本"])]
+    actual = ran.run(None, {"one": one, "two": two})
+    assert actual[0].tolist() == in_python(["a"])
+    assert actual[1].tolist() == [in_python(["b", ""]), in_python(["ccc", "日本"])]
     nothing = ran.run(None, {"one": one[:0], "two": two[:, :0]})
     assert [array.shape for array in nothing] == [(0,), (2, 0)]
 
@@ -118,8 +118,8 @@ def test_several_tensors_are_hashed_together_in_their_shapes():
 def test_two_fingerprints_become_one(pairs):
     first, second = np.array(pairs, np.uint64).T
     expected = cat64_in_python(first, second)
-    found = _CAT64.run(None, {"first": first, "second": second})[0]
-    assert found.tolist() == expected.tolist()
+    actual = _CAT64.run(None, {"first": first, "second": second})[0]
+    assert actual.tolist() == expected.tolist()
 
 
 def _cat64() -> onnxruntime.InferenceSession:

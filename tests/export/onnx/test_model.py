@@ -168,16 +168,18 @@ def trained(tmp_path_factory):
     return of
 
 
-def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert set(found) == set(expected)
+def assert_same(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert set(actual) == set(expected)
     for name, wanted in expected.items():
         if wanted.dtype == object:
-            assert found[name].tolist() == [[text.decode() for text in row] for row in wanted], name
+            assert actual[name].tolist() == [[text.decode() for text in row] for row in wanted], (
+                name
+            )
         elif wanted.dtype.kind == "f":
-            np.testing.assert_allclose(found[name], wanted, rtol=1e-5, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(actual[name], wanted, rtol=1e-5, atol=1e-5, err_msg=name)
         else:
-            assert found[name].dtype == wanted.dtype
-            assert found[name].tolist() == wanted.tolist(), name
+            assert actual[name].dtype == wanted.dtype
+            assert actual[name].tolist() == wanted.tolist(), name
 
 
 @pytest.mark.parametrize("kind", [linear, deep, custom])
@@ -187,9 +189,9 @@ def test_a_file_answers_as_predict_in_batches_of_any_size(kind, trained, tmp_pat
     save(model, tmp_path / "model.onnx")
     batches = [{key: value[:size] for key, value in features.items()} for size in SIZES]
     answers = process.run(tmp_path / "model.onnx", batches)
-    for batch, found in zip(batches, answers, strict=True):
+    for batch, actual in zip(batches, answers, strict=True):
         (expected,) = estimator.predict(lambda batch=batch: [batch], yield_single_examples=False)
-        assert_same(found, expected)
+        assert_same(actual, expected)
 
 
 def test_the_file_needs_only_what_is_built_into_onnxruntime(trained, tmp_path):
@@ -229,9 +231,9 @@ def test_tensors_that_do_not_fit_into_a_file_lie_beside_it_and_move_with_the_fol
     save(model, first / "model.onnx")
     assert (first / "model.onnx.data").stat().st_size > 1000
     moved = first.rename(tmp_path / "moved")
-    (found,) = process.run(moved / "model.onnx", [features])
+    (actual,) = process.run(moved / "model.onnx", [features])
     (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
-    assert_same(found, expected)
+    assert_same(actual, expected)
 
 
 def test_features_of_any_names(tmp_path):
@@ -257,6 +259,6 @@ def test_features_of_any_names(tmp_path):
     names = {each.name for each in onnx.load(path).graph.initializer}
     assert "linear.linear.weight" in names
     assert "linear.bias" not in names  # a feature is called so
-    (found,) = process.run(path, [features])
+    (actual,) = process.run(path, [features])
     (expected,) = estimator.predict(lambda: [features], yield_single_examples=False)
-    assert_same(found, expected)
+    assert_same(actual, expected)

@@ -104,8 +104,8 @@ def test_one_of_two_parts_runs(flag, expected):
     then, other = nodes.branch(), nodes.branch()
     doubled = then.op("Add", then.constant([1]), then.constant([1]))
     tenfold = other.op("Mul", other.constant([1]), other.constant([10]))
-    (found,) = nodes.choose(condition, (then, [doubled]), (other, [tenfold]))
-    assert run(nodes, found, flag=np.array(flag)).tolist() == expected
+    (actual,) = nodes.choose(condition, (then, [doubled]), (other, [tenfold]))
+    assert run(nodes, actual, flag=np.array(flag)).tolist() == expected
 
 
 @pytest.mark.parametrize("times", [0, 1, 3])
@@ -118,11 +118,11 @@ def test_a_loop_changes_its_state_as_often_as_it_is_told(times):
         more = body.cast(body.op("Reshape", index, body.constant([1])), UINT64)
         return [body.op("Add", body.op("Mul", state[0], body.constant(2, UINT64)), more)]
 
-    (found,) = nodes.loop(count, [start], step)
+    (actual,) = nodes.loop(count, [start], step)
     expected = 1
     for index in range(times):
         expected = 2 * expected + index
-    assert run(nodes, found, times=np.array(times)).tolist() == [expected]
+    assert run(nodes, actual, times=np.array(times)).tolist() == [expected]
 
 
 def test_values_of_steps_are_stacked():
@@ -139,8 +139,8 @@ def test_values_of_steps_are_stacked():
 )
 def test_in_which_rows_something_holds(given_rows, expected):
     nodes = Nodes()
-    found = nodes.any_of_row(nodes.equal(nodes.input("x", INT64, ("n", "m")), 3))
-    assert run(nodes, found, x=given_rows).tolist() == expected
+    actual = nodes.any_of_row(nodes.equal(nodes.input("x", INT64, ("n", "m")), 3))
+    assert run(nodes, actual, x=given_rows).tolist() == expected
 
 
 def test_dtypes():

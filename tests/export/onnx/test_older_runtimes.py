@@ -63,8 +63,8 @@ def test_a_file_answers_as_torch_does(name, files):
     for rows in (0, 1, 3):
         expected = FUNCTIONS[name](torch.tensor(X[:rows]))
         expected = expected if isinstance(expected, dict) else {"output": expected}
-        found = session.run(list(expected), {"x": X[:rows]})
-        for wanted, value in zip(expected.values(), found, strict=True):
+        actual = session.run(list(expected), {"x": X[:rows]})
+        for wanted, value in zip(expected.values(), actual, strict=True):
             np.testing.assert_allclose(value, wanted.numpy(), rtol=1e-6)
 
 

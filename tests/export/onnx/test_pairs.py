@@ -154,10 +154,12 @@ class Exported:
     def alone(self, row: dict[str, list[Any]]) -> np.ndarray | None:
         """What Python makes of one row; None if it refuses it."""
         try:
-            found = self.layer({key: lists([value], self.types[key]) for key, value in row.items()})
+            actual = self.layer(
+                {key: lists([value], self.types[key]) for key, value in row.items()}
+            )
         except ValueError:
             return None
-        return found.detach().numpy()[0]
+        return actual.detach().numpy()[0]
 
     def assert_each_row_as_alone(
         self, batches: list[tuple[list[dict[str, Any]], dict[str, int]]]
