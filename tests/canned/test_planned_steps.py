@@ -6,6 +6,7 @@ import contextlib
 from unittest import mock
 
 import numpy as np
+import pytest
 
 import torchest
 from torchest import columns
@@ -61,14 +62,36 @@ def assert_close(actual, expected):
         np.testing.assert_allclose(actual[name], value, rtol=2e-6, atol=2e-6 * scale, err_msg=name)
 
 
-def test_a_planned_linear_model_has_the_weights_and_slots_of_autograd(tmp_path):
+DEEP = [
+    columns.embedding_column(COLUMNS[0], 4),
+    columns.embedding_column(COLUMNS[1], 4),
+    *COLUMNS[2:],
+]
+ESTIMATORS = {
+    "linear": lambda config: torchest.LinearClassifier(COLUMNS, config=config),
+    "deep": lambda config: torchest.DNNClassifier([9, 5], DEEP, config=config),
+    "deep, of classes": lambda config: torchest.DNNClassifier(
+        [9], DEEP, n_classes=3, config=config
+    ),
+    "deep, regression": lambda config: torchest.DNNRegressor([9], DEEP[:1], config=config),
+    "wide and deep": lambda config: torchest.DNNLinearCombinedClassifier(
+        linear_feature_columns=COLUMNS,
+        config=config,
+        dnn_feature_columns=DEEP,
+        dnn_hidden_units=[6],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_planned_models_have_the_weights_and_slots_of_autograd(tmp_path, kind):
     batches = [batch_of(rows) for rows in (8, 8, 5, 8)]
     made = {}
     for name in ("planned", "general"):
         with planned_steps() as steps, contextlib.ExitStack() as stack:
             if name == "general":
                 stack.enter_context(without_plan())
-            model = torchest.LinearClassifier(COLUMNS, tmp_path / name)
+            model = ESTIMATORS[kind](torchest.RunConfig(tmp_path / name, tf_random_seed=1))
             model.train(lambda: iter(batches))
         assert steps == ([True] * 4 if name == "planned" else [])
         made[name] = variables_of(model)

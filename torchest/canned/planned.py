@@ -10,7 +10,9 @@ from torchest.columns.features import Features
 from torchest.columns.layers.planned_linear import plan_linear
 from torchest.engine.plan import PlannedStep
 from torchest.heads.planned_loss import planned_loss
+from torchest.models.dnn import DNNModel
 from torchest.models.linear import LinearModel
+from torchest.models.planned_dnn import plan_dnn
 from torchest.utils.deferred import Deferred
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class PlannedPart(Protocol):
         """Whether the plan still fits the module and the optimizer; see `TrainingPlan.holds`."""
 
 
-_PLANNERS: dict[type[nn.Module], Planner] = {LinearModel: plan_linear}
+_PLANNERS: dict[type[nn.Module], Planner] = {LinearModel: plan_linear, DNNModel: plan_dnn}
 
 
 class CannedPlan:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 from numba import carray, types  # type: ignore[attr-defined]
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from torchest.kernels.compiling import kernel
@@ -59,3 +60,124 @@ _pointer_to: Any = intrinsic(_pointer)
 def numbers_at(address: int, count: int, like: float) -> Any:
     """Returns the vector of `count` numbers at an address, of the type of `like`."""
     return carray(_pointer_to(address, like), (count,))
+
+
+LANES = 32  # numbers that `sum_of_products` adds up side by side
+
+
+def _product(_typing: object, address: object, other: object, count: object, like: object) -> Any:
+    def code(context: Any, builder: Any, _signature: object, arguments: Any) -> object:
+        first, second, size, _ = arguments
+        word = first.type
+        number = context.get_value_type(like)
+        vector = ir.VectorType(number, LANES)
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, None))  # type: ignore[no-untyped-call]
+        width = context.get_abi_sizeof(number)
+
+        def read(start: Any, index: Any) -> Any:
+            place = builder.add(start, builder.mul(index, word(width)))
+            return builder.load(builder.inttoptr(place, vector.as_pointer()), align=width)
+
+        bounds = word(0), size, word(LANES)
+        with cgutils.for_range_slice(builder, *bounds, intp=word) as (index, _):
+            products = builder.fmul(read(first, index), read(second, index))
+            builder.store(builder.fadd(builder.load(total), products), total)
+        sums, lanes = builder.load(total), LANES
+        while lanes > 1:
+            lanes //= 2
+            halves = [
+                builder.shuffle_vector(sums, sums, _places(range(start, start + lanes)))
+                for start in (0, lanes)
+            ]
+            sums = builder.fadd(*halves)
+        return builder.extract_element(sums, ir.IntType(32)(0))
+
+    signature: Any = like
+    return signature(address, other, count, like), code
+
+
+def _places(numbers: range) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), list(numbers))
+
+
+_sum_of_products: Any = intrinsic(_product)
+
+
+@kernel
+def sum_of_products(address: int, other: int, count: int, like: float) -> Any:
+    """Returns the sum of products of two vectors at addresses, of the type of `like`.
+
+    `count` is a multiple of LANES. Numbers i, i + LANES, i + 2 LANES ... are added up; then the sums of the lanes, in
+    halves. So the bits are the same on every machine, although the lanes are added side by side.
+    """
+    return _sum_of_products(address, other, count, like)
+
+
+_LINE = 8  # numbers that are copied at once
+
+
+def _line_writer(adds: bool) -> Any:
+    """Returns a function that copies numbers from an address to another, or adds them to those there."""
+
+    def write(_typing: object, address: object, other: object, like: object) -> Any:
+        def code(context: Any, builder: Any, _signature: object, arguments: Any) -> object:
+            number = context.get_value_type(like)
+            width = context.get_abi_sizeof(number)
+            pointer = ir.VectorType(number, _LINE).as_pointer()
+            place, source = (builder.inttoptr(each, pointer) for each in arguments[:2])
+            numbers = builder.load(source, align=width)
+            if adds:
+                numbers = builder.fadd(builder.load(place, align=width), numbers)
+            builder.store(numbers, place, align=width)
+            return context.get_dummy_value()
+
+        nothing: Any = types.void
+        return nothing(address, other, like), code
+
+    return intrinsic(write)
+
+
+_copy_line, _add_line = map(_line_writer, (False, True))
+
+
+@kernel
+def copy_numbers(address: int, other: int, count: int, like: float) -> None:
+    """Copies `count` numbers of the type of `like` to an address from another one."""
+    places = numbers_at(address, count, like)
+    numbers = numbers_at(other, count, like)
+    done, size = 0, places.itemsize
+    while done + _LINE <= count:
+        _copy_line(address + done * size, other + done * size, like)
+        done += _LINE
+    for place in range(done, count):
+        places[place] = numbers[place]
+
+
+@kernel
+def add_numbers(address: int, other: int, count: int, like: float) -> None:
+    """Adds `count` numbers of the type of `like` to those at an address."""
+    places = numbers_at(address, count, like)
+    numbers = numbers_at(other, count, like)
+    done, size = 0, places.itemsize
+    while done + _LINE <= count:
+        _add_line(address + done * size, other + done * size, like)
+        done += _LINE
+    for place in range(done, count):
+        places[place] += numbers[place]
+
+
+def _prefetcher(_typing: object, address: object) -> Any:
+    def code(context: Any, builder: Any, _signature: object, arguments: Any) -> object:
+        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, kind, "llvm.prefetch.p0"
+        )
+        builder.call(function, [builder.inttoptr(arguments[0], pointer), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    nothing: Any = types.void
+    return nothing(address), code
+
+
+prefetch: Any = intrinsic(_prefetcher)  # loads an address into the cache ahead of its use
