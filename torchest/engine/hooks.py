@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from torchest.engine.fetches import fetched, names_in
+from torchest.engine.saving import Saving, changing_tables
 from torchest.engine.step_values import GRADIENT_NORM, learning_rates
 from torchest.errors import suggest, with_article
 from torchest.keys import MetricKeys
@@ -101,6 +102,7 @@ class Session:
         fetched_names: The names that hooks fetch from the next step. Expensive values are computed only if fetched.
         origin_of_nan: The origin of a NaN in the loss of the last step; empty if there is none or it is unknown.
         after_save: Functions of the session that are called after a checkpoint and its listeners.
+        saving: The last checkpoint that a thread writes, or has written.
         seconds_in_input: How long the run has waited for batches.
         examples: The number of examples that this process has trained on in the run.
     """
@@ -123,6 +125,7 @@ class Session:
         self.fetched_names: frozenset[str] = frozenset()
         self.origin_of_nan = ""
         self.after_save: list[Callable[[Session], None]] = []
+        self.saving: Saving | None = None
         self.seconds_in_input = 0.0
         self.examples = 0
         self._state = state
@@ -156,6 +159,9 @@ class Session:
     @property
     def objects(self) -> Mapping[str, Any]:
         """The objects that model_fn made with `get_or_create`, by name."""
+        if self.saving is not None:
+            self.saving.wait()
+        self._state.is_private = False  # from now on a hook may change them at any time
         return self._scope.objects
 
     def contents(self) -> Contents:
@@ -164,6 +170,24 @@ class Session:
         if self._training is None:
             return contents
         return contents.with_training(self._training.state(self))
+
+    def save_beside_training(self, write: Callable[[Contents], object]) -> bool:
+        """Lets a thread write the contents of a checkpoint while training goes on; see `saving`.
+
+        Args:
+            write: Writes contents.
+
+        Returns:
+            False if the model does not allow it; then nothing has happened.
+        """
+        if not self._state.is_private:
+            return False
+        tables = changing_tables(self._scope)
+        contents = self.contents().beside_training([table.old for table in tables])
+        if contents is None:
+            return False
+        self.saving = Saving(contents, tables, write)
+        return True
 
     def should_stop(self) -> bool:
         """Whether the loop ends after the current step."""

@@ -63,7 +63,7 @@ class RunningModel:
         if device.type == "cpu":
             keep_freed_memory()
         self.scope = Scope(device, training=training)
-        self.state = ObjectState(self.scope)
+        self.state = ObjectState(self.scope, is_private=model_fn.is_canned)
         self._model_fn = model_fn
         self._device = device
         self._training = training

@@ -89,6 +89,11 @@ class ModelFn:
         _check(spec, mode, config or self._config)
         return spec
 
+    @property
+    def is_canned(self) -> bool:
+        """Whether the function is torchest's, so that nobody else has its objects."""
+        return isinstance(self._function, PlannedModelFn)
+
     def plan(self, scope: Scope) -> TrainingPlan | None:
         """Plans training steps of the objects in a scope; None if the function runs in each of them."""
         function = self._function

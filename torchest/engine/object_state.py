@@ -34,10 +34,12 @@ class ObjectState:
 
     Args:
         scope: The objects.
+        is_private: Whether nobody but torchest changes them.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, *, is_private: bool = False) -> None:
         self.scope = scope
+        self.is_private = is_private
         self._made_with: dict[str, list[JSON]] = {}
         self._restored: set[str] = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import write_checkpoint
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from torchest.checkpoint.directory import Contents
     from torchest.engine.hooks import Session
 
 _log = logging.getLogger("torchest")
+_LOOK_SECONDS = 0.05  # between two looks whether a thread has written a checkpoint
 
 
 class CheckpointSaverListener:
@@ -80,14 +83,21 @@ class CheckpointSaverHook(SessionRunHook):
         checks.one_of(f"{of}scaffold", scaffold, [None])
         checks.boolean(f"{of}save_graph_def", save_graph_def)
         self._timer = SecondOrStepTimer(save_secs, save_steps)
-        self._saver = saver or self._keep_five
+        self._is_timed = bool(save_secs)
+        self._saver = saver
+        self._keep: tuple[int | None, float | None] = 5, None
         self._listeners = all_of(CheckpointSaverListener, f"{of}listeners", listeners)
         self._of_run: Sequence[CheckpointSaverListener] = ()
+        self._session: Session | None = None
         _log.info("Create CheckpointSaverHook.")
 
     def listen(self, listeners: Sequence[CheckpointSaverListener]) -> None:
         """Sets listeners to call besides its own."""
         self._of_run = listeners
+
+    def keep(self, number: int | None, every_n_hours: float | None) -> None:
+        """Sets how many checkpoints are kept, and how often one is kept forever; see `write_checkpoint`."""
+        self._keep = number, every_n_hours
 
     @property
     def listeners(self) -> list[CheckpointSaverListener]:
@@ -102,6 +112,7 @@ class CheckpointSaverHook(SessionRunHook):
 
     def after_create_session(self, session: Session, coord: None) -> None:
         """Saves the first step; if training resumes from it, only calls `after_save` of listeners."""
+        self._session = session
         directory = files.parent_and_name(session.resumed_from or "")[0]
         is_saved = session.resumed_from is not None and files.same(directory, self.directory)
         stop_requested = self._save(session, is_saved=is_saved)
@@ -111,18 +122,34 @@ class CheckpointSaverHook(SessionRunHook):
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Saves if it is due."""
         session = run_context.session
+        if session.saving is not None:
+            if session.saving.is_written:
+                _end_saving(session)
+            elif self._is_timed:
+                return  # the next one can wait until this one is written
         if self._timer.should_trigger_for_step(session.global_step) and self.save(session):
             run_context.request_stop()
 
     def _rest(self, session: Session) -> Rest:
-        return self._timer._rest(session.global_step)
+        rest = self._timer._rest(session.global_step)
+        if session.saving is None:
+            return rest
+        return rest._replace(until=min(rest.until, time.monotonic() + _LOOK_SECONDS))
 
     def end(self, session: Session) -> None:
         """Saves the last step, unless it has just been saved."""
+        _end_saving(session)
         if self._timer.last_triggered_step() != session.global_step:
             self.save(session)
+            _end_saving(session)
         for listener in self.listeners:
             listener.end(session, session.global_step)
+        self._session = None
+
+    def on_error(self, exception: BaseException) -> None:
+        """Waits for a checkpoint that is being written."""
+        if self._session is not None:
+            _end_saving(self._session)
 
     def save(self, session: Session) -> bool:
         """Saves now, if this is the chief and the loss is finite.
@@ -135,6 +162,7 @@ class CheckpointSaverHook(SessionRunHook):
     def _save(self, session: Session, *, is_saved: bool) -> bool:
         if not (session.is_chief and session.loss_is_finite()):
             return False
+        _end_saving(session)
         step = session.global_step
         self._timer.update_last_triggered_step(step)
         if not is_saved:  # otherwise the checkpoint has what the listeners did before
@@ -142,7 +170,7 @@ class CheckpointSaverHook(SessionRunHook):
             for listener in self.listeners:
                 listener.before_save(session, step)
         _log.info("Saving checkpoints for %d into %s/model.ckpt.", step, self.directory)
-        self._saver(session)
+        self._write(session)
         _log.info("Calling checkpoint listeners after saving checkpoint %d...", step)
         requests = [listener.after_save(session, step) for listener in self.listeners]
         for function in session.after_save:
@@ -151,5 +179,30 @@ class CheckpointSaverHook(SessionRunHook):
             _log.info("A checkpoint listener requested the end of training at step %d.", step)
         return any(requests)
 
-    def _keep_five(self, session: Session) -> str:
-        return write_checkpoint(self.directory, session.global_step, session.contents, keep=5)
+    def _write(self, session: Session) -> None:
+        step = session.global_step
+        if self._saver is not None:
+            self._saver(session)
+        elif self._must_wait(session) or not session.save_beside_training(
+            lambda contents: self._write_contents(step, lambda: contents)
+        ):
+            self._write_contents(step, session.contents)
+
+    def _write_contents(self, step: int, contents: Callable[[], Contents]) -> None:
+        number, hours = self._keep
+        write_checkpoint(self.directory, step, contents, number, hours)
+
+    def _must_wait(self, session: Session) -> bool:
+        """Whether someone wants to be called when the checkpoint is there."""
+        no_listener = CheckpointSaverListener.after_save
+        return bool(session.after_save) or any(
+            getattr(listener.after_save, "__func__", None) is not no_listener
+            for listener in self.listeners
+        )
+
+
+def _end_saving(session: Session) -> None:
+    """Waits for the checkpoint that a thread writes, and raises its error."""
+    if session.saving is not None:
+        saving, session.saving = session.saving, None
+        saving.end()

@@ -11,6 +11,7 @@ from torchest.kernels.compiling import kernel
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    Bytes = npt.NDArray[np.uint8]
     Int64s = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.floating]
 
@@ -173,3 +174,26 @@ def add_up_rows(table: Floats, rows: Int64s, sums: Floats) -> bool:
                 number += table[rows[example, place], i]
             sums[example, i] = number
     return True
+
+
+@kernel
+def not_marked(rows: Int64s, marks: Bytes, new: Int64s) -> int:
+    """Marks rows, and lists those that were not marked before.
+
+    Args:
+        rows: Row numbers, [m].
+        marks: A bit for each row of a table, changed in place.
+        new: Output: the rows that were not marked, in [m].
+
+    Returns:
+        The number of rows that were not marked.
+    """
+    count = 0
+    for index in range(len(rows)):
+        row = rows[index]
+        bit = 1 << (row & 7)
+        if not marks[row >> 3] & bit:
+            marks[row >> 3] |= bit
+            new[count] = row
+            count += 1
+    return count

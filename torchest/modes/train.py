@@ -6,7 +6,6 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from torchest.checkpoint.directory import write_checkpoint
 from torchest.engine.accumulation import Groups
 from torchest.engine.loop import run_steps
 from torchest.engine.resume import Restore
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeGuard
 
-    from torchest.engine.hooks import Session, SessionRunHook
+    from torchest.engine.hooks import SessionRunHook
     from torchest.engine.resume import ResumableTraining
     from torchest.engine.run import Run
     from torchest.run_config import RunConfig
@@ -137,24 +136,14 @@ def _saving(
             )
         return []
 
-    def save(session: Session) -> str:
-        return write_checkpoint(
-            directory,
-            session.global_step,
-            session.contents,
-            keep=config.keep_checkpoint_max,
-            keep_every_n_hours=config.keep_checkpoint_every_n_hours,
-        )
-
-    return [
-        CheckpointSaverHook(
-            directory,
-            save_secs=config.save_checkpoints_secs,
-            save_steps=config.save_checkpoints_steps,
-            saver=save,
-            listeners=listeners,
-        )
-    ]
+    saver = CheckpointSaverHook(
+        directory,
+        save_secs=config.save_checkpoints_secs,
+        save_steps=config.save_checkpoints_steps,
+        listeners=listeners,
+    )
+    saver.keep(config.keep_checkpoint_max, config.keep_checkpoint_every_n_hours)
+    return [saver]
 
 
 def _reporting(config: RunConfig, opened: contextlib.ExitStack, run: Run) -> list[SessionRunHook]:

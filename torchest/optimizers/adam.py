@@ -78,6 +78,10 @@ class Adam(RowOptimizer):
         corrected = lr * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
         weight.addcdiv_(m, v.sqrt().add_(options["epsilon"]), value=-corrected)
 
+    def changes_rows_only(self, options: Options) -> bool:
+        """Whether a step changes no rows but those with a gradient: the lazy form only."""
+        return bool(options["lazy"]) and type(self) is Adam
+
     def _update_rows(
         self, parameter: Tensor, gradient: RowGradient, slots: Slots, lr: float, options: Options
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +16,12 @@ from torchest.optimizers.dense import Dense, Slots, dense_gradient, filled, upda
 from torchest.utils.checks import boolean, is_bool, is_list, is_number, shown
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from torchest.optimizers.row_gradients import RowGradient
+
+    Int64s = npt.NDArray[np.int64]
 
 Options = Mapping[str, Any]
 LearningRate = float | Callable[[int], float]
@@ -58,6 +64,8 @@ class RowOptimizer(torch.optim.Optimizer):
     """
 
     takes_row_gradients = True
+    # called before rows of a parameter change (None: any of them), if `changes_rows_only`
+    before_change: Callable[[Tensor, Int64s | None], None] | None = None
 
     # importing torch's compiler takes a second, which is most of the time from import to the first step
     add_param_group = _undecorated(torch.optim.Optimizer.add_param_group)
@@ -107,6 +115,18 @@ class RowOptimizer(torch.optim.Optimizer):
 
     def _loops(self, lr: float, options: Options) -> Loops | None:
         """The formula as compiled loops for the CPU; None if there are none for these options."""
+
+    def changes_rows_only(self, options: Options) -> bool:  # noqa: ARG002
+        """Whether a step changes no rows of a table but those with a gradient, and tells `before_change` of them.
+
+        Args:
+            options: Those of the table's group.
+        """
+        own = ("step", "_update_all", "_update_rows", "_age")
+        return all(  # torch wraps the step of each class
+            inspect.unwrap(getattr(type(self), each)) is inspect.unwrap(getattr(RowOptimizer, each))
+            for each in own
+        )
 
     def _age(self, slots: Slots, options: Options) -> None:
         """Changes the slots of unused rows in place; by default it does nothing.
@@ -177,12 +197,16 @@ class RowOptimizer(torch.optim.Optimizer):
         initial = self._initial_slots(options)
         for parameter in parameters:
             if parameter.grad is not None:
+                if self.before_change is not None:
+                    self.before_change(parameter, None)
                 row_gradients.densify(parameter)
                 dense.append(parameter)
                 continue
             rows = row_gradients.summed(parameter)
             if rows is not None:
                 slots = self._slots_from(initial, parameter)
+                if self.before_change is not None:
+                    self.before_change(parameter, rows.rows.numpy(force=True))
                 self._update_rows(parameter, rows, slots, options["lr"], options)
         for weights in updated_at_once(dense):
             slots_of_each = [self._slots_from(initial, weight) for weight in weights]

@@ -87,6 +87,10 @@ class PlannedUpdate:
             state["step"] = self._step
         if len(self._sizes):
             loops.of_vectors(self._addresses, self._sizes, *numbers)
+        before_change = self._optimizer.before_change
+        if before_change is not None:
+            for (rows, _), parameter in zip(gradients, self._tables, strict=True):
+                before_change(parameter, rows)
         for (rows, values), table in zip(gradients, self._arrays, strict=True):
             loops.of_rows(rows, values, *table, *numbers)
         torch.autograd.graph.increment_version(self._tensors)
