@@ -5,6 +5,8 @@ import itertools
 import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -575,3 +577,16 @@ def test_a_pipe_is_refused_at_once(write):
     os.mkfifo("pipe")
     with pytest.raises(ValueError, match="file_pattern has 'pipe', which is a pipe or device"):
         read("pipe")
+
+
+def test_reading_does_not_import_pandas(write):
+    path = write("age,town,label\n20,Rome,0\n,Oslo,1\n1.5,,1\n")
+    code = (
+        "import sys\nfrom torchest.inputs import make_csv_dataset\n"
+        f"data = make_csv_dataset({path!r}, 2, label_name='label', num_epochs=2).cache().shuffle(2)\n"
+        "assert len(list(data)) == 3\nprint('pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")

@@ -191,20 +191,24 @@ def concatenate(chunks: Sequence[Chunk]) -> Chunk:
 
 def share_columns(chunks: Sequence[Chunk]) -> bool:
     """Whether the chunks are rows of the same columns, which are joined without copying."""
-    first = chunks[0]
-    if not isinstance(first, Rows):
-        return False
-    return all(isinstance(chunk, Rows) and chunk._columns is first._columns for chunk in chunks)
+    return len({id(chunk._columns) for chunk in chunks if isinstance(chunk, Rows)}) == 1
 
 
 def blocks(chunk: Chunk) -> Iterator[Chunk]:
     """The chunk in pieces of at most BLOCK elements."""
+    if 0 < len(chunk) <= BLOCK:
+        yield chunk
+        return
     for start in range(0, len(chunk), BLOCK):
         yield chunk.slice(start, start + BLOCK)
 
 
 def drop(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
     """The chunks without their first `count` elements."""
+    return _without_first(chunks, count) if count else chunks
+
+
+def _without_first(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
     for chunk in chunks:
         if count < len(chunk):
             yield chunk.slice(count, len(chunk)) if count else chunk

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from torchest.utils import arrays
 from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ class Column:
 
 def inferred(name: str, texts: ArrowArray) -> tuple[Column, int | None]:
     """A column with the type of some cells, and the position of a cell that marks a missing number, if there is one."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = pc.utf8_trim_whitespace(texts)
@@ -56,9 +56,9 @@ def inferred(name: str, texts: ArrowArray) -> tuple[Column, int | None]:
     if kind == "string" and cells.null_count < len(cells):
         is_marker = pc.match_substring_regex(cells, _MARKER, ignore_case=True)
         if pc.any(is_marker).as_py():
-            others = _infer(cells.filter(pc.fill_null(pc.invert(is_marker), False)))
+            others = _infer(cells.filter(pc.invert(is_marker)))  # which drops null, too
             if others != "string":
-                kind, marker = others, pc.index(is_marker, pa.scalar(True)).as_py()
+                kind, marker = others, pc.indices_nonzero(is_marker)[0].as_py()
     return Column(name, kind, "" if kind == "string" else 0, True), marker
 
 
@@ -76,7 +76,7 @@ def _infer(cells: ArrowArray) -> str:
     ):
         return "string"
     try:
-        numbers = np.asarray(cells.cast(pa.int64()))
+        numbers = arrays.in_numpy(arrays.combined(cells.cast(pa.int64())))
         limits = np.iinfo(np.int32)
         return "int32" if limits.min <= numbers.min() and numbers.max() <= limits.max else "int64"
     except pa.ArrowInvalid:
@@ -85,7 +85,7 @@ def _infer(cells: ArrowArray) -> str:
     if signed and pc.all(pc.match_substring_regex(cells, _INTEGER)).as_py():
         return "string"  # such as telephone numbers
     try:
-        numbers = np.asarray(cells.cast(pa.float64()))
+        numbers = arrays.in_numpy(arrays.combined(cells.cast(pa.float64())))
     except pa.ArrowInvalid:
         return "string"
     if not np.isfinite(numbers).all():
@@ -157,7 +157,19 @@ def convert(texts: ArrowArray, column: Column) -> tuple[ArrowArray, list[int]]:
         return cells, sorted(bad)
     fallback = "" if column.type == "string" else 0
     default = fallback if column.default is None else column.default
-    return cells.fill_null(pa.scalar(default, cells.type)), sorted(bad)
+    return cells.fill_null(_scalar(default, cells.type)), sorted(bad)
+
+
+def _scalar(value: object, kind: pa.DataType) -> ArrowArray:
+    """The value as an Arrow scalar; unlike pa.scalar, this does not import pandas."""
+    import pyarrow as pa
+
+    if isinstance(value, str):
+        text = value.encode()
+        parts: list[Any] = [np.array([0, len(text)], np.int32), text]
+    else:
+        parts = [np.array([value], kind.to_pandas_dtype())]
+    return pa.Array.from_buffers(kind, 1, [None, *map(pa.py_buffer, parts)])[0]
 
 
 def why_wrong(cell: str | None, column: Column) -> str:
@@ -211,8 +223,8 @@ def _numbers(
         numbers = _without(cells, wrong).cast(target)
     found = [wrong, _written_otherwise(cells, as_written)]
     if as_written and pa.types.is_floating(target):
-        values = numbers.fill_null(0) if numbers.null_count else numbers
-        found.append(np.flatnonzero(~np.isfinite(np.asarray(values))))
+        infinite = pc.indices_nonzero(pc.invert(pc.is_finite(numbers)))  # null is not among them
+        found.append(arrays.in_numpy(infinite).astype(np.int64))
     if not any(map(len, found)):
         return numbers, []
     wrong = np.unique(np.concatenate(found))

@@ -96,7 +96,6 @@ class _Parser:
         self._dialect = dialect
         self._names = list(names)
         self._wanted = list(wanted)
-        self._missing = pa.array(["", *dialect.na_values], pa.string())
         self._malformed: list[csv.InvalidRow] = []
         self._parse_options = _parse_options(dialect, self._on_malformed)
         self._convert_options = csv.ConvertOptions(
@@ -142,7 +141,8 @@ class _Parser:
         if not self._dialect.strip:
             return column
         column = pc.utf8_trim_whitespace(column)
-        missing = pc.is_in(column, value_set=self._missing)
+        texts = pa.array(["", *self._dialect.na_values], pa.string())
+        missing = pc.is_in(column, value_set=texts)
         return pc.if_else(missing, pa.scalar(None, pa.string()), column)
 
     def _unreadable(self, block: Block, error: Exception) -> str:

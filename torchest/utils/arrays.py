@@ -181,7 +181,10 @@ def take(array: HostArray, indices: NumpyArray) -> HostArray:
         return array[torch.from_numpy(indices)]
     import pyarrow as pa
 
-    return array.take(pa.array(indices, pa.int64()))
+    # unlike pa.array, this does not import pandas
+    rows: Any = np.ascontiguousarray(indices, np.int64)
+    buffers = [None, pa.py_buffer(rows)]
+    return array.take(pa.Array.from_buffers(pa.int64(), len(rows), buffers))
 
 
 def slice_rows(array: HostArray, start: int, stop: int) -> HostArray:
@@ -239,6 +242,21 @@ def to_tensor(array: HostArray, name: str = "value") -> torch.Tensor:
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return torch.from_numpy(array)
+
+
+def in_numpy(array: ArrowArray) -> NumpyArray:
+    """Arrow numbers, none of which is missing, as a read-only view.
+
+    Arrow's own conversions import pandas, which takes longer than a small training.
+    """
+    kind = array.type
+    if kind.bit_width < 8:
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+    if not len(array):
+        return np.empty(0, kind.to_pandas_dtype())
+    values = np.frombuffer(array.buffers()[1], kind.to_pandas_dtype())
+    values.flags.writeable = False
+    return values[array.offset : array.offset + len(array)]
 
 
 def in_numpy_dtype(tensor: torch.Tensor) -> torch.Tensor:
@@ -547,7 +565,7 @@ def _from_arrow_array(value: ArrowArray, name: str) -> ArrowArray | NumpyArray:
 
     kind = value.type
     if arrow_types.is_number(kind):
-        return value if value.null_count else value.to_numpy(zero_copy_only=False)
+        return value if value.null_count else in_numpy(value)
     if pt.is_dictionary(kind) and pt.is_temporal(kind.value_type):
         return _from_arrow_array(value.dictionary_decode(), name)
     if pt.is_timestamp(kind) or pt.is_date(kind) or pt.is_duration(kind):
