@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchest.kernels import numbers, products, rows
+from torchest.kernels import products, rows
 
 BOUNDS = st.sampled_from([1, 7, 2**11, 2**11 + 1, 2**30, 2**57])
 
@@ -83,18 +83,3 @@ def test_products_are_those_of_numpy():
     np.testing.assert_allclose(outputs, bias + values @ weights, rtol=1e-13)
     np.testing.assert_allclose(of_weights[:3], values.T @ gradient, rtol=1e-13)
     np.testing.assert_allclose(of_weights[3], gradient.sum(0), rtol=1e-13)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
-def test_columns_of_numbers_come_to_lie_side_by_side(dtype):
-    columns = [np.arange(start, start + 3).astype(dtype) for start in (0, 10)]
-    addresses = np.array([column.__array_interface__["data"][0] for column in columns])
-    together = np.empty((3, 2), np.float32)
-    assert numbers.side_by_side(addresses, dtype(0), together)
-    assert together.tolist() == [[0, 10], [1, 11], [2, 12]]
-
-
-def test_a_missing_number_is_told():
-    column = np.array([1.0, np.nan])
-    addresses = np.array([column.__array_interface__["data"][0]])
-    assert not numbers.side_by_side(addresses, np.float64(0), np.empty((2, 1), np.float32))

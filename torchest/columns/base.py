@@ -6,7 +6,7 @@ import base64
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torchest.columns.ids import Ids
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
+    from torchest.utils.arrays import ArrowArray, NumpyArray
     from torchest.utils.json_form import JSON
     from torchest.utils.tensor_group import Encoding
 
@@ -289,6 +290,28 @@ class DenseColumn(FeatureColumn):
         return Cells(keys_of_numbers(numbers.reshape(-1)), np.arange(rows + 1) * width)
 
 
+class Recipe(NamedTuple):
+    """How a compiled loop makes ids of an array: the parts of a recipe of `torchest.kernels.ids`.
+
+    Attributes:
+        kind: The kind of column.
+        takes: The kinds of arrays.
+        size: The number of buckets, words, ids or boundaries.
+        unknown: The id of unknown values.
+        oov: The number of buckets of unknown values.
+        table: The table of a vocabulary, or of boundaries.
+        start: The first hash of a cross.
+    """
+
+    kind: int
+    takes: int
+    size: int = 0
+    unknown: int = -1
+    oov: int = 0
+    table: NumpyArray | None = None
+    start: int = 0
+
+
 class CategoricalColumn(FeatureColumn):
     """A column whose encoding is ids in [0, num_buckets).
 
@@ -308,6 +331,27 @@ class CategoricalColumn(FeatureColumn):
     @abstractmethod
     def look_up(self, features: Features) -> Cells[Int64s]:
         """Looks up the id of each value in a batch: −1 for an unknown value, MISSING for a missing one."""
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether `recipe` returns one, now or after some batches; only for columns of torchest."""
+        return False
+
+    def recipe(self) -> Recipe | None:
+        """How a compiled loop does the work of `look_up`; None if it cannot, or not yet."""
+        return None
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether the feature may be a tensor of floats."""
+        return False
+
+    def codes_of_entries(self, array: ArrowArray) -> NumpyArray | None:  # noqa: ARG002
+        """The code of each entry of a dictionary array, then that of the empty string; None if it has other values."""
+        return None
+
+    def note_missing(self, array: NumpyArray | ArrowArray) -> None:
+        """Learns that a compiled loop found values without an id."""
 
     def encode(self, features: Features) -> Ids:
         """The ids of a batch, without those of unknown and missing values."""

@@ -6,13 +6,13 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn
+from torchest.columns.base import CategoricalColumn, Recipe
 from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import spread
 from torchest.columns.numeric import NumericColumn, numbers_by_row
@@ -62,6 +62,31 @@ class BucketizedColumn(CategoricalColumn):
             return Cells(buckets.reshape(-1))
         buckets += np.arange(width) * (len(self.boundaries) + 1)
         return Cells(buckets.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether the source is one number a row, unchanged."""
+        source = self.source_column
+        unchanged = source.normalizer_fn is None and source.is_of_torchest
+        return self.is_of_torchest and unchanged and source.shape == (1,)
+
+    def recipe(self) -> Recipe:
+        """Finds the number of boundaries that are not above a number."""
+        from torchest.kernels import ids
+
+        default: Any = (
+            (np.nan,)
+            if self.source_column.default_value is None
+            else self.source_column.default_value
+        )
+        table = np.array([*default, *self.boundaries], np.float32)
+        takes = ids.TAKES_NUMBERS | ids.TAKES_BOOLS
+        return Recipe(ids.BUCKETS, takes, len(self.boundaries), table=table)
+
+    @property
+    def takes_floats(self) -> bool:
+        """True."""
+        return True
 
     def parse_specs(self) -> dict[str, FeatureSpec]:
         """Those of the source column."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn, KeyedColumn
+from torchest.columns.base import CategoricalColumn, KeyedColumn, Recipe
 from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
 from torchest.columns.encode.fingerprint import KEY_SPACE, bucket_of, spread, widened
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torchest.columns.feature_specs import Dtype, FeatureSpec
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxAttribute, OnnxGraph, OnnxValue
-    from torchest.utils.arrays import NumpyArray
+    from torchest.utils.arrays import ArrowArray, NumpyArray
 
 
 # Words that are worth a comparison of an export; the first suits any column.
@@ -51,6 +51,11 @@ class KeyedCategoricalColumn(KeyedColumn, CategoricalColumn):
 
     @abstractmethod
     def _ids(self, flat: values.Flat) -> Int64s: ...
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether the class is one of torchest; others may encode otherwise."""
+        return self.is_of_torchest
 
     @cached_property
     def _dictionaries(self) -> DictionaryCache:
@@ -74,6 +79,19 @@ class HashedCategoricalColumn(KeyedCategoricalColumn):
         if self.dtype != checks.STRING:
             return self._buckets(Text.of_integers(values.integers(flat, self.subject)))
         return values.encode_text(flat, self.subject, self._buckets, self._dictionaries)
+
+    def recipe(self) -> Recipe:
+        """Hashes text, or numbers as text."""
+        from torchest.kernels import ids
+
+        of_strings = ids.TAKES_TEXT if self.dtype == checks.STRING else ids.TAKES_BOOLS
+        return Recipe(ids.HASHED, ids.TAKES_NUMBERS | of_strings, self.hash_bucket_size)
+
+    def codes_of_entries(self, array: ArrowArray) -> Int64s | None:
+        """The buckets of a dictionary's strings."""
+        if self.dtype != checks.STRING or not values.is_dictionary_of_text(array):
+            return None
+        return self._dictionaries.codes_of_entries(array.dictionary, self._buckets)
 
     def _buckets(self, text: Text) -> Int64s:
         ids = bucket_of(text.fingerprints(), self.hash_bucket_size)
@@ -127,8 +145,16 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         """Returns integers in range unchanged, and MISSING for −1."""
         cells = values.cells(features, self.key, self.subject)
         if cells.offsets is None and isinstance(cells.values, np.ndarray):
-            self._warn_of_minus_one(cells.values)
+            self.note_missing(cells.values)
         return cells.map(self._ids)
+
+    def recipe(self) -> Recipe:
+        """Takes integers as they are."""
+        from torchest.kernels import ids
+
+        takes = ids.TAKES_NUMBERS | ids.TAKES_BOOLS
+        unknown = ids.REFUSED if self.default_value is None else self.default_value
+        return Recipe(ids.IDENTITY, takes, self.number_buckets, unknown)
 
     def _ids(self, flat: values.Flat) -> Int64s:
         ids = values.integers(flat, self.subject)
@@ -176,9 +202,11 @@ class IdentityCategoricalColumn(KeyedCategoricalColumn):
         cells = values.cells(features, self.key, self.subject)
         return cells.map(lambda flat: values.integers(flat, self.subject))
 
-    def _warn_of_minus_one(self, array: NumpyArray) -> None:
+    def note_missing(self, array: NumpyArray | ArrowArray) -> None:
         """Warns once that −1 means missing; in a matrix it is padding, as expected."""
-        if "_warned" not in self.__dict__ and array.dtype.kind == "i" and (array == -1).any():
+        if "_warned" in self.__dict__ or not isinstance(array, np.ndarray):
+            return
+        if array.dtype.kind == "i" and (array == -1).any():
             self.__dict__["_warned"] = True
             _log.warning(
                 "%s got -1, which means missing and has no id; shift the values if it is one of them.",
@@ -235,6 +263,32 @@ class VocabularyCategoricalColumn(KeyedCategoricalColumn):
         column: Any = self
         strict: VocabularyCategoricalColumn = replace(column, default_value=-1, num_oov_buckets=0)
         return strict
+
+    def recipe(self) -> Recipe | None:
+        """Looks values up; None until one of the vocabulary was seen, or its lack has been reported."""
+        from torchest.kernels import ids
+
+        vocabulary: Vocabulary | None = self.__dict__.get("_vocabulary")
+        if vocabulary is None or not vocabulary.was_hit:
+            return None
+        kind, takes = ids.INTEGERS, ids.TAKES_NUMBERS | ids.TAKES_BOOLS
+        if self.dtype == checks.STRING:
+            kind = ids.WORDS
+            takes = ids.TAKES_TEXT | (ids.TAKES_NUMBERS if self._has_integers else 0)
+        return Recipe(
+            kind,
+            takes,
+            self.num_buckets - self.num_oov_buckets,
+            self.default_value,
+            self.num_oov_buckets,
+            vocabulary.table,
+        )
+
+    def codes_of_entries(self, array: ArrowArray) -> Int64s | None:
+        """The ids of a dictionary's strings."""
+        if self.dtype != checks.STRING or not values.is_dictionary_of_text(array):
+            return None
+        return self._dictionaries.codes_of_entries(array.dictionary, self._vocabulary.ids)
 
     def _ids(self, flat: values.Flat) -> Int64s:
         if self.dtype != checks.STRING:

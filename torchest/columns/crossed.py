@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from torchest.columns import checks
-from torchest.columns.base import CategoricalColumn
+from torchest.columns.base import CategoricalColumn, Recipe
 from torchest.columns.categorical import HashedCategoricalColumn
 from torchest.columns.encode import values
 from torchest.columns.encode.cells import MISSING, Cells
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torchest.columns.features import Features
     from torchest.columns.onnx_graph import OnnxGraph, OnnxValue
     from torchest.columns.raw_features import RawFeature
+    from torchest.utils.arrays import ArrowArray
 
 Key: TypeAlias = "str | CategoricalColumn"
 
@@ -89,6 +90,25 @@ class CrossedColumn(CategoricalColumn):
         for part in parts:
             folded = fingerprint_cat64(folded, part.values)
         return Cells(bucket_of(folded, self.hash_bucket_size), parts[0].offsets)
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether all keys that are columns have one."""
+        columns = [key for key in self.leaves if isinstance(key, CategoricalColumn)]
+        return self.is_of_torchest and all(column.has_recipe for column in columns)
+
+    def recipe(self) -> Recipe:
+        """Folds the values of the keys."""
+        from torchest.kernels import ids
+
+        start = int(self.start.view(np.int64))
+        return Recipe(ids.CROSS, 0, self.hash_bucket_size, start=start)
+
+    def codes_of_entries(self, array: ArrowArray) -> UInt64s | None:
+        """The fingerprints of a dictionary's strings."""
+        if not values.is_dictionary_of_text(array):
+            return None
+        return self._dictionaries.codes_of_entries(array.dictionary, Text.fingerprints)
 
     @property
     def hashes(self) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from torchest.columns.encode.strings import Text
-    from torchest.utils.arrays import HostArray, NumpyArray
+    from torchest.utils.arrays import HostArray
     from torchest.utils.tensor_group import Encoding
 
 
@@ -114,6 +114,7 @@ class Features(MutableMapping[str, Any]):
         self._encoded: dict[Column, Encoding] = {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
+        self._read: list[Sequence[str]] = []  # keys that were read without conversion
 
     @classmethod
     def of(cls, features: Mapping[str, object]) -> Features:
@@ -166,25 +167,20 @@ class Features(MutableMapping[str, Any]):
             array = self.raw(key)
         return array
 
-    def vectors(self, keys: Sequence[str]) -> list[NumpyArray] | None:
-        """Several features at once if all of them are numpy vectors; otherwise None.
+    def given(self, keys: Iterable[str]) -> list[Any]:
+        """Features as they were given, without conversion; None in place of missing ones."""
+        return list(map(self._source.get, keys))
 
-        Does the work of `raw` for all of them at once, in a fraction of the time.
-        """
-        source = self._source
-        if any(map(self._raw.__contains__, keys)) or not all(map(source.__contains__, keys)):
-            return None
-        vectors = [source[key] for key in keys]
-        if set(map(type, vectors)) != {np.ndarray} or {array.ndim for array in vectors} != {1}:
-            return None
-        lengths = set(map(len, vectors))
-        if self._first is not None:
-            lengths.add(self._first[1])
-        if len(lengths) > 1 or not {array.dtype.kind for array in vectors} <= arrays.NUMPY_KINDS:
-            return None
-        self._first = self._first or (keys[0], len(vectors[0]))
-        self._raw.update(zip(keys, vectors, strict=True))
-        return vectors
+    def rows_of(self, key: str) -> int:
+        """The number of rows of a feature; 0 for one that is missing or has no rows, which its column refuses."""
+        if self._first is None:
+            with contextlib.suppress(TypeError, ValueError):
+                self.raw(key)
+        return 0 if self._first is None else self._first[1]
+
+    def note_read(self, keys: Sequence[str]) -> None:
+        """Notes that features were read, and had the same number of rows."""
+        self._read.append(keys)
 
     def text(self, key: str) -> Text | None:
         """The text of a feature with one string in each row; None for other features."""
@@ -334,8 +330,10 @@ class Features(MutableMapping[str, Any]):
             for column in [column for column in made if key in column.feature_keys]:
                 del made[column]
         if self._first is not None and self._first[0] == key:
-            others = ((other, arrays.length(array)) for other, array in self._raw.items())
-            self._first = next(others, None)
+            read = [*self._raw, *(other for keys in self._read for other in keys)]
+            kept = (other for other in read if other in self._source and other not in self._changed)
+            other = next((other for other in kept if other != key), None)
+            self._first = None if other is None else (other, self._first[1])
 
     def check_there(self, column: Column) -> None:
         """Raises MissingFeatureError if a feature that the column reads is missing."""

@@ -30,6 +30,7 @@ _U: Callable[[int], int] = np.uint64  # its results are typed like all whole num
 _K0 = _U(0xC3A5C85C97CB3127)
 _K1 = _U(0xB492B66FBE98F273)
 _K2 = _U(0x9AE16A3B2F90404F)
+_CAT = _U(0xC6A4A7935BD1E995)
 
 
 @kernel
@@ -44,72 +45,7 @@ def fingerprints(data: Bytes, starts: Int64s, lengths: Int64s, hashes: UInt64s) 
     """
     start = _U(data.ctypes.data)
     for place in range(len(hashes)):
-        hashes[place] = _fingerprint(start + _U(starts[place]), _U(lengths[place]))
-
-
-@kernel
-def buckets(
-    data: Bytes, starts: Int64s, lengths: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
-) -> int:
-    """Writes the bucket of each string of several columns, as a row of a table; −1 for an empty string.
-
-    Args:
-        data: The buffer, [bytes].
-        starts: Beginning of each string in the buffer, column by column, [columns · batch].
-        lengths: Number of bytes of each string, [columns · batch].
-        counts: Number of buckets of each column, [columns].
-        firsts: The row of each column's bucket 0, [columns].
-        rows: Output, [batch, columns].
-
-    Returns:
-        The number of empty strings.
-    """
-    start, batch, empty = _U(data.ctypes.data), rows.shape[0], 0
-    for column in range(len(counts)):
-        count, first = _U(counts[column]), firsts[column]
-        for example in range(batch):
-            place = column * batch + example
-            length = _U(lengths[place])
-            if length == _U(0):
-                rows[example, column] = -1
-                empty += 1
-            else:
-                fingerprint = _fingerprint(start + _U(starts[place]), length)
-                rows[example, column] = np.int64(fingerprint % count) + first
-    return empty
-
-
-@kernel
-def buckets_of_padded(
-    addresses: Int64s, layout: Int64s, counts: Int64s, firsts: Int64s, rows: Int64s
-) -> int:
-    """Like `buckets`, for columns of strings that are padded to one width with zero bytes.
-
-    Args:
-        addresses: Address of the first string of each column, [columns].
-        layout: Distance between the strings of each column, and their width, in bytes, [columns, 2].
-        counts: Number of buckets of each column, [columns].
-        firsts: The row of each column's bucket 0, [columns].
-        rows: Output, [batch, columns].
-
-    Returns:
-        The number of empty strings.
-    """
-    empty = 0
-    for column in range(len(counts)):
-        count, first = _U(counts[column]), firsts[column]
-        address, step, width = addresses[column], layout[column, 0], _U(layout[column, 1])
-        for example in range(rows.shape[0]):
-            at, length = _U(address + example * step), width
-            while length > _U(0) and word8(at + length - _U(1)) == _U(0):
-                length -= _U(1)
-            if length == _U(0):
-                rows[example, column] = -1
-                empty += 1
-            else:
-                fingerprint = _fingerprint(at, length)
-                rows[example, column] = np.int64(fingerprint % count) + first
-    return empty
+        hashes[place] = fingerprint(start + _U(starts[place]), _U(lengths[place]))
 
 
 @kernel
@@ -126,6 +62,13 @@ def lengths_without_padding(data: Bytes, width: int, lengths: Int64s) -> None:
         while length > 0 and data[place * width + length - 1] == 0:
             length -= 1
         lengths[place] = length
+
+
+@kernel
+def fingerprint_cat(first: int, second: int) -> int:
+    """Combines two fingerprints into one, as TensorFlow does for a cross."""
+    folded = first ^ _CAT ^ (_shift_mix(second * _CAT) * _CAT)
+    return _shift_mix(_shift_mix(folded * _CAT) * _CAT)
 
 
 @kernel
@@ -146,7 +89,8 @@ def _mix(u: int, v: int, multiplier: int) -> int:
 
 
 @kernel
-def _fingerprint(at: int, length: int) -> int:
+def fingerprint(at: int, length: int) -> int:
+    """The fingerprint of the string of `length` bytes at an address."""
     if length > _U(64):
         return _of_65_and_more(at, length)
     if length > _U(32):

@@ -1,4 +1,4 @@
-"""Reads memory at an address: little-endian words, and vectors of numbers.
+"""Reads and writes memory at an address: little-endian words, numbers, and vectors of them.
 
 >>> import numpy as np
 >>> from torchest.kernels.compiling import kernel
@@ -26,21 +26,75 @@ if TYPE_CHECKING:
     _Intrinsic = tuple[object, Callable[..., object]]  # a signature, and what writes its code
 
 
-def _reader(bits: int) -> Any:
-    """Returns a function that reads `bits` bits at an address, as uint64."""
+def _reader(bits: int, result: Any, widened: str = "") -> Any:
+    """Returns a function that reads `bits` bits at an address.
+
+    Args:
+        bits: Their number.
+        result: The type of the number.
+        widened: The LLVM instruction that makes 64 bits of fewer.
+    """
+    kind = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}.get(
+        result, ir.IntType(bits)
+    )
 
     def read(_typing: object, address: object) -> _Intrinsic:  # noqa: ARG001 - numba goes by the name
         def code(_context: object, builder: Any, _signature: object, arguments: Any) -> object:
-            pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
-            word = builder.load(pointer, align=1)
-            return word if bits == 64 else builder.zext(word, ir.IntType(64))
+            word = builder.load(builder.inttoptr(arguments[0], kind.as_pointer()), align=1)
+            return getattr(builder, widened)(word, ir.IntType(64)) if widened else word
 
-        return types.uint64(types.uint64), code
+        return result(types.uint64), code
 
     return intrinsic(read)
 
 
-word8, word32, word64 = map(_reader, (8, 32, 64))
+def _writer(bits: int) -> Any:
+    """Returns a function that writes the lowest `bits` bits of a number at an address."""
+
+    def write(_typing: object, address: object, word: object) -> _Intrinsic:  # noqa: ARG001 - as above
+        def code(context: Any, builder: Any, _signature: object, arguments: Any) -> object:
+            address, word = arguments
+            pointer = builder.inttoptr(address, ir.IntType(bits).as_pointer())
+            builder.store(builder.trunc(word, ir.IntType(bits)) if bits < 64 else word, pointer, 1)
+            return context.get_dummy_value()
+
+        return types.void(types.uint64, types.uint64), code
+
+    return intrinsic(write)
+
+
+word8: Callable[[int], int]
+word16: Callable[[int], int]
+word32: Callable[[int], int]
+word64: Callable[[int], int]
+int8: Callable[[int], int]
+int16: Callable[[int], int]
+int32: Callable[[int], int]
+int64: Callable[[int], int]
+float32: Callable[[int], float]
+float64: Callable[[int], float]
+high_product: Callable[[int, int], int]
+
+word8, word16, word32 = (_reader(bits, types.uint64, "zext") for bits in (8, 16, 32))
+int8, int16, int32 = (_reader(bits, types.int64, "sext") for bits in (8, 16, 32))
+word64, int64 = _reader(64, types.uint64), _reader(64, types.int64)
+float32, float64 = _reader(32, types.float32), _reader(64, types.float64)
+set_word8, set_word64 = _writer(8), _writer(64)
+
+
+def _high_product(_typing: object, first: object, second: object) -> _Intrinsic:  # noqa: ARG001 - as above
+    """Writes the code for the upper 64 bits of the product of two words."""
+
+    def code(_context: object, builder: Any, _signature: object, arguments: Any) -> object:
+        long = ir.IntType(128)
+        product = builder.mul(*(builder.zext(word, long) for word in arguments))
+        return builder.trunc(builder.lshr(product, ir.Constant(long, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), code
+
+
+_of_products: Any = intrinsic(_high_product)
+high_product = _of_products
 
 
 def _pointer(_typing: object, address: object, like: object) -> _Intrinsic:

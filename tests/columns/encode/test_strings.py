@@ -70,22 +70,6 @@ def test_integers_are_their_decimal_text(integers: list[int]) -> None:
     assert strings_of(text) == [b"" if i == -1 else str(i).encode() for i in integers]
 
 
-@given(st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=30), st.booleans())))
-def test_equal_strings_are_found_equal(pairs: list[tuple[bytes, bytes, bool]]) -> None:
-    left = [first for first, _, _ in pairs]
-    right = [first if same else second for first, second, same in pairs]
-    got = Text.of_words(left).equals(Text.of_words(right))
-    assert got.tolist() == [a == b for a, b in zip(left, right, strict=True)]
-
-
-@pytest.mark.parametrize("length", [1, 7, 8, 9, 15, 16, 17, 24, 25])
-def test_strings_that_differ_in_one_byte_are_not_equal(length: int) -> None:
-    text = bytes(range(1, length + 1))
-    others = [text[:i] + b"\xff" + text[i + 1 :] for i in range(length)]
-    got = Text.of_words([text] * (length + 1)).equals(Text.of_words([*others, text]))
-    assert got.tolist() == [False] * length + [True]
-
-
 class Counter:
     def __init__(self) -> None:
         self.calls = 0

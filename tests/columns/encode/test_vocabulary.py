@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +12,6 @@ from torchest.columns.encode.strings import Text
 from torchest.columns.encode.vocabulary import Integers, Vocabulary, Words
 
 if TYPE_CHECKING:
-    import pytest
-
     from torchest.columns.encode.fingerprint import UInt64s
 
 
@@ -42,6 +41,16 @@ def test_many_words() -> None:
     words = [f"word {i}" for i in range(20_000)]
     got = Words(words).look_up(Text.of_words([*words, *(f"other {i}" for i in range(20_000))]))
     assert got.tolist() == [*range(20_000), *[-1] * 20_000]
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 15, 16, 17, 24, 25])
+def test_words_that_differ_in_one_byte_are_told_apart(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Text, "fingerprints", lambda text: text.lengths.astype(np.uint64))
+    word = bytes(range(1, length + 1))
+    others = [word[:i] + b"\xff" + word[i + 1 :] for i in range(length)]
+    assert Words([word]).look_up(Text.of_words([*others, word])).tolist() == [-1] * length + [0]
 
 
 def test_words_whose_fingerprints_collide_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

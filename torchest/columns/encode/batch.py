@@ -1,18 +1,15 @@
-"""Encodes many columns in a few operations, if their features have the same type."""
+"""Encodes all columns of a batch whose arrays are plain in one compiled loop."""
 
 from __future__ import annotations
 
-import ctypes
-from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from torchest.columns import checks
-from torchest.columns.categorical import HashedCategoricalColumn
-from torchest.columns.encode.strings import PLAIN, Text
+from torchest.columns.base import Recipe
+from torchest.columns.crossed import CrossedColumn
+from torchest.columns.encode.forms import forms_of
 from torchest.columns.numeric import NumericColumn
-from torchest.utils.arrays import is_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,59 +18,8 @@ if TYPE_CHECKING:
 
     from torchest.columns.base import CategoricalColumn, DenseColumn
     from torchest.columns.encode.fingerprint import Int64s
-    from torchest.columns.encode.values import FlatArray
     from torchest.columns.features import Features
-    from torchest.utils.arrays import ArrowArray, HostArray, NumpyArray
-
-_COMPILED_FOR = frozenset(map(np.dtype, ("float32", "float64", "int64")))
-
-
-def hashed_with_own_key(columns: Sequence[CategoricalColumn]) -> dict[int, HashedCategoricalColumn]:
-    """The hashed string columns whose key no other column reads, by position."""
-    used = Counter(key for column in columns for key in column.feature_keys)
-    return {
-        place: column
-        for place, column in enumerate(columns)
-        if type(column) is HashedCategoricalColumn  # a subclass may hash otherwise
-        and column.dtype == checks.STRING
-        and used[column.key] == 1
-    }
-
-
-def rows_of_hashed(
-    columns: Sequence[HashedCategoricalColumn], firsts: Int64s, features: Features
-) -> list[ColumnRows]:
-    """The table rows that a batch uses, for hashed columns of one string per row.
-
-    Args:
-        columns: The columns that `hashed_with_own_key` selects.
-        firsts: The row of each column's id 0, int64 [columns].
-        features: The batch.
-
-    Returns:
-        The columns whose arrays have the same type as another one's, in groups of one type.
-
-    Raises:
-        MissingFeatureError: A feature is missing.
-        ValueError: A feature has another number of rows than the others.
-    """
-    counts = np.array([column.hash_bucket_size for column in columns])
-    vectors = features.vectors([column.key for column in columns]) if len(columns) > 1 else None
-    if vectors is not None and {array.dtype.kind for array in vectors} == {"S"}:
-        return [_hashed_rows(list(range(len(columns))), vectors, counts, firsts)]
-    alike: dict[object, tuple[list[int], list[FlatArray]]] = {}
-    for number, column in enumerate(columns):
-        array = features.raw_of(column, column.key)
-        kind = _kind(array)
-        if kind is not None:
-            numbers, arrays = alike.setdefault(kind, ([], []))
-            numbers.append(number)
-            arrays.append(array)
-    return [
-        _hashed_rows(numbers, arrays, counts[numbers], firsts[numbers])
-        for numbers, arrays in alike.values()
-        if len(numbers) > 1
-    ]
+    from torchest.utils.arrays import ArrowArray, NumpyArray
 
 
 class ColumnRows(NamedTuple):
@@ -81,8 +27,8 @@ class ColumnRows(NamedTuple):
 
     Attributes:
         numbers: The positions of the columns, ascending.
-        rows: int64 [batch, columns], −1 where a string is empty or missing.
-        all_present: Whether there is no −1.
+        rows: int64 [batch, columns], negative where an example has none.
+        all_present: Whether no row is negative.
     """
 
     numbers: list[int]
@@ -90,48 +36,147 @@ class ColumnRows(NamedTuple):
     all_present: bool
 
 
-def _kind(array: HostArray) -> object:
-    """The type of an array of one string per row, equal for arrays that can be joined; None for other arrays."""
-    if isinstance(array, np.ndarray):
-        return "S" if array.ndim == 1 and array.dtype.kind == "S" else None
-    return str(array.type) if is_arrow(array) and str(array.type) in PLAIN else None
+class _Key(NamedTuple):
+    """A feature that is encoded: by a column of its own, or as a key of a cross.
+
+    Attributes:
+        key: The key of the feature; for a cross itself, one of those that it reads.
+        column: The column that makes ids of it; the cross, where it is no column's.
+        is_raw: Whether it is a key of a cross without a column: text is hashed, and integers stay as they are.
+    """
+
+    key: str
+    column: CategoricalColumn
+    is_raw: bool = False
+
+    def recipe(self) -> Recipe | None:
+        from torchest.kernels import ids
+
+        if self.is_raw:
+            return Recipe(ids.RAW, ids.TAKES_TEXT | ids.TAKES_NUMBERS | ids.TAKES_BOOLS)
+        return self.column.recipe()
 
 
-def _hashed_rows(
-    numbers: list[int], arrays: list[FlatArray], counts: Int64s, firsts: Int64s
-) -> ColumnRows:
-    from torchest.kernels import farmhash
+class RowEncoder:
+    """Finds the table rows of categorical columns.
 
-    rows = np.empty((len(arrays[0]), len(arrays)), np.int64)
-    if isinstance(arrays[0], np.ndarray):
-        layout = np.array([(array.strides[0], array.itemsize) for array in arrays])
-        empty = farmhash.buckets_of_padded(_addresses(arrays), layout, counts, firsts, rows)
-    else:
-        import pyarrow as pa
+    Args:
+        columns: The columns. Those without a recipe are left out.
+        firsts: The row of each column's id 0, int64 [columns].
+    """
 
-        columns: list[ArrowArray] = list(arrays)
-        text = Text.of(pa.concat_arrays(columns))
-        empty = farmhash.buckets(text.data, text.starts, text.lengths, counts, firsts, rows)
-    return ColumnRows(numbers, rows, empty == 0)
+    def __init__(self, columns: Sequence[CategoricalColumn], firsts: Int64s) -> None:
+        from torchest.kernels import ids
+
+        self._numbers = [place for place, column in enumerate(columns) if column.has_recipe]
+        chosen = [columns[place] for place in self._numbers]
+        self._keys = [_Key(column.feature_keys[0], column) for column in chosen]
+        self._recipes = np.zeros((len(chosen), ids.RECIPE), np.int64)
+        self._recipes[:, ids.FIRST] = firsts[self._numbers]
+        for recipe, column in zip(self._recipes, chosen, strict=True):
+            if isinstance(column, CrossedColumn):
+                keys = [_key_of(leaf, column) for leaf in column.leaves]
+                keys.sort(key=lambda key: key.is_raw)  # as in `CrossedColumn.look_up`
+                recipe[[ids.LEAF, ids.LEAVES]] = len(self._keys) - len(chosen), len(keys)
+                self._keys.extend(keys)
+        of_keys = np.zeros((len(self._keys) - len(chosen), ids.RECIPE), np.int64)
+        self._recipes = np.concatenate([self._recipes, of_keys])
+        self._lacking = list(range(len(self._keys)))
+        self._tables: list[NumpyArray] = []  # whose addresses are in recipes
+        self._features = [key.key for key in self._keys]
+        self._takes_floats = [key.column.takes_floats for key in self._keys]
+
+    def rows(self, features: Features) -> ColumnRows | None:
+        """The rows of columns whose arrays have one number or string for each example; None if there is none."""
+        from torchest.kernels import ids
+
+        if self._lacking:
+            self._lacking = [place for place in self._lacking if not self._has_recipe(place)]
+        forms = forms_of(features, self._features, self._takes_floats, self._codes)
+        if forms is None:
+            return None
+        rows = np.empty((forms.rows, len(self._numbers)), np.int64)
+        codes = np.empty((len(self._keys) - len(self._numbers), forms.rows), np.int64)
+        without = np.empty(len(self._keys), np.int64)
+        total = ids.rows_of_columns(self._recipes, forms.table, rows, codes, without)
+        if not total:
+            return ColumnRows(self._numbers, rows, all_present=True)
+        for place in np.flatnonzero(without > 0):
+            self._keys[place].column.note_missing(forms.arrays[place])
+        of_columns = without[: len(self._numbers)]
+        if total < 0:
+            kept = np.flatnonzero(of_columns >= 0)
+            numbers = [self._numbers[place] for place in kept]
+            return (
+                ColumnRows(numbers, rows[:, kept], not of_columns[kept].any()) if numbers else None
+            )
+        return ColumnRows(self._numbers, rows, all_present=False)
+
+    def _has_recipe(self, place: int) -> bool:
+        """Writes the recipe of a key if its column has one by now, as a vocabulary has once a word of it was seen."""
+        from torchest.kernels import ids
+
+        recipe = self._keys[place].recipe()
+        if recipe is None:
+            return False
+        table = 0
+        if recipe.table is not None:
+            self._tables.append(recipe.table)
+            table = recipe.table.__array_interface__["data"][0]
+        written = {
+            ids.COLUMN: recipe.kind,
+            ids.TAKES: recipe.takes,
+            ids.COUNT: recipe.size,
+            ids.COUNT_INVERSE: _inverse(recipe.size),
+            ids.OOV: recipe.oov,
+            ids.OOV_INVERSE: _inverse(recipe.oov),
+            ids.UNKNOWN: recipe.unknown,
+            ids.TABLE: table,
+            ids.START: recipe.start,
+        }
+        for field, value in written.items():
+            self._recipes[place, field] = value
+        return True
+
+    def _codes(self, place: int, array: ArrowArray) -> NumpyArray | None:
+        return self._keys[place].column.codes_of_entries(array)
 
 
-def _in_one_piece(array: NumpyArray) -> NumpyArray:
-    flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else array.copy()
+def _key_of(leaf: str | CategoricalColumn, cross: CrossedColumn) -> _Key:
+    if isinstance(leaf, str):
+        return _Key(leaf, cross, is_raw=True)
+    return _Key(leaf.feature_keys[0], leaf)
 
 
-def _addresses(arrays: Sequence[NumpyArray]) -> Int64s:
-    # features see to it; loops would read what is not theirs
-    assert len(set(map(len, arrays))) == 1
-    return np.array(list(map(_address, arrays)))
+def _inverse(divisor: int) -> int:
+    """(2**64 − 1) // divisor, as int64."""
+    return int(np.uint64((2**64 - 1) // divisor).view(np.int64)) if divisor else 0
 
 
-def _address(array: Any) -> int:
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    except (TypeError, ValueError, BufferError):  # read-only, empty, or in several pieces
-        address: int = array.__array_interface__["data"][0]  # takes four times as long
-        return address
+class NumberEncoder:
+    """Puts numeric columns of one number per row, without a normalizer_fn, side by side.
+
+    Args:
+        columns: The columns that `single_numbers` returns.
+    """
+
+    def __init__(self, columns: Sequence[NumericColumn]) -> None:
+        self._keys = [column.key for column in columns]
+        defaults: list[Any] = [column.default_value for column in columns]
+        self._defaults = np.array(
+            [np.nan if default is None else default[0] for default in defaults], np.float32
+        )
+        self._takes_floats = [True] * len(columns)
+
+    def matrix(self, features: Features) -> npt.NDArray[np.float32] | None:
+        """The numbers of a batch, float32 [batch, columns]; None if the columns have to encode them."""
+        from torchest.kernels import numbers
+
+        forms = forms_of(features, self._keys, self._takes_floats)
+        if forms is None:
+            return None
+        matrix = np.empty((forms.rows, len(self._keys)), np.float32)
+        return matrix if numbers.side_by_side(forms.table, self._defaults, matrix) else None
 
 
 def single_numbers(columns: Sequence[DenseColumn]) -> list[NumericColumn] | None:
@@ -142,43 +187,3 @@ def single_numbers(columns: Sequence[DenseColumn]) -> list[NumericColumn] | None
         if type(column) is NumericColumn and not column.normalizer_fn and column.shape == (1,)
     ]
     return single if len(single) == len(columns) else None
-
-
-def numbers_of_all(
-    columns: Sequence[NumericColumn], features: Features
-) -> npt.NDArray[np.float32] | None:
-    """The numbers of numeric columns with one number per row.
-
-    Args:
-        columns: The columns that `single_numbers` returns.
-        features: The batch.
-
-    Returns:
-        float32 [batch, number of columns]; None if an array has another type, or a number is missing.
-
-    Raises:
-        MissingFeatureError: A feature is missing.
-        ValueError: A feature has another number of rows than the others.
-    """
-    arrays = features.vectors([column.key for column in columns])
-    if arrays is None:
-        of_any_kind = [features.raw_of(column, column.key) for column in columns]
-        arrays = [
-            array for array in of_any_kind if isinstance(array, np.ndarray) and array.ndim == 1
-        ]
-    if len(arrays) < len(columns) or not {array.dtype.kind for array in arrays} <= set("biuf"):
-        return None
-    kinds = {array.dtype for array in arrays}
-    if len(kinds) == 1 and kinds.pop() in _COMPILED_FOR:
-        return _side_by_side(list(map(_in_one_piece, arrays)))
-    with np.errstate(over="ignore"):  # what is too large for float32 is infinite
-        numbers = np.stack(arrays, 1, dtype=np.float32, casting="unsafe")
-    return None if np.isnan(numbers).any() else numbers
-
-
-def _side_by_side(arrays: Sequence[NumpyArray]) -> npt.NDArray[np.float32] | None:
-    from torchest.kernels import numbers
-
-    matrix = np.empty((len(arrays[0]), len(arrays)), np.float32)
-    like = arrays[0].dtype.type(0)
-    return matrix if numbers.side_by_side(_addresses(arrays), like, matrix) else None

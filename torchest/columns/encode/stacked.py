@@ -14,22 +14,14 @@ import torch
 from torch import Tensor
 
 from torchest.columns.base import CategoricalColumn, DenseColumn, FeatureColumn
-from torchest.columns.encode.batch import (
-    ColumnRows,
-    hashed_with_own_key,
-    numbers_of_all,
-    rows_of_hashed,
-    single_numbers,
-)
+from torchest.columns.encode.batch import ColumnRows, NumberEncoder, RowEncoder, single_numbers
 from torchest.optimizers.row_gradients import RowOrder
 from torchest.utils.tensor_group import TensorGroup
 
 if TYPE_CHECKING:
-    from torchest.columns.categorical import HashedCategoricalColumn
     from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
     from torchest.columns.ids import Ids
-    from torchest.columns.numeric import NumericColumn
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +95,9 @@ class StackedColumn(_Stacked):
 
     def _rows_of_columns(self, features: Features) -> list[ColumnRows]:
         """The rows of the columns that have at most one id per example."""
-        hashed = list(self._hashed)
-        columns = list(self._hashed.values())
-        of_hashed = rows_of_hashed(columns, self._firsts[hashed], features)
-        parts = [
-            each._replace(numbers=[hashed[number] for number in each.numbers]) for each in of_hashed
-        ]
-        done = {place for each in parts for place in each.numbers}
+        encoded = self._encoder.rows(features)
+        parts = [] if encoded is None else [encoded]
+        done = set() if encoded is None else set(encoded.numbers)
         rest = [place for place in range(len(self.columns)) if place not in done]
         features.expect(self.columns[place] for place in rest)
         for place in rest:
@@ -121,8 +109,8 @@ class StackedColumn(_Stacked):
         return parts
 
     @cached_property
-    def _hashed(self) -> dict[int, HashedCategoricalColumn]:
-        return hashed_with_own_key(self.columns)
+    def _encoder(self) -> RowEncoder:
+        return RowEncoder(self.columns, self._firsts)
 
     @cached_property
     def _firsts(self) -> Int64s:
@@ -164,12 +152,13 @@ class StackedDenseColumn(_Stacked):
 
     def encode(self, features: Features) -> Tensor:
         """The numbers of a batch, float32 [batch, width of all]."""
-        if self._single_numbers is not None:
-            numbers = numbers_of_all(self._single_numbers, features)
+        if self._encoder is not None:
+            numbers = self._encoder.matrix(features)
             if numbers is not None:
                 return torch.from_numpy(numbers)
         return torch.cat([features.on_host(column) for column in self.columns], 1)
 
     @cached_property
-    def _single_numbers(self) -> list[NumericColumn] | None:
-        return single_numbers(self.columns)
+    def _encoder(self) -> NumberEncoder | None:
+        numbers = single_numbers(self.columns)
+        return None if numbers is None else NumberEncoder(numbers)

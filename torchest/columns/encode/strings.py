@@ -15,7 +15,6 @@ from torchest.utils.arrays import ArrowArray, is_arrow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import numpy.typing as npt
     import pyarrow as pa
 
     from torchest.utils.arrays import HostArray, NumpyArray
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _DICTIONARIES_KEPT = 8
 PLAIN = ("string", "large_string", "binary", "large_binary")
 _SHORT = 4096  # strings; hashing so many takes longer than the calls that it is made of
-_LOWEST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +84,6 @@ class Text:
         self.__dict__["_known"] = fingerprints
         return fingerprints
 
-    def equals(self, other: Text) -> npt.NDArray[np.bool_]:
-        """Whether each string equals the one at the same position of another text, byte for byte."""
-        equal: npt.NDArray[np.bool_] = self.lengths == other.lengths
-        rows = np.flatnonzero(equal)
-        for at in range(0, int(self.lengths[rows].max(initial=0)), 8):
-            rows = rows[self.lengths[rows] > at]
-            same = self._word(rows, at) == other._word(rows, at)
-            equal[rows] = same
-            rows = rows[same]
-        return equal
-
-    def _word(self, rows: Int64s, at: int) -> UInt64s:
-        """The eight bytes from `at` of each string, padded with zeros."""
-        data = self.data if self.data.size >= 8 else np.pad(self.data, (0, 8))
-        words = np.ndarray(data.size - 7, "<u8", data, 0, (1,))
-        starts = self.starts[rows] + at
-        whole = np.minimum(starts, data.size - 8)
-        word = words[whole] >> ((starts - whole) << 3).astype(np.uint64)
-        return np.asarray(word & _LOWEST_BYTES[np.minimum(self.lengths[rows] - at, 8)])
-
 
 def text_of_rows(array: HostArray) -> Text | None:
     """The text of an array of one string in each row; None for numbers, dictionaries, lists and matrices."""
@@ -154,15 +132,15 @@ class DictionaryCache:
             array: Dictionary-encoded text.
             encode: Converts text to codes; the same function in each call.
         """
-        codes = self._of_entries(array.dictionary, encode)
+        codes = self.codes_of_entries(array.dictionary, encode)
         entries = array.indices.cast("int64")  # the type of indices may be too small for one more
         entries = entries.fill_null(len(array.dictionary)).to_numpy(zero_copy_only=False)
         return np.asarray(codes[entries])
 
-    def _of_entries(
+    def codes_of_entries(
         self, dictionary: ArrowArray, encode: Callable[[Text], NumpyArray]
     ) -> NumpyArray:
-        """The codes of all entries, followed by that of the empty string."""
+        """The codes of all entries of a dictionary, followed by that of the empty string."""
         key = (dictionary.offset, len(dictionary), *map(_address, dictionary.buffers()))
         with self._lock:
             entry = self._kept.get(key)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from torchest.utils.arrays import NumpyArray
+
 _UNKNOWN = -1
 
 
@@ -59,6 +61,11 @@ class Vocabulary:
         ids[missing] = MISSING
         return ids
 
+    @property
+    def table(self) -> Int64s:
+        """The table for compiled loops."""
+        return self._table.table
+
     def _note_hit(self, unknown: int, missing: npt.NDArray[np.bool_]) -> None:
         if not self.was_hit:
             self.was_hit = unknown + np.count_nonzero(missing) < len(missing)
@@ -75,41 +82,43 @@ class Words:
     Fingerprints are evenly distributed, so their highest bits determine a slot in the sorted list. With twice as many
     slots as words, a slot has few words.
 
+    Attributes:
+        table: The addresses of arrays, for compiled loops, int64: the first place of each slot, the number of bits to
+            shift (itself), the sorted fingerprints, the position of each in the vocabulary, and the words.
+
     >>> Words(["First", "Second"]).look_up(Text.of_words(["Second", "third"]))
     array([ 1, -1])
     """
 
     def __init__(self, words: Sequence[str | bytes]) -> None:
-        self._words = Text.of_words(words)
-        fingerprints = self._words.fingerprints()
-        self._order = np.argsort(fingerprints, kind="stable")
-        self._sorted = fingerprints[self._order]
+        text = Text.of_words(words)
+        fingerprints = text.fingerprints()
+        order = np.argsort(fingerprints, kind="stable")
+        in_order = fingerprints[order]
         bits = len(words).bit_length() + 1
-        self._shift = np.uint64(64 - bits)
-        places = np.arange(2**bits + 1)
-        self._begins = np.searchsorted((self._sorted >> self._shift).astype(np.int64), places)
+        slots = (in_order >> np.uint64(64 - bits)).astype(np.int64)
+        begins = np.searchsorted(slots, np.arange(2**bits + 1))
+        self._arrays = begins, in_order, order, text.data, text.starts, text.lengths
+        first, *others = [_address(array) for array in self._arrays]
+        self.table = np.array([first, 64 - bits, *others])
 
     def look_up(self, text: Text) -> Int64s:
         """The position of each string in the vocabulary; −1 for unknown strings."""
-        fingerprints = text.fingerprints()
-        place = (fingerprints >> self._shift).astype(np.int64)
-        at, end = self._begins[place], self._begins[place + 1]
-        ids = np.full(len(text), _UNKNOWN, np.int64)
-        rows = np.flatnonzero(at < end)
-        while rows.size:
-            same = rows[self._sorted[at[rows]] == fingerprints[rows]]
-            ids[same] = self._verified(text.take(same), self._order[at[same]])
-            at[rows] += 1
-            rows = rows[(at[rows] < end[rows]) & (ids[rows] == _UNKNOWN)]
-        return ids
+        from torchest.kernels import ids
 
-    def _verified(self, text: Text, ids: Int64s) -> Int64s:
-        """The ids whose words equal the strings; −1 if only the fingerprints are equal."""
-        return np.where(self._words.take(ids).equals(text), ids, _UNKNOWN)
+        places = np.empty(len(text), np.int64)
+        hashes = text.fingerprints()
+        data, starts, lengths = _address(text.data), _address(text.starts), _address(text.lengths)
+        ids.places_of_words(self.table, data, starts, lengths, _address(hashes), places)
+        return places
 
 
 class Integers:
     """A vocabulary of integers.
+
+    Attributes:
+        table: The addresses of the ascending integers and of their positions in the vocabulary, int64, for compiled
+            loops.
 
     >>> Integers([7, 3]).look_up(np.array([3, 5]))
     array([ 1, -1])
@@ -119,8 +128,15 @@ class Integers:
         listed = np.asarray(values, np.int64)
         self._order = np.argsort(listed, kind="stable")
         self._sorted = listed[self._order]
+        self.table = np.array([_address(self._sorted), _address(self._order)])
 
     def look_up(self, values: Int64s) -> Int64s:
         """The position of each integer in the vocabulary; −1 for unknown integers."""
         at = np.minimum(np.searchsorted(self._sorted, values), len(self._sorted) - 1)
         return np.where(self._sorted[at] == values, self._order[at], _UNKNOWN)
+
+
+def _address(array: NumpyArray) -> int:
+    assert array.flags.c_contiguous
+    address: int = array.__array_interface__["data"][0]
+    return address
