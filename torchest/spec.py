@@ -44,6 +44,14 @@ class _Fields(NamedTuple):
     loss_reduction: str
 
 
+class Outputs(NamedTuple):
+    """What evaluation and prediction use of an `EstimatorSpec`, under the same names."""
+
+    predictions: MutableMapping[str, Any]
+    loss: Tensor | None
+    eval_metric_ops: MutableMapping[str, Any]
+
+
 class Scaffold:
     """Initialization of a new model, for `EstimatorSpec(scaffold=...)`.
 

@@ -55,6 +55,30 @@ def test_an_estimator_with_a_head_of_the_users_own(tmp_path):
     assert set(head.modes) == {torchest.ModeKeys.EVAL}
 
 
+class Doubled(heads.RegressionHead):
+    """Adds a prediction and a metric to those of a regression."""
+
+    def create_estimator_spec(self, features, mode, logits, labels=None, **rest):
+        spec = super().create_estimator_spec(features, mode, logits, labels, **rest)
+        found = {**spec.predictions, "doubled": 2 * logits}
+        added = {} if labels is None else {"doubled": torchest.metrics.mean(2 * logits)}
+        return spec._replace(
+            predictions=found,
+            export_outputs=None,
+            eval_metric_ops={**spec.eval_metric_ops, **added},
+        )
+
+
+def test_a_head_derived_from_one_of_torchest_makes_the_results(tmp_path):
+    model = torchest.LinearEstimator(
+        Doubled(), [X], tmp_path, optimizer=lambda parameters: optimizers.SGD(parameters, lr=0.5)
+    )
+    model.train(rows)
+    # the residuals −1 and −5 have the gradients −(1 + 2 · 5) and −6 of weight and bias
+    assert [each["doubled"].item() for each in model.predict(rows)] == [17.0, 28.0]
+    assert model.evaluate(rows)["doubled"] == 22.5
+
+
 def test_train_op_fn_trains_tables_too(tmp_path):
     def model_fn(features, labels, mode):
         net = torchest.get_or_create("net", lambda: models.LinearModel([KIND]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import pytest
+import torch
 
 from torchest import metrics
 from torchest.metrics.sums import MetricSums, places_of
@@ -12,7 +14,7 @@ PLACES = places_of({"a": metrics.Mean, "b": metrics.RootMean}, "/x")
 
 
 def sums(*numbers, places=PLACES):
-    return MetricSums(np.array(numbers, float), places)
+    return MetricSums(torch.tensor(numbers, dtype=torch.float64), places)
 
 
 def computed(by_name):
@@ -27,6 +29,11 @@ def test_sums_add_up_and_stay():
     one, other = sums(3, 2, 8, 2), sums(1, 2, 10, 0)
     assert computed(one.plus(other)) == {"a/x": 1.0, "b/x": 3.0}
     assert computed(one) == {"a/x": 1.5, "b/x": 2.0}
+
+
+def test_infinite_sums_of_both_signs_are_nan():
+    both = sums(math.inf, 2, 8, 2).plus(sums(-math.inf, 2, 8, 2))
+    assert math.isnan(computed(both)["a/x"])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torchest.engine.plan import PlannedModelFn
 from torchest.engine.scope import get_or_create
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
+from torchest.heads.single import SingleHead
 from torchest.keys import ModeKeys
 from torchest.utils.checks import whole_number
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torchest.heads.base import Head, Labels, RawFeatures
     from torchest.heads.weights import WeightColumn
     from torchest.optimizers.resolve import MakeOptimizer
-    from torchest.spec import EstimatorSpec
+    from torchest.spec import EstimatorSpec, Outputs
 
     ModelFn = Callable[[RawFeatures, Labels, str], EstimatorSpec]
 
@@ -96,6 +97,17 @@ class CannedModel(PlannedModelFn):
         return self._head.create_estimator_spec(
             features, mode, logits, labels, optimizer=optimizers
         )
+
+    def outputs(self, features: object, labels: object, mode: str) -> Outputs | EstimatorSpec:
+        """Evaluates or predicts on one batch."""
+        head = self._head
+        if not isinstance(head, SingleHead):
+            return self(features, labels, mode)
+        logits = None
+        for name, part in self._parts.items():
+            of_part = get_or_create(name, part.make_model)(features)
+            logits = of_part if logits is None else logits + of_part
+        return head._outputs(features, mode, logits, labels)
 
     def plan(self, scope: Scope) -> TrainingPlan | None:
         """Plans training steps, if all parts and the head can."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from torchest.checkpoint.directory import Checkpoint
     from torchest.engine.model_fn import ModelFn
     from torchest.engine.plan import TrainingPlan
-    from torchest.spec import EstimatorSpec
+    from torchest.spec import EstimatorSpec, Outputs
 
 _log = logging.getLogger("torchest")
 _PLAIN = Execution()
+Result = TypeVar("Result")
 
 
 class ModelHooks(NamedTuple):
@@ -86,7 +87,7 @@ class RunningModel:
             _log.info("Calling model_fn.")
             before = set(self.scope.objects)
             with self.scope.creating():
-                spec = self._run(features, labels, mode, grad=self._training)
+                spec = self._run(self._model_fn, features, labels, mode, grad=self._training)
             if mode == ModeKeys.TRAIN:
                 check_training(spec, self.scope)
             hooks = _hooks_of(spec)
@@ -113,10 +114,18 @@ class RunningModel:
     def __call__(self, features: object, labels: object, mode: str) -> EstimatorSpec:
         """Runs model_fn on one batch."""
         if mode == ModeKeys.TRAIN:
-            return self._run(features, labels, mode, grad=True)
+            return self._run(self._model_fn, features, labels, mode, grad=True)
+        with self._inference():
+            return self._run(self._model_fn, features, labels, mode, grad=False)
+
+    def outputs(self, features: object, labels: object, mode: str) -> Outputs | EstimatorSpec:
+        """Evaluates or predicts on one batch: the results of a call, in less time."""
+        with self._inference():
+            return self._run(self._model_fn.outputs, features, labels, mode, grad=False)
+
+    def _inference(self) -> torch.inference_mode:
         # torch_xla 2.9 cannot make views in inference mode
-        with torch.inference_mode(self._device.type != "xla"):
-            return self._run(features, labels, mode, grad=False)
+        return torch.inference_mode(self._device.type != "xla")
 
     def plan(self) -> TrainingPlan | None:
         """Plans the training steps; None if model_fn has to run in each of them."""
@@ -128,15 +137,23 @@ class RunningModel:
         with torch.set_grad_enabled(False):
             return self.scope.call(self._model_fn, features, None, ModeKeys.PREDICT)
 
-    def _run(self, features: object, labels: object, mode: str, *, grad: bool) -> EstimatorSpec:
+    def _run(
+        self,
+        function: Callable[..., Result],
+        features: object,
+        labels: object,
+        mode: str,
+        *,
+        grad: bool,
+    ) -> Result:
         if torch.is_grad_enabled() is grad and not self._execution.changes(self._device):
             try:  # the usual case, without contexts
-                return self.scope.call(self._model_fn, features, labels, mode)
+                return self.scope.call(function, features, labels, mode)
             finally:
                 if torch.is_grad_enabled() is not grad:  # model_fn left it so
                     torch.set_grad_enabled(grad)
         with torch.set_grad_enabled(grad), self._execution.autocast(self._device):
-            return self.scope.call(self._model_fn, features, labels, mode)
+            return self.scope.call(function, features, labels, mode)
 
 
 def _hooks_of(spec: EstimatorSpec) -> ModelHooks:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torchest.engine.plan import TrainingPlan
     from torchest.engine.scope import Scope
     from torchest.run_config import RunConfig
+    from torchest.spec import Outputs
 
 _ARGUMENTS = ("features", "labels", "mode", "params", "config")
 
@@ -93,6 +94,13 @@ class ModelFn:
     def is_canned(self) -> bool:
         """Whether the function is torchest's, so that nobody else has its objects."""
         return isinstance(self._function, PlannedModelFn)
+
+    def outputs(self, features: object, labels: object, mode: str) -> Outputs | EstimatorSpec:
+        """Evaluates or predicts on one batch; for a user's function the same as a call."""
+        function = self._function
+        if isinstance(function, PlannedModelFn):
+            return function.outputs(features, labels, mode)
+        return self(features, labels, mode)
 
     def plan(self, scope: Scope) -> TrainingPlan | None:
         """Plans training steps of the objects in a scope; None if the function runs in each of them."""

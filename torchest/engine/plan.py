@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torchest.engine.scope import Scope
     from torchest.inputs.batch import Batch
-    from torchest.spec import EstimatorSpec
+    from torchest.spec import EstimatorSpec, Outputs
 
 
 class PlannedStep(NamedTuple):
@@ -49,11 +49,15 @@ class TrainingPlan(Protocol):
 
 
 class PlannedModelFn(ABC):
-    """A model_fn that may plan its training steps."""
+    """A model_fn that may plan its training steps, and evaluates and predicts without an `EstimatorSpec`."""
 
     @abstractmethod
     def __call__(self, features: object, labels: object, mode: str) -> EstimatorSpec:
         """Runs on one batch, as any model_fn."""
+
+    @abstractmethod
+    def outputs(self, features: object, labels: object, mode: str) -> Outputs | EstimatorSpec:
+        """Evaluates or predicts on one batch; has the results of the spec."""
 
     @abstractmethod
     def plan(self, scope: Scope) -> TrainingPlan | None:

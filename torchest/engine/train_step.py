@@ -8,7 +8,7 @@ import math
 from collections import ChainMap
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torchest.engine.plan import PlannedStep, TrainingPlan
     from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
-    from torchest.spec import EstimatorSpec
+    from torchest.spec import EstimatorSpec, Outputs
 
 _log = logging.getLogger("torchest")
 _running: ContextVar[TrainStep] = ContextVar("torchest_train_step")
@@ -247,13 +247,15 @@ def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
     return None if callable(train_op) else [train_op]
 
 
-def values_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
+def values_of(spec: Outputs | EstimatorSpec) -> MutableMapping[str, Any]:
     """The values of a step by the names that hooks fetch; predictions come last."""
     loss = {} if spec.loss is None else {"loss": spec.loss}
     return ChainMap(loss, spec.eval_metric_ops, predictions_of(spec))
 
 
-def predictions_of(spec: EstimatorSpec) -> MutableMapping[str, Any]:
+def predictions_of(spec: Outputs | EstimatorSpec) -> MutableMapping[str, Any]:
     """The predictions of a step by the names that hooks fetch."""
-    predictions: MutableMapping[str, Any] | None = spec.predictions
-    return predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
+    predictions = spec.predictions
+    named = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
+    # a ChainMap only reads its maps, though its type requires mutable ones
+    return cast("MutableMapping[str, Any]", named)

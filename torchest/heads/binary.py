@@ -116,7 +116,7 @@ class BinaryClassHead(SingleHead):
         logits = batch.logits.detach().reshape(-1).numpy()
         sums = np.zeros(scores.BINARY + 2 * _THRESHOLDS)
         scores.score_binary(labels, logits, probable, losses, weights, sums)
-        return MetricSums(sums, self._places)
+        return MetricSums(torch.from_numpy(sums), self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
         """Returns the classes as classification, the probability of class 1 as regression, and all predictions."""
@@ -128,7 +128,8 @@ class BinaryClassHead(SingleHead):
 
     def _predictions(self, logits: Tensor) -> Mapping[str, ComputePrediction]:
         def probabilities() -> Tensor:
-            return torch.cat([torch.zeros_like(logits), logits], dim=-1).softmax(-1)
+            # the softmax of [0, logit]; torch's function wakes all threads even for a few examples
+            return torch.cat([-logits, logits], dim=-1).sigmoid()
 
         return {
             PredictionKeys.LOGITS: lambda: logits,

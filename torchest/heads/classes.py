@@ -61,6 +61,7 @@ class Classes:
     def all_classes(self, logits: Tensor) -> dict[str, ComputePrediction]:
         """All class ids, int32 [batch, n_classes], and all names, the same for each example."""
 
+        @functools.cache
         def all_class_ids() -> Tensor:
             ids = torch.arange(self.count, dtype=torch.int32, device=logits.device)
             return ids.expand(logits.shape[0], self.count)  # len would be a constant when traced

@@ -96,7 +96,7 @@ class MultiClassHead(SingleHead):
         labels, losses, weights = arrays
         logits, sums = batch.logits.detach().reshape(-1, self._classes.count).numpy(), np.empty(4)
         scores.score_classes(labels, logits, losses, weights, sums)
-        return MetricSums(sums, self._places)
+        return MetricSums(torch.from_numpy(sums), self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
         """Returns the classes as classification, and all predictions."""

@@ -129,7 +129,7 @@ class RegressionHead(SingleHead):
         labels, losses, weights, predicted = arrays
         sums = np.empty(6)
         scores.score_numbers(labels, predicted, losses, weights, sums)
-        return MetricSums(sums, self._places)
+        return MetricSums(torch.from_numpy(sums), self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:
         """Returns the predictions as regression, and all of them."""

@@ -17,10 +17,12 @@ from torchest.heads.arguments import check_mode, scalars, wanted_keys
 from torchest.heads.base import BuiltInHead, mean_over_batches
 from torchest.heads.labels import check_logits, check_present
 from torchest.heads.weights import weights_of
-from torchest.keys import MetricKeys
+from torchest.keys import MetricKeys, ModeKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
+from torchest.spec import Outputs
 from torchest.utils.checks import one_of, shown, text
+from torchest.utils.deferred import Deferred
 from torchest.utils.host_copies import on_host
 from torchest.utils.tracing import is_traced
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from torchest.heads.weights import WeightColumn
     from torchest.metrics.sums import MetricSums
     from torchest.metrics.values import Metric
+    from torchest.spec import EstimatorSpec
     from torchest.utils.arrays import NumpyArray
 
     LossFn = Callable[..., Tensor]
@@ -155,6 +158,17 @@ class SingleHead(BuiltInHead):
         no_losses = torch.zeros(0, self._losses_per_example)
         nothing = Scored(no_labels, no_logits, no_losses, None)
         return self._all_metrics(nothing, regularization_losses)
+
+    def _outputs(
+        self, features: RawFeatures, mode: str, logits: Logits, labels: Labels
+    ) -> Outputs | EstimatorSpec:
+        """What evaluation and prediction use of `create_estimator_spec`, with the same arguments."""
+        if type(self).create_estimator_spec is not SingleHead.create_estimator_spec:
+            return self.create_estimator_spec(features, mode, logits, labels)
+        if mode == ModeKeys.PREDICT:
+            return Outputs(self.predictions(logits), None, {})
+        loss, of_batch = self._loss_and_metrics(labels, logits, features, None)
+        return Outputs(Deferred(lambda: self.predictions(logits)), loss, of_batch)
 
     def _loss_and_metrics(
         self,

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-import torch
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchest.utils.deferred import Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor
 
     from torchest.metrics.values import Metric
-
-    Sums: TypeAlias = npt.NDArray[np.float64]
 
 
 class Place(NamedTuple):
@@ -36,17 +30,17 @@ class MetricSums(Deferred):
         sums: float64, the statistics of all metrics; must not be changed afterwards.
         places: Where those of each metric are.
 
-    >>> import numpy as np
+    >>> import torch
     >>> from torchest.metrics.values import Mean
     >>> places = {"mean": Place(0, 2, Mean)}
-    >>> both = MetricSums(np.array([3.0, 2.0]), places).plus(MetricSums(np.array([6.0, 1.0]), places))
+    >>> both = MetricSums(torch.tensor([3.0, 2.0]), places).plus(MetricSums(torch.tensor([6.0, 1.0]), places))
     >>> both["mean"].compute()
     tensor(3.)
     """
 
-    def __init__(self, sums: Sums, places: Mapping[str, Place]) -> None:
+    def __init__(self, sums: Tensor, places: Mapping[str, Place]) -> None:
         super().__init__(partial(_metrics, sums, places))
-        self._sums: Sums | None = sums
+        self._sums: Tensor | None = sums
         self._places = places
 
     def plus(self, other: object) -> MetricSums | None:
@@ -66,9 +60,8 @@ class MetricSums(Deferred):
         self._sums = None
 
 
-def _metrics(sums: Sums, places: Mapping[str, Place]) -> dict[str, Metric]:
-    statistics = torch.from_numpy(sums)
-    return {name: make(statistics[start:stop]) for name, (start, stop, make) in places.items()}
+def _metrics(sums: Tensor, places: Mapping[str, Place]) -> dict[str, Metric]:
+    return {name: make(sums[start:stop]) for name, (start, stop, make) in places.items()}
 
 
 def places_of(

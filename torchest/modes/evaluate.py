@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
-    from torchest.spec import EstimatorSpec
+    from torchest.spec import EstimatorSpec, Outputs
 
 _log = logging.getLogger("torchest")
 
@@ -62,7 +62,7 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
 
     def step(batch: Batch) -> None:
         nonlocal done, nan_label
-        spec = model(batch.features, batch.labels, ModeKeys.EVAL)
+        spec = model.outputs(batch.features, batch.labels, ModeKeys.EVAL)
         assert spec.loss is not None
         loss = spec.loss.item() if spec.loss.is_cpu else None  # elsewhere it would wait
         merged.add(spec, loss, batch.rows)
@@ -150,7 +150,7 @@ class _Merged:
             values.Mean
         ] = []  # that of losses on a device, which are read at the end
 
-    def add(self, spec: EstimatorSpec, loss: float | None, rows: int) -> None:
+    def add(self, spec: Outputs | EstimatorSpec, loss: float | None, rows: int) -> None:
         """Adds the metrics of a batch and its loss; None for a loss on a device."""
         if loss is None:
             assert spec.loss is not None

@@ -40,7 +40,7 @@ def run_prediction(run: Run, keys: Sequence[object]) -> Generator[Structure, Non
     session = run.session()
 
     def step(batch: Batch) -> Structure:
-        spec = run.model(batch.features, None, ModeKeys.PREDICT)
+        spec = run.model.outputs(batch.features, None, ModeKeys.PREDICT)
         session.values = values_of(spec)
         run.strategy.end_step()
         return to_numpy(_selected(spec.predictions, keys))
@@ -123,7 +123,8 @@ def to_numpy(predictions: object) -> Structure:
 
 def _to_numpy(prediction: object) -> NumpyArray:
     if isinstance(prediction, Tensor):
-        return in_numpy_dtype(prediction.detach()).cpu().numpy()
+        numbers = in_numpy_dtype(prediction)
+        return numbers.numpy(force=not numbers.is_cpu or numbers.requires_grad)
     if is_text(prediction):
         return text_to_numpy(prediction)
     array = prediction.numpy() if hasattr(prediction, "numpy") else np.asarray(prediction)
