@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import torchest
+from torchest.columns.features import Features
 from torchest.heads.arguments import merged
+from torchest.heads.planned_loss import planned_loss
 from torchest.heads.single import Scored
 
 LOGITS = st.one_of(st.floats(-50, 50, width=32), st.sampled_from([0.0, math.inf, -math.inf]))
@@ -85,9 +87,35 @@ def test_the_predicted_class_is_the_first_largest_or_nan(row):
         assert is_correct == float(label == logits.argmax().item())
 
 
-def test_losses_of_another_type_are_added_one_by_one():
+def test_losses_of_another_type_are_added():
     head = torchest.BinaryClassHead(loss_fn=lambda labels, logits: (logits - labels).double())
-    loss, metrics = head._loss_and_metrics([1.0], torch.zeros(1, 1), {}, None)
+    loss, metrics = head._loss_and_metrics([1.0, 0.0], torch.zeros(2, 1), {}, None)
     assert loss.dtype == torch.float64
-    assert metrics["average_loss"].compute() == -1.0
-    assert isinstance(metrics, dict)
+    assert metrics["average_loss"].compute() == -0.5
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size"])
+@pytest.mark.parametrize("is_weighted", [True, False])
+def test_compiled_losses_have_the_metrics_of_the_head(name, reduction, is_weighted):
+    kinds = {"classes": {"n_classes": 3}, "numbers": {"label_dimension": 2}}
+    options = {"weight_column": "w"} if is_weighted else {}
+    head = type(HEADS[name][0])(**kinds.get(name, {}), loss_reduction=reduction, **options)
+    random = torch.manual_seed(0)
+    logits = torch.randn(6, head.logits_dimension, generator=random)
+    labels = torch.randint(2, (6, head._label_dimension), generator=random)
+    features = Features({"w": torch.rand(6, generator=random)})
+
+    loss, sums = planned_loss(head).with_metrics(labels, logits.numpy(), features)
+    expected, metrics = head._loss_and_metrics(labels, logits, features, None)
+    assert loss == pytest.approx(expected.item(), rel=2e-6)
+    assert list(sums) == list(metrics)
+    assert computed(sums) == pytest.approx(computed(metrics), rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([0, 2]), torch.tensor([0.0, math.nan]), torch.tensor([0]), [0, 1]]
+)
+def test_unusual_labels_are_left_to_the_head(labels):
+    loss = planned_loss(torchest.BinaryClassHead())
+    assert loss.with_metrics(labels, torch.zeros(2, 1).numpy(), Features({})) is None

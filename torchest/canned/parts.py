@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
 from torchest.canned.planned import plan_parts
+from torchest.columns.features import Features
 from torchest.engine.plan import PlannedModelFn
 from torchest.engine.scope import get_or_create
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
+from torchest.heads.planned_loss import planned_loss
 from torchest.heads.single import SingleHead
 from torchest.keys import ModeKeys
+from torchest.spec import Outputs
 from torchest.utils.checks import whole_number
+from torchest.utils.deferred import Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +28,11 @@ if TYPE_CHECKING:
     from torchest.engine.plan import TrainingPlan
     from torchest.engine.scope import Scope
     from torchest.heads.base import Head, Labels, RawFeatures
+    from torchest.heads.planned_loss import PlannedLoss
     from torchest.heads.weights import WeightColumn
+    from torchest.metrics.sums import MetricSums
     from torchest.optimizers.resolve import MakeOptimizer
-    from torchest.spec import EstimatorSpec, Outputs
+    from torchest.spec import EstimatorSpec
 
     ModelFn = Callable[[RawFeatures, Labels, str], EstimatorSpec]
 
@@ -107,7 +113,28 @@ class CannedModel(PlannedModelFn):
         for name, part in self._parts.items():
             of_part = get_or_create(name, part.make_model)(features)
             logits = of_part if logits is None else logits + of_part
+        if mode == ModeKeys.EVAL:
+            planned = self._evaluated(features, logits, labels)
+            if planned is not None:
+                loss, sums = planned
+                predictions = Deferred(lambda: head.predictions(logits))
+                return Outputs(predictions, torch.tensor(loss), sums)
         return head._outputs(features, mode, logits, labels)
+
+    def _evaluated(
+        self, features: object, logits: object, labels: object
+    ) -> tuple[float, MetricSums] | None:
+        """The loss and the metrics of a batch in compiled loops; None if the head itself has to compute them."""
+        if type(logits) is not torch.Tensor or type(features) is not Features:
+            return None
+        is_plain = logits.is_cpu and logits.dtype == torch.float32 and logits.is_contiguous()
+        if not is_plain or self._loss is None:
+            return None
+        return self._loss.with_metrics(labels, logits.numpy(), features)
+
+    @cached_property
+    def _loss(self) -> PlannedLoss | None:
+        return planned_loss(self._head)
 
     def plan(self, scope: Scope) -> TrainingPlan | None:
         """Plans training steps, if all parts and the head can."""

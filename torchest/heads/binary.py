@@ -13,7 +13,7 @@ from torchest.export_outputs import REGRESSION, RegressionOutput
 from torchest.heads.arguments import check_predictions, probability_thresholds
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_range, fit_to_logits, numeric_labels
-from torchest.heads.single import Scored, SingleHead, arrays_for_loops
+from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torchest.heads.classes import ComputePrediction
     from torchest.heads.weights import WeightColumn
     from torchest.metrics.values import Metric
+    from torchest.utils.arrays import NumpyArray
 
 _THRESHOLDS = 200
 
@@ -105,17 +106,17 @@ class BinaryClassHead(SingleHead):
             **metrics_at_thresholds(self._thresholds, labels, logistic, weights),
         }
 
-    def _sums(self, batch: Scored) -> MetricSums | None:
-        probabilities = batch.logits.sigmoid()
-        arrays = None if self._thresholds else arrays_for_loops(batch, probabilities)
-        if arrays is None:
+    def _score(
+        self, labels: NumpyArray, logits: NumpyArray, weights: NumpyArray, loss: float
+    ) -> MetricSums | None:
+        if self._thresholds:
             return None
         from torchest.kernels import scores
 
-        labels, losses, weights, probable = arrays
-        logits = batch.logits.detach().reshape(-1).numpy()
+        probabilities = torch.from_numpy(logits).sigmoid().numpy()
         sums = np.zeros(scores.BINARY + 2 * _THRESHOLDS)
-        scores.score_binary(labels, logits, probable, losses, weights, sums)
+        scores.score_binary(labels, logits.reshape(-1), probabilities.reshape(-1), weights, sums)
+        sums[0] = loss
         return MetricSums(torch.from_numpy(sums), self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:

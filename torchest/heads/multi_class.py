@@ -11,7 +11,7 @@ from torch import Tensor
 from torchest import losses
 from torchest.heads.classes import Classes, classification_outputs
 from torchest.heads.labels import check_class_ids, fit_to_logits, numeric_labels
-from torchest.heads.single import Scored, SingleHead, arrays_for_loops
+from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torchest.heads.classes import ComputePrediction
     from torchest.heads.weights import WeightColumn
     from torchest.metrics.values import Metric
+    from torchest.utils.arrays import NumpyArray
 
 
 class MultiClassHead(SingleHead):
@@ -87,15 +88,14 @@ class MultiClassHead(SingleHead):
         class_ids = _class_ids(batch.logits)
         return {MetricKeys.ACCURACY: metrics.accuracy(batch.labels, class_ids, batch.weights)}
 
-    def _sums(self, batch: Scored) -> MetricSums | None:
-        arrays = arrays_for_loops(batch)
-        if arrays is None:
-            return None
+    def _score(
+        self, labels: NumpyArray, logits: NumpyArray, weights: NumpyArray, loss: float
+    ) -> MetricSums:
         from torchest.kernels import scores
 
-        labels, losses, weights = arrays
-        logits, sums = batch.logits.detach().reshape(-1, self._classes.count).numpy(), np.empty(4)
-        scores.score_classes(labels, logits, losses, weights, sums)
+        sums = np.empty(4)
+        scores.score_classes(labels, logits.reshape(-1, self._classes.count), weights, sums)
+        sums[0] = loss
         return MetricSums(torch.from_numpy(sums), self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:

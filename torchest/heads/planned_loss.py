@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torchest.columns.base import FeatureColumn
     from torchest.columns.features import Features
     from torchest.heads.base import Head, Labels
+    from torchest.metrics.sums import MetricSums
 
     Floats = npt.NDArray[np.float32]
 
@@ -49,6 +50,7 @@ class PlannedLoss:
         from torchest.kernels import losses
 
         name = _OF_HEADS[type(head)]
+        self._head = head
         if isinstance(head, PoissonRegressionHead) and head._compute_full_loss:
             name = "full_poisson"
         self._kernel: Callable[..., float] = getattr(losses, name)
@@ -73,6 +75,37 @@ class PlannedLoss:
             other kinds than usual or invalid: the head itself says what is wrong with them.
         """
         batch = len(logits)
+        inputs = self._inputs(labels, features, batch)
+        if inputs is None:
+            return None
+        gradient = np.empty_like(logits)
+        scale = np.float32(1) if self._is_sum else np.float32(1 / (batch * self._dimension))
+        of_labels, weights = inputs
+        loss = self._kernel(of_labels, logits, weights, scale, gradient)
+        return (loss, gradient) if math.isfinite(np.float32(loss)) else None
+
+    def with_metrics(
+        self, labels: Labels, logits: Floats, features: Features
+    ) -> tuple[float, MetricSums] | None:
+        """The reduced loss and the metrics of a batch; None as for a call, or if there is no loop for the metrics."""
+        batch = len(logits)
+        inputs = self._inputs(labels, features, batch)
+        if inputs is None:
+            return None
+        of_labels, weights = inputs
+        total = self._kernel(of_labels, logits, weights, np.float32(1), np.empty_like(logits))
+        if not math.isfinite(np.float32(total)):
+            return None
+        if weights.size not in (0, of_labels.size):
+            weights = np.repeat(weights, self._dimension)
+        sums = self._head._score(of_labels.reshape(-1), logits, weights.reshape(-1), total)
+        loss = total if self._is_sum else total / (batch * self._dimension)
+        return None if sums is None else (loss, sums)
+
+    def _inputs(
+        self, labels: Labels, features: Features, batch: int
+    ) -> tuple[npt.NDArray[Any], Floats] | None:
+        """Labels and weights as the kernels take them; None if they are of other kinds than usual."""
         if self._vocabulary is not None:
             labels = self._vocabulary.class_ids(labels)
         of_labels = self._labels(labels, batch)
@@ -80,10 +113,7 @@ class PlannedLoss:
         weights = _ALL_ONE if column is None else self._weights(column, features, batch)
         if of_labels is None or weights is None or batch == 0:
             return None
-        gradient = np.empty_like(logits)
-        scale = np.float32(1) if self._is_sum else np.float32(1 / (batch * self._dimension))
-        loss = self._kernel(of_labels, logits, weights, scale, gradient)
-        return (loss, gradient) if math.isfinite(np.float32(loss)) else None
+        return of_labels, weights
 
     def _labels(self, labels: Any, batch: int) -> npt.NDArray[Any] | None:
         """Labels as the kernels take them; None if they have another type or shape than usual."""

@@ -17,7 +17,7 @@ from torchest.export_outputs import (
 )
 from torchest.heads.arguments import check_predictions
 from torchest.heads.labels import fit_to_logits, numeric_labels
-from torchest.heads.single import Scored, SingleHead, arrays_for_loops
+from torchest.heads.single import Scored, SingleHead
 from torchest.keys import MetricKeys, PredictionKeys
 from torchest.losses import Reduction
 from torchest.metrics import values as metrics
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torchest.heads.classes import ComputePrediction
     from torchest.heads.weights import WeightColumn
     from torchest.metrics.values import Metric
+    from torchest.utils.arrays import NumpyArray
 
 
 class RegressionHead(SingleHead):
@@ -120,15 +121,18 @@ class RegressionHead(SingleHead):
             MetricKeys.LABEL_MEAN: metrics.mean(batch.labels, batch.weights),
         }
 
-    def _sums(self, batch: Scored) -> MetricSums | None:
-        arrays = arrays_for_loops(batch, self._predicted(batch.logits))
-        if arrays is None:
-            return None
+    def _score(
+        self, labels: NumpyArray, logits: NumpyArray, weights: NumpyArray, loss: float
+    ) -> MetricSums | None:
         from torchest.kernels import scores
 
-        labels, losses, weights, predicted = arrays
+        predicted = self._predicted(torch.from_numpy(logits))
+        if predicted.shape != logits.shape or predicted.dtype not in (torch.float32, torch.float64):
+            return None
         sums = np.empty(6)
-        scores.score_numbers(labels, predicted, losses, weights, sums)
+        numbers = predicted.detach().reshape(-1).numpy()
+        scores.score_numbers(labels, numbers, weights, sums)
+        sums[0] = loss
         return MetricSums(torch.from_numpy(sums), self._places)
 
     def export_outputs(self, predictions: Predictions) -> dict[str, ExportOutput]:

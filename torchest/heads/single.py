@@ -7,7 +7,6 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     LossFn = Callable[..., Tensor]
 
+_OF_LOOPS = (torch.float32, torch.float64)
 _REDUCTIONS = (Reduction.AUTO, Reduction.SUM, Reduction.SUM_OVER_BATCH_SIZE)
 
 
@@ -117,8 +117,35 @@ class SingleHead(BuiltInHead):
     def _metrics(self, batch: Scored) -> dict[str, Metric]:
         """The metrics of a batch by key, without suffix; `average_loss` is added to them."""
 
-    def _sums(self, batch: Scored) -> MetricSums | None:  # noqa: ARG002 - a subclass may have a compiled loop
-        """All metrics of a batch by a compiled loop; None if it cannot be used."""
+    def _sums(self, batch: Scored) -> MetricSums | None:
+        """All metrics of a batch by a compiled loop; None if there is none for it."""
+        dtype, shape = batch.logits.dtype, batch.losses.shape
+        if dtype not in _OF_LOOPS or not batch.logits.is_cpu or is_traced():
+            return None
+        labels, losses = batch.labels.detach().reshape(-1), batch.losses.detach().double()
+        weights = torch.empty(0, dtype=dtype)
+        if batch.weights is not None:
+            weights = batch.weights.detach().expand(shape).reshape(-1)
+            losses = losses.reshape(-1) * weights
+        numbers = labels.double() if labels.is_floating_point() else labels
+        logits = batch.logits.detach().contiguous().numpy()
+        return self._score(numbers.numpy(), logits, weights.numpy(), losses.sum().item())
+
+    def _score(
+        self,
+        labels: NumpyArray,  # noqa: ARG002 - for those who have a loop
+        logits: NumpyArray,  # noqa: ARG002
+        weights: NumpyArray,  # noqa: ARG002
+        loss: float,  # noqa: ARG002
+    ) -> MetricSums | None:
+        """All metrics of a batch by a compiled loop; None if there is none.
+
+        Args:
+            labels: float64, or int64 for class ids; [number of labels].
+            logits: As in `Scored`.
+            weights: One for each loss, or [0] for 1 each.
+            loss: The weighted sum of the losses.
+        """
         return None
 
     @abstractmethod
@@ -212,38 +239,6 @@ class SingleHead(BuiltInHead):
             by_key[MetricKeys.LOSS_REGULARIZATION] = mean_over_batches(total, batch.logits)
         by_key |= self._metrics(batch)
         return {f"{key}{self._suffix}": metric for key, metric in by_key.items()}
-
-
-def arrays_for_loops(batch: Scored, predictions: Tensor | None = None) -> list[NumpyArray] | None:
-    """A batch as vectors for compiled loops; None if the loops do not support it.
-
-    Args:
-        batch: The batch. Its losses are of the type of its logits, or there are no vectors.
-        predictions: More numbers, one for each loss.
-
-    Returns:
-        Labels, losses, weights ([0] for 1 each), and the predictions if given.
-    """
-    dtype, shape = batch.logits.dtype, batch.losses.shape
-    numbers = [batch.losses] if predictions is None else [batch.losses, predictions]
-    for tensor in numbers:
-        if tensor.dtype != dtype or tensor.shape != shape:
-            return None
-    if dtype not in _NO_WEIGHTS or not batch.logits.is_cpu or is_traced():
-        return None
-    labels, losses, *rest = (
-        tensor.detach().reshape(-1).numpy() for tensor in (batch.labels, *numbers)
-    )
-    weights = _NO_WEIGHTS[dtype]
-    if batch.weights is not None:
-        weights = batch.weights.detach().expand(shape).reshape(-1).numpy()
-    return [labels, losses, weights, *rest]
-
-
-_NO_WEIGHTS: dict[torch.dtype, NumpyArray] = {
-    torch.float32: np.empty(0, np.float32),
-    torch.float64: np.empty(0, np.float64),
-}
 
 
 class _LossFn:

@@ -1,6 +1,7 @@
 """The sums behind the metrics of heads, in one pass over the examples.
 
-Each function writes pairs of sums, float64: a weighted sum, and the sum of the weights. Weights are [0] for 1 each.
+Each function writes pairs of sums, float64: a weighted sum, and the sum of the weights. The first pair is that of the
+losses, whose sum is left to the caller. Weights are [0] for 1 each.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ def score_binary(
     labels: Floats,
     logits: Floats,
     probabilities: Floats,
-    losses: Floats,
     weights: Floats,
     sums: Float64s,
 ) -> None:
@@ -36,7 +36,6 @@ def score_binary(
         labels: [n]; 0 is negative, anything else is positive.
         logits: [n]; above 0 means class 1.
         probabilities: [n], from 0 to 1.
-        losses: [n].
         weights: [n] or [0].
         sums: Output, zeros [`BINARY` + 2 * thresholds]: the pairs of the losses, of correct examples, of true positives
             among predicted positives and among positives, of probabilities, and of labels; then the statistics of
@@ -44,14 +43,13 @@ def score_binary(
     """
     thresholds = (len(sums) - BINARY) // 2
     weight = 1.0
-    total = loss = correct = found = predicted = positive = likely = labelled = 0.0
+    total = correct = found = predicted = positive = likely = labelled = 0.0
     for row in range(len(labels)):
         if len(weights):
             weight = float(weights[row])
         label, probability = labels[row], probabilities[row]
         is_first, is_positive = logits[row] > 0, label != 0
         total += weight
-        loss += weight * losses[row]
         if label == is_first:
             correct += weight
         if is_first:
@@ -69,39 +67,23 @@ def score_binary(
         # adding 0 times the prediction lets a prediction of NaN make the area NaN
         start = BINARY if is_positive else BINARY + thresholds
         sums[start + place] += weight + 0.0 * probability
-    sums[0], sums[2], sums[4], sums[6], sums[8], sums[10] = (
-        loss,
-        correct,
-        found,
-        found,
-        likely,
-        labelled,
-    )
-    sums[1], sums[3], sums[5], sums[7], sums[9], sums[11] = (
-        total,
-        total,
-        predicted,
-        positive,
-        total,
-        total,
-    )
+    sums[1] = sums[3] = sums[9] = sums[11] = total
+    sums[2], sums[4], sums[5], sums[6], sums[7] = correct, found, predicted, found, positive
+    sums[8], sums[10] = likely, labelled
 
 
 @kernel
-def score_classes(
-    labels: Int64s, logits: Floats, losses: Floats, weights: Floats, sums: Float64s
-) -> None:
+def score_classes(labels: Int64s, logits: Floats, weights: Floats, sums: Float64s) -> None:
     """Adds up the weights of the examples of a classification.
 
     Args:
         labels: [n], class ids.
         logits: [n, classes]; the first largest one, or the first NaN, is the predicted class.
-        losses: [n].
         weights: [n] or [0].
         sums: Output, [4]: the pairs of the losses and of correct examples.
     """
     weight = 1.0
-    total = loss = correct = 0.0
+    total = correct = 0.0
     for row in range(len(labels)):
         if len(weights):
             weight = float(weights[row])
@@ -110,33 +92,28 @@ def score_classes(
             if not logits[row, other] <= logits[row, best] and not np.isnan(logits[row, best]):
                 best = other
         total += weight
-        loss += weight * losses[row]
         if best == labels[row]:
             correct += weight
-    sums[0], sums[1], sums[2], sums[3] = loss, total, correct, total
+    sums[1], sums[2], sums[3] = total, correct, total
 
 
 @kernel
-def score_numbers(
-    labels: Floats, predictions: Floats, losses: Floats, weights: Floats, sums: Float64s
-) -> None:
+def score_numbers(labels: Floats, predictions: Floats, weights: Floats, sums: Float64s) -> None:
     """Adds up the numbers of a regression.
 
     Args:
         labels: [n].
         predictions: [n].
-        losses: [n].
         weights: [n] or [0].
         sums: Output, [6]: the pairs of the losses, of predictions, and of labels.
     """
     weight = 1.0
-    total = loss = predicted = labelled = 0.0
+    total = predicted = labelled = 0.0
     for row in range(len(labels)):
         if len(weights):
             weight = float(weights[row])
         total += weight
-        loss += weight * losses[row]
         predicted += weight * predictions[row]
         labelled += weight * labels[row]
-    sums[0], sums[2], sums[4] = loss, predicted, labelled
+    sums[2], sums[4] = predicted, labelled
     sums[1] = sums[3] = sums[5] = total
