@@ -15,7 +15,7 @@ from torchest.columns.layers.arguments import check_combiner, in_order, is_of_se
 from torchest.columns.layers.bank_look_ups import BankLookUps
 from torchest.columns.layers.fused_linear import add_product
 from torchest.columns.layers.linear_logits import LinearLogits
-from torchest.columns.layers.named_modules import Parts, have_hooks
+from torchest.columns.layers.named_modules import Parts, PartsAsFound, have_hooks
 from torchest.columns.layers.table import Table, table_of
 from torchest.columns.layers.table_bank import TableShape, add_table, make_banks
 from torchest.columns.sequence import SequenceCategoricalColumn
@@ -125,14 +125,15 @@ class LinearFeatures(Parts):
 
     def logits_in_loops(self) -> LinearLogits | None:
         """The logits of the present parameters in compiled loops; None if parts are of other kinds or have hooks."""
+        if self._logits is not None and self._logits.holds(self.bias):
+            return self._logits
         look_ups, weights = self._banks.current(), self._dense_weights()
         done = sum(len(each.places) for each in look_ups) + len(self._of_dense)
         if weights is None or done < len(self._columns):
             return None
-        logits = self._logits
-        if logits is None or not logits.holds(look_ups, weights, self.bias):
-            logits = self._logits = LinearLogits(look_ups, self._dense, weights, self.bias)
-        return logits
+        parts = PartsAsFound(self, (column.name for column in self._columns))
+        self._logits = LinearLogits(parts, look_ups, self._dense, weights, self.bias)
+        return self._logits
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_logits": None}  # a copy makes its own

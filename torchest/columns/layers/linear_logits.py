@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torchest.columns.encode.stacked import StackedDenseColumn, StackedIds
     from torchest.columns.features import Features
     from torchest.columns.layers.bank_look_ups import BankLookUp
+    from torchest.columns.layers.named_modules import PartsAsFound
 
     Floats = npt.NDArray[np.float32]
     Int64s = npt.NDArray[np.int64]
@@ -50,6 +51,7 @@ class LinearLogits:
     an order of its own.
 
     Args:
+        parts: The parts of all columns.
         look_ups: Those of the model's banks.
         dense: The dense columns.
         weights: Of the dense columns.
@@ -61,11 +63,13 @@ class LinearLogits:
 
     def __init__(
         self,
+        parts: PartsAsFound,
         look_ups: Sequence[BankLookUp],
         dense: StackedDenseColumn,
         weights: Sequence[Tensor],
         bias: Tensor,
     ) -> None:
+        self._parts = parts
         self.look_ups = look_ups
         self.weights = weights
         self._tensors = [bias, *weights, *(each.bank.weight for each in look_ups)]
@@ -86,15 +90,12 @@ class LinearLogits:
         self._addresses = np.array(list(map(Tensor.data_ptr, weights)), np.int64)
         self._sizes = np.array(list(map(Tensor.numel, weights)), np.int64)
 
-    def holds(
-        self, look_ups: Sequence[BankLookUp], weights: Sequence[Tensor], bias: Tensor
-    ) -> bool:
-        """Whether these are the parameters that were found, at the same place."""
-        tensors = [bias, *weights, *(each.bank.weight for each in look_ups)]
+    def holds(self, bias: Tensor) -> bool:
+        """Whether the model still has these parameters, at the same place, and no hooks."""
+        tensors = [bias, *self.weights, *(each.bank.weight for each in self.look_ups)]
         return (
-            look_ups is self.look_ups
-            and len(tensors) == len(self._tensors)
-            and all(map(operator.is_, tensors, self._tensors))
+            all(map(operator.is_, tensors, self._tensors))
+            and self._parts.are_there()
             and (not self.fits or list(map(Tensor.data_ptr, tensors)) == self._memory)
         )
 

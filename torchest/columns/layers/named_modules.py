@@ -73,6 +73,39 @@ def have_hooks(modules: Iterable[nn.Module]) -> bool:
     )
 
 
+class PartsAsFound:
+    """Parts of a layer without hooks, and their weights. Whether they are still so is told in a few microseconds.
+
+    Args:
+        layer: The layer.
+        names: The names of the parts.
+    """
+
+    def __init__(self, layer: Parts, names: Iterable[str]) -> None:
+        self._modules = layer._modules
+        self._names = tuple(names)
+        self._parts = list(map(layer.part, self._names))
+        self._types = list(map(type, self._parts))
+        self._own = list(map(vars, self._parts))
+        self._parameters = [part._parameters for part in self._parts]
+        self._weights = self._weights_now()
+        self._hooks = list(chain.from_iterable(map(_hooks_of, self._parts)))
+
+    def are_there(self) -> bool:
+        """Whether the layer has these parts, with the same weights and without hooks."""
+        return (
+            list(map(self._modules.get, self._names)) == self._parts
+            and list(map(type, self._parts)) == self._types
+            and all(map(operator.is_, self._weights_now(), self._weights))
+            and not any(self._hooks)
+            and not any(map(operator.contains, self._own, repeat("forward")))
+            and not nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+        )
+
+    def _weights_now(self) -> list[Tensor | None]:
+        return list(map(dict.get, self._parameters, repeat("weight")))
+
+
 def _keep_known_names(layer: Parts, incompatible: _IncompatibleKeys) -> None:
     """Removes the layer's names from torch's list of unexpected keys."""
     known = {layer._prefix + name for name in layer.state_dict()}
