@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from torchest.columns.features import Features
@@ -52,7 +53,9 @@ class Batch(NamedTuple):
             ValueError: A comparison of features with `==` was given as labels.
         """
         features, labels = self
-        if isinstance(features, Features):
+        if type(features) is dict:  # as most are
+            placed: Structure = Features(features, device=device)
+        elif isinstance(features, Features):
             placed = features.to(device)
         elif isinstance(features, Mapping):
             placed = Features(features, device=device)
@@ -71,6 +74,12 @@ class Batch(NamedTuple):
 
 
 def _to(device: torch.device, value: object, name: str) -> Structure:
+    if value is None:
+        return None
+    is_numbers = type(value) is np.ndarray and value.ndim and value.dtype.kind in "biuf"
+    if is_numbers or (type(value) is Tensor and value.ndim):  # as most labels are
+        return to_device(arrays.to_tensor(value, name), device)  # type: ignore[arg-type]
+
     def moved(leaf: object, name: str) -> Ids | HostArray | None:
         if leaf is None:
             return None

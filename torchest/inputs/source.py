@@ -210,8 +210,9 @@ def _is_column(value: object) -> bool:
 
 
 def _as_batch(element: Structure) -> Batch:
-    if _is_usual(element):
-        return Batch(*element)
+    pair = element if type(element) is tuple and len(element) == 2 else (element, None)
+    if _is_usual(*pair):
+        return Batch(*pair)
     # A DataLoader converts tuples to lists.
     if _is_batch(element):
         features, labels = (*element, None)[:2]
@@ -224,12 +225,11 @@ def _as_batch(element: Structure) -> Batch:
     return Batch(features, _labels(labels))
 
 
-def _is_usual(element: Structure) -> bool:
-    """Whether an element is a dict of columns and an array of labels, so that nothing has to be converted."""
-    if type(element) is not tuple or len(element) != 2 or type(element[0]) is not dict:
+def _is_usual(features: Structure, labels: Structure) -> bool:
+    """Whether features are a dict of columns, and labels an array or None, so that nothing has to be converted."""
+    if type(features) is not dict:
         return False
-    features, labels = element
-    if type(labels) is not np.ndarray and type(labels) is not torch.Tensor:
+    if labels is not None and type(labels) is not np.ndarray and type(labels) is not torch.Tensor:
         return False
     for column in features.values():
         kind = type(column)
