@@ -299,11 +299,11 @@ def _slots(
 
 
 def _by_parameter(slots: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The saved slots of each parameter, by `<optimizer>.<parameter>.`; a slot's name has no dot."""
+    """The saved slots, in the memory of their file, by `<optimizer>.<parameter>.`; a slot's name has no dot."""
     by_parameter: dict[str, dict[str, Tensor]] = {}
     for key, value in slots.items():
         parameter, dot, slot = key.rpartition(".")
-        by_parameter.setdefault(parameter + dot, {})[slot] = value.clone()
+        by_parameter.setdefault(parameter + dot, {})[slot] = value
     return by_parameter
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchest.optimizers.base import RowOptimizer
+from torchest.optimizers.row_gradients import new_empty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,20 +29,36 @@ def whole_slots(
         group: The group of the parameter.
         parameter: The parameter.
         kept: The slots by name, for some of its rows or (None) all of them. Rows without slots get new ones.
+
+    Returns:
+        Copies of the slots.
     """
     if [rows for rows, _ in kept] == [None]:
-        return dict(kept[0][1])
+        return {name: _copy(value) for name, value in kept[0][1].items()}
     state: dict[str, object] = {}
     for name in dict.fromkeys(name for _, slots in kept for name in slots):
         values = [(rows, slots[name]) for rows, slots in kept if rows is not None and name in slots]
         of_rows = [(rows, value) for rows, value in values if is_of_rows(value, rows)]
         if len(of_rows) < len(values):
-            state[name] = functools.reduce(later, [value for _, value in values])
+            state[name] = _copy(functools.reduce(later, [value for _, value in values]))
             continue
-        whole = state[name] = new_slot(optimizer, group, parameter, name, of_rows[0][1])
+        first = of_rows[0][1]
+        if sum(len(value) for _, value in of_rows) == len(parameter):
+            like = torch.empty(0, dtype=first.dtype, device=parameter.device)
+            whole = new_empty(like, [len(parameter), *first.shape[1:]])
+        else:
+            whole = new_slot(optimizer, group, parameter, name, first)
+        state[name] = whole
         for rows, value in of_rows:
             whole[rows] = value
     return state
+
+
+def _copy(value: object) -> object:
+    """A copy of a tensor; other values as they are."""
+    if not isinstance(value, Tensor):
+        return value
+    return new_empty(value, value.shape).copy_(value)
 
 
 def is_of_rows(value: object, rows: slice) -> TypeGuard[Tensor]:
