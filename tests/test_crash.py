@@ -12,13 +12,19 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
 import torchest
+from torchest import columns as fc
+from torchest import inputs
+from torchest.checkpoint import directory, tensor_files
 from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+from torchest.engine import saving
 
 _FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
 _LARGE = 20_000
@@ -138,3 +144,59 @@ def test_a_kill_at_a_random_moment(tmp_path, processes):
     assert step >= 11
     train(model_dir, 1)
     assert step_that_loads(model_dir) == step + 1
+
+
+def train_beside(model_dir, steps, delay):
+    """Trains a canned model whose checkpoints a slow thread writes, five pieces to a step."""
+    write = tensor_files._write
+
+    def slow(*arguments):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(delay)
+        write(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensor_files, "_write", slow)
+        patch.setattr(tensor_files, "_PIECE", 1 << 10)
+        patch.setattr(saving, "_SMALL", 1 << 10)
+        patch.setattr(directory, "_LARGE", 1 << 10)
+        config = torchest.RunConfig(
+            save_checkpoints_secs=0.01, save_summary_steps=None, log_step_count_steps=None
+        )
+        model = torchest.LinearClassifier(
+            [fc.categorical_column_with_hash_bucket("word", 1000)],
+            model_dir,
+            config=config,
+            optimizer=lambda parameters: torchest.optimizers.Ftrl(parameters, lr=0.1),
+        )
+        random_words = np.random.default_rng(0).integers(0, 3000, 4000).astype(str)
+        words = inputs.numpy_input_fn(
+            {"word": random_words},
+            np.arange(4000) % 3 == 0,
+            batch_size=10,
+            num_epochs=None,
+            shuffle=False,
+        )
+        model.train(words, max_steps=steps)
+
+
+def test_a_kill_while_a_thread_writes(tmp_path, processes):
+    train_beside(str(tmp_path / "expected"), 300, 0.0)
+    moments = random.Random(0)
+    kills, model_dir = 0, str(tmp_path / "killed")
+    while True:
+        process = processes.Process(target=train_beside, args=(model_dir, 300, 0.001))
+        process.start()
+        process.join(moments.uniform(0.1, 0.6) + 0.1 * kills)
+        if process.exitcode is not None:
+            break
+        process.kill()
+        process.join(60)
+        kills += 1
+    assert process.exitcode == 0
+    assert kills >= 2
+    expected, ended = (
+        Checkpoint(tmp_path / name / "model.ckpt-300") for name in ("expected", "killed")
+    )
+    torch.testing.assert_close(ended.model(), expected.model(), rtol=0, atol=0)
+    torch.testing.assert_close(ended.optimizer(), expected.optimizer(), rtol=0, atol=0)

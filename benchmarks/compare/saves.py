@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAVE_SECONDS = 2  # between two checkpoints
+_SHORTEST = 0.001  # seconds that are not in the noise of a step
 _BEFORE = 10  # steps before the first request
 
 
@@ -75,9 +76,10 @@ class SaveMeter:
 
     def _figures(self, nanoseconds: int) -> dict[str, float]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        longest = max(self._durations[self._first :])
         return {
             "value": nanoseconds / 1e9,
-            "halted": max(self._durations[self._first :]) - statistics.median(self._durations),
+            "halted": max(longest - statistics.median(self._durations), _SHORTEST),
             "memory": (peak - self._memory_before) / self._state,
         }
 

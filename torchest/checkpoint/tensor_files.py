@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torchest.checkpoint.checksums import Summary
     from torchest.checkpoint.old_rows import OldRows
 
-_PIECE = 1 << 24  # bytes
+_PIECE = 1 << 22  # bytes
 _SMALL = 1 << 20  # bytes that are summed in less time than it takes to wake a thread
 _DTYPES = {
     torch.float64: "F64",
