@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import shutil
+import time
+
 import pytest
 import torch
 from torch import nn
@@ -81,3 +85,36 @@ def test_the_checkpoint_that_is_evaluated_is_not_removed(estimator):
     assert sorted(name for name in files.names_in(estimator.model_dir) if "ckpt" in name) == [
         "model.ckpt-7", "model.ckpt-8",
     ]  # fmt: skip
+
+
+def make_older(directory):
+    """Lets the files of a directory be an hour old."""
+    hour_ago = time.time() - 3600
+    for path in (*(entry.path for entry in os.scandir(directory)), directory):
+        os.utime(path, (hour_ago, hour_ago))
+
+
+def test_an_unchanged_directory_is_read_once(estimator, monkeypatch):
+    reads = []
+    read_json = files.read_json
+    monkeypatch.setattr(files, "read_json", lambda path: reads.append(path) or read_json(path))
+    list(estimator.predict(one))
+    assert f"{estimator.model_dir}/checkpoint" in reads
+    make_older(estimator.model_dir)
+    list(estimator.predict(one))
+    reads.clear()
+    list(estimator.predict(one))
+    assert not reads
+
+
+def test_changes_of_an_old_directory_are_seen(estimator):
+    make_older(estimator.model_dir)
+    for _ in range(2):
+        before = next(estimator.predict(one))["loss"]
+    torchest.Estimator(model_fn, estimator.model_dir, CONFIG).train(one, steps=1)
+    after = next(estimator.predict(one))["loss"]
+    assert after < before
+    make_older(estimator.model_dir)
+    assert next(estimator.predict(one))["loss"] == after
+    shutil.rmtree(estimator.latest_checkpoint())
+    assert next(estimator.predict(one))["loss"] == before

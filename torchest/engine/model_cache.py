@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import Checkpoint, latest_checkpoint, newest_whole_checkpoint
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torchest.engine.model import RunningModel
+
+_TICK = 2_000_000_000  # nanoseconds, of the coarsest file systems
 
 
 class ModelCache:
@@ -29,6 +32,8 @@ class ModelCache:
         self._key: tuple[object, ...] = ()
         self._kept: tuple[RunningModel, Checkpoint | None] | None = None
         self._lock = threading.Lock()
+        self._newest: str | None = None
+        self._state: tuple[int, ...] | None = None  # of the directory when `_newest` was found
 
     def get(
         self, checkpoint_path: str | os.PathLike[str] | None
@@ -45,8 +50,7 @@ class ModelCache:
             ValueError: There is no such checkpoint, or it is damaged.
         """
         with self._lock:
-            newest = latest_checkpoint(self._model_dir) if checkpoint_path is None else None
-            path = newest if checkpoint_path is None else files.normal(checkpoint_path)
+            path = files.normal(checkpoint_path) if checkpoint_path is not None else self._latest()
             key = (path, *_identity(path))
             if self._kept is not None and key == self._key:
                 return (*self._kept, False)
@@ -56,6 +60,30 @@ class ModelCache:
                 checkpoint = Checkpoint(checkpoint_path).check()
             self._key, self._kept = key, (self._make(), checkpoint)
             return (*self._kept, True)
+
+    def _latest(self) -> str | None:
+        """The path of the newest checkpoint; reads the directory only if it may have changed."""
+        state = _state_of(self._model_dir)
+        if state is None or state != self._state:
+            self._newest = latest_checkpoint(self._model_dir)
+            self._state = state
+        return self._newest
+
+
+def _state_of(directory: str) -> tuple[int, ...] | None:
+    """A value that changes with the checkpoints in a directory; None if that cannot be told.
+
+    It may have changed twice in one tick of the clock of its file system, so that a recent change does not count.
+    """
+    try:
+        listed = os.stat(os.path.join(directory, "checkpoint"))
+        status = os.stat(directory)
+    except (OSError, ValueError):  # there is none yet, or it is not on this machine
+        return None
+    last = max(status.st_mtime_ns, listed.st_mtime_ns)
+    if time.time_ns() - last < _TICK:
+        return None
+    return status.st_ino, status.st_mtime_ns, listed.st_ino, listed.st_mtime_ns
 
 
 def _identity(path: str | None) -> tuple[object, ...]:
