@@ -73,7 +73,9 @@ def assert_equal_steps(model, make_optimizer, batches, small):
     other = copy.deepcopy(model)
     optimizers = [make_optimizer(each.parameters()) for each in (model, other)]
     plan = plan_dnn(model, optimizers[0])
-    with mock.patch.object(planned_dnn, "_SMALL", 1 << 40 if small else 0):
+    with (
+        mock.patch.object(planned_dnn, "_SMALL", 1 << 40 if small else 0),
+    ):
         for features in batches:
             logits = plan.forward(features)
             slopes = torch.randn(logits.shape)
@@ -192,3 +194,12 @@ def test_a_plan_does_not_hold_after_a_change(name):
     assert plan.holds()
     CHANGES[name](model)
     assert not plan.holds()
+
+
+def test_columns_that_share_a_table_add_up_their_gradients():
+    towns = [columns.categorical_column_with_identity(key, 5) for key in ("from", "to")]
+    model = DNNModel(columns.shared_embeddings(towns, 3), [4])
+    rng = np.random.default_rng(0)
+    batches = [Features({key: rng.integers(0, 5, 40) for key in ("from", "to")}) for _ in range(3)]
+    for small in (True, False):
+        assert_equal_steps(model, OPTIMIZERS["adagrad"], batches, small)

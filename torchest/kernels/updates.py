@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchest.kernels.compiling import kernel
-from torchest.kernels.memory import numbers_at
+from torchest.kernels.memory import numbers_at, prefetch
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Int64s = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.floating]
+
+_AHEAD = 8  # rows; until they are used, memory has answered
 
 
 @kernel
@@ -41,7 +43,13 @@ def adagrad_of_rows(
     rows: Int64s, gradient: Floats, weight: Floats, accumulator: Floats, lr: float, epsilon: float
 ) -> None:
     """Adagrad; see `torchest.optimizers.Adagrad`."""
+    length = np.int64(weight.strides[0])
+    weights, squares = np.int64(weight.ctypes.data), np.int64(accumulator.ctypes.data)
     for index in range(len(rows)):
+        if index + _AHEAD < len(rows):
+            offset = rows[index + _AHEAD] * length
+            prefetch(weights + offset)
+            prefetch(squares + offset)
         row = rows[index]
         for i in range(weight.shape[1]):
             weight[row, i], accumulator[row, i] = _adagrad(
