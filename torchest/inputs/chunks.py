@@ -89,7 +89,10 @@ class Rows:
     def take(self, indices: Int64s) -> Rows:
         """The elements at the indices."""
         chosen = self._selection
-        picked = indices + chosen.start if isinstance(chosen, range) else chosen[indices]
+        if not isinstance(chosen, range):
+            picked = chosen[indices]
+        else:
+            picked = indices + chosen.start if chosen.start else indices
         return Rows(self._columns, self._layout, picked)
 
     @staticmethod
@@ -221,7 +224,8 @@ def _joined(selections: list[range | Int64s]) -> range | Int64s:
         left.stop == right.start for left, right in itertools.pairwise(ranges)
     ):
         return range(ranges[0].start, ranges[-1].stop)
-    return np.concatenate([np.asarray(selection, dtype=np.int64) for selection in selections])
+    rows = [np.asarray(each, np.int64) if isinstance(each, range) else each for each in selections]
+    return np.concatenate(rows)
 
 
 def _joined_column(parts: Sequence[arrays.HostArray], has_key: bool) -> arrays.HostArray:

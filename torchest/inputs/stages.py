@@ -20,7 +20,6 @@ import numpy as np
 from torchest.inputs import seeds
 from torchest.inputs.background import in_background_if_faster
 from torchest.inputs.chunks import (
-    BLOCK,
     Chunk,
     Elements,
     Rows,
@@ -68,7 +67,7 @@ class Table(Stage):
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
         """Blocks of the rows, as views."""
-        return blocks(self.rows.slice(skip, len(self.rows)))
+        return blocks(self.rows.slice(skip, len(self.rows)) if skip else self.rows)
 
     def cardinality(self) -> int:
         """The number of rows."""
@@ -464,9 +463,7 @@ def _shuffled_rows(
     if pooled > buffer_size:
         drawn, last = _exchange(last, buffer_size, random)
         yield from blocks(drawn)
-    order = random.permutation(len(last))
-    for start in range(0, len(order), BLOCK):
-        yield last.take(order[start : start + BLOCK])
+    yield from blocks(last.take(random.permutation(len(last))))
 
 
 def _shuffled_elements(
