@@ -6,10 +6,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchest.checkpoint import old_rows
 from torchest.checkpoint.old_rows import OldRows
 
 ROWS = 23
 CHANGES = st.lists(st.sets(st.integers(0, ROWS - 1), min_size=1), max_size=9)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_runs():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(old_rows, "_RUNS", 2)
+        yield
 
 
 @given(CHANGES, st.integers(1, 3), st.integers(1, 70), st.integers(0, ROWS - 1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,6 +17,7 @@ from torchest.checkpoint.checksums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from torch import Tensor
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from torchest.checkpoint.old_rows import OldRows
 
 _PIECE = 1 << 22  # bytes
+_BEHIND = 4  # pieces
 _SMALL = 1 << 20  # bytes that are summed in less time than it takes to wake a thread
 _DTYPES = {
     torch.float64: "F64",
@@ -64,13 +67,37 @@ def write_tensors(
     """
     # the largest items first, so that all are aligned in memory where the file is mapped
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    sums = Sums()
-    with open(path, "xb") as file, ThreadPoolExecutor(1) as pool:
-        _write(_header(names, tensors), file, sums, pool)
+    with open(path, "xb") as file, _Summing() as sums:
+        _write(_header(names, tensors), file, sums)
         for name in names:
             for piece in _pieces(tensors[name], changing):
-                _write(piece, file, sums, pool)
+                _write(piece, file, sums)
     return sums.summary()
+
+
+class _Summing(Sums):
+    """Sums large pieces in a thread, which may be some pieces behind: waiting for each would take longer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
+
+    def add(self, data: bytes | memoryview) -> None:
+        if len(data) < _SMALL and not self._pending:
+            super().add(data)
+            return
+        self._pending.append(self._pool.submit(super().add, data))
+        if len(self._pending) > _BEHIND:
+            self._pending.popleft().result()
+
+    def __enter__(self) -> _Summing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        while self._pending:
+            self._pending.popleft().result()
 
 
 def _pieces(tensor: Tensor, changing: Sequence[OldRows]) -> Iterator[memoryview]:
@@ -84,19 +111,14 @@ def _pieces(tensor: Tensor, changing: Sequence[OldRows]) -> Iterator[memoryview]
         yield data[start : start + _PIECE]
 
 
-def _write(piece: memoryview, file: BinaryIO, sums: Sums, pool: ThreadPoolExecutor) -> None:
-    if len(piece) < _SMALL:
-        sums.add(piece)
-        file.write(piece)
-        return
-    summed = pool.submit(sums.add, piece)
+def _write(piece: memoryview, file: BinaryIO, sums: Sums) -> None:
+    sums.add(piece)
     file.write(piece)
-    file.flush()
-    if hasattr(os, "posix_fadvise"):  # makes the disk begin, so that the sync at the end is short
-        os.posix_fadvise(
-            file.fileno(), file.tell() - len(piece), len(piece), os.POSIX_FADV_DONTNEED
-        )
-    summed.result()
+    if len(piece) >= _SMALL and hasattr(os, "posix_fadvise"):
+        # makes the disk begin, so that the sync at the end is short
+        file.flush()
+        start = file.tell() - len(piece)
+        os.posix_fadvise(file.fileno(), start, len(piece), os.POSIX_FADV_DONTNEED)
 
 
 def _header(names: list[str], tensors: Mapping[str, Tensor]) -> memoryview:
