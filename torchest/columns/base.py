@@ -64,6 +64,7 @@ class FeatureColumn(ABC):
 
     classes: ClassVar[dict[str, type[FeatureColumn]]] = {}  # by their names in exported models
     is_of_torchest: ClassVar[bool] = True
+    is_stacked: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -223,8 +224,10 @@ class FeatureColumn(ABC):
 
     def __hash__(self) -> int:
         # Kept: a vocabulary may have millions of words, and columns are keys of dictionaries.
-        kept: int | None = self.__dict__.get("_hash")
-        if kept is None:
+        kept: int
+        try:
+            kept = self.__dict__["_hash"]
+        except KeyError:
             # A user's initializer or normalizer_fn need not be hashable.
             values = [value for value in _fields(self).values() if not callable(value)]
             kept = self.__dict__["_hash"] = hash((type(self), *values))

@@ -50,6 +50,10 @@ class Column(Protocol):
         """Whether the class is one of torchest."""
 
     @property
+    def is_stacked(self) -> bool:
+        """Whether it encodes several columns together."""
+
+    @property
     def members(self) -> tuple[Column, ...]:
         """The columns that this one encodes together; itself for a single column."""
 
@@ -101,7 +105,7 @@ class Features(MutableMapping[str, Any]):
     def __init__(
         self, features: Mapping[str, object], device: torch.device | str | None = None
     ) -> None:
-        if not isinstance(features, Mapping):
+        if type(features) is not dict and not isinstance(features, Mapping):
             raise TypeError(_no_dict(features))
         self.device = torch.device("cpu") if device is None else _device(device)
         self.usage = Usage()
@@ -111,7 +115,8 @@ class Features(MutableMapping[str, Any]):
         self._values: dict[str, object] = {}
         self._texts: dict[str, Text | None] = {}
         self._hosted: dict[Column, Encoding] = {}
-        self._encoded: dict[Column, Encoding] = {}
+        # The same where nothing has to move.
+        self._encoded = self._hosted if self.device.type == "cpu" else {}
         self._first: tuple[str, int] | None = None
         self._changed: set[str] = set()  # keys that the user set, unknown when a batch is prepared
         self._read: list[Sequence[str]] = []  # keys that were read without conversion
@@ -167,20 +172,24 @@ class Features(MutableMapping[str, Any]):
             array = self.raw(key)
         return array
 
-    def given(self, keys: Iterable[str]) -> list[Any]:
-        """Features as they were given, without conversion; None in place of missing ones."""
-        return list(map(self._source.get, keys))
+    def given(self, keys: Sequence[str]) -> tuple[int, list[Any]]:
+        """The number of rows, and features as they were given, without conversion; None in place of missing ones.
 
-    def rows_of(self, key: str) -> int:
-        """The number of rows of a feature; 0 for one that is missing or has no rows, which its column refuses."""
+        The caller reads them, and sees to it that all have so many rows. The number is 0 if the first feature is
+        missing or has no rows, which its column refuses.
+        """
+        arrays = list(map(self._source.get, keys))
         if self._first is None:
-            with contextlib.suppress(TypeError, ValueError):
-                self.raw(key)
-        return 0 if self._first is None else self._first[1]
-
-    def note_read(self, keys: Sequence[str]) -> None:
-        """Notes that features were read, and had the same number of rows."""
+            first = arrays[0]
+            if type(first) is np.ndarray and first.ndim:
+                self._first = keys[0], len(first)
+            else:
+                with contextlib.suppress(TypeError, ValueError):
+                    self.raw(keys[0])
+        if self._first is None:
+            return 0, arrays
         self._read.append(keys)
+        return self._first[1], arrays
 
     def text(self, key: str) -> Text | None:
         """The text of a feature with one string in each row; None for other features."""
@@ -219,7 +228,7 @@ class Features(MutableMapping[str, Any]):
             raise TypeError(
                 f"column={shown(column)} must be a feature column, such as columns.numeric_column('age')."
             ) from None
-        if self._changed.isdisjoint(keys):
+        if not self._changed or self._changed.isdisjoint(keys):
             self.usage.columns.add(column)
         else:
             self.usage.columns.update(
@@ -227,6 +236,10 @@ class Features(MutableMapping[str, Any]):
             )
         encoding = self._encoded.get(column)
         if encoding is None:
+            if self._encoded is self._hosted:
+                encoding = self._encode(column)
+                if encoding.device == self.device:
+                    return encoding
             encoding = self._encoded[column] = self._placed(self.on_host(column))
         return encoding
 
@@ -238,11 +251,13 @@ class Features(MutableMapping[str, Any]):
             ValueError: The values of a feature do not fit the column.
         """
         encoding = self._hosted.get(column)
-        if encoding is None:
-            if column.members == (column,):  # others ask for their members one by one
-                self.check_there(column)
-            encode = column.encode if column.is_of_torchest else column.checked_encode
-            encoding = self._hosted[column] = encode(self)
+        return self._encode(column) if encoding is None else encoding
+
+    def _encode(self, column: Column) -> Encoding:
+        if not column.is_stacked:  # others ask for their members one by one
+            self.check_there(column)
+        encode = column.encode if column.is_of_torchest else column.checked_encode
+        encoding = self._hosted[column] = encode(self)
         return encoding
 
     @contextlib.contextmanager
@@ -261,10 +276,11 @@ class Features(MutableMapping[str, Any]):
             usage: The usage of the other batch. Encodings that fail are left out, so that the error
                 occurs where the model needs them.
         """
-        if usage.columns:
-            self.expect(column for column in usage.columns if column.members == (column,))
+        alone = [column for column in usage.columns if not column.is_stacked]
+        if alone[1:]:
+            self.expect(alone)
         for column in usage.columns:
-            if self._source.keys() >= set(column.feature_keys):
+            if all(map(self._source.__contains__, column.feature_keys)):
                 self.encoded(column)
         for key in usage.keys:
             if key in self._source:
@@ -280,13 +296,16 @@ class Features(MutableMapping[str, Any]):
         moved._raw = dict(self._raw)
         moved._texts = dict(self._texts)
         moved._first = self._first
+        moved._read = list(self._read)
         moved._changed = set(self._changed)
         moved._values = {
             key: moved._placed(value) if isinstance(value, Tensor) else value
             for key, value in self._values.items()
         }
-        moved._hosted = dict(self._hosted)
-        moved._encoded = {column: moved._placed(value) for column, value in self._encoded.items()}
+        moved._hosted.update(self._hosted)
+        moved._encoded.update(
+            (column, moved._placed(value)) for column, value in self._encoded.items()
+        )
         return moved
 
     def __getitem__(self, key: str) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
+import pathlib
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
@@ -23,16 +26,30 @@ def kernel(function: Function) -> Function:
     """
     compiled: Any = numba.njit(function, nogil=True, error_model="numpy")
     with contextlib.suppress(RuntimeError):  # no directory is writable
-        compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]
+        compiled._cache = _Kept(function)
     return cast("Function", compiled)
+
+
+@functools.cache
+def _sources() -> str:
+    """A hash of all files of kernels."""
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 class _Kept(FunctionCache):
     """A cache on the disk that one process uses at a time, and that never raises.
 
-    Numba's own cache mixes up functions that two processes compile at once, and raises if the disk is full or a file
-    is damaged.
+    Numba's own cache mixes up functions that two processes compile at once, raises if the disk is full or a file is
+    damaged, and keeps a function that calls one in another file which has changed.
     """
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        # A kernel contains those that it calls, and Numba looks only at its own file.
+        self._cache_file._source_stamp = _sources()
 
     def load_overload(self, *signature_and_target: object) -> object:
         """Returns the compiled function of a signature, or None if it is not cached."""

@@ -56,6 +56,7 @@ _NOT_IN_NUMPY = frozenset({torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m
 _WAY_OUT = (
     "give a tensor, a numpy array, a list, a pandas Series or an Arrow array with one entry per row"
 )
+_TEXT = frozenset({"StringArray", "LargeStringArray", "BinaryArray", "LargeBinaryArray"})
 NUMPY_KINDS = frozenset(
     "biufSMm"
 )  # what a numpy array may hold and stay; "U" and "O" become Arrow arrays
@@ -81,6 +82,8 @@ def to_host(value: object, name: str = "value") -> HostArray:
     """
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in NUMPY_KINDS:
         return value  # as most are
+    if type(value).__name__ in _TEXT and type(value).__module__ == "pyarrow.lib":
+        return value  # type: ignore[return-value]
     if type(value) is torch.Tensor and value.ndim:
         return value
     return _normal_form(value, name)

@@ -256,6 +256,26 @@ def test_numbers_are_those_of_each_column(values, data):
         assert torch.equal(together, torch.cat(alone, 1))
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    rows=st.integers(1, 150),
+    width=st.integers(1, 20),
+    default=st.sampled_from([None, 7.0]),
+    missing=st.booleans(),
+)
+def test_many_numbers_are_those_of_each_column(rows, width, default, missing):
+    values = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
+    if missing:
+        values[-1, -1] = np.nan
+    raw = {f"n{place}": values[:, place].copy() for place in range(width)}
+    made = tuple(columns.numeric_column(key, default_value=default) for key in raw)
+    actual = outcome(lambda: Features(raw).encoded(StackedDenseColumn(made)))
+    if missing and default is None:
+        assert "has no number (NaN or null) in 1 of" in actual
+    else:
+        assert actual.tolist() == np.nan_to_num(values, nan=default or 0).tolist()
+
+
 @pytest.mark.parametrize("dtype", [*TYPES, "uint16", "uint32"])
 def test_numbers_of_every_type(dtype):
     raw = {key: np.array([0, -1, 200 + place]).astype(dtype) for place, key in enumerate(KEYS)}

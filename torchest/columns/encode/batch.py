@@ -8,7 +8,7 @@ import numpy as np
 
 from torchest.columns.base import Recipe
 from torchest.columns.crossed import CrossedColumn
-from torchest.columns.encode.forms import forms_of
+from torchest.columns.encode.forms import FormsOf
 from torchest.columns.numeric import NumericColumn
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from torchest.utils.arrays import ArrowArray, NumpyArray
 
 
+_NO_CODES = np.empty((0, 0), np.int64)
+
+
 class ColumnRows(NamedTuple):
     """The table rows that several columns use in a batch.
 
@@ -31,7 +34,7 @@ class ColumnRows(NamedTuple):
         all_present: Whether no row is negative.
     """
 
-    numbers: list[int]
+    numbers: tuple[int, ...]
     rows: Int64s
     all_present: bool
 
@@ -68,11 +71,12 @@ class RowEncoder:
     def __init__(self, columns: Sequence[CategoricalColumn], firsts: Int64s) -> None:
         from torchest.kernels import ids
 
-        self._numbers = [place for place, column in enumerate(columns) if column.has_recipe]
-        chosen = [columns[place] for place in self._numbers]
+        numbers = [place for place, column in enumerate(columns) if column.has_recipe]
+        self._numbers = tuple(numbers)
+        chosen = [columns[place] for place in numbers]
         self._keys = [_Key(column.feature_keys[0], column) for column in chosen]
         self._recipes = np.zeros((len(chosen), ids.RECIPE), np.int64)
-        self._recipes[:, ids.FIRST] = firsts[self._numbers]
+        self._recipes[:, ids.FIRST] = firsts[numbers]
         for recipe, column in zip(self._recipes, chosen, strict=True):
             if isinstance(column, CrossedColumn):
                 keys = [_key_of(leaf, column) for leaf in column.leaves]
@@ -82,31 +86,35 @@ class RowEncoder:
         of_keys = np.zeros((len(self._keys) - len(chosen), ids.RECIPE), np.int64)
         self._recipes = np.concatenate([self._recipes, of_keys])
         self._lacking = list(range(len(self._keys)))
+        self._counts = len(chosen), len(self._keys)
+        self._rows_of_columns = ids.rows_of_columns
         self._tables: list[NumpyArray] = []  # whose addresses are in recipes
-        self._features = [key.key for key in self._keys]
-        self._takes_floats = [key.column.takes_floats for key in self._keys]
+        features = [key.key for key in self._keys]
+        takes_floats = [key.column.takes_floats for key in self._keys]
+        self._forms = FormsOf(features, takes_floats, self._codes)
 
     def rows(self, features: Features) -> ColumnRows | None:
         """The rows of columns whose arrays have one number or string for each example; None if there is none."""
-        from torchest.kernels import ids
-
         if self._lacking:
             self._lacking = [place for place in self._lacking if not self._has_recipe(place)]
-        forms = forms_of(features, self._features, self._takes_floats, self._codes)
+        forms = self._forms(features)
         if forms is None:
             return None
-        rows = np.empty((forms.rows, len(self._numbers)), np.int64)
-        codes = np.empty((len(self._keys) - len(self._numbers), forms.rows), np.int64)
-        without = np.empty(len(self._keys), np.int64)
-        total = ids.rows_of_columns(self._recipes, forms.table, rows, codes, without)
+        columns, count = self._counts
+        rows = np.empty((forms.rows, columns), np.int64)
+        codes = _NO_CODES
+        if count > columns:
+            codes = np.empty((count - columns, forms.rows), np.int64)
+        without = np.empty(count, np.int64)
+        total = self._rows_of_columns(self._recipes, forms.table, rows, codes, without)
         if not total:
             return ColumnRows(self._numbers, rows, all_present=True)
         for place in np.flatnonzero(without > 0):
             self._keys[place].column.note_missing(forms.arrays[place])
-        of_columns = without[: len(self._numbers)]
+        of_columns = without[:columns]
         if total < 0:
             kept = np.flatnonzero(of_columns >= 0)
-            numbers = [self._numbers[place] for place in kept]
+            numbers = tuple(self._numbers[place] for place in kept)
             return (
                 ColumnRows(numbers, rows[:, kept], not of_columns[kept].any()) if numbers else None
             )
@@ -161,22 +169,24 @@ class NumberEncoder:
     """
 
     def __init__(self, columns: Sequence[NumericColumn]) -> None:
-        self._keys = [column.key for column in columns]
+        from torchest.kernels import numbers
+
+        keys = [column.key for column in columns]
+        self._forms = FormsOf(keys, [True] * len(keys))
+        self._width = len(keys)
+        self._side_by_side = numbers.side_by_side
         defaults: list[Any] = [column.default_value for column in columns]
         self._defaults = np.array(
             [np.nan if default is None else default[0] for default in defaults], np.float32
         )
-        self._takes_floats = [True] * len(columns)
 
     def matrix(self, features: Features) -> npt.NDArray[np.float32] | None:
         """The numbers of a batch, float32 [batch, columns]; None if the columns have to encode them."""
-        from torchest.kernels import numbers
-
-        forms = forms_of(features, self._keys, self._takes_floats)
+        forms = self._forms(features)
         if forms is None:
             return None
-        matrix = np.empty((forms.rows, len(self._keys)), np.float32)
-        return matrix if numbers.side_by_side(forms.table, self._defaults, matrix) else None
+        matrix = np.empty((forms.rows, self._width), np.float32)
+        return matrix if self._side_by_side(forms.table, self._defaults, matrix) else None
 
 
 def single_numbers(columns: Sequence[DenseColumn]) -> list[NumericColumn] | None:

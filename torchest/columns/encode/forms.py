@@ -13,123 +13,129 @@ from torchest.utils.arrays import is_arrow
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torchest.columns.encode.fingerprint import Int64s
     from torchest.columns.features import Features
     from torchest.utils.arrays import ArrowArray, HostArray, NumpyArray
 
     # The codes of the entries of a dictionary array and of the empty string, for the column with a number.
     CodesOf = Callable[[int, ArrowArray], NumpyArray | None]
 
+_ARRAY_TYPE = id(np.ndarray)
+_SIGNED, _UNSIGNED, _FLOAT, _TEXT, _CODES = map(
+    ord, "iufac"
+)  # as in kernels.elements, which loads Numba
+# The kinds of Arrow's arrays, and the bytes of an element or an offset.
 _KINDS_OF_ARROW = {
-    "StringArray": ("a", 4),
-    "BinaryArray": ("a", 4),
-    "LargeStringArray": ("a", 8),
-    "LargeBinaryArray": ("a", 8),
-    "FloatArray": ("f", 4),
-    "DoubleArray": ("f", 8),
-    **{f"Int{8 * size}Array": ("i", size) for size in (1, 2, 4, 8)},
-    **{f"UInt{8 * size}Array": ("u", size) for size in (1, 2, 4, 8)},
+    "StringArray": (_TEXT, 4),
+    "BinaryArray": (_TEXT, 4),
+    "LargeStringArray": (_TEXT, 8),
+    "LargeBinaryArray": (_TEXT, 8),
+    "FloatArray": (_FLOAT, 4),
+    "DoubleArray": (_FLOAT, 8),
+    **{f"Int{8 * size}Array": (_SIGNED, size) for size in (1, 2, 4, 8)},
+    **{f"UInt{8 * size}Array": (_UNSIGNED, size) for size in (1, 2, 4, 8)},
 }
 
 
 class Forms:
-    """The forms of arrays in the order of columns' keys; see `torchest.kernels.elements`.
+    """The forms of a batch's arrays, in the order of keys; see `torchest.kernels.elements`.
 
     Attributes:
         table: int64 [keys, FORM]; zeros for a feature that loops cannot read.
         rows: The number of rows.
         arrays: The arrays, which must exist as long as the table is used; None for a missing feature.
+        kept: What else must.
     """
 
-    def __init__(self, features: Features, keys: Sequence[str], rows: int) -> None:
-        from torchest.kernels.elements import FORM
-
+    def __init__(self, table: Int64s, rows: int, arrays: list[Any]) -> None:
+        self.table = table
         self.rows = rows
-        self.arrays: list[Any] = features.given(keys)
-        self.table = np.zeros((len(keys), FORM), np.int64)
-        self._kept: list[object] = []
-
-    def describe_arrays(self) -> int:
-        """Describes the NumPy arrays; returns their number, −1 if one of them has another number of rows."""
-        from torchest.kernels import elements
-
-        objects = np.fromiter(self.arrays, object, len(self.arrays))
-        address = objects.__array_interface__["data"][0]
-        return elements.of_arrays(address, id(np.ndarray), self.rows, self.table)
-
-    def describe_others(
-        self, features: Features, keys: Sequence[str], takes_floats: Sequence[bool], codes: CodesOf
-    ) -> bool:
-        """Describes tensors, Arrow arrays, and what becomes one of these or a NumPy array."""
-        others = [place for place, kind in enumerate(self.table[:, 0].tolist()) if not kind]
-        for place in others:
-            self.arrays[place] = _plain(features, keys[place], takes_floats[place])
-        if np.ndarray in {type(self.arrays[place]) for place in others} and (
-            self.describe_arrays() < 0
-        ):
-            return False
-        for place in others:
-            array = self.arrays[place]
-            if type(array) is not np.ndarray and array is not None:
-                self._describe_arrow(place, array, codes)
-        return True
-
-    def _describe_arrow(self, place: int, array: ArrowArray, codes: CodesOf) -> None:
-        from torchest.kernels import elements
-
-        name = type(array).__name__
-        of_entries = codes(place, array) if name == "DictionaryArray" else None
-        entries = 0
-        if of_entries is not None:
-            entries, array = len(array.dictionary), array.indices
-            kind, size = "c", array.type.bit_width // 8
-        elif name in _KINDS_OF_ARROW:
-            kind, size = _KINDS_OF_ARROW[name]
-        else:
-            return
-        buffers = array.buffers()
-        self._kept.append((buffers, of_entries))
-        valid = buffers[0].address if buffers[0] is not None and array.null_count else 0
-        data = 0 if buffers[-1] is None else buffers[-1].address
-        offset, second = array.offset * size, 0
-        if kind == "a":
-            second = buffers[1].address + offset
-        else:
-            data += offset
-        if of_entries is not None:
-            second = of_entries.__array_interface__["data"][0]
-        form = ord(kind), size, data, size, second, valid, array.offset, entries
-        assert len(form) == elements.FORM
-        self.table[place] = form
+        self.arrays = arrays
+        self.kept: list[object] = []
 
 
-def forms_of(
-    features: Features,
-    keys: Sequence[str],
-    takes_floats: Sequence[bool],
-    codes: CodesOf = lambda _, __: None,
-) -> Forms | None:
-    """The forms of features.
+class FormsOf:
+    """Describes the arrays of some features.
 
     Args:
-        features: The batch.
         keys: The keys of the features.
         takes_floats: Whether the column of each key takes tensors of floats.
-        codes: Encodes the dictionary of an array, given its place; None if it cannot.
-
-    Returns:
-        None if there are no rows, or if the arrays differ in their number of rows.
+        codes: Encodes the dictionary of an array, given the place of its key; None if it cannot. Defaults to that.
     """
-    rows = features.rows_of(keys[0]) if keys else 0
-    if not rows:
-        return None
-    forms = Forms(features, keys, rows)
-    found = forms.describe_arrays()
-    if found < 0:
-        return None
-    if found < len(keys) and not forms.describe_others(features, keys, takes_floats, codes):
-        return None
-    features.note_read(keys)
-    return forms
+
+    def __init__(
+        self, keys: Sequence[str], takes_floats: Sequence[bool], codes: CodesOf | None = None
+    ) -> None:
+        from torchest.kernels import elements
+
+        self._keys = keys
+        self._shape = len(keys), elements.FORM
+        self._of_arrays = elements.of_arrays
+        self._takes_floats = takes_floats
+        self._codes = codes
+
+    def __call__(self, features: Features) -> Forms | None:
+        """The forms of a batch; None if there are no rows, or the arrays differ in their number of rows."""
+        rows, arrays = features.given(self._keys) if self._keys else (0, [])
+        if not rows:
+            return None
+        forms = Forms(np.zeros(self._shape, np.int64), rows, arrays)
+        found = self._describe_numpy(forms) if np.ndarray in map(type, arrays) else 0
+        if found < 0:
+            return None
+        if found < self._shape[0]:
+            for place, kind in enumerate(forms.table[:, 0].tolist()):
+                if not kind and not self._describe(forms, place, features):
+                    return None
+        return forms
+
+    def _describe(self, forms: Forms, place: int, features: Features) -> bool:
+        """Describes a tensor, an Arrow array or what becomes one; returns whether it has as many rows as others."""
+        array = forms.arrays[place]
+        kind = type(array)
+        if kind.__name__ not in _KINDS_OF_ARROW or kind.__module__ != "pyarrow.lib":
+            array = _plain(features, self._keys[place], self._takes_floats[place])
+            forms.arrays[place] = array
+            if array is None:
+                return True
+            if type(array) is np.ndarray:
+                part = Forms(forms.table[place : place + 1], forms.rows, [array])
+                return self._describe_numpy(part) >= 0
+        if len(array) != forms.rows:
+            return False
+        codes = None
+        if type(array).__name__ == "DictionaryArray" and self._codes is not None:
+            codes = self._codes(place, array)
+        if codes is not None:
+            forms.table[place] = _form_of_codes(array, codes, forms.kept)
+        elif type(array).__name__ in _KINDS_OF_ARROW:
+            forms.table[place] = _form_of_arrow(array, forms.kept)
+        return True
+
+    def _describe_numpy(self, forms: Forms) -> int:
+        """Describes NumPy arrays; returns how many, or −1 if one has another number of rows."""
+        objects = np.fromiter(forms.arrays, object)
+        address = objects.__array_interface__["data"][0]
+        return self._of_arrays(address, _ARRAY_TYPE, forms.rows, forms.table)
+
+
+def _form_of_arrow(array: ArrowArray, kept: list[object]) -> tuple[int, ...]:
+    kind, size = _KINDS_OF_ARROW[type(array).__name__]
+    valid, *offsets, data = array.buffers()
+    kept.append((valid, offsets, data))
+    first, at = array.offset, 0 if data is None else data.address
+    bits = valid.address if valid is not None and array.null_count else 0
+    if offsets:
+        return kind, size, at, size, offsets[0].address + first * size, bits, first, 0
+    return kind, size, at + first * size, size, 0, bits, first, 0
+
+
+def _form_of_codes(array: ArrowArray, codes: NumpyArray, kept: list[object]) -> tuple[int, ...]:
+    """The form of a dictionary array, whose entries have codes."""
+    kept.append(codes)
+    _, *places, bits, first, _ = _form_of_arrow(array.indices, kept)
+    places[3] = codes.__array_interface__["data"][0]
+    return _CODES, *places, bits, first, len(array.dictionary)
 
 
 def _plain(features: Features, key: str, takes_floats: bool) -> HostArray | None:

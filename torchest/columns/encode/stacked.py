@@ -38,10 +38,16 @@ class StackedIds(TensorGroup):
     present: Tensor | None
     places: tuple[int, ...]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.rows.device
+
 
 class _Stacked(FeatureColumn):
     """Base of encodings of several columns."""
 
+    is_stacked = True
     columns: tuple[FeatureColumn, ...]
 
     @property
@@ -54,13 +60,9 @@ class _Stacked(FeatureColumn):
         """The columns."""
         return self.columns
 
-    @property
+    @cached_property
     def feature_keys(self) -> tuple[str, ...]:
         """The keys of all columns."""
-        return self._feature_keys
-
-    @cached_property
-    def _feature_keys(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(key for column in self.columns for key in column.feature_keys))
 
 
@@ -81,14 +83,15 @@ class StackedColumn(_Stacked):
         parts = self._rows_of_columns(features)
         if not parts:
             return StackedIds(torch.empty(0, 0, dtype=torch.int64), None, ())
-        places = tuple(place for those, _, _ in parts for place in those)
-        rows = parts[0].rows
-        if len(parts) > 1:
+        if len(parts) == 1:
+            ((places, rows, _),) = parts
+        else:
+            places = tuple(place for those, _, _ in parts for place in those)
             order = np.argsort(places)
             places = tuple(places[number] for number in order)
             rows = np.concatenate([each.rows for each in parts], 1)[:, order]
         present = None
-        if not all(each.all_present for each in parts):
+        if False in [each.all_present for each in parts]:
             present = torch.from_numpy(rows >= 0)
             rows = np.where(rows >= 0, rows, self._firsts[list(places)])
         return StackedIds(torch.from_numpy(rows), present, places)
@@ -96,21 +99,27 @@ class StackedColumn(_Stacked):
     def _rows_of_columns(self, features: Features) -> list[ColumnRows]:
         """The rows of the columns that have at most one id per example."""
         encoded = self._encoder.rows(features)
+        if encoded is not None and encoded.numbers == self._all:
+            return [encoded]
         parts = [] if encoded is None else [encoded]
-        done = set() if encoded is None else set(encoded.numbers)
-        rest = [place for place in range(len(self.columns)) if place not in done]
+        done = () if encoded is None else encoded.numbers
+        rest = [place for place in self._all if place not in done]
         features.expect(self.columns[place] for place in rest)
         for place in rest:
             ids: Ids = features.on_host(self.columns[place])
             if ids.offsets is None and ids.weights is None:
                 values = ids.values.numpy()[:, None]
                 rows = np.where(values >= 0, values + self.starts[place], -1)
-                parts.append(ColumnRows([place], rows, bool(values.min(initial=0) >= 0)))
+                parts.append(ColumnRows((place,), rows, bool(values.min(initial=0) >= 0)))
         return parts
 
     @cached_property
     def _encoder(self) -> RowEncoder:
         return RowEncoder(self.columns, self._firsts)
+
+    @cached_property
+    def _all(self) -> tuple[int, ...]:
+        return tuple(range(len(self.columns)))
 
     @cached_property
     def _firsts(self) -> Int64s:
