@@ -75,17 +75,18 @@ class RowEncoder:
         self._numbers = tuple(numbers)
         chosen = [columns[place] for place in numbers]
         self._keys = [_Key(column.feature_keys[0], column) for column in chosen]
-        self._recipes = np.zeros((len(chosen), ids.RECIPE), np.int64)
-        self._recipes[:, ids.FIRST] = firsts[numbers]
-        for recipe, column in zip(self._recipes, chosen, strict=True):
+        recipes = np.zeros((len(chosen), ids.RECIPE), np.int64)
+        recipes[:, ids.FIRST] = firsts[numbers]
+        for recipe, column in zip(recipes, chosen, strict=True):
             if isinstance(column, CrossedColumn):
                 keys = [_key_of(leaf, column) for leaf in column.leaves]
                 keys.sort(key=lambda key: key.is_raw)  # as in `CrossedColumn.look_up`
                 recipe[[ids.LEAF, ids.LEAVES]] = len(self._keys) - len(chosen), len(keys)
                 self._keys.extend(keys)
         of_keys = np.zeros((len(self._keys) - len(chosen), ids.RECIPE), np.int64)
-        self._recipes = np.concatenate([self._recipes, of_keys])
-        self._lacking = list(range(len(self._keys)))
+        lacking = list(range(len(self._keys)))
+        # Exchanged as a whole, as several threads encode.
+        self._recipes = np.concatenate([recipes, of_keys]), lacking
         self._counts = len(chosen), len(self._keys)
         self._rows_of_columns = ids.rows_of_columns
         self._tables: list[NumpyArray] = []  # whose addresses are in recipes
@@ -95,8 +96,13 @@ class RowEncoder:
 
     def rows(self, features: Features) -> ColumnRows | None:
         """The rows of columns whose arrays have one number or string for each example; None if there is none."""
-        if self._lacking:
-            self._lacking = [place for place in self._lacking if not self._has_recipe(place)]
+        recipes, lacking = self._recipes
+        if lacking:
+            recipes = recipes.copy()
+            self._recipes = (
+                recipes,
+                [place for place in lacking if not self._write_recipe(recipes[place], place)],
+            )
         forms = self._forms(features)
         if forms is None:
             return None
@@ -106,7 +112,7 @@ class RowEncoder:
         if count > columns:
             codes = np.empty((count - columns, forms.rows), np.int64)
         without = np.empty(count, np.int64)
-        total = self._rows_of_columns(self._recipes, forms.table, rows, codes, without)
+        total = self._rows_of_columns(recipes, forms.table, rows, codes, without)
         if not total:
             return ColumnRows(self._numbers, rows, all_present=True)
         for place in np.flatnonzero(without > 0):
@@ -120,7 +126,7 @@ class RowEncoder:
             )
         return ColumnRows(self._numbers, rows, all_present=False)
 
-    def _has_recipe(self, place: int) -> bool:
+    def _write_recipe(self, fields: Int64s, place: int) -> bool:
         """Writes the recipe of a key if its column has one by now, as a vocabulary has once a word of it was seen."""
         from torchest.kernels import ids
 
@@ -143,7 +149,7 @@ class RowEncoder:
             ids.START: recipe.start,
         }
         for field, value in written.items():
-            self._recipes[place, field] = value
+            fields[field] = value
         return True
 
     def _codes(self, place: int, array: ArrowArray) -> NumpyArray | None:
