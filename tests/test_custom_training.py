@@ -262,3 +262,32 @@ def test_a_scheduler_that_follows_a_metric_is_refused():
     message = "get_or_create('plateau') made a ReduceLROnPlateau, which follows a metric"
     with pytest.raises(TypeError, match=re.escape(message)):
         torchest.Estimator(plateau_fn).train(input_fn, steps=1)
+
+
+@pytest.mark.parametrize("own", ["of the class", "of the object"])
+def test_an_optimizer_with_a_zero_grad_of_its_own_is_asked(own):
+    calls = []
+
+    class Counting(torch.optim.SGD):
+        pass
+
+    def counted(optimizer, set_to_none=True):
+        calls.append(set_to_none)
+        torch.optim.SGD.zero_grad(optimizer, set_to_none)
+
+    def made(net):
+        optimizer = Counting(net.parameters(), lr=0.1)
+        if own == "of the class":
+            Counting.zero_grad = counted
+        else:
+            optimizer.zero_grad = lambda set_to_none=True: counted(optimizer, set_to_none)
+        return optimizer
+
+    def model_fn(features, labels, mode):
+        net = torchest.get_or_create("net", lambda: nn.Linear(6, 1))
+        loss = (net(features["x"]).squeeze(1) - labels).square().mean()
+        optimizer = torchest.get_or_create("optimizer", lambda: made(net))
+        return torchest.EstimatorSpec(mode, loss=loss, train_op=optimizer)
+
+    torchest.Estimator(model_fn).train(lambda: [({"x": X}, Y)] * 3)
+    assert calls == [True] * 3

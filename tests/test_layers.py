@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Modules at the root of the package count as folders. `columns` is its host half, without layers and reports.
 LINES = (
+    "collector",
     "errors keys version kernels",
     "utils",
     "exported checkpoint losses optimizers",

@@ -27,9 +27,12 @@ else:  # a type checker that saw __getattr__ would accept any name
             raise AttributeError(f"module 'torchest' has no attribute {name!r}")
         import importlib
 
-        if is_submodule("torchest", name):
-            return importlib.import_module(f"torchest.{name}")
-        api = importlib.import_module("torchest.api")
+        from torchest.collector import collector_paused
+
+        with collector_paused():
+            if is_submodule("torchest", name):
+                return importlib.import_module(f"torchest.{name}")
+            api = importlib.import_module("torchest.api")
         globals().update({public: getattr(api, public) for public in api.__all__})
         if name in ("__all__", *api.__all__):
             return getattr(api, name)

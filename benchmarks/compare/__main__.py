@@ -227,6 +227,7 @@ class Worker:
         """Starts the process."""
         self._files = tempfile.TemporaryDirectory()
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": self._files.name}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages are compiled once
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             text=True, env=environment, cwd=ROOT,

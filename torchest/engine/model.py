@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 
+from torchest.collector import collector_paused
 from torchest.engine.check_model import check_training
 from torchest.engine.execution import Execution
 from torchest.engine.hooks import Session, SessionRunHook, all_of
@@ -86,7 +87,7 @@ class RunningModel:
                 return self._created[mode]
             _log.info("Calling model_fn.")
             before = set(self.scope.objects)
-            with self.scope.creating():
+            with collector_paused(), self.scope.creating():  # which imports and compiles much
                 spec = self._run(self._model_fn, features, labels, mode, grad=self._training)
             if mode == ModeKeys.TRAIN:
                 check_training(spec, self.scope)

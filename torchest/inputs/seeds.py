@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.random.bit_generator import ISeedSequence
 
 from torchest.utils.checks import whole_number
 
@@ -75,10 +74,19 @@ def generator(source: tuple[int, ...], epoch: tuple[int, ...]) -> np.random.Gene
     known: Any = _Known(
         _states(source, epoch[:-1], block)[place]
     )  # NumPy's stubs want a SeedSequence
+    _make_known()
     return np.random.Generator(np.random.PCG64(known))
 
 
-class _Known(ISeedSequence):
+@functools.cache
+def _make_known() -> None:
+    """Lets NumPy take `_Known`; an import of `numpy.random` takes time that other programs do not need."""
+    from numpy.random.bit_generator import ISeedSequence
+
+    ISeedSequence.register(_Known)
+
+
+class _Known:
     """A seed sequence whose numbers are known.
 
     Args:

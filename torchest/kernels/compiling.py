@@ -9,8 +9,11 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import numba
-from numba.core.caching import FunctionCache
+from torchest.collector import collector_paused
+
+with collector_paused():
+    import numba
+    from numba.core.caching import FunctionCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

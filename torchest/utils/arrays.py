@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ArrowArray: TypeAlias = Any  # a pyarrow.Array, whose stubs lack the methods of each kind of array
 NumpyArray: TypeAlias = np.ndarray[Any, Any]  # of any shape and dtype
-MaskedArray: TypeAlias = np.ma.MaskedArray[Any, Any]
+MaskedArray: TypeAlias = "np.ma.MaskedArray[Any, Any]"
 HostArray: TypeAlias = "NumpyArray | torch.Tensor | pa.Array[Any]"
 
 
