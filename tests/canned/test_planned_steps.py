@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import torchest
-from torchest import columns
+from torchest import columns, optimizers
 from torchest.canned import planned
 from torchest.engine import train_step
 
-RNG = np.random.default_rng(7)
-COLUMNS = [
-    columns.categorical_column_with_hash_bucket("town", 20),
-    columns.categorical_column_with_hash_bucket("word", 30),
-    columns.numeric_column("x"),
-    columns.numeric_column("y", shape=2),
-]
-
-
-def batch_of(rows):
-    features = {
-        "town": RNG.integers(0, 15, rows).astype("S"),
-        "word": RNG.integers(0, 40, rows).astype("S"),
-        "x": RNG.normal(size=rows).astype("f"),
-        "y": RNG.normal(size=(rows, 2)).astype("f"),
-    }
-    return features, RNG.integers(0, 2, rows)
+CONFIG = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None)
+HEADS = {
+    "binary": torchest.BinaryClassHead,
+    "names": partial(torchest.BinaryClassHead, label_vocabulary=["no", "yes"]),
+    "multi-class": partial(torchest.MultiClassHead, 3),
+    "regression": torchest.RegressionHead,
+    "two numbers": partial(torchest.RegressionHead, 2),
+    "poisson": torchest.PoissonRegressionHead,
+    "short poisson": partial(torchest.PoissonRegressionHead, compute_full_loss=False),
+    "logistic": torchest.LogisticRegressionHead,
+}
+OPTIMIZERS = {
+    "Ftrl": "Ftrl",
+    "Ftrl with penalties": lambda parameters: optimizers.Ftrl(
+        parameters,
+        lr=0.3,
+        l1_regularization_strength=0.01,
+        l2_regularization_strength=0.1,
+        l2_shrinkage_regularization_strength=0.1,
+        beta=0.2,
+    ),
+    "Adagrad": "Adagrad",
+    "SGD": "SGD",
+    "momentum": lambda parameters: optimizers.SGD(parameters, lr=0.1, momentum=0.9),
+    "Nesterov": lambda parameters: optimizers.SGD(parameters, lr=0.1, momentum=0.5, nesterov=True),
+    "lazy Adam": lambda parameters: optimizers.Adam(parameters, lr=0.1, epsilon=0.1, lazy=True),
+    "schedule": lambda parameters: optimizers.Adagrad(parameters, lr=lambda step: 0.5 / (1 + step)),
+}
 
 
 @contextlib.contextmanager
 def planned_steps():
-    """Counts the steps that were planned."""
-    steps = []
+    """The list of steps that had a plan: whether each followed it."""
+    steps: list[bool] = []
+    original = planned.CannedPlan.step
 
     def step(self, batch):
         result = original(self, batch)
         steps.append(result is not None)
         return result
 
-    original = planned.CannedPlan.step
     with mock.patch.object(planned.CannedPlan, "step", step):
         yield steps
 
@@ -55,18 +69,104 @@ def variables_of(estimator):
     return {name: estimator.get_variable_value(name) for name in estimator.get_variable_names()}
 
 
-def assert_close(actual, expected):
+def assert_close(actual, expected, tolerance=2e-6):
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
         scale = np.abs(value).max(initial=1e-3)
-        np.testing.assert_allclose(actual[name], value, rtol=2e-6, atol=2e-6 * scale, err_msg=name)
+        np.testing.assert_allclose(
+            actual[name], value, rtol=tolerance, atol=tolerance * scale, err_msg=name
+        )
 
 
-DEEP = [
-    columns.embedding_column(COLUMNS[0], 4),
-    columns.embedding_column(COLUMNS[1], 4),
-    *COLUMNS[2:],
-]
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(actual[name], value, name)
+
+
+def feature_columns(words, widths):
+    return [
+        *(columns.categorical_column_with_hash_bucket(f"w{n}", 5 + 3 * n) for n in range(words)),
+        *(columns.numeric_column(f"x{n}", shape=width) for n, width in enumerate(widths)),
+    ]
+
+
+def batch_of(rng, head, rows, words, widths, missing=0.0):
+    features = {}
+    for n in range(words):
+        ids = rng.integers(0, 12, rows).astype("S")
+        features[f"w{n}"] = np.where(rng.random(rows) < missing, b"", ids)
+    for n, width in enumerate(widths):
+        features[f"x{n}"] = rng.normal(size=(rows, width)).astype("f")
+    features["weight"] = rng.integers(0, 4, rows) / np.float32(2)
+    labels = {
+        "names": lambda: np.array([b"no", b"yes"])[rng.integers(0, 2, rows)],
+        "multi-class": lambda: rng.integers(0, 3, (rows, 1)),
+        "regression": lambda: rng.normal(size=rows),
+        "two numbers": lambda: rng.normal(size=(rows, 2)).astype("f"),
+        "poisson": lambda: rng.integers(0, 5, rows),
+        "short poisson": lambda: rng.integers(0, 5, (rows, 1)),
+        "logistic": lambda: rng.random(rows).astype("f"),
+    }.get(head, lambda: rng.integers(0, 2, rows))
+    return features, labels()
+
+
+def trained(directory, head, optimizer, used, batches, *, plans=True, **options):
+    """The variables, and which steps followed the plan."""
+    model = torchest.LinearEstimator(
+        HEADS[head](**options), used, directory, OPTIMIZERS[optimizer], CONFIG
+    )
+    with contextlib.ExitStack() as stack:
+        steps = stack.enter_context(planned_steps())
+        if not plans:
+            stack.enter_context(without_plan())
+        model.train(lambda: iter(batches))
+    return variables_of(model), steps
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    head=st.sampled_from(sorted(HEADS)),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
+    words=st.integers(0, 3),
+    widths=st.lists(st.integers(1, 3), max_size=3),
+    rows=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    missing=st.sampled_from([0.0, 0.3]),
+    weight_column=st.sampled_from([None, "weight"]),
+    loss_reduction=st.sampled_from(["sum", "sum_over_batch_size"]),
+    seed=st.integers(0, 2**16),
+)
+def test_planned_linear_models_have_the_variables_of_autograd(
+    tmp_path_factory,
+    head,
+    optimizer,
+    words,
+    widths,
+    rows,
+    missing,
+    weight_column,
+    loss_reduction,
+    seed,
+):
+    used = feature_columns(words, widths)
+    if not used:
+        return
+    rng = np.random.default_rng(seed)
+    batches = [batch_of(rng, head, count, words, widths, missing) for count in rows]
+    options = {"weight_column": weight_column, "loss_reduction": loss_reduction}
+    both = []
+    for plans in (True, False):
+        directory = tmp_path_factory.mktemp("model")
+        variables, steps = trained(
+            directory, head, optimizer, used, batches, plans=plans, **options
+        )
+        assert steps == ([True] * len(rows) if plans else [])
+        both.append(variables)
+    assert_close(*both, tolerance=2e-6 * len(rows))
+
+
+COLUMNS = feature_columns(2, [1, 2])
+DEEP = [*(columns.embedding_column(column, 4) for column in COLUMNS[:2]), *COLUMNS[2:]]
 ESTIMATORS = {
     "linear": lambda config: torchest.LinearClassifier(COLUMNS, config=config),
     "deep": lambda config: torchest.DNNClassifier([9, 5], DEEP, config=config),
@@ -85,7 +185,8 @@ ESTIMATORS = {
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_planned_models_have_the_weights_and_slots_of_autograd(tmp_path, kind):
-    batches = [batch_of(rows) for rows in (8, 8, 5, 8)]
+    rng = np.random.default_rng(7)
+    batches = [batch_of(rng, "binary", rows, 2, [1, 2]) for rows in (8, 8, 5, 8)]
     made = {}
     for name in ("planned", "general"):
         with planned_steps() as steps, contextlib.ExitStack() as stack:

@@ -155,3 +155,154 @@ def ftrl_of_vectors(
             weight[i], accumulator[i], linear[i] = _ftrl(
                 gradient[i], weight[i], accumulator[i], linear[i], lr, l1, shrinkage, curvature
             )
+
+
+@kernel
+def sgd_of_rows(rows: Int64s, gradient: Floats, weight: Floats, lr: float) -> None:
+    """Gradient descent; see `torchest.optimizers.SGD`."""
+    for index in range(len(rows)):
+        row = rows[index]
+        for i in range(weight.shape[1]):
+            weight[row, i] -= lr * gradient[index, i]
+
+
+@kernel
+def sgd_of_vectors(addresses: Int64s, sizes: Int64s, lr: float) -> None:
+    """Gradient descent; see `torchest.optimizers.SGD`."""
+    for index in range(len(sizes)):
+        gradient = numbers_at(addresses[index, 0], sizes[index], lr)
+        weight = numbers_at(addresses[index, 1], sizes[index], lr)
+        for i in range(sizes[index]):
+            weight[i] -= lr * gradient[i]
+
+
+@kernel
+def _momentum(
+    slope: float, weight: float, moving: float, lr: float, momentum: float, nesterov: float
+) -> tuple[float, float]:
+    step = lr * slope
+    moving = momentum * moving - step
+    if nesterov > lr - lr:
+        return weight + momentum * moving - step, moving
+    return weight + moving, moving
+
+
+@kernel
+def momentum_of_rows(  # noqa: PLR0913
+    rows: Int64s,
+    gradient: Floats,
+    weight: Floats,
+    moving: Floats,
+    lr: float,
+    momentum: float,
+    nesterov: float,
+) -> None:
+    """Gradient descent with momentum, which is Nesterov's if `nesterov` is 1; see `torchest.optimizers.SGD`."""
+    for index in range(len(rows)):
+        row = rows[index]
+        for i in range(weight.shape[1]):
+            weight[row, i], moving[row, i] = _momentum(
+                gradient[index, i], weight[row, i], moving[row, i], lr, momentum, nesterov
+            )
+
+
+@kernel
+def momentum_of_vectors(
+    addresses: Int64s, sizes: Int64s, lr: float, momentum: float, nesterov: float
+) -> None:
+    """Gradient descent with momentum; see `momentum_of_rows`."""
+    for index in range(len(sizes)):
+        size = sizes[index]
+        gradient = numbers_at(addresses[index, 0], size, lr)
+        weight = numbers_at(addresses[index, 1], size, lr)
+        moving = numbers_at(addresses[index, 2], size, lr)
+        for i in range(size):
+            weight[i], moving[i] = _momentum(
+                gradient[i], weight[i], moving[i], lr, momentum, nesterov
+            )
+
+
+@kernel
+def _adam(  # noqa: PLR0913
+    slope: float,
+    weight: float,
+    mean: float,
+    squares: float,
+    lr: float,
+    keep_mean: float,
+    add_mean: float,
+    keep_squares: float,
+    add_squares: float,
+    epsilon: float,
+) -> tuple[float, float, float]:
+    mean = keep_mean * mean + add_mean * slope
+    squares = keep_squares * squares + add_squares * slope * slope
+    return weight - lr * mean / (np.sqrt(squares) + epsilon), mean, squares
+
+
+@kernel
+def adam_of_rows(  # noqa: PLR0913
+    rows: Int64s,
+    gradient: Floats,
+    weight: Floats,
+    mean: Floats,
+    squares: Floats,
+    lr: float,
+    keep_mean: float,
+    add_mean: float,
+    keep_squares: float,
+    add_squares: float,
+    epsilon: float,
+) -> None:
+    """Adam; see `torchest.optimizers.Adam`.
+
+    `lr` is corrected for the bias of this step, and each `add` is 1 minus the `keep` of its name.
+    """
+    for index in range(len(rows)):
+        row = rows[index]
+        for i in range(weight.shape[1]):
+            weight[row, i], mean[row, i], squares[row, i] = _adam(
+                gradient[index, i],
+                weight[row, i],
+                mean[row, i],
+                squares[row, i],
+                lr,
+                keep_mean,
+                add_mean,
+                keep_squares,
+                add_squares,
+                epsilon,
+            )
+
+
+@kernel
+def adam_of_vectors(  # noqa: PLR0913
+    addresses: Int64s,
+    sizes: Int64s,
+    lr: float,
+    keep_mean: float,
+    add_mean: float,
+    keep_squares: float,
+    add_squares: float,
+    epsilon: float,
+) -> None:
+    """Adam; see `adam_of_rows`."""
+    for index in range(len(sizes)):
+        size = sizes[index]
+        gradient = numbers_at(addresses[index, 0], size, lr)
+        weight = numbers_at(addresses[index, 1], size, lr)
+        mean = numbers_at(addresses[index, 2], size, lr)
+        squares = numbers_at(addresses[index, 3], size, lr)
+        for i in range(size):
+            weight[i], mean[i], squares[i] = _adam(
+                gradient[i],
+                weight[i],
+                mean[i],
+                squares[i],
+                lr,
+                keep_mean,
+                add_mean,
+                keep_squares,
+                add_squares,
+                epsilon,
+            )

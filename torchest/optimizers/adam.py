@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer
+from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,13 +70,28 @@ class Adam(RowOptimizer):
     def _update(
         self, weight: Tensor, gradient: Tensor, slots: Slots, lr: float, options: Options
     ) -> None:
-        beta_1, beta_2, step = options["beta_1"], options["beta_2"], options["step"]
+        beta_1, beta_2 = options["beta_1"], options["beta_2"]
         m = slots["m"].mul_(beta_1).add_(gradient, alpha=1 - beta_1)
         v = slots["v"].mul_(beta_2).addcmul_(gradient, gradient, value=1 - beta_2)
         if options["amsgrad"]:
             v = torch.maximum(slots["vhat"], v, out=slots["vhat"])
-        corrected = lr * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-        weight.addcdiv_(m, v.sqrt().add_(options["epsilon"]), value=-corrected)
+        weight.addcdiv_(m, v.sqrt().add_(options["epsilon"]), value=-_corrected(lr, options))
+
+    def _loops(self, lr: float, options: Options) -> Loops | None:
+        if options["amsgrad"] or type(self)._update is not Adam._update:
+            return None  # another formula, or a subclass with its own
+        from torchest.kernels import updates
+
+        keep_mean, keep_squares = options["beta_1"], options["beta_2"]
+        numbers = (
+            _corrected(lr, options),
+            keep_mean,
+            1 - keep_mean,
+            keep_squares,
+            1 - keep_squares,
+            options["epsilon"],
+        )
+        return Loops(updates.adam_of_rows, updates.adam_of_vectors, numbers, depend_on_step=True)
 
     def changes_rows_only(self, options: Options) -> bool:
         """Whether a step changes no rows but those with a gradient: the lazy form only."""
@@ -90,3 +105,12 @@ class Adam(RowOptimizer):
             return
         dense = torch.zeros_like(parameter).index_copy_(0, gradient.rows, gradient.values)
         self._update(parameter, dense, slots, lr, options)
+
+
+def _corrected(lr: float, options: Options) -> float:
+    """The learning rate of a step, corrected for means that start at 0."""
+    step = options["step"]
+    corrected: float = (
+        lr * math.sqrt(1 - options["beta_2"] ** step) / (1 - options["beta_1"] ** step)
+    )
+    return corrected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer
+from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,3 +62,14 @@ class SGD(RowOptimizer):
             weight.add_(moving, alpha=momentum).add_(gradient, alpha=-lr)
         else:
             weight.add_(moving)
+
+    def _loops(self, lr: float, options: Options) -> Loops | None:
+        if type(self)._update is not SGD._update:
+            return None  # a subclass with its own formula
+        from torchest.kernels import updates
+
+        momentum = options["momentum"]
+        if momentum == 0:
+            return Loops(updates.sgd_of_rows, updates.sgd_of_vectors, (lr,))
+        numbers = (lr, momentum, float(options["nesterov"]))
+        return Loops(updates.momentum_of_rows, updates.momentum_of_vectors, numbers)

@@ -129,11 +129,25 @@ class LinearFeatures(Parts):
             return self._logits
         look_ups, weights = self._banks.current(), self._dense_weights()
         done = sum(len(each.places) for each in look_ups) + len(self._of_dense)
-        if weights is None or done < len(self._columns):
+        alone = {} if done == len(self._columns) else self._tables_alone()
+        if weights is None or done + len(alone) < len(self._columns):
             return None
         parts = PartsAsFound(self, (column.name for column in self._columns))
-        self._logits = LinearLogits(parts, look_ups, self._dense, weights, self.bias)
+        dense = self._dense
+        self._logits = LinearLogits(parts, look_ups, alone, dense, weights, self.bias)
         return self._logits
+
+    def _tables_alone(self) -> dict[CategoricalColumn, Tensor]:
+        """Columns whose tables have parameters of their own, and no hooks."""
+        alone: dict[CategoricalColumn, Tensor] = {}
+        for column in self._columns:
+            part = self.part(column.name)
+            is_alone = type(part) is Table and part.bank_rows is None and not have_hooks((part,))
+            if is_alone and isinstance(column, CategoricalColumn):
+                weight = part._parameters["weight"]
+                assert weight is not None  # which a bank would have
+                alone[column] = weight
+        return alone
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_logits": None}  # a copy makes its own

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Int64s = npt.NDArray[np.int64]
     Booleans = npt.NDArray[np.bool_]
-_SMALL = 1 << 20  # multiplications of dense columns; a linear algebra library is better at more
 
 
 class RowSums:
@@ -72,7 +71,7 @@ class PlannedLinear:
         self._orders = {each.order for each in logits.look_ups}
         self._update = update
         self._gradient = update.gradients.reshape(-1, len(model.bias))  # of weights and bias
-        self._sums = [RowSums() for _ in logits.look_ups]
+        self._sums = [RowSums() for _ in logits.tables]
         self._computed: Computed | None = None
 
     def forward(self, features: Features) -> Floats | None:
@@ -122,8 +121,7 @@ def plan_linear(model: nn.Module, optimizer: object) -> PlannedLinear | None:
     logits = model.logits_in_loops()
     if logits is None or not logits.fits:
         return None
-    tables = [each.bank.weight for each in logits.look_ups]
-    update = plan_update(optimizer, [*logits.weights, model.bias], tables)
+    update = plan_update(optimizer, [*logits.weights, model.bias], logits.tables)
     return None if update is None else PlannedLinear(model, logits, update)
 
 
