@@ -197,3 +197,168 @@ def test_planned_models_have_the_weights_and_slots_of_autograd(tmp_path, kind):
         assert steps == ([True] * 4 if name == "planned" else [])
         made[name] = variables_of(model)
     assert_close(made["planned"], made["general"])
+
+
+class InterruptionError(Exception):
+    pass
+
+
+class Interrupt(torchest.SessionRunHook):
+    def __init__(self, at):
+        self._at = at
+
+    def after_run(self, run_context, run_values):
+        if run_context.session.global_step == self._at:
+            raise InterruptionError
+
+
+def declining_some(self, batch, original=planned.CannedPlan.step):
+    """Follows the plan for about half of the batches."""
+    return None if float(batch.features["x0"][0]) > 0 else original(self, batch)
+
+
+@pytest.mark.parametrize("kind", ["linear", "wide and deep"])
+@pytest.mark.parametrize("at", [3, 8])
+def test_an_interrupted_training_of_planned_and_other_steps_resumes_bit_for_bit(tmp_path, kind, at):
+    rows = batch_of(np.random.default_rng(5), "binary", 60, 2, [1, 2])
+
+    def input_fn():
+        return torchest.inputs.Dataset.from_tensor_slices(rows).shuffle(60, 3).batch(5)
+
+    def model_in(name):
+        config = torchest.RunConfig(tmp_path / name, tf_random_seed=1, save_checkpoints_steps=2)
+        return ESTIMATORS[kind](config)
+
+    with mock.patch.object(planned.CannedPlan, "step", declining_some):
+        whole = model_in("whole").train(input_fn)
+        with pytest.raises(InterruptionError):
+            model_in("parts").train(input_fn, hooks=[Interrupt(at)])
+        resumed = model_in("parts").train(input_fn)
+    assert resumed.get_variable_value("global_step") == 12
+    assert_same(variables_of(resumed), variables_of(whole))
+
+
+def steps_with(tmp_path, look, *, plans=True):
+    """Trains for six steps; a hook looks into the model after the second."""
+
+    class Look(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            if run_context.session.global_step == 2:
+                look(**run_context.session.objects)
+
+    rng = np.random.default_rng(2)
+    batches = [batch_of(rng, "binary", 6, 2, [1, 2]) for _ in range(6)]
+    model = ESTIMATORS["linear"](torchest.RunConfig(tmp_path / f"{plans}"))
+    with contextlib.ExitStack() as stack:
+        steps = stack.enter_context(planned_steps())
+        if not plans:
+            stack.enter_context(without_plan())
+        model.train(lambda: iter(batches), hooks=[Look()])
+    return variables_of(model), steps
+
+
+def give_own_memory(parameter):
+    parameter.data = parameter.data.clone()
+
+
+LOOKS = {
+    "a forward hook": lambda linear, optimizer: linear.register_forward_hook(lambda *_: None),
+    "a hook of a part": lambda linear, optimizer: linear.part("x0").register_forward_hook(
+        lambda *_: None
+    ),
+    "a hook of a gradient": lambda linear, optimizer: linear.bias.register_hook(lambda _: None),
+    "a hook of a table": lambda linear, optimizer: linear.part(
+        "tables_1"
+    ).weight.register_post_accumulate_grad_hook(lambda _: None),
+    "a hook of the optimizer": lambda linear, optimizer: optimizer.register_step_post_hook(
+        lambda *_: None
+    ),
+    "other slots": lambda linear, optimizer: optimizer.load_state_dict(optimizer.state_dict()),
+    "other memory": lambda linear, optimizer: give_own_memory(linear.bias),
+    "a frozen bias": lambda linear, optimizer: linear.bias.requires_grad_(False),
+    "a table that leaves its bank": lambda linear, optimizer: linear.part("w0").leave_bank(),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_model_that_hooks_look_into_leaves_the_plan(tmp_path, look):
+    variables, steps = steps_with(tmp_path, LOOKS[look])
+    assert steps == [True] * 2
+    assert_close(variables, steps_with(tmp_path, LOOKS[look], plans=False)[0], 1e-5)
+
+
+def test_a_hook_that_only_fetches_leaves_steps_planned_and_gets_their_values(tmp_path):
+    class Fetch(torchest.SessionRunHook):
+        def __init__(self):
+            self.fetched = []
+
+        def before_run(self, run_context):
+            return torchest.SessionRunArgs(["loss", "logits", "learning_rate", "linear.bias"])
+
+        def after_run(self, run_context, run_values):
+            self.fetched.append(run_values.results)
+
+    rng = np.random.default_rng(2)
+    batches = [batch_of(rng, "binary", 6, 2, [1, 2]) for _ in range(3)]
+    fetched = []
+    for plans in (True, False):
+        hook = Fetch()
+        with planned_steps() as steps, contextlib.ExitStack() as stack:
+            if not plans:
+                stack.enter_context(without_plan())
+            ESTIMATORS["linear"](torchest.RunConfig(tmp_path / f"{plans}")).train(
+                lambda: iter(batches), hooks=[hook]
+            )
+        assert steps == [True] * 3 * plans
+        fetched.append(hook.fetched)
+    for actual, expected in zip(*fetched, strict=True):
+        for one, other in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_batches_with_several_ids_in_a_row_leave_the_plan(tmp_path):
+    rng = np.random.default_rng(4)
+    batches = [batch_of(rng, "binary", 4, 2, [1]) for _ in range(3)]
+    batches[1][0]["w0"] = [["1", "2"], ["3"], [], ["4"]]
+    used = feature_columns(2, [1])
+    actual, steps = trained(tmp_path / "planned", "binary", "Ftrl", used, batches)
+    assert steps == [True, False, True]
+    expected, _ = trained(tmp_path / "general", "binary", "Ftrl", used, batches, plans=False)
+    assert_close(actual, expected, 1e-5)
+
+
+WRONG = {
+    "binary": (np.array([0, 2, 1]), "labels must be 0 or 1; found 2 in 1 of 3 labels"),
+    "multi-class": (np.array([0, 3, 1]), "labels must be below n_classes=3; found 3"),
+    "logistic": (np.array([0.5, -1.0, 1]), "labels must be probabilities from 0 to 1; found -1"),
+    "poisson": (np.array([0.5, -1.0, 1]), "labels must be counts of at least 0; found -1"),
+    "regression": (np.zeros((3, 2)), r"labels have shape \[3, 2\]"),
+}
+
+
+@pytest.mark.parametrize("head", WRONG)
+def test_wrong_labels_get_their_sentence(tmp_path, head):
+    rng = np.random.default_rng(4)
+    batches = [batch_of(rng, head, 3, 2, [1]) for _ in range(3)]
+    labels, message = WRONG[head]
+    batches[2] = (batches[2][0], labels)
+    with pytest.raises(ValueError, match=message):
+        trained(tmp_path, head, "Ftrl", feature_columns(2, [1]), batches)
+
+
+def test_wrong_weights_get_their_sentence(tmp_path):
+    rng = np.random.default_rng(4)
+    batches = [batch_of(rng, "binary", 3, 2, [1]) for _ in range(3)]
+    batches[2][0]["weight"] = np.array([1.0, -2.0, 1.0])
+    with pytest.raises(ValueError, match="weight_column 'weight' has the weight -2"):
+        trained(
+            tmp_path, "binary", "Ftrl", feature_columns(2, [1]), batches, weight_column="weight"
+        )
+
+
+def test_a_loss_that_is_not_finite_ends_training(tmp_path):
+    rng = np.random.default_rng(4)
+    batches = [batch_of(rng, "regression", 3, 2, [1]) for _ in range(3)]
+    batches[1][1][0] = np.nan
+    with pytest.raises(torchest.NanLossDuringTrainingError, match="the label has nan in row 0"):
+        trained(tmp_path, "regression", "Ftrl", feature_columns(2, [1]), batches)

@@ -104,6 +104,8 @@ class PlannedUpdate:
         same = [optimizer.state.get(each) for each in tensors]
         if not all(map(_is, same, self._states)) or not _is_plain(optimizer):
             return False
+        if not all(map(_is_trained, tensors)):
+            return False
         slots = [state[name] for state in self._states for name in self._names]
         current = [*tensors, *slots]
         return (
