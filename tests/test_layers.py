@@ -145,7 +145,7 @@ TAKE_MANY = {
         "make_parquet_dataset",
         "pandas_input_fn",
     },
-    "kernels/": {"_ftrl", "ftrl_of_rows"},
+    "kernels/": {"_adam", "_ftrl", "adam_of_rows", "adam_of_vectors", "ftrl_of_rows"},
     "optimizers/ftrl.py": {"__init__"},
     "spec.py": {"__new__"},
 }
