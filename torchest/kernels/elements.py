@@ -1,8 +1,7 @@
 """Reads single elements of a batch's arrays: numbers and strings of NumPy and Arrow.
 
 A *form* describes one array in `FORM` int64s, whose places are named below. Functions take its address, and the row of
-an element. `columns/encode/forms.py` writes the forms of Arrow arrays, `of_arrays` those of NumPy arrays: it reads the
-structs of NumPy's C interface, since a Python call for each of a thousand columns takes longer than to encode them.
+an element. `columns/encode/forms.py` writes the forms of Arrow arrays, `torchest.kernels.arrays` those of NumPy arrays.
 """
 
 from __future__ import annotations
@@ -29,10 +28,6 @@ from torchest.kernels.memory import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
-    Int64s = npt.NDArray[np.int64]
-
 _U: Callable[[int], int] = np.uint64  # as in farmhash
 _I: Callable[[float], int] = np.int64
 _F: Callable[[float], float] = np.float32
@@ -47,54 +42,6 @@ FORM = 8
 NONE, BOOL, SIGNED, UNSIGNED, FLOAT, PADDED, TEXT, CODES = 0, *map(ord, "biufSac")
 
 LONGEST_NUMBER = 24  # bytes of decimal text, and more
-
-# PyArrayObject_fields and PyArray_Descr: a header, whose last field is the type, then data, rank, shape, strides, base
-# and dtype; and header, class, kind, type, byte order, flags, number of the type, and in NumPy 2 flags, then the size.
-_HEADER = object.__basicsize__
-_TYPE = _U(_HEADER - 8)
-_DATA, _RANK, _SHAPE, _STRIDES, _DTYPE = (_U(_HEADER + 8 * n) for n in (0, 1, 2, 3, 5))
-_DTYPE_KIND, _DTYPE_ORDER = _U(_HEADER + 8), _U(_HEADER + 10)
-_IS_NUMPY_1 = np.__version__.startswith("1.")
-_DTYPE_SIZE = _U(_HEADER + (16 if _IS_NUMPY_1 else 24))
-_SWAPPED = _U(ord(">"))
-
-
-@kernel
-def of_arrays(objects: int, array_type: int, rows: int, forms: Int64s) -> int:
-    """Writes the forms of NumPy arrays of one number or string in each row.
-
-    Args:
-        objects: Address of the addresses of Python objects.
-        array_type: Address of the type `numpy.ndarray`.
-        rows: The number of rows.
-        forms: Output, [objects, FORM]: zeros; those of other objects stay so.
-
-    Returns:
-        The number of arrays; −1 if one of them has another number of rows.
-    """
-    found = 0
-    for place in range(len(forms)):
-        array = word64(_U(objects + 8 * place))
-        if word64(array + _TYPE) != _U(array_type):
-            continue
-        rank, shape, dtype = word32(array + _RANK), word64(array + _SHAPE), word64(array + _DTYPE)
-        if rank != _U(1) and (rank != _U(2) or word64(shape + _U(8)) != _U(1)):
-            continue
-        kind, size = word8(dtype + _DTYPE_KIND), word64(dtype + _DTYPE_SIZE)
-        if _IS_NUMPY_1:
-            size &= _U(0xFFFFFFFF)
-        is_number = kind == _U(BOOL) or kind == _U(SIGNED) or kind == _U(UNSIGNED)
-        is_number |= kind == _U(FLOAT) and (size == _U(4) or size == _U(8))
-        if (not is_number and kind != _U(PADDED)) or word8(dtype + _DTYPE_ORDER) == _SWAPPED:
-            continue
-        if word64(shape) != _U(rows):
-            return -1
-        forms[place, KIND] = _I(kind)
-        forms[place, SIZE] = _I(size)
-        forms[place, DATA] = _I(word64(array + _DATA))
-        forms[place, STRIDE] = _I(word64(word64(array + _STRIDES)))
-        found += 1
-    return found
 
 
 @kernel

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     # The codes of the entries of a dictionary array and of the empty string, for the column with a number.
     CodesOf = Callable[[int, ArrowArray], NumpyArray | None]
 
-_ARRAY_TYPE = id(np.ndarray)
 _SIGNED, _UNSIGNED, _FLOAT, _TEXT, _CODES = map(
     ord, "iufac"
 )  # as in kernels.elements, which loads Numba
@@ -66,11 +65,11 @@ class FormsOf:
     def __init__(
         self, keys: Sequence[str], takes_floats: Sequence[bool], codes: CodesOf | None = None
     ) -> None:
-        from torchest.kernels import elements
+        from torchest.kernels import arrays, elements
 
         self._keys = keys
         self._shape = len(keys), elements.FORM
-        self._of_arrays = elements.of_arrays
+        self._of_arrays = arrays.of_arrays
         self._takes_floats = takes_floats
         self._codes = codes
 
@@ -80,7 +79,9 @@ class FormsOf:
         if not rows:
             return None
         forms = Forms(np.zeros(self._shape, np.int64), rows, arrays)
-        found = self._describe_numpy(forms) if np.ndarray in map(type, arrays) else 0
+        found = 0
+        if np.ndarray in map(type, arrays):
+            found = self._of_arrays(arrays, rows, forms.table)
         if found < 0:
             return None
         if found < self._shape[0]:
@@ -99,8 +100,7 @@ class FormsOf:
             if array is None:
                 return True
             if type(array) is np.ndarray:
-                part = Forms(forms.table[place : place + 1], forms.rows, [array])
-                return self._describe_numpy(part) >= 0
+                return self._of_arrays([array], forms.rows, forms.table[place : place + 1]) >= 0
         if len(array) != forms.rows:
             return False
         codes = None
@@ -111,12 +111,6 @@ class FormsOf:
         elif type(array).__name__ in _KINDS_OF_ARROW:
             forms.table[place] = _form_of_arrow(array, forms.kept)
         return True
-
-    def _describe_numpy(self, forms: Forms) -> int:
-        """Describes NumPy arrays; returns how many, or −1 if one has another number of rows."""
-        objects = np.fromiter(forms.arrays, object)
-        address = objects.__array_interface__["data"][0]
-        return self._of_arrays(address, _ARRAY_TYPE, forms.rows, forms.table)
 
 
 def _form_of_arrow(array: ArrowArray, kept: list[object]) -> tuple[int, ...]:
