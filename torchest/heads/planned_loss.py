@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _ALL_ONE = np.empty((0, 1), np.float32)
 _WHOLE = (torch.int64, torch.int32)
+_NUMBERS = {torch.float32, torch.float64, torch.bool, *_WHOLE}
 _CLASSES = (BinaryClassHead, MultiClassHead)
 _OF_HEADS = {
     BinaryClassHead: "sigmoid_cross_entropy",
@@ -121,13 +122,15 @@ class PlannedLoss:
             return None
         shape = labels.shape
         fits = shape == (batch, self._dimension) or (self._dimension == 1 and shape == (batch,))
-        if not fits or labels.is_complex() or labels.layout is not torch.strided:
+        if not fits or labels.layout is not torch.strided:
             return None
         if self._has_classes:
             is_whole = labels.dtype in _WHOLE
             return labels.reshape(-1).to(torch.int64).numpy() if is_whole else None
-        numbers = labels.reshape(batch, self._dimension).to(torch.float64)
-        return numbers.contiguous().numpy()
+        if labels.dtype not in _NUMBERS:
+            return None
+        numbers = np.ascontiguousarray(labels.numpy(), np.float64)
+        return numbers.reshape(batch, self._dimension)
 
     def _weights(
         self, column: str | FeatureColumn, features: Features, batch: int

@@ -90,6 +90,9 @@ class LinearLogits:
         )
         if not self.fits:
             return
+        from torchest.kernels import linear, products
+
+        self._add_rows, self._add_product = linear.add_rows, products.add_product
         self._memory = list(map(Tensor.data_ptr, self._tensors))
         self._dense = dense if weights else None
         self._bias = bias.detach().numpy()
@@ -109,8 +112,6 @@ class LinearLogits:
 
     def __call__(self, features: Features) -> Computed | None:
         """The logits of a batch; None if the model itself has to compute them."""
-        from torchest.kernels import linear, products
-
         if not self.fits:
             return None
         looked_up = self._looked_up(features)
@@ -123,12 +124,12 @@ class LinearLogits:
         logits = np.empty((batch, len(self._bias)), np.float32)
         logits[:] = self._bias
         for table, (rows, present) in zip(self._arrays, looked_up, strict=True):
-            if len(rows) != batch or not linear.add_rows(table, rows, present, logits):
+            if len(rows) != batch or not self._add_rows(table, rows, present, logits):
                 return None
         if values is None:
             return Computed(logits, looked_up, np.empty((batch, 0), np.float32))
         numbers = values.contiguous().numpy()
-        products.add_product(numbers, self._addresses, self._sizes, logits)
+        self._add_product(numbers, self._addresses, self._sizes, logits)
         return Computed(logits, looked_up, numbers)
 
     def _looked_up(self, features: Features) -> list[Looked] | None:

@@ -32,6 +32,9 @@ class RowSums:
     """Sums of gradients by row, in memory that is used again in each step."""
 
     def __init__(self) -> None:
+        from torchest.kernels import linear
+
+        self._add_up = linear.add_up_by_row
         self._places = np.empty(0, np.int32)
         self._distinct = np.empty(0, np.int64)
         self._sums = np.empty((0, 0), np.float32)
@@ -44,15 +47,13 @@ class RowSums:
             present: Which of them count, [batch, n]; [0, 0] if all do.
             gradient: The gradient of all rows of an example, [batch, units].
         """
-        from torchest.kernels import linear
-
         size = rows.size
         if size > len(self._distinct) or gradient.shape[1] != self._sums.shape[1]:
             self._places = np.empty(2 << size.bit_length(), np.int32)
             self._distinct = np.empty(size, np.int64)
             self._sums = np.empty((size, gradient.shape[1]), np.float32)
         places = self._places[: 2 << size.bit_length()]
-        count = linear.add_up_by_row(rows, present, gradient, places, self._distinct, self._sums)
+        count = self._add_up(rows, present, gradient, places, self._distinct, self._sums)
         return self._distinct[:count], self._sums[:count]
 
 
@@ -66,6 +67,9 @@ class PlannedLinear:
     """
 
     def __init__(self, model: LinearFeatures, logits: LinearLogits, update: PlannedUpdate) -> None:
+        from torchest.kernels import products
+
+        self._multiply_transposed = products.multiply_transposed
         self._model = model
         self._logits = logits
         self._orders = {each.order for each in logits.look_ups}
@@ -86,11 +90,9 @@ class PlannedLinear:
 
     def update(self, gradient: Floats) -> None:
         """Updates the parameters of the last logits by their gradient, [batch, units]."""
-        from torchest.kernels import products
-
         assert self._computed is not None
         _, looked_up, values = self._computed
-        products.multiply_transposed(values, gradient, self._gradient)
+        self._multiply_transposed(values, gradient, self._gradient)
         sums = [
             each.of(rows, present, gradient)
             for each, (rows, present) in zip(self._sums, looked_up, strict=True)
