@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 import torchest
@@ -77,6 +78,76 @@ def test_a_head_derived_from_one_of_torchest_makes_the_results(tmp_path):
     # the residuals −1 and −5 have the gradients −(1 + 2 · 5) and −6 of weight and bias
     assert [each["doubled"].item() for each in model.predict(rows)] == [17.0, 28.0]
     assert model.evaluate(rows)["doubled"] == 22.5
+
+
+class DoubledLoss(heads.RegressionHead):
+    def loss(self, *batch, **named):
+        return 2 * super().loss(*batch, **named)
+
+
+class DoubledLosses(heads.RegressionHead):
+    def _losses(self, labels, logits):
+        return 2 * super()._losses(labels, logits)
+
+
+class WithSeven(heads.RegressionHead):
+    def update_metrics(self, eval_metrics, *batch, **named):
+        updated = super().update_metrics(eval_metrics, *batch, **named)
+        return {**updated, "seven": metrics.mean(torch.tensor([7.0]))}
+
+
+class WithSevenOfItsOwn(heads.RegressionHead):
+    def _metrics(self, batch):
+        return {**super()._metrics(batch), "seven": metrics.mean(torch.tensor([7.0]))}
+
+
+def with_a_loss_of_its_own(name=None):
+    head = heads.RegressionHead(name=name)
+    loss = head.loss
+    head.loss = lambda *batch, **named: 2 * loss(*batch, **named)
+    return head
+
+
+CHANGED = {
+    "loss": DoubledLoss,
+    "losses": DoubledLosses,
+    "update_metrics": WithSeven,
+    "metrics": WithSevenOfItsOwn,
+    "an object's loss": with_a_loss_of_its_own,
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_a_derived_head_replaces_is_called(tmp_path, name):
+    model = torchest.LinearEstimator(CHANGED[name](), [X], tmp_path)
+    # the model predicts 0 for 1 and 5
+    evaluated = model.evaluate(rows)
+    assert evaluated["loss"] == (13 if "metrics" in name else 26)
+    assert evaluated.get("seven") == (7 if "metrics" in name else None)
+    assert evaluated["label/mean"] == 3
+
+
+def test_a_derived_head_is_called_by_a_head_of_several(tmp_path):
+    head = heads.MultiHead([DoubledLoss(name="a"), WithSeven(name="b")])
+    model = torchest.LinearEstimator(head, [X], tmp_path)
+    labels = {name: [1.0, 5.0] for name in "ab"}
+    evaluated = model.evaluate(lambda: [({"x": [1.0, 2.0]}, labels)])
+    assert [evaluated[f"loss/{name}"] for name in "ab"] == [26, 13]
+    assert evaluated["seven"] == 7
+
+
+def test_a_derived_head_trains_by_its_own_loss(tmp_path):
+    trained = {}
+    for kind in (DoubledLoss, DoubledLosses, heads.RegressionHead):
+        model = torchest.LinearEstimator(
+            kind(),
+            [X],
+            tmp_path / kind.__name__,
+            optimizer=lambda parameters: optimizers.SGD(parameters, lr=0.5),
+        ).train(rows)
+        trained[kind] = model.get_variable_value("linear.bias").item()
+    # the residuals −1 and −5 have the gradients −1 and −5 of the bias, in the mean of squares
+    assert list(trained.values()) == [6.0, 6.0, 3.0]
 
 
 def test_train_op_fn_trains_tables_too(tmp_path):

@@ -10,6 +10,7 @@ def model_fn(features, labels, mode):
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -200,7 +201,37 @@ class Head(ABC):
 
 
 class BuiltInHead(Head):
-    """A head of torchest, which computes loss and metrics of a batch together, in `_loss_and_metrics`."""
+    """A head of torchest, which computes loss and metrics of a batch together.
+
+    Methods that a user's subclass overrides are called all the same.
+    """
+
+    def _loss_and_metrics(
+        self,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, MutableMapping[str, Metric]]:
+        methods = (self.loss, self.metrics, self.update_metrics)
+        is_own = all(_is_of_torchest(method) for method in methods)
+        compute = self._together if is_own else super()._loss_and_metrics
+        return compute(labels, logits, features, regularization_losses)
+
+    @abstractmethod
+    def _together(
+        self,
+        labels: Labels,
+        logits: Logits,
+        features: RawFeatures,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, MutableMapping[str, Metric]]:
+        """The loss and the metrics of one batch, which share the checked labels and the losses of examples."""
+
+    def _is_as_made(self) -> bool:
+        """Whether the class is torchest's own, and no method of the head was replaced."""
+        kind = type(self)
+        return _is_of_torchest(kind) and vars(self).keys().isdisjoint(_attributes_of(kind))
 
     def update_metrics(  # type: ignore[override] # TensorFlow's heads have another order than their base class
         self,
@@ -213,8 +244,18 @@ class BuiltInHead(Head):
     ) -> dict[str, Metric]:
         """Returns the metrics, updated with a batch; see `Head.update_metrics`."""
         check_mode(mode)
-        _, more = self._loss_and_metrics(labels, logits, features, regularization_losses)
+        _, more = self._together(labels, logits, features, regularization_losses)
         return merged(eval_metrics, more)
+
+
+def _is_of_torchest(method: Callable[..., object]) -> bool:
+    """Whether a class or a function is defined in torchest."""
+    return method.__module__.startswith("torchest.")
+
+
+@functools.cache
+def _attributes_of(kind: type) -> frozenset[str]:
+    return frozenset(dir(kind))
 
 
 def _check_train_arguments(optimizer: object, train_op_fn: object) -> None:

@@ -156,7 +156,7 @@ class MultiHead(BuiltInHead):
             by_key |= head.metrics()
         return by_key
 
-    def _loss_and_metrics(
+    def _together(
         self,
         labels: Labels,
         logits: Logits,

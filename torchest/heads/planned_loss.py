@@ -148,7 +148,7 @@ class PlannedLoss:
 
 
 def planned_loss(head: Head) -> PlannedLoss | None:
-    """Plans the losses of a head; None for heads of other classes, and for users' losses."""
-    if type(head) not in _OF_HEADS or not isinstance(head, SingleHead) or head._loss_fn is not None:
+    """Plans the losses of a head; None for heads of other classes, changed ones, and users' losses."""
+    if not isinstance(head, SingleHead) or type(head) not in _OF_HEADS or not head._is_as_made():
         return None
-    return PlannedLoss(head) if "loss" not in vars(head) else None
+    return PlannedLoss(head) if head._loss_fn is None else None

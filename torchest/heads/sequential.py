@@ -78,7 +78,7 @@ class SequentialHead(BuiltInHead):
         """Returns the metrics before the first batch; see `Head.metrics`."""
         return self._head.metrics(regularization_losses)
 
-    def _loss_and_metrics(
+    def _together(
         self,
         labels: Labels,
         logits: Logits,

@@ -120,7 +120,8 @@ class SingleHead(BuiltInHead):
     def _sums(self, batch: Scored) -> MetricSums | None:
         """All metrics of a batch by a compiled loop; None if there is none for it."""
         dtype, shape = batch.logits.dtype, batch.losses.shape
-        if dtype not in _OF_LOOPS or not batch.logits.is_cpu or is_traced():
+        is_plain = dtype in _OF_LOOPS and batch.logits.is_cpu and self._is_as_made()
+        if not is_plain or is_traced():
             return None
         labels, losses = batch.labels.detach().reshape(-1), batch.losses.detach().double()
         weights = torch.empty(0, dtype=dtype)
@@ -190,14 +191,14 @@ class SingleHead(BuiltInHead):
         self, features: RawFeatures, mode: str, logits: Logits, labels: Labels
     ) -> Outputs | EstimatorSpec:
         """What evaluation and prediction use of `create_estimator_spec`, with the same arguments."""
-        if type(self).create_estimator_spec is not SingleHead.create_estimator_spec:
+        if not self._is_as_made():
             return self.create_estimator_spec(features, mode, logits, labels)
         if mode == ModeKeys.PREDICT:
             return Outputs(self.predictions(logits), None, {})
         loss, of_batch = self._loss_and_metrics(labels, logits, features, None)
         return Outputs(Deferred(lambda: self.predictions(logits)), loss, of_batch)
 
-    def _loss_and_metrics(
+    def _together(
         self,
         labels: Labels,
         logits: Logits,

@@ -43,7 +43,7 @@ def score_binary(
     """
     thresholds = (len(sums) - BINARY) // 2
     weight = 1.0
-    total = correct = found = predicted = positive = likely = labelled = 0.0
+    total = correct = hits = predicted = positive = likely = labelled = 0.0
     for row in range(len(labels)):
         if len(weights):
             weight = float(weights[row])
@@ -57,7 +57,7 @@ def score_binary(
         if is_positive:
             positive += weight
             if is_first:
-                found += weight
+                hits += weight
         likely += weight * probability
         labelled += weight * label
         place = 0
@@ -68,7 +68,7 @@ def score_binary(
         start = BINARY if is_positive else BINARY + thresholds
         sums[start + place] += weight + 0.0 * probability
     sums[1] = sums[3] = sums[9] = sums[11] = total
-    sums[2], sums[4], sums[5], sums[6], sums[7] = correct, found, predicted, found, positive
+    sums[2], sums[4], sums[5], sums[6], sums[7] = correct, hits, predicted, hits, positive
     sums[8], sums[10] = likely, labelled
 
 
