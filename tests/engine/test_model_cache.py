@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 
 import torchest
+from torchest.engine import model_cache
 from torchest.errors import DamagedCheckpointError
 from torchest.utils import files
 
@@ -87,11 +89,10 @@ def test_the_checkpoint_that_is_evaluated_is_not_removed(estimator):
     ]  # fmt: skip
 
 
-def make_older(directory):
-    """Lets the files of a directory be an hour old."""
-    hour_ago = time.time() - 3600
-    for path in (*(entry.path for entry in os.scandir(directory)), directory):
-        os.utime(path, (hour_ago, hour_ago))
+def an_hour_later():
+    """A context in which all files are an hour old."""
+    clock = mock.Mock(time_ns=lambda: time.time_ns() + 3600 * 10**9)
+    return mock.patch.object(model_cache, "time", clock)
 
 
 def test_an_unchanged_directory_is_read_once(estimator, monkeypatch):
@@ -100,21 +101,34 @@ def test_an_unchanged_directory_is_read_once(estimator, monkeypatch):
     monkeypatch.setattr(files, "read_json", lambda path: reads.append(path) or read_json(path))
     list(estimator.predict(one))
     assert f"{estimator.model_dir}/checkpoint" in reads
-    make_older(estimator.model_dir)
-    list(estimator.predict(one))
-    reads.clear()
-    list(estimator.predict(one))
+    with an_hour_later():
+        list(estimator.predict(one))
+        reads.clear()
+        list(estimator.predict(one))
     assert not reads
 
 
 def test_changes_of_an_old_directory_are_seen(estimator):
-    make_older(estimator.model_dir)
-    for _ in range(2):
+    with an_hour_later():
         before = next(estimator.predict(one))["loss"]
     torchest.Estimator(model_fn, estimator.model_dir, CONFIG).train(one, steps=1)
     after = next(estimator.predict(one))["loss"]
     assert after < before
-    make_older(estimator.model_dir)
-    assert next(estimator.predict(one))["loss"] == after
+    with an_hour_later():
+        assert next(estimator.predict(one))["loss"] == after
     shutil.rmtree(estimator.latest_checkpoint())
     assert next(estimator.predict(one))["loss"] == before
+
+
+def test_files_copied_with_their_times_are_seen(estimator, tmp_path_factory):
+    directory = estimator.model_dir
+    files_with_times = (directory, f"{directory}/checkpoint")
+    times = [os.stat(path).st_mtime_ns for path in files_with_times]
+    with an_hour_later():
+        before = next(estimator.predict(one))["loss"]
+        copy = shutil.copytree(directory, tmp_path_factory.mktemp("copies") / "copy")
+        torchest.Estimator(model_fn, copy, CONFIG).train(one, steps=1)
+        shutil.copytree(copy, directory, dirs_exist_ok=True)
+        for path, modified in zip(files_with_times, times, strict=True):
+            os.utime(path, ns=(modified, modified))
+        assert next(estimator.predict(one))["loss"] < before

@@ -33,7 +33,9 @@ class ModelCache:
         self._kept: tuple[RunningModel, Checkpoint | None] | None = None
         self._lock = threading.Lock()
         self._newest: str | None = None
-        self._state: tuple[int, ...] | None = None  # of the directory when `_newest` was found
+        self._state: tuple[int, ...] | None = (
+            None  # of the directory before it was searched for `_newest`
+        )
 
     def get(
         self, checkpoint_path: str | os.PathLike[str] | None
@@ -74,16 +76,16 @@ def _state_of(directory: str) -> tuple[int, ...] | None:
     """A value that changes with the checkpoints in a directory; None if that cannot be told.
 
     It may have changed twice in one tick of the clock of its file system, so that a recent change does not count.
+    Programs that copy directories set the time of modification back, but not that of the change.
     """
     try:
-        listed = os.stat(os.path.join(directory, "checkpoint"))
-        status = os.stat(directory)
+        both = [os.stat(directory), os.stat(os.path.join(directory, "checkpoint"))]
     except (OSError, ValueError):  # there is none yet, or it is not on this machine
         return None
-    last = max(status.st_mtime_ns, listed.st_mtime_ns)
-    if time.time_ns() - last < _TICK:
+    times = [of_file for each in both for of_file in (each.st_mtime_ns, each.st_ctime_ns)]
+    if time.time_ns() - max(times) < _TICK:
         return None
-    return status.st_ino, status.st_mtime_ns, listed.st_ino, listed.st_mtime_ns
+    return (*times, *(each.st_ino for each in both))
 
 
 def _identity(path: str | None) -> tuple[object, ...]:
