@@ -8,6 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -275,6 +276,7 @@ LOOKS = {
         lambda *_: None
     ),
     "other slots": lambda linear, optimizer: optimizer.load_state_dict(optimizer.state_dict()),
+    "another count of steps": lambda linear, optimizer: optimizer.state[linear.bias].update(step=0),
     "other memory": lambda linear, optimizer: give_own_memory(linear.bias),
     "a frozen bias": lambda linear, optimizer: linear.bias.requires_grad_(False),
     "a table that leaves its bank": lambda linear, optimizer: linear.part("w0").leave_bank(),
@@ -315,6 +317,62 @@ def test_a_hook_that_only_fetches_leaves_steps_planned_and_gets_their_values(tmp
     for actual, expected in zip(*fetched, strict=True):
         for one, other in zip(actual, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+class Watch(torchest.SessionRunHook):
+    """Freezes the bias for two steps, and reads gradients without copying them."""
+
+    def __init__(self, part, frozen=()):
+        self._part = part
+        self._frozen = frozen
+        self.gradients = []
+
+    def after_run(self, run_context, run_values):
+        session = run_context.session
+        module = session.objects[self._part]
+        self.gradients.append([each.grad for each in module.parameters()])
+        bias = list(module.parameters())[0 if self._part == "linear" else -1]
+        bias.requires_grad_(session.global_step not in self._frozen)
+
+
+@pytest.mark.parametrize(("kind", "part"), [("linear", "linear"), ("deep", "dnn")])
+def test_hooks_see_the_gradients_of_planned_steps(tmp_path, kind, part):
+    rng = np.random.default_rng(2)
+    batches = [batch_of(rng, "binary", rows, 2, [1, 2]) for rows in (6, 6, 4)]
+    watches = []
+    for plans in (True, False):
+        with planned_steps() as steps, contextlib.ExitStack() as stack:
+            if not plans:
+                stack.enter_context(without_plan())
+            watches.append(Watch(part))
+            config = torchest.RunConfig(tmp_path / f"{plans}", tf_random_seed=1)
+            ESTIMATORS[kind](config).train(lambda: iter(batches), hooks=[watches[-1]])
+        assert steps == [True] * 3 * plans
+    actual, expected = (watch.gradients for watch in watches)
+    assert any(each is not None for each in actual[0])
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_a_parameter_that_is_frozen_for_a_while_has_the_steps_of_autograd(tmp_path, optimizer):
+    rng = np.random.default_rng(2)
+    batches = [batch_of(rng, "binary", 6, 2, [1]) for _ in range(6)]
+    variables = []
+    for plans in (True, False):
+        model = torchest.LinearEstimator(
+            HEADS["binary"](),
+            feature_columns(2, [1]),
+            tmp_path / f"{plans}",
+            OPTIMIZERS[optimizer],
+        )
+        with contextlib.ExitStack() as stack:
+            steps = stack.enter_context(planned_steps())
+            if not plans:
+                stack.enter_context(without_plan())
+            model.train(lambda: iter(batches), hooks=[Watch("linear", frozen=(2, 3))])
+        assert steps == [True] * 4 * plans
+        variables.append(variables_of(model))
+    assert_close(*variables, 1e-5)
 
 
 def test_batches_with_several_ids_in_a_row_leave_the_plan(tmp_path):

@@ -178,6 +178,7 @@ CHANGES = {
         lambda *_: None
     ),
     "another layer": lambda model: setattr(model, "logits", torch.nn.Linear(4, 1)),
+    "other columns": lambda model: setattr(model, "embeddings", torch.nn.Identity()),
     "another parameter": lambda model: setattr(
         model.logits, "weight", torch.nn.Parameter(torch.zeros(1, 4))
     ),

@@ -42,6 +42,9 @@ class PlannedPart(Protocol):
     def update(self, gradient: Floats) -> None:
         """Updates parameters, slots and counts of steps by the gradient of the last logits, which it may not change."""
 
+    def show_gradients(self) -> None:
+        """See `TrainingPlan.show_gradients`."""
+
     def holds(self) -> bool:
         """Whether the plan still fits the module and the optimizer; see `TrainingPlan.holds`."""
 
@@ -84,6 +87,11 @@ class CannedPlan:
         head, on_host = self._head, logits
         predictions = Deferred(lambda: head.predictions(torch.from_numpy(on_host)))
         return PlannedStep(torch.tensor(loss), predictions, len(logits))
+
+    def show_gradients(self) -> None:
+        """Shows the gradients of all parts."""
+        for part in self._parts:
+            part.show_gradients()
 
     def holds(self) -> bool:
         """Whether the plan still fits all parts."""

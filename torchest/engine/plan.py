@@ -44,6 +44,9 @@ class TrainingPlan(Protocol):
             None if this batch needs the model_fn; nothing has been changed then.
         """
 
+    def show_gradients(self) -> None:
+        """Leaves the gradients of the last step in `grad` of parameters that are no tables, for hooks to read."""
+
     def holds(self) -> bool:
         """Whether what was fixed is still so, and no hook of a module or a parameter wants to be called."""
 

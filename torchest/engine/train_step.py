@@ -159,6 +159,8 @@ class TrainStep:
         step = plan.step(batch)
         if step is None:
             return None
+        if self._is_watched:
+            plan.show_gradients()
         for scheduler in self._schedulers:
             scheduler.step()
         session.origin_of_nan = ""

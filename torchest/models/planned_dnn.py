@@ -53,7 +53,7 @@ class PlannedDNN:
 
     def __init__(self, model: DNNModel, inputs: PlannedDense, update: PlannedUpdate) -> None:
         self._model = model
-        self._found = _found(model)
+        self._identities = _identities(model)
         dense = _dense_parameters(model)
         self._parameters = [*dense, *inputs.tables]
         self._inputs = inputs
@@ -83,10 +83,14 @@ class PlannedDNN:
         of_inputs = self._net.backward(gradient)
         self._update.finish(self._inputs.row_gradients(of_inputs))
 
+    def show_gradients(self) -> None:
+        """Leaves the last gradients of the layers in their `grad`."""
+        self._update.show_gradients()
+
     def holds(self) -> bool:
-        """Whether the model has the parameters and slots that were found, and no hooks."""
+        """Whether the model has the layers, parameters and slots that were planned, and no hooks."""
         return (
-            _found(self._model) == self._found
+            _identities(self._model) == self._identities
             and all(map(_requires_grad, self._parameters))
             and self._inputs.holds()
             and self._update.holds()
@@ -207,7 +211,7 @@ def plan_dnn(model: nn.Module, optimizer: object) -> PlannedDNN | None:
         None if the model has dropout, batch normalisation, another activation than ReLU, frozen parameters, modules of
         other classes or hooks, or the optimizer cannot be planned.
     """
-    if type(model) is not DNNModel or _found(model) is None:
+    if type(model) is not DNNModel or _identities(model) is None:
         return None
     inputs = plan_dense(model.embeddings)
     if inputs is None:
@@ -222,7 +226,7 @@ def _dense_parameters(model: DNNModel) -> list[Tensor]:
     return [each for layer in layers for each in (layer.weight, layer.bias)]
 
 
-def _found(model: DNNModel) -> list[int] | None:
+def _identities(model: DNNModel) -> list[int] | None:
     """The identities of layers and parameters; None if the model has other layers than those planned, or hooks."""
     layers = [*model.hidden._modules.values(), model.logits]
     is_plain = (
@@ -237,4 +241,4 @@ def _found(model: DNNModel) -> list[int] | None:
     parameters = list(chain.from_iterable(map(dict.values, map(_parameters_of, layers))))
     if type(None) in map(type, parameters):  # no bias
         return None
-    return [id(model.activation_fn), *map(id, layers), *map(id, parameters)]
+    return list(map(id, [model.activation_fn, model.embeddings, *layers, *parameters]))

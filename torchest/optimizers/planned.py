@@ -1,4 +1,4 @@
-"""Steps of an optimizer of torchest whose parameters, slots and memory are found once."""
+"""Steps of an optimizer of torchest whose parameters, slots and memory are bound once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PlannedUpdate:
         self._optimizer = optimizer
         self._dense, self._tables = tuple(dense), tuple(tables)
         self.gradients: Floats = np.zeros(sum(map(Tensor.numel, dense)), np.float32)
-        self._group: dict[str, Any] = {}  # when the numbers of the loops were found
+        self._group: dict[str, Any] = {}  # when the numbers of the loops were computed
         self._loops: Loops | None = None
         self._numbers: tuple[np.float32, ...] = ()
         self._is_bound = self._has_failed = False
@@ -95,8 +95,14 @@ class PlannedUpdate:
             loops.of_rows(rows, values, *table, *numbers)
         torch.autograd.graph.increment_version(self._tensors)
 
+    def show_gradients(self) -> None:
+        """Leaves the last gradients of the dense parameters in their `grad`, as autograd does."""
+        gradients = torch.split(torch.from_numpy(self.gradients.copy()), self._sizes.tolist())
+        for parameter, gradient in zip(self._dense, gradients, strict=True):
+            parameter.grad = gradient.view_as(parameter)
+
     def holds(self) -> bool:
-        """Whether the optimizer has the parameters and slots that were found, and no hooks."""
+        """Whether the optimizer has the parameters and slots that were bound, in the same step, and no hooks."""
         if not self._is_bound:
             return True
         tensors = [*self._dense, *self._tables]
@@ -104,7 +110,7 @@ class PlannedUpdate:
         same = [optimizer.state.get(each) for each in tensors]
         if not all(map(_is, same, self._states)) or not _is_plain(optimizer):
             return False
-        if not all(map(_is_trained, tensors)):
+        if not all(map(_is_trained, tensors)) or len(self._steps()) != 1:
             return False
         slots = [state[name] for state in self._states for name in self._names]
         current = [*tensors, *slots]
@@ -122,10 +128,9 @@ class PlannedUpdate:
         self._names = list(slots_of_each[0])
         slots = [slots_of[name] for slots_of in slots_of_each for name in self._names]
         self._tensors = [*tensors, *slots]
-        steps = {state.get("step", 0) for state in self._states}
         shapes = [tensor.shape for tensor in tensors for _ in self._names]
         fit = [slot.shape for slot in slots] == shapes and suit_loops(self._tensors)
-        self._has_failed = not fit or len(steps) != 1
+        self._has_failed = not fit or len(self._steps()) != 1
         self._has_fixed_numbers = False
         self._is_bound = True
         if self._has_failed:
@@ -146,6 +151,10 @@ class PlannedUpdate:
             ],
             np.int64,
         )
+
+    def _steps(self) -> set[int]:
+        """The counts of steps of all parameters: one, unless a hook or a checkpoint brought others."""
+        return {state.get("step", 0) for state in self._states}
 
     def _find_numbers(self, group: dict[str, Any]) -> None:
         """Finds the loops and their numbers for the options of this step."""

@@ -81,13 +81,13 @@ class BankLookUps:
         own = list(map(id, map(dict.get, parameters, repeat("weight"), repeat(True))))
         is_hooked = have_hooks(self._tables)
         if is_hooked or own != self._own:
-            self._own = None if is_hooked else own
             in_banks = [
                 None if is_hooked and have_hooks((table,)) else table.bank_rows
                 for table in self._tables
             ]
             if in_banks != self._in_banks:
                 self._in_banks, self._look_ups = in_banks, self._by_bank(in_banks)
+            self._own = None if is_hooked else own  # last, as other threads may look at it
         return self._look_ups
 
     def _by_bank(self, in_banks: Sequence[BankRows | None]) -> list[BankLookUp]:

@@ -99,7 +99,7 @@ class _LookUp:
 
 
 class PlannedDense:
-    """The columns of a `DenseFeatures`, as `plan_dense` found them.
+    """The columns of a `DenseFeatures`, as `plan_dense` plans them.
 
     Args:
         layer: The layer.
@@ -121,7 +121,7 @@ class PlannedDense:
         pieces: Mapping[int, tuple[int, int]],
     ) -> None:
         self._layer = layer
-        self._found = _found(layer)
+        self._identities = _identities(layer)
         self._look_ups = look_ups
         self._dense = dense
         self._pieces = pieces
@@ -135,18 +135,20 @@ class PlannedDense:
 
     def matrix(self, batch: Features) -> Floats | None:
         """The matrix of a batch, [batch, width], valid until the next call; None if the layer has to compute it."""
-        found = {each: each.rows(batch) for each in self._look_ups}
+        looked_up = {each: each.rows(batch) for each in self._look_ups}
         values = None if self._dense is None else batch.encoded(self._dense)
-        if not all(found.values()) or not (values is None or _is_plain_matrix(values)):
+        if not all(looked_up.values()) or not (values is None or _is_plain_matrix(values)):
             return None
         batch.usage.columns.difference_update(self._not_needed)
-        if values is not None and not found:
+        if values is not None and not looked_up:
             numbers: Floats = values.contiguous().numpy()
             return numbers
-        self._rows = {each: rows for each, rows in found.items() if rows is not None}
+        self._rows = {each: rows for each, rows in looked_up.items() if rows is not None}
         sizes = {len(rows.rows) for rows in self._rows.values()}
         sizes |= set() if values is None else {len(values)}
-        (size,) = sizes if len(sizes) == 1 else (0,)
+        if len(sizes) > 1:
+            return None
+        (size,) = sizes
         if size > len(self._matrix):
             self._matrix = np.empty((size, self._layer.width), np.float32)
         matrix = self._matrix[:size]
@@ -167,13 +169,13 @@ class PlannedDense:
         return [each.row_gradients(rows, gradient, self.first) for each, rows in self._rows.items()]
 
     def holds(self) -> bool:
-        """Whether the layer has the parameters that were found, and no hooks."""
-        return _found(self._layer) == self._found
+        """Whether the layer has the parameters that were planned, and no hooks."""
+        return _identities(self._layer) == self._identities
 
 
 def plan_dense(layer: DenseFeatures) -> PlannedDense | None:
     """Plans the input matrix of a deep model; None if the layer has hooks, or tables with max_norm."""
-    if type(layer) is not DenseFeatures or _found(layer) is None:
+    if type(layer) is not DenseFeatures or _identities(layer) is None:
         return None
     places = np.cumsum([0, *layer.output_widths.values()]).tolist()
     by_weight: dict[Tensor, list[int]] = {}
@@ -210,14 +212,14 @@ def _stacked(layer: DenseFeatures, places: list[int]) -> StackedColumn:
 
 def _weights_and_starts(layer: DenseFeatures) -> dict[int, tuple[Tensor, int]]:
     """The parameter that each embedding looks up in, and its first row there, by the position of the column."""
-    found: dict[int, tuple[Tensor, int]] = {}
+    by_place: dict[int, tuple[Tensor, int]] = {}
     for place in layer._embedded:
         column = layer._columns[place]
         assert isinstance(column, EmbeddingColumn | SharedEmbeddingColumn)
         table = table_in(layer, column)
         rows = table.bank_rows
-        found[place] = (table.weight, 0) if rows is None else (rows.bank.weight, rows.rows.start)
-    return found
+        by_place[place] = (table.weight, 0) if rows is None else (rows.bank.weight, rows.rows.start)
+    return by_place
 
 
 def _columns_of_layer(layer: DenseFeatures) -> set[Column]:
@@ -244,7 +246,7 @@ def _joined(pieces: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]
     return joined
 
 
-def _found(layer: DenseFeatures) -> list[int] | None:
+def _identities(layer: DenseFeatures) -> list[int] | None:
     """The identities of tables and their parameters; None if there are hooks, or tables with max_norm.
 
     Hooks of a session make each step ask for it: without a loop of Python.

@@ -99,8 +99,12 @@ class PlannedLinear:
         ]
         self._update.finish(sums)
 
+    def show_gradients(self) -> None:
+        """Leaves the last gradients of dense columns and of the bias in their `grad`."""
+        self._update.show_gradients()
+
     def holds(self) -> bool:
-        """Whether the model has the parameters and slots that were found, and no hooks."""
+        """Whether the model has the parameters and slots that were planned, and no hooks."""
         return (
             _is_plain(self._model)
             and self._model.logits_in_loops() is self._logits
