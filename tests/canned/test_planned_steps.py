@@ -290,6 +290,21 @@ def test_a_model_that_hooks_look_into_leaves_the_plan(tmp_path, look):
     assert_close(variables, steps_with(tmp_path, LOOKS[look], plans=False)[0], 1e-5)
 
 
+def test_a_listener_of_a_saver_that_looks_into_the_model_leaves_the_plan(tmp_path):
+    calls = []
+
+    class Looks(torchest.CheckpointSaverListener):
+        def before_save(self, session, global_step_value):
+            if global_step_value == 2:
+                session.objects["linear"].register_forward_hook(lambda *_: calls.append(1))
+
+    rng = np.random.default_rng(2)
+    batches = [batch_of(rng, "binary", 6, 2, [1, 2]) for _ in range(6)]
+    saver = torchest.CheckpointSaverHook(tmp_path, save_steps=2, listeners=[Looks()])
+    ESTIMATORS["linear"](torchest.RunConfig(tmp_path)).train(lambda: iter(batches), hooks=[saver])
+    assert len(calls) == 4
+
+
 def test_a_hook_that_only_fetches_leaves_steps_planned_and_gets_their_values(tmp_path):
     class Fetch(torchest.SessionRunHook):
         def __init__(self):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -73,3 +75,20 @@ def test_sums_do_not_depend_on_pieces(pieces):
     whole = b"".join(pieces)
     expected = [f"{zlib.crc32(whole[at : at + 7]):08x}" for at in range(0, len(whole), 7)]
     assert sums.summary() == [len(whole), expected]
+
+
+def test_a_thread_that_goes_on_after_the_main_program_writes_large_tensors(tmp_path):
+    program = """
+import sys, threading, torch
+from torchest.checkpoint.tensor_files import write_tensors
+
+def write():
+    threading.main_thread().join()
+    write_tensors(sys.argv[1], {"table": torch.arange(3_000_000)})
+
+threading.Thread(target=write).start()
+"""
+    path = tmp_path / "tensors"
+    subprocess.run([sys.executable, "-c", program, path], check=True)
+    read = safetensors.torch.load_file(path)
+    torch.testing.assert_close(read["table"], torch.arange(3_000_000))

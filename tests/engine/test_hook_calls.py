@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -107,6 +108,28 @@ def test_a_hook_is_called_only_when_it_has_something_to_do(monkeypatch):
         monkeypatch.setattr(torchest.SummarySaverHook, name, counted)
     run([torchest.SummarySaverHook(10, summary_writer=Writer([]))], 29)
     assert len(counts) == 2 * 3  # the first step, the 11th and the 21st
+
+
+def test_a_mock_of_a_hook_is_called_in_every_step():
+    hook = mock.MagicMock(wraps=torchest.SessionRunHook(), spec=torchest.SessionRunHook)
+    run([hook], 5)
+    assert (hook.before_run.call_count, hook.after_run.call_count) == (6, 5)
+
+
+@pytest.mark.parametrize("kind", [torchest.SessionRunHook, torchest.StepCounterHook])
+def test_a_hook_of_a_user_may_have_a_method_called_rest(kind):
+    class Tired(kind):
+        naps = 0
+
+        def _rest(self):
+            self.naps += 1
+
+        def after_run(self, run_context, run_values):
+            self._rest()
+
+    hook = Tired()
+    run([hook], 5)
+    assert hook.naps == 5
 
 
 @pytest.mark.parametrize("method", ["before_run", "after_run"])

@@ -147,6 +147,60 @@ def test_a_hook_that_takes_the_objects_ends_writing_beside_training(tmp_path, mo
     assert threads == 6 * ["torchest-checkpoint"] + 9 * ["MainThread"]
 
 
+@pytest.mark.parametrize("overrides", ["save", "after_create_session", "after_run"])
+def test_a_subclass_of_the_saver_finds_its_checkpoint_written(tmp_path, overrides):
+    newest = []
+
+    def then_look(self, session, *others):
+        result = getattr(torchest.CheckpointSaverHook, overrides)(self, session, *others)
+        newest.append(torchest.latest_checkpoint(self.directory).rpartition("-")[2])
+        return result
+
+    kind = type("Own", (torchest.CheckpointSaverHook,), {overrides: then_look})
+    train(tmp_path, "Ftrl", hooks=[kind(tmp_path, save_steps=30)])
+    expected = {
+        "save": ["30", "60", "61"],
+        "after_create_session": ["0"],
+        "after_run": 29 * ["0"] + 30 * ["30"] + 2 * ["60"],
+    }
+    assert newest == expected[overrides]
+
+
+def test_a_call_of_save_waits_until_the_checkpoint_is_written(tmp_path):
+    saver = torchest.CheckpointSaverHook(tmp_path, save_steps=1000)
+    newest = []
+
+    class SavesAtTen(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            if run_context.session.global_step == 10:
+                saver.save(run_context.session)
+                newest.append(torchest.latest_checkpoint(tmp_path))
+
+    train(tmp_path, "Ftrl", hooks=[SavesAtTen(), saver])
+    assert newest == [str(tmp_path / "model.ckpt-10")]
+
+
+def test_functions_that_a_users_optimizer_calls_in_steps_end_writing_beside_training(
+    tmp_path, monkeypatch
+):
+    def limited(parameters):
+        optimizer = Ftrl(parameters, lr=0.1)
+        weights = optimizer.param_groups[0]["params"]
+        optimizer.register_step_post_hook(
+            lambda *_: [each.data.clamp_(-0.01, 0.01) for each in weights]
+        )
+        return optimizer
+
+    monkeypatch.setitem(OPTIMIZERS, "limited", limited)
+    train(tmp_path / "waits", "limited", listeners=[Waits()])
+    pace = Pace(monkeypatch)
+    train(tmp_path / "beside", "limited", hooks=[pace])
+    assert pace.saved_beside == 0
+    expected = Checkpoint(tmp_path / "waits" / "model.ckpt-20").model()
+    actual = Checkpoint(tmp_path / "beside" / "model.ckpt-20").model()
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+
+
 def test_an_optimizer_tells_of_a_change_before_it():
     table = torch.nn.Parameter(torch.zeros(5, 1))
     optimizer = Ftrl([table], lr=0.1)

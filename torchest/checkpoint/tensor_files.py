@@ -87,8 +87,15 @@ class _Summing(Sums):
         if len(data) < _SMALL and not self._pending:
             super().add(data)
             return
-        self._pending.append(self._pool.submit(super().add, data))
-        if len(self._pending) > _BEHIND:
+        try:
+            self._pending.append(self._pool.submit(super().add, data))
+        except RuntimeError:  # the program ends, and waits for the thread that trains
+            self._wait(0)
+            super().add(data)
+        self._wait(_BEHIND)
+
+    def _wait(self, behind: int) -> None:
+        while len(self._pending) > behind:
             self._pending.popleft().result()
 
     def __enter__(self) -> _Summing:
@@ -96,8 +103,7 @@ class _Summing(Sums):
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
-        while self._pending:
-            self._pending.popleft().result()
+        self._wait(0)
 
 
 def _pieces(tensor: Tensor, changing: Sequence[OldRows]) -> Iterator[memoryview]:

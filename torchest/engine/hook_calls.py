@@ -102,8 +102,17 @@ class HookCalls:
 
 
 def _can_rest(hook: SessionRunHook) -> bool:
-    """Whether the `_rest` of a hook tells of its `before_run` and `after_run`: no subclass overrides them."""
-    return all(_depth(hook, "_rest") <= _depth(hook, method) for method in _METHODS)
+    """Whether the `_rest` of a hook is torchest's and tells of its `before_run` and `after_run`."""
+    owner = _owner(hook, "_rest")
+    return (
+        owner is not None
+        and owner.__module__.startswith("torchest.")  # a user's method may have the same name
+        and all(_extends(owner, _owner(hook, method)) for method in _METHODS)
+    )
+
+
+def _extends(owner: type, other: type | None) -> bool:
+    return other is not None and issubclass(owner, other)
 
 
 def _before(hooks: Numbered) -> Numbered:
@@ -117,17 +126,14 @@ def _after(hooks: Numbered) -> Numbered:
 
 
 def _has_own(hook: SessionRunHook, method: str) -> bool:
-    return method in vars(hook) or getattr(type(hook), method) is not getattr(
-        SessionRunHook, method
-    )
+    return _owner(hook, method) is not SessionRunHook
 
 
-def _depth(hook: SessionRunHook, method: str) -> int:
-    """The place of the class that defines a method among the bases of a hook; -1 for the hook itself."""
+def _owner(hook: SessionRunHook, method: str) -> type | None:
+    """The class that defines a method; None for the hook itself, and for a mock, which has no such class."""
     if method in vars(hook):
-        return -1
-    classes = enumerate(type(hook).__mro__)
-    return next(place for place, each in classes if method in vars(each))
+        return None
+    return next((each for each in type(hook).__mro__ if method in vars(each)), None)
 
 
 def _names_in(fetches: dict[int, object]) -> frozenset[str]:

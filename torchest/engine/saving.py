@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from torch.optim import Optimizer
 
     from torchest.checkpoint.directory import Contents
     from torchest.engine.scope import Scope
@@ -45,12 +46,24 @@ def changing_tables(scope: Scope) -> list[ChangingTable]:
         for group in optimizer.param_groups:
             if not isinstance(optimizer, RowOptimizer) or not optimizer.changes_rows_only(group):
                 continue
+            if _has_users_hooks(optimizer):
+                continue
             for parameter in group["params"]:
                 if id(parameter) in tables:
                     slots = optimizer.state.get(parameter, {}).values()
                     same = [slot for slot in slots if _has_rows_of(slot, parameter)]
                     found.append(ChangingTable(parameter, OldRows([parameter, *same]), optimizer))
     return found
+
+
+def _has_users_hooks(optimizer: Optimizer) -> bool:
+    """Whether a step calls functions of the user, which may change parameters; schedulers change none."""
+    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    return not all(
+        getattr(hook, "__module__", "").startswith("torchest.")
+        for each in hooks
+        for hook in each.values()
+    )
 
 
 def _tables(scope: Scope) -> Iterator[Tensor]:

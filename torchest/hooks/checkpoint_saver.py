@@ -104,6 +104,11 @@ class CheckpointSaverHook(SessionRunHook):
         """The listeners that are called around each checkpoint."""
         return [*self._listeners, *self._of_run]
 
+    @property
+    def calls_others(self) -> bool:
+        """Whether it calls listeners or a `saver`."""
+        return bool(self.listeners) or self._saver is not None
+
     def begin(self) -> None:
         """Calls `begin` of the listeners."""
         self._timer.reset()
@@ -127,7 +132,10 @@ class CheckpointSaverHook(SessionRunHook):
                 _end_saving(session)
             elif self._is_timed:
                 return  # the next one can wait until this one is written
-        if self._timer.should_trigger_for_step(session.global_step) and self.save(session):
+        if not self._timer.should_trigger_for_step(session.global_step):
+            return
+        is_own = type(self).save is CheckpointSaverHook.save
+        if self._save(session, is_saved=False) if is_own else self.save(session):
             run_context.request_stop()
 
     def _rest(self, session: Session) -> Rest:
@@ -141,7 +149,6 @@ class CheckpointSaverHook(SessionRunHook):
         _end_saving(session)
         if self._timer.last_triggered_step() != session.global_step:
             self.save(session)
-            _end_saving(session)
         for listener in self.listeners:
             listener.end(session, session.global_step)
         self._session = None
@@ -152,12 +159,14 @@ class CheckpointSaverHook(SessionRunHook):
             _end_saving(self._session)
 
     def save(self, session: Session) -> bool:
-        """Saves now, if this is the chief and the loss is finite.
+        """Saves now, if this is the chief and the loss is finite, and waits until the checkpoint is written.
 
         Returns:
             Whether a listener requests the end of training.
         """
-        return self._save(session, is_saved=False)
+        stop_requested = self._save(session, is_saved=False)
+        _end_saving(session)
+        return stop_requested
 
     def _save(self, session: Session, *, is_saved: bool) -> bool:
         if not (session.is_chief and session.loss_is_finite()):
@@ -193,9 +202,11 @@ class CheckpointSaverHook(SessionRunHook):
         write_checkpoint(self.directory, step, contents, number, hours)
 
     def _must_wait(self, session: Session) -> bool:
-        """Whether someone wants to be called when the checkpoint is there."""
+        """Whether a listener or a subclass may use the checkpoint right after it is written."""
         no_listener = CheckpointSaverListener.after_save
-        return bool(session.after_save) or any(
+        if session.after_save or type(self) is not CheckpointSaverHook:
+            return True
+        return any(
             getattr(listener.after_save, "__func__", None) is not no_listener
             for listener in self.listeners
         )

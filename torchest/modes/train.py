@@ -56,7 +56,7 @@ def run_training(
     nan_hook = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
     nan_hook.every_steps = config.log_step_count_steps or 100
     session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
-    is_watched = bool(listeners) or not all(map(_is_of_torchest, users))
+    is_watched = bool(listeners) or any(map(_may_change_the_model, users))
     step = TrainStep(run, session, config.clip_norm, is_watched)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
@@ -96,9 +96,11 @@ def run_training(
     return steps
 
 
-def _is_of_torchest(hook: SessionRunHook) -> bool:
-    """Whether a hook is torchest's own, which changes no model."""
-    return type(hook).__module__.startswith("torchest.")
+def _may_change_the_model(hook: SessionRunHook) -> bool:
+    """Whether a hook is the user's, or calls what the user gave it with the session."""
+    if isinstance(hook, CheckpointSaverHook) and hook.calls_others:
+        return True
+    return not type(hook).__module__.startswith("torchest.")
 
 
 def _watches_the_loss(hook: SessionRunHook) -> TypeGuard[NanTensorHook]:
