@@ -86,6 +86,14 @@ def test_batches_that_are_waited_for_are_made_ahead_where_steps_take_all_cores(t
     assert len(set(threads_of(*[0.005] * 80, waits=True, cores_in_steps=1.9))) == 2
 
 
+@pytest.mark.parametrize(("waits", "ahead"), [(True, 5), (False, 1)])
+def test_long_waits_count_from_the_first_batch_and_long_computations_later(
+    threads_of, waits, ahead
+):
+    made_in = threads_of(*[1.0] * 7, waits=waits)
+    assert len([thread for thread in made_in if thread != threading.get_ident()]) == ahead
+
+
 @pytest.mark.parametrize("seconds", [0, 0.05])
 def test_an_error_comes_after_the_batches_before_it(seconds):
     def batches():

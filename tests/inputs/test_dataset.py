@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import itertools
 import math
+import sqlite3
 import sys
 import threading
 import time
@@ -440,6 +441,17 @@ def test_prefetch_makes_quick_elements_in_the_thread_that_uses_them():
     for _ in range(20_000):
         next(stream)
     assert not background_threads()
+
+
+def test_prefetch_reads_a_generator_in_one_thread():
+    def rows_of_a_database():
+        connection = sqlite3.connect(":memory:")  # which refuses other threads
+        for number in range(12):
+            time.sleep(0.03)
+            yield connection.execute(f"select {number}").fetchone()[0]
+
+    data = Dataset.from_generator(rows_of_a_database).map(lambda x: x).batch(2).prefetch(1)
+    assert np.concatenate(list(data)).tolist() == list(range(12))
 
 
 def test_prefetch_passes_exceptions_on():

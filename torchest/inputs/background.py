@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
 T = TypeVar("T")
-_UNTIMED = 3  # items that are made before the clock is read
+_EARLY = 3  # items that may take longer than later ones
 _HANDING_OVER = 1.5e-3  # seconds that a step loses to another thread of Python
 _ENOUGH = 0.1  # seconds gained that start the thread: more than a slow moment of the machine takes
 _MOST = 1.0  # seconds gained that are remembered while clocks show that steps would lose as much
@@ -68,14 +68,19 @@ def in_background_if_faster(
         is_slow = most > _ENOUGH
         if is_slow:
             gain.item_begins(number)
+        is_early = number <= _EARLY
         began = clock()
+        worked = time.thread_time() if is_early else 0.0
         try:
             item = next(items)
         except StopIteration:
             return
-        if number > _UNTIMED:
-            most += clock() - began - _HANDING_OVER
-            most = 0.0 if most < 0 else _MOST if most > _MOST else most
+        most += clock() - began - _HANDING_OVER
+        if (
+            is_early
+        ):  # which imports and compiles; only what it waits for says something of later items
+            most -= time.thread_time() - worked
+        most = 0.0 if most < 0 else _MOST if most > _MOST else most
         if is_slow:
             gain.item_ends()
         yield item

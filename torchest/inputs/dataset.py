@@ -173,7 +173,8 @@ class Dataset:
     def prefetch(self, buffer_size: int) -> Dataset:
         """The elements, made ahead in a thread that ends with the iterator.
 
-        The thread starts once the making of elements has taken so long that a thread would have saved time.
+        The thread starts once the making of elements has taken so long that a thread would have saved time; after
+        `from_generator`, at once.
 
         Args:
             buffer_size: The number of elements that may wait (rows wait in blocks); −1 for 2.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from torchest.inputs import seeds
-from torchest.inputs.background import in_background_if_faster
+from torchest.inputs.background import in_background, in_background_if_faster
 from torchest.inputs.chunks import (
     Chunk,
     Elements,
@@ -405,13 +405,20 @@ class Cache(Through):
 
 @dataclasses.dataclass(frozen=True)
 class Prefetch(Through):
-    """The elements of upstream, made ahead in a thread if that is faster."""
+    """The elements of upstream, made ahead in a thread if that is faster.
+
+    A user's iterable is always read in a thread: it may have a connection to a database, which must stay in one.
+    """
 
     buffer_size: int
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """As upstream."""
-        return in_background_if_faster(self.upstream.chunks(epoch, skip), self.buffer_size, len)
+        source: Stage = self
+        while isinstance(source, Through):
+            source = source.upstream
+        ahead = in_background if isinstance(source, Generated) else in_background_if_faster
+        return ahead(self.upstream.chunks(epoch, skip), self.buffer_size, len)
 
 
 def cached(stage: Stage) -> Stage:
