@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,6 @@ def scan(  # noqa: C901 - one loop: kernels pass no arrays to each other
     return FINE, row_end, cell
 
 
-@kernel
+@part
 def _ends_cell(byte: int, delimiter: int) -> bool:
     return byte == delimiter or byte == _NEWLINE or byte == _RETURN  # noqa: PLR1714 - fast in Numba

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import part
 from torchest.kernels.memory import (
     float32,
     float64,
@@ -44,13 +44,13 @@ NONE, BOOL, SIGNED, UNSIGNED, FLOAT, PADDED, TEXT, CODES = 0, *map(ord, "biufSac
 LONGEST_NUMBER = 24  # bytes of decimal text, and more
 
 
-@kernel
+@part
 def field(table: int, place: int) -> int:
     """The number at a place in a form, or in another table of 64-bit numbers."""
     return word64(table + _U(8 * place))
 
 
-@kernel
+@part
 def is_there(form: int, row: int) -> bool:
     """Whether a row has an element, by Arrow's bits of validity."""
     valid = field(form, VALID)
@@ -60,13 +60,13 @@ def is_there(form: int, row: int) -> bool:
     return (word8(valid + (bit >> _U(3))) >> (bit & _U(7))) & _U(1) == _U(1)
 
 
-@kernel
+@part
 def element(form: int, row: int) -> int:
     """The address of a row's element."""
     return field(form, DATA) + _U(row) * field(form, STRIDE)
 
 
-@kernel
+@part
 def whole(kind: int, size: int, at: int) -> int:
     """An integer of some type at an address, as int64."""
     if size == _U(8):
@@ -77,7 +77,7 @@ def whole(kind: int, size: int, at: int) -> int:
     return _I(word)
 
 
-@kernel
+@part
 def integer(form: int, row: int) -> tuple[int, bool]:
     """The integer of a row, −1 for a missing one; and whether the number is one that int64 holds."""
     if not is_there(form, row):
@@ -93,7 +93,7 @@ def integer(form: int, row: int) -> tuple[int, bool]:
     return _I(number) if is_exact else -1, is_exact
 
 
-@kernel
+@part
 def number(form: int, row: int) -> float:
     """The number of a row as float32, NaN for a missing one."""
     if not is_there(form, row):
@@ -109,7 +109,7 @@ def number(form: int, row: int) -> float:
     return float32(at) if size == _U(4) else _F(float64(at))
 
 
-@kernel
+@part
 def string(form: int, row: int, scratch: int) -> tuple[int, int, bool]:
     """The address and the length of a row's string, or of its integer as decimal text; length 0 if it is missing.
 
@@ -144,7 +144,7 @@ def string(form: int, row: int, scratch: int) -> tuple[int, int, bool]:
     return at, length, True
 
 
-@kernel
+@part
 def _decimal(value: int, scratch: int) -> tuple[int, int]:
     """Writes decimal text; returns its address and length."""
     left = _U(value) if value >= 0 else _U(0) - _U(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -160,7 +160,7 @@ def read_int64s(data: Bytes, lists: Int64s, values: Int64s, counts: Int64s) -> i
     return _NONE
 
 
-@kernel
+@part
 def _find_entries(  # noqa: PLR0913
     data: Bytes,
     at: int,
@@ -198,7 +198,7 @@ def _find_entries(  # noqa: PLR0913
     return True
 
 
-@kernel
+@part
 def _number_of(
     data: Bytes, start: int, stop: int, keys: Bytes, key_starts: Int64s, first: int
 ) -> int:
@@ -215,7 +215,7 @@ def _number_of(
     return count
 
 
-@kernel
+@part
 def _field(data: Bytes, at: int, stop: int) -> tuple[int, int, int]:
     """The tag of a field, and the start and stop of its value; _MALFORMED if the value exceeds the message."""
     number, start = _varint(data, at, stop)
@@ -239,7 +239,7 @@ def _field(data: Bytes, at: int, stop: int) -> tuple[int, int, int]:
     return tag, start, end if end <= stop else _MALFORMED
 
 
-@kernel
+@part
 def _varint(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     """An unsigned integer of seven bits in each byte, the lowest first, and where it ends."""
     number = np.uint64(0)

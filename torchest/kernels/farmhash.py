@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 from torchest.kernels.memory import word8, word32, word64
 
 if TYPE_CHECKING:
@@ -64,31 +64,31 @@ def lengths_without_padding(data: Bytes, width: int, lengths: Int64s) -> None:
         lengths[place] = length
 
 
-@kernel
+@part
 def fingerprint_cat(first: int, second: int) -> int:
     """Combines two fingerprints into one, as TensorFlow does for a cross."""
     folded = first ^ _CAT ^ (_shift_mix(second * _CAT) * _CAT)
     return _shift_mix(_shift_mix(folded * _CAT) * _CAT)
 
 
-@kernel
+@part
 def _rotate(x: int, bits: int) -> int:
     return (x >> _U(bits)) | (x << _U(64 - bits))
 
 
-@kernel
+@part
 def _shift_mix(x: int) -> int:
     return x ^ (x >> _U(47))
 
 
-@kernel
+@part
 def _mix(u: int, v: int, multiplier: int) -> int:
     """Mixes two words into one: the last step of nearly every path."""
     a = _shift_mix((u ^ v) * multiplier)
     return _shift_mix((v ^ a) * multiplier) * multiplier
 
 
-@kernel
+@part
 def fingerprint(at: int, length: int) -> int:
     """The fingerprint of the string of `length` bytes at an address."""
     if length > _U(64):
@@ -109,7 +109,7 @@ def fingerprint(at: int, length: int) -> int:
     return _K2
 
 
-@kernel
+@part
 def _of_8_to_16(at: int, length: int) -> int:
     multiplier = (length << _U(1)) + _K2
     a = word64(at) + _K2
@@ -119,7 +119,7 @@ def _of_8_to_16(at: int, length: int) -> int:
     return _mix(c, d, multiplier)
 
 
-@kernel
+@part
 def _of_17_to_32(at: int, length: int) -> int:
     multiplier = (length << _U(1)) + _K2
     a = word64(at) * _K1
@@ -130,7 +130,7 @@ def _of_17_to_32(at: int, length: int) -> int:
     return _mix(u, a + _rotate(b + _K2, 18) + c, multiplier)
 
 
-@kernel
+@part
 def _of_33_to_64(at: int, length: int) -> int:
     multiplier = (length << _U(1)) + _K2
     end = at + length
@@ -148,7 +148,7 @@ def _of_33_to_64(at: int, length: int) -> int:
     return _mix(u, e + _rotate(f + a, 18) + g, multiplier)
 
 
-@kernel
+@part
 def _of_65_and_more(at: int, length: int) -> int:
     """Mixes 64 bytes at a time into 56 bytes of state, then the last 64 bytes once more."""
     y = _U(81) * _K1 + _U(113)
@@ -169,7 +169,7 @@ def _of_65_and_more(at: int, length: int) -> int:
     return _mix(u, _mix(v1, w1, multiplier) + x, multiplier)
 
 
-@kernel
+@part
 def _absorb(at: int, state: _State, weight: int, multiplier: int) -> _State:
     """Mixes 64 bytes into the state; the weight is 1 within the string and 9 at its end."""
     x, y, z, v0, v1, w0, w1 = state
@@ -183,7 +183,7 @@ def _absorb(at: int, state: _State, weight: int, multiplier: int) -> _State:
     return z, y, x, v0, v1, w0, w1
 
 
-@kernel
+@part
 def _absorb_32(at: int, a: int, b: int) -> tuple[int, int]:
     last = word64(at + _U(24))
     c = a + word64(at)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 from torchest.kernels.elements import (
     BOOL,
     CODES,
@@ -112,7 +112,7 @@ def rows_of_columns(
     return total
 
 
-@kernel
+@part
 def place_of_word(table: int, at: int, length: int, hashed: int) -> int:
     """The position of a string in a vocabulary, −1 for an unknown one.
 
@@ -154,7 +154,7 @@ def places_of_words(
         places[row] = place_of_word(words, at, length, hashed)
 
 
-@kernel
+@part
 def _are_equal(first: int, second: int, length: int) -> bool:
     place = _U(0)
     while place < length and word8(first + place) == word8(second + place):
@@ -162,14 +162,14 @@ def _are_equal(first: int, second: int, length: int) -> bool:
     return place == length
 
 
-@kernel
+@part
 def _remainder(dividend: int, divisor: int, inverse: int) -> int:
     """The remainder of a division, without the division, which takes as long as hashing a short string."""
     rest = dividend - high_product(dividend, inverse) * divisor  # of the quotient or 1 less
     return rest - divisor if rest >= divisor else rest
 
 
-@kernel
+@part
 def _takes(recipe: int, kind: int) -> bool:
     """Whether a column takes an array of this kind."""
     takes = field(recipe, TAKES)
@@ -180,7 +180,7 @@ def _takes(recipe: int, kind: int) -> bool:
     return takes & _U(TAKES_BOOLS if kind == _U(BOOL) else TAKES_NUMBERS) != _U(0)
 
 
-@kernel
+@part
 def _ids(recipe: int, form: int, scratch: int, batch: int, target: int, step: int) -> int:
     """Writes the ids of one column; returns the number of values without one, or DECLINED."""
     column, kind = field(recipe, COLUMN), field(form, KIND)
@@ -209,7 +209,7 @@ def _ids(recipe: int, form: int, scratch: int, batch: int, target: int, step: in
     return without
 
 
-@kernel
+@part
 def _buckets_of_padded(recipe: int, form: int, batch: int, target: int, step: int) -> int:
     """The ids of a hashed column of padded strings, the most frequent case."""
     count, inverse = field(recipe, COUNT), field(recipe, COUNT_INVERSE)
@@ -231,7 +231,7 @@ def _buckets_of_padded(recipe: int, form: int, batch: int, target: int, step: in
     return without
 
 
-@kernel
+@part
 def _code(form: int, row: int) -> int:
     """The code of a dictionary's entry: that of the empty string, which comes last, for a missing one."""
     entry = field(form, ENTRIES)
@@ -240,7 +240,7 @@ def _code(form: int, row: int) -> int:
     return int64(field(form, OFFSETS) + (entry << _U(3)))
 
 
-@kernel
+@part
 def _id_of_text(recipe: int, column: int, form: int, row: int, scratch: int) -> tuple[int, bool]:
     kind = field(form, KIND)
     if column == _U(RAW) and kind != _U(PADDED) and kind != _U(TEXT):
@@ -258,7 +258,7 @@ def _id_of_text(recipe: int, column: int, form: int, row: int, scratch: int) -> 
     return word if word >= 0 else _id_of_unknown(recipe, hashed), True
 
 
-@kernel
+@part
 def _id_of_integer(recipe: int, column: int, form: int, row: int, scratch: int) -> tuple[int, bool]:
     value, is_suitable = integer(form, row)
     if value == -1 or not is_suitable:
@@ -276,7 +276,7 @@ def _id_of_integer(recipe: int, column: int, form: int, row: int, scratch: int) 
     return _id_of_unknown(recipe, fingerprint(at, length)), True
 
 
-@kernel
+@part
 def _place_of_integer(table: int, count: int, value: int) -> int:
     """The position of an integer in a vocabulary, by bisection; −1 for an unknown one."""
     low, high = 0, count
@@ -291,7 +291,7 @@ def _place_of_integer(table: int, count: int, value: int) -> int:
     return -1
 
 
-@kernel
+@part
 def _bucket_of_number(recipe: int, form: int, row: int) -> tuple[int, bool]:
     """The number of boundaries that are not above a number, by bisection; a missing one counts as the default."""
     table = field(recipe, TABLE)
@@ -308,7 +308,7 @@ def _bucket_of_number(recipe: int, form: int, row: int) -> tuple[int, bool]:
     return low, value == value  # noqa: PLR0124 - NaN
 
 
-@kernel
+@part
 def _crossed(recipe: int, keys: int, codes: int, batch: int, target: int, step: int) -> int:
     """Writes the ids of a cross; declines if a column among its keys lacks a value: its ids are a list then."""
     first = _I(field(recipe, LEAF))
@@ -327,7 +327,7 @@ def _crossed(recipe: int, keys: int, codes: int, batch: int, target: int, step: 
     return 0
 
 
-@kernel
+@part
 def _id_of_unknown(recipe: int, hashed: int) -> int:
     buckets = field(recipe, OOV)
     if buckets == _U(0):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
 
 
-@kernel
+@part
 def _weight(weights: Floats, example: int, unit: int) -> Any:
     """The weight of a loss; NaN if it is negative or infinite."""
     if len(weights) == 0:

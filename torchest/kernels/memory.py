@@ -1,7 +1,7 @@
 """Reads and writes memory at an address: little-endian words, numbers, and vectors of them.
 
 >>> import numpy as np
->>> from torchest.kernels.compiling import kernel
+>>> from torchest.kernels.compiling import kernel, part
 >>> @kernel
 ... def second_word(data):
 ...     return word32(np.uint64(data.ctypes.data) + np.uint64(4))
@@ -18,7 +18,7 @@ from numba import carray, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ def _pointer(_typing: object, address: object, like: object) -> _Intrinsic:
 _pointer_to: Any = intrinsic(_pointer)
 
 
-@kernel
+@part
 def numbers_at(address: int, count: int, like: float) -> Any:
     """Returns the vector of `count` numbers at an address, of the type of `like`."""
     return carray(_pointer_to(address, like), (count,))
@@ -157,7 +157,7 @@ def _places(numbers: range) -> ir.Constant:
 _sum_of_products: Any = intrinsic(_product)
 
 
-@kernel
+@part
 def sum_of_products(address: int, other: int, count: int, like: float) -> Any:
     """Returns the sum of products of two vectors at addresses, of the type of `like`.
 
@@ -194,7 +194,7 @@ def _line_writer(adds: bool) -> Any:
 _copy_line, _add_line = map(_line_writer, (False, True))
 
 
-@kernel
+@part
 def copy_numbers(address: int, other: int, count: int, like: float) -> None:
     """Copies `count` numbers of the type of `like` to an address from another one."""
     places = numbers_at(address, count, like)
@@ -207,7 +207,7 @@ def copy_numbers(address: int, other: int, count: int, like: float) -> None:
         places[place] = numbers[place]
 
 
-@kernel
+@part
 def add_numbers(address: int, other: int, count: int, like: float) -> None:
     """Adds `count` numbers of the type of `like` to those at an address."""
     places = numbers_at(address, count, like)

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 from torchest.kernels.elements import (
     BOOL,
     DATA,
@@ -72,7 +72,7 @@ def side_by_side(forms: Int64s, defaults: Float32s, matrix: Float32s) -> bool:
     return is_whole
 
 
-@kernel
+@part
 def _are_float32(forms: Int64s, column: int) -> bool:
     """Whether all lanes from a column on are vectors of float32."""
     if column + _LANES > len(forms):
@@ -84,7 +84,7 @@ def _are_float32(forms: Int64s, column: int) -> bool:
     return True
 
 
-@kernel
+@part
 def _copy(
     forms: Int64s,
     defaults: Float32s,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -99,7 +99,7 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
     return _grouped(keys, bits)
 
 
-@kernel
+@part
 def _grouped(keys: npt.NDArray[np.uint64], bits: np.uint64) -> tuple[Int64s, Int64s, Int64s]:
     """Like `group`, but without a branch, which would be mispredicted for half of the keys.
 

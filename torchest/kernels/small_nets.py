@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 from torchest.kernels.memory import numbers_at, sum_of_products
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SIZE = 4  # bytes of a number
 _ZERO = np.float32(0)
 
 
-@kernel
+@part
 def _add_products(out: int, inputs: int, count: int, weights: int, step: int, rows: int) -> None:
     """Adds to a vector of rows the sum of `count` vectors, each times a weight.
 
@@ -63,7 +63,7 @@ def _add_products(out: int, inputs: int, count: int, weights: int, step: int, ro
         done += 1
 
 
-@kernel
+@part
 def _copy_columns(matrix: Floats, columns: Floats) -> None:
     """Copies the columns of a matrix into vectors, which end with zeros."""
     for place in range(matrix.shape[1]):
@@ -152,7 +152,7 @@ def backward(  # noqa: PLR0913
             of_inputs[row, unit] = memory[total + first + unit, row]
 
 
-@kernel
+@part
 def _gradients_of_weights(  # noqa: PLR0913
     values: int, inputs: int, after: int, units: int, addresses: Int64s, ones: int, rows: int
 ) -> None:
@@ -169,7 +169,7 @@ def _gradients_of_weights(  # noqa: PLR0913
         of_bias[unit] = sum_of_products(slope, ones, rows, _ZERO)
 
 
-@kernel
+@part
 def _gradients_of_values(
     out: int, inputs: int, after: int, units: int, weights: int, rows: int
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -87,7 +87,7 @@ def follow(data: Bytes, starts: Int64s) -> tuple[int, int, bool]:
     return count, HEADER, True
 
 
-@kernel
+@part
 def _number(data: Bytes, at: int, size: int) -> int:
     """The little-endian number of `size` bytes; _LONGEST in place of larger ones."""
     number = np.uint64(0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.kernels.compiling import kernel
+from torchest.kernels.compiling import kernel, part
 from torchest.kernels.memory import numbers_at, prefetch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _AHEAD = 8  # rows; until they are used, memory has answered
 
 
-@kernel
+@part
 def _adagrad(
     slope: float, weight: float, squares: float, lr: float, epsilon: float
 ) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def adagrad_of_vectors(addresses: Int64s, sizes: Int64s, lr: float, epsilon: flo
             )
 
 
-@kernel
+@part
 def _ftrl(  # noqa: PLR0913
     slope: float,
     weight: float,
@@ -176,7 +176,7 @@ def sgd_of_vectors(addresses: Int64s, sizes: Int64s, lr: float) -> None:
             weight[i] -= lr * gradient[i]
 
 
-@kernel
+@part
 def _momentum(
     slope: float, weight: float, moving: float, lr: float, momentum: float, nesterov: float
 ) -> tuple[float, float]:
@@ -222,7 +222,7 @@ def momentum_of_vectors(
             )
 
 
-@kernel
+@part
 def _adam(  # noqa: PLR0913
     slope: float,
     weight: float,
