@@ -159,9 +159,6 @@ class Session:
     @property
     def objects(self) -> Mapping[str, Any]:
         """The objects that model_fn made with `get_or_create`, by name."""
-        if self.saving is not None:
-            self.saving.wait()
-        self._state.is_private = False  # from now on a hook may change them at any time
         return self._scope.objects
 
     def contents(self) -> Contents:

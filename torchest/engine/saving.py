@@ -1,8 +1,8 @@
 """Writes a checkpoint in a thread while training goes on.
 
-That needs to know of every change of the model before it happens. So it is for canned estimators, whose objects no hook
-has seen, with large tables of which optimizers change rows. Such tables keep their old rows (`checkpoint/old_rows.py`);
-everything else is copied. If it is much, training waits instead.
+That needs to know of every change of the model before it happens. So it is for canned estimators without hooks or
+listeners of the user, with large tables of which optimizers change rows. Such tables keep their old rows
+(`checkpoint/old_rows.py`); everything else is copied. If it is much, training waits instead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ChangingTable(NamedTuple):
 def changing_tables(scope: Scope) -> list[ChangingTable]:
     """The large tables of which each step changes some rows, and their slots; nothing has changed them yet."""
     tables = {id(parameter) for parameter in _tables(scope)}
-    found: list[ChangingTable] = []
+    changing: list[ChangingTable] = []
     for optimizer in scope.optimizers().values():
         for group in optimizer.param_groups:
             if not isinstance(optimizer, RowOptimizer) or not optimizer.changes_rows_only(group):
@@ -52,8 +52,10 @@ def changing_tables(scope: Scope) -> list[ChangingTable]:
                 if id(parameter) in tables:
                     slots = optimizer.state.get(parameter, {}).values()
                     same = [slot for slot in slots if _has_rows_of(slot, parameter)]
-                    found.append(ChangingTable(parameter, OldRows([parameter, *same]), optimizer))
-    return found
+                    changing.append(
+                        ChangingTable(parameter, OldRows([parameter, *same]), optimizer)
+                    )
+    return changing
 
 
 def _has_users_hooks(optimizer: Optimizer) -> bool:

@@ -57,6 +57,8 @@ def run_training(
     nan_hook.every_steps = config.log_step_count_steps or 100
     session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
     is_watched = bool(listeners) or any(map(_may_change_the_model, users))
+    if is_watched:
+        run.model.state.is_private = False
     step = TrainStep(run, session, config.clip_norm, is_watched)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
