@@ -146,13 +146,16 @@ def test_a_kill_at_a_random_moment(tmp_path, processes):
     assert step_that_loads(model_dir) == step + 1
 
 
-def train_beside(model_dir, steps, delay):
-    """Trains a canned model whose checkpoints a slow thread writes, five pieces to a step."""
+def train_beside(model_dir, steps, killed_at=None):
+    """Trains a canned model whose checkpoints a slow thread writes, until it is killed at one of their pieces."""
     write = tensor_files._write
+    pieces = itertools.count(1)
 
     def slow(*arguments):
         if threading.current_thread() is not threading.main_thread():
-            time.sleep(delay)
+            time.sleep(0.001)  # for some steps
+            if next(pieces) == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
         write(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -161,7 +164,7 @@ def train_beside(model_dir, steps, delay):
         patch.setattr(saving, "_SMALL", 1 << 10)
         patch.setattr(directory, "_LARGE", 1 << 10)
         config = torchest.RunConfig(
-            save_checkpoints_secs=0.01, save_summary_steps=None, log_step_count_steps=None
+            save_checkpoints_steps=30, save_summary_steps=None, log_step_count_steps=None
         )
         model = torchest.LinearClassifier(
             [fc.categorical_column_with_hash_bucket("word", 1000)],
@@ -181,20 +184,14 @@ def train_beside(model_dir, steps, delay):
 
 
 def test_a_kill_while_a_thread_writes(tmp_path, processes):
-    train_beside(str(tmp_path / "expected"), 300, 0.0)
-    moments = random.Random(0)
-    kills, model_dir = 0, str(tmp_path / "killed")
-    while True:
-        process = processes.Process(target=train_beside, args=(model_dir, 300, 0.001))
+    train_beside(str(tmp_path / "expected"), 300)
+    for killed_at in (5, 17, 31, 44, 58, None):
+        process = processes.Process(
+            target=train_beside, args=(str(tmp_path / "killed"), 300, killed_at)
+        )
         process.start()
-        process.join(moments.uniform(0.1, 0.6) + 0.1 * kills)
-        if process.exitcode is not None:
-            break
-        process.kill()
-        process.join(60)
-        kills += 1
-    assert process.exitcode == 0
-    assert kills >= 2
+        process.join(120)
+        assert process.exitcode == (0 if killed_at is None else -signal.SIGKILL)
     expected, ended = (
         Checkpoint(tmp_path / name / "model.ckpt-300") for name in ("expected", "killed")
     )
