@@ -1,7 +1,15 @@
 """Ids of a batch, column by column: hash buckets, vocabularies, identities, buckets of numbers, and crosses of these.
 
 A *recipe* describes one column in `RECIPE` int64s, whose places are named below; a *form* describes its array
-(`torchest.kernels.elements`). All functions but the first take addresses, as in `torchest.kernels.farmhash`.
+(`torchest.kernels.elements`). Kernels fill
+
+    rows: The row of a table for each id, [batch, columns]: negative for missing values and unknown ones; −1 in place of
+        DECLINED columns.
+    codes: What crosses fold, [keys, batch].
+    without: For each column, then for each key of a cross, the number of values without a row, or DECLINED.
+
+They return the number of values without a row; DECLINED if a column is. The frequent ones are in a kernel of their own,
+which takes less time to compile than all.
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from torchest.kernels.compiling import kernel, part
 from torchest.kernels.elements import (
     BOOL,
     CODES,
+    DATA,
     ENTRIES,
     FORM,
     KIND,
@@ -22,18 +31,25 @@ from torchest.kernels.elements import (
     OFFSETS,
     PADDED,
     SIZE,
+    STRIDE,
     TEXT,
     UNSIGNED,
-    element,
-    field,
+    decimal,
     integer,
     is_there,
     number,
-    string,
     whole,
 )
 from torchest.kernels.farmhash import fingerprint, fingerprint_cat
-from torchest.kernels.memory import float32, high_product, int64, set_word64, word8, word64
+from torchest.kernels.memory import (
+    field,
+    float32,
+    high_product,
+    int64,
+    set_word64,
+    word8,
+    word32,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +60,7 @@ if TYPE_CHECKING:
 
 _U: Callable[[int], int] = np.uint64  # as in farmhash
 _I: Callable[[int], int] = np.int64
+_ZERO = _U(0)
 
 # The places in a recipe: the kind of column; what arrays it takes, a sum of TAKES_*; the number of buckets, words, ids
 # or boundaries, and of buckets for unknown words, each followed by (2**64 − 1) // number; the row of the table for id
@@ -54,13 +71,14 @@ FIRST, UNKNOWN, TABLE, START, LEAF, LEAVES = range(6, 12)
 RECIPE = 12
 
 # What COLUMN says. RAW is the key of a cross that is no column.
-OTHER, HASHED, WORDS, INTEGERS, IDENTITY, BUCKETS, CROSS, RAW = range(8)
+OTHER, HASHED, WORDS, RAW, INTEGERS, IDENTITY, BUCKETS, CROSS = range(8)
 TAKES_TEXT, TAKES_NUMBERS, TAKES_BOOLS = 1, 2, 4
 
 # Ids of values without one: unknown ones have −1.
 MISSING = np.iinfo(np.int64).min
 REFUSED = -2
 DECLINED = -1  # the result for a column whose array is not suitable
+LEFT = -2  # that for one which another kernel encodes
 
 # The places in a table of words. `torchest.columns.encode.vocabulary.Words` describes it.
 BEGINS, SHIFT, SORTED, ORDER, WORD_DATA, WORD_STARTS, WORD_LENGTHS = range(7)
@@ -70,46 +88,123 @@ SORTED_INTEGERS, ORDER_OF_INTEGERS = range(2)
 
 
 @kernel
-def rows_of_columns(
+def rows_of_text(
     recipes: Int64s, forms: Int64s, rows: Int64s, codes: Int64s, without: Int64s
 ) -> int:
-    """Writes the row of a table for each id of a batch.
+    """Encodes strings by hashed columns, vocabularies of words, and keys of crosses.
 
     Args:
         recipes: The recipes of the columns, then those of crosses' keys, [columns + keys, RECIPE].
         forms: The forms of their arrays, [columns + keys, FORM]; a cross has none.
-        rows: Output, [batch, columns]: negative for missing values and unknown ones; −1 in place of DECLINED columns.
-        codes: Output, [keys, batch]: what crosses fold.
-        without: Output, [columns + keys]: the number of values without a row, or DECLINED.
+        rows: See above.
+        codes: See above.
+        without: See above. It is LEFT for what `rows_of_others` encodes, and 0 for crosses.
 
     Returns:
-        The number of values without a row; DECLINED if a column is.
+        See above; LEFT if something is.
     """
     batch, columns = rows.shape
-    scratch = np.empty(LONGEST_NUMBER, np.uint8)
-    recipe, form = _U(recipes.ctypes.data), _U(forms.ctypes.data)
-    keys, target = recipe + _U(8 * RECIPE * columns), _U(codes.ctypes.data)
-    for place in range(columns, len(recipes)):
-        at, array = recipe + _U(8 * RECIPE * place), form + _U(8 * FORM * place)
-        without[place] = _ids(at, array, _U(scratch.ctypes.data), batch, target, _U(8))
-        target += _U(8 * batch)
-    total, step = 0, _U(8 * columns)
-    for place in range(columns):
-        at, array = recipe + _U(8 * RECIPE * place), form + _U(8 * FORM * place)
-        target = _U(rows.ctypes.data) + _U(8 * place)
-        if field(at, COLUMN) != _U(CROSS):
-            without[place] = _ids(at, array, _U(scratch.ctypes.data), batch, target, step)
+    total, is_left, is_declined = 0, False, False
+    recipe, form = _I(recipes.ctypes.data), _I(forms.ctypes.data)
+    for place in range(len(recipes)):
+        column, kind, count = field(recipe, COLUMN), field(form, KIND), 0
+        is_text = kind == PADDED or kind == TEXT  # noqa: PLR1714 - `in` takes longer to compile
+        takes_text = HASHED <= column <= RAW and field(recipe, TAKES) & TAKES_TEXT != 0
+        if is_text and takes_text:
+            target, step = _I(rows.ctypes.data) + 8 * place, 8 * columns
+            if place >= columns:
+                target, step = _I(codes.ctypes.data) + 8 * batch * (place - columns), 8
+            if kind == PADDED and column == HASHED:
+                count = _rows_of_padded(recipe, form, batch, target, step)
+            else:
+                count = _rows_of_text(recipe, form, batch, target, step)
+        elif column == OTHER or (kind == NONE and column != CROSS):
+            count = DECLINED
+        elif column != CROSS:
+            count, is_left = LEFT, True
+        without[place] = count
+        if place < columns:
+            is_declined |= count == DECLINED
+            total += count
+        recipe += 8 * RECIPE
+        form += 8 * FORM
+    return LEFT if is_left else DECLINED if is_declined else total
+
+
+@part
+def _rows_of_padded(recipe: int, form: int, batch: int, target: int, step: int) -> int:
+    """Writes the ids of padded strings for a hashed column, the most frequent case."""
+    count, inverse = _U(field(recipe, COUNT)), _U(field(recipe, COUNT_INVERSE))
+    first, width, without = field(recipe, FIRST), field(form, SIZE), 0
+    data, stride = field(form, DATA), field(form, STRIDE)
+    for row in range(batch):
+        at, length, value = data + row * stride, width, MISSING
+        while length > 0 and word8(at + length - 1) == _ZERO:
+            length -= 1
+        if length > 0:
+            value = first + remainder(fingerprint(at, length), count, inverse)
         else:
-            first = _I(field(at, LEAF))
-            without[place] = 0
-            for key in range(first, first + _I(field(at, LEAVES))):
-                if without[columns + key] == DECLINED:
-                    without[place] = DECLINED
-            if without[place] != DECLINED:
-                first_codes = _U(codes.ctypes.data)
-                without[place] = _crossed(at, keys, first_codes, batch, target, step)
-        total = DECLINED if DECLINED in (total, without[place]) else total + without[place]
-    return total
+            without += 1
+        set_word64(target, value)
+        target += step
+    return without
+
+
+@part
+def _rows_of_text(recipe: int, form: int, batch: int, target: int, step: int) -> int:
+    """Writes the ids of one column; returns the number of values without one."""
+    column, kind, width, without = field(recipe, COLUMN), field(form, KIND), field(form, SIZE), 0
+    data, stride, offset = field(form, DATA), field(form, STRIDE), field(form, OFFSETS)
+    for row in range(batch):
+        at, length = data + row * stride, 0
+        if kind == PADDED:
+            length = width
+            while length > 0 and word8(at + length - 1) == _ZERO:
+                length -= 1
+        elif is_there(form, row):
+            start, end = int64(offset), int64(offset + width)
+            if width == 4:
+                start, end = _I(word32(offset)), _I(word32(offset + 4))
+            at, length = data + start, end - start
+        value = MISSING if length == 0 and column != RAW else _id_of_text(recipe, at, length)
+        if value < 0 and column != RAW:
+            without += 1
+        set_word64(target, value)
+        target += step
+        offset += width
+    return without
+
+
+@part
+def _id_of_text(recipe: int, at: int, length: int) -> int:
+    """The row of a string, its fingerprint for a key of a cross; negative if it has none."""
+    column, first, hashed = field(recipe, COLUMN), field(recipe, FIRST), fingerprint(at, length)
+    if column == RAW:
+        return _I(hashed)
+    if column == HASHED:
+        inverse = _U(field(recipe, COUNT_INVERSE))
+        return first + remainder(hashed, _U(field(recipe, COUNT)), inverse)
+    word = place_of_word(field(recipe, TABLE), at, length, hashed)
+    if word < 0:
+        word = id_of_unknown(recipe, hashed)
+    return word + first if word >= 0 else word
+
+
+@part
+def remainder(dividend: int, divisor: int, inverse: int) -> int:
+    """The remainder of a division, without the division, which takes as long as hashing a short string."""
+    rest = dividend - high_product(dividend, inverse) * divisor  # of the quotient or 1 less
+    return _I(rest - divisor if rest >= divisor else rest)
+
+
+@part
+def id_of_unknown(recipe: int, hashed: int) -> int:
+    """The id of a word that is not in a vocabulary; negative if it has none."""
+    buckets = field(recipe, OOV)
+    if buckets == 0:
+        return field(recipe, UNKNOWN)
+    inverse = _U(field(recipe, OOV_INVERSE))
+    return remainder(hashed, _U(buckets), inverse) + field(recipe, COUNT)
 
 
 @part
@@ -122,13 +217,17 @@ def place_of_word(table: int, at: int, length: int, hashed: int) -> int:
         length: Its number of bytes.
         hashed: Its fingerprint.
     """
-    slot = field(table, BEGINS) + ((hashed >> field(table, SHIFT)) << _U(3))
-    for place in range(int64(slot), int64(slot + _U(8))):
-        if word64(field(table, SORTED) + _U(8 * place)) == hashed:
-            word = int64(field(table, ORDER) + _U(8 * place))
-            if word64(field(table, WORD_LENGTHS) + _U(8 * word)) == length:
-                start = word64(field(table, WORD_STARTS) + _U(8 * word))
-                if _are_equal(field(table, WORD_DATA) + start, at, length):
+    slot = _I(hashed >> _U(field(table, SHIFT)))
+    begins, in_order = field(table, BEGINS), field(table, SORTED)
+    for place in range(field(begins, slot), field(begins, slot + 1)):
+        if _U(field(in_order, place)) == hashed:
+            word = field(field(table, ORDER), place)
+            if field(field(table, WORD_LENGTHS), word) == length:
+                start = field(table, WORD_DATA) + field(field(table, WORD_STARTS), word)
+                same = 0
+                while same < length and word8(start + same) == word8(at + same):
+                    same += 1
+                if same == length:
                     return word
     return -1
 
@@ -147,88 +246,72 @@ def places_of_words(
         hashes: Address of their fingerprints.
         places: Output, [strings].
     """
-    words = _U(table.ctypes.data)
+    words = _I(table.ctypes.data)
     for row in range(len(places)):
-        at = _U(data) + word64(_U(starts + 8 * row))
-        length, hashed = word64(_U(lengths + 8 * row)), word64(_U(hashes + 8 * row))
-        places[row] = place_of_word(words, at, length, hashed)
+        at, length, hashed = data + field(starts, row), field(lengths, row), field(hashes, row)
+        places[row] = place_of_word(words, at, length, _U(hashed))
+
+
+@kernel
+def rows_of_others(
+    recipes: Int64s, forms: Int64s, rows: Int64s, codes: Int64s, without: Int64s
+) -> int:
+    """Encodes what `rows_of_text` left, which takes the same arguments."""
+    batch, columns = rows.shape
+    total, is_declined = 0, False
+    scratch = np.empty(LONGEST_NUMBER, np.uint8)
+    end = _I(scratch.ctypes.data) + LONGEST_NUMBER
+    recipe, form = _I(recipes.ctypes.data), _I(forms.ctypes.data)
+    for place in range(len(recipes)):
+        if without[place] == LEFT:
+            target, step = _I(rows.ctypes.data) + 8 * place, 8 * columns
+            if place >= columns:
+                target, step = _I(codes.ctypes.data) + 8 * batch * (place - columns), 8
+            without[place] = _rows_of_others(recipe, form, end, batch, target, step)
+        if place < columns:
+            is_declined |= without[place] == DECLINED
+            total += without[place]
+        recipe += 8 * RECIPE
+        form += 8 * FORM
+    return DECLINED if is_declined else total
 
 
 @part
-def _are_equal(first: int, second: int, length: int) -> bool:
-    place = _U(0)
-    while place < length and word8(first + place) == word8(second + place):
-        place += _U(1)
-    return place == length
-
-
-@part
-def _remainder(dividend: int, divisor: int, inverse: int) -> int:
-    """The remainder of a division, without the division, which takes as long as hashing a short string."""
-    rest = dividend - high_product(dividend, inverse) * divisor  # of the quotient or 1 less
-    return rest - divisor if rest >= divisor else rest
-
-
-@part
-def _takes(recipe: int, kind: int) -> bool:
-    """Whether a column takes an array of this kind."""
-    takes = field(recipe, TAKES)
-    if kind == _U(NONE):
-        return False
-    if kind == _U(PADDED) or kind == _U(TEXT) or kind == _U(CODES):
-        return takes & _U(TAKES_TEXT) != _U(0)
-    return takes & _U(TAKES_BOOLS if kind == _U(BOOL) else TAKES_NUMBERS) != _U(0)
-
-
-@part
-def _ids(recipe: int, form: int, scratch: int, batch: int, target: int, step: int) -> int:
-    """Writes the ids of one column; returns the number of values without one, or DECLINED."""
+def _rows_of_others(recipe: int, form: int, end: int, batch: int, target: int, step: int) -> int:
+    """Writes the ids of one column, with memory before `end`; returns the number of values without one, or DECLINED."""
     column, kind = field(recipe, COLUMN), field(form, KIND)
-    if column == _U(OTHER) or not _takes(recipe, kind):
+    if field(recipe, TAKES) & _taken(kind) == 0:
         return DECLINED
-    if column == _U(HASHED) and kind == _U(PADDED):
-        return _buckets_of_padded(recipe, form, batch, target, step)
-    first, without = _I(field(recipe, FIRST)), 0
+    first, without = field(recipe, FIRST), 0
     for row in range(batch):
-        if kind == _U(CODES):
-            value, is_suitable = _code(form, row), True
-        elif column == _U(HASHED) or column == _U(WORDS) or column == _U(RAW):
-            value, is_suitable = _id_of_text(recipe, column, form, row, scratch)
-        elif column == _U(BUCKETS):
-            value, is_suitable = _bucket_of_number(recipe, form, row)
+        is_suitable = True
+        if kind == CODES:
+            value = _code(form, row)
+        elif column == BUCKETS:
+            value = _bucket_of_number(recipe, number(form, row))
+            is_suitable = value >= 0
         else:
-            value, is_suitable = _id_of_integer(recipe, column, form, row, scratch)
+            value, is_suitable = integer(form, row)
+            if column != RAW and is_suitable:
+                value = _id_of_integer(recipe, column, value, end)
+                is_suitable = value != REFUSED
         if not is_suitable:
             return DECLINED
-        if value < 0 and column != _U(RAW):
-            set_word64(target, _U(value))
+        if value < 0 and column != RAW:
             without += 1
+            set_word64(target, value)
         else:
-            set_word64(target, _U(value + first))
+            set_word64(target, value + first)
         target += step
     return without
 
 
 @part
-def _buckets_of_padded(recipe: int, form: int, batch: int, target: int, step: int) -> int:
-    """The ids of a hashed column of padded strings, the most frequent case."""
-    count, inverse = field(recipe, COUNT), field(recipe, COUNT_INVERSE)
-    first, width, stride = field(recipe, FIRST), field(form, SIZE), element(form, 1)
-    at = element(form, 0)
-    stride -= at
-    without = 0
-    for _ in range(batch):
-        length = width
-        while length > _U(0) and word8(at + length - _U(1)) == _U(0):
-            length -= _U(1)
-        if length == _U(0):
-            set_word64(target, _U(MISSING))
-            without += 1
-        else:
-            set_word64(target, first + _remainder(fingerprint(at, length), count, inverse))
-        at += stride
-        target += step
-    return without
+def _taken(kind: int) -> int:
+    """What a column takes that takes arrays of this kind."""
+    if kind == PADDED or kind == TEXT or kind == CODES:  # noqa: PLR1714, SIM109 - as above
+        return TAKES_TEXT
+    return TAKES_BOOLS if kind == BOOL else TAKES_NUMBERS
 
 
 @part
@@ -236,101 +319,104 @@ def _code(form: int, row: int) -> int:
     """The code of a dictionary's entry: that of the empty string, which comes last, for a missing one."""
     entry = field(form, ENTRIES)
     if is_there(form, row):
-        entry = _U(whole(_U(UNSIGNED), field(form, SIZE), element(form, row)))
-    return int64(field(form, OFFSETS) + (entry << _U(3)))
+        size = field(form, SIZE)
+        entry = whole(UNSIGNED, size, field(form, DATA) + row * field(form, STRIDE))
+    return field(field(form, OFFSETS), entry)
 
 
 @part
-def _id_of_text(recipe: int, column: int, form: int, row: int, scratch: int) -> tuple[int, bool]:
-    kind = field(form, KIND)
-    if column == _U(RAW) and kind != _U(PADDED) and kind != _U(TEXT):
-        return integer(form, row)
-    at, length, is_suitable = string(form, row, scratch)
-    if length == _U(0) and column != _U(RAW):
-        return MISSING, is_suitable
-    hashed = fingerprint(at, length)
-    if column == _U(RAW):
-        return _I(hashed), True
-    if column == _U(HASHED):
-        bucket = _remainder(hashed, field(recipe, COUNT), field(recipe, COUNT_INVERSE))
-        return _I(bucket), True
-    word = place_of_word(field(recipe, TABLE), at, length, hashed)
-    return word if word >= 0 else _id_of_unknown(recipe, hashed), True
-
-
-@part
-def _id_of_integer(recipe: int, column: int, form: int, row: int, scratch: int) -> tuple[int, bool]:
-    value, is_suitable = integer(form, row)
-    if value == -1 or not is_suitable:
-        return MISSING, is_suitable
-    count = _I(field(recipe, COUNT))
-    if column == _U(IDENTITY):
-        if 0 <= value < count:
-            return value, True
-        default = _I(field(recipe, UNKNOWN))
-        return default, default != REFUSED
-    place = _place_of_integer(field(recipe, TABLE), count, value)
-    if place >= 0:
-        return place, True
-    at, length, _ = string(form, row, scratch)
-    return _id_of_unknown(recipe, fingerprint(at, length)), True
+def _id_of_integer(recipe: int, column: int, value: int, end: int) -> int:
+    """The id of an integer: MISSING for −1, negative or REFUSED for an unknown one."""
+    if value == -1:
+        return MISSING
+    count = field(recipe, COUNT)
+    if column == IDENTITY:
+        return value if 0 <= value < count else field(recipe, UNKNOWN)
+    if column == INTEGERS:
+        place = _place_of_integer(field(recipe, TABLE), count, value)
+        if place >= 0:
+            return place
+    length = decimal(value, end)
+    hashed = fingerprint(end - length, length)
+    if column == HASHED:
+        return remainder(hashed, _U(count), _U(field(recipe, COUNT_INVERSE)))
+    if column == WORDS:
+        place = place_of_word(field(recipe, TABLE), end - length, length, hashed)
+        if place >= 0:
+            return place
+    return id_of_unknown(recipe, hashed)
 
 
 @part
 def _place_of_integer(table: int, count: int, value: int) -> int:
     """The position of an integer in a vocabulary, by bisection; −1 for an unknown one."""
-    low, high = 0, count
+    low, high, ascending = 0, count, field(table, SORTED_INTEGERS)
     while low < high:
-        middle = (low + high) // 2
-        if int64(field(table, SORTED_INTEGERS) + _U(8 * middle)) < value:
+        middle = (low + high) >> 1
+        if field(ascending, middle) < value:
             low = middle + 1
         else:
             high = middle
-    if low < count and int64(field(table, SORTED_INTEGERS) + _U(8 * low)) == value:
-        return int64(field(table, ORDER_OF_INTEGERS) + _U(8 * low))
+    if low < count and field(ascending, low) == value:
+        return field(field(table, ORDER_OF_INTEGERS), low)
     return -1
 
 
 @part
-def _bucket_of_number(recipe: int, form: int, row: int) -> tuple[int, bool]:
-    """The number of boundaries that are not above a number, by bisection; a missing one counts as the default."""
+def _bucket_of_number(recipe: int, value: float) -> int:
+    """The number of boundaries that are not above a number, by bisection; the default's for NaN, −1 if that is NaN."""
     table = field(recipe, TABLE)
-    value = number(form, row)
     if value != value:  # noqa: PLR0124 - NaN
         value = float32(table)
-    low, high = 0, _I(field(recipe, COUNT))
+    if value != value:  # noqa: PLR0124
+        return -1
+    low, high = 0, field(recipe, COUNT)
     while low < high:
-        middle = (low + high) // 2
-        if float32(table + _U(4 * middle + 4)) <= value:
+        middle = (low + high) >> 1
+        if float32(table + 4 * middle + 4) <= value:
             low = middle + 1
         else:
             high = middle
-    return low, value == value  # noqa: PLR0124 - NaN
+    return low
+
+
+@kernel
+def rows_of_crosses(
+    recipes: Int64s, rows: Int64s, codes: Int64s, without: Int64s, total: int
+) -> int:
+    """Encodes crosses, after the other kernels, whose result is `total`."""
+    batch, columns = rows.shape
+    recipe = _I(recipes.ctypes.data)
+    keys = recipe + 8 * RECIPE * columns
+    for place in range(columns):
+        if field(recipe, COLUMN) == CROSS:
+            target, step = _I(rows.ctypes.data) + 8 * place, 8 * columns
+            first = field(recipe, LEAF)
+            for key in range(first, first + field(recipe, LEAVES)):
+                if without[columns + key] == DECLINED:
+                    without[place] = DECLINED
+            if without[place] != DECLINED:
+                first_codes = _I(codes.ctypes.data)
+                without[place] = _crossed(recipe, keys, first_codes, batch, target, step)
+            if without[place] == DECLINED:
+                total = DECLINED
+        recipe += 8 * RECIPE
+    return total
 
 
 @part
 def _crossed(recipe: int, keys: int, codes: int, batch: int, target: int, step: int) -> int:
     """Writes the ids of a cross; declines if a column among its keys lacks a value: its ids are a list then."""
-    first = _I(field(recipe, LEAF))
-    last = first + _I(field(recipe, LEAVES))
-    count, inverse = field(recipe, COUNT), field(recipe, COUNT_INVERSE)
+    first = field(recipe, LEAF)
+    last = first + field(recipe, LEAVES)
+    count, inverse = _U(field(recipe, COUNT)), _U(field(recipe, COUNT_INVERSE))
     for row in range(batch):
-        folded = field(recipe, START)
+        folded = _U(field(recipe, START))
         for key in range(first, last):
-            code = word64(codes + _U(8 * (key * batch + row)))
-            is_column = field(keys + _U(8 * RECIPE * key), COLUMN) != _U(RAW)
-            if is_column and code == _U(MISSING):
+            code = field(codes, key * batch + row)
+            if code == MISSING and field(keys + 8 * RECIPE * key, COLUMN) != RAW:
                 return DECLINED
-            folded = fingerprint_cat(folded, code)
-        set_word64(target, field(recipe, FIRST) + _remainder(folded, count, inverse))
+            folded = fingerprint_cat(folded, _U(code))
+        set_word64(target, field(recipe, FIRST) + remainder(folded, count, inverse))
         target += step
     return 0
-
-
-@part
-def _id_of_unknown(recipe: int, hashed: int) -> int:
-    buckets = field(recipe, OOV)
-    if buckets == _U(0):
-        return _I(field(recipe, UNKNOWN))
-    bucket = _remainder(hashed, buckets, field(recipe, OOV_INVERSE))
-    return _I(bucket + field(recipe, COUNT))

@@ -63,6 +63,15 @@ def _writer(bits: int) -> Any:
     return intrinsic(write)
 
 
+def _field(_typing: object, table: object, place: object) -> _Intrinsic:  # noqa: ARG001 - as above
+    def code(_context: object, builder: Any, _signature: object, arguments: Any) -> object:
+        table, place = arguments
+        at = builder.add(table, builder.mul(place, ir.IntType(64)(8)))
+        return builder.load(builder.inttoptr(at, ir.IntType(64).as_pointer()), align=8)
+
+    return types.int64(types.int64, types.int64), code
+
+
 word8: Callable[[int], int]
 word16: Callable[[int], int]
 word32: Callable[[int], int]
@@ -74,6 +83,7 @@ int64: Callable[[int], int]
 float32: Callable[[int], float]
 float64: Callable[[int], float]
 high_product: Callable[[int, int], int]
+field: Callable[[int, int], int]  # the int64 at a place in a table at an address
 
 word8, word16, word32 = (_reader(bits, types.uint64, "zext") for bits in (8, 16, 32))
 int8, int16, int32 = (_reader(bits, types.int64, "sext") for bits in (8, 16, 32))
@@ -95,6 +105,23 @@ def _high_product(_typing: object, first: object, second: object) -> _Intrinsic:
 
 _of_products: Any = intrinsic(_high_product)
 high_product = _of_products
+_of_tables: Any = intrinsic(_field)
+field = _of_tables
+
+
+def _rotated(_typing: object, word: object, bits: object) -> _Intrinsic:  # noqa: ARG001 - as above
+    """Writes the code for a word whose bits move down, and those that fall out come in above."""
+
+    def code(_context: object, builder: Any, _signature: object, arguments: Any) -> object:
+        word, bits = arguments
+        above = builder.sub(ir.IntType(64)(64), bits)
+        return builder.or_(builder.lshr(word, bits), builder.shl(word, above))
+
+    return types.uint64(types.uint64, types.uint64), code
+
+
+_of_rotations: Any = intrinsic(_rotated)
+rotate: Callable[[int, int], int] = _of_rotations
 
 
 def _pointer(_typing: object, address: object, like: object) -> _Intrinsic:
@@ -107,13 +134,42 @@ def _pointer(_typing: object, address: object, like: object) -> _Intrinsic:
     return pointer(like)(address, like), code
 
 
-_pointer_to: Any = intrinsic(_pointer)
+at: Any = intrinsic(_pointer)
+
+
+def _place(context: Any, builder: Any, signature: Any, pointer: Any, index: Any) -> Any:
+    kind = context.get_value_type(signature.args[0].dtype)
+    return builder.gep(builder.bitcast(pointer, kind.as_pointer()), [index])
+
+
+def _getter(_typing: object, pointer: Any, index: object) -> Any:  # noqa: ARG001 - as above
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> object:
+        place = _place(context, builder, signature, *arguments)
+        return builder.load(place, align=context.get_abi_sizeof(place.type.pointee))
+
+    number: Any = pointer.dtype
+    return number(pointer, types.int64), code
+
+
+def _setter(_typing: object, pointer: Any, index: object, value: object) -> Any:  # noqa: ARG001 - as above
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> object:
+        pointer, index, value = arguments
+        place = _place(context, builder, signature, pointer, index)
+        builder.store(value, place, align=context.get_abi_sizeof(place.type.pointee))
+        return context.get_dummy_value()
+
+    nothing: Any = types.void
+    return nothing(pointer, types.int64, pointer.dtype), code
+
+
+get: Any = intrinsic(_getter)  # the number at a place of a vector that begins at a pointer
+put: Any = intrinsic(_setter)
 
 
 @part
 def numbers_at(address: int, count: int, like: float) -> Any:
     """Returns the vector of `count` numbers at an address, of the type of `like`."""
-    return carray(_pointer_to(address, like), (count,))
+    return carray(at(address, like), (count,))
 
 
 LANES = 32  # numbers that `sum_of_products` adds up side by side

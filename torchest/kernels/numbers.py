@@ -23,6 +23,7 @@ from torchest.kernels.elements import (
     VALID,
 )
 from torchest.kernels.elements import number as number_of
+from torchest.kernels.memory import at, field, float32, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     Float32s = npt.NDArray[np.float32]
 
 _U: Callable[[int], int] = np.uint64  # as in farmhash
-_NUMBERS = (BOOL, SIGNED, UNSIGNED, FLOAT)
+_I: Callable[[int], int] = np.int64
 _LANES = 8  # numbers in a vector of the processor
 _BLOCK = 64  # rows whose part of the matrix stays in a cache, column after column
 
@@ -51,57 +52,66 @@ def side_by_side(forms: Int64s, defaults: Float32s, matrix: Float32s) -> bool:
         Whether all columns hold numbers, and no NaN is left.
     """
     rows, columns = matrix.shape
-    for column in range(columns):
-        if forms[column, KIND] not in _NUMBERS:
-            return False
+    form, step = _I(forms.ctypes.data), 4 * columns
+    default, target = _I(defaults.ctypes.data), _I(matrix.ctypes.data)
+    if not _are_numbers(form, columns):
+        return False
     is_whole = True
     for start in range(0, rows, _BLOCK):
-        end = min(start + _BLOCK, rows)
-        for column in range(0, columns, _LANES):
-            done, missing = start, _U(0)
-            if _are_float32(forms, column):
-                form = _U(forms.ctypes.data) + _U(8 * FORM * column)
-                done = end - (end - start) % _LANES
-                for row in range(start, done, _LANES):
-                    target = _U(matrix.ctypes.data) + _U(4 * (row * columns + column))
-                    missing |= _transpose(form, _U(4 * row), target, _U(4 * columns))
-            if missing or done < end:
-                rest = start if missing else done
-                last = min(column + _LANES, columns)
-                is_whole &= _copy(forms, defaults, matrix, (rest, end), (column, last))
+        end = start + _BLOCK if start + _BLOCK < rows else rows
+        for first in range(0, columns, _LANES):
+            lanes = _LANES if first + _LANES < columns else columns - first
+            forms_of_lanes, place = form + 8 * FORM * first, target + 4 * first
+            rest = start
+            if lanes == _LANES and _are_float32(forms_of_lanes):
+                missing = _U(0)
+                while rest + _LANES <= end:
+                    missing |= _transpose(forms_of_lanes, 4 * rest, place + rest * step, step)
+                    rest += _LANES
+                if missing != _U(0):
+                    rest = start
+            if rest < end:
+                of_lanes = default + 4 * first
+                is_whole &= _copy(forms_of_lanes, lanes, of_lanes, rest, end, place, step)
     return is_whole
 
 
 @part
-def _are_float32(forms: Int64s, column: int) -> bool:
-    """Whether all lanes from a column on are vectors of float32."""
-    if column + _LANES > len(forms):
-        return False
-    for place in range(column, column + _LANES):
-        is_float32 = forms[place, KIND] == FLOAT and forms[place, SIZE] == 4
-        if not is_float32 or forms[place, STRIDE] != 4 or forms[place, VALID] != 0:
+def _are_numbers(form: int, columns: int) -> bool:
+    for _ in range(columns):
+        kind = field(form, KIND)
+        if kind != FLOAT and kind != BOOL and kind != SIGNED and kind != UNSIGNED:  # noqa: PLR1714 - compiles faster
             return False
+        form += 8 * FORM
     return True
 
 
 @part
-def _copy(
-    forms: Int64s,
-    defaults: Float32s,
-    matrix: Float32s,
-    rows: tuple[int, int],
-    columns: tuple[int, int],
+def _are_float32(form: int) -> bool:
+    """Whether all lanes from a form on are vectors of float32."""
+    for _ in range(_LANES):
+        is_float32 = field(form, KIND) == FLOAT and field(form, SIZE) == 4
+        if not is_float32 or field(form, STRIDE) != 4 or field(form, VALID) != 0:
+            return False
+        form += 8 * FORM
+    return True
+
+
+@part
+def _copy(  # noqa: PLR0913
+    form: int, columns: int, defaults: int, start: int, end: int, target: int, step: int
 ) -> bool:
     """Writes a part of the matrix, number by number; returns whether no NaN is left."""
     is_whole = True
-    for column in range(*columns):
-        form, default = _U(forms.ctypes.data) + _U(8 * FORM * column), defaults[column]
-        for row in range(*rows):
+    for column in range(columns):
+        default = float32(defaults + 4 * column)
+        for row in range(start, end):
             number = number_of(form, row)
             if number != number:  # noqa: PLR0124 - NaN
                 number = default
                 is_whole &= default == default  # noqa: PLR0124 - NaN
-            matrix[row, column] = number
+            put(at(target + row * step, default), column, number)
+        form += 8 * FORM
     return is_whole
 
 

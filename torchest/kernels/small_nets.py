@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchest.kernels.compiling import kernel, part
-from torchest.kernels.memory import numbers_at, sum_of_products
+from torchest.kernels.memory import at, field, get, put, sum_of_products
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Int64s = npt.NDArray[np.int64]
 
 _SIZE = 4  # bytes of a number
-_ZERO = np.float32(0)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @part
@@ -41,35 +41,52 @@ def _add_products(out: int, inputs: int, count: int, weights: int, step: int, ro
         step: The distance of weights, in numbers.
         rows: The size of a vector.
     """
-    sums = numbers_at(out, rows, _ZERO)
-    weight = numbers_at(weights, (count - 1) * step + 1, _ZERO)
-    length = rows * _SIZE
-    done = 0
+    sums, weight, values = at(out, _ZERO), at(weights, _ZERO), at(inputs, _ZERO)
+    done, place = 0, 0
     while done + 4 <= count:  # several at once, so that sums stay in registers
-        a = numbers_at(inputs + done * length, rows, _ZERO)
-        b = numbers_at(inputs + (done + 1) * length, rows, _ZERO)
-        c = numbers_at(inputs + (done + 2) * length, rows, _ZERO)
-        d = numbers_at(inputs + (done + 3) * length, rows, _ZERO)
-        of_a, of_b = weight[done * step], weight[(done + 1) * step]
-        of_c, of_d = weight[(done + 2) * step], weight[(done + 3) * step]
+        a, b = done * rows, (done + 1) * rows
+        c, d = (done + 2) * rows, (done + 3) * rows
+        of_a, of_b = get(weight, place), get(weight, place + step)
+        of_c, of_d = get(weight, place + 2 * step), get(weight, place + 3 * step)
         for row in range(rows):
-            sums[row] = sums[row] + of_a * a[row] + of_b * b[row] + of_c * c[row] + of_d * d[row]
+            total = get(sums, row) + of_a * get(values, a + row) + of_b * get(values, b + row)
+            total = total + of_c * get(values, c + row) + of_d * get(values, d + row)
+            put(sums, row, total)
         done += 4
+        place += 4 * step
     while done < count:
-        a = numbers_at(inputs + done * length, rows, _ZERO)
-        of_a = weight[done * step]
+        a, of_a = done * rows, get(weight, place)
         for row in range(rows):
-            sums[row] += of_a * a[row]
+            put(sums, row, get(sums, row) + of_a * get(values, a + row))
         done += 1
+        place += step
 
 
 @part
-def _copy_columns(matrix: Floats, columns: Floats) -> None:
-    """Copies the columns of a matrix into vectors, which end with zeros."""
-    for place in range(matrix.shape[1]):
-        for row in range(len(matrix)):
-            columns[place, row] = matrix[row, place]
-        columns[place, len(matrix) :] = _ZERO
+def _copy_columns(matrix: int, columns: int, batch: int, width: int, rows: int) -> None:
+    """Copies the columns of a matrix [batch, width] into vectors of `rows`, which end with zeros."""
+    values, vectors = at(matrix, _ZERO), at(columns, _ZERO)
+    for place in range(width):
+        for row in range(batch):
+            put(vectors, place * rows + row, get(values, row * width + place))
+        for row in range(batch, rows):
+            put(vectors, place * rows + row, _ZERO)
+
+
+@part
+def _copy_back(columns: int, matrix: int, batch: int, width: int, rows: int) -> None:
+    """Copies vectors of `rows` into the columns of a matrix [batch, width]."""
+    vectors, values = at(columns, _ZERO), at(matrix, _ZERO)
+    for place in range(width):
+        for row in range(batch):
+            put(values, row * width + place, get(vectors, place * rows + row))
+
+
+@part
+def _fill(vector: int, rows: int, value: float) -> None:
+    numbers = at(vector, _ZERO)
+    for row in range(rows):
+        put(numbers, row, value)
 
 
 @kernel
@@ -82,27 +99,26 @@ def forward(
     outputs: Floats,
 ) -> None:
     """Writes the outputs [batch, widths[-1]] for values [batch, widths[0]]."""
-    rows, layers = memory.shape[1], len(widths) - 1
+    rows, layers, batch = memory.shape[1], len(widths) - 1, len(values)
     length = rows * _SIZE
-    _copy_columns(values, memory)
+    size, place_of = np.int64(widths.ctypes.data), np.int64(addresses.ctypes.data)
     start = np.int64(memory.ctypes.data)
+    inputs, one = field(size, 0), np.int64(1)  # a literal would be compiled as another type
+    _copy_columns(np.int64(values.ctypes.data), start, batch, inputs, rows)
     for layer in range(layers):
-        inputs, units = widths[layer], widths[layer + 1]
+        units = field(size, layer + 1)
         end = start + inputs * length
-        bias = numbers_at(addresses[layer, 1], units, _ZERO)
+        weights, bias = field(place_of, 4 * layer), at(field(place_of, 4 * layer + 1), _ZERO)
         for unit in range(units):
-            out = numbers_at(end + unit * length, rows, _ZERO)
-            out[:] = bias[unit]
-            weights = addresses[layer, 0] + unit * inputs * _SIZE
-            _add_products(end + unit * length, start, inputs, weights, 1, rows)
-            if is_relu and layer < layers - 1:
-                for row in range(rows):
-                    out[row] = max(out[row], _ZERO)
-        start = end
-    first = widths[:-1].sum()
-    for unit in range(widths[-1]):
-        for row in range(len(values)):
-            outputs[row, unit] = memory[first + unit, row]
+            out = end + unit * length
+            _fill(out, rows, get(bias, unit))
+            _add_products(out, start, inputs, weights + unit * inputs * _SIZE, one, rows)
+        if is_relu and layer < layers - 1:
+            numbers = at(end, _ZERO)
+            for place in range(units * rows):
+                put(numbers, place, max(get(numbers, place), _ZERO))
+        start, inputs = end, units
+    _copy_back(start, np.int64(outputs.ctypes.data), batch, inputs, rows)
 
 
 @kernel
@@ -126,55 +142,52 @@ def backward(  # noqa: PLR0913
         first: The first input whose gradient is needed.
         of_inputs: Output: the gradient of the inputs from `first` on, [batch, n].
     """
-    rows, total = memory.shape[1], widths.sum()
-    length = rows * _SIZE
-    units = widths[-1]
-    memory[2 * total, :] = np.float32(1)
-    ones = np.int64(memory.ctypes.data) + 2 * total * length
-    _copy_columns(slopes, memory[2 * total - units :])
-    end = total - units
+    rows, total, batch = memory.shape[1], memory.shape[0] // 2, len(slopes)
+    length, width = rows * _SIZE, of_inputs.shape[1]
+    size, place_of = np.int64(widths.ctypes.data), np.int64(addresses.ctypes.data)
+    memory_of_values = np.int64(memory.ctypes.data)
+    memory_of_slopes = memory_of_values + total * length
+    ones = memory_of_slopes + total * length
+    _fill(ones, rows, _ONE)
+    units = field(size, len(widths) - 1)
+    end = (total - units) * length
+    _copy_columns(np.int64(slopes.ctypes.data), memory_of_slopes + end, batch, units, rows)
     for layer in range(len(widths) - 2, -1, -1):
-        inputs, units = widths[layer], widths[layer + 1]
-        start = end - inputs
-        values = np.int64(memory.ctypes.data) + start * length
-        out, after = values + total * length, values + (total + inputs) * length
-        _gradients_of_weights(values, inputs, after, units, addresses[layer], ones, rows)
-        if layer > 0 or of_inputs.size > 0:
-            _gradients_of_values(out, inputs, after, units, addresses[layer, 0], rows)
+        inputs = field(size, layer)
+        start = end - inputs * length
+        values, out, after = (
+            memory_of_values + start,
+            memory_of_slopes + start,
+            memory_of_slopes + end,
+        )
+        of_layer = place_of + 4 * 8 * layer
+        _gradients_of_weights(values, inputs, after, units, of_layer, ones, rows)
+        if layer > 0 or width > 0:
+            weights = field(of_layer, 0)
+            for place in range(inputs):
+                slope = out + place * length
+                _fill(slope, rows, _ZERO)
+                _add_products(slope, after, units, weights + place * _SIZE, inputs, rows)
         if layer > 0 and is_relu:
-            for place in range(start, end):
-                for row in range(rows):
-                    if memory[place, row] <= _ZERO:
-                        memory[total + place, row] = _ZERO
-        end = start
-    for row in range(len(of_inputs)):
-        for unit in range(of_inputs.shape[1]):
-            of_inputs[row, unit] = memory[total + first + unit, row]
+            numbers, slopes_of = at(values, _ZERO), at(out, _ZERO)
+            for place in range(inputs * rows):
+                if get(numbers, place) <= _ZERO:
+                    put(slopes_of, place, _ZERO)
+        end, units = start, inputs
+    out = memory_of_slopes + first * length
+    _copy_back(out, np.int64(of_inputs.ctypes.data), batch, width, rows)
 
 
 @part
 def _gradients_of_weights(  # noqa: PLR0913
-    values: int, inputs: int, after: int, units: int, addresses: Int64s, ones: int, rows: int
+    values: int, inputs: int, after: int, units: int, addresses: int, ones: int, rows: int
 ) -> None:
     """Writes the gradients of the weights and the bias of a layer from its inputs and the gradient of its outputs."""
     length = rows * _SIZE
-    of_weights = numbers_at(addresses[2], units * inputs, _ZERO)
-    of_bias = numbers_at(addresses[3], units, _ZERO)
+    of_weights, of_bias = at(field(addresses, 2), _ZERO), at(field(addresses, 3), _ZERO)
     for unit in range(units):
         slope = after + unit * length
         for place in range(inputs):
-            of_weights[unit * inputs + place] = sum_of_products(
-                slope, values + place * length, rows, _ZERO
-            )
-        of_bias[unit] = sum_of_products(slope, ones, rows, _ZERO)
-
-
-@part
-def _gradients_of_values(
-    out: int, inputs: int, after: int, units: int, weights: int, rows: int
-) -> None:
-    """Writes the gradient of the inputs of a layer from that of its outputs."""
-    length = rows * _SIZE
-    for place in range(inputs):
-        numbers_at(out + place * length, rows, _ZERO)[:] = _ZERO
-        _add_products(out + place * length, after, units, weights + place * _SIZE, inputs, rows)
+            total = sum_of_products(slope, values + place * length, rows, _ZERO)
+            put(of_weights, unit * inputs + place, total)
+        put(of_bias, unit, sum_of_products(slope, ones, rows, _ZERO))

@@ -125,7 +125,12 @@ class _SmallNet:
             self._memory = np.empty((len(self._memory), rows), np.float32)
         outputs = np.empty((len(matrix), self._widths[-1]), np.float32)
         small_nets.forward(
-            matrix, self._widths, self._addresses, self._is_relu, self._memory, outputs
+            np.ascontiguousarray(matrix, np.float32),
+            self._widths,
+            self._addresses,
+            self._is_relu,
+            self._memory,
+            outputs,
         )
         return outputs
 
@@ -135,7 +140,7 @@ class _SmallNet:
         columns = self._columns
         of_inputs = np.empty((len(slopes), columns.stop - columns.start), np.float32)
         small_nets.backward(
-            slopes,
+            np.ascontiguousarray(slopes, np.float32),
             self._widths,
             self._addresses,
             self._is_relu,

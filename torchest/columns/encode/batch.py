@@ -88,7 +88,8 @@ class RowEncoder:
         # Exchanged as a whole, as several threads encode.
         self._recipes = np.concatenate([recipes, of_keys]), lacking
         self._counts = len(chosen), len(self._keys)
-        self._rows_of_columns = ids.rows_of_columns
+        self._kernels = ids
+        self._has_crosses = len(self._keys) > len(chosen)
         self._tables: list[NumpyArray] = []  # whose addresses are in recipes
         features = [key.key for key in self._keys]
         takes_floats = [key.column.takes_floats for key in self._keys]
@@ -112,7 +113,12 @@ class RowEncoder:
         if count > columns:
             codes = np.empty((count - columns, forms.rows), np.int64)
         without = np.empty(count, np.int64)
-        total = self._rows_of_columns(recipes, forms.table, rows, codes, without)
+        arguments = recipes, forms.table, rows, codes, without
+        total = self._kernels.rows_of_text(*arguments)
+        if total == self._kernels.LEFT:
+            total = self._kernels.rows_of_others(*arguments)
+        if self._has_crosses:
+            total = self._kernels.rows_of_crosses(recipes, rows, codes, without, total)
         if not total:
             return ColumnRows(self._numbers, rows, all_present=True)
         for place in np.flatnonzero(without > 0):
