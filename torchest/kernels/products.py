@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchest.kernels.compiling import kernel
-from torchest.kernels.memory import numbers_at
+from torchest.kernels.memory import at, get
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,9 +27,9 @@ def add_product(values: Floats, addresses: Int64s, sizes: Int64s, outputs: Float
     start = 0
     for index in range(len(sizes)):
         size = sizes[index]
-        block = numbers_at(addresses[index], size, weights.dtype.type(0))
+        block = at(addresses[index], weights.dtype.type(0))
         for place in range(size):  # compiling an assignment to a slice takes seconds
-            weights[start + place] = block[place]
+            weights[start + place] = get(block, place)
         start += size
     for row in range(values.shape[0]):
         for unit in range(units):
@@ -45,14 +45,16 @@ def multiply_transposed(values: Floats, gradient: Floats, outputs: Floats) -> No
 
     The last row is the sum of the gradient. All sums are over the batch, in float64.
     """
-    width = values.shape[1]
-    totals = np.zeros(outputs.shape, np.float64)
+    width, units = values.shape[1], gradient.shape[1]
+    totals = np.empty((width + 1) * units, np.float64)
+    for place in range(len(totals)):
+        totals[place] = 0.0
     for row in range(values.shape[0]):
-        for unit in range(gradient.shape[1]):
-            slope = gradient[row, unit]
+        for unit in range(units):
+            slope, first = gradient[row, unit], unit * (width + 1)
             for place in range(width):
-                totals[place, unit] += values[row, place] * slope
-            totals[width, unit] += slope
+                totals[first + place] += values[row, place] * slope
+            totals[first + width] += slope
     for place in range(width + 1):
-        for unit in range(gradient.shape[1]):
-            outputs[place, unit] = totals[place, unit]
+        for unit in range(units):
+            outputs[place, unit] = totals[unit * (width + 1) + place]

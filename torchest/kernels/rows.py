@@ -83,13 +83,15 @@ def order(rows: Int64s, bound: int) -> tuple[Int64s, Int64s, Int64s]:
     shift = zero
     ends = np.empty(size, np.uint32)
     while shift == zero or (shift + bits < np.uint64(64) and last >> shift > zero):
-        ends[:] = 0
-        for key in keys:
-            ends[(key >> (bits + shift)) & (size - one)] += np.uint32(1)
+        for digit in range(size):  # compiling an assignment to a slice takes long
+            ends[digit] = np.uint32(0)
+        for place in range(count):
+            ends[(keys[place] >> (bits + shift)) & (size - one)] += np.uint32(1)
         total = np.uint32(0)
         for digit in range(size):
             ends[digit], total = total, total + ends[digit]
-        for key in keys:
+        for place in range(count):
+            key = keys[place]
             digit = (key >> (bits + shift)) & (size - one)
             end = ends[digit]
             ends[digit] = end + np.uint32(1)
@@ -108,8 +110,8 @@ def _grouped(keys: npt.NDArray[np.uint64], bits: np.uint64) -> tuple[Int64s, Int
     one = np.uint64(1)
     count = np.uint64(len(keys))
     distinct, places = np.empty(count, np.int64), np.empty(count, np.int64)
-    starts = np.zeros(count + one, np.int64)
-    row = np.uint64(0)
+    starts = np.empty(count + one, np.int64)
+    starts[0], row = 0, np.uint64(0)
     for index in range(count):
         key = keys[index]
         places[index] = key & ((one << bits) - one)
