@@ -138,8 +138,8 @@ class EstimatorSpec(_Fields):
         )
         values = (eval_metric_ops, export_outputs, scaffold)
         hooks = (training_chief_hooks, training_hooks, evaluation_hooks, prediction_hooks)
-        given = [each for each in (*values, *hooks) if each is not None]
-        if not given and mode == ModeKeys.TRAIN:  # most steps
+        optional = [each for each in (*values, *hooks) if each is not None]
+        if not optional and mode == ModeKeys.TRAIN:  # most steps
             rest: tuple[Any, ...] = ({}, None, (), (), None, (), ())
         else:
             rest = (

@@ -221,13 +221,13 @@ def _numbers(
         cells = pc.utf8_trim_whitespace(texts)
         wrong = np.array(_not_castable(cells, target, 0), np.int64)
         numbers = _without(cells, wrong).cast(target)
-    found = [wrong, _written_otherwise(cells, as_written)]
+    all_wrong = [wrong, _written_otherwise(cells, as_written)]
     if as_written and pa.types.is_floating(target):
         infinite = pc.indices_nonzero(pc.invert(pc.is_finite(numbers)))  # null is not among them
-        found.append(arrays.in_numpy(infinite).astype(np.int64))
-    if not any(map(len, found)):
+        all_wrong.append(arrays.in_numpy(infinite).astype(np.int64))
+    if not any(map(len, all_wrong)):
         return numbers, []
-    wrong = np.unique(np.concatenate(found))
+    wrong = np.unique(np.concatenate(all_wrong))
     return _without(numbers, wrong), wrong.tolist()
 
 

@@ -69,7 +69,7 @@ def of_arrays(arrays: Sequence[Any], rows: int, forms: Int64s) -> int:
 @kernel
 def _of_structs(objects: int, array_type: int, rows: int, forms: Int64s) -> int:
     """Does the work of `of_arrays`, given the address of the addresses of objects, and that of `numpy.ndarray`."""
-    found = 0
+    count = 0
     for place in range(len(forms)):
         array = word64(_U(objects + 8 * place))
         if word64(array + _TYPE) != _U(array_type):
@@ -90,13 +90,13 @@ def _of_structs(objects: int, array_type: int, rows: int, forms: Int64s) -> int:
         forms[place, SIZE] = _I(size)
         forms[place, DATA] = _I(word64(array + _DATA))
         forms[place, STRIDE] = _I(word64(word64(array + _STRIDES)))
-        found += 1
-    return found
+        count += 1
+    return count
 
 
 def _of_attributes(arrays: Sequence[Any], rows: int, forms: Int64s) -> int:
     """Does the work of `of_arrays` without a look at structs."""
-    found = 0
+    count = 0
     for place, array in enumerate(arrays):
         if type(array) is not np.ndarray or not array.ndim or array.shape[1:] not in ((), (1,)):
             continue
@@ -108,8 +108,8 @@ def _of_attributes(arrays: Sequence[Any], rows: int, forms: Int64s) -> int:
             return -1
         address = array.__array_interface__["data"][0]
         forms[place, [KIND, SIZE, DATA, STRIDE]] = kind, size, address, array.strides[0]
-        found += 1
-    return found
+        count += 1
+    return count
 
 
 @functools.cache

@@ -79,12 +79,12 @@ class FormsOf:
         if not rows:
             return None
         forms = Forms(np.zeros(self._shape, np.int64), rows, arrays)
-        found = 0
+        described = 0
         if np.ndarray in map(type, arrays):
-            found = self._of_arrays(arrays, rows, forms.table)
-        if found < 0:
+            described = self._of_arrays(arrays, rows, forms.table)
+        if described < 0:
             return None
-        if found < self._shape[0]:
+        if described < self._shape[0]:
             for place, kind in enumerate(forms.table[:, 0].tolist()):
                 if not kind and not self._describe(forms, place, features):
                     return None
