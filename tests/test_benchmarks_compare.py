@@ -214,8 +214,9 @@ def clock(monkeypatch):
     return now
 
 
-@pytest.mark.parametrize("steps_of_writing", [0, 5])
-@pytest.mark.parametrize("listeners_are_told_first", [True, False])
+@pytest.mark.parametrize(
+    ("steps_of_writing", "listeners_are_told_first"), [(0, True), (5, True), (0, False)]
+)
 def test_a_checkpoint_ends_when_it_is_listed_and_listeners_have_been_told(
     steps_of_writing, listeners_are_told_first, clock, monkeypatch, tmp_path
 ):

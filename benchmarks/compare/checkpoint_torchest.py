@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torchest
 from benchmarks.compare.data import make_batches
@@ -18,21 +19,28 @@ from benchmarks.compare.saves import (
 from benchmarks.compare.side_torchest import make_config, make_estimator
 from benchmarks.compare.worker import answer_requests, task_and_seconds
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-class Meter(torchest.SessionRunHook, torchest.CheckpointSaverListener):
-    """Tells a meter of saves and steps. As it has no `after_save`, training need not wait for a checkpoint."""
+
+class Meter(logging.Handler):
+    """Tells a meter of saves by log lines and of steps by batches: with hooks, training would wait for checkpoints."""
 
     def __init__(self, meter: SaveMeter) -> None:
+        super().__init__()
         self._meter = meter
 
-    def before_save(self, session: Any, global_step_value: int) -> None:
-        """A checkpoint begins."""
-        self._meter.before_save()
+    def emit(self, record: logging.LogRecord) -> None:
+        """A line is logged."""
+        if record.getMessage().startswith("Saving checkpoints for"):
+            self._meter.before_save()
 
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        """A step has run."""
-        if not self._meter.after_step():
-            run_context.request_stop()
+    def steps(self, batches: list[Any]) -> Iterator[Any]:
+        """The batches again and again, until enough is measured."""
+        for batch in itertools.cycle(batches):
+            yield batch
+            if not self._meter.after_step():
+                return
 
 
 class End(torchest.SessionRunHook):
@@ -52,7 +60,10 @@ def main() -> None:
         meter = Meter(SaveMeter(model_dir, state_bytes(task)))
         config = make_config(task, model_dir, save_checkpoints_secs=SAVE_SECONDS)
         estimator = make_estimator(task, config)
-        estimator.train(lambda: itertools.cycle(batches), hooks=[meter], saving_listeners=[meter])
+        log = logging.getLogger("torchest")
+        log.addHandler(meter)
+        log.setLevel(logging.INFO)
+        estimator.train(lambda: meter.steps(batches))
         return
     saving = make_config(task, model_dir, save_checkpoints_steps=1_000_000)
     make_estimator(task, saving).train(lambda: iter(batches), steps=1)

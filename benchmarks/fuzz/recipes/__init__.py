@@ -54,7 +54,7 @@ EXEMPT = {
                 f"Features.{name}"
                 for name in (
                     "check_there", "expect", "is_nested_list", "on_host", "placed", "prepare", "raw_of", "read_by",
-                    "text", "vectors",
+                    "sources", "text",
                 )
             ),
             *(f"Cells.{name}" for name in ("ids", "map", "where", "with_offsets")),
@@ -64,7 +64,7 @@ EXEMPT = {
             "Parts.add_part",
             "Parts.part",
             "LinearSDCA.linear_model_fn",
-            "DenseFeatures.blocks",
+            "DenseFeatures.blocks", "LinearFeatures.logits_in_loops",
             "WarmStartSettings.matches",
             "WarmStartSettings.selects",
             "RunConfig.as_markdown",

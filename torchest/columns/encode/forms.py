@@ -75,7 +75,7 @@ class FormsOf:
 
     def __call__(self, features: Features) -> Forms | None:
         """The forms of a batch; None if there are no rows, or the arrays differ in their number of rows."""
-        rows, arrays = features.given(self._keys) if self._keys else (0, [])
+        rows, arrays = features.sources(self._keys) if self._keys else (0, [])
         if not rows:
             return None
         forms = Forms(np.zeros(self._shape, np.int64), rows, arrays)
