@@ -106,8 +106,8 @@ class PlannedLinear:
     def holds(self) -> bool:
         """Whether the model has the parameters and slots that were planned, and no hooks."""
         return (
-            _is_plain(self._model)
-            and self._model.logits_in_loops() is self._logits
+            not have_hooks((self._model,))
+            and self._model.logits_in_loops() is self._logits  # which looks at the parts
             and self._update.holds()
         )
 
