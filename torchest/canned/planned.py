@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from torchest.columns.features import Features
-from torchest.columns.layers.planned_linear import PlannedLinear, plan_linear
+from torchest.columns.layers.planned_linear import plan_linear
 from torchest.engine.plan import PlannedStep
 from torchest.heads.planned_loss import planned_loss
 from torchest.models.dnn import DNNModel
@@ -49,7 +49,6 @@ class PlannedPart(Protocol):
         """Whether the plan still fits the module and the optimizer; see `TrainingPlan.holds`."""
 
 
-_MOST_ROWS = 2048  # of a batch of a linear model
 _PLANNERS: dict[type[nn.Module], Planner] = {LinearModel: plan_linear, DNNModel: plan_dnn}
 
 
@@ -64,18 +63,13 @@ class CannedPlan:
 
     def __init__(self, parts: Sequence[PlannedPart], head: Head, loss: PlannedLoss) -> None:
         self._parts = tuple(parts)
-        self._is_linear = [type(part) for part in parts] == [PlannedLinear]
         self._head = head
         self._loss = loss
 
     def step(self, batch: Batch) -> PlannedStep | None:
         """Makes a step; see `TrainingPlan.step`."""
         features = batch.features
-        if (
-            type(features) is not Features
-            or not features.allows_stacking
-            or self._is_large(features)
-        ):
+        if type(features) is not Features or not features.allows_stacking:
             return None
         logits = None
         for part in self._parts:
@@ -98,10 +92,6 @@ class CannedPlan:
         """Shows the gradients of all parts."""
         for part in self._parts:
             part.show_gradients()
-
-    def _is_large(self, features: Features) -> bool:
-        """Whether two threads train a linear model faster, of which one orders the rows of tables ahead."""
-        return self._is_linear and features.batch_size > _MOST_ROWS
 
     def holds(self) -> bool:
         """Whether the plan still fits all parts."""
