@@ -173,7 +173,7 @@ class Features(MutableMapping[str, Any]):
         return array
 
     def sources(self, keys: Sequence[str]) -> tuple[int, list[Any]]:
-        """The number of rows, and features as they were given, without conversion; None in place of missing ones.
+        """The number of rows, and the features without conversion; None in place of missing ones.
 
         The caller reads them, and sees to it that all have so many rows. The number is 0 if the first feature is
         missing or has no rows, which its column refuses.
