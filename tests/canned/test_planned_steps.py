@@ -290,6 +290,73 @@ def test_a_model_that_hooks_look_into_leaves_the_plan(tmp_path, look):
     assert_close(variables, steps_with(tmp_path, LOOKS[look], plans=False)[0], 1e-5)
 
 
+class LookAt(torchest.SessionRunHook):
+    """Gets the objects of the model after a step, and reads a gradient."""
+
+    def __init__(self, step):
+        self._step = step
+        self.gradient = None
+
+    def after_run(self, run_context, run_values):
+        session = run_context.session
+        if session.global_step == self._step:
+            self.gradient = session.objects["linear"].bias.grad
+
+
+def test_a_hook_that_looks_into_the_model_late_sees_the_gradient_of_that_step(tmp_path):
+    batches = [({"x": [float(n), 1.0]}, [[1], [0]]) for n in range(4)]
+    gradients = []
+    for hooks in ([LookAt(3)], [LookAt(1), LookAt(2), LookAt(3)]):
+        model = torchest.LinearClassifier([columns.numeric_column("x")], tmp_path / str(len(hooks)))
+        model.train(lambda: iter(batches), hooks=hooks)
+        gradients.append(hooks[-1].gradient)
+    assert gradients[0] is not None
+    assert torch.equal(*gradients)
+
+
+def test_a_hook_for_all_modules_leaves_the_plan(tmp_path, caplog):
+    calls = []
+
+    class Register(torchest.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            if run_context.session.global_step == 2:
+                self.handle = torch.nn.modules.module.register_module_forward_hook(
+                    lambda module, arguments, output: calls.append(type(module).__name__)
+                )
+
+        def end(self, session):
+            self.handle.remove()
+
+    batches = [({"x": [float(n), 1.0]}, [[1], [0]]) for n in range(4)]
+    model = torchest.LinearClassifier([columns.numeric_column("x")], tmp_path)
+    model.train(lambda: iter(batches), hooks=[Register()])
+    assert calls.count("LinearModel") == 2
+
+
+def test_an_optimizer_of_the_user_sees_the_gradients_of_planned_steps(tmp_path):
+    made = []
+
+    def make_optimizer(parameters):
+        made.append(optimizers.SGD(list(parameters), lr=0.1))
+        return made[-1]
+
+    class Look(torchest.SessionRunHook):
+        gradients = ()
+
+        def after_run(self, run_context, run_values):
+            (group,) = made[-1].param_groups
+            self.gradients = [each.grad for each in group["params"]]
+
+    batches = [({"x": [float(n), 1.0]}, [[1], [0]]) for n in range(4)]
+    hook = Look()
+    model = torchest.LinearClassifier(
+        [columns.numeric_column("x")], tmp_path, optimizer=make_optimizer
+    )
+    model.train(lambda: iter(batches), hooks=[hook])
+    assert len(hook.gradients) == 2
+    assert all(gradient is not None for gradient in hook.gradients)
+
+
 def test_a_listener_of_a_saver_that_looks_into_the_model_leaves_the_plan(tmp_path):
     calls = []
 

@@ -59,10 +59,14 @@ class CannedPlan:
         parts: The parts.
         head: The head.
         loss: The loss of the head.
+        is_open: See `TrainingPlan`.
     """
 
-    def __init__(self, parts: Sequence[PlannedPart], head: Head, loss: PlannedLoss) -> None:
+    def __init__(
+        self, parts: Sequence[PlannedPart], head: Head, loss: PlannedLoss, *, is_open: bool
+    ) -> None:
         self._parts = tuple(parts)
+        self.is_open = is_open
         self._head = head
         self._loss = loss
 
@@ -98,7 +102,9 @@ class CannedPlan:
         return all(part.holds() for part in self._parts)
 
 
-def plan_parts(parts: Sequence[tuple[nn.Module, object]], head: Head) -> CannedPlan | None:
+def plan_parts(
+    parts: Sequence[tuple[nn.Module, object]], head: Head, *, is_open: bool
+) -> CannedPlan | None:
     """Plans the training of modules, each with its optimizer; None if one of them cannot be planned."""
     loss = planned_loss(head)
     planned: list[PlannedPart] = []
@@ -108,4 +114,4 @@ def plan_parts(parts: Sequence[tuple[nn.Module, object]], head: Head) -> CannedP
         if part is None:
             return None
         planned.append(part)
-    return None if loss is None else CannedPlan(planned, head, loss)
+    return None if loss is None else CannedPlan(planned, head, loss, is_open=is_open)

@@ -105,6 +105,7 @@ class Session:
         saving: The last checkpoint that a thread writes, or has written.
         seconds_in_input: How long the run has waited for batches.
         examples: The number of examples that this process has trained on in the run.
+        on_access: Called when code gets the objects of the model, which it may read and change from then on.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Session:
         self.saving: Saving | None = None
         self.seconds_in_input = 0.0
         self.examples = 0
+        self.on_access: Callable[[], None] | None = None
         self._state = state
         self._scope = state.scope
         self._start = global_step
@@ -159,6 +161,8 @@ class Session:
     @property
     def objects(self) -> Mapping[str, Any]:
         """The objects that model_fn made with `get_or_create`, by name."""
+        if self.on_access is not None:
+            self.on_access()
         return self._scope.objects
 
     def contents(self) -> Contents:

@@ -35,7 +35,13 @@ class PlannedStep(NamedTuple):
 
 
 class TrainingPlan(Protocol):
-    """The steps of one model, on the CPU, in float32 and in one process."""
+    """The steps of one model, on the CPU, in float32 and in one process.
+
+    Attributes:
+        is_open: Whether the user made objects of the model, and so may read and change them between steps.
+    """
+
+    is_open: bool
 
     def step(self, batch: Batch) -> PlannedStep | None:
         """Makes a whole step: loss, gradients, and the update of parameters, slots and counts of steps.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from torchest.columns.layers.named_modules import has_global_hooks
 from torchest.distributed.strategy import Strategy
 from torchest.engine.step_values import (
     GRADIENT_NORM,
@@ -74,7 +75,6 @@ class TrainStep:
         run: The run with the model and the strategy.
         session: Gets the values of each step, and counts steps and examples.
         clip_norm: See `RunConfig`.
-        is_watched: Whether hooks or listeners of the user may change the model between steps.
     """
 
     def __init__(
@@ -82,15 +82,17 @@ class TrainStep:
         run: Run,
         session: Session,
         clip_norm: float | None = None,
-        is_watched: bool = True,
     ) -> None:
         self._model = run.model
         self._strategy = run.strategy
         self._session = session
         self._clip_norm = clip_norm
-        self._is_watched = is_watched
+        # whether code of the user has objects of the model, which it may read and change between steps
+        self._is_open = False
         self._plan: TrainingPlan | None = None
+        session.on_access = self._open
         self._is_first = True
+        self._is_planned = False  # the last step
         self._reduction = Reduction.AUTO
         self._values: dict[str, Any] = {}  # of this step, which cannot be had after it
         scope = run.model.scope
@@ -114,6 +116,7 @@ class TrainStep:
             step = self._follow(self._plan, batches[0])
             if step is not None:
                 return step
+        self._is_planned = False
         row_gradients.clear(self._parameters)
         self._values = self._learning_rates()
         self._session.origin_of_nan = ""
@@ -146,20 +149,24 @@ class TrainStep:
             return None
         plan = self._model.plan()
         if plan is not None:
+            self._is_open |= plan.is_open
             _log.info("Training steps run in compiled loops, without autograd.")
         return plan
 
     def _follow(self, plan: TrainingPlan, batch: Batch) -> PlannedStep | None:
         """Makes a planned step; None if this step needs model_fn."""
         session = self._session
-        if GRADIENT_NORM in session.fetched_names or (self._is_watched and not plan.holds()):
+        if GRADIENT_NORM in session.fetched_names or has_global_hooks():
+            return None
+        if self._is_open and not plan.holds():
             return None
         values = self._learning_rates()
         self._strategy.begin_batch()
         step = plan.step(batch)
         if step is None:
             return None
-        if self._is_watched:
+        self._is_planned = True
+        if self._is_open:
             plan.show_gradients()
         for scheduler in self._schedulers:
             scheduler.step()
@@ -169,6 +176,12 @@ class TrainStep:
         session.values = StepValues({**values, "loss": step.loss}, lambda: step.predictions)
         self._strategy.end_step()
         return step
+
+    def _open(self) -> None:
+        """Shows the gradients of the last step, and those of all steps from now on."""
+        if self._is_planned and not self._is_open and self._plan is not None:
+            self._plan.show_gradients()
+        self._is_open = True
 
     def _run(self, batch: Batch) -> EstimatorSpec:
         self._strategy.begin_batch()

@@ -56,10 +56,9 @@ def run_training(
     nan_hook = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
     nan_hook.every_steps = config.log_step_count_steps or 100
     session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
-    is_watched = bool(listeners) or any(map(_may_change_the_model, users))
-    if is_watched:
+    if listeners or any(map(_may_change_the_model, users)):
         run.model.state.is_private = False
-    step = TrainStep(run, session, config.clip_norm, is_watched)
+    step = TrainStep(run, session, config.clip_norm)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
         hooks = [*first, *(() if watching else [nan_hook]), *run.model_hooks.training]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -61,7 +62,7 @@ def resolve(optimizer: object, lr: float | None, argument: str = "optimizer") ->
                 f"{argument}={shown(optimizer)} is not an optimizer.{suggest(optimizer, _BY_NAME)}"
             )
         named = _BY_NAME[optimizer]
-        return named if lr is None else lambda parameters: named(parameters, lr=lr)  # type: ignore[call-arg]
+        return named if lr is None else partial(named, lr=lr)  # type: ignore[call-arg]
     if callable(optimizer):
         _check_takes_parameters(optimizer, argument)
         return lambda parameters: _made(optimizer(parameters), argument)
@@ -72,6 +73,12 @@ def resolve(optimizer: object, lr: float | None, argument: str = "optimizer") ->
         f"{argument}{what}: give a name such as 'Ftrl', a torch.optim class, or a function that makes the optimizer "
         "from the model's parameters, such as lambda parameters: torch.optim.Adam(parameters, lr=0.01)."
     )
+
+
+def is_named(make_optimizer: MakeOptimizer) -> bool:
+    """Whether a function of `resolve` makes an optimizer that was named, which the user then has no reference to."""
+    made_by = make_optimizer.func if isinstance(make_optimizer, partial) else make_optimizer
+    return made_by in _BY_NAME.values()
 
 
 def _check_takes_parameters(function: Callable[..., object], argument: str) -> None:

@@ -61,10 +61,15 @@ class Parts(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest, **more)
 
 
+def has_global_hooks() -> bool:
+    """Whether torch calls functions of the user for every module."""
+    has_any: bool = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return has_any
+
+
 def have_hooks(modules: Iterable[nn.Module]) -> bool:
     """Whether one of the modules has hooks, so that it has to be called."""
-    has_any: bool = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-    if has_any:
+    if has_global_hooks():
         return True
     modules = list(modules)  # in each step, for each column: without a loop of Python
     of_each: Iterable[Any] = map(_hooks_of, modules)
@@ -99,7 +104,7 @@ class PartsAsFound:
             and all(map(operator.is_, self._weights_now(), self._weights))
             and not any(self._hooks)
             and not any(map(operator.contains, self._own, repeat("forward")))
-            and not nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+            and not has_global_hooks()
         )
 
     def _weights_now(self) -> list[Tensor | None]:
