@@ -24,7 +24,7 @@ from torchest.distributed.strategy import Strategy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RANK = int(os.environ.get("RANK", "0"))
+RANK = torchest.RunConfig().global_id_in_cluster or 0
 STEPS = 20
 BATCH = 12  # rows of a step, in all processes
 
@@ -329,6 +329,40 @@ def alternation(directory: Path) -> None:
     keep(directory, "alternation", metrics=numbers, exports=exports, files=own)
 
 
+def launched(directory: Path) -> None:
+    """Trains and evaluates, and knows nothing of what started it; each task of the cluster keeps its results."""
+    config = torchest.RunConfig(save_checkpoints_steps=10)
+    kept = Keep()
+    model = linear(str(directory / "model"), config)
+    metrics, _ = torchest.train_and_evaluate(
+        model,
+        torchest.TrainSpec(sharded(rows(STEPS * BATCH)), max_steps=STEPS, hooks=[kept]),
+        torchest.EvalSpec(
+            sharded(rows(101, seed=9), 30), steps=None, start_delay_secs=0, throttle_secs=0
+        ),
+    )
+    task = f"{config.task_type} {config.task_id}"
+    np.savez(directory / f"{task}.npz", **kept.tensors)
+    numbers = metrics and {name: value.item() for name, value in metrics.items()}
+    values = {
+        "metrics": numbers,
+        "is_chief": config.is_chief,
+        "replicas": config.num_worker_replicas,
+    }
+    (directory / f"{task}.json").write_text(json.dumps(values))
+
+
+def in_a_group_of_its_own(directory: Path) -> None:
+    """Trains in a process group that the program makes, and leaves it as it is."""
+    address, rank, size = os.environ["GROUP"].split()
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://{address}", rank=int(rank), world_size=int(size)
+    )
+    launched(directory)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
 def failure(directory: Path) -> None:
     """The second process fails in its third step."""
 
@@ -373,6 +407,7 @@ def interrupted(directory: Path, case: str, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     sys.addaudithook(audit)
     torch.set_default_dtype(torch.float64)
     for name in sys.argv[2:]:

@@ -28,7 +28,7 @@ from torchest.checkpoint.directory import (
 )
 from torchest.checkpoint.trainer_lock import only_trainer
 from torchest.distributed.choose import strategy_of_environment
-from torchest.distributed.tf_config import TFConfig
+from torchest.distributed.environment import cluster_of_environment
 from torchest.engine.execution import Execution
 from torchest.engine.feed import Feed, training_paused
 from torchest.engine.hooks import SessionRunHook, all_of
@@ -230,13 +230,13 @@ class Estimator:
             The estimator.
 
         Raises:
-            ValueError: Both `steps` and `max_steps` are given, one is below 1, the input is empty, or TF_CONFIG names
-                a cluster that torchrun has not started.
+            ValueError: Both `steps` and `max_steps` are given, one is below 1, the input is empty, or this process is
+                the evaluator of TF_CONFIG.
             RuntimeError: Another process, or another thread of this one, trains in `model_dir`.
             CheckpointMismatchError: `model_dir` has a checkpoint of another model.
             NanLossDuringTrainingError: The loss became NaN.
         """
-        TFConfig.of_environment().check_may_train()
+        cluster_of_environment().check_trains("train")
         steps, max_steps = _checked_steps(steps, max_steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
@@ -272,6 +272,7 @@ class Estimator:
         """
         steps, name = checked_count("steps", steps), checked_name("name", name)
         hooks = all_of(SessionRunHook, "hooks", hooks)
+        cluster_of_environment().end_parameter_server("evaluate")
         strategy = self._eval_strategy.current()
         if strategy.is_chief:
             model, checkpoint = self._model_of(checkpoint_path, "evaluate")
@@ -468,6 +469,8 @@ class Estimator:
         chosen = checked_formats(formats)
         if as_text:
             _log.info("as_text has no meaning on PyTorch: signatures.json is text already.")
+
+        cluster_of_environment().end_parameter_server("export_saved_model")
 
         def write() -> str:
             checkpoint = checkpoint_of(self.model_dir, checkpoint_path)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.strategy import Strategy
-from torchest.distributed.tf_config import TFConfig, place_of_environment
+from torchest.distributed.tf_config import TFConfig
 from torchest.errors import suggest
 from torchest.utils import files
 from torchest.utils.checks import (
@@ -135,42 +136,42 @@ class RunConfig:
     @property
     def is_chief(self) -> bool:
         """Whether this process writes checkpoints and events: rank 0, or the chief of TF_CONFIG."""
-        return place_of_environment().is_chief
+        return cluster_of_environment().is_chief
 
     @property
     def global_id_in_cluster(self) -> int | None:
         """The rank of this process; None for an evaluator."""
-        return place_of_environment().global_id
+        return cluster_of_environment().global_id
 
     @property
     def num_worker_replicas(self) -> int:
         """The number of processes that train, including the chief."""
-        return place_of_environment().num_workers
+        return cluster_of_environment().num_workers
 
     @property
     def num_ps_replicas(self) -> int:
         """The number of parameter servers in TF_CONFIG; torchest trains with none."""
-        return place_of_environment().num_parameter_servers
+        return cluster_of_environment().num_parameter_servers
 
     @property
     def task_type(self) -> str:
         """`"chief"` or `"worker"`, or the type in TF_CONFIG; `"worker"` for a single process."""
-        return place_of_environment().task_type
+        return cluster_of_environment().task_type
 
     @property
     def task_id(self) -> int:
         """The number of this process among those of its `task_type`, from 0."""
-        return place_of_environment().task_id
+        return cluster_of_environment().task_id
 
     @property
     def cluster_spec(self) -> dict[str, list[str]]:
         """By `task_type`, the ranks of the processes or the addresses in TF_CONFIG; empty for a single process."""
-        return place_of_environment().cluster_spec
+        return cluster_of_environment().spec
 
     @property
     def master(self) -> str:
         """The address of this task in TF_CONFIG, if there are others; has no effect."""
-        return TFConfig.of_environment().master
+        return cluster_of_environment().master
 
     @property
     def evaluation_master(self) -> str:

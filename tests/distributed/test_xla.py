@@ -388,7 +388,7 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="in one process, but torchrun started 2"):
+    with pytest.raises(ValueError, match="in one process, but by RANK and WORLD_SIZE there are 2"):
         XLAStrategy()
 
 

@@ -211,92 +211,47 @@ class TestTheRole:
         with pytest.raises(ValueError, match=r"TF_CONFIG=.*, which should be JSON such as"):
             role()
 
-    @pytest.mark.parametrize(
-        ("cluster", "task"),
-        [
-            ({"chief": ["a:1"], "worker": ["b:1"]}, ("chief", 0)),
-            ({"chief": ["a:1"], "worker": ["b:1"]}, ("worker", 0)),
-            ({"master": ["a:1"], "worker": ["b:1"]}, ("master", 0)),
-            ({"worker": ["a:1", "b:1", "c:1"]}, ("worker", 2)),
-            ({"chief": ["a:1"], "ps": ["b:1"]}, ("chief", 0)),
-            ({"chief": ["a:1"], "ps": ["b:1"]}, ("ps", 0)),
-            ({"chief": ["a:1"], "tpu_worker": ["b:1"]}, ("tpu_worker", 0)),
-            ({"chief": ["a:1"], "worker": ["b:1"], "evaluator": ["c:1"]}, ("worker", 0)),
-        ],
-    )
-    def test_no_task_of_a_cluster_trains_a_whole_model_of_its_own(
-        self, monkeypatch, tmp_path, cluster, task
-    ):
-        config = {"cluster": cluster, "task": dict(zip(("type", "index"), task, strict=True))}
-        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-        model = linear(tmp_path / "model")
-        both = torchest.TrainSpec(rows), torchest.EvalSpec(rows)
-        for train in (
-            lambda: model.train(rows, steps=1),
-            lambda: torchest.train_and_evaluate(model, *both),
-        ):
-            with pytest.raises(
-                ValueError, match=r"TF_CONFIG names \d .*Start the training by torch"
-            ):
-                train()
-        assert not (tmp_path / "model").exists()
-        with pytest.raises(ValueError, match="The input is empty"):  # evaluates as it would alone
-            model.evaluate(list)
+    def test_of_a_master_is_to_evaluate_and_its_workers_wait_for_that(self, monkeypatch):
+        cluster = {"master": ["a:1"], "worker": ["b:1"]}
+        for kind in cluster:
+            task = {"type": kind, "index": 0}
+            monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+            assert role() == BOTH
 
-    @pytest.mark.parametrize(
-        ("config", "message"),
-        [
-            ({"task": {"type": "evaluator"}}, 'the task "evaluator", which does not train'),
-            ({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps"}}, "task 'ps', and only"),
-            ({"cluster": {"loader": ["a:1"]}, "task": {"type": "loader"}}, "task 'loader', and"),
-            ({"cluster": {"chief": ["a:1"]}}, "does not say which of its tasks this process is"),
-        ],
-    )
-    def test_a_task_that_does_not_train_is_refused(self, monkeypatch, tmp_path, config, message):
-        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-        with pytest.raises(ValueError, match=message):
-            linear(tmp_path / "model").train(rows, steps=1)
-        assert not (tmp_path / "model").exists()
-
-    @pytest.mark.parametrize(
-        ("task", "rank", "agree"),
-        [
-            (("chief", 0), (0, 2, 1), True),
-            (("worker", 0), (1, 2, 1), True),
-            (("worker", 0), (3, 4, 2), True),  # two processes on each machine
-            (("worker", 0), (1, 2, 2), True),
-            (("worker", 0), (0, 2, 1), False),
-            (("chief", 0), (0, 3, 1), False),
-            (("chief", 0), (1, 2, 2), False),  # torchrun on this machine alone
-            (("chief", 0), (0, 1, 1), False),
-        ],
-    )
-    def test_of_a_cluster_that_torchrun_started_is_what_both_say(
-        self, monkeypatch, task, rank, agree
-    ):
-        config = {"cluster": {"chief": ["a:1"], "worker": ["b:1"]}}
-        config["task"] = dict(zip(("type", "index"), task, strict=True))
-        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-        names = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-        for name, value in zip(names, rank, strict=True):
-            monkeypatch.setenv(name, str(value))
-        if agree:
-            assert role() == TRAINER
-            return
-        with pytest.raises(ValueError, match=r"contradict each other|not started by torchrun"):
+    def test_is_of_one_evaluator(self, monkeypatch):
+        monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "evaluator", "index": 1}}')
+        with pytest.raises(ValueError, match=r"evaluator 1, but a training has one evaluator"):
             role()
 
-    def test_is_none_for_several_evaluators(self, monkeypatch):
+    def test_of_the_evaluator_is_not_to_train(self, monkeypatch, tmp_path):
         monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "evaluator"}}')
-        monkeypatch.setenv("RANK", "0")
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        with pytest.raises(ValueError, match="start the evaluator without torchrun"):
-            role()
+        model = linear(tmp_path / "model")
+        with pytest.raises(ValueError, match='train: .*the task "evaluator", which does not train'):
+            model.train(rows, steps=1)
+        assert not (tmp_path / "model").exists()
+        assert model.evaluate(rows, name="before")["global_step"] == 0
 
-    def test_several_that_train_need_torchrun(self, monkeypatch):
-        monkeypatch.setenv("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
-        with pytest.raises(ValueError, match="TF_CONFIG names 3 processes that train together"):
-            role()
+    @pytest.mark.parametrize(
+        "call", ["train", "evaluate", "export_saved_model", "train_and_evaluate"]
+    )
+    def test_of_a_parameter_server_is_to_end(self, monkeypatch, tmp_path, caplog, call):
+        cluster = {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}
+        task = {"type": "ps", "index": 0}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+        model = linear(tmp_path / "model")
+        calls = {
+            "train": lambda: model.train(rows, steps=1),
+            "evaluate": lambda: model.evaluate(rows),
+            "export_saved_model": lambda: model.export_saved_model(tmp_path, lambda: None),
+            "train_and_evaluate": lambda: torchest.train_and_evaluate(
+                model, torchest.TrainSpec(rows), torchest.EvalSpec(rows)
+            ),
+        }
+        with pytest.raises(SystemExit) as ended:
+            calls[call]()
+        assert ended.value.code == 0
+        assert f"{call}: this process is the task ps 0 in TF_CONFIG, and ends now" in caplog.text
+        assert not (tmp_path / "model").exists()
 
 
 def test_two_processes_of_one_program(tmp_path):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
-from torchest.distributed.cluster import Cluster
+from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.strategy import Strategy
+
+if TYPE_CHECKING:
+    from torchest.distributed.cluster import Cluster
 
 
 def strategy_of_environment() -> Strategy:
-    """`DataParallel`, one for all estimators, if torchrun started several processes; else `Strategy`."""
-    cluster = Cluster.of_environment()
+    """`DataParallel`, one for all estimators, if several processes train together; else `Strategy`."""
+    cluster = cluster_of_environment()
     return _data_parallel(cluster) if cluster.is_distributed else Strategy()
 
 

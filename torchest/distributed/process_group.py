@@ -1,75 +1,92 @@
-"""Connects the processes that torchrun started, until the program ends."""
+"""Connects the processes that train together, until the program ends."""
 
 from __future__ import annotations
 
 import atexit
+import dataclasses
+import json
+import logging
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+
+from torchest.distributed.devices import Seen, devices_of
+from torchest.distributed.meeting import meet, store_of
 
 if TYPE_CHECKING:
     from torchest.distributed.cluster import Cluster
 
+_log = logging.getLogger("torchest")
 # The death of a process breaks the connections of all others at once. The time limit is for waiting for a living
 # process, such as a chief that writes a checkpoint or exports.
 _PATIENCE = timedelta(days=1)
 
 
 def connect(cluster: Cluster) -> torch.device:
-    """Connects the processes, unless they are connected.
+    """Connects the processes, unless the program has connected them itself.
 
-    Flags, numbers of examples and objects go over gloo. Gradients on CUDA devices go over NCCL, unless
-    processes share a device, which NCCL refuses.
+    Flags, numbers of examples and objects go over gloo. Gradients on CUDA devices go over NCCL where that is possible
+    for all processes.
 
     Returns:
         The device of this process.
+
+    Raises:
+        ValueError: The process group that the program has made does not serve, or nothing says where processes meet.
+        RuntimeError: A process does not come.
     """
-    device = _device(cluster)
-    if not dist.is_initialized():
-        has_own_device = (
-            device.type == "cuda" and cluster.local_world_size <= torch.cuda.device_count()
-        )
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if has_own_device else "gloo",
-            store=_store(cluster),
-            rank=cluster.rank,
-            world_size=cluster.world_size,
-            timeout=_PATIENCE,
-            device_id=device if has_own_device else None,
-        )
-        atexit.register(_disconnect)
+    if dist.is_initialized():
+        return _device_in_group(cluster)
+    store = store_of(cluster, is_launchers=os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True")
+    here = json.dumps(dataclasses.asdict(Seen.here(cluster.local_rank)))
+    store, messages = meet(store, cluster.rank, cluster.world_size, here)
+    processes = [Seen(**json.loads(message)) for message in messages]
+    devices = devices_of(processes)
+    index = devices.indices[cluster.rank]
+    device = torch.device("cpu") if index is None else _set(index)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if devices.over_nccl else "gloo",
+        store=store,
+        rank=cluster.rank,
+        world_size=cluster.world_size,
+        timeout=_PATIENCE,
+        device_id=device if devices.over_nccl else None,
+    )
+    atexit.register(_disconnect)
+    _log.info(
+        "By %s, %d processes on %d machine(s) train together; gradients go over %s, as %s.",
+        cluster.launcher, cluster.world_size, len({seen.host for seen in processes}),
+        "NCCL" if devices.over_nccl else "gloo", devices.reason,
+    )  # fmt: skip
     return device
 
 
-def _device(cluster: Cluster) -> torch.device:
-    if not torch.cuda.is_available():
+def _device_in_group(cluster: Cluster) -> torch.device:
+    """The device of this process in a process group that the program has made."""
+    backends = dict(each.split(":") for each in dist.get_backend_config().split(","))
+    needed = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    missing = [kind for kind in needed if kind not in backends]
+    if missing:
+        raise ValueError(
+            f"The program has made a process group with the backends {dist.get_backend_config()!r}, which has none for "
+            f"{' and '.join(missing)}: torchest needs one for the CPU, and for CUDA if there is a GPU. Call "
+            'init_process_group("cpu:gloo,cuda:nccl"), or leave the group to torchest.'
+        )
+    _log.info("Training uses the process group that the program has made.")
+    if "cuda" not in needed:
         return torch.device("cpu")
-    device = torch.device("cuda", cluster.local_rank % torch.cuda.device_count())
+    # the program has set another device than the first, or leaves the choice
+    chosen = torch.cuda.current_device() or (cluster.local_rank or 0) % torch.cuda.device_count()
+    return _set(chosen)
+
+
+def _set(index: int) -> torch.device:
+    device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device
-
-
-def _store(cluster: Cluster) -> Any:
-    """The store in which processes find each other.
-
-    When torchrun starts all processes again after a death, its store still has the addresses of the former ones, so
-    each attempt gets a prefix. The number of the attempt is the same only for processes on one machine.
-    """
-    is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = TCPStore(
-        os.environ.get("MASTER_ADDR", "localhost"),
-        int(os.environ.get("MASTER_PORT", "29500")),
-        cluster.world_size,
-        is_master=cluster.rank == 0 and not is_torchruns,
-    )
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT")
-    if attempt is None or cluster.local_world_size < cluster.world_size:
-        return store
-    return PrefixStore(f"torchest/{attempt}", store)
 
 
 def _disconnect() -> None:

@@ -1,8 +1,4 @@
-"""The environment variable TF_CONFIG: the tasks of a cluster, and which of them this process is.
-
-torchrun starts the processes that train together. TF_CONFIG tells a trainer from an evaluator, and may name the
-cluster that torchrun started; it starts nothing itself.
-"""
+"""The environment variable TF_CONFIG: the tasks of a cluster, and which of them this process is."""
 
 from __future__ import annotations
 
@@ -12,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torchest.distributed.cluster import Cluster
+from torchest.errors import suggest
 from torchest.utils.checks import is_whole, shown
 from torchest.utils.json_form import Form, check_form, object_or_none, optional, text_or_none
 
 CHIEF, MASTER, WORKER, PS, EVALUATOR = "chief", "master", "worker", "ps", "evaluator"
 _TRAINERS = (CHIEF, MASTER, WORKER)
-_ORDER = {task_type: place for place, task_type in enumerate((*_TRAINERS, PS))}
-_EXAMPLE = '{"cluster": {"chief": ["host"]}, "task": {"type": "evaluator"}}'
+_ORDER = (CHIEF, MASTER, EVALUATOR, WORKER, PS)  # of the tasks in a cluster
+_EXAMPLE = '{"cluster": {"chief": ["host:2222"]}, "task": {"type": "evaluator"}}'
 
 _FORM: Form = {
     "cluster": optional(dict),
@@ -37,8 +33,8 @@ class TFConfig:
     """The contents of TF_CONFIG. Its properties are those of `RunConfig`, with TensorFlow's values.
 
     Attributes:
-        tasks: The addresses by task type and index, without the evaluator; empty without a cluster.
-        named_type: The type of this task; None if TF_CONFIG has none.
+        tasks: The addresses by task type and index; empty without a cluster.
+        task_type: The type of this task.
         task_id: The index of this task.
         model_dir: The model_dir of all tasks; None if TF_CONFIG has none.
         session_master: Overrides `master`.
@@ -48,7 +44,7 @@ class TFConfig:
     """
 
     tasks: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
-    named_type: str | None = None
+    task_type: str = WORKER
     task_id: int = 0
     model_dir: str | None = None
     session_master: str = ""
@@ -74,24 +70,14 @@ class TFConfig:
             ) from None
 
     @property
-    def task_type(self) -> str:
-        """The type of this task; "worker" if TF_CONFIG has none."""
-        return self.named_type or WORKER
-
-    @property
-    def is_evaluator(self) -> bool:
-        """Whether this process evaluates, and does not train."""
-        return self.named_type == EVALUATOR
-
-    @property
     def is_chief(self) -> bool:
-        """Whether this is the task that writes."""
-        return not self.is_evaluator and (not self.tasks or self.task_type in (CHIEF, MASTER))
+        """Whether this is the task that writes: the chief or master, or worker 0 in a cluster of workers."""
+        return (self.task_type, self.task_id) == (self.trainers or [(WORKER, 0)])[0]
 
     @property
     def global_id(self) -> int | None:
-        """The number of this task in the cluster, the chief first; None for the evaluator."""
-        if self.is_evaluator:
+        """The number of this task among the members, as TensorFlow has it; None for the evaluator."""
+        if self.task_type == EVALUATOR:
             return None
         here = (self.task_type, self.task_id)
         return self.members.index(here) if here in self.members else 0
@@ -99,104 +85,55 @@ class TFConfig:
     @property
     def num_workers(self) -> int:
         """The number of tasks that train, without parameter servers."""
-        if self.is_evaluator:
+        if self.task_type == EVALUATOR:
             return 0
-        return sum(len(self.tasks.get(kind, ())) for kind in _TRAINERS) if self.tasks else 1
+        return len(self.trainers) if self.tasks else 1
 
     @property
     def num_parameter_servers(self) -> int:
         """How many parameter servers there are."""
-        return 0 if self.is_evaluator else len(self.tasks.get(PS, ()))
+        return 0 if self.task_type == EVALUATOR else len(self.tasks.get(PS, ()))
 
     @property
     def cluster_spec(self) -> dict[str, list[str]]:
         """The addresses by task type; empty for the evaluator."""
-        if self.is_evaluator:
+        if self.task_type == EVALUATOR:
             return {}
         return {kind: list(addresses.values()) for kind, addresses in self.tasks.items()}
 
     @property
     def master(self) -> str:
         """The address of this task; empty if it is the only one."""
-        if self.session_master or self.is_evaluator or len(self.members) < 2:
+        if self.session_master or self.task_type == EVALUATOR or len(self.members) < 2:
             return self.session_master
         return f"{self.rpc_layer}://{self.tasks[self.task_type][self.task_id]}"
 
     @property
     def members(self) -> list[tuple[str, int]]:
-        """The type and index of each task of the cluster except the evaluator, the chief first."""
-        kinds = sorted(self.tasks, key=lambda kind: (_ORDER.get(kind, len(_ORDER)), kind))
-        return [(kind, index) for kind in kinds for index in sorted(self.tasks[kind])]
+        """Type and index of each task in the cluster: the chief first, parameter servers last."""
+        return [(kind, index) for kind in _ORDER for index in sorted(self.tasks.get(kind, ()))]
 
-    def check_may_train(self) -> None:
-        """Raises if several tasks train and torchrun did not start them.
+    @property
+    def trainers(self) -> list[tuple[str, int]]:
+        """The type and index of each task that trains, the chief first."""
+        return [member for member in self.members if member[0] in _TRAINERS]
 
-        Raises:
-            ValueError: This process would train a separate model.
-        """
-        if self.is_evaluator:
-            raise ValueError(
-                'TF_CONFIG says that this process is the task "evaluator", which does not train: call '
-                "train_and_evaluate in it, as in the chief, or evaluate; or correct TF_CONFIG."
-            )
-        if len(self.members) > 1:
-            self._check_is_joined(Cluster.of_environment())
-        if self.tasks and self.named_type is None:
-            raise ValueError(
-                f"TF_CONFIG has a cluster ({self._listed()}) and does not say which of its tasks this process is: add "
-                '"task": {"type": "chief", "index": 0}, or "evaluator".'
-            )
-        if self.task_type not in _TRAINERS:
-            raise ValueError(
-                f"TF_CONFIG says that this process is the task {self.task_type!r}, and only "
-                f"{', '.join(map(repr, _TRAINERS))} train; torchest has no parameter servers. Do not start this "
-                "process, and leave the task out of TF_CONFIG."
-            )
+    @property
+    def rank(self) -> int:
+        """The number of this task among those that train, the chief first; 0 if it does not train."""
+        here = (self.task_type, self.task_id)
+        return self.trainers.index(here) if here in self.trainers else 0
 
-    def _check_is_joined(self, cluster: Cluster) -> None:
-        foreign = sorted(set(self.tasks) - set(_TRAINERS))
-        way_out = (
-            "Start the training by torchrun on each machine, and leave only the chief and the evaluator in "
-            "TF_CONFIG."
-        )
-        if foreign:
-            way_out = (
-                f"torchest has no tasks of the type {', '.join(map(repr, foreign))}. {way_out}"
-            )
-        if not cluster.is_distributed or foreign:
-            raise ValueError(
-                f"TF_CONFIG names {len(self.members)} processes that train together ({self._listed()}), and this one "
-                f"({self._here()}) was not started by torchrun with them: it would train a separate model in the "
-                f"model_dir. {way_out}"
-            )
-        # one task is a process, or all processes of a machine
-        machines = cluster.world_size // cluster.local_world_size
-        machine = cluster.rank // cluster.local_world_size
-        places = [(cluster.world_size, cluster.rank), (machines, machine)]
-        if self.named_type is None or (len(self.members), self.global_id) not in places:
-            raise ValueError(
-                f"TF_CONFIG and torchrun contradict each other: TF_CONFIG names {len(self.members)} tasks that train "
-                f"({self._listed()}), of which this process is {self._here()}; torchrun has set RANK={cluster.rank}, "
-                f"WORLD_SIZE={cluster.world_size} and LOCAL_WORLD_SIZE={cluster.local_world_size}. Leave only the "
-                "chief and the evaluator in TF_CONFIG: torchrun says which process is which."
-            )
+    @property
+    def chief_address(self) -> str:
+        """The address of the first task that trains, as written."""
+        kind, index = self.trainers[0]
+        return self.tasks[kind][index]
 
-    def _listed(self) -> str:
-        kinds = sorted(self.tasks, key=lambda kind: (_ORDER.get(kind, len(_ORDER)), kind))
-        return ", ".join(f"{len(self.tasks[kind])} {kind}" for kind in kinds)
-
-    def _here(self) -> str:
-        return "no task" if self.named_type is None else f"{self.named_type} {self.task_id}"
-
-
-def place_of_environment() -> Cluster | TFConfig:
-    """The place of this process in the cluster, from torchrun or else from TF_CONFIG.
-
-    Raises:
-        ValueError: The environment is invalid.
-    """
-    cluster = Cluster.of_environment()
-    return cluster if cluster.is_distributed else TFConfig.of_environment()
+    def __str__(self) -> str:
+        """The tasks and this one, for messages: "1 chief, 2 worker; this process is worker 1"."""
+        counts = [f"{len(self.tasks[kind])} {kind}" for kind in _ORDER if kind in self.tasks]
+        return f"{', '.join(counts)}; this process is {self.task_type} {self.task_id}"
 
 
 def _parsed(text: str) -> TFConfig:
@@ -210,17 +147,13 @@ def _parsed(text: str) -> TFConfig:
         for kind, listed in config.get("cluster", {}).items()
         if listed != []
     }
-    tasks.pop(EVALUATOR, None)
-    task = config.get("task", {})
-    named_type, task_id = task.get("type"), _index(task.get("index", 0))
-    if named_type == "":
-        raise ValueError("the type of the task is empty")
     if config.get("model_dir") == "":
         raise ValueError("model_dir is empty")
-    _check_task(named_type, task_id, tasks)
+    _check_cluster(tasks)
+    task_type, task_id = _task(config.get("task", {}), tasks)
     return TFConfig(
         tasks=tasks,
-        named_type=named_type,
+        task_type=task_type,
         task_id=task_id,
         model_dir=config.get("model_dir"),
         session_master=config.get("session_master", ""),
@@ -230,25 +163,60 @@ def _parsed(text: str) -> TFConfig:
     )
 
 
-def _check_task(
-    named_type: str | None, task_id: int, tasks: Mapping[str, Mapping[int, str]]
-) -> None:
-    """Raises an error if the cluster has no such task."""
-    if named_type in (None, EVALUATOR):
-        return
+def _check_cluster(tasks: Mapping[str, Mapping[int, str]]) -> None:
+    """Raises an error unless one task of the cluster is the chief."""
+    for kind in tasks:
+        if kind not in _ORDER:
+            known = suggest(kind, _ORDER).removesuffix(".")
+            raise ValueError(f"the cluster has the unknown task type {kind!r}.{known}")
+    if CHIEF in tasks and MASTER in tasks:
+        raise ValueError("the cluster has both a 'chief' and a 'master', which mean the same task")
+    for kind in (CHIEF, MASTER):
+        if len(tasks.get(kind, ())) > 1:
+            raise ValueError(f"the cluster has {len(tasks[kind])} of the type {kind!r}, not one")
+    if tasks and not set(_TRAINERS) & set(tasks):
+        raise ValueError("the cluster has neither a 'chief' nor a 'worker'")
+
+
+def _task(task: Mapping[str, Any], tasks: Mapping[str, Mapping[int, str]]) -> tuple[str, int]:
+    """The type and index of this task.
+
+    Raises:
+        ValueError: The cluster has no such task, or several that could be meant.
+    """
+    kind = task.get("type")
+    if kind == "":
+        raise ValueError("the type of the task is empty")
+    index = _index(task.get("index", 0))
+    if kind == EVALUATOR:
+        if MASTER in tasks:
+            raise ValueError(
+                "the cluster has a 'master', which evaluates itself, and so no 'evaluator'"
+            )
+        return kind, index
     if not tasks:
-        if named_type not in _TRAINERS or task_id:
-            raise ValueError(f"the task is {named_type} {task_id}, but there is no cluster")
-        return
-    if named_type not in tasks:
+        if kind not in (None, WORKER) or index:
+            raise ValueError(f"the task is {kind or WORKER} {index}, but there is no cluster")
+        return WORKER, 0
+    if kind is None:
         raise ValueError(
-            f"the type of the task is {named_type!r}, but the cluster has {', '.join(map(repr, tasks))}"
+            "there is a cluster, and nothing says which of its tasks this process is: add "
+            '"task": {"type": "chief", "index": 0}, or the like'
         )
-    if task_id not in tasks[named_type]:
+    if kind not in tasks:
         raise ValueError(
-            f"the index of the task is {task_id}, but the cluster has {len(tasks[named_type])} of the type "
-            f"{named_type!r}, counted from 0"
+            f"the type of the task is {kind!r}, but the cluster has {', '.join(map(repr, tasks))}"
         )
+    if "index" not in task and len(tasks[kind]) > 1:
+        raise ValueError(
+            f"the task has no index, and the cluster has {len(tasks[kind])} of the type {kind!r}"
+        )
+    if index not in tasks[kind]:
+        raise ValueError(
+            f"the index of the task is {index}, but the cluster has {len(tasks[kind])} of the type "
+            f"{kind!r}, counted from 0"
+        )
+    return kind, index
 
 
 def _addresses(kind: str, listed: object) -> dict[int, str]:

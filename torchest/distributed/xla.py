@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torchest.distributed.cluster import Cluster
+from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.strategy import Strategy, on_host
 
 if TYPE_CHECKING:
@@ -38,17 +38,18 @@ class XLAStrategy(Strategy):
 
     Raises:
         ImportError: The package torch_xla is not installed.
-        ValueError: torchrun started several processes.
+        ValueError: Several processes train together.
         RuntimeError: This process has already trained on another device.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        processes = Cluster.of_environment().world_size
-        if processes > 1:
+        cluster = cluster_of_environment()
+        if cluster.is_distributed:
             raise ValueError(
-                f"XLAStrategy trains in one process, but torchrun started {processes}, each of which would train the "
-                "whole model: start the program without torchrun, or leave train_distribute and eval_distribute out."
+                f"XLAStrategy trains in one process, but by {cluster.launcher} there are {cluster.world_size}, each of "
+                "which would train the whole model: start one process, or leave train_distribute and eval_distribute "
+                "out."
             )
         if importlib.util.find_spec("torch_xla") is None:
             raise ImportError(

@@ -9,6 +9,9 @@ TF_CONFIG assigns the tasks:
 The first only trains, the second evaluates and exports. They communicate through the model_dir: training has ended when
 the checkpoint of `max_steps` exists, or when the file `unfinished` is gone. That file stays when training is killed,
 and the evaluator then waits for the restart.
+
+Several processes may train: the chief and the workers of TF_CONFIG, or those that torchrun starts with the chief's
+TF_CONFIG.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import in_use, latest_checkpoint
 from torchest.checkpoint.index import read_index, step_of
-from torchest.distributed.cluster import Cluster
-from torchest.distributed.tf_config import EVALUATOR, MASTER, TFConfig
+from torchest.distributed.environment import cluster_of_environment
+from torchest.distributed.tf_config import EVALUATOR
 from torchest.engine.resume import is_unfinished
 from torchest.errors import DamagedCheckpointError
 from torchest.train_evaluate.evaluator import Evaluator
@@ -41,26 +44,20 @@ TRAINER, BOTH = "trainer", "both"
 def role_of_environment() -> str:
     """The role of this process in `train_and_evaluate`: EVALUATOR, TRAINER, or BOTH.
 
-    It is BOTH without a cluster in TF_CONFIG, and for the task "master", which tf.estimator uses in clusters without an
-    evaluator.
-
     Raises:
-        ValueError: TF_CONFIG is wrong, or names tasks that torchrun has not started.
+        ValueError: The environment is wrong, or this is a second evaluator.
+        SystemExit: This process is a parameter server.
     """
-    config = TFConfig.of_environment()
-    if config.is_evaluator:
-        _check_is_single(Cluster.of_environment())
-        return EVALUATOR
-    config.check_may_train()
-    return TRAINER if config.tasks and config.task_type != MASTER else BOTH
-
-
-def _check_is_single(cluster: Cluster) -> None:
-    if cluster.is_distributed:
+    cluster = cluster_of_environment()
+    cluster.end_parameter_server("train_and_evaluate")
+    if not cluster.is_evaluator:
+        return TRAINER if cluster.leaves_evaluation_to_another else BOTH
+    if cluster.task_id:
         raise ValueError(
-            f"TF_CONFIG says that this process is the evaluator, but torchrun has started {cluster.world_size} of them "
-            f"(RANK={cluster.rank}, WORLD_SIZE={cluster.world_size}): start the evaluator without torchrun."
+            f"train_and_evaluate: TF_CONFIG says that this process is evaluator {cluster.task_id}, but a training has "
+            "one evaluator, of index 0: do not start this process."
         )
+    return EVALUATOR
 
 
 def evaluate_beside_training(
