@@ -57,7 +57,7 @@ class RunConfig:
         keep_checkpoint_every_n_hours: Of older checkpoints, one for each such period is kept forever; None: none.
         log_step_count_steps: Steps between two log lines of the loss and the speed; None: none.
         train_distribute: A `torchest.distributed.Strategy` for training, such as `XLAStrategy()`. None: the processes
-            that torchrun started, or one process, on the first GPU or else the CPU.
+            that were started together, or one process, on the first GPU or else the CPU.
         device_fn: Has no effect; logged.
         protocol: Has no effect; logged.
         eval_distribute: The strategy for evaluation and prediction.
@@ -135,12 +135,12 @@ class RunConfig:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes checkpoints and events: rank 0, or the chief of TF_CONFIG."""
+        """Whether this process writes checkpoints and events: rank 0, or the chief or worker 0 of TF_CONFIG."""
         return cluster_of_environment().is_chief
 
     @property
     def global_id_in_cluster(self) -> int | None:
-        """The rank of this process; None for an evaluator."""
+        """The number of this process in the cluster, the chief first; None for an evaluator."""
         return cluster_of_environment().global_id
 
     @property

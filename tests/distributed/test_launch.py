@@ -155,7 +155,7 @@ def test_a_process_group_that_the_program_has_made(launch, tmp_path, alone):
 
 
 @pytest.mark.parametrize(
-    ("machines", "of_each"), [(1, 1), (1, 4), (2, 1)], ids=lambda number: str(number)
+    ("machines", "of_each"), [(1, 1), (1, 4), (2, 1)], ids=str
 )
 def test_torchrun_on_machines(launch, tmp_path, alone, machines, of_each):
     port = free_port()
