@@ -154,9 +154,7 @@ def test_a_process_group_that_the_program_has_made(launch, tmp_path, alone):
     Kept(tmp_path / "in_a_group_of_its_own").check_weights(alone, ["chief 0", "worker 0"])
 
 
-@pytest.mark.parametrize(
-    ("machines", "of_each"), [(1, 1), (1, 4), (2, 1)], ids=str
-)
+@pytest.mark.parametrize(("machines", "of_each"), [(1, 1), (1, 4), (2, 1)], ids=str)
 def test_torchrun_on_machines(launch, tmp_path, alone, machines, of_each):
     port = free_port()
     for machine in range(machines):

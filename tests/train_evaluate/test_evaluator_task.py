@@ -226,7 +226,9 @@ class TestTheRole:
     def test_of_the_evaluator_is_not_to_train(self, monkeypatch, tmp_path):
         monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "evaluator"}}')
         model = linear(tmp_path / "model")
-        with pytest.raises(ValueError, match=r'train: .*the task "evaluator", which does not train'):
+        with pytest.raises(
+            ValueError, match=r'train: .*the task "evaluator", which does not train'
+        ):
             model.train(rows, steps=1)
         assert not (tmp_path / "model").exists()
         assert model.evaluate(rows, name="before")["global_step"] == 0
