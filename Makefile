@@ -16,7 +16,7 @@ NODE_PACKAGES := onnxruntime-node onnxruntime-web
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults fuzz lines parity runtimes runtimes-floor test test-accelerators test-s3 lint clean
+.PHONY: bench compiled demo faults fuzz lines parity resizes runtimes runtimes-floor test test-accelerators test-s3 lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -39,6 +39,10 @@ bench: $(INSTALLED)
 # Kills, full disks, damaged files: about ten minutes.
 faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
+
+# Kills of workers under torchrun, in changing numbers of processes: about ten minutes.
+resizes: $(INSTALLED)
+	$(BIN)/python -m benchmarks.resizes
 
 # Wrong calls of every public callable, each of which needs a clear answer: minutes.
 fuzz: $(INSTALLED)

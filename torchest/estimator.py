@@ -181,9 +181,10 @@ class Estimator:
         resumes it: at its place in the input, with its random numbers and the state of its hooks (see
         `SessionRunHook`), as if nothing had happened. Use `max_steps` for such a training, as `steps` counts from the
         checkpoint. A `torchest.inputs.Dataset` resumes at its place, and so does a DataLoader that has `state_dict` and
-        `load_state_dict`; any other iterable starts from its beginning, with a warning. After a training that returned,
-        the next one reads its input from the beginning. On SIGTERM the running step is finished and saved, and the
-        process ends by the signal.
+        `load_state_dict`; any other iterable starts from its beginning, with a warning. In another number of processes
+        those rows of the pass are used that none of the former ones has used, if `Dataset.shard` deals them; otherwise
+        the pass starts anew, with a warning. After a training that returned, the next one reads its input from the
+        beginning. On SIGTERM the running step is finished and saved, and the process ends by the signal.
 
         This is the order of the calls. `hooks` are the `training_chief_hooks` of model_fn, those of this call, and the
         `training_hooks` of model_fn::

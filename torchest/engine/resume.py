@@ -22,7 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from torchest.checkpoint.trainer_lock import reserved_for_training
 from torchest.engine.hooks import SessionRunHook
-from torchest.inputs.reading import Position, Reading, check_position, moved_on, reading_of
+from torchest.inputs.positions import Position, check_position, moved_on, with_common_counts
+from torchest.inputs.reading import Reading, reading_of
+from torchest.inputs.resharding import Reader
+from torchest.inputs.resizing import resized
 from torchest.utils import files
 from torchest.utils.json_form import Form, check_form, optional, whole
 from torchest.utils.random_state import (
@@ -101,7 +104,7 @@ class ResumableTraining:
         if self.resumed_from is not None:
             _log.info("Resuming the training that was interrupted after step %d.", self.start)
         try:
-            self._reading = reading_of(source, self._saved_position())
+            self._reading = reading_of(source, self._position_in(source), self._reader)
         except ValueError as error:
             raise ValueError(
                 f"Training was interrupted after step {self.start} and cannot resume there, because the input has "
@@ -158,19 +161,25 @@ class ResumableTraining:
         if self._strategy.is_chief and _more_to_come.get() != self._path:
             files.remove_file(self._path)
 
-    def _saved_position(self) -> Position | None:
-        """The position at which this process resumes; that of the chief if the number of processes has changed."""
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self._strategy.rank, self._strategy.world_size)
+
+    def _position_in(self, source: object) -> Position | None:
+        """The position in the input at which this process resumes."""
         if self._saved is None:
             return None
-        others: list[Position | None] = self._saved.get("input_of_others", [])
-        chiefs: Position = self._saved["input"]
-        if self._strategy.is_chief or len(others) + 1 != self._strategy.world_size:
-            return chiefs
-        return others[self._strategy.rank - 1] or chiefs
+        saved: list[Position | None]
+        saved = [self._saved["input"], *self._saved.get("input_of_others", [])]
+        if len(saved) != self._strategy.world_size:
+            return resized(source, saved, self._reader)
+        return saved[self._strategy.rank] or saved[0]
 
     def state(self, session: Session) -> dict[str, object]:
         """The content of a checkpoint besides the model, which another process needs to resume."""
         batches = self._batches_per_step * (session.global_step - self.start)
+        position = self._reading.position(batches)
+        others = (moved_on(each, batches) for each in self._beginnings[1:])
         return {
             "run": self._name,
             "began_at": self.began_at,
@@ -178,8 +187,8 @@ class ResumableTraining:
             "random_of_host": host_random_state(),
             "random": random_state(self._strategy.device),
             "seed_of_others": self.seed_of_others,
-            "input": self._reading.position(batches),
-            "input_of_others": [moved_on(each, batches) for each in self._beginnings[1:]],
+            "input": position,
+            "input_of_others": [with_common_counts(each, position) for each in others],
             "hooks": {name: hook.state_dict() for name, hook in self._hooks.items()},
         }
 

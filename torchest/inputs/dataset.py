@@ -154,7 +154,15 @@ class Dataset:
         return Dataset(stage)
 
     def shard(self, num_shards: int, index: int) -> Dataset:
-        """Every num_shards-th element, starting at number `index`."""
+        """Every num_shards-th element, starting at number `index`.
+
+        With the numbers of the `input_context`, an interrupted training resumes in any number of processes, and every
+        element of a pass is used once. Shuffle before `shard`, so that all processes draw from one order.
+
+        Args:
+            num_shards: The number of shards: `input_context.num_input_pipelines`.
+            index: The number of this shard: `input_context.input_pipeline_id`.
+        """
         shards = checks.whole_number("num_shards", num_shards, at_least=1)
         number = checks.whole_number("index", index, at_least=0)
         if number >= shards:

@@ -8,6 +8,7 @@ without making them if possible.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import itertools
 import math
 import threading
@@ -40,8 +41,26 @@ JSON: TypeAlias = Any  # whatever json.dumps takes
 _PREDICATE_ROWS = 256  # rows that a filter reads before it gives those it keeps
 
 
+class Varies(enum.IntEnum):
+    """How two passes over a stage differ. Each kind includes those before it."""
+
+    NOTHING = 0
+    ORDER = 1
+    ELEMENTS = 2
+    NUMBER = 3
+
+
 class Stage(ABC):
     """One step of a pipeline."""
+
+    @property
+    def upstreams(self) -> tuple[Stage, ...]:
+        """The stages that it reads: none, for a source."""
+        return ()
+
+    def with_upstreams(self, upstreams: tuple[Stage, ...]) -> Stage:  # noqa: ARG002
+        """The same stage, reading others."""
+        return self
 
     @abstractmethod
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
@@ -50,6 +69,10 @@ class Stage(ABC):
     @abstractmethod
     def cardinality(self) -> int | float | None:
         """The number of elements; math.inf if endless, None if unknown."""
+
+    def varies(self) -> Varies:
+        """How its passes differ, as far as known; by default as those of what it reads."""
+        return max((each.varies() for each in self.upstreams), default=Varies.NOTHING)
 
     def description(self) -> dict[str, JSON]:
         """The settings that the elements depend on, except for seeds, functions and other stages."""
@@ -115,6 +138,10 @@ class Generated(Stage):
         """Unknown."""
         return
 
+    def varies(self) -> Varies:
+        """In any way, for all that is known."""
+        return Varies.NUMBER
+
 
 @dataclasses.dataclass(frozen=True)
 class Through(Stage):
@@ -122,9 +149,40 @@ class Through(Stage):
 
     upstream: Stage
 
+    @property
+    def upstreams(self) -> tuple[Stage, ...]:
+        """The one before."""
+        return (self.upstream,)
+
+    def with_upstreams(self, upstreams: tuple[Stage, ...]) -> Stage:
+        """The same stage after another one."""
+        return dataclasses.replace(self, upstream=upstreams[0])
+
     def cardinality(self) -> int | float | None:
         """As many as upstream."""
         return self.upstream.cardinality()
+
+
+class Selecting(Through):
+    """A stage that chooses elements by their place: in passes of another order, others."""
+
+    def varies(self) -> Varies:
+        """In the elements, if upstream varies in the order."""
+        above = self.upstream.varies()
+        return max(above, Varies.ELEMENTS) if above else above
+
+
+class Deciding(Through):
+    """A stage that makes any number of elements of each."""
+
+    def cardinality(self) -> float | None:
+        """Unknown, but endless stays endless."""
+        return math.inf if self.upstream.cardinality() == math.inf else None
+
+    def varies(self) -> Varies:
+        """In the number, if upstream varies in the elements."""
+        above = self.upstream.varies()
+        return above if above < Varies.ELEMENTS else Varies.NUMBER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +199,7 @@ class Map(Through):
 
 
 @dataclasses.dataclass(frozen=True)
-class Filter(Through):
+class Filter(Deciding):
     """The elements for which a user's predicate is true."""
 
     predicate: Callable[..., object]
@@ -149,10 +207,6 @@ class Filter(Through):
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """The kept elements of a few upstream elements at a time."""
         return drop(self._kept(epoch), skip)
-
-    def cardinality(self) -> float | None:
-        """Unknown, but endless stays endless."""
-        return math.inf if self.upstream.cardinality() == math.inf else None
 
     def _kept(self, epoch: Epoch) -> Iterator[Chunk]:
         for chunk in self.upstream.chunks(epoch, 0):
@@ -182,6 +236,10 @@ class Shuffle(Through):
         shuffled: Any = _shuffled_rows if isinstance(first, Rows) else _shuffled_elements
         return drop(shuffled(itertools.chain([first], chunks), self.buffer_size, random), skip)
 
+    def varies(self) -> Varies:
+        """In the order, if not in more."""
+        return max(self.upstream.varies(), Varies.ORDER if self.every_epoch else Varies.NOTHING)
+
 
 class Counted:
     """The number of elements of a pass; None until one has been counted."""
@@ -198,14 +256,11 @@ class Repeat(Through):
     each: Counted = dataclasses.field(default_factory=Counted, compare=False)
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """Pass after pass; a pass without elements is the last."""
-        each = self.upstream.cardinality()
-        if each is None:
-            each = self.each.number
+        """Pass after pass."""
+        each = self.length_of_each()
         if isinstance(each, int) and each > 0:
-            first, skip = divmod(skip, each)
-            return self._passes(epoch, first, skip)
-        return drop(self._passes(epoch, 0, 0), skip)
+            return self.passes(epoch, *divmod(skip, each))
+        return drop(self.passes(epoch, 0, 0), skip)
 
     def cardinality(self) -> int | float | None:
         """The product, where 0 times endless is 0."""
@@ -216,7 +271,17 @@ class Repeat(Through):
             return 0
         return None if each is None else each * self.count
 
-    def _passes(self, epoch: Epoch, first: int, skip: int) -> Iterator[Chunk]:
+    def length_of_each(self) -> int | float | None:
+        """The number of elements of every pass; None if it is unknown."""
+        each = self.upstream.cardinality()
+        return self.number_of_each() if each is None else each
+
+    def number_of_each(self) -> int | None:
+        """The number of elements of every pass, if one was counted and all have the same."""
+        return None if self.upstream.varies() == Varies.NUMBER else self.each.number
+
+    def passes(self, epoch: Epoch, first: int, skip: int) -> Iterator[Chunk]:
+        """The passes from number `first` on, without the first elements; a pass without elements is the last."""
         for index in itertools.count(first):
             if self.count is not None and index >= self.count:
                 return
@@ -232,7 +297,7 @@ class Repeat(Through):
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch(Through):
+class Batch(Selecting):
     """Elements put together, `size` at a time."""
 
     size: int
@@ -272,7 +337,7 @@ class Batch(Through):
 
 
 @dataclasses.dataclass(frozen=True)
-class Unbatch(Through):
+class Unbatch(Deciding):
     """The rows of batches."""
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
@@ -280,13 +345,9 @@ class Unbatch(Through):
         rows = (part for chunk in self.upstream.chunks(epoch, 0) for part in chunk.unbatched())
         return drop((part for part in rows if len(part)), skip)
 
-    def cardinality(self) -> float | None:
-        """Unknown, but endless stays endless."""
-        return math.inf if self.upstream.cardinality() == math.inf else None
-
 
 @dataclasses.dataclass(frozen=True)
-class Take(Through):
+class Take(Selecting):
     """The first elements."""
 
     count: int
@@ -309,7 +370,7 @@ class Take(Through):
 
 
 @dataclasses.dataclass(frozen=True)
-class Skip(Through):
+class Skip(Selecting):
     """All but the first elements."""
 
     count: int
@@ -325,7 +386,7 @@ class Skip(Through):
 
 
 @dataclasses.dataclass(frozen=True)
-class Shard(Through):
+class Shard(Selecting):
     """The elements index, index + shards, index + 2·shards and so on."""
 
     shards: int
@@ -392,6 +453,10 @@ class Cache(Through):
             return self.upstream.cardinality()
         return 0 if chunk is None else len(chunk)
 
+    def varies(self) -> Varies:
+        """In nothing: all passes are copies of the first one."""
+        return Varies.NOTHING
+
     def _first_pass(self, epoch: Epoch) -> Iterator[Chunk]:
         seen: list[Chunk] = []
         # Whichever pass is complete first: all give the same elements in the same order.
@@ -414,26 +479,31 @@ class Prefetch(Through):
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
         """As upstream."""
-        source: Stage = self
-        while isinstance(source, Through):
-            source = source.upstream
-        ahead = in_background if isinstance(source, Generated) else in_background_if_faster
+        is_users = any(isinstance(each, Generated) for each in all_stages(self))
+        ahead = in_background if is_users else in_background_if_faster
         return ahead(self.upstream.chunks(epoch, skip), self.buffer_size, len)
 
 
+def all_stages(stage: Stage) -> list[Stage]:
+    """The stage and all before it, the last first."""
+    return [stage, *(each for source in reversed(stage.upstreams) for each in all_stages(source))]
+
+
 def cached(stage: Stage) -> Stage:
-    """Adds a cache after the stage; for an endless stage, before the stage that makes it endless.
+    """Adds a cache after the stage; for an endless stage, before the stages that make it endless.
 
     The first pass of an endless stage never ends, so a cache after it would fill up and never be used. The cache goes
     before the endless repeat, and before a shuffle there, so that each pass still has a different order: the elements
     are the same as without a cache.
     """
-    if not isinstance(stage, Through) or stage.cardinality() != math.inf:
+    if stage.cardinality() != math.inf:
         return Cache(stage)
-    below = stage.upstream
-    if below.cardinality() == math.inf:
-        return dataclasses.replace(stage, upstream=cached(below))
-    return dataclasses.replace(stage, upstream=_below_shuffles(below))
+    return stage.with_upstreams(
+        tuple(
+            cached(each) if each.cardinality() == math.inf else _below_shuffles(each)
+            for each in stage.upstreams
+        )
+    )
 
 
 def _below_shuffles(stage: Stage) -> Stage:
