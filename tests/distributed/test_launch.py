@@ -73,7 +73,7 @@ class Kept:
         self.values = {path.stem: json.loads(path.read_text()) for path in directory.glob("*.json")}
         self.tensors = {path.stem: dict(np.load(path)) for path in directory.glob("*.npz")}
         self.tasks = sorted(self.values)
-        self.chiefs = [task for task in self.tasks if self.values[task]["is_chief"]]
+        self.chiefs = [task for task in self.tasks if self.values[task].get("is_chief")]
 
     def check_weights(self, expected: Kept, tasks: list[str]) -> None:
         """The tasks end with the weights of one process, within the roundings of float64."""
@@ -154,15 +154,33 @@ def test_a_process_group_that_the_program_has_made(launch, tmp_path, alone):
     Kept(tmp_path / "in_a_group_of_its_own").check_weights(alone, ["chief 0", "worker 0"])
 
 
-@pytest.mark.parametrize(("machines", "of_each"), [(1, 1), (1, 4), (2, 1)], ids=str)
-def test_torchrun_on_machines(launch, tmp_path, alone, machines, of_each):
+def torchruns(launch, group, machines, of_each, *options):
+    """Starts torchrun once for each machine."""
     port = free_port()
     for machine in range(machines):
         place = [f"--nnodes={machines}", f"--node-rank={machine}", f"--nproc-per-node={of_each}"]
         address = ["--master-addr=localhost", f"--master-port={port}"]
-        launch("launched", {}, command=["-m", "torch.distributed.run", *place, *address])
+        command = ["-m", "torch.distributed.run", *place, *address, *options]
+        launch(group, {}, command=command)
+
+
+@pytest.mark.parametrize(("machines", "of_each"), [(1, 1), (1, 4), (2, 1)], ids=str)
+def test_torchrun_on_machines(launch, tmp_path, alone, machines, of_each):
+    torchruns(launch, "launched", machines, of_each)
     launch.end()
     kept = Kept(tmp_path / "launched")
     assert len(kept.tasks) == machines * of_each
     kept.check_weights(alone, kept.tasks)
     kept.check_metrics(alone, kept.chiefs[0])
+
+
+def test_a_death_on_one_of_two_machines_restarts_both(launch, tmp_path):
+    """torchrun's store has the addresses of the former processes, which the new ones must not read."""
+    torchruns(launch, "death", 2, 1, "--max-restarts=1")
+    launch.end()
+    kept = Kept(tmp_path / "death")
+    for rank in range(2):
+        assert kept.values[f"death.{rank}"] == {"steps": 5, "step": 10}
+        actual, expected = kept.tensors[f"death.{rank}"], kept.tensors[f"death_left_alone.{rank}"]
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(actual[name], tensor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import timedelta
 
@@ -72,6 +73,21 @@ def test_who_does_not_come_is_told(store, monkeypatch, caplog):
     assert "Waiting for process 1, 2 of 3, since 0 s." in caplog.text
     with pytest.raises(RuntimeError, match="The other 2 processes did not come"):
         meet(HashStore(), 1, 3, "")
+
+
+def test_the_end_of_the_chief_is_told_while_others_wait():
+    port = free_port()
+    chief = store_of(of_tf_config(0, port), is_launchers=False)
+    worker = store_of(of_tf_config(1, port), is_launchers=False)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(meet, worker, 1, 2, "")
+        while not chief.check(["torchest/card/1"]):
+            time.sleep(0.01)
+        del chief
+        with pytest.raises(
+            RuntimeError, match=r"Process 1 of 2 .* lost the connection to the chief"
+        ):
+            waiting.result(timeout=30)
 
 
 class TestTheStore:

@@ -15,7 +15,11 @@ import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import (  # type: ignore[attr-defined]
+    DistNetworkError,
+    PrefixStore,
+    TCPStore,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,10 +85,16 @@ def meet(store: Store, rank: int, size: int, message: str) -> tuple[Store, list[
         A store of this meeting alone, and the messages by rank.
 
     Raises:
-        RuntimeError: Some process does not come, or two have the same rank.
+        RuntimeError: Some process does not come, two have the same rank, or the one that holds the store ends.
     """
-    meeting = _Meeting(store, rank, size, message)
-    name, cards = meeting.of_chief() if rank == 0 else meeting.of_worker()
+    try:
+        meeting = _Meeting(store, rank, size, message)
+        name, cards = meeting.of_chief() if rank == 0 else meeting.of_worker()
+    except DistNetworkError as error:
+        raise RuntimeError(
+            f"Process {rank} of {size} waited for the others, and lost the connection to the chief or to torchrun, "
+            f"which has probably ended ({error}): see its log, and start all processes again."
+        ) from error
     return PrefixStore(f"torchest/{name}", store), [json.loads(card)[-1] for card in cards]
 
 

@@ -40,6 +40,10 @@ def connect(cluster: Cluster) -> torch.device:
     """
     if dist.is_initialized():
         return _device_in_group(cluster)
+    _log.info(
+        "Process %d of %d, by %s, meets the others at %s.",
+        cluster.rank, cluster.world_size, cluster.launcher, cluster.address,
+    )  # fmt: skip
     store = store_of(cluster, is_launchers=os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True")
     here = json.dumps(dataclasses.asdict(Seen.here(cluster.local_rank)))
     store, messages = meet(store, cluster.rank, cluster.world_size, here)
@@ -57,8 +61,8 @@ def connect(cluster: Cluster) -> torch.device:
     )
     atexit.register(_disconnect)
     _log.info(
-        "By %s, %d processes on %d machine(s) train together; gradients go over %s, as %s.",
-        cluster.launcher, cluster.world_size, len({seen.host for seen in processes}),
+        "The %d processes are connected, on %s; gradients go over %s, as %s.",
+        cluster.world_size, _listed(sorted({seen.host for seen in processes})),
         "NCCL" if devices.over_nccl else "gloo", devices.reason,
     )  # fmt: skip
     return device
@@ -87,6 +91,11 @@ def _set(index: int) -> torch.device:
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
 
 
 def _disconnect() -> None:
