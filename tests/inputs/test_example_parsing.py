@@ -19,7 +19,8 @@ from torchest.columns.feature_specs import FixedLenFeature, VarLenFeature
 from torchest.columns.features import Features
 from torchest.columns.parse_spec import make_parse_example_spec
 from torchest.inputs import example_parsing as module
-from torchest.inputs.example_parsing import parse_example
+from torchest.inputs.example_parsing import parse_example, parse_single_example
+from torchest.inputs.structure import stack
 
 Case = dict[str, Any]
 
@@ -236,3 +237,26 @@ def test_wrong_records_are_refused(records: Any, error: type[Exception], message
 def test_wrong_specs_are_refused(features: Any, message: str):
     with pytest.raises(TypeError, match=re.escape(message)):
         parse_example(EXAMPLES, features)
+
+
+@pytest.mark.parametrize(
+    "case", reference_arrays.params([case for case in REFERENCE["parsed"] if "features" in case])
+)
+def test_records_parsed_one_by_one_make_the_same_batch(case: Case):
+    records, specs = records_of(case), specs_of(case)
+    parsed = [parse_single_example(record, specs) for record in records]
+    if not parsed:
+        return
+    batch = stack(parsed)
+    for key, spec in specs.items():
+        check(batch[key], spec, case["features"][key])
+
+
+def test_one_record_of_text_and_of_numbers():
+    record = EXAMPLES[0]
+    with pytest.raises(
+        TypeError, match=r"serialized=.* must be the bytes of one tf\.Example; parse_example"
+    ):
+        parse_single_example([record], N_SPEC)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Record 0 of the batch is not a serialized tf\.Example"):
+        parse_single_example(record[:-1], N_SPEC)

@@ -204,7 +204,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path):
         (([],), "filenames=[] must have at least one path."),
         (
             ("missing.tfrecord",),
-            "filenames has 'missing.tfrecord', which is no file (in the folder",
+            "No file matches filenames 'missing.tfrecord' (in the folder",
         ),
         ((__file__, "gzip"), "compression_type='gzip' is not known. There are: '', 'GZIP'"),
         ((__file__, None, 0), "buffer_size=0 must be a whole number of at least 1."),

@@ -44,7 +44,7 @@ class FixedLenFeature:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _shape(self.shape))
-        object.__setattr__(self, "dtype", _dtype(self.dtype))
+        object.__setattr__(self, "dtype", as_dtype(self.dtype))
         if self.default_value is not None:
             object.__setattr__(self, "default_value", self._checked_default())
 
@@ -82,7 +82,7 @@ class VarLenFeature:
     dtype: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dtype", _dtype(self.dtype))
+        object.__setattr__(self, "dtype", as_dtype(self.dtype))
 
 
 FeatureSpec: TypeAlias = "FixedLenFeature | VarLenFeature"
@@ -107,7 +107,12 @@ def dtype_name(dtype: torch.dtype | type) -> str:
     return dtype.__name__ if isinstance(dtype, type) else str(dtype)
 
 
-def _dtype(value: object) -> torch.dtype | type:
+def as_dtype(value: object) -> torch.dtype | type:
+    """A dtype as users give one: `str`, `bytes`, or a dtype of torch.
+
+    Raises:
+        TypeError: It is another one, or none.
+    """
     if isinstance(value, torch.dtype):
         return value
     if isinstance(value, str | type) and value in _NAMES:

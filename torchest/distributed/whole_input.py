@@ -10,7 +10,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.source import is_one_batch
-from torchest.inputs.stages import Shard, Stage, Through
+from torchest.inputs.stages import Shard, all_stages
 
 
 def seems_whole(input_fn: object, source: object) -> bool:
@@ -23,7 +23,7 @@ def seems_whole(input_fn: object, source: object) -> bool:
     if _asks_for_context(input_fn):
         return False
     if isinstance(source, Dataset):
-        return not _is_sharded(source._stage)
+        return not any(isinstance(stage, Shard) for stage in all_stages(source._stage))
     if isinstance(source, DataLoader):
         is_iterable = isinstance(source.dataset, IterableDataset)
         return not is_iterable and not isinstance(source.sampler, DistributedSampler)
@@ -35,9 +35,3 @@ def _asks_for_context(input_fn: Any) -> bool:
         return "input_context" in inspect.signature(input_fn).parameters
     except ValueError:  # some built-in functions have no signature
         return False
-
-
-def _is_sharded(stage: Stage) -> bool:
-    if isinstance(stage, Shard):
-        return True
-    return isinstance(stage, Through) and _is_sharded(stage.upstream)

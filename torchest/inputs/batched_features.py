@@ -10,11 +10,11 @@ from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.example_parsing import checked_specs, parse_records
+from torchest.inputs.file_patterns import matching_files
 from torchest.inputs.table_files import (
     Batching,
     FileRows,
     batches,
-    matching_files,
 )
 from torchest.inputs.tfrecord import TFRecordDataset
 from torchest.utils import checks
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torchest.columns.feature_specs import FeatureSpec
+    from torchest.inputs.file_patterns import Paths
     from torchest.inputs.stages import Epoch
     from torchest.inputs.structure import Structure
-    from torchest.inputs.table_files import Paths
     from torchest.utils.arrays import ArrowArray
 
 

@@ -1,13 +1,13 @@
 """Chunks of elements, which flow through a pipeline.
 
 `Rows` is a block of rows of columns; `Elements` is a list of whole elements, e.g. of batches. Both have the
-methods that stages use: length, slice, take, concatenate, elements, batch.
+methods that stages use: length, slice, take, leaves, elements, batches.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -105,7 +105,7 @@ class Rows:
             return Rows(
                 first._columns, first._layout, _joined([chunk._selection for chunk in chunks])
             )
-        tables = [chunk._read() for chunk in chunks]
+        tables = [chunk._read_as(first._layout) for chunk in chunks]
         columns = tuple(map(_joined_column, zip(*tables, strict=True), first._layout.have_keys()))
         return Rows(columns, first._layout, range(arrays.length(columns[0])), is_new=True)
 
@@ -135,6 +135,23 @@ class Rows:
         columns = list(map(_flattened, self._read(), self._layout.names))
         yield Rows.of(self._layout.rebuild(columns))
 
+    def columns(self) -> Structure:
+        """The structure of the columns of these rows."""
+        return self._layout.rebuild(self._read())
+
+    def leaves(self) -> tuple[Layout, list[Rows]]:
+        """The layout, and the rows of each leaf alone."""
+        single = Layout(0)
+        return self._layout, [Rows((column,), single, self._selection) for column in self._columns]
+
+    def _read_as(self, layout: Layout) -> list[arrays.HostArray]:
+        """The columns in the order of a layout.
+
+        Raises:
+            ValueError: The rows have another structure.
+        """
+        return self._read() if layout.equals(self._layout) else layout.leaves(self.columns())
+
     def _read(self) -> list[arrays.HostArray]:
         chosen = self._selection
         if isinstance(chosen, range):
@@ -161,11 +178,6 @@ class Elements:
         """The elements at the indices."""
         return Elements([self._items[index] for index in indices.tolist()])
 
-    @staticmethod
-    def concatenate(chunks: Sequence[Elements]) -> Elements:
-        """Joins chunks, of which there is at least one."""
-        return Elements([item for chunk in chunks for item in chunk._items])
-
     def elements(self) -> Iterator[Structure]:
         """Element by element."""
         return iter(self._items)
@@ -174,6 +186,13 @@ class Elements:
         """Structures of `size` elements, stacked leaf by leaf; the number of elements is a multiple of `size`."""
         for start in range(0, len(self._items), size):
             yield Elements([stack(self._items[start : start + size])])
+
+    def leaves(self) -> tuple[Layout, list[Elements]]:
+        """The layout of the first element, and the elements of each leaf alone."""
+        layout = Layout(self._items[0])
+        return layout, [
+            Elements(list(each)) for each in zip(*map(layout.leaves, self._items), strict=True)
+        ]
 
     def few_at_a_time(self) -> Iterator[Elements]:
         """The elements in chunks of a few."""
@@ -188,13 +207,59 @@ Chunk: TypeAlias = Rows | Elements
 
 
 def concatenate(chunks: Sequence[Chunk]) -> Chunk:
-    """Joins chunks of the same kind, of which there is at least one."""
-    return type(chunks[0]).concatenate(chunks)  # type: ignore[arg-type]
+    """Joins chunks, of which there is at least one.
+
+    Raises:
+        ValueError: Rows have different structures.
+    """
+    if all_rows(chunks):
+        return Rows.concatenate(chunks)
+    return Elements([element for chunk in chunks for element in chunk.elements()])
+
+
+def all_rows(chunks: Sequence[Chunk]) -> TypeGuard[Sequence[Rows]]:
+    """Whether all chunks are rows."""
+    return all(isinstance(chunk, Rows) for chunk in chunks)
 
 
 def share_columns(chunks: Sequence[Chunk]) -> bool:
     """Whether the chunks are rows of the same columns, which are joined without copying."""
-    return len({id(chunk._columns) for chunk in chunks if isinstance(chunk, Rows)}) == 1
+    return all_rows(chunks) and len({id(chunk._columns) for chunk in chunks}) == 1
+
+
+class Reader:
+    """Reads chunks a number of elements at a time.
+
+    Args:
+        chunks: Nonempty chunks.
+    """
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._waiting: Chunk | None = None
+
+    def waiting(self) -> Chunk | None:
+        """The elements that were read and not taken yet, at least one; None at the end."""
+        if self._waiting is None:
+            self._waiting = next(self._chunks, None)
+        return self._waiting
+
+    def take(self, count: int) -> Chunk:
+        """The first `count` of the elements that wait, which have as many."""
+        chunk = self.waiting()
+        assert chunk is not None
+        if count >= len(chunk):
+            self._waiting = None
+            return chunk
+        self._waiting = chunk.slice(count, len(chunk))
+        return chunk.slice(0, count)
+
+    def up_to(self, count: int) -> Iterator[Chunk]:
+        """The next `count` elements, or as many as are left."""
+        while count > 0 and (chunk := self.waiting()) is not None:
+            part = self.take(min(count, len(chunk)))
+            count -= len(part)
+            yield part
 
 
 def blocks(chunk: Chunk) -> Iterator[Chunk]:

@@ -12,13 +12,13 @@ from torchest.inputs import seeds
 from torchest.inputs.chunks import Chunk, drop
 from torchest.inputs.csv_columns import Column, convert, declared, inferred, why_wrong
 from torchest.inputs.csv_files import names_of, text_blocks
-from torchest.inputs.csv_rows import Dialect
+from torchest.inputs.csv_rows import Dialect, checked_delimiter
+from torchest.inputs.file_patterns import matching_files
 from torchest.inputs.table_files import (
     Batching,
     FileRows,
     batches,
     chosen_columns,
-    matching_files,
     selected_columns,
 )
 from torchest.utils import checks
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from torchest.inputs.csv_files import Texts
     from torchest.inputs.csv_rows import Block, Compression
     from torchest.inputs.dataset import Dataset
+    from torchest.inputs.file_patterns import Paths
     from torchest.inputs.stages import JSON, Epoch
-    from torchest.inputs.table_files import Paths
     from torchest.utils.arrays import HostArray
 
 _COMPRESSIONS: dict[str | None, Compression] = {
@@ -126,7 +126,7 @@ def make_csv_dataset(  # noqa: PLR0913
     checks.one_of("compression_type", compression_type, _COMPRESSIONS)
     quote = '"' if checks.boolean("use_quote_delim", use_quote_delim) else None
     dialect = Dialect(
-        delimiter=_delimiter(field_delim, quote),
+        delimiter=checked_delimiter(field_delim, quote),
         quote=quote,
         na_values=_na_values(na_value),
         strip=checks.boolean("strip_whitespace", strip_whitespace),
@@ -155,18 +155,6 @@ def make_csv_dataset(  # noqa: PLR0913
     order = seeds.entropy(batching.shuffle_seed)
     rows = _CsvRows(files, label_name, batching.shuffle, order, dialect, names, columns)
     return batches(rows, batching)
-
-
-def _delimiter(field_delim: str, quote: str | None) -> str:
-    if (
-        not isinstance(field_delim, str)
-        or len(field_delim.encode(errors="replace")) != 1
-        or field_delim in (quote, "\n", "\r", "\0")
-    ):
-        raise ValueError(
-            f"field_delim={checks.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
-        )
-    return field_delim
 
 
 def _na_values(na_value: str | Sequence[str]) -> tuple[str, ...]:

@@ -93,35 +93,38 @@ def _infer(cells: ArrowArray) -> str:
     return "float32" if np.abs(numbers).max() <= np.finfo(np.float32).max else "float64"
 
 
-def declared(selected: Sequence[str], column_defaults: Sequence[object]) -> tuple[Column, ...]:
+def declared(
+    selected: Sequence[str], defaults: Sequence[object], argument: str = "column_defaults"
+) -> tuple[Column, ...]:
     """The columns with the user's types or values of missing cells."""
-    if len(column_defaults) != len(selected):
+    if len(defaults) != len(selected):
         raise ValueError(
-            f"column_defaults={shown(list(column_defaults))} has {len(column_defaults)} entries, but {len(selected)} "
+            f"{argument}={shown(list(defaults))} has {len(defaults)} entries, but {len(selected)} "
             f"columns are read: {', '.join(selected)}; give one for each."
         )
     return tuple(
-        Column(name, *_type_and_default(name, entry))
-        for name, entry in zip(selected, column_defaults, strict=True)
+        Column(name, *_type_and_default(argument, name, entry))
+        for name, entry in zip(selected, defaults, strict=True)
     )
 
 
-def _type_and_default(name: str, entry: object) -> tuple[str, str | float | None]:
+def _type_and_default(argument: str, name: str, entry: object) -> tuple[str, str | float | None]:
     """The type, and the value of a missing cell (None if a missing cell is an error)."""
     if isinstance(entry, (list, tuple)) and len(entry) == 1:
         entry = entry[0]
     if isinstance(entry, torch.dtype):
-        return _known_type(name, torch.empty(0, dtype=entry).numpy().dtype), None
+        return _known_type(argument, name, torch.empty(0, dtype=entry).numpy().dtype), None
     if isinstance(entry, (type, np.dtype)):
         plain: dict[object, type[np.generic]] = {int: np.int32, float: np.float32, bytes: np.str_}
-        return _known_type(name, np.dtype(plain.get(entry, entry))), None
+        return _known_type(argument, name, np.dtype(plain.get(entry, entry))), None
     if isinstance(entry, torch.Tensor):
         entry = entry.numpy(force=True)
     if isinstance(entry, (np.ndarray, np.generic)):
-        return _known_type(name, entry.dtype), entry.item()
+        kind = _known_type(argument, name, entry.dtype)
+        return kind, entry.item() if entry.size else None
     if isinstance(entry, bool) or not isinstance(entry, (int, float, str, bytes)):
         raise TypeError(
-            f"column_defaults has {entry!r} for the column {name!r}, but each entry must be a dtype "
+            f"{argument} has {entry!r} for the column {name!r}, but each entry must be a dtype "
             f"({', '.join(_TYPES)}) or a number or text."
         )
     if isinstance(entry, int):
@@ -131,11 +134,11 @@ def _type_and_default(name: str, entry: object) -> tuple[str, str | float | None
     return "string", entry.decode() if isinstance(entry, bytes) else entry
 
 
-def _known_type(name: str, dtype: np.dtype[np.generic]) -> str:
+def _known_type(argument: str, name: str, dtype: np.dtype[np.generic]) -> str:
     kind = "string" if dtype.kind in "USO" else dtype.name
     if kind not in _TYPES:
         raise ValueError(
-            f"column_defaults has the dtype {dtype} for the column {name!r}, but it must be one of "
+            f"{argument} has the dtype {dtype} for the column {name!r}, but it must be one of "
             f"{', '.join(_TYPES)}."
         )
     return kind

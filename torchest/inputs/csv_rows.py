@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import numpy as np
 
+from torchest.utils import checks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -103,6 +105,23 @@ class Block:
         starts = starts[starts < len(data)]
         filled = (data[starts] != _NEWLINE) & (data[starts] != _RETURN)
         return np.asarray(starts[filled])
+
+
+def checked_delimiter(field_delim: str, quote: str | None) -> str:
+    """The user's separator of cells, if it is one.
+
+    Raises:
+        ValueError: It is not one ASCII character.
+    """
+    if (
+        not isinstance(field_delim, str)
+        or len(field_delim.encode(errors="replace")) != 1
+        or field_delim in (quote, "\n", "\r", "\0")
+    ):
+        raise ValueError(
+            f"field_delim={checks.shown(field_delim)} must be one ASCII character, such as ',', ';' or '\\t'."
+        )
+    return field_delim
 
 
 def row_blocks(path: str, dialect: Dialect) -> Iterator[Block]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import BLOCK, Chunk, drop
+from torchest.inputs.file_patterns import matching_files
 from torchest.inputs.table_files import (
     Batching,
     FileRows,
     batches,
     chosen_columns,
-    matching_files,
     repeated,
     selected_columns,
 )
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
     from torchest.inputs.dataset import Dataset
+    from torchest.inputs.file_patterns import Paths
     from torchest.inputs.stages import Epoch
-    from torchest.inputs.table_files import Paths
     from torchest.utils.arrays import ArrowArray
 
 _READ_AHEAD = 1 << 20  # bytes of each column that are read at once, instead of a whole row group

@@ -163,8 +163,8 @@ def with_counts(position: Position, stage: Stage) -> Position:
     stages = all_stages(stage)
     return {
         **position,
-        "lengths": [each.number_of_each() for each in stages if isinstance(each, Repeat)],
-        "counted": [each.number() for each in stages if isinstance(each, Measured)],
+        "lengths": [each.each.number for each in stages if isinstance(each, Repeat)],
+        "counted": [each.each.number for each in stages if isinstance(each, Measured)],
     }
 
 

@@ -22,7 +22,7 @@ _AT_ONCE = 64  # epochs whose states are computed together
 # the constants of NumPy's SeedSequence
 _INIT_A, _MULT_A, _INIT_B, _MULT_B = 0x43B0D7E5, 0x931E8875, 0x8B51F9DD, 0x58F38DED
 _MIX_LEFT, _MIX_RIGHT, _HALF = np.uint32(0xCA01F9DD), np.uint32(0x4973F715), np.uint32(16)
-_current: ContextVar[tuple[int, itertools.count[int]] | None] = ContextVar(
+_current: ContextVar[tuple[tuple[int, ...], itertools.count[int]] | None] = ContextVar(
     "torchest_input_seed", default=None
 )
 
@@ -41,7 +41,14 @@ def default_seed(seed: int | None) -> Iterator[None]:
     >>> order() == order()
     True
     """
-    token = _current.set(None if seed is None else (int(seed), itertools.count()))
+    with derived(None if seed is None else (_unsigned(seed),)):
+        yield
+
+
+@contextmanager
+def derived(source: tuple[int, ...] | None) -> Iterator[None]:
+    """A context that seeds every shuffle made without a seed: the k-th gets the entropy [*source, k]."""
+    token = _current.set(None if source is None else (source, itertools.count()))
     try:
         yield
     finally:
@@ -59,7 +66,7 @@ def entropy(seed: int | None) -> tuple[int, ...]:
         return (_unsigned(seed),)
     current = _current.get()
     if current is not None:
-        return (_unsigned(current[0]), next(current[1]))
+        return (*current[0], next(current[1]))
     return (cast("int", np.random.SeedSequence().entropy),)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import itertools
 import math
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 Epoch: TypeAlias = tuple[int, ...]
 JSON: TypeAlias = Any  # whatever json.dumps takes
 
+_LISTED = 100  # file names that a description lists
 _PREDICATE_ROWS = 256  # rows that a filter reads before it gives those it keeps
 
 
@@ -102,6 +105,17 @@ class Table(Stage):
 
 
 @dataclasses.dataclass(frozen=True)
+class FileNames(Table):
+    """The paths of files; in another folder they may have the same names."""
+
+    def description(self) -> dict[str, JSON]:
+        """The names without the folders."""
+        names = [os.path.basename(path) for path in self.rows.elements()]
+        digest = hashlib.sha256(repr(names).encode()).hexdigest()
+        return {"files": names if len(names) <= _LISTED else [f"{len(names)} files", digest]}
+
+
+@dataclasses.dataclass(frozen=True)
 class One(Stage):
     """A single element."""
 
@@ -123,6 +137,7 @@ class Generated(Stage):
 
     function: Callable[..., object]
     arguments: tuple[object, ...]
+    converted: Callable[[Structure], Structure] | None
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
         """One element at a time, as its cost is unknown."""
@@ -132,7 +147,7 @@ class Generated(Stage):
                 f"generator={shown(self.function)} returned {shown(elements)}, but must return an iterable."
             )
         for element in itertools.islice(elements, skip, None):
-            yield Elements([element])
+            yield Elements([element if self.converted is None else self.converted(element)])
 
     def cardinality(self) -> None:
         """Unknown."""
@@ -195,7 +210,7 @@ class Map(Through):
         """One element at a time; the function is not called for skipped elements."""
         for chunk in self.upstream.chunks(epoch, skip):
             for element in chunk.elements():
-                yield Elements([_call(self.function, element)])
+                yield Elements([call(self.function, element)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +227,7 @@ class Filter(Deciding):
         for chunk in self.upstream.chunks(epoch, 0):
             for start in range(0, len(chunk), _PREDICATE_ROWS):
                 part = chunk.slice(start, start + _PREDICATE_ROWS)
-                keep = [bool(_call(self.predicate, element)) for element in part.elements()]
+                keep = [bool(call(self.predicate, element)) for element in part.elements()]
                 kept = part.take(np.flatnonzero(keep))
                 if len(kept):
                     yield kept
@@ -242,7 +257,7 @@ class Shuffle(Through):
 
 
 class Counted:
-    """The number of elements of a pass; None until one has been counted."""
+    """The number of elements of every pass; None until one has been counted, and if passes differ in it."""
 
     def __init__(self, number: int | None = None) -> None:
         self.number = number
@@ -274,11 +289,7 @@ class Repeat(Through):
     def length_of_each(self) -> int | float | None:
         """The number of elements of every pass; None if it is unknown."""
         each = self.upstream.cardinality()
-        return self.number_of_each() if each is None else each
-
-    def number_of_each(self) -> int | None:
-        """The number of elements of every pass, if one was counted and all have the same."""
-        return None if self.upstream.varies() == Varies.NUMBER else self.each.number
+        return self.each.number if each is None else each
 
     def passes(self, epoch: Epoch, first: int, skip: int) -> Iterator[Chunk]:
         """The passes from number `first` on, without the first elements; a pass without elements is the last."""
@@ -289,10 +300,10 @@ class Repeat(Through):
             for chunk in self.upstream.chunks((*epoch, index), skip):
                 number += len(chunk)
                 yield chunk
-            if number:
-                self.each.number = number + skip
-            elif not skip:
+            if not number and not skip:
                 return
+            if number and self.upstream.varies() < Varies.NUMBER:
+                self.each.number = number + skip
             skip = 0
 
 
@@ -312,11 +323,15 @@ class Batch(Selecting):
             number += len(chunk)
             if number >= self.size:
                 for whole in self._whole(waiting, number):
-                    yield from whole.batches(self.size)
+                    yield from self.put_together(whole, self.size)
                 number %= self.size
                 waiting = [chunk.slice(len(chunk) - number, len(chunk))] if number else []
         if waiting and not self.drop_remainder:
-            yield from concatenate(waiting).batches(number)
+            yield from self.put_together(concatenate(waiting), number)
+
+    def put_together(self, chunk: Chunk, size: int) -> Iterator[Elements]:
+        """Batches of a number of elements that is a multiple of the size."""
+        return chunk.batches(size)
 
     def _whole(self, waiting: list[Chunk], number: int) -> list[Chunk]:
         """The elements of all whole batches among `number` elements: in one chunk, or the first batch apart."""
@@ -512,31 +527,32 @@ def _below_shuffles(stage: Stage) -> Stage:
     return Cache(stage)
 
 
-def _call(function: Callable[..., Structure], element: Structure) -> Structure:
+def call(function: Callable[..., Structure], element: Structure) -> Structure:
+    """The result of a function on an element, whose parts are its arguments if it is a tuple."""
     return function(*element) if isinstance(element, tuple) else function(element)
 
 
 def _shuffled_rows(
-    chunks: Iterator[Rows], buffer_size: int, random: np.random.Generator
+    chunks: Iterator[Chunk], buffer_size: int, random: np.random.Generator
 ) -> Iterator[Chunk]:
     """A buffer shuffle, many draws at a time.
 
     The first `buffer_size` elements of the pool are the slots of the buffer, and the others wait. Draw t takes
     the element in a random slot and puts waiting element t there.
     """
-    pool: list[Rows] = []
+    pool: list[Chunk] = []
     pooled = 0
     for chunk in chunks:
         pool.append(chunk)
         pooled += len(chunk)
         # As many rows wait as there are slots, so that the buffer is copied once per buffer_size draws.
         if pooled >= 2 * buffer_size:
-            drawn, left = _exchange(Rows.concatenate(pool), buffer_size, random)
+            drawn, left = _exchange(concatenate(pool), buffer_size, random)
             yield from blocks(drawn)
             pool, pooled = [left], len(left)
     if not pool:
         return
-    last = Rows.concatenate(pool)
+    last = concatenate(pool)
     if pooled > buffer_size:
         drawn, last = _exchange(last, buffer_size, random)
         yield from blocks(drawn)
@@ -561,7 +577,7 @@ def _shuffled_elements(
     yield from Elements(buffer).take(random.permutation(len(buffer))).few_at_a_time()
 
 
-def _exchange(pool: Rows, size: int, random: np.random.Generator) -> tuple[Rows, Rows]:
+def _exchange(pool: Chunk, size: int, random: np.random.Generator) -> tuple[Chunk, Chunk]:
     """Draws as many elements as wait after the first `size`. Returns the drawn and the remaining elements."""
     draws = len(pool) - size
     # One float per draw, so that the order does not depend on how many draws are made at once.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from torchest.utils import arrays
+from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +118,10 @@ class Layout:
         """Whether each leaf has a key, so that a model may leave it unread."""
         return _under_keys(self._tree, inside=False)
 
+    def equals(self, other: Layout) -> bool:
+        """Whether structures of both have the same leaves in the same order."""
+        return self is other or self._tree == other._tree
+
     def leaves(self, value: Structure) -> list[Structure]:
         """The leaves of a structure of this shape, in the order of `names`.
 
@@ -124,6 +129,14 @@ class Layout:
             ValueError: The value has another shape.
         """
         return list(_leaves(self._tree, value))
+
+    def parts(self, argument: str, value: Structure) -> list[Structure]:
+        """What another structure of this shape, such as one of shapes, has in the place of each leaf.
+
+        Raises:
+            ValueError: The argument has another shape.
+        """
+        return list(_parts(argument, self._tree, value))
 
 
 def stack(elements: Sequence[Structure]) -> Structure:
@@ -198,13 +211,32 @@ def _leaves(tree: _Tree, value: Structure) -> Iterator[Structure]:
         yield value
 
 
+def _parts(argument: str, tree: _Tree, value: Structure) -> Iterator[Structure]:
+    if isinstance(tree, dict):
+        if not is_named(value) or set(value) != set(tree):
+            raise ValueError(
+                f"{argument} has {shown(value)} where elements have a dict: give a dict with the keys {list(tree)}."
+            )
+        for key, inner in tree.items():
+            yield from _parts(argument, inner, value[key])
+    elif isinstance(tree, tuple):
+        if not isinstance(value, (tuple, list)) or len(value) != len(tree):
+            raise ValueError(
+                f"{argument} has {shown(value)} where elements have a tuple of {len(tree)}: give a tuple of as many."
+            )
+        for inner, part in zip(tree, value, strict=True):
+            yield from _parts(argument, inner, part)
+    else:
+        yield value
+
+
 def _different(one: str, value: Structure) -> ValueError:
     if isinstance(value, Mapping):
-        shown = f"a dict with the keys {list(value)}"
+        what = f"a dict with the keys {list(value)}"
     else:
         size = f" of {len(value)}" if isinstance(value, tuple) else ""
-        shown = f"a {type(value).__name__}{size}"
-    return ValueError(f"Elements of one batch differ: one {one} is {shown}.")
+        what = f"a {type(value).__name__}{size}"
+    return ValueError(f"Elements of one batch differ: one {one} is {what}.")
 
 
 def _stack_leaves(leaves: Sequence[Structure], name: str) -> arrays.HostArray:
@@ -217,26 +249,31 @@ def _stack_leaves(leaves: Sequence[Structure], name: str) -> arrays.HostArray:
         masked = np.ma.MaskedArray in set(map(type, leaves))
         return arrays.to_column(np.ma.stack(leaves) if masked else np.stack(leaves), name)
     library = type(first).__module__.partition(".")[0]
-    if library in ("pandas", "pyarrow") and hasattr(first, "__len__"):
-        return _stack_arrow([arrays.to_column(leaf, name) for leaf in leaves], name)
+    if library == "pyarrow" and hasattr(first, "__len__"):
+        return _stack_lists([arrays.to_column(leaf, name) for leaf in leaves], name)
+    if library == "pandas" and hasattr(first, "__len__"):
+        columns = [arrays.to_column(leaf, name) for leaf in leaves]
+        is_arrow = any(map(arrays.is_arrow, columns))
+        return (_stack_lists if is_arrow else _stack_leaves)(columns, name)
     return arrays.to_column(list(leaves), name)
 
 
-def _stack_arrow(columns: list[arrays.HostArray], name: str) -> arrays.HostArray:
-    if not arrays.is_arrow(columns[0]):
-        return _stack_leaves(columns, name)
+def _stack_lists(columns: list[arrays.HostArray], name: str) -> arrays.HostArray:
+    """Rows that are lists, whatever their lengths."""
     import pyarrow as pa
 
-    offsets = np.cumsum([0, *(len(column) for column in columns)], dtype=np.int32)
+    offsets = np.cumsum([0, *map(arrays.length, columns)], dtype=np.int32)
+    joined: arrays.ArrowArray = arrays.concatenate(columns)
+    values = joined if arrays.is_arrow(joined) else pa.array(joined)
     lists: type[arrays.ArrowArray] = pa.ListArray
-    return arrays.to_column(lists.from_arrays(pa.array(offsets), arrays.concatenate(columns)), name)
+    return arrays.to_column(lists.from_arrays(pa.array(offsets), values), name)
 
 
 def _check_shapes(leaves: Sequence[Structure], name: str) -> None:
     shapes = {tuple(leaf.shape) for leaf in leaves}
     if len(shapes) > 1:
-        shown = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+        both = " and ".join(str(shape) for shape in sorted(shapes)[:2])
         raise ValueError(
-            f"batch: {name!r} has the shapes {shown} in one batch, but all must agree; pad them, or call "
+            f"batch: {name!r} has the shapes {both} in one batch, but all must agree; call padded_batch, or "
             "unbatch() first if they are batches already."
         )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
-import os
 from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
 from torchest.inputs import seeds
 from torchest.inputs.chunks import Rows
 from torchest.inputs.dataset import Dataset
 from torchest.inputs.file_identity import identities
-from torchest.inputs.stages import Epoch, Stage
+from torchest.inputs.stages import Epoch, Stage, Varies
 from torchest.utils import checks
 
 if TYPE_CHECKING:
@@ -22,60 +20,6 @@ if TYPE_CHECKING:
     from torchest.inputs.stages import JSON
     from torchest.inputs.structure import Structure
     from torchest.utils.arrays import HostArray
-
-    Path: TypeAlias = str | os.PathLike[str]
-    Paths: TypeAlias = Path | Sequence[Path]
-
-
-def paths(argument: str, value: Paths) -> tuple[str, ...]:
-    """The one or several paths of an argument.
-
-    Raises:
-        TypeError: An item is not a path.
-        ValueError: There are none.
-    """
-    is_single = isinstance(value, (str, bytes, os.PathLike))
-    listed = [value] if is_single else checks.listed(argument, value, "paths")
-    if not listed:
-        raise ValueError(f"{argument}={checks.shown(value)} must have at least one path.")
-    return tuple(checks.path(argument, each) for each in listed)
-
-
-def matching_files(file_pattern: Paths) -> tuple[str, ...]:
-    """The files that match one or several paths or patterns, sorted by name.
-
-    Raises:
-        ValueError: There are none, or a path is a folder.
-    """
-    matching: set[str] = set()
-    for pattern in paths("file_pattern", file_pattern):
-        if os.path.isdir(pattern):
-            raise ValueError(
-                f"file_pattern {pattern!r} is a folder: give a pattern of the files in it, such as "
-                f"{os.path.join(pattern, '*')!r}."
-            )
-        # The name of a file may look like a pattern.
-        matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
-        files = [path for path in matches if not os.path.isdir(path)]
-        if not files:
-            raise ValueError(
-                f"No file matches file_pattern {pattern!r} (in the folder {os.getcwd()})."
-            )
-        for path in files:
-            check_regular("file_pattern", path)
-        matching.update(files)
-    return tuple(sorted(matching))
-
-
-def check_regular(argument: str, path: str) -> None:
-    """Checks that a path is a file that can be read again in each epoch.
-
-    Raises:
-        ValueError: It is a pipe or a device, or does not exist.
-    """
-    if not os.path.isfile(path):
-        what = "a pipe or device, not a file" if os.path.exists(path) else "no file"
-        raise ValueError(f"{argument} has {path!r}, which is {what} (in the folder {os.getcwd()}).")
 
 
 def repeated(names: Iterable[str]) -> str | None:
@@ -171,6 +115,10 @@ class FileRows(Stage):
     def description(self) -> dict[str, JSON]:
         """The label, and the identities of the files."""
         return {**super().description(), "files": identities(self.files)}
+
+    def varies(self) -> Varies:
+        """In the order, if files are shuffled."""
+        return Varies.ORDER if self.shuffle_files else Varies.NOTHING
 
     def in_order(self, epoch: Epoch) -> list[str]:
         """The files in the order of an epoch."""

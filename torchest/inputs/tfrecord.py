@@ -8,29 +8,24 @@ Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchest.inputs.byte_strings import strings_at
-from torchest.inputs.chunks import Chunk, Rows, drop
 from torchest.inputs.dataset import Dataset
-from torchest.inputs.stages import Epoch, Stage
-from torchest.inputs.table_files import check_regular, paths
-from torchest.utils import checks
+from torchest.inputs.file_blocks import FileBlocks, contents, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from torchest.inputs.table_files import Paths
+    from torchest.inputs.file_patterns import Paths
     from torchest.utils.arrays import ArrowArray
+
 _HEADER, _FOOTER = 12, 4  # bytes around the data of a record
-_WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}  # which header zlib expects
-_READ = 1 << 20
 
 
 class TFRecordDataset(Dataset):
@@ -40,7 +35,8 @@ class TFRecordDataset(Dataset):
     raises a ValueError with the file and the offset (in the decompressed data).
 
     Args:
-        filenames: One or several paths; the files are read in this order.
+        filenames: One or several paths or glob patterns, or a dataset of them. They are read in this order, the files
+            of a pattern in the order of their names.
         compression_type: "GZIP", "ZLIB", or None or "" for none.
         buffer_size: The number of bytes that are read at once; 1 MiB by default.
         num_parallel_reads: Has no effect: the files are read one after the other.
@@ -59,45 +55,27 @@ class TFRecordDataset(Dataset):
 
     def __init__(
         self,
-        filenames: Paths,
+        filenames: Paths | Dataset,
         compression_type: str | None = None,
         buffer_size: int | None = None,
         num_parallel_reads: int | None = None,
     ) -> None:
-        checks.one_of("compression_type", compression_type, (None, "", *_WINDOW_BITS))
-        if buffer_size is not None:
-            checks.whole_number("buffer_size", buffer_size, at_least=1)
-        if num_parallel_reads is not None:
-            checks.whole_number("num_parallel_reads", num_parallel_reads, at_least=-1)
-        files = paths("filenames", filenames)
-        for path in files:
-            check_regular("filenames", path)
-        super().__init__(_Records(files, compression_type or None, buffer_size or _READ))
+        super().__init__(
+            reading(_Records, filenames, compression_type, buffer_size, num_parallel_reads)
+        )
 
 
 @dataclass(frozen=True)
-class _Records(Stage):
+class _Records(FileBlocks):
     """The records of the files, a block at a time."""
 
-    files: tuple[str, ...]
-    compression: str | None
-    block: int
-
-    def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:  # noqa: ARG002
-        """Yields blocks as they are read. Skipped records are read, as records have no fixed length."""
-        return drop((Rows.of(part) for path in self.files for part in self._read(path)), skip)
-
-    def cardinality(self) -> None:
-        """Unknown."""
-        return
-
-    def _read(self, path: str) -> Iterator[ArrowArray]:
+    def read(self, path: str) -> Iterator[ArrowArray]:
         """The records of a file in Arrow arrays. An error is raised after the records before the fault."""
         from torchest.kernels import tfrecords
 
         offset, needed = 0, _HEADER
         buffer = bytearray()
-        for part in _contents(path, self.compression, self.block):
+        for part in contents(path, self.compression, self.block):
             buffer += part
             if len(buffer) < needed:
                 continue
@@ -117,43 +95,6 @@ class _Records(Stage):
                 f"{path} ends within the record at byte {offset}{_decompressed(self.compression)}: the file is cut "
                 "off, so write or copy it again."
             )
-
-
-def _contents(path: str, compression: str | None, block: int) -> Iterator[bytes]:
-    """The file's bytes, decompressed, in parts of at most a block."""
-    with open(path, "rb") as file:
-        if compression is not None:
-            yield from _inflated(file, path, compression, block)
-            return
-        while part := file.read(block):
-            yield part
-
-
-def _inflated(file: BinaryIO, path: str, compression: str, block: int) -> Iterator[bytes]:
-    data, is_complete = b"", True
-    inflate = zlib.decompressobj(_WINDOW_BITS[compression])
-    while True:
-        data = data or file.read(block)
-        is_complete = is_complete and not data
-        try:
-            part = inflate.decompress(data, block)
-        except zlib.error as error:
-            raise ValueError(
-                f"{path} cannot be decompressed as {compression} ({error}): give the compression_type that it was "
-                "written with, or write or copy it again."
-            ) from None
-        if part:
-            yield part
-        elif not data:
-            break
-        data = inflate.unconsumed_tail
-        if inflate.eof:  # another compressed stream may follow
-            data, is_complete = inflate.unused_data, True
-            inflate = zlib.decompressobj(_WINDOW_BITS[compression])
-    if not is_complete:
-        raise ValueError(
-            f"{path} ends within its {compression} data: the file is cut off, so write or copy it again."
-        )
 
 
 def _corrupt(

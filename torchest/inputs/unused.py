@@ -112,17 +112,13 @@ class Measured(Through):
         for chunk in self.upstream.chunks(epoch, skip):
             number += len(chunk)
             yield chunk
-        if number > skip:
+        if number > skip and self.upstream.varies() < Varies.NUMBER:
             self.each.number = number
 
     def cardinality(self) -> int | float | None:
         """Known after the first pass at the latest, if all passes have the same number."""
         number = self.upstream.cardinality()
-        return self.number() if number is None else number
-
-    def number(self) -> int | None:
-        """The number of elements that was counted in a pass, if all passes have the same."""
-        return None if self.upstream.varies() == Varies.NUMBER else self.each.number
+        return self.each.number if number is None else number
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.fuzz import things
 from benchmarks.fuzz.recipe import Recipe
-from torchest.inputs import Dataset, FixedLenFeature, TFRecordDataset
+from torchest.inputs import Dataset, FixedLenFeature, TensorSpec, TFRecordDataset
 
 COLUMNS = "Tensor | Sequence[Any] | ndarray | Series | DataFrame"
 SPECS = {"x": FixedLenFeature((1,), torch.float32)}
@@ -43,6 +43,10 @@ def _of_memory() -> dict[str, Any]:
 
 def _method(name: str, types: dict[str, str] | None = None, **arguments: Any) -> Recipe:
     return Recipe(lambda: arguments, lambda: getattr(things.rows(), name), _first, types or {})
+
+
+def _range(args: int, output_type: Any) -> Dataset:
+    return Dataset.range(args, output_type=output_type)
 
 
 RECIPES = {
@@ -80,6 +84,37 @@ RECIPES = {
         then=_first,
         aliases=("file",),
     ),
+    "inputs.TextLineDataset": Recipe(
+        lambda: {
+            "filenames": things.csv_file(), "compression_type": None, "buffer_size": 100, "num_parallel_reads": 1,
+        },
+        then=_first,
+        aliases=("file",),
+    ),
+    "inputs.TensorSpec": Recipe(
+        lambda: {"shape": (None, 2), "dtype": torch.float32, "name": "x"},
+        types={"shape": "Sequence[int | None] | None", "dtype": "str | dtype"},
+    ),
+    "TensorSpec.converted": Recipe(
+        lambda: {"value": [1.5], "name": "x"},
+        lambda: TensorSpec((1,)).converted,
+        types={"value": "Sequence[float]"},
+        aliases=("generator",),
+    ),
+    "inputs.decode_csv": Recipe(
+        lambda: {
+            "records": ["1,a", "2,b"], "record_defaults": [0, ""], "field_delim": ",", "use_quote_delim": True,
+            "na_value": "NA", "select_cols": [0, 1],
+        },
+        types={"records": "str | Sequence[str]"},
+        aliases=("column",),
+    ),
+    "inputs.parse_single_example": Recipe(
+        lambda: {"serialized": things.example(), "features": SPECS}, aliases=("feature", "example"),
+    ),
+    "inputs.shuffle_and_repeat": Recipe(
+        lambda: {"buffer_size": 3, "count": 2, "seed": 1}, then=lambda made: _first(made(things.rows())),
+    ),
     "inputs.parse_example": Recipe(
         lambda: {"serialized": [things.example()], "features": SPECS},
         types={"serialized": "Sequence[bytes] | ndarray | Series"},
@@ -102,9 +137,49 @@ RECIPES = {
     ),
     "Dataset.from_tensors": Recipe(lambda: {"tensors": {"x": [1.0, 2.0]}}, lambda: Dataset.from_tensors, _first, aliases=("value",)),
     "Dataset.from_generator": Recipe(
-        lambda: {"generator": lambda: iter([1, 2]), "args": ()}, lambda: Dataset.from_generator, _first,
+        lambda: {
+            "generator": lambda: iter([1, 2]), "output_types": "int64", "output_shapes": (), "args": (),
+            "output_signature": None,
+        },
+        lambda: Dataset.from_generator,
+        _first,
+        aliases=("dtype", "shape"),
     ),
-    "Dataset.map": _method("map", map_func=lambda row: row),
+    "Dataset.range": Recipe(
+        lambda: {"args": 5, "output_type": "int64"}, lambda: _range, _first, aliases=("stop", "dtype"),
+    ),
+    "Dataset.list_files": Recipe(
+        lambda: {"file_pattern": things.csv_file(), "shuffle": True, "seed": 1}, lambda: Dataset.list_files, _first,
+        aliases=("file",),
+    ),
+    "Dataset.zip": Recipe(
+        lambda: {"datasets": (things.rows(), things.rows())}, lambda: Dataset.zip, _first,
+        types={"datasets": "Dataset | tuple[Dataset, ...]"},
+    ),
+    "Dataset.sample_from_datasets": Recipe(
+        lambda: {
+            "datasets": [things.rows(), things.rows()], "weights": [1.0, 2.0], "seed": 1,
+            "stop_on_empty_dataset": False, "rerandomize_each_iteration": True,
+        },
+        lambda: Dataset.sample_from_datasets,
+        _first,
+    ),
+    "Dataset.concatenate": Recipe(
+        lambda: {"dataset": things.rows()}, lambda: things.rows().concatenate, _first,
+    ),
+    "Dataset.enumerate": _method("enumerate", start=1),
+    "Dataset.apply": _method("apply", transformation_func=lambda data: data.batch(2)),
+    "Dataset.map": _method("map", map_func=lambda row: row, num_parallel_calls=2, deterministic=True),
+    "Dataset.flat_map": _method("flat_map", map_func=lambda row: things.rows()),
+    "Dataset.interleave": _method(
+        "interleave", map_func=lambda row: things.rows(), cycle_length=2, block_length=1, num_parallel_calls=2,
+        deterministic=True,
+    ),
+    "Dataset.window": _method("window", size=2, shift=1, stride=1, drop_remainder=False),
+    "Dataset.padded_batch": _method(
+        "padded_batch", batch_size=2, padded_shapes={"x": ()}, padding_values={"x": 0.0}, drop_remainder=False,
+    ),
+    "Dataset.as_numpy_iterator": Recipe(function=lambda: things.rows().as_numpy_iterator),
     "Dataset.filter": _method("filter", predicate=lambda row: True),
     "Dataset.shuffle": _method("shuffle", buffer_size=3, seed=1, reshuffle_each_iteration=True),
     "Dataset.repeat": _method("repeat", count=2),
