@@ -19,13 +19,18 @@ import torch
 
 import torchest
 from torchest import columns, inputs
-from torchest.distributed.strategy import Strategy
+from torchest.distributed import dense_gradients
+from torchest.distributed.exchange import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 RANK = torchest.RunConfig().global_id_in_cluster or 0
 STEPS = 20
+UNEVEN = (
+    "linear", "dnn", "wide_and_deep", "two_backwards", "seldom", "seldom_accumulated", "statistics",
+    "accumulated_and_clipped",
+)  # fmt: skip
 BATCH = 12  # rows of a step, in all processes
 
 
@@ -92,6 +97,17 @@ def dnn(model_dir: str | None, config: Any, dropout: float | None = None) -> tor
         columns.embedding_column(crossed, 4),
     ]
     return torchest.DNNClassifier([8, 4], dense, model_dir, dropout=dropout, config=config)
+
+
+def wide_and_deep(model_dir: str | None, config: Any) -> torchest.Estimator:
+    amount, word, user, crossed = feature_columns()
+    return torchest.DNNLinearCombinedClassifier(
+        model_dir,
+        linear_feature_columns=[word, crossed],
+        dnn_feature_columns=[amount, columns.embedding_column(user, 4)],
+        dnn_hidden_units=[8, 4],
+        config=config,
+    )
 
 
 def own_layers() -> tuple[Any, Any]:
@@ -167,6 +183,31 @@ def sparse_gradients(features, labels, mode):
     return torchest.EstimatorSpec(mode, loss=loss, train_op=adagrad)
 
 
+def seldom(features, labels, mode):
+    """A layer that only some rows use and one that nobody uses, beside a net and a table."""
+    layer, net = own_layers()
+
+    def make() -> torch.nn.Module:
+        return torch.nn.ModuleDict(
+            {"seldom": torch.nn.Linear(1, 1), "never": torch.nn.Linear(1, 1)}
+        )
+
+    rare = torchest.get_or_create("rare", make)
+    amount = features["amount"]
+    output = net(layer(features)).squeeze(1)
+    chosen = (amount > 1.5).nonzero().squeeze(1)
+    if len(chosen):
+        output = output.index_add(0, chosen, rare["seldom"](amount[chosen].unsqueeze(1)).squeeze(1))
+    loss = (output - labels).square().mean()
+    ada = torchest.get_or_create(
+        "ada", lambda: torchest.optimizers.Adagrad(layer.parameters(), lr=0.1)
+    )
+    adam = torchest.get_or_create(
+        "adam", lambda: torch.optim.Adam([*net.parameters(), *rare.parameters()], lr=0.01)
+    )
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=[ada, adam])
+
+
 def statistics(features, labels, mode):
     """A buffer that keeps a running mean, as batch normalisation does, and one that never changes."""
 
@@ -192,11 +233,14 @@ def custom(model_fn: Any) -> Callable[[str | None, Any], torchest.Estimator]:
 MODELS = {
     "linear": linear,
     "dnn": dnn,
+    "wide_and_deep": wide_and_deep,
     "accumulated_and_clipped": custom(two_optimizers),
     "two_optimizers": custom(two_optimizers),
     "two_backwards": custom(two_backwards),
     "summed_loss": custom(summed_loss),
     "sparse_gradients": custom(sparse_gradients),
+    "seldom": custom(seldom),
+    "seldom_accumulated": custom(seldom),
     "statistics": custom(statistics),
 }
 
@@ -211,7 +255,9 @@ def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **l
     """Trains a model on the joined batches or on shards of them, and keeps all of its tensors."""
     torch.manual_seed(5 + RANK)  # each process makes other weights: those of the chief must win
     kept = Keep()
-    options = {"accumulate_steps": 3, "clip_norm": 0.01} if "accumulated" in case else {}
+    options = {"accumulate_steps": 3} if "accumulated" in case else {}
+    if "clipped" in case:
+        options["clip_norm"] = 0.01
     config = torchest.RunConfig(**options)
     model = MODELS[case](str(directory / f"model_{case}"), config)
     input_fn = input_fn or sharded(rows(STEPS * BATCH))
@@ -247,19 +293,52 @@ def audit(event: str, arguments: tuple[Any, ...]) -> None:
             listener.append(str(arguments[0]))
 
 
-def equal_to_one_process(directory: Path) -> None:
+def by_exchange(directory: Path) -> None:
+    """Dense gradients are summed after the backward pass."""
+    with path(largest=1 << 40):
+        train_all(directory)
+
+
+def by_ddp(directory: Path) -> None:
+    """DistributedDataParallel sums dense gradients during the backward pass."""
+    with path(largest=0):
+        train_all(directory)
+
+
+def by_exchange_switched_off(directory: Path) -> None:
+    with path(largest=1 << 40), replaced(Exchange, "add_up", lambda self, loss: loss):
+        train_all(directory, steps=5)
+
+
+def by_ddp_switched_off(directory: Path) -> None:
+    def own(_: object, bucket: torch.distributed.GradBucket) -> Any:
+        future: Any = torch.futures.Future()
+        future.set_result(bucket.buffer())
+        return future
+
+    with path(largest=0), replaced(dense_gradients, "_sum", own):
+        train_all(directory, steps=5)
+
+
+def train_all(directory: Path, **limits: Any) -> None:
     for case in MODELS:
-        train(directory, case)
+        train(directory, case, **limits)
 
 
-def without_synchronisation(directory: Path) -> None:
-    from torchest.distributed.data_parallel import DataParallel
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    """A context in which an object has another attribute."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
-    synchronised = DataParallel.backward
-    DataParallel.backward = Strategy.backward
-    for case in ("linear", "dnn"):
-        train(directory, case)
-    DataParallel.backward = synchronised
+
+def path(largest: int) -> Any:
+    """A context in which parameters of more bytes have their gradients summed by DistributedDataParallel."""
+    return replaced(dense_gradients, "LARGEST_OF_ONE_BUCKET", largest)
 
 
 def stop(directory: Path) -> None:
@@ -273,6 +352,11 @@ def stop(directory: Path) -> None:
     train(directory, "linear", hooks=[Stop()])
 
 
+def uneven_by_ddp(directory: Path) -> None:
+    with path(largest=0):
+        uneven(directory)
+
+
 def uneven(directory: Path) -> None:
     """The processes have batches of other numbers and sizes; the third has none."""
     lines: list[str] = []
@@ -284,7 +368,7 @@ def uneven(directory: Path) -> None:
     handler = Lines()
     logging.getLogger("torchest").addHandler(handler)
     logging.getLogger("torchest").setLevel(logging.INFO)
-    for case in ("dnn", "two_backwards", "statistics", "accumulated_and_clipped"):
+    for case in UNEVEN:
         train(directory, case, lambda: uneven_batches(RANK))
     logging.getLogger("torchest").removeHandler(handler)
     keep(directory, "log", lines=lines)
@@ -376,7 +460,8 @@ def failure(directory: Path) -> None:
 
 def death(directory: Path) -> None:
     """The second process dies in its sixth step, but not when it was started again."""
-    interrupted(directory, "death", signal.SIGKILL)
+    with path(largest=0):
+        interrupted(directory, "death", signal.SIGKILL)
 
 
 def termination(directory: Path) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     directory = tmp_path_factory.mktemp("two")
-    run = torchrun(directory, 2, "equal_to_one_process", devices="0")
+    run = torchrun(directory, 2, "by_exchange", devices="0")
     assert run.returncode == 0, run.output
     return run
 
@@ -30,8 +30,8 @@ def test_two_processes_on_one_device_train_as_one_does(case, two, tmp_path):
     finally:
         torch.set_default_dtype(torch.float32)
     expected = load(tmp_path / f"{case}.0.npz")
-    chief, worker = two.tensors("equal_to_one_process", case)
+    chief, worker = two.tensors("by_exchange", case)
     assert furthest(chief, expected) < 1e-9
     assert furthest(chief, worker) == 0
     steps = json.loads((tmp_path / f"{case}.0.json").read_text())["step"]
-    assert [kept["step"] for kept in two.values("equal_to_one_process", case)] == [steps, steps]
+    assert [kept["step"] for kept in two.values("by_exchange", case)] == [steps, steps]

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from torchest.distributed.traffic import sent
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -18,7 +20,7 @@ _HOST = torch.device("cpu")
 def summed_numbers(numbers: Sequence[int]) -> list[int]:
     """The sums of whole numbers over all processes."""
     total = torch.tensor(numbers, dtype=torch.int64)
-    dist.all_reduce(total)
+    dist.all_reduce(sent(total))
     return [int(number) for number in total]
 
 
@@ -26,7 +28,7 @@ def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
     """The whole numbers of each process, by rank. All processes pass the same count."""
     own = torch.tensor(numbers, dtype=torch.int64)
     gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(gathered, own)
+    dist.all_gather(gathered, sent(own))
     return [each.tolist() for each in gathered]
 
 
@@ -56,22 +58,17 @@ def copy_from_chief(tensors: Iterable[Tensor]) -> None:
 
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all processes, in place."""
-    dist.all_reduce(tensor)
+    dist.all_reduce(sent(tensor))
     return tensor
 
 
-def joined(own: Tensor, lengths: Sequence[int]) -> list[Tensor]:
-    """The vectors of all processes, by rank.
-
-    Args:
-        own: The vector of this process.
-        lengths: The length of each process's vector.
-    """
-    longest = max(lengths)
-    if longest == 0:
-        return [own for _ in lengths]
-    padded = own.new_zeros(longest)
-    padded[: len(own)] = own
-    gathered = [torch.empty_like(padded) for _ in lengths]
-    dist.all_gather(gathered, padded)
-    return [each[:length] for each, length in zip(gathered, lengths, strict=True)]
+def summed_together(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The sums over all processes, in one message for each dtype. The tensors do not change."""
+    sums = list(tensors)
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        flat = summed(torch.cat([tensors[place].reshape(-1) for place in places]))
+        parts = torch.split(flat, [tensors[place].numel() for place in places])
+        for place, part in zip(places, parts, strict=True):
+            sums[place] = part.reshape(tensors[place].shape)
+    return sums

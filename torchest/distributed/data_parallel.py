@@ -1,9 +1,11 @@
 """One model in several processes: each runs on batches of its own, and all take the same steps.
 
 A step equals that of one process on the batches of all: gradients are added up, weighted by numbers of examples. It
-begins with one message: the number of examples of each process, and whether one of them requests the end. A process
+begins with one message: the numbers of examples of each process, and whether one of them requests the end. A process
 without more batches continues with batches without rows, whose gradients have no weight. So all processes take the
 same number of steps, with optimizers, schedulers and hooks in the same state.
+
+Gradients are added up once in a step, whatever the number of its batches.
 """
 
 from __future__ import annotations
@@ -18,20 +20,22 @@ import torch
 
 from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.distributed import collectives
+from torchest.distributed.buffers import Buffers
+from torchest.distributed.dense_gradients import DenseGradients, dense_parameters, pays
 from torchest.distributed.exchange import Exchange
 from torchest.distributed.process_group import connect
-from torchest.distributed.strategy import Batches, Strategy, on_host
+from torchest.distributed.strategy import Steps, Strategy, on_host
 from torchest.distributed.whole_input import seems_whole
-from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
     from torchest.distributed.cluster import Cluster
     from torchest.inputs.batch import Batch
+    from torchest.spec import EstimatorSpec
 
 Value = TypeVar("Value")
 _log = logging.getLogger("torchest")
@@ -48,10 +52,15 @@ class DataParallel(Strategy):
         self.device = connect(cluster)
         self.rank = cluster.rank
         self.world_size = cluster.world_size
-        self._examples = self._examples_of_all = 0
-        self._examples_of_steps: deque[tuple[int, int]] = deque()
+        self._examples = self._examples_of_all = 0  # of the running batch
+        self._to_come: deque[tuple[int, int]] = (
+            deque()
+        )  # examples of the further batches of the step
+        self._is_within_step = False
         self._empty: Batch | None = None
         self._exchange: Exchange
+        self._buffers: Buffers
+        self._dense: DenseGradients | None = None
         self._detached = 0
         self._has_warned_of_input = self._has_warned_of_backward = False
         self._has_gradients = False
@@ -134,15 +143,21 @@ class DataParallel(Strategy):
         self._check_alike(modules)
         collectives.copy_from_chief(tensors.values())
 
-    def start(self, modules: Mapping[str, nn.Module]) -> None:
+    def start(self, modules: Mapping[str, nn.Module], *, steps_itself: bool) -> None:
         """All processes start with the weights and buffers of the chief.
 
         Raises:
             ValueError: The processes have made different models.
         """
         self.share(modules)
-        self._examples_of_steps.clear()
-        self._exchange = Exchange(_parameters(modules).values(), _buffers(modules).values())
+        self._to_come.clear()
+        self._is_within_step = False
+        self._buffers = Buffers(_buffers(modules).values())
+        dense = [] if steps_itself else dense_parameters(modules)
+        self._dense = DenseGradients(dense) if pays(dense) else None
+        elsewhere = set(map(id, dense if self._dense else ()))
+        every = _parameters(modules).values()
+        self._exchange = Exchange(each for each in every if id(each) not in elsewhere)
         if self.is_chief:
             _log.info(
                 "Training in %d processes: each step uses the batches of all of them. A process whose "
@@ -150,20 +165,31 @@ class DataParallel(Strategy):
                 self.world_size,
             )
 
-    def batches(self, batches: Iterator[Batch], mode: str) -> Batches:
-        """The batches of this process. In training all processes have the same number."""
-        return _EqualSteps(batches, self) if mode == ModeKeys.TRAIN else Batches(batches)
+    def steps(self, batches: Iterator[Batch], size: int) -> Steps:
+        """The batches of this process in steps, of which all processes have the same number."""
+        return _EqualSteps(batches, size, self)
 
-    def agree(self, batch: Batch | None, stop_requested: bool) -> bool:
-        """Whether training ends before the next step: no process has a batch, or one requests the end."""
-        own = 0 if batch is None else batch.rows
-        examples, batches, requests = collectives.summed_numbers(
-            [own, int(batch is not None), int(stop_requested)]
+    def agree(self, batches: Sequence[Batch], size: int, stop_requested: bool) -> int:
+        """Begins a step.
+
+        Args:
+            batches: The batches of this process in the step.
+            size: The largest number of batches in a step.
+            stop_requested: Whether this process requests the end.
+
+        Returns:
+            The number of batches of the step; 0 if training ends before it, as no process has a batch, or one requests
+            the end.
+        """
+        rows = [batch.rows for batch in batches]
+        missing = [0] * (size - len(rows))
+        requests, *counts = collectives.summed_numbers(
+            [int(stop_requested), *[1] * len(rows), *missing, *rows, *missing]
         )
-        if requests or not batches:
-            return True
-        self._examples_of_steps.append((own, examples))
-        return False
+        steps = 0 if requests else sum(count > 0 for count in counts[:size])
+        self._to_come = deque(list(zip([*rows, *missing], counts[size:], strict=True))[:steps])
+        self._is_within_step = False
+        return steps
 
     def empty_batch(self) -> Batch:
         """A batch without rows."""
@@ -172,16 +198,47 @@ class DataParallel(Strategy):
 
     def begin_batch(self) -> None:
         """The forward pass of the next batch begins."""
-        self._examples, self._examples_of_all = self._examples_of_steps.popleft()
+        if self._is_within_step:
+            self._buffers.add_up(self._share())
+        self._examples, self._examples_of_all = self._to_come.popleft()
+        self._is_within_step = True
         self._has_gradients = False
 
+    def forward(self, model_fn: Callable[[], EstimatorSpec]) -> EstimatorSpec:
+        """Runs model_fn on a batch."""
+        if self._dense is None or not self._examples:
+            return model_fn()
+        return self._dense.forward(model_fn, is_last=not self._to_come)
+
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
-        """Computes the loss over the batches of all processes, and its gradients."""
+        """Adds the gradients of a batch, by its weight among those of all processes; nothing from one without rows."""
         self._has_gradients = True
+        if not self._examples:
+            return torch.zeros_like(loss)
         weighted = loss * self._weight(reduction)
-        self._exchange.set_aside()
         weighted.backward()  # type: ignore[no-untyped-call]
-        return self._exchange.add_up(weighted, self._share())
+        return weighted.detach()
+
+    def add_up(self, loss: Tensor) -> Tensor:
+        """Adds up the gradients of a step over all processes, and its loss."""
+        if self._dense is not None:
+            self._dense.finish()
+        self._buffers.add_up(self._share())
+        return self._exchange.add_up(loss)
+
+    def backward_at_once(self, loss: Tensor, reduction: str) -> Tensor:
+        """`backward` and `add_up`, beside gradients that are there already.
+
+        Raises:
+            RuntimeError: `train_op` was no function in the first batch.
+        """
+        if self._dense is not None:
+            raise RuntimeError(
+                "train_op is a function now, and was an optimizer in the first batch: where several processes train, "
+                "gradients of the two are added up at different times. Return the same kind for every batch."
+            )
+        self._exchange.set_aside()
+        return super().backward_at_once(loss, reduction)
 
     def total(self, loss: Tensor, reduction: str) -> Tensor:
         """The loss over the batches of all processes, for a train_op that is a function."""
@@ -238,28 +295,30 @@ class DataParallel(Strategy):
                 )
 
 
-class _EqualSteps(Batches):
+class _EqualSteps(Steps):
     """The batches of a process, followed by batches without rows as long as other processes have more."""
 
-    def __init__(self, batches: Iterator[Batch], strategy: DataParallel) -> None:
-        super().__init__(batches)
+    def __init__(self, batches: Iterator[Batch], size: int, strategy: DataParallel) -> None:
+        super().__init__(batches, size)
         self._strategy = strategy
-        self._next: Batch | None = None
+        self._next: list[Batch] = []
         self._has_ended = False
 
     def stopped(self, stop_requested: bool) -> bool:
         """Whether all processes end before the next step."""
-        self._next = None if stop_requested else next(self._batches, None)
-        ends = self._strategy.agree(self._next, stop_requested)
-        if self._next is None and not ends and not self._has_ended:
+        own = [] if stop_requested else self._read()
+        count = self._strategy.agree(own, self._size, stop_requested)
+        missing = count - len(own)
+        self._next = own + [self._strategy.empty_batch() for _ in range(missing)]
+        if missing > 0 and not self._has_ended:
             self._has_ended = True
             _log.info(
                 "The input of process %d has ended before that of others.", self._strategy.rank
             )
-        return ends
+        return count == 0
 
-    def __next__(self) -> Batch:
-        return self._strategy.empty_batch() if self._next is None else self._next
+    def __next__(self) -> list[Batch]:
+        return self._next
 
 
 def _parameters(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:

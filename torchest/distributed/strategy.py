@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,30 +19,40 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from torchest.inputs.batch import Batch
+    from torchest.spec import EstimatorSpec
 
 Value = TypeVar("Value")
 
 
-class Batches(Iterator["Batch"]):
-    """The batches of one run, step by step.
+class Steps(Iterator["list[Batch]"]):
+    """The batches of a training, in a list for each step.
 
     Args:
         batches: The batches of this process.
+        size: The number of batches in a step; the last step may have fewer.
     """
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
+    def __init__(self, batches: Iterator[Batch], size: int) -> None:
         self._batches = batches
+        self._size = size
 
     def stopped(self, stop_requested: bool) -> bool:
-        """Whether the run ends before its next step; called once before each.
+        """Whether the training ends before its next step; called once before each.
 
         Args:
             stop_requested: Whether this process requests the end.
         """
         return stop_requested
 
-    def __next__(self) -> Batch:
-        return next(self._batches)
+    def __next__(self) -> list[Batch]:
+        batches = self._read()
+        if not batches:
+            raise StopIteration
+        return batches
+
+    def _read(self) -> list[Batch]:
+        """The batches of the next step; none at the end of the input."""
+        return list(itertools.islice(self._batches, self._size))
 
 
 class Strategy:
@@ -134,41 +145,64 @@ class Strategy:
             modules: All modules of the model by name.
         """
 
-    def start(self, modules: Mapping[str, nn.Module]) -> None:
+    def start(self, modules: Mapping[str, nn.Module], *, steps_itself: bool) -> None:
         """Called when training begins: gives all processes the weights of the chief.
 
         Args:
             modules: All modules of the model by name. Gradients of their parameters are synchronised until
                 the next start.
+            steps_itself: Whether train_op is a function.
         """
 
-    def batches(self, batches: Iterator[Batch], mode: str) -> Batches:
-        """The batches that this process runs on.
+    def steps(self, batches: Iterator[Batch], size: int) -> Steps:
+        """The batches of a training, in a list for each step.
 
         Args:
-            batches: The batches of this process. In training, batches without rows follow until the inputs of all
-                processes have ended.
-            mode: A `ModeKeys`.
+            batches: The batches of this process. Batches without rows follow until the inputs of all processes have
+                ended.
+            size: The number of batches in a step.
         """
-        del mode
-        return Batches(batches)
+        return Steps(batches, size)
 
     def begin_batch(self) -> None:
         """Called before the forward pass of each batch; a step may have several batches."""
 
-    def backward(self, loss: Tensor, reduction: str) -> Tensor:
-        """Computes the gradients of the loss over the batches of all processes.
+    def forward(self, model_fn: Callable[[], EstimatorSpec]) -> EstimatorSpec:
+        """Runs model_fn on a batch in training.
 
         Args:
-            loss: The loss of this process's batch, a scalar.
+            model_fn: Runs it on this process's batch.
+        """
+        return model_fn()
+
+    def backward(self, loss: Tensor, reduction: str) -> Tensor:
+        """Adds the gradients of this process's batch to those of earlier batches of the step.
+
+        Args:
+            loss: The loss of the batch, a scalar.
             reduction: How the loss was reduced over examples; see `EstimatorSpec.loss_reduction`.
 
         Returns:
-            The loss of the batches of all processes, a scalar.
+            The contribution to the loss of the step, a scalar.
         """
         del reduction
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
+
+    def add_up(self, loss: Tensor) -> Tensor:
+        """Adds up gradients over all processes, once in a step.
+
+        Args:
+            loss: The contribution of this process to the loss of the step.
+
+        Returns:
+            The loss of the batches of all processes.
+        """
+        return loss
+
+    def backward_at_once(self, loss: Tensor, reduction: str) -> Tensor:
+        """`backward` and `add_up`, for a train_op that is a function, which may call it several times in a step."""
+        return self.add_up(self.backward(loss, reduction))
 
     def total(self, loss: Tensor, reduction: str) -> Tensor:
         """The loss of the batches of all processes, without gradients. For the arguments see `backward`."""

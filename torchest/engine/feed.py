@@ -83,16 +83,18 @@ class Feed:
             self._first = None if batch is None else batch.to(self._device)
         return self._first
 
-    def batches(self, count: int | None = None) -> Iterator[Batch]:
-        """All batches, or only the first `count`, which is at least 1. No more are read from the source.
+    def batches(self, count: int | None = None, in_step: int = 1) -> Iterator[Batch]:
+        """The batches, which a background thread prepares: it encodes the features that the model used in the first.
 
-        A background thread prepares the features that the model used in the first batch.
+        Args:
+            count: The largest number of batches, at least 1. No more are read from the source. None: all.
+            in_step: The number of batches in a step, which may be requested before the step before has ended.
         """
         first = self.first()
         if first is None:
             return
         yield first
-        self._forget(1)
+        self._forget(1 - in_step)
         used = first.features.usage.copy() if isinstance(first.features, Features) else None
         others = self._read(None if count is None else count - 1)
         if self._device.type == "cuda":
@@ -102,7 +104,7 @@ class Feed:
             self._ahead = in_background_if_faster(ready, _AHEAD)
         for number, batch in enumerate(self._ahead, 2):
             yield batch if self._device_ahead == self._device else batch.to(self._device)
-            self._forget(number)
+            self._forget(number - in_step)
 
     def close(self) -> None:
         """Stops the background thread."""
@@ -112,9 +114,7 @@ class Feed:
 
     def _forget(self, count: int) -> None:
         if self._reading is not None:
-            self._reading.forget(
-                count - 1
-            )  # a step may request a batch before the one before has ended
+            self._reading.forget(max(count, 0))
 
     def _read(self, count: int | None) -> Iterator[Batch]:
         batches = itertools.islice(self._source, count)

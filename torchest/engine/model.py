@@ -51,6 +51,11 @@ class RunningModel:
         initialize: A warm start, called after model_fn made the objects of a model that is not restored. Gets the scope
             and the names of objects that existed before.
         execution: Precision and compilation.
+
+    Attributes:
+        scope: The objects.
+        state: Saves and restores them.
+        steps_itself: Whether `train_op` in the first batch of a training is a function, which steps its optimizers.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class RunningModel:
         self._training = training
         self._initialize = initialize
         self._execution = execution
+        self.steps_itself = False
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
 
@@ -91,6 +97,7 @@ class RunningModel:
                 spec = self._run(self._model_fn, features, labels, mode, grad=self._training)
             if mode == ModeKeys.TRAIN:
                 check_training(spec, self.scope)
+                self.steps_itself = not isinstance(spec.train_op, torch.optim.Optimizer | list)
             hooks = _hooks_of(spec)
             _log.info("Done calling model_fn.")
             modules = self.scope.modules()

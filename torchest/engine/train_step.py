@@ -64,8 +64,7 @@ def backward(loss: torch.Tensor) -> None:
         raise TypeError(
             f"torchest.backward: loss={shown(loss)} must be a scalar tensor that depends on parameters."
         )
-    step.backward(loss)
-    step.note_gradient_norm()
+    step.backward_at_once(loss)
 
 
 class TrainStep:
@@ -127,16 +126,18 @@ class TrainStep:
         else:
             for optimizer in optimizers:
                 _forget_gradients(optimizer)
-            loss = self._share(spec, len(batches))
+            own = self._backward(spec, len(batches))
             for batch in batches[1:]:
                 spec = self._run(batch)
-                loss = loss + self._share(spec, len(batches))
+                own = own + self._backward(spec, len(batches))
+            loss = self._strategy.add_up(own)
+            self._densify()
             self._optimize(optimizers)
         for scheduler in self._schedulers:
             scheduler.step()
         self._session.global_step += 1
-        own = {**self._values, "loss": loss}
-        self._session.values = StepValues(own, functools.partial(values_of, spec))
+        values = {**self._values, "loss": loss}
+        self._session.values = StepValues(values, functools.partial(values_of, spec))
         self._strategy.end_step()
         return spec
 
@@ -144,7 +145,12 @@ class TrainStep:
         """The plan of the steps; None if each of them runs model_fn and autograd."""
         strategy = self._strategy
         kind = type(strategy)
-        is_local = kind.backward is Strategy.backward and strategy.world_size == 1
+        is_local = (
+            kind.forward is Strategy.forward
+            and kind.backward is Strategy.backward
+            and kind.add_up is Strategy.add_up
+            and strategy.world_size == 1
+        )
         if not is_local or self._clip_norm is not None:
             return None
         plan = self._model.plan()
@@ -185,33 +191,32 @@ class TrainStep:
 
     def _run(self, batch: Batch) -> EstimatorSpec:
         self._strategy.begin_batch()
-        spec = self._model(batch.features, batch.labels, ModeKeys.TRAIN)
+        spec = self._strategy.forward(
+            lambda: self._model(batch.features, batch.labels, ModeKeys.TRAIN)
+        )
         assert spec.loss is not None  # the spec checks it
         self._session.origin_of_nan += self._origin_of_nan(spec.loss, batch)
         self._session.examples += batch.rows
         self._reduction = spec.loss_reduction
         return spec
 
-    def _share(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
-        """Computes the gradients of one batch of a step, and the batch's contribution to the loss."""
+    def _backward(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
+        """Adds the gradients of one of the batches of a step; returns its contribution to the loss."""
         assert spec.loss is not None  # the spec checks it
-        return self.backward(spec.loss if batches == 1 else spec.loss / batches)
+        loss = spec.loss if batches == 1 else spec.loss / batches
+        return self._strategy.backward(loss, self._reduction)
 
-    def backward(self, loss: torch.Tensor) -> torch.Tensor:
-        """Computes gradients. For optimizers that do not support row gradients, they become dense.
-
-        Returns:
-            The loss over the batches of all processes.
-        """
-        loss = self._strategy.backward(loss, self._reduction)
-        for parameter in _parameters_of(self._without_rows):
-            row_gradients.densify(parameter)
-        return loss
-
-    def note_gradient_norm(self) -> None:
-        """Computes the norm of the gradient of all parameters if a hook fetches it."""
+    def backward_at_once(self, loss: torch.Tensor) -> None:
+        """Computes the gradients over all processes, in a train_op that is a function."""
+        self._strategy.backward_at_once(loss, self._reduction)
+        self._densify()
         if GRADIENT_NORM in self._session.fetched_names:
             self._values[GRADIENT_NORM] = gradient_norm(self._parameters, self._tables)
+
+    def _densify(self) -> None:
+        """Makes row gradients dense for optimizers that do not support them."""
+        for parameter in _parameters_of(self._without_rows):
+            row_gradients.densify(parameter)
 
     def _origin_of_nan(self, loss: torch.Tensor, batch: Batch) -> str:
         """The origin of a loss of NaN, on the CPU only, so as not to wait for a device."""

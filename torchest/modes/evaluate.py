@@ -80,8 +80,7 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
     _log.info("Starting evaluation at %s", time.strftime("%Y-%m-%dT%H:%M:%S"))
     began = time.monotonic()
     hooks = [*run.hooks, *run.model_hooks.evaluation, ProgressBarHook("evaluating", steps)]
-    batches = strategy.batches(run.feed.batches(steps), ModeKeys.EVAL)
-    for _ in run_steps(batches, step, session, hooks, batches.stopped):
+    for _ in run_steps(run.feed.batches(steps), step, session, hooks):
         pass
     of_all = strategy.merge(merged.with_loss() if done else {})
     metrics: dict[str, Any] = {

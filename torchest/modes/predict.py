@@ -45,9 +45,8 @@ def run_prediction(run: Run, keys: Sequence[object]) -> Generator[Structure, Non
         run.strategy.end_step()
         return to_numpy(_selected(spec.predictions, keys))
 
-    batches = run.strategy.batches(run.feed.batches(), ModeKeys.PREDICT)
     hooks = [*run.hooks, *run.model_hooks.prediction]
-    return run_steps(batches, step, session, hooks, batches.stopped)
+    return run_steps(run.feed.batches(), step, session, hooks)
 
 
 def examples(batch: Structure) -> Iterator[Structure]:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from torchest.engine.accumulation import Groups
 from torchest.engine.loop import run_steps
 from torchest.engine.resume import Restore
 from torchest.engine.termination import Termination
@@ -17,7 +16,7 @@ from torchest.hooks.nan_loss import NanTensorHook
 from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.random_numbers import SeededSteps
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
-from torchest.keys import MetricKeys, ModeKeys
+from torchest.keys import MetricKeys
 from torchest.summary import SummaryWriter
 
 if TYPE_CHECKING:
@@ -68,12 +67,12 @@ def run_training(
         else:
             hooks.insert(0, SeededSteps(training, strategy.rank))
         count = None if last_step is None else each * (last_step - run.start)
-        batches = Groups(strategy.batches(run.feed.batches(count), ModeKeys.TRAIN), each)
+        steps = strategy.steps(run.feed.batches(count, each), each)
 
         def stopped(stop_requested: bool) -> bool:
             if last_step is not None and session.global_step >= last_step:
                 session.interrupt()
-            return batches.stopped(stop_requested or session.should_stop())
+            return steps.stopped(stop_requested or session.should_stop())
 
         with_state = [*run.hooks, *run.model_hooks.training, *_all_listeners(listeners, savers)]
         training.begin(
@@ -81,9 +80,7 @@ def run_training(
         )
         termination = opened.enter_context(Termination(session.interrupt))
         try:
-            for _ in run_steps(
-                batches, step, session, hooks, stopped, [Restore(training), *savers]
-            ):
+            for _ in run_steps(steps, step, session, hooks, stopped, [Restore(training), *savers]):
                 pass
         except NanLossDuringTrainingError:
             training.end()  # the same input would lead to it again
@@ -91,10 +88,10 @@ def run_training(
     if strategy.any_of(termination.requested):  # what ends one process ends all
         _log.warning("SIGTERM: training has ended after step %d.", session.global_step)
         termination.end_process()
-    steps = session.global_step - run.start
-    if steps:
+    steps_made = session.global_step - run.start
+    if steps_made:
         _log.info("Loss for final step: %s.", session.run("loss"))
-    return steps
+    return steps_made
 
 
 def _may_change_the_model(hook: SessionRunHook) -> bool:

@@ -174,9 +174,9 @@ def clear(parameters: Iterable[Tensor]) -> None:
 def summed(parameter: Tensor) -> RowGradient | None:
     """Sums all pending row gradients of a parameter, with each row once, in ascending order.
 
-    Sums are taken in a fixed order: the same look-ups give the same bits. On XLA, which compiles each shape, a row that
-    was looked up several times is repeated, each time with the whole sum: write rows back by copying (`index_copy_`),
-    not by adding.
+    Sums are taken in a fixed order: the same look-ups give the same bits. On a device whose distinct rows the host does
+    not know, a row that was looked up several times is repeated, each time with the whole sum: write rows back by
+    copying (`index_copy_`), not by adding.
 
     Returns:
         None if there are none.
@@ -184,21 +184,52 @@ def summed(parameter: Tensor) -> RowGradient | None:
     parts = pending(parameter)
     if not parts:
         return None
-    if len(parts) == 1:
-        rows, values, order = parts[0].rows, parts[0].values, parts[0].order
-    else:
-        rows = torch.cat([part.rows for part in parts])
-        values, order = torch.cat([part.values for part in parts]), None
+    rows, values, order = _joined(parts)
     if len(rows) == 0:
         return RowGradient(rows, values)
-    if rows.device.type == "xla":
+    if order is None and not is_on_host(rows):
         return summed_in_fixed_shape(rows, values)
     order = order or RowOrder.of(rows, len(parameter))
     return RowGradient(order.rows, order.sums(values))
 
 
+def shortened(parameter: Tensor) -> RowGradient | None:
+    """The pending row gradients of a parameter as one, with each row once where this needs no wait for a device.
+
+    Returns:
+        A gradient whose repetitions of a row add up, unlike those of `summed`. None if there are none.
+    """
+    parts = pending(parameter)
+    if not parts:
+        return None
+    if is_on_host(parts[0].rows):
+        return summed(parameter)
+    known = [
+        part if part.order is None else RowGradient(part.order.rows, part.order.sums(part.values))
+        for part in parts
+    ]
+    return RowGradient(*_joined(known)[:2])
+
+
+def _joined(parts: Sequence[RowGradient]) -> tuple[Tensor, Tensor, RowOrder | None]:
+    if len(parts) == 1:
+        return parts[0].rows, parts[0].values, parts[0].order
+    return (
+        torch.cat([each.rows for each in parts]),
+        torch.cat([each.values for each in parts]),
+        None,
+    )
+
+
+def is_on_host(tensor: Tensor) -> bool:
+    """Whether reading the values of a tensor waits for no device."""
+    return tensor.is_cpu
+
+
 def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
     """The sums of gradients by row, in a shape that does not depend on the row numbers.
+
+    Neither does XLA compile it anew for each batch, nor does the host wait for CUDA.
 
     Args:
         rows: int64 [n], n at least 1.
@@ -210,7 +241,12 @@ def summed_in_fixed_shape(rows: Tensor, values: Tensor) -> RowGradient:
     order = torch.argsort(rows, stable=True)
     in_order = rows[order]  # torch_xla 2.9 aborts in an index_select by what sort returns
     place = F.pad((in_order.diff() != 0).to(torch.int64).cumsum(0), (1, 0))  # among distinct rows
-    sums = torch.zeros_like(values).index_add_(0, place, values[order])
+    if rows.device.type == "xla":
+        sums = torch.zeros_like(values).index_add_(0, place, values[order])
+    else:  # in a fixed order; the last bags are empty
+        count = torch.full_like(rows, len(rows))
+        starts = count.scatter_reduce(0, place, torch.arange(len(rows), device=rows.device), "amin")
+        sums = F.embedding_bag(order, values, starts, mode="sum")
     return RowGradient(in_order, sums[place])
 
 
@@ -315,8 +351,11 @@ def densify(parameter: Tensor) -> None:
         return
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
-    for part in parts:
-        parameter.grad.index_add_(0, part.rows, part.values)
+    if is_on_host(parameter):
+        for part in parts:
+            parameter.grad.index_add_(0, part.rows, part.values)
+    elif (sums := summed(parameter)) is not None:  # a device adds up repetitions in any order
+        parameter.grad.add_(torch.zeros_like(parameter).index_copy_(0, sums.rows, sums.values))
     parts.clear()
 
 

@@ -1,0 +1,183 @@
+"""One point of `distributed.py`: trains a model for some steps, and prints what a step costs this process.
+
+python -m benchmarks.distributed_point '{"model": "linear", "rows": 512, "steps": 100, "accumulate": 1}'
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import torchest
+from benchmarks.growth_point import Point as Growth
+from benchmarks.growth_point import make_batches
+from torchest import columns
+from torchest.distributed import traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WARM_UP = 10  # steps
+_FEATURES = 64  # of the dense net
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is trained.
+
+    Attributes:
+        model: "linear", "dnn", "net" (dense layers in a model_fn) or "ddp" (the same layers in a loop of torch alone).
+        rows: The size of a batch, in each process.
+        accumulate: The batches of a step.
+        steps: The number of steps.
+    """
+
+    model: str = "linear"
+    rows: int = 512
+    accumulate: int = 1
+    steps: int = 100
+
+
+class Meter:
+    """Measures between the end of the warm-up and the last step."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._done = 0
+        self.figures: dict[str, float] = {}
+
+    def step(self) -> bool:
+        """A step has run. Returns whether it was the last."""
+        self._done += 1
+        if self._done == _WARM_UP:
+            self._counting = traffic.counted()
+            self._traffic = self._counting.__enter__()
+            self._start = time.process_time(), time.perf_counter()
+        if self._done < _WARM_UP + self._steps:
+            return False
+        cpu, wall = self._start
+        self.figures = {
+            "cpu_ms": (time.process_time() - cpu) / self._steps * 1000,
+            "wall_ms": (time.perf_counter() - wall) / self._steps * 1000,
+            "messages": self._traffic.messages / self._steps,
+            "bytes": self._traffic.bytes / self._steps,
+        }
+        self._counting.__exit__(None, None, None)
+        return True
+
+
+class _Hook(torchest.SessionRunHook):
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if self._meter.step():
+            run_context.request_stop()
+
+
+def make_net() -> nn.Module:
+    """Dense layers, 7 MB."""
+    return nn.Sequential(
+        nn.Linear(_FEATURES, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 512),
+        nn.ReLU(), nn.Linear(512, 1),
+    )  # fmt: skip
+
+
+def dense_batches(rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of noise in memory."""
+    random = torch.Generator().manual_seed(0)
+    return [
+        (
+            torch.randn(rows, _FEATURES, generator=random),
+            torch.randint(2, (rows, 1), generator=random).float(),
+        )
+        for _ in range(10)
+    ]
+
+
+def _loss(net: nn.Module, numbers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(net(numbers), labels)
+
+
+def _net_model_fn(features: Any, labels: Any, mode: str) -> torchest.EstimatorSpec:
+    net = torchest.get_or_create("net", make_net)
+    sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.01))
+    return torchest.EstimatorSpec(mode, loss=_loss(net, features["x"], labels), train_op=sgd)
+
+
+def _estimator(point: Point) -> tuple[torchest.Estimator, list[Any]]:
+    config = torchest.RunConfig(
+        tempfile.mkdtemp(), save_checkpoints_secs=None, save_checkpoints_steps=None,
+        save_summary_steps=None, log_step_count_steps=None, accumulate_steps=point.accumulate,
+    )  # fmt: skip
+    if point.model == "net":
+        batches = [({"x": numbers}, labels) for numbers, labels in dense_batches(point.rows)]
+        return torchest.Estimator(_net_model_fn, config=config), batches
+    growth = Growth(rows=point.rows)
+    batches = make_batches(growth, seed=config.global_id_in_cluster or 0)
+    strings = [
+        columns.categorical_column_with_hash_bucket(f"C{n}", growth.buckets)
+        for n in range(growth.strings)
+    ]
+    numbers = [columns.numeric_column(f"I{n}") for n in range(growth.numbers)]
+    if point.model == "linear":
+        return torchest.LinearClassifier([*strings, *numbers], config=config), batches
+    embedded = [columns.embedding_column(column, 16) for column in strings]
+    return torchest.DNNClassifier([256, 128, 64], [*embedded, *numbers], config=config), batches
+
+
+def train_estimator(point: Point, meter: Meter) -> None:
+    """Trains by an estimator."""
+    estimator, batches = _estimator(point)
+    estimator.train(lambda: itertools.cycle(batches), hooks=[_Hook(meter)])
+
+
+def train_by_torch_alone(point: Point, meter: Meter) -> None:
+    """Trains the dense net in a loop with DistributedDataParallel."""
+    from torchest.distributed.cluster import Cluster
+    from torchest.distributed.process_group import connect
+
+    cluster = Cluster.of_environment()
+    net: nn.Module = make_net()
+    if cluster.is_distributed:
+        connect(cluster)
+        net = nn.parallel.DistributedDataParallel(net)
+        net.register_comm_hook(None, _averaged)  # to count messages
+    sgd = torch.optim.SGD(net.parameters(), lr=0.01)
+    for numbers, labels in itertools.cycle(dense_batches(point.rows)):
+        sgd.zero_grad()
+        _loss(net, numbers, labels).backward()  # type: ignore[no-untyped-call]
+        sgd.step()
+        if meter.step():
+            break
+
+
+def _averaged(_: object, bucket: Any) -> Any:
+    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+    traffic.sent(bucket.buffer())
+    return allreduce_hook(None, bucket)  # type: ignore[arg-type]
+
+
+_TRAINERS: dict[str, Callable[[Point, Meter], None]] = {"ddp": train_by_torch_alone}
+
+
+def main() -> None:
+    """Trains one point."""
+    torch.manual_seed(0)
+    point = Point(**json.loads(sys.argv[1]))
+    meter = Meter(point.steps)
+    _TRAINERS.get(point.model, train_estimator)(point, meter)
+    print(json.dumps(meter.figures))
+
+
+if __name__ == "__main__":
+    main()
