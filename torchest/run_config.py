@@ -25,7 +25,7 @@ from torchest.utils.checks import (
 if TYPE_CHECKING:
     from torchest.utils.json_form import JSON
 
-FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bf16")
+FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bf16", "fp16")
 _Check: TypeAlias = Callable[[str, object], object]
 
 
@@ -70,8 +70,11 @@ class RunConfig:
         accumulate_steps: The number of batches in a step. Their gradients, each divided by this number, are added up
             before the optimizers take one step, which is one global step. The last step of an input may have fewer
             batches.
-        precision: Precision of matrix products and other operations that tolerate it: "float32", or "bf16"
-            (`torch.autocast`). Weights, tables, gradients of rows, losses and metrics are float32 in both.
+        precision: Precision of matrix products and other operations that tolerate it: "float32", "bf16" or "fp16"
+            (`torch.autocast`). Weights, tables, gradients of rows, losses and metrics are float32 in all of them. With
+            "fp16" the loss is scaled while gradients are computed (`torch.amp.GradScaler`), which needs a train_op that
+            is an optimizer or a list of optimizers. A step with an infinite gradient changes no weight; it counts as a
+            global step.
         compile: Whether `torch.compile` compiles modules made with `get_or_create`, which needs a C++ compiler on a
             CPU and makes the first steps slow.
 

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from torchest.columns.layers.named_modules import Parts
-from torchest.run_config import BFLOAT16, FLOAT32
+from torchest.run_config import BFLOAT16, FLOAT16, FLOAT32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
     from torch import nn
+
+
+_DTYPES = {BFLOAT16: torch.bfloat16, FLOAT16: torch.float16}
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,15 @@ class Execution:
     compile: bool = False
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """A context in which torch uses bfloat16 where possible, if `precision` is "bf16"."""
+        """A context in which torch uses numbers of 16 bits where possible, if `precision` has them."""
         if not self.changes(device):
             return contextlib.nullcontext()  # a tenth of the cost of a disabled autocast
-        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == BFLOAT16)
+        dtype = _DTYPES.get(self.precision)
+        return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def changes(self, device: torch.device) -> bool:
         """Whether `autocast` changes what torch does outside of it."""
-        return self.precision == BFLOAT16 or torch.is_autocast_enabled(device.type)
+        return self.precision in _DTYPES or torch.is_autocast_enabled(device.type)
 
     def prepare(self, modules: Iterable[nn.Module]) -> None:
         """Makes modules compile in their next call, if `compile` is set.

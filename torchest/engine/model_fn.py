@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest.engine.plan import PlannedModelFn
 from torchest.keys import ModeKeys
+from torchest.run_config import FLOAT16
 from torchest.spec import EstimatorSpec
 
 if TYPE_CHECKING:
@@ -118,12 +119,22 @@ def _check(spec: object, mode: str, config: RunConfig) -> None:
             f"model_fn was called with mode={mode!r} and returned an EstimatorSpec of mode={spec.mode!r}: give it "
             "the mode that model_fn got."
         )
-    if (config.clip_norm is not None or config.accumulate_steps > 1) and callable(spec.train_op):
-        name = "accumulate_steps" if config.clip_norm is None else "clip_norm"
+    name = _needs_optimizers(config) if callable(spec.train_op) else ""
+    if name:
         raise ValueError(
             f"RunConfig({name}=...) needs a train_op that is an optimizer or a list of optimizers; model_fn returned a "
             "function, which has to do this itself."
         )
+
+
+def _needs_optimizers(config: RunConfig) -> str:
+    """The name of an option that is not for a train_op that is a function; empty if there is none."""
+    options = {
+        "clip_norm": config.clip_norm is not None,
+        "accumulate_steps": config.accumulate_steps > 1,
+        "precision": config.precision == FLOAT16,
+    }
+    return next((name for name, is_set in options.items() if is_set), "")
 
 
 def _without_labels(mode: str, error: Exception) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 
     from torchest.engine.hooks import Session
+    from torchest.engine.loss_scale import LossScale
     from torchest.engine.plan import PlannedStep, TrainingPlan
     from torchest.engine.run import Run
     from torchest.inputs.batch import Batch
@@ -74,6 +75,7 @@ class TrainStep:
         run: The run with the model and the strategy.
         session: Gets the values of each step, and counts steps and examples.
         clip_norm: See `RunConfig`.
+        loss_scale: Scales losses; None for all precisions but float16.
     """
 
     def __init__(
@@ -81,11 +83,13 @@ class TrainStep:
         run: Run,
         session: Session,
         clip_norm: float | None = None,
+        loss_scale: LossScale | None = None,
     ) -> None:
         self._model = run.model
         self._strategy = run.strategy
         self._session = session
         self._clip_norm = clip_norm
+        self._loss_scale = loss_scale
         # whether code of the user has objects of the model, which it may read and change between steps
         self._is_open = False
         self._plan: TrainingPlan | None = None
@@ -121,6 +125,7 @@ class TrainStep:
         self._session.origin_of_nan = ""
         spec = self._run(batches[0])
         optimizers = _optimizers(spec.train_op)
+        has_stepped = True
         if optimizers is None:
             loss = self._call(spec)
         else:
@@ -132,8 +137,8 @@ class TrainStep:
                 own = own + self._backward(spec, len(batches))
             loss = self._strategy.add_up(own)
             self._densify()
-            self._optimize(optimizers)
-        for scheduler in self._schedulers:
+            has_stepped = self._optimize(optimizers)
+        for scheduler in self._schedulers if has_stepped else ():
             scheduler.step()
         self._session.global_step += 1
         values = {**self._values, "loss": loss}
@@ -204,7 +209,8 @@ class TrainStep:
         """Adds the gradients of one of the batches of a step; returns its contribution to the loss."""
         assert spec.loss is not None  # the spec checks it
         loss = spec.loss if batches == 1 else spec.loss / batches
-        return self._strategy.backward(loss, self._reduction)
+        scale = None if self._loss_scale is None else self._loss_scale.factor()
+        return self._strategy.backward(loss, self._reduction, scale)
 
     def backward_at_once(self, loss: torch.Tensor) -> None:
         """Computes the gradients over all processes, in a train_op that is a function."""
@@ -235,14 +241,20 @@ class TrainStep:
         is_fetched = any(name.endswith(LEARNING_RATE) for name in self._session.fetched_names)
         return dict(learning_rates(self._model.scope.optimizers())) if is_fetched else {}
 
-    def _optimize(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    def _optimize(self, optimizers: Sequence[torch.optim.Optimizer]) -> bool:
+        """Steps the optimizers. Returns whether they stepped."""
+        if self._loss_scale is not None:
+            self._loss_scale.unscale(optimizers)
         if self._clip_norm is not None or GRADIENT_NORM in self._session.fetched_names:
             parameters = list(_parameters_of(optimizers))
             norm = self._values[GRADIENT_NORM] = gradient_norm(parameters, self._tables)
             if self._clip_norm is not None:
                 clip_gradients(parameters, self._clip_norm, norm)
+        if self._loss_scale is not None:
+            return self._loss_scale.step()
         for optimizer in optimizers:
             optimizer.step()
+        return True
 
     def _call(self, spec: EstimatorSpec) -> torch.Tensor:
         """Calls a train_op that is a function; returns the loss over the batches of all processes."""

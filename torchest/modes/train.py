@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from torchest.engine.loop import run_steps
+from torchest.engine.loss_scale import LossScale
 from torchest.engine.resume import Restore
 from torchest.engine.termination import Termination
 from torchest.engine.train_step import TrainStep
@@ -17,6 +18,7 @@ from torchest.hooks.progress import LoggingTensorHook, ProgressBarHook
 from torchest.hooks.random_numbers import SeededSteps
 from torchest.hooks.summaries import StepCounterHook, SummarySaverHook
 from torchest.keys import MetricKeys
+from torchest.run_config import FLOAT16
 from torchest.summary import SummaryWriter
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def run_training(
         The number of steps made.
     """
     strategy, last_step, each = run.strategy, run.last_step, config.accumulate_steps
+    loss_scale = LossScale(strategy.device) if config.precision == FLOAT16 else None
     first = [*(run.model_hooks.training_chief if strategy.is_chief else ()), *run.hooks]
     users = [*first, *run.model_hooks.training]
     watching = [hook for hook in users if _watches_the_loss(hook)]
@@ -57,7 +60,7 @@ def run_training(
     session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
     if listeners or any(map(_may_change_the_model, users)):
         run.model.state.is_private = False
-    step = TrainStep(run, session, config.clip_norm)
+    step = TrainStep(run, session, config.clip_norm, loss_scale)
     with contextlib.ExitStack() as opened:
         savers = _saving(config, users, listeners if strategy.is_chief else ())
         hooks = [*first, *(() if watching else [nan_hook]), *run.model_hooks.training]
@@ -74,7 +77,10 @@ def run_training(
                 session.interrupt()
             return steps.stopped(stop_requested or session.should_stop())
 
-        with_state = [*run.hooks, *run.model_hooks.training, *_all_listeners(listeners, savers)]
+        with_state = [
+            *(() if loss_scale is None else (loss_scale,)),
+            *(*run.hooks, *run.model_hooks.training, *_all_listeners(listeners, savers)),
+        ]
         training.begin(
             session, [*with_state, *run.model_hooks.training_chief], is_saved=bool(savers)
         )
@@ -88,10 +94,9 @@ def run_training(
     if strategy.any_of(termination.requested):  # what ends one process ends all
         _log.warning("SIGTERM: training has ended after step %d.", session.global_step)
         termination.end_process()
-    steps_made = session.global_step - run.start
-    if steps_made:
+    if session.global_step > run.start:
         _log.info("Loss for final step: %s.", session.run("loss"))
-    return steps_made
+    return session.global_step - run.start
 
 
 def _may_change_the_model(hook: SessionRunHook) -> bool:
