@@ -546,7 +546,11 @@ class Estimator:
             model_hooks = model.create(
                 *_checked_first(first, ModeKeys.TRAIN), ModeKeys.TRAIN, training.checkpoint
             )
-            strategy.start(model.scope.modules(), steps_itself=model.steps_itself)
+            strategy.start(
+                model.scope.modules(),
+                steps_itself=model.steps_itself,
+                comm_hook=self._config.ddp_comm_hook,
+            )
             run = Run(model, model_hooks, feed, strategy, hooks, training.start, last_step)
             with strategy.detached(), feed.of_training():
                 return run_training(run, training, self._config, listeners)

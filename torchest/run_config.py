@@ -75,6 +75,11 @@ class RunConfig:
             "fp16" the loss is scaled while gradients are computed (`torch.amp.GradScaler`), which needs a train_op that
             is an optimizer or a list of optimizers. A step with an infinite gradient changes no weight; it counts as a
             global step.
+        ddp_comm_hook: How several processes add up dense gradients: a function of (state, bucket) that averages a
+            bucket, such as `bf16_compress_hook` of `torch.distributed.algorithms.ddp_comm_hooks.default_hooks`, which
+            halves the bytes. Its state is None: write `lambda _, bucket: hook(state, bucket)` for another. It needs a
+            train_op that is an optimizer or a list of optimizers. Gradients of rows of tables are not compressed.
+            None: gradients are added up in their own precision.
         compile: Whether `torch.compile` compiles modules made with `get_or_create`, which needs a C++ compiler on a
             CPU and makes the first steps slow.
 
@@ -108,6 +113,7 @@ class RunConfig:
     clip_norm: float | None = None
     accumulate_steps: int = 1
     precision: str = FLOAT32
+    ddp_comm_hook: Callable[..., Any] | None = None
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -291,5 +297,6 @@ _CHECKS: Final[dict[str, _Check]] = {
     "clip_norm": _number,
     "accumulate_steps": lambda name, value: whole_number(name, value, at_least=1),
     "precision": lambda name, value: one_of(name, value, PRECISIONS),
+    "ddp_comm_hook": _function,
     "compile": boolean,
 }

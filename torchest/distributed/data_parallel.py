@@ -143,7 +143,13 @@ class DataParallel(Strategy):
         self._check_alike(modules)
         collectives.copy_from_chief(tensors.values())
 
-    def start(self, modules: Mapping[str, nn.Module], *, steps_itself: bool) -> None:
+    def start(
+        self,
+        modules: Mapping[str, nn.Module],
+        *,
+        steps_itself: bool = False,
+        comm_hook: Callable[..., Any] | None = None,
+    ) -> None:
         """All processes start with the weights and buffers of the chief.
 
         Raises:
@@ -154,7 +160,8 @@ class DataParallel(Strategy):
         self._is_within_step = False
         self._buffers = Buffers(_buffers(modules).values())
         dense = [] if steps_itself else dense_parameters(modules)
-        self._dense = DenseGradients(dense) if pays(dense) else None
+        overlaps = bool(dense) and (comm_hook is not None or pays(dense))
+        self._dense = DenseGradients(dense, comm_hook) if overlaps else None
         elsewhere = set(map(id, dense if self._dense else ()))
         every = _parameters(modules).values()
         self._exchange = Exchange(each for each in every if id(each) not in elsewhere)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -57,14 +57,17 @@ class DenseGradients:
 
     Args:
         parameters: The parameters, of floating point, in the same order in every process.
+        comm_hook: See `RunConfig.ddp_comm_hook`.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], comm_hook: Callable[..., Any] | None = None
+    ) -> None:
         self._batch = _Batch(parameters)
         self._ddp = DistributedDataParallel(
             self._batch, find_unused_parameters=True, gradient_as_bucket_view=True
         )
-        self._ddp.register_comm_hook(None, _sum)
+        self._ddp.register_comm_hook(None, _sum if comm_hook is None else _summing(comm_hook))
         self._use = torch.empty(len(parameters) + 1, dtype=torch.int32)
         self._is_sent = False
 
@@ -128,3 +131,19 @@ def _sum(_: object, bucket: dist.GradBucket) -> Future[Tensor]:
     work = dist.all_reduce(sent(bucket.buffer()), async_op=True)
     result: Future[Tensor] = work.get_future().then(lambda done: done.value()[0])
     return result
+
+
+def _summing(average: Callable[..., Any]) -> Callable[[object, dist.GradBucket], Future[Tensor]]:
+    """Makes a hook that sums of one that averages."""
+
+    def total(done: Future[Any]) -> Tensor:
+        average = done.value()
+        result: Tensor = average if isinstance(average, torch.Tensor) else average[0]
+        return result.mul_(dist.get_world_size())
+
+    def hook(state: object, bucket: dist.GradBucket) -> Future[Tensor]:
+        sent(bucket.buffer())
+        result: Future[Tensor] = average(state, bucket).then(total)
+        return result
+
+    return hook

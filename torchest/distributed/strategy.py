@@ -145,13 +145,20 @@ class Strategy:
             modules: All modules of the model by name.
         """
 
-    def start(self, modules: Mapping[str, nn.Module], *, steps_itself: bool) -> None:
+    def start(
+        self,
+        modules: Mapping[str, nn.Module],
+        *,
+        steps_itself: bool = False,
+        comm_hook: Callable[..., Any] | None = None,
+    ) -> None:
         """Called when training begins: gives all processes the weights of the chief.
 
         Args:
             modules: All modules of the model by name. Gradients of their parameters are synchronised until
                 the next start.
             steps_itself: Whether train_op is a function.
+            comm_hook: See `RunConfig.ddp_comm_hook`.
         """
 
     def steps(self, batches: Iterator[Batch], size: int) -> Steps:

@@ -61,7 +61,7 @@ class XLAStrategy(Strategy):
         self.device = torch_xla.device()
         _check_gradients(self.device)
 
-    def start(self, modules: Mapping[str, nn.Module], *, steps_itself: bool) -> None:  # noqa: ARG002
+    def start(self, modules: Mapping[str, nn.Module], **_: object) -> None:  # noqa: ARG002
         """Seeds the device from the host's random state without changing the latter."""
         import torch_xla
 

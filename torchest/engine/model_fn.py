@@ -133,6 +133,7 @@ def _needs_optimizers(config: RunConfig) -> str:
         "clip_norm": config.clip_norm is not None,
         "accumulate_steps": config.accumulate_steps > 1,
         "precision": config.precision == FLOAT16,
+        "ddp_comm_hook": config.ddp_comm_hook is not None,
     }
     return next((name for name, is_set in options.items() if is_set), "")
 
