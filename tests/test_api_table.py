@@ -75,7 +75,7 @@ DEVIATIONS = {
     ),
     "tf.estimator.RunConfig": Deviation(
         "gradients are clipped and accumulated in one place, whatever the model",
-        extra=("clip_norm", "accumulate_steps", "precision", "compile"),
+        extra=("clip_norm", "accumulate_steps", "precision", "ddp_comm_hook", "compile"),
     ),
     "tf.estimator.SecondOrStepTimer": Deviation(
         "a clock can be given, so that tests need not wait", extra=("clock",)

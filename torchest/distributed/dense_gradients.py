@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
+    from torch._C._distributed_c10d import GradBucket
     from torch.futures import Future
 
     from torchest.spec import EstimatorSpec
@@ -63,11 +65,13 @@ class DenseGradients:
     def __init__(
         self, parameters: Sequence[nn.Parameter], comm_hook: Callable[..., Any] | None = None
     ) -> None:
+        _take_warning(parameters[0].device)
         self._batch = _Batch(parameters)
         self._ddp = DistributedDataParallel(
             self._batch, find_unused_parameters=True, gradient_as_bucket_view=True
         )
-        self._ddp.register_comm_hook(None, _sum if comm_hook is None else _summing(comm_hook))
+        # without annotations, which torch accepts only if they are evaluated
+        self._ddp.register_comm_hook(None, lambda state, bucket: _sum(state, bucket, comm_hook))
         self._use = torch.empty(len(parameters) + 1, dtype=torch.int32)
         self._is_sent = False
 
@@ -80,23 +84,31 @@ class DenseGradients:
         """
         self._is_sent = is_last
         with contextlib.nullcontext() if is_last else self._ddp.no_sync():
-            loss = self._run(model_fn)
+            loss = self._ddp(model_fn)
         return self._batch.take_spec()._replace(loss=loss)
 
     def finish(self) -> None:
         """Ends a step. A process that did not run the last batch sends the gradients of earlier ones here."""
         if not self._is_sent:
-            self._run(None).backward()  # type: ignore[no-untyped-call]
+            self._ddp(None).backward()
         self._is_sent = False
         self._batch.anchor.grad = None
         sent(self._use)  # which parameters a process uses, in a message of torch's own
 
-    def _run(self, model_fn: Callable[[], EstimatorSpec] | None) -> Tensor:
-        with warnings.catch_warnings():
-            # which parameters a model_fn uses may differ between processes, and from step to step
-            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-            loss: Tensor = self._ddp(model_fn)
-        return loss
+
+
+@functools.cache
+def _take_warning(device: torch.device) -> None:
+    """Takes the warning that looking for unused parameters costs time, which torch gives once in a process.
+
+    Which parameters a model_fn uses may differ between processes, and from step to step.
+    """
+    tiny = DistributedDataParallel(nn.Linear(1, 1, device=device), find_unused_parameters=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        number = torch.zeros(1, 1, device=device)
+        # inside of a function of torch that calls Python, its warnings are those of Python
+        torch.zeros(1).apply_(lambda zero: (tiny(number), zero)[1])
 
 
 class _Batch(nn.Module):
@@ -126,24 +138,22 @@ class _Batch(nn.Module):
         return spec
 
 
-def _sum(_: object, bucket: dist.GradBucket) -> Future[Tensor]:
-    """Sums the gradients of a bucket."""
-    work = dist.all_reduce(sent(bucket.buffer()), async_op=True)
-    result: Future[Tensor] = work.get_future().then(lambda done: done.value()[0])
+def _sum(
+    state: object, bucket: GradBucket, average: Callable[..., Any] | None = None
+) -> Future[Tensor]:
+    """Sums the gradients of a bucket, by another hook that averages if there is one."""
+    message = sent(bucket.buffer())
+    total: Future[Tensor]
+    if average is None:
+        total = dist.all_reduce(message, async_op=True).get_future().then(_result)
+    else:
+        world_size = dist.get_world_size()
+        total = average(state, bucket).then(lambda done: _result(done).mul_(world_size))
+    return total
+
+
+def _result(done: Future[Any]) -> Tensor:
+    """The tensor of a message that has ended."""
+    value = done.value()
+    result: Tensor = value if isinstance(value, torch.Tensor) else value[0]
     return result
-
-
-def _summing(average: Callable[..., Any]) -> Callable[[object, dist.GradBucket], Future[Tensor]]:
-    """Makes a hook that sums of one that averages."""
-
-    def total(done: Future[Any]) -> Tensor:
-        average = done.value()
-        result: Tensor = average if isinstance(average, torch.Tensor) else average[0]
-        return result.mul_(dist.get_world_size())
-
-    def hook(state: object, bucket: dist.GradBucket) -> Future[Tensor]:
-        sent(bucket.buffer())
-        result: Future[Tensor] = average(state, bucket).then(total)
-        return result
-
-    return hook

@@ -67,7 +67,7 @@ def _gathered(own: Tensor, size: int) -> Tensor:
     padded = own.new_zeros(size)
     padded[: len(own)] = own
     gathered = own.new_empty(dist.get_world_size(), size)
-    dist.all_gather_into_tensor(gathered, sent(padded))
+    dist.all_gather(list(gathered), sent(padded))
     return gathered
 
 

@@ -60,7 +60,7 @@ def sent(message: Tensor) -> Tensor:
     return message
 
 
-class DeviceWaits(TorchDispatchMode):
+class DeviceWaits(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that wait for a device, as their results decide what the host does next.
 
     It sees operations, not devices: run on a CPU, it says what a GPU would wait for. Copies to the host are not seen.
@@ -70,7 +70,7 @@ class DeviceWaits(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[str] = []
 
     def __torch_dispatch__(

@@ -204,6 +204,7 @@ RECIPES = {
             "train_distribute": None,
             "eval_distribute": None,
             "precision": "float32",
+            "ddp_comm_hook": None,
             "compile": False,
             "accumulate_steps": 1,
             "clip_norm": 1.5,
