@@ -311,7 +311,7 @@ def by_exchange_switched_off(directory: Path) -> None:
 
 
 def by_ddp_switched_off(directory: Path) -> None:
-    def own(_: object, bucket: torch.distributed.GradBucket) -> Any:
+    def own(_: object, bucket: Any, *others: object) -> Any:
         future: Any = torch.futures.Future()
         future.set_result(bucket.buffer())
         return future

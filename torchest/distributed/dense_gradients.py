@@ -96,7 +96,6 @@ class DenseGradients:
         sent(self._use)  # which parameters a process uses, in a message of torch's own
 
 
-
 @functools.cache
 def _take_warning(device: torch.device) -> None:
     """Takes the warning that looking for unused parameters costs time, which torch gives once in a process.
