@@ -65,8 +65,9 @@ class DenseGradients:
     def __init__(
         self, parameters: Sequence[nn.Parameter], comm_hook: Callable[..., Any] | None = None
     ) -> None:
-        _take_warning(parameters[0].device)
-        self._batch = _Batch(parameters)
+        like = parameters[0]
+        _take_warning(like.device)
+        self._batch = _Batch(parameters, like.new_zeros(()))
         self._ddp = DistributedDataParallel(
             self._batch, find_unused_parameters=True, gradient_as_bucket_view=True
         )
@@ -102,22 +103,23 @@ def _take_warning(device: torch.device) -> None:
 
     Which parameters a model_fn uses may differ between processes, and from step to step.
     """
-    tiny = DistributedDataParallel(nn.Linear(1, 1, device=device), find_unused_parameters=True)
+    nothing = DistributedDataParallel(
+        _Batch([], torch.zeros((), device=device)), find_unused_parameters=True
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        number = torch.zeros(1, 1, device=device)
         # inside of a function of torch that calls Python, its warnings are those of Python
-        torch.zeros(1).apply_(lambda zero: (tiny(number), zero)[1])
+        torch.zeros(1).apply_(lambda zero: (nothing(None), zero)[1])
 
 
 class _Batch(nn.Module):
     """Calls a model_fn, whose parameters it holds."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], zero: Tensor) -> None:
         super().__init__()
         self.parameters_of_model = nn.ParameterList(parameters)
         # part of every backward pass: DistributedDataParallel ends none in which no parameter takes part
-        self.anchor = nn.Parameter(torch.zeros_like(parameters[0].detach().view(-1)[0]))
+        self.anchor = nn.Parameter(zero)
         self._spec: EstimatorSpec
 
     def forward(self, model_fn: Callable[[], EstimatorSpec] | None) -> Tensor:
