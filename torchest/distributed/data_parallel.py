@@ -172,7 +172,7 @@ class DataParallel(Strategy):
                 self.world_size,
             )
 
-    def steps(self, batches: Iterator[Batch], size: int) -> Steps:
+    def in_steps(self, batches: Iterator[Batch], size: int) -> Steps:
         """The batches of this process in steps, of which all processes have the same number."""
         return _EqualSteps(batches, size, self)
 

@@ -161,7 +161,7 @@ class Strategy:
             comm_hook: See `RunConfig.ddp_comm_hook`.
         """
 
-    def steps(self, batches: Iterator[Batch], size: int) -> Steps:
+    def in_steps(self, batches: Iterator[Batch], size: int) -> Steps:
         """The batches of a training, in a list for each step.
 
         Args:

@@ -70,7 +70,7 @@ def run_training(
         else:
             hooks.insert(0, SeededSteps(training, strategy.rank))
         count = None if last_step is None else each * (last_step - run.start)
-        steps = strategy.steps(run.feed.batches(count, each), each)
+        steps = strategy.in_steps(run.feed.batches(count, each), each)
 
         def stopped(stop_requested: bool) -> bool:
             if last_step is not None and session.global_step >= last_step:
