@@ -95,7 +95,7 @@ def test_an_infinite_gradient_of_a_row_skips_all_optimizers():
         row_gradients.clear([table])
         looked_up = row_gradients.look_up(table, torch.tensor([1, 3, 1]))
         loss = (looked_up * torch.tensor(vector)).sum() + dense.sum()
-        loss.backward(scale.factor())
+        scale.scaled(loss).backward()
         scale.unscale([by_rows, of_torch])
         return scale.step()
 

@@ -217,13 +217,13 @@ class DataParallel(Strategy):
             return model_fn()
         return self._dense.forward(model_fn, is_last=not self._to_come)
 
-    def backward(self, loss: Tensor, reduction: str, scale: Tensor | None = None) -> Tensor:
+    def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Adds the gradients of a batch, by its weight among those of all processes; nothing from one without rows."""
         self._has_gradients = True
         if not self._examples:
             return torch.zeros_like(loss)
         weighted = loss * self._weight(reduction)
-        weighted.backward(scale)  # type: ignore[no-untyped-call]
+        weighted.backward()  # type: ignore[no-untyped-call]
         return weighted.detach()
 
     def add_up(self, loss: Tensor) -> Tensor:

@@ -182,19 +182,18 @@ class Strategy:
         """
         return model_fn()
 
-    def backward(self, loss: Tensor, reduction: str, scale: Tensor | None = None) -> Tensor:
+    def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Adds the gradients of this process's batch to those of earlier batches of the step.
 
         Args:
             loss: The loss of the batch, a scalar.
             reduction: How the loss was reduced over examples; see `EstimatorSpec.loss_reduction`.
-            scale: A factor of the gradients, a scalar. None: 1.
 
         Returns:
             The contribution to the loss of the step, a scalar.
         """
         del reduction
-        loss.backward(scale)  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     def add_up(self, loss: Tensor) -> Tensor:

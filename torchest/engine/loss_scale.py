@@ -1,6 +1,6 @@
 """Scales losses for float16, whose smallest numbers many gradients fall below, by torch's GradScaler.
 
-Each gradient is computed for the loss times a scale, and divided by it before it is clipped and used. A step with an
+Each gradient is computed for the loss times a scale, and divided by the scale before it is clipped and used. A step with an
 infinite gradient or NaN is skipped and halves the scale; 2,000 steps in a row without one double it.
 """
 
@@ -41,10 +41,12 @@ class LossScale:
         self._scaler = torch.amp.GradScaler(device.type)
         self._all: _Optimizers
 
-    def factor(self) -> Tensor:
-        """The scale, a scalar on the device."""
-        scaled: Tensor = self._scaler.scale(torch.ones((), device=self._device))
-        return scaled
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The same loss, with gradients multiplied by the scale."""
+        scale = self._scaler.scale(torch.ones((), device=self._device))
+        same = loss.view_as(loss)
+        same.register_hook(lambda gradient: gradient * scale)
+        return same
 
     def unscale(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Divides the gradients of the parameters of a step's optimizers by the scale."""

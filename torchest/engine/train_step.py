@@ -209,8 +209,9 @@ class TrainStep:
         """Adds the gradients of one of the batches of a step; returns its contribution to the loss."""
         assert spec.loss is not None  # the spec checks it
         loss = spec.loss if batches == 1 else spec.loss / batches
-        scale = None if self._loss_scale is None else self._loss_scale.factor()
-        return self._strategy.backward(loss, self._reduction, scale)
+        if self._loss_scale is not None:
+            loss = self._loss_scale.scaled(loss)
+        return self._strategy.backward(loss, self._reduction)
 
     def backward_at_once(self, loss: torch.Tensor) -> None:
         """Computes the gradients over all processes, in a train_op that is a function."""
