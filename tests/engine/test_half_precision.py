@@ -146,7 +146,8 @@ def test_schedulers_wait_for_a_step_that_is_skipped(tmp_path):
         )
         rates.append(sgd.param_groups[0]["lr"])
         factor = 1e35 if len(rates) == 3 else 0.1
-        return torchest.EstimatorSpec(mode, loss=net(features["x"]).mean() * factor, train_op=sgd)
+        loss = net(features["x"]).float().mean() * factor
+        return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
 
     model = torchest.Estimator(model_fn, str(tmp_path), config=QUIET)
     model.train(lambda: iter(make_batches(4)))

@@ -1,7 +1,7 @@
 """Scales losses for float16, whose smallest numbers many gradients fall below, by torch's GradScaler.
 
-Each gradient is computed for the loss times a scale, and divided by the scale before it is clipped and used. A step with an
-infinite gradient or NaN is skipped and halves the scale; 2,000 steps in a row without one double it.
+Each gradient is computed for the loss times a scale, and divided by the scale before it is clipped and used. A step
+with an infinite gradient or NaN is skipped and halves the scale; 2,000 steps in a row without one double it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class LossScale:
     def scaled(self, loss: Tensor) -> Tensor:
         """The same loss, with gradients multiplied by the scale."""
         scale = self._scaler.scale(torch.ones((), device=self._device))
-        same = loss.view_as(loss)
+        # in float16 the scale would be infinite
+        same = loss.float() if loss.dtype == torch.float16 else loss.view_as(loss)
         same.register_hook(lambda gradient: gradient * scale)
         return same
 
