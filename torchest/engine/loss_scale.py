@@ -46,7 +46,7 @@ class LossScale:
         scale = self._scaler.scale(torch.ones((), device=self._device))
         # in float16 the scale would be infinite
         same = loss.float() if loss.dtype == torch.float16 else loss.view_as(loss)
-        same.register_hook(lambda gradient: gradient * scale)
+        same.register_hook(lambda gradient: gradient * scale)  # type: ignore[no-untyped-call]
         return same
 
     def unscale(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
