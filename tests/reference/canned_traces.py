@@ -48,6 +48,9 @@ PLACES = (
     tf.keras.optimizers.legacy,
     tf.keras.optimizers.schedules,
     tf.estimator,
+    tf.compat.v1.feature_column,
+    tf.compat.v1.train,
+    tf.compat.v1,
 )
 CITIES = ["Basel", "Cork", "Delft", "Essen", "Faro"]
 JOBS = ["baker", "cook", "judge", "pilot", "tailor", "vet", "weaver"]

@@ -80,8 +80,9 @@ def read_index(directory: str) -> Index:
         raise files.no_model_dir(directory) from None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{files.join(directory, _FILE)!r} is not the list of checkpoints that torchest writes (TensorFlow "
-            "writes one under this name, too). Use another model_dir; or delete the file, if it was damaged."
+            f"{files.join(directory, _FILE)!r} is not the list of checkpoints that torchest writes. TensorFlow writes "
+            "one under this name, too: `torchest import-checkpoint` brings its checkpoint into another directory. Use "
+            "another model_dir; or delete the file, if it was damaged."
         ) from error
     there = set(files.names_in(directory))
     times = {

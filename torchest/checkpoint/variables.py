@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from torchest.checkpoint.directory import Checkpoint, is_checkpoint, latest_checkpoint
 from torchest.checkpoint.index import step_of
+from torchest.checkpoint.tensorflow.locate import tensorflow_checkpoint
+from torchest.checkpoint.tensorflow.reader import TensorFlowCheckpoint
 from torchest.utils import checks, files
 
 if TYPE_CHECKING:
@@ -20,21 +22,28 @@ _log = logging.getLogger("torchest")
 _POLL_SECS = 1.0
 
 
-def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(
+    ckpt_dir_or_file: str | os.PathLike[str],
+) -> Checkpoint | TensorFlowCheckpoint:
     """Opens a checkpoint.
 
     Its tensors are read on demand: `get_tensor(name)` returns one as a NumPy array, `module(name)` the state_dict of
     an object that model_fn made under that name, `global_step` its step.
 
+    A checkpoint that TensorFlow wrote has TensorFlow's names and values, and no modules. TensorFlow is not needed.
+
     Args:
         ckpt_dir_or_file: A `model_dir`, for its newest checkpoint, or one of its checkpoints, such as
-            'model_dir/model.ckpt-100'.
+            'model_dir/model.ckpt-100'. They may be TensorFlow's; so may a SavedModel, for its variables.
 
     Raises:
         ValueError: There is no checkpoint.
         DamagedCheckpointError: A file is missing or has the wrong size.
     """
     path = files.normal(checks.path("ckpt_dir_or_file", ckpt_dir_or_file))
+    of_tensorflow = tensorflow_checkpoint(path)
+    if of_tensorflow is not None:
+        return TensorFlowCheckpoint(of_tensorflow)
     if step_of(files.parent_and_name(path)[1]) >= 0:
         return Checkpoint(path)
     newest = latest_checkpoint(path)

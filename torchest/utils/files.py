@@ -140,6 +140,14 @@ def is_directory(path: str) -> bool:
     return os.path.isdir(path)
 
 
+def is_file(path: str) -> bool:
+    """Whether a regular file exists."""
+    if is_remote(path):
+        system, inner = _system(path)
+        return bool(system.isfile(inner))
+    return os.path.isfile(path)
+
+
 def names_in(directory: str) -> list[str]:
     """The names in a directory; none if it does not exist."""
     if not is_directory(directory):
@@ -206,6 +214,31 @@ def read_bytes(path: str) -> bytes:
     with open(_opened(path, os.O_RDONLY), "rb") as file:
         _check_size(path, os.fstat(file.fileno()).st_size, _LARGEST_READ)
         return file.read(_LARGEST_READ)
+
+
+def read_part(path: str, start: int, size: int) -> bytes:
+    """Reads a part of a file; less than `size` bytes if the file ends before.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RefusedFileError: It is not a regular file, or is a link that leads out of its directory.
+    """
+    if is_remote(path):
+        system, inner = _system(path)
+        return bytes(system.cat_file(inner, start=start, end=start + size)) if size else b""
+    check_link(path)
+    with open(_opened(path, os.O_RDONLY), "rb") as file:
+        there = os.fstat(file.fileno()).st_size
+        file.seek(min(start, there))
+        return file.read(max(0, min(size, there - start)))
+
+
+def check_link(path: str) -> None:
+    """Raises RefusedFileError if a file on the disk is a link that leads out of its directory."""
+    if not is_remote(path) and os.path.islink(path):
+        directory, target = os.path.realpath(os.path.dirname(path)), os.path.realpath(path)
+        if not target.startswith(os.path.join(directory, "")):
+            raise RefusedFileError(f"{path!r} is a link to {target!r}, outside of its directory.")
 
 
 def write_text(path: str, text: str) -> None:

@@ -1,0 +1,1 @@
+"""Reads TensorFlow's checkpoints, without TensorFlow."""
