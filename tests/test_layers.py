@@ -23,8 +23,8 @@ LINES = (
     "hooks warm_start",
     "modes",
     "export",
-    "estimator command_line",
-    "canned train_evaluate",
+    "estimator",
+    "canned train_evaluate command_line",
     "experimental",
 )
 RANK_OF = {folder: rank for rank, line in enumerate(LINES) for folder in line.split()}

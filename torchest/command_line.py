@@ -6,6 +6,7 @@
     torchest verify exports/1790000000
     torchest predict exports/1790000000 --input passengers.csv --output answers.csv
     torchest serve exports --port 8501
+    torchest import-checkpoint tensorflow/census models/census --estimator my_models:census
 
 `show` of an exported model and `verify` need numpy and onnxruntime only.
 """
@@ -13,10 +14,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from torchest.errors import with_article
 from torchest.exported.golden import MANIFEST, believed, exported, read_manifest, verify
 from torchest.serving.limits import Limits
 from torchest.serving.triton import config as triton_config
@@ -25,6 +28,8 @@ from torchest.utils.checks import number, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from torchest.estimator import Estimator
 
 _LIMITS = {  # by attribute of Limits
     "max_body_bytes": "bytes of a request's body",
@@ -89,6 +94,17 @@ def _parser() -> argparse.ArgumentParser:
         help="answer also where the file lacks columns that the model reads: they count as left out",
     )  # fmt: skip
     ask.set_defaults(run=_predict)
+
+    bring = commands.add_parser(
+        "import-checkpoint", help="writes a checkpoint from TensorFlow's; see docs/migrating.md"
+    )
+    bring.add_argument("source", help="a model_dir of TensorFlow, or a checkpoint in it")
+    bring.add_argument("model_dir", help="a new directory, for the checkpoint")
+    bring.add_argument(
+        "--estimator", required=True, metavar="MODULE:FUNCTION",
+        help="a function without arguments that makes the premade estimator",
+    )  # fmt: skip
+    bring.set_defaults(run=_import_checkpoint)
 
     server = commands.add_parser("serve", help="answers requests over HTTP; see docs/serving.md")
     _add_serve_options(server)
@@ -291,6 +307,41 @@ def _predict(options: argparse.Namespace) -> int:
         count = write_batches(options.output, answers(), signature.of_any_length)
     print(f"{options.output}: {count} rows, answered by {model.engine}")  # noqa: T201
     return 0
+
+
+def _import_checkpoint(options: argparse.Namespace) -> int:
+    from torchest.warm_start.import_checkpoint import import_checkpoint
+
+    model_fn = _estimator(options.estimator)._model_fn
+    imported = import_checkpoint(options.source, options.model_dir, model_fn)
+    print(  # noqa: T201
+        f"{imported.path}: {imported.parameters} parameters and {imported.slots} slots of {imported.source}"
+    )
+    return 0
+
+
+def _estimator(place: str) -> Estimator:
+    """The estimator that a function of the user makes; its module may lie in the working directory."""
+    from torchest.estimator import Estimator
+
+    module, _, function = place.partition(":")
+    if not module or not function:
+        raise ValueError(
+            f"--estimator={place!r} must be a module and a function in it, such as my_models:census."
+        )
+    sys.path.insert(0, os.getcwd())
+    try:
+        make = getattr(importlib.import_module(module), function, None)
+    finally:
+        sys.path.remove(os.getcwd())
+    if not callable(make):
+        raise ValueError(f"--estimator={place!r}: {module!r} has no function {function!r}.")
+    made = make()
+    if not isinstance(made, Estimator):
+        raise TypeError(
+            f"--estimator={place!r} returned {with_article(type(made).__name__)}: it must return a torchest.Estimator."
+        )
+    return made
 
 
 def _serve(options: argparse.Namespace) -> int:

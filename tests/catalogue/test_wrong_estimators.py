@@ -870,7 +870,7 @@ WRONG = {
     "a warm start from nowhere": (
         lambda: linear([0, 1], warm_start_from="other"),
         ValueError,
-        "warm_start_from: 'other' has no checkpoint of torchest: give the model_dir of a trained "
+        "warm_start_from: 'other' has no checkpoint: give the model_dir of a trained "
         "model, one of its checkpoints, such as 'model_dir/model.ckpt-100', or an export, such as "
         "'exports/1790000000'.",
     ),

@@ -24,7 +24,9 @@ from torchest.utils.checks import whole_number
 from torchest.utils.deferred import Deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from torch.optim import Optimizer
 
     from torchest.engine.plan import TrainingPlan
     from torchest.engine.scope import Scope
@@ -92,15 +94,9 @@ class CannedModel(PlannedModelFn):
 
     def __call__(self, features: RawFeatures, labels: Labels, mode: str) -> EstimatorSpec:
         """Runs on one batch."""
-        parts = self._parts
-        modules = {name: get_or_create(name, part.make_model) for name, part in parts.items()}
-        logits = sum(module(features) for module in modules.values())
-        optimizers = None
-        if mode == ModeKeys.TRAIN:
-            optimizers = [
-                get_or_create(part.optimizer, partial(part.make_optimizer, module.parameters()))
-                for part, module in zip(parts.values(), modules.values(), strict=True)
-            ]
+        modules = [get_or_create(name, part.make_model) for name, part in self._parts.items()]
+        logits = sum(module(features) for module in modules)
+        optimizers = self._make_optimizers(modules) if mode == ModeKeys.TRAIN else None
         return self._head.create_estimator_spec(
             features, mode, logits, labels, optimizer=optimizers
         )
@@ -136,6 +132,17 @@ class CannedModel(PlannedModelFn):
     @cached_property
     def _loss(self) -> PlannedLoss | None:
         return planned_loss(self._head)
+
+    def make_objects(self) -> None:
+        """Makes the modules, which need no batch for it, and their optimizers."""
+        modules = [get_or_create(name, part.make_model) for name, part in self._parts.items()]
+        self._make_optimizers(modules)
+
+    def _make_optimizers(self, modules: Iterable[nn.Module]) -> list[Optimizer]:
+        return [
+            get_or_create(part.optimizer, partial(part.make_optimizer, module.parameters()))
+            for part, module in zip(self._parts.values(), modules, strict=True)
+        ]
 
     def plan(self, scope: Scope) -> TrainingPlan | None:
         """Plans training steps, if all parts and the head can."""

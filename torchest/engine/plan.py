@@ -71,3 +71,7 @@ class PlannedModelFn(ABC):
     @abstractmethod
     def plan(self, scope: Scope) -> TrainingPlan | None:
         """Plans the training of the objects in a scope; None if they need the function itself."""
+
+    @abstractmethod
+    def make_objects(self) -> None:
+        """Makes the objects of a training with `get_or_create`, as the first batch would."""

@@ -1,17 +1,20 @@
 """A warm start: a new model takes parameters, buffers and slots from another model's checkpoint or export.
 
+A checkpoint or a SavedModel of TensorFlow will do, without slots.
+
 The log says whether each parameter was loaded, resized or skipped, and why.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+from torchest.checkpoint.tensorflow.locate import tensorflow_checkpoint
 from torchest.errors import DamagedCheckpointError, suggest
 from torchest.exported.golden import MANIFEST
 from torchest.exported.weights import ExportedWeights
@@ -19,6 +22,7 @@ from torchest.keys import MetricKeys
 from torchest.utils import files
 from torchest.warm_start.slots import copy_slots
 from torchest.warm_start.tensorflow_names import torchest_name
+from torchest.warm_start.tensorflow_weights import TensorFlowWeights
 from torchest.warm_start.vocabulary import Move, Taken, move_of
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from torchest.warm_start.settings import WarmStartSettings
 
 _log = logging.getLogger("torchest")
+Source: TypeAlias = Checkpoint | ExportedWeights | TensorFlowWeights
 
 
 def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings) -> None:
@@ -47,7 +52,7 @@ def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings
         return
     if not known:  # later objects need not be those that the settings are about
         _check_names(settings, targets)
-    checkpoint = _opened(settings.ckpt_to_initialize_from)
+    checkpoint = _opened(settings, targets)
     plan = _plan(targets, checkpoint, settings)
     _log.info("Warm-starting from: %s", checkpoint.path)
     aliases = checkpoint.part("aliases")
@@ -57,7 +62,7 @@ def warm_start(scope: Scope, known: Collection[str], settings: WarmStartSettings
             _copy(targets[name], saved, taken.move, settings, name)
     for name in targets:
         _log.info("Warm start: %s", _report(name, plan.get(name), settings))
-    if settings.copy_slots:
+    if settings.copy_slots and not isinstance(checkpoint, TensorFlowWeights):
         copy_slots(scope, checkpoint, plan)
 
 
@@ -71,17 +76,26 @@ def _targets(scope: Scope, known: Collection[str]) -> dict[str, Tensor]:
     }
 
 
-def _opened(path: str) -> Checkpoint | ExportedWeights:
+def _opened(settings: WarmStartSettings, targets: Collection[str]) -> Source:
+    path = settings.ckpt_to_initialize_from
     if MANIFEST in files.names_in(path):
         return ExportedWeights(path)
+    of_tensorflow = tensorflow_checkpoint(files.normal(path))
+    if of_tensorflow is not None:
+        if settings.copy_slots:
+            raise ValueError(
+                f"warm_start_from: copy_slots=True copies no slots of TensorFlow's checkpoint {path!r}: bring it over "
+                "with `torchest import-checkpoint`, and start from the result."
+            )
+        return TensorFlowWeights(of_tensorflow, targets)
     try:
         return Checkpoint(latest_checkpoint(path) or path).check()
     except DamagedCheckpointError:
         raise
     except ValueError:
         raise ValueError(
-            f"warm_start_from: {path!r} has no checkpoint of torchest: give the model_dir of a trained model, one of "
-            f"its checkpoints, such as 'model_dir/model.ckpt-100', or an export, such as 'exports/1790000000'."
+            f"warm_start_from: {path!r} has no checkpoint: give the model_dir of a trained model, one of its "
+            "checkpoints, such as 'model_dir/model.ckpt-100', or an export, such as 'exports/1790000000'."
         ) from None
 
 
@@ -113,7 +127,7 @@ def _meant(name: str, targets: Collection[str]) -> str:
 
 def _plan(
     targets: Mapping[str, Tensor],
-    checkpoint: Checkpoint | ExportedWeights,
+    checkpoint: Source,
     settings: WarmStartSettings,
 ) -> dict[str, Taken]:
     """What to copy, by the name in the new model.
@@ -142,7 +156,7 @@ def _plan(
     return plan
 
 
-def _shapes(checkpoint: Checkpoint | ExportedWeights) -> dict[str, list[int]]:
+def _shapes(checkpoint: Source) -> dict[str, list[int]]:
     """The shapes of parameters and buffers by name; a tied parameter has several names."""
     slots = tuple(f"{optimizer}." for optimizer in checkpoint.part("optimizers"))
     shapes = {
@@ -179,7 +193,7 @@ def _fits(saved: list[int], shape: list[int], axis: int | None) -> bool:
 def _check_complete(
     missing: list[tuple[str, str]],
     reshaped: list[str],
-    checkpoint: Checkpoint | ExportedWeights,
+    checkpoint: Source,
     known: Collection[str],
 ) -> None:
     if missing:

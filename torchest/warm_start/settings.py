@@ -123,13 +123,13 @@ class WarmStartSettings(_WarmStartFields):
 
     Args:
         ckpt_to_initialize_from: A `model_dir`, for its newest checkpoint; a checkpoint; or an export, which has no
-            slots.
+            slots. A model_dir, a checkpoint or a SavedModel of TensorFlow will do, without slots.
         vars_to_warm_start: A regular expression, or a list of them. Parameters whose names match one from the start
             are copied, with the buffers of their modules, such as the statistics of batch normalisation. None: only
             those in `var_name_to_vocab_info`.
         var_name_to_vocab_info: Vocabularies by the names of parameters, which are copied too.
         var_name_to_prev_var_name: Names of parameters in the checkpoint by their names in the new model, where the
-            two differ.
+            two differ. The names that TensorFlow's premade estimators have are known.
         copy_slots: Whether to copy the optimizer slots of these parameters too. If not, they start anew.
 
     Raises:
