@@ -73,9 +73,21 @@ DEVIATIONS = {
     "tf.estimator.Estimator.export_saved_model": Deviation(
         "the formats of the exported model are a choice", extra=("formats",)
     ),
+    "tf.estimator.Estimator.predict": Deviation(
+        "several processes can predict together", extra=("across_processes",)
+    ),
     "tf.estimator.RunConfig": Deviation(
-        "gradients are clipped and accumulated in one place, whatever the model",
-        extra=("clip_norm", "accumulate_steps", "precision", "ddp_comm_hook", "compile"),
+        "gradients are clipped and accumulated in one place, whatever the model, and waiting for other processes has "
+        "limits",
+        extra=(
+            "clip_norm",
+            "accumulate_steps",
+            "precision",
+            "ddp_comm_hook",
+            "compile",
+            "step_timeout_secs",
+            "chief_timeout_secs",
+        ),
     ),
     "tf.estimator.SecondOrStepTimer": Deviation(
         "a clock can be given, so that tests need not wait", extra=("clock",)

@@ -29,6 +29,9 @@ from torchest.checkpoint.directory import (
 from torchest.checkpoint.trainer_lock import only_trainer
 from torchest.distributed.choose import strategy_of_environment
 from torchest.distributed.environment import cluster_of_environment
+from torchest.distributed.input_context import InputContext
+from torchest.distributed.shared_directory import check_is_shared
+from torchest.distributed.turns import in_order, own_batches
 from torchest.engine.execution import Execution
 from torchest.engine.feed import Feed, training_paused
 from torchest.engine.hooks import SessionRunHook, all_of
@@ -56,7 +59,7 @@ from torchest.warm_start.settings import settings_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from torchest.distributed.strategy import Strategy
     from torchest.engine.hooks import Session
@@ -114,8 +117,9 @@ class Estimator:
     ) -> None:
         self._warm_start = settings_of(warm_start_from)
         self._may_warm_start = True
-        own_strategy = strategy_of_environment().current()
+        own_strategy = strategy_of_environment()
         self._config = _with_model_dir(config, model_dir, own_strategy)
+        own_strategy = own_strategy.current()
         self._params = _copied(params)
         self._steps_made = 0
         self._model_fn = ModelFn(model_fn, self._params, self._config)
@@ -233,7 +237,8 @@ class Estimator:
         Raises:
             ValueError: Both `steps` and `max_steps` are given, one is below 1, the input is empty, or this process is
                 the evaluator of TF_CONFIG.
-            RuntimeError: Another process, or another thread of this one, trains in `model_dir`.
+            RuntimeError: Another process, or another thread of this one, trains in `model_dir`; or the processes that
+                train together make different calls, or one has gone or is too late.
             CheckpointMismatchError: `model_dir` has a checkpoint of another model.
             NanLossDuringTrainingError: The loss became NaN.
         """
@@ -241,7 +246,11 @@ class Estimator:
         steps, max_steps = _checked_steps(steps, max_steps)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         listeners = all_of(CheckpointSaverListener, "saving_listeners", saving_listeners)
-        with only_trainer(self.model_dir, is_chief=self._strategy.is_chief):
+        with (
+            self._strategy.call("train", self.model_dir, self._config.patience),
+            only_trainer(self.model_dir, is_chief=self._strategy.is_chief),
+        ):
+            check_is_shared(self.model_dir, self._strategy)
             self._steps_made = 0
             self._steps_made = self._train(input_fn, hooks, listeners, steps, max_steps)
         return self
@@ -255,6 +264,9 @@ class Estimator:
         name: str | None = None,
     ) -> dict[str, Any]:
         """Evaluates the model, and writes the metrics for TensorBoard under `eval_dir(name)`.
+
+        Where several processes train together, all of them make this call, at the same place of the program, and each
+        evaluates its part of the rows; or the chief alone makes it, and evaluates all rows.
 
         Args:
             input_fn: Returns the data, as for `train`; one batch is evaluated once.
@@ -270,18 +282,15 @@ class Estimator:
 
         Raises:
             ValueError: The input is empty, or an argument is wrong.
+            RuntimeError: The processes make different calls.
         """
         steps, name = checked_count("steps", steps), checked_name("name", name)
         hooks = all_of(SessionRunHook, "hooks", hooks)
         cluster_of_environment().end_parameter_server("evaluate")
-        strategy = self._eval_strategy.current()
-        if strategy.is_chief:
-            model, checkpoint = self._model_of(checkpoint_path, "evaluate")
-            strategy.broadcast(None if checkpoint is None else checkpoint.path)
-        else:
-            model, checkpoint = self._model_of(strategy.broadcast(None), "evaluate")
-        evaluation = _Evaluation(input_fn, steps, hooks, name)
-        return self._evaluate(evaluation, model, checkpoint, _step_of(checkpoint))
+        with self._call_of(self._eval_strategy, "evaluate"):
+            model, checkpoint = self._model_of_chief(checkpoint_path, "evaluate")
+            evaluation = _Evaluation(input_fn, steps, hooks, name)
+            return self._evaluate(evaluation, model, checkpoint, _step_of(checkpoint))
 
     def predict(
         self,
@@ -290,8 +299,14 @@ class Estimator:
         hooks: Sequence[SessionRunHook] | None = None,
         checkpoint_path: str | os.PathLike[str] | None = None,
         yield_single_examples: bool = True,
+        *,
+        across_processes: bool = False,
     ) -> Iterator[Any]:
         """Yields predictions; the next batch is computed when its first prediction is requested.
+
+        Where several processes train together, each of them predicts what its input_fn returns, whenever it likes. With
+        `across_processes` they make the call together: the input_fn returns the whole input in each of them, they take
+        its batches in turns, and each yields the predictions of all rows.
 
         Args:
             input_fn: Returns features, or `(features, labels)`, whose labels are ignored; one batch is predicted once.
@@ -300,30 +315,33 @@ class Estimator:
             checkpoint_path: The checkpoint to use. None: the newest; if there is none, the initial weights are used,
                 with a warning.
             yield_single_examples: Whether to yield one dict per example. If not, one per batch, which is faster.
+            across_processes: Whether several processes divide the batches. An `input_context` is then that of a single
+                process.
 
         Yields:
             Predictions as NumPy, in the order of the input: dicts, or the structure that `model_fn` returns.
 
         Raises:
-            ValueError: An argument is wrong.
+            ValueError: An argument is wrong, or the processes that divide the batches read different input.
+            RuntimeError: The processes that divide the batches make different calls.
         """
         hooks = all_of(SessionRunHook, "hooks", hooks)
         checks.boolean("yield_single_examples", yield_single_examples)
+        checks.boolean("across_processes", across_processes)
         keys = checked_keys(predict_keys)
-        strategy = self._eval_strategy.current()
-        model, checkpoint = self._model_of(checkpoint_path, "predict")
-        with self._feed(input_fn, ModeKeys.PREDICT, strategy, _with_warning) as feed:
-            first = feed.first()
-            if first is None:
-                return
-            model_hooks = model.create(first.features, None, ModeKeys.PREDICT, checkpoint)
-            run = Run(model, model_hooks, feed, strategy, hooks, _step_of(checkpoint))
-            with contextlib.closing(run_prediction(run, keys)) as batches:
-                for batch in batches:
-                    if yield_single_examples:
-                        yield from examples(batch)
-                    else:
-                        yield batch
+        with contextlib.ExitStack() as opened:
+            if across_processes:
+                opened.enter_context(self._call_of(self._eval_strategy, "predict"))
+            strategy = self._eval_strategy.current()
+            batches = self._predict_batches(
+                _Prediction(input_fn, hooks, keys, across_processes), checkpoint_path, strategy
+            )
+            opened.enter_context(contextlib.closing(batches))
+            for batch in in_order(batches, strategy) if across_processes else batches:
+                if yield_single_examples:
+                    yield from examples(batch)
+                else:
+                    yield batch
 
     def export_saved_model(  # noqa: PLR0913 - the arguments that tf.estimator's method takes
         self,
@@ -477,7 +495,8 @@ class Estimator:
             checkpoint = checkpoint_of(self.model_dir, checkpoint_path)
             return export(self._model_fn, checkpoint, base, receivers, assets_extra, chosen)
 
-        return self._strategy.current().in_chief(write)
+        with self._call_of(self._strategy, "export_saved_model"):
+            return self._strategy.current().in_chief(write)
 
     def _newest(self) -> Checkpoint:
         path = self.latest_checkpoint()
@@ -600,6 +619,49 @@ class Estimator:
             evaluation = _Evaluation(input_fn, steps, hooks, name)
             self._evaluate(evaluation, model, None, session.global_step)
 
+    def _predict_batches(
+        self,
+        prediction: _Prediction,
+        checkpoint_path: str | os.PathLike[str] | None,
+        strategy: Strategy,
+    ) -> Generator[Any, None, None]:
+        """Yields the predictions of this process, batch by batch."""
+        input_fn, hooks, keys, across_processes = prediction
+        model_of = self._model_of_chief if across_processes else self._model_of
+        model, checkpoint = model_of(checkpoint_path, "predict")
+
+        def read(source: object) -> object:
+            source = _with_warning(source)
+            return own_batches(source, strategy) if across_processes else source
+
+        with self._feed(input_fn, ModeKeys.PREDICT, strategy, read, across_processes) as feed:
+            first = feed.first()
+            if across_processes:
+                first = strategy.first(first)
+            if first is None:
+                return
+            model_hooks = model.create(first.features, None, ModeKeys.PREDICT, checkpoint)
+            if across_processes and checkpoint is None:
+                strategy.share(model.scope.modules())
+            run = Run(model, model_hooks, feed, strategy, hooks, _step_of(checkpoint))
+            with contextlib.closing(run_prediction(run, keys)) as batches:
+                yield from batches
+
+    def _call_of(self, strategy: Strategy, name: str) -> contextlib.AbstractContextManager[None]:
+        """A context for a call that all processes make, or the chief alone."""
+        return strategy.call(name, self.model_dir, self._config.patience, may_be_alone=True)
+
+    def _model_of_chief(
+        self, checkpoint_path: str | os.PathLike[str] | None, purpose: str
+    ) -> tuple[RunningModel, Checkpoint | None]:
+        """The model of the checkpoint that the chief chooses, in all processes."""
+        strategy = self._eval_strategy.current()
+        if not strategy.is_chief:
+            return self._model_of(strategy.broadcast(None), purpose)
+        model, checkpoint = self._model_of(checkpoint_path, purpose)
+        strategy.broadcast(None if checkpoint is None else checkpoint.path)
+        return model, checkpoint
+
     def _model_of(
         self, checkpoint_path: str | os.PathLike[str] | None, purpose: str
     ) -> tuple[RunningModel, Checkpoint | None]:
@@ -646,9 +708,19 @@ class Estimator:
         mode: str,
         strategy: Strategy,
         read: Callable[[object], object] = lambda source: source,
+        is_whole: bool = False,
     ) -> Iterator[Feed]:
+        """Opens the input.
+
+        Args:
+            input_fn: The user's function.
+            mode: A `ModeKeys`.
+            strategy: Where the model runs.
+            read: Checks or wraps the result of the function.
+            is_whole: Whether each process opens the whole input.
+        """
         seed = self._config.tf_random_seed
-        if mode != ModeKeys.PREDICT:  # a process predicts when its caller asks, without the others
+        if is_whole or mode != ModeKeys.PREDICT:  # a process predicts else when its caller asks
             seed = strategy.seed(seed)
         with default_seed(seed):
             source = call_input_fn(
@@ -656,11 +728,11 @@ class Estimator:
                 mode=mode,
                 params=self._params,
                 config=self._config,
-                input_context=strategy.input_context,
+                input_context=InputContext() if is_whole else strategy.input_context,
             )
-        if mode != ModeKeys.PREDICT:
-            strategy.check_input(input_fn, source)
         with contextlib.closing(Feed(read(source), strategy.device)) as feed:
+            if mode != ModeKeys.PREDICT:
+                strategy.check_input(input_fn, source, feed.first())
             yield feed
 
     def _seed(self) -> None:
@@ -675,6 +747,15 @@ class _Evaluation(NamedTuple):
     steps: int | None
     hooks: tuple[SessionRunHook, ...]
     name: str | None
+
+
+class _Prediction(NamedTuple):
+    """The arguments of a prediction, checked."""
+
+    input_fn: Callable[..., object]
+    hooks: tuple[SessionRunHook, ...]
+    keys: list[object]
+    across_processes: bool
 
 
 def _step_of(checkpoint: Checkpoint | None) -> int:
@@ -727,7 +808,8 @@ def _with_model_dir(
             )
     directory = model_dir or config.model_dir
     if directory is None:
-        directory = strategy.in_chief(tempfile.mkdtemp)
+        with strategy.call("Estimator", None, config.patience, may_be_alone=True):
+            directory = strategy.current().in_chief(tempfile.mkdtemp)
         _log.warning("Using temporary folder as model directory: %s", directory)
     return config.replace(model_dir=directory)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.strategy import Strategy
 from torchest.distributed.tf_config import TFConfig
+from torchest.distributed.waiting import Patience
 from torchest.errors import suggest
 from torchest.utils import files
 from torchest.utils.checks import (
@@ -63,7 +64,8 @@ class RunConfig:
         eval_distribute: The strategy for evaluation and prediction.
         experimental_distribute: Has no effect: torchrun starts processes.
         experimental_max_worker_delay_secs: Has no effect; logged.
-        session_creation_timeout_secs: Has no effect.
+        session_creation_timeout_secs: Seconds that several processes wait for each other at the beginning of a call
+            such as `train`.
         checkpoint_save_graph_def: Has no effect.
         clip_norm: The largest global norm of the gradients of a step's optimizers, after they were accumulated and
             added up over processes; see `torch.nn.utils.clip_grad_norm_`. None: gradients are not clipped.
@@ -82,6 +84,9 @@ class RunConfig:
             None: gradients are added up in their own precision.
         compile: Whether `torch.compile` compiles modules made with `get_or_create`, which needs a C++ compiler on a
             CPU and makes the first steps slow.
+        step_timeout_secs: Seconds that a process waits for others in a step. A warning says for which after 60
+            seconds, and an error after these.
+        chief_timeout_secs: Seconds that processes wait while the chief evaluates, exports or saves a checkpoint.
 
     Raises:
         ValueError: An argument is out of range, both intervals of saving are set, or TF_CONFIG is wrong or has another
@@ -115,6 +120,8 @@ class RunConfig:
     precision: str = FLOAT32
     ddp_comm_hook: Callable[..., Any] | None = None
     compile: bool = False
+    step_timeout_secs: float = 1800
+    chief_timeout_secs: float = 86400
 
     def __post_init__(self) -> None:
         self._set("model_dir", self._directory())
@@ -192,6 +199,13 @@ class RunConfig:
         """`service` in TF_CONFIG; has no effect."""
         return TFConfig.of_environment().service
 
+    @property
+    def patience(self) -> Patience:
+        """How long processes wait for each other."""
+        return Patience(
+            self.session_creation_timeout_secs, self.step_timeout_secs, self.chief_timeout_secs
+        )
+
     def as_markdown(self) -> str:
         """A table of all fields, for TensorBoard."""
         rows = [f"| {name} | `{value!r}` |" for name, value in vars(self).items()]
@@ -252,6 +266,11 @@ def _number(argument: str, value: object) -> object:
     return value
 
 
+def _seconds(argument: str, value: object) -> object:
+    number(argument, value, above=0)
+    return value
+
+
 def _keep_max(argument: str, value: object) -> int | None:
     if value is None:
         return None
@@ -292,7 +311,9 @@ _CHECKS: Final[dict[str, _Check]] = {
     "protocol": lambda name, value: one_of(name, value, (None, "grpc", "grpc+verbs")),
     "eval_distribute": _strategy,
     "experimental_max_worker_delay_secs": _number,
-    "session_creation_timeout_secs": lambda name, value: number(name, value, above=0) and value,
+    "session_creation_timeout_secs": _seconds,
+    "step_timeout_secs": _seconds,
+    "chief_timeout_secs": _seconds,
     "checkpoint_save_graph_def": boolean,
     "clip_norm": _number,
     "accumulate_steps": lambda name, value: whole_number(name, value, at_least=1),

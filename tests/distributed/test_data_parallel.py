@@ -21,7 +21,6 @@ from torchest.distributed.cluster import Cluster
 from torchest.distributed.data_parallel import DataParallel
 from torchest.distributed.input_context import InputContext
 from torchest.inputs.batch import Batch
-from torchest.inputs.dataset import Dataset
 
 CASES = sorted(program.MODELS)
 PATHS = ("by_exchange", "by_ddp")
@@ -297,15 +296,25 @@ def test_what_begins_in_a_step_is_a_process_of_its_own(strategy):
     assert strategy.current().input_context == InputContext(2, 1, 2)
 
 
-def test_input_that_all_read_whole_is_warned_of_once(strategy, caplog):
-    whole = Dataset.from_tensor_slices([1, 2]).batch(1)
-    strategy.check_input(lambda: whole, whole)
+def test_input_that_all_read_whole_is_warned_of_once(strategy, caplog, monkeypatch):
+    monkeypatch.setattr(data_parallel.collectives, "numbers_of_all", lambda own: [own, own])
+    first = Batch({"x": torch.ones(2)}, None)
+    strategy.check_input(list, [], first)
     assert not caplog.records, "the chief tells"
     strategy.rank = 0
-    strategy.check_input(lambda: whole, whole)
-    strategy.check_input(lambda: whole, whole)
+    strategy.check_input(list, [], first)
+    strategy.check_input(list, [], first)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "Each of the 2 processes seems to read the whole input" in caplog.text
+
+
+@pytest.mark.parametrize("other", [[1, 5], [0, 0]], ids=["another batch", "no batch"])
+def test_input_of_which_each_reads_a_part_is_not_warned_of(other, strategy, caplog, monkeypatch):
+    monkeypatch.setattr(data_parallel.collectives, "numbers_of_all", lambda own: [own, other])
+    strategy.rank = 0
+    strategy.check_input(list, [], Batch({"x": torch.ones(2)}, None))
+    strategy.check_input(list, [], None)
+    assert not caplog.records
 
 
 def test_a_function_that_computes_gradients_by_itself_is_warned_of_once(

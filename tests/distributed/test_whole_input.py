@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from torchest.distributed.whole_input import seems_whole
-from torchest.inputs.dataset import Dataset
+from torchest.columns.features import Features
+from torchest.distributed.whole_input import digest, shuffles_by_itself
+from torchest.inputs.batch import Batch
 
-ROWS = Dataset.from_tensor_slices({"x": [1.0, 2.0, 3.0, 4.0]})
-TENSORS = TensorDataset(torch.ones(4))
+TENSORS = TensorDataset(torch.arange(4.0))
 
 
 class Stream(IterableDataset):
@@ -18,24 +20,56 @@ class Stream(IterableDataset):
 
 
 @pytest.mark.parametrize(
-    ("source", "whole"),
+    "values",
     [
-        (ROWS.shuffle(2).batch(2), True),
-        (ROWS.shard(2, 0).shuffle(2).batch(2).prefetch(1), False),
-        (DataLoader(TENSORS), True),
+        lambda last: torch.tensor([1, last]),
+        lambda last: torch.tensor([1.0, last], dtype=torch.bfloat16),
+        lambda last: torch.tensor([True, bool(last - 2)]),
+        lambda last: np.array([1.0, last]),
+        lambda last: ["a", f"b{last}"],
+        lambda last: pa.array([["a"], [f"b{last}", "c"]]),
+        lambda last: np.array(["a", f"b{last}"], dtype=object),
+    ],
+    ids=["int64", "bfloat16", "bool", "numpy", "list", "ragged", "objects"],
+)
+def test_batches_have_equal_digests_if_their_values_are_equal(values):
+    def of_feature(last):
+        return digest(Batch(Features({"x": values(last)}), None))
+
+    def of_label(last):
+        return digest(Batch(Features({"x": [1, 2]}), values(last)).to(torch.device("cpu")))
+
+    for made in (of_feature, of_label):
+        assert made(2) == made(2)
+        assert made(2) != made(3)
+
+
+def test_the_name_of_a_feature_counts():
+    assert digest(Batch({"x": torch.ones(2)}, None)) != digest(Batch({"y": torch.ones(2)}, None))
+
+
+def test_a_digest_travels_as_int64():
+    assert 0 <= digest(Batch(torch.ones(1000, 2), None)) < 2**63
+
+
+@pytest.mark.parametrize(
+    ("source", "shuffles"),
+    [
+        (DataLoader(TENSORS, shuffle=True), True),
+        (DataLoader(TENSORS), False),
         (DataLoader(TENSORS, sampler=DistributedSampler(TENSORS, 2, 0)), False),
         (DataLoader(Stream()), False),
-        (({"x": torch.ones(2)}, torch.ones(2)), True),
         (iter([({"x": [1.0]}, [0])]), False),
     ],
 )
-def test_only_what_is_known_to_be_whole_is_called_so(source, whole):
-    assert seems_whole(lambda: source, source) == whole
+def test_a_loader_that_shuffles_all_rows_is_known(source, shuffles):
+    assert shuffles_by_itself(lambda: source, source) == shuffles
 
 
 def test_an_input_fn_that_asks_for_its_place_is_trusted():
-    assert not seems_whole(lambda input_context: ROWS.batch(2), ROWS.batch(2))
+    loader = DataLoader(TENSORS, shuffle=True)
+    assert not shuffles_by_itself(lambda input_context: loader, loader)
 
 
 def test_a_function_without_a_signature_is_none_that_asks():
-    assert seems_whole(type, ROWS.batch(2))
+    assert shuffles_by_itself(type, DataLoader(TENSORS, shuffle=True))

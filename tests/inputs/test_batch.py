@@ -24,7 +24,7 @@ GIVEN = {
 
 
 def test_every_kind_of_feature_loses_its_rows_and_nothing_else():
-    features, labels = Batch(Features(GIVEN), torch.zeros(2, 1)).without_rows().to(CPU)
+    features, labels = Batch(Features(GIVEN), torch.zeros(2, 1)).first_rows(0).to(CPU)
     assert isinstance(features, Features)
     assert list(features) == list(GIVEN)
     assert features.batch_size == 0
@@ -38,13 +38,13 @@ def test_every_kind_of_feature_loses_its_rows_and_nothing_else():
 
 
 def test_a_column_that_cannot_be_read_is_left_out():
-    features, _ = Batch(Features({"x": [1.0], "thing": object()}), None).without_rows().to(CPU)
+    features, _ = Batch(Features({"x": [1.0], "thing": object()}), None).first_rows(0).to(CPU)
     assert list(features) == ["x"]
 
 
 def test_the_batch_stays_as_it_is():
     given = Features(GIVEN)
-    Batch(given, None).without_rows()
+    Batch(given, None).first_rows(0)
     assert given.batch_size == 2
     assert given.usage.keys == set()
 
@@ -67,14 +67,22 @@ def test_labels_in_any_structure(labels, expected):
             return None
         return tuple(value.shape) if hasattr(value, "shape") else (len(value),)
 
-    empty = Batch(torch.ones(2), labels).without_rows().to(CPU)
+    empty = Batch(torch.ones(2), labels).first_rows(0).to(CPU)
     assert shapes(empty.labels) == expected
 
 
-def test_labels_of_ids():
+@pytest.mark.parametrize(("count", "rows", "values"), [(0, 0, 0), (1, 1, 1), (5, 2, 3)])
+def test_labels_of_ids(count, rows, values):
     ids = Ids(torch.tensor([1, 2, 3]), torch.tensor([0, 1, 3]))
-    empty = Batch(torch.ones(2), ids).without_rows().to(CPU)
-    assert (empty.labels.batch_size, len(empty.labels.values)) == (0, 0)
+    first = Batch(torch.ones(2), ids).first_rows(count).to(CPU)
+    assert (first.labels.batch_size, len(first.labels.values)) == (rows, values)
+
+
+def test_the_first_rows_of_every_kind_of_feature():
+    features, labels = Batch(Features(GIVEN), torch.zeros(2, 1)).first_rows(1).to(CPU)
+    assert isinstance(features, Features)
+    assert list(features) == list(GIVEN)
+    assert (features.batch_size, labels.shape) == (1, (1, 1))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ def strategy_of_environment() -> Strategy:
 
 @functools.cache
 def _data_parallel(cluster: Cluster) -> Strategy:
+    from torchest.distributed.calls import calls_of_group
     from torchest.distributed.data_parallel import DataParallel
 
-    return DataParallel(cluster)
+    strategy = DataParallel(cluster)
+    calls_of_group()  # from now on, others are told how this program ends
+    return strategy

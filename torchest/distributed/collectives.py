@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from torchest.distributed.traffic import sent
+from torchest.distributed.waiting import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,8 @@ _HOST = torch.device("cpu")
 def summed_numbers(numbers: Sequence[int]) -> list[int]:
     """The sums of whole numbers over all processes."""
     total = torch.tensor(numbers, dtype=torch.int64)
-    dist.all_reduce(sent(total))
+    with message():
+        dist.all_reduce(sent(total))
     return [int(number) for number in total]
 
 
@@ -28,27 +30,30 @@ def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
     """The whole numbers of each process, by rank. All processes pass the same count."""
     own = torch.tensor(numbers, dtype=torch.int64)
     gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(gathered, sent(own))
+    with message():
+        dist.all_gather(gathered, sent(own))
     return [each.tolist() for each in gathered]
 
 
 def objects_of_all(value: Value) -> list[Value]:
     """The objects of all processes, by rank."""
     gathered = [value] * dist.get_world_size()
-    dist.all_gather_object(gathered, value)
+    with message():
+        dist.all_gather_object(gathered, value)
     return gathered
 
 
 def object_of(rank: int, value: Value) -> Value:
     """The object of one process."""
     sent = [value]
-    dist.broadcast_object_list(sent, rank, device=_HOST)
+    with message():
+        dist.broadcast_object_list(sent, rank, device=_HOST)
     return sent[0]
 
 
 def copy_from_chief(tensors: Iterable[Tensor]) -> None:
     """Copies the chief's values into tensors."""
-    with torch.no_grad():
+    with torch.no_grad(), message():
         for tensor in tensors:
             sent = tensor.detach().contiguous()
             dist.broadcast(sent, 0)
@@ -58,7 +63,8 @@ def copy_from_chief(tensors: Iterable[Tensor]) -> None:
 
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all processes, in place."""
-    dist.all_reduce(sent(tensor))
+    with message():
+        dist.all_reduce(sent(tensor))
     return tensor
 
 

@@ -21,11 +21,13 @@ import torch
 from torchest.columns.layers.stored_parameters import stored_parameters
 from torchest.distributed import collectives
 from torchest.distributed.buffers import Buffers
+from torchest.distributed.calls import Call, calls_of_group
 from torchest.distributed.dense_gradients import DenseGradients, dense_parameters, pays
 from torchest.distributed.exchange import Exchange
 from torchest.distributed.process_group import connect
 from torchest.distributed.strategy import Steps, Strategy, on_host
-from torchest.distributed.whole_input import seems_whole
+from torchest.distributed.waiting import Patience
+from torchest.distributed.whole_input import digest, shuffles_by_itself
 from torchest.losses import Reduction
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 _log = logging.getLogger("torchest")
+_PATIENCE = Patience()
 
 
 class DataParallel(Strategy):
@@ -84,10 +87,44 @@ class DataParallel(Strategy):
         """This strategy; inside `detached`, one for this process alone."""
         return self._single if self._detached else self
 
+    @contextlib.contextmanager
+    def call(
+        self,
+        name: str,
+        model_dir: str | None,
+        patience: Patience = _PATIENCE,
+        *,
+        may_be_alone: bool = False,
+    ) -> Iterator[None]:
+        """A context for a call that all processes make, which is checked.
+
+        Raises:
+            RuntimeError: The processes make different calls, or one did not come in time.
+        """
+        call = Call.here(name, model_dir, may_be_alone=may_be_alone)
+        if self._detached:
+            with self.alone(f"makes the call {call.text}"):
+                yield
+            return
+        with contextlib.ExitStack() as opened:
+            if not opened.enter_context(calls_of_group().begin(call, patience)):
+                opened.enter_context(self.detached())
+            yield
+
+    def alone(self, what: str) -> contextlib.AbstractContextManager[None]:
+        """A context in which others wait longer for this process."""
+        return calls_of_group().watch.alone(what)
+
+    def report_step(self, step: Callable[[], int]) -> None:
+        """Sets how messages about waiting find out the global step."""
+        calls_of_group().watch.call.step = step
+
     def in_chief(self, function: Callable[[], Value]) -> Value:
         """Calls a function in the chief, and returns its result in all processes."""
-        with self.detached():
-            result = function() if self.is_chief else None
+        result = None
+        if self.is_chief:
+            with self.detached(), self.alone("does what only the chief does"):
+                result = function()
         return cast("Value", self.broadcast(result))
 
     def broadcast(self, value: Value) -> Value:
@@ -110,9 +147,13 @@ class DataParallel(Strategy):
         """The chief's seed, or one that it draws, so that all processes shuffle in the same order."""
         return self.broadcast(secrets.randbits(63) if seed is None else seed)
 
-    def check_input(self, input_fn: object, source: object) -> None:
-        """Warns once if all processes read the whole input."""
-        if self.is_chief and not self._has_warned_of_input and seems_whole(input_fn, source):
+    def check_input(self, input_fn: object, source: object, first: Batch | None) -> None:
+        """Warns once if all processes read the whole input: if their first batches are equal."""
+        own = [0, 0] if first is None else [1, digest(first)]
+        of_all = collectives.numbers_of_all(own)
+        seems_whole = first is not None and all(each == own for each in of_all)
+        seems_whole = seems_whole or shuffles_by_itself(input_fn, source)
+        if self.is_chief and not self._has_warned_of_input and seems_whole:
             self._has_warned_of_input = True
             _log.warning(
                 "Each of the %d processes seems to read the whole input, so that a step has every row %d times. Let "
@@ -122,16 +163,19 @@ class DataParallel(Strategy):
             )  # fmt: skip
 
     def first(self, batch: Batch | None) -> Batch | None:
-        """The batch from which the model is made; a batch without rows if this process has none."""
+        """The batch from which the model is made; that of another process if this one has none."""
         has_one = collectives.numbers_of_all([int(batch is not None)])
         if [1] not in has_one:
             return None
-        self._empty = None if batch is None else batch.without_rows()
         if [0] in has_one:
-            empty = collectives.object_of(has_one.index([1]), self._empty)
-            self._empty = self._empty or empty
-        assert self._empty is not None
-        return self._empty.to(self.device) if batch is None else batch
+            owner = has_one.index([1])
+            own = batch.first_rows(batch.rows) if batch is not None and owner == self.rank else None
+            sent = collectives.object_of(owner, own)
+            assert sent is not None
+            batch = sent.to(self.device) if batch is None else batch
+        assert batch is not None
+        self._empty = batch.first_rows(0)
+        return batch
 
     def share(self, modules: Mapping[str, nn.Module]) -> None:
         """Copies the weights and buffers of the chief to all processes.
@@ -223,7 +267,10 @@ class DataParallel(Strategy):
         if not self._examples:
             return torch.zeros_like(loss)
         weighted = loss * self._weight(reduction)
-        weighted.backward()  # type: ignore[no-untyped-call]
+        if self._dense is None:
+            weighted.backward()  # type: ignore[no-untyped-call]
+        else:
+            self._dense.backward(weighted, is_last=not self._to_come)
         return weighted.detach()
 
     def add_up(self, loss: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torchest.columns.layers.table import Table
 from torchest.columns.layers.table_bank import TableBank
 from torchest.distributed.traffic import sent
+from torchest.distributed.waiting import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,11 +67,12 @@ class DenseGradients:
         self, parameters: Sequence[nn.Parameter], comm_hook: Callable[..., Any] | None = None
     ) -> None:
         like = parameters[0]
-        _take_warning(like.device)
         self._batch = _Batch(parameters, like.new_zeros(()))
-        self._ddp = DistributedDataParallel(
-            self._batch, find_unused_parameters=True, gradient_as_bucket_view=True
-        )
+        with message(computes=True):
+            _take_warning(like.device)
+            self._ddp = DistributedDataParallel(
+                self._batch, find_unused_parameters=True, gradient_as_bucket_view=True
+            )
         # without annotations, which torch accepts only if they are evaluated
         self._ddp.register_comm_hook(None, lambda state, bucket: _sum(state, bucket, comm_hook))
         self._use = torch.empty(len(parameters) + 1, dtype=torch.int32)
@@ -88,10 +90,15 @@ class DenseGradients:
             loss = self._ddp(model_fn)
         return self._batch.take_spec()._replace(loss=loss)
 
+    def backward(self, loss: Tensor, is_last: bool) -> None:
+        """Computes the gradients of the loss of a batch; for the last one of a step, over all processes."""
+        with message(computes=True) if is_last else contextlib.nullcontext():
+            loss.backward()  # type: ignore[no-untyped-call]
+
     def finish(self) -> None:
         """Ends a step. A process that did not run the last batch sends the gradients of earlier ones here."""
         if not self._is_sent:
-            self._ddp(None).backward()
+            self.backward(self._ddp(None), is_last=True)
         self._is_sent = False
         self._batch.anchor.grad = None
         sent(self._use)  # which parameters a process uses, in a message of torch's own

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from torchest.distributed.traffic import sent
+from torchest.distributed.waiting import message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,8 @@ def _gathered(own: Tensor, size: int) -> Tensor:
     padded = own.new_zeros(size)
     padded[: len(own)] = own
     gathered = own.new_empty(dist.get_world_size(), size)
-    dist.all_gather(list(gathered), sent(padded))
+    with message():
+        dist.all_gather(list(gathered), sent(padded))
     return gathered
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from torchest.distributed.cluster import Cluster
 
 _log = logging.getLogger("torchest")
-# The death of a process breaks the connections of all others at once. The time limit is for waiting for a living
-# process, such as a chief that writes a checkpoint or exports.
+# Until the first call of an estimator, which sets its own limits.
 _PATIENCE = timedelta(days=1)
 
 

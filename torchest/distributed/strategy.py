@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from torchest.distributed.input_context import InputContext
+from torchest.distributed.waiting import Patience
 from torchest.metrics import Metric
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torchest.spec import EstimatorSpec
 
 Value = TypeVar("Value")
+_PATIENCE = Patience()
 
 
 class Steps(Iterator["list[Batch]"]):
@@ -98,6 +100,38 @@ class Strategy:
         """The strategy for a run that starts now: this one; inside `detached`, one for this process alone."""
         return self
 
+    @contextlib.contextmanager
+    def call(
+        self,
+        name: str,
+        model_dir: str | None,
+        patience: Patience = _PATIENCE,
+        *,
+        may_be_alone: bool = False,
+    ) -> Iterator[None]:
+        """A context for a call that all processes make, such as `train`.
+
+        Args:
+            name: The name of the method.
+            model_dir: The directory of the model, if it has one.
+            patience: How long processes wait for each other.
+            may_be_alone: Whether the chief may make the call alone; `current` inside is then for this process alone.
+        """
+        del name, model_dir, patience, may_be_alone
+        yield
+
+    def alone(self, what: str) -> contextlib.AbstractContextManager[None]:
+        """A context in which this process does something alone, for which others wait longer.
+
+        Args:
+            what: What it does, such as "writes a checkpoint".
+        """
+        del what
+        return contextlib.nullcontext()
+
+    def report_step(self, step: Callable[[], int]) -> None:
+        """Sets how messages about waiting find out the global step."""
+
     def in_chief(self, function: Callable[[], Value]) -> Value:
         """Calls a function in the chief, and returns its result in all processes."""
         return function()
@@ -121,20 +155,22 @@ class Strategy:
     def barrier(self) -> None:
         """Waits until all processes have come here."""
 
-    def check_input(self, input_fn: Callable[..., object], source: object) -> None:
+    def check_input(
+        self, input_fn: Callable[..., object], source: object, first: Batch | None
+    ) -> None:
         """Warns if all processes read the whole input.
 
         Args:
             input_fn: The user's function.
             source: The result of the function.
+            first: The first batch of this process, if there is one.
         """
 
     def first(self, batch: Batch | None) -> Batch | None:
         """The batch from which the model is made; None if no process has one.
 
         Args:
-            batch: The first batch of this process. If it is None and another process has one, a batch without rows is
-                returned.
+            batch: The first batch of this process. If it is None and another process has one, that one is returned.
         """
         return batch
 

@@ -12,6 +12,7 @@ A value is read from the device only when a hook asks for it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -90,6 +91,10 @@ class Training(Protocol):
         """The content of a checkpoint besides the model."""
 
 
+def _nothing(_: str) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
 class Session:
     """The running model as hooks see it.
 
@@ -98,6 +103,7 @@ class Session:
         is_chief: Whether this process writes.
         last_step: The global step at which the run ends; None for the end of the input.
         loss_is_finite: Returns whether the loss is finite. If not, no checkpoint is written.
+        alone: Makes a context in which other processes wait longer; takes what this one does in it alone.
         values: Values of the last step by name.
         fetched_names: The names that hooks fetch from the next step. Expensive values are computed only if fetched.
         origin_of_nan: The origin of a NaN in the loss of the last step; empty if there is none or it is unknown.
@@ -122,6 +128,7 @@ class Session:
         self.is_chief = is_chief
         self.last_step = last_step
         self.loss_is_finite = loss_is_finite
+        self.alone: Callable[[str], contextlib.AbstractContextManager[None]] = _nothing
         self.values: Mapping[str, object] = {}
         self.fetched_names: frozenset[str] = frozenset()
         self.origin_of_nan = ""

@@ -45,7 +45,7 @@ class Run:
         loss_is_finite: Callable[[], bool] = lambda: True,
     ) -> Session:
         """The run as hooks see it."""
-        return Session(
+        session = Session(
             self.model.state,
             self.start,
             is_chief=self.strategy.is_chief,
@@ -53,3 +53,5 @@ class Run:
             training=training,
             loss_is_finite=loss_is_finite,
         )
+        session.alone = self.strategy.alone
+        return session

@@ -171,6 +171,10 @@ class CheckpointSaverHook(SessionRunHook):
     def _save(self, session: Session, *, is_saved: bool) -> bool:
         if not (session.is_chief and session.loss_is_finite()):
             return False
+        with session.alone("saves a checkpoint"):
+            return self._save_alone(session, is_saved=is_saved)
+
+    def _save_alone(self, session: Session, *, is_saved: bool) -> bool:
         _end_saving(session)
         step = session.global_step
         self._timer.update_last_triggered_step(step)
@@ -216,4 +220,5 @@ def _end_saving(session: Session) -> None:
     """Waits for the checkpoint that a thread writes, and raises its error."""
     if session.saving is not None:
         saving, session.saving = session.saving, None
-        saving.end()
+        with session.alone("saves a checkpoint"):
+            saving.end()

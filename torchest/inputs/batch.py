@@ -65,12 +65,21 @@ class Batch(NamedTuple):
             _refuse_comparison(placed, labels[0])
         return Batch(placed, None if labels is None else _to(device, labels, "labels"))
 
-    def without_rows(self) -> Batch:
-        """The first 0 rows, on the host, of a batch that no model has used yet."""
+    def first_rows(self, count: int) -> Batch:
+        """The first rows, at most so many, on the host, of a batch that no model has used yet."""
         features = self.features
         if isinstance(features, Features):
             features = {key: column for key in features for column in _readable(features, key)}
-        return Batch(map_leaves(_without_rows, features), map_leaves(_without_rows, self.labels))
+
+        def first(leaf: Ids | HostArray | None, _: str) -> Ids | HostArray | None:
+            if leaf is None:
+                return None
+            if isinstance(leaf, Ids):
+                return leaf.rows(0, min(count, leaf.batch_size)).to("cpu")
+            rows = arrays.slice_rows(leaf, 0, count)
+            return rows.cpu() if isinstance(rows, Tensor) else rows
+
+        return Batch(map_leaves(first, features), map_leaves(first, self.labels))
 
 
 def _to(device: torch.device, value: object, name: str) -> Structure:
@@ -105,11 +114,3 @@ def _readable(features: Features, key: str) -> Iterator[HostArray]:
     """The column; empty if it cannot be read, which matters only to a model that reads it."""
     with suppress(TypeError, ValueError):
         yield features.raw(key)
-
-
-def _without_rows(leaf: Ids | HostArray | None, _: str) -> Ids | HostArray | None:
-    if isinstance(leaf, Ids):
-        return leaf.rows(0, 0).to("cpu")
-    if isinstance(leaf, Tensor):
-        return leaf[:0].cpu()
-    return None if leaf is None else arrays.slice_rows(leaf, 0, 0)

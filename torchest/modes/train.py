@@ -58,6 +58,7 @@ def run_training(
     nan_hook = watching[0] if watching else NanTensorHook(MetricKeys.LOSS)
     nan_hook.every_steps = config.log_step_count_steps or 100
     session = run.session(training, loss_is_finite=lambda: not nan_hook.check())
+    strategy.report_step(lambda: session.global_step)
     if listeners or any(map(_may_change_the_model, users)):
         run.model.state.is_private = False
     step = TrainStep(run, session, config.clip_norm, loss_scale)

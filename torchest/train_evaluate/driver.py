@@ -71,8 +71,8 @@ def train_and_evaluate(
         _log.info("TF_CONFIG describes a cluster: this process trains, an evaluator evaluates.")
         _train(estimator, train_spec, [])
         return None, None
-    evaluator = Evaluator(estimator, eval_spec, train_spec.max_steps)
-    with run_with_more(estimator.model_dir, is_chief=estimator._strategy.is_chief):
+    evaluator, strategy = Evaluator(estimator, eval_spec, train_spec.max_steps), estimator._strategy
+    with run_with_more(estimator.model_dir, is_chief=strategy.is_chief):
         _train(estimator, train_spec, [_AfterCheckpoints(estimator, evaluator)])
         last = estimator.latest_checkpoint()
         assert last is not None  # training saves one when it begins
@@ -81,7 +81,8 @@ def train_and_evaluate(
             evaluator.finish(last)
             return evaluator.result, evaluator.exports
 
-        return estimator._strategy.current().in_chief(finish)
+        with strategy.call("train_and_evaluate", estimator.model_dir, estimator.config.patience):
+            return strategy.current().in_chief(finish)
 
 
 def _train(

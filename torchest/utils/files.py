@@ -31,7 +31,7 @@ except ImportError:  # on Windows, where an open file cannot be removed anyway
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"
 _LONGEST_NAME, _LONGEST_PATH = 255, 2048  # bytes
 _LARGEST_READ = 1 << 30  # bytes of a file that is read as a whole
 _LARGEST = 1 << 40  # bytes of any file
@@ -403,7 +403,7 @@ def remove_file(path: str) -> None:
 
 def remove_leftovers(directory: str) -> None:
     """Removes the temporary files of killed writers; those of living writers stay."""
-    for leftover in [] if is_remote(directory) else Path(directory).glob(f"{_TEMPORARY}*"):
+    for leftover in [] if is_remote(directory) else Path(directory).glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
             if leftover.is_symlink() or not (leftover.is_file() or leftover.is_dir()):
                 leftover.unlink()
@@ -620,7 +620,7 @@ def upload(local: str, path: str) -> None:
 
 def _temporary_name(path: str) -> str:
     directory, name = os.path.split(path)
-    return os.path.join(directory, f"{_TEMPORARY}{name}-{uuid.uuid4().hex[:12]}")
+    return os.path.join(directory, f"{TEMPORARY}{name}-{uuid.uuid4().hex[:12]}")
 
 
 def sync(path: str | os.PathLike[str]) -> None:
