@@ -41,6 +41,11 @@ class Passes(Stage):
         return self.number if self.is_known else None
 
 
+def three_rows(row):
+    rows = np.arange(3 * row["row"], 3 * row["row"] + 3)
+    return inputs.Dataset.from_tensor_slices({"row": rows, "pass": np.full(3, row["pass"])})
+
+
 PASSES = 3
 PIPELINES = {
     "repeat, shard": lambda rows, shard, size: shard(rows.shuffle(7).repeat(PASSES)).batch(size),
@@ -61,6 +66,15 @@ PIPELINES = {
     ).map(lambda batch: batch),
     "batch, shard, shuffle": lambda rows, shard, size: (
         shard(rows.repeat(PASSES).batch(size)).shuffle(3).prefetch(1)
+    ),
+    "shard, interleave": lambda rows, shard, size: (
+        shard(rows).interleave(three_rows, cycle_length=2).shuffle(4).repeat(PASSES).batch(size)
+    ),
+    "shard, zip": lambda rows, shard, size: (
+        inputs.Dataset.zip(shard(rows.shuffle(3)), shard(rows))
+        .map(lambda row, other: row)
+        .padded_batch(size)
+        .repeat(PASSES)
     ),
     "filter, batch, unbatch, shard": lambda rows, shard, size: (
         shard(rows.filter(lambda row: row["row"] % 3 < 2).batch(2).unbatch())
@@ -130,6 +144,7 @@ def test_every_row_of_each_pass_is_used_once(name, number, is_known, worlds, siz
             )
 
     rows = [row for row in range(number) if "filter" not in name or row % 3 < 2]
+    rows = [3 * row + third for row in rows for third in range(3)] if "interleave" in name else rows
     # a cache has the rows of the first pass for all passes
     passes = [0] * PASSES if "cache" in name else range(PASSES)
     assert rows_of(run(make, worlds)) == Counter((each, row) for each in passes for row in rows)

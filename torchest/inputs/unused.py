@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.inputs.chunks import Chunk, concatenate, drop
+from torchest.inputs.chunks import Chunk, Reader, concatenate, drop
 from torchest.inputs.stages import Counted, Epoch, Repeat, Stage, Through, Varies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ALL = 2**62  # more elements than any stage has
 
@@ -67,8 +67,8 @@ class RoundRobin(Stage):
         return self.stages
 
     def chunks(self, epoch: Epoch, skip: int) -> Iterator[Chunk]:
-        """As many turns at a time as all stages have ready."""
-        return drop(_turns([stage.chunks(epoch, 0) for stage in self.stages]), skip)
+        """The stages are read from their beginnings, as it is unknown when each of them ends."""
+        return drop(_turns(stage.chunks(epoch, 0) for stage in self.stages), skip)
 
     def cardinality(self) -> int | float | None:
         """The sum."""
@@ -78,26 +78,17 @@ class RoundRobin(Stage):
         return None if None in numbers else sum(each for each in numbers if each is not None)
 
 
-def _turns(sources: list[Iterator[Chunk]]) -> Iterator[Chunk]:
-    waiting: dict[int, Chunk] = {}
-    running = dict(enumerate(sources))
-    while running:
-        for number in list(running):
-            chunk = waiting.get(number) or next(running[number], None)
-            if chunk is None:
-                del running[number]
-            else:
-                waiting[number] = chunk
-        if not running:
+def _turns(stages: Iterable[Iterator[Chunk]]) -> Iterator[Chunk]:
+    """As many turns at a time as all stages have ready."""
+    readers = list(map(Reader, stages))
+    while True:
+        waiting = [reader.waiting() for reader in readers]
+        readers = [reader for reader, chunk in zip(readers, waiting, strict=True) if chunk]
+        if not readers:
             return
-        turns = min(map(len, waiting.values()))
-        joined = concatenate([waiting[number].slice(0, turns) for number in running])
-        yield joined.take(np.arange(len(joined)).reshape(len(running), turns).T.ravel())
-        waiting = {
-            number: chunk.slice(turns, len(chunk))
-            for number, chunk in waiting.items()
-            if len(chunk) > turns
-        }
+        turns = min(len(chunk) for chunk in waiting if chunk)
+        joined = concatenate([reader.take(turns) for reader in readers])
+        yield joined.take(np.arange(len(joined)).reshape(len(readers), turns).T.ravel())
 
 
 @dataclasses.dataclass(frozen=True)
