@@ -40,9 +40,10 @@ bench: $(INSTALLED)
 faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
 
-# Kills of workers under torchrun, in changing numbers of processes: about ten minutes.
+# Kills of workers under torchrun, in changing numbers of processes and of nodes: about ten minutes.
 resizes: $(INSTALLED)
 	$(BIN)/python -m benchmarks.resizes
+	$(BIN)/python -m benchmarks.elastic
 
 # Wrong calls of every public callable, each of which needs a clear answer: minutes.
 fuzz: $(INSTALLED)

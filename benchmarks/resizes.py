@@ -38,7 +38,8 @@ _PATIENCE = 180.0  # seconds that a launch or a restart may take
 _ALONE = "import sys, benchmarks.resize_training as training; training.train(sys.argv[1])"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The environment of processes of a training."""
     root = str(Path(__file__).parent.parent)
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": root}
 
@@ -77,7 +78,7 @@ class Launch:
         ]  # fmt: skip
         self._log = (directory / f"log.{self._name}").open("w")
         self._torchrun = subprocess.Popen(
-            command, stdout=self._log, stderr=subprocess.STDOUT, env=_environment()
+            command, stdout=self._log, stderr=subprocess.STDOUT, env=environment()
         )
 
     def attempt(self, number: int) -> Attempt | None:
@@ -204,7 +205,7 @@ def campaign(
                 launch.wait_for_steps(some, chance.randint(1, 9))
                 launch.end(some, gently=number % 2 == 0)
     lost, repeated = uses(directory)
-    last = Checkpoint(latest_checkpoint(directory / "model") or "").check()
+    last = last_checkpoint(directory)
     return Result(
         sizes,
         to_training,
@@ -212,7 +213,7 @@ def campaign(
         last.global_step,
         lost,
         repeated,
-        _difference(directory, last),
+        difference(directory, last),
     )
 
 
@@ -251,14 +252,19 @@ def uses(directory: Path) -> tuple[int, int]:
     return lost, repeated + sum(max(0, used[row] - PASSES) for row in range(ROWS))
 
 
-def _difference(directory: Path, last: Checkpoint) -> float:
+def last_checkpoint(directory: Path) -> Checkpoint:
+    """The last checkpoint of the training."""
+    return Checkpoint(latest_checkpoint(directory / "model") or "").check()
+
+
+def difference(directory: Path, last: Checkpoint) -> float:
     """The largest difference of the weights from those of one process that nobody disturbs."""
     alone = directory / "alone"
     subprocess.run(
         [sys.executable, "-c", _ALONE, str(alone)],
         check=True,
         timeout=_PATIENCE,
-        env=_environment(),
+        env=environment(),
     )
     expected = Checkpoint(latest_checkpoint(alone) or "").model()
     actual = last.model()

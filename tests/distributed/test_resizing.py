@@ -1,10 +1,11 @@
-"""A short form of `python -m benchmarks.resizes`: workers are killed, and launches have other numbers of processes."""
+"""Short forms of `make resizes`: workers are killed, launches have other numbers of processes, a node joins."""
 
 from __future__ import annotations
 
 import pytest
 
 resizes = pytest.importorskip("benchmarks.resizes")
+elastic = pytest.importorskip("benchmarks.elastic")
 
 
 def test_training_goes_on_in_other_numbers_of_processes(tmp_path):
@@ -13,4 +14,11 @@ def test_training_goes_on_in_other_numbers_of_processes(tmp_path):
     assert len(result.to_training) == 1
     assert result.step == resizes.STEPS
     assert (result.lost, result.repeated) == (0, 0)
+    assert result.difference < 1e-9
+
+
+def test_a_node_that_joins_takes_part(tmp_path):
+    result = elastic.join_and_kill(tmp_path, ["join", "join"])
+    assert [change for change, _ in result.seconds] == ["join: 1 nodes", "join: 2 nodes"]
+    assert result.step == resizes.STEPS
     assert result.difference < 1e-9
