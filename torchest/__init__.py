@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from torchest.version import __version__  # noqa: F401
 
 if TYPE_CHECKING:
+    from torchest import estimator as estimator
     from torchest import experimental as experimental
     from torchest import heads as heads
     from torchest import losses as losses
     from torchest import models as models
     from torchest import summary as summary
+    from torchest import v1 as v1
     from torchest.api import *  # noqa: F403
     from torchest.api import __all__ as __all__
 else:  # a type checker that saw __getattr__ would accept any name
@@ -36,7 +38,7 @@ else:  # a type checker that saw __getattr__ would accept any name
         globals().update({public: getattr(api, public) for public in api.__all__})
         if name in ("__all__", *api.__all__):
             return getattr(api, name)
-        raise AttributeError(no_attribute("torchest", name, api.__all__))
+        raise no_attribute("torchest", name, api.__all__)
 
     def __dir__() -> list[str]:
         from torchest.api import SUBMODULES, __all__

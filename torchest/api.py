@@ -35,7 +35,7 @@ from torchest.errors import (
     MissingFeatureError,
     NanLossDuringTrainingError,
 )
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.heads.base import Head
 from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi import MultiHead
@@ -142,4 +142,4 @@ __all__ = [
 ]
 
 # Public modules that are imported when they are asked for.
-SUBMODULES = ("experimental", "heads", "losses", "models", "summary")
+SUBMODULES = ("estimator", "experimental", "heads", "losses", "models", "summary", "v1")

@@ -67,7 +67,9 @@ def suggest(name: object, known: Iterable[object]) -> str:
     names = sorted(shown)
     if not names:
         return ""
-    near = difflib.get_close_matches(str(name)[:_LONGEST], names, n=3, cutoff=0.6)
+    written = str(name)[:_LONGEST]
+    near = [candidate for candidate in names if candidate.lower() == written.lower()]
+    near = near or difflib.get_close_matches(written, names, n=3, cutoff=0.6)
     listed = ", ".join(shown[candidate] for candidate in names[:30])
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     meant = f" Did you mean {' or '.join(shown[candidate] for candidate in near)}?" if near else ""

@@ -35,6 +35,9 @@ if not TYPE_CHECKING:
 class Reduction:
     """How the losses of a batch are reduced to a scalar.
 
+    The names are those of TensorFlow 2. The reductions of TensorFlow 1, in `torchest.v1.losses.Reduction`, are accepted
+    everywhere, too.
+
     Attributes:
         AUTO: The same as SUM_OVER_BATCH_SIZE.
         NONE: No reduction: one loss per example.
@@ -62,7 +65,32 @@ class Reduction:
 
 
 _WHOLE = (torch.int64, torch.int32)
-_REDUCTIONS = frozenset(Reduction.all())
+BY_WEIGHTS, BY_NONZERO_WEIGHTS = "weighted_mean", "weighted_sum_by_nonzero_weights"
+# the names of TensorFlow 1, and those of TensorFlow 2 for the same
+_OF_TF1 = {
+    "weighted_sum": Reduction.SUM,
+    "weighted_sum_over_batch_size": Reduction.SUM_OVER_BATCH_SIZE,
+    BY_WEIGHTS: BY_WEIGHTS,
+    BY_NONZERO_WEIGHTS: BY_NONZERO_WEIGHTS,
+}
+_REDUCTIONS = {**{name: name for name in Reduction.all()}, **_OF_TF1}
+
+
+def reduction_named(argument: str, name: str, *, to_a_scalar: bool = True) -> str:
+    """A reduction by its name, of TensorFlow 2 if it has one.
+
+    Args:
+        argument: The argument, for messages.
+        name: The name of a reduction in `Reduction` or `torchest.v1.losses.Reduction`.
+        to_a_scalar: Whether `Reduction.NONE` is refused.
+
+    Raises:
+        ValueError: There is no such reduction, or it is refused.
+    """
+    refused = (Reduction.NONE,) if to_a_scalar else ()
+    if isinstance(name, str) and name in _REDUCTIONS and name not in refused:
+        return _REDUCTIONS[name]
+    return one_of(argument, name, [each for each in Reduction.all() if each not in refused])
 
 
 def reduce(
@@ -75,7 +103,7 @@ def reduce(
     Args:
         losses: Losses of any shape, one or more per example.
         weights: Weight of each loss; broadcasts to `losses`. None: 1 each.
-        reduction: One of `Reduction`.
+        reduction: One of `Reduction` or `torchest.v1.losses.Reduction`.
 
     Returns:
         A scalar, or the weighted losses for `Reduction.NONE`. The loss of no examples is 0.
@@ -84,13 +112,17 @@ def reduce(
     2.3333...
     """
     _check_tensors(losses=losses)
-    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
-        one_of("reduction", reduction, Reduction.all())
+    if not isinstance(reduction, str) or _REDUCTIONS.get(reduction) != reduction:
+        reduction = reduction_named("reduction", reduction, to_a_scalar=False)
     weighted = losses if weights is None else _weighted(losses, weights)
     if reduction == Reduction.NONE:
         return weighted
     if reduction == Reduction.SUM:
         return weighted.sum()
+    if reduction in (BY_WEIGHTS, BY_NONZERO_WEIGHTS) and weights is not None:
+        each = _weighted(torch.ones_like(losses), weights)
+        total = each.sum() if reduction == BY_WEIGHTS else each.count_nonzero()
+        return weighted.sum() / torch.where(total == 0, math.inf, total)
     count = losses.numel()
     if count == weighted.numel() and count and weighted.is_floating_point():
         return weighted.mean()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -11,20 +12,18 @@ from torch import Tensor
 from torchest.errors import suggest
 from torchest.export_outputs import ExportOutput, checked_export_outputs
 from torchest.keys import MetricKeys, ModeKeys
-from torchest.losses import Reduction
+from torchest.losses import Reduction, reduction_named
 from torchest.metrics import Metric
 from torchest.metrics.sums import MetricSums
 from torchest.metrics.torchmetrics import TorchMetric, is_torch_metric
+from torchest.optimizers.resolve import is_without_parameters
 from torchest.utils.checks import is_list, shown, text
 from torchest.utils.deferred import Deferred
 from torchest.utils.predicted_text import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     TrainOp = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | Callable[[], object]
 
-_REDUCTIONS = (Reduction.AUTO, Reduction.SUM_OVER_BATCH_SIZE, Reduction.SUM)
 _OWN_METRICS = (MetricKeys.LOSS, MetricKeys.GLOBAL_STEP)
 _MODES = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 
@@ -50,6 +49,27 @@ class Outputs(NamedTuple):
     predictions: MutableMapping[str, Any]
     loss: Tensor | None
     eval_metric_ops: MutableMapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Minimization:
+    """A train_op that minimizes a loss of its own, which may be another one than that of the `EstimatorSpec`.
+
+    Attributes:
+        optimizer: The optimizer.
+        loss: A scalar.
+        backward: Computes gradients in a train_op.
+    """
+
+    optimizer: torch.optim.Optimizer
+    loss: Tensor
+    backward: Callable[[Tensor], None]
+
+    def __call__(self) -> None:
+        """Makes a step, inside a train_op that is a function."""
+        self.optimizer.zero_grad()
+        self.backward(self.loss)
+        self.optimizer.step()
 
 
 class Scaffold:
@@ -84,8 +104,9 @@ class EstimatorSpec(_Fields):
         predictions: A tensor or a dict of tensors by name. Required in PREDICT. They may include text: a feature that
             is text, such as the key of an example, or an array of strings.
         loss: A scalar, or a tensor of shape [1]. Required in TRAIN and EVAL.
-        train_op: An optimizer; a list of optimizers, which share one backward pass; or a function that computes
-            gradients with `torchest.backward(loss)` and steps its optimizers. Required in TRAIN.
+        train_op: An optimizer; a list of optimizers, which share one backward pass; a function that computes
+            gradients with `torchest.backward(loss)` and steps its optimizers; or the result of `minimize` of an
+            optimizer of `torchest.v1.train`. Required in TRAIN.
         eval_metric_ops: Metrics of this batch by name: values of `torchest.metrics`, or metrics of torchmetrics that
             were updated with this batch, which are reset.
         export_outputs: The outputs of an exported model by the names of its signatures: values of `torchest.export`,
@@ -134,7 +155,7 @@ class EstimatorSpec(_Fields):
             mode,
             _checked_predictions(predictions, mode),
             _checked_loss(loss, mode),
-            _train_op_of(train_op, mode),
+            _train_op_of(train_op, mode, loss),
         )
         values = (eval_metric_ops, export_outputs, scaffold)
         hooks = (training_chief_hooks, training_hooks, evaluation_hooks, prediction_hooks)
@@ -247,14 +268,14 @@ def _checked_loss(loss: object, mode: str) -> Tensor | None:
 
 
 def _checked_reduction(reduction: str) -> str:
-    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
-        raise ValueError(
-            f"EstimatorSpec: loss_reduction={shown(reduction)} must be one of {', '.join(map(repr, _REDUCTIONS))}."
-        )
-    return reduction
+    if reduction is Reduction.AUTO:  # most specs
+        return reduction
+    return reduction_named("EstimatorSpec: loss_reduction", reduction)
 
 
-def _train_op_of(train_op: object, mode: str) -> TrainOp | None:
+def _train_op_of(train_op: object, mode: str, loss: object) -> TrainOp | None:
+    if isinstance(train_op, Minimization) and train_op.loss is loss:
+        train_op = train_op.optimizer  # the loop computes gradients of the spec's loss
     if train_op is not None:
         return checked_train_op("EstimatorSpec: train_op", train_op)
     if mode == ModeKeys.TRAIN:
@@ -274,6 +295,11 @@ def checked_train_op(what: str, train_op: object) -> TrainOp:
     Raises:
         TypeError: It is something else.
     """
+    if is_without_parameters(train_op):
+        raise TypeError(
+            f"{what} is {_a(train_op)} without parameters: make one with those of the model by "
+            "torchest.get_or_create('optimizer', lambda: ...)."
+        )
     if isinstance(train_op, torch.optim.Optimizer):
         return train_op
     if callable(train_op) and not isinstance(train_op, (type, torch.nn.Module)):

@@ -19,9 +19,13 @@ MODULES = (
     "torchest.metrics",
     "torchest.losses",
     "torchest.optimizers",
+    "torchest.optimizers.schedules",
     "torchest.export",
     "torchest.experimental",
     "torchest.distributed",
+    "torchest.v1",
+    "torchest.v1.losses",
+    "torchest.v1.train",
 )
 # Their methods are called by torchest, not by its users.
 CALLED_BY_TORCHEST = (

@@ -763,48 +763,52 @@ WRONG = {
     "an optimizer in lower case": (
         lambda: dnn(optimizer="adam"),
         ValueError,
-        "optimizer='adam' is not an optimizer. Did you mean 'Adam'? There are: 'Adagrad', 'Adam',"
-        " 'Ftrl', 'RMSProp', 'SGD'.",
+        "optimizer='adam' is not an optimizer. Did you mean 'Adam'? There are: 'Adadelta', 'Adagrad',"
+        " 'Adam', 'Adamax', 'Ftrl', 'Nadam', 'RMSProp', 'SGD'.",
     ),
     "a misspelt optimizer": (
         lambda: linear([0, 1], optimizer="Frtl"),
         ValueError,
-        "optimizer='Frtl' is not an optimizer. Did you mean 'Ftrl'? There are: 'Adagrad', 'Adam',"
-        " 'Ftrl', 'RMSProp', 'SGD'.",
+        "optimizer='Frtl' is not an optimizer. Did you mean 'Ftrl'? There are: 'Adadelta', 'Adagrad',"
+        " 'Adam', 'Adamax', 'Ftrl', 'Nadam', 'RMSProp', 'SGD'.",
     ),
     "a misspelt optimizer of the linear part": (
         lambda: combined(linear_feature_columns=[X], linear_optimizer="adm"),
         ValueError,
-        "linear_optimizer='adm' is not an optimizer. There are: 'Adagrad', 'Adam', 'Ftrl', "
-        "'RMSProp', 'SGD'.",
+        "linear_optimizer='adm' is not an optimizer. Did you mean 'Nadam'? There are: 'Adadelta', "
+        "'Adagrad', 'Adam', 'Adamax', 'Ftrl', 'Nadam', 'RMSProp', 'SGD'.",
     ),
     "an optimizer that was made already": (
         lambda: dnn(optimizer=torch.optim.Adam([torch.zeros(1)])),
         TypeError,
         "optimizer is an object that was made already, of the class Adam: give a name such as"
-        " 'Ftrl', a torch.optim class, or a function that makes the optimizer from the "
-        "model's parameters, such as lambda parameters: torch.optim.Adam(parameters, "
+        " 'Ftrl', an optimizer without parameters, such as "
+        "torchest.optimizers.Adam(learning_rate=0.01), a torch.optim class, or a function that "
+        "makes the optimizer from the model's parameters, such as lambda parameters: torch.optim.Adam(parameters, "
         "lr=0.01).",
     ),
     "a learning rate for an optimizer": (
         lambda: dnn(optimizer=0.1),
         TypeError,
-        "optimizer=0.1: give a name such as 'Ftrl', a torch.optim class, or a function that "
+        "optimizer=0.1: give a name such as 'Ftrl', an optimizer without parameters, such as "
+        "torchest.optimizers.Adam(learning_rate=0.01), a torch.optim class, or a function that "
         "makes the optimizer from the model's parameters, such as lambda parameters: "
         "torch.optim.Adam(parameters, lr=0.01).",
     ),
     "no optimizer of a deep model": (
         lambda: dnn(optimizer=None),
         TypeError,
-        "optimizer=None: give a name such as 'Ftrl', a torch.optim class, or a function that "
+        "optimizer=None: give a name such as 'Ftrl', an optimizer without parameters, such as "
+        "torchest.optimizers.Adam(learning_rate=0.01), a torch.optim class, or a function that "
         "makes the optimizer from the model's parameters, such as lambda parameters: "
         "torch.optim.Adam(parameters, lr=0.01).",
     ),
     "a function that does not take parameters": (
         lambda: linear([0, 1], optimizer=lambda: torch.optim.Adam([torch.zeros(1)])),
         TypeError,
-        "optimizer is a function of (): it must be one of the model's parameters, such as "
-        "lambda parameters: torch.optim.Adam(parameters, lr=0.01).",
+        "optimizer is a function of no arguments that made an Adam: it must make an optimizer "
+        "without parameters, such as torchest.optimizers.Adam(learning_rate=0.01), or take the "
+        "parameters.",
     ),
     "a function that makes nothing": (
         lambda: linear([0, 1], optimizer=lambda p: None),

@@ -437,7 +437,7 @@ WRONG = {
     "a reduction that is none": (
         lambda: spec_of(loss_reduction="mean"),
         ValueError,
-        "EstimatorSpec: loss_reduction='mean' must be one of 'auto', 'sum_over_batch_size', 'sum'.",
+        "EstimatorSpec: loss_reduction='mean' is not known. There are: 'auto', 'sum', 'sum_over_batch_size'.",
     ),
 }
 

@@ -185,7 +185,8 @@ OF_THE_WRONG_TYPE = {
     ),
     "a number as parameters": (
         lambda: optimizers.Adam(3),
-        "Adam: params=3 must be parameters, such as module.parameters(), or dicts of groups of them.",
+        "Adam: params=3 must be parameters, such as module.parameters(). Give a learning rate by "
+        "name: Adam(learning_rate=3).",
     ),
     "a name among parameters": (
         lambda: optimizers.Ftrl(["weight"]),

@@ -10,11 +10,12 @@ import torch
 from reference_arrays import params, read
 from torch import nn
 
-from torchest import optimizers
+from torchest import optimizers, v1
 from torchest.optimizers.row_gradients import look_up
 
 REFERENCE = read("optimizers")
 CLASSES = {"RMSprop": optimizers.RMSProp}
+SLOTS_OF_TF1 = {"accum": "accumulator", "accum_update": "accum_var"}
 STEPS = 100
 
 VARIANTS = {
@@ -32,6 +33,15 @@ VARIANTS = {
     "SGD with Nesterov's momentum": lambda p: optimizers.SGD(
         p, lr=0.1, momentum=0.5, nesterov=True
     ),
+    "Adadelta": lambda p: optimizers.Adadelta(p, lr=0.1),
+    "Adamax": lambda p: optimizers.Adamax(p, lr=0.1),
+    "Nadam": lambda p: optimizers.Nadam(p, lr=0.1),
+    "SGD with decay and limits": lambda p: optimizers.SGD(
+        p, lr=0.1, decay=0.5, clipnorm=0.7, clipvalue=0.5
+    ),
+    "Momentum of TensorFlow 1": lambda p: v1.train.MomentumOptimizer(0.1, 0.5).with_parameters(p),
+    "RMSProp of TensorFlow 1": lambda p: v1.train.RMSPropOptimizer(0.1).with_parameters(p),
+    "ProximalAdagrad": lambda p: v1.train.ProximalAdagradOptimizer(0.1).with_parameters(p),
 }
 ROWS_ONLY = [name for name in VARIANTS if name not in ("Adam", "Adam with amsgrad")]
 each = pytest.mark.parametrize("make", list(VARIANTS.values()), ids=list(VARIANTS))
@@ -39,17 +49,13 @@ each = pytest.mark.parametrize("make", list(VARIANTS.values()), ids=list(VARIANT
 
 def make_as(case: dict, parameter: nn.Parameter) -> torch.optim.Optimizer:
     name, arguments = case["optimizer"], dict(case["arguments"])
-    if "learning_rate" in arguments:
-        arguments["lr"] = rate(arguments.pop("learning_rate"))
-    made = CLASSES.get(name) or getattr(optimizers, name)
-    return made([parameter], **arguments)
-
-
-def rate(described):
-    if not isinstance(described, dict):
-        return described
-    start, steps, factor = described["exponential_decay"]
-    return lambda step: start * factor ** (step / steps)
+    if isinstance(arguments.get("learning_rate"), dict):
+        rate = arguments["learning_rate"]["exponential_decay"]
+        arguments["learning_rate"] = optimizers.schedules.ExponentialDecay(*rate)
+    made = CLASSES.get(name) or getattr(
+        v1.train if name.endswith("Optimizer") else optimizers, name
+    )
+    return made(**arguments).with_parameters([parameter])
 
 
 def give_rows(parameter: nn.Parameter, ids, rows) -> None:
@@ -60,7 +66,10 @@ def give_rows(parameter: nn.Parameter, ids, rows) -> None:
 
 def assert_as_tensorflow(parameter: nn.Parameter, optimizer, expected: dict) -> None:
     actual = {"weights": parameter.detach(), **optimizer.state[parameter]}
-    for name, values in expected.items():
+    if "accum_grad" in actual:
+        actual["accum"] = actual["accum_grad"]
+    for tf_name, values in expected.items():
+        name = tf_name if tf_name in actual else SLOTS_OF_TF1[tf_name]
         np.testing.assert_allclose(actual[name].numpy(), values, rtol=2e-5, atol=2e-5, err_msg=name)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from torchest import optimizers
+from torchest import optimizers, v1
 from torchest.optimizers.resolve import resolve
 
 
@@ -153,14 +153,44 @@ def test_an_unknown_name():
         (None, r"optimizer=None: give a name such as 'Ftrl'"),
         (
             lambda: None,
-            r"optimizer is a function of \(\): it must be one of the model's parameters",
+            r"optimizer is a function of no arguments that made a NoneType: it must make an optimizer w",
+        ),
+        (
+            lambda parameters, rate: None,
+            r"optimizer is a function of \(parameters, rate\): it must be one of the model's param",
         ),
     ],
-    ids=["made", "number", "None", "function of nothing"],
+    ids=["made", "number", "None", "function of nothing", "function of two"],
 )
 def test_what_is_no_way_to_make_an_optimizer(given, message):
     with pytest.raises(TypeError, match=message):
         resolve(given, None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        optimizers.Adam(learning_rate=0.3, clipnorm=1.0),
+        lambda: optimizers.Adam(learning_rate=0.3, clipnorm=1.0),
+        v1.train.MomentumOptimizer(0.3, momentum=0.5),
+        lambda: v1.train.MomentumOptimizer(0.3, momentum=0.5),
+    ],
+    ids=["an optimizer", "a function", "of TensorFlow 1", "a function, of TensorFlow 1"],
+)
+def test_an_optimizer_without_parameters_makes_several(settings):
+    make = resolve(settings, lr=0.9)
+    first, second = make([parameter()]), make([parameter()])
+    assert type(first) is type(second)
+    assert first.param_groups[0]["params"][0] is not second.param_groups[0]["params"][0]
+    assert first.param_groups[0]["lr"] == 0.3
+    assert first.state is not second.state
+
+
+def test_a_function_that_leaves_the_parameters_out_is_told_so():
+    with pytest.raises(
+        TypeError, match="optimizer made an Adam without the parameters that it got"
+    ):
+        resolve(lambda parameters: optimizers.Adam(lr=0.1), None)([parameter()])
 
 
 @pytest.mark.parametrize(

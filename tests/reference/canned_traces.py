@@ -1,10 +1,12 @@
-"""What canned_linear.py and canned_deep.py share: rows, columns as data, and the run of a case.
+"""What canned_linear.py, canned_deep.py and canned_v1.py share: rows, columns as data, and the run of a case.
 
 A JSON file of theirs holds "rows", one table by "features" and "labels", and "cases". Each case is one
 estimator that is trained from its starting weights, with fixed batches and nothing shuffled:
 
     name            what the case is about
     estimator       its class in tf.estimator
+    generation      1 where it is the class in tf.compat.v1.estimator: optimizers are then those of tf.compat.v1.train,
+                    and "variables" has no slots
     arguments       its keyword arguments. What has to be called first, a column, a head, an optimizer,
                     a schedule, is {"function": name, "arguments": keyword arguments}, and may hold
                     others; a function as such is {"function": name} alone
@@ -28,6 +30,7 @@ An array is {"dtype", "shape", "values"}; the dtype "bytes" stands for byte stri
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -47,10 +50,15 @@ PLACES = (
     tf.feature_column,
     tf.keras.optimizers.legacy,
     tf.keras.optimizers.schedules,
+    tf.compat.v1.train,
     tf.estimator,
     tf.compat.v1.feature_column,
     tf.compat.v1.train,
     tf.compat.v1,
+)
+ESTIMATORS = {1: tf.compat.v1.estimator, 2: tf.estimator}
+SLOT_OF_TF1 = re.compile(
+    r"/(Adadelta|Adagrad|Adam|Ftrl|Momentum|ProximalAdagrad|RMSProp)(_\d+)?$|beta\d_power"
 )
 CITIES = ["Basel", "Cork", "Delft", "Essen", "Faro"]
 JOBS = ["baker", "cook", "judge", "pilot", "tailor", "vet", "weaver"]
@@ -249,7 +257,13 @@ def made(described: Any) -> Any:
     name = described["function"]
     if "arguments" not in described:
         return getattr(tf.nn, name)
+    if name.endswith("Optimizer"):  # of TensorFlow 1, which is made in the graph of the model
+        return lambda: getattr(tf.compat.v1.train, name)(**made(described["arguments"]))
     arguments = {key: made(item) for key, item in described["arguments"].items()}
+    if name.endswith("_decay"):
+        arguments["global_step"] = tf.compat.v1.train.get_global_step()
+    if name == "piecewise_constant":
+        arguments["x"] = tf.compat.v1.train.get_global_step()
     if "dtype" in arguments:
         arguments["dtype"] = tf.as_dtype(arguments["dtype"])
     return next(getattr(place, name) for place in PLACES if hasattr(place, name))(**arguments)
@@ -274,7 +288,8 @@ class LossRecorder(tf.estimator.SessionRunHook):
 def variables_of(checkpoint: str) -> dict[str, np.ndarray]:
     """The variables of a checkpoint, but for the hyper-parameters of optimizers."""
     reader = tf.train.load_checkpoint(checkpoint)
-    values = {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
+    names = sorted(reader.get_variable_to_shape_map())
+    values = {name: reader.get_tensor(name) for name in names if not SLOT_OF_TF1.search(name)}
     return {
         name: value
         for name, value in values.items()
@@ -311,7 +326,8 @@ def run(case: Case) -> Case:
     config = tf.estimator.RunConfig(
         model_dir=model_dir, tf_random_seed=3, session_config=one_thread
     )
-    estimator = getattr(tf.estimator, case["estimator"])(config=config, **made(case["arguments"]))
+    kind = getattr(ESTIMATORS[case.get("generation", 2)], case["estimator"])
+    estimator = kind(config=config, **made(case["arguments"]))
     recorder = LossRecorder()
     estimator.train(lambda: input_fn(repeated=True), steps=case["steps"], hooks=[recorder])
     final = variables_of(estimator.latest_checkpoint())

@@ -90,7 +90,8 @@ def initial_weights(shape: tuple[int, ...]) -> np.ndarray:
 
 def as_tensor(gradient: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(gradient, dict):
-        return tf.IndexedSlices(gradient["rows"], gradient["ids"], dense_shape=shape)
+        rows, ids = tf.constant(gradient["rows"]), tf.constant(gradient["ids"])
+        return tf.IndexedSlices(rows, ids, dense_shape=shape)
     return tf.constant(gradient)
 
 

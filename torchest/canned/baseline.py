@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from torchest.canned.parts import CannedModel, Part, classifier_head
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from torchest.canned.parts import CannedModel, Part, check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction

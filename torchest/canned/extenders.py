@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from torchest.errors import suggest
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.keys import ModeKeys
 from torchest.utils.checks import shown
 

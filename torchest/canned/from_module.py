@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from torchest.engine.scope import get_or_create
 from torchest.errors import suggest
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.keys import ModeKeys
 from torchest.metrics.torchmetrics import is_torch_metric
 from torchest.optimizers.resolve import resolve

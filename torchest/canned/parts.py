@@ -18,7 +18,7 @@ from torchest.heads.multi_class import MultiClassHead
 from torchest.heads.planned_loss import planned_loss
 from torchest.heads.single import SingleHead
 from torchest.keys import ModeKeys
-from torchest.optimizers.resolve import is_named
+from torchest.optimizers.resolve import is_private
 from torchest.spec import Outputs
 from torchest.utils.checks import whole_number
 from torchest.utils.deferred import Deferred
@@ -148,5 +148,5 @@ class CannedModel(PlannedModelFn):
         """Plans training steps, if all parts and the head can."""
         made = scope.objects
         parts = [(made[name], made[part.optimizer]) for name, part in self._parts.items()]
-        is_open = not all(is_named(part.make_optimizer) for part in self._parts.values())
+        is_open = not all(is_private(part.make_optimizer) for part in self._parts.values())
         return plan_parts(parts, self._head, is_open=is_open)

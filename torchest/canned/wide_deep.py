@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 
 from torchest.canned.parts import CannedModel, Part, check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.regression import RegressionHead
 from torchest.losses import Reduction
@@ -32,9 +33,15 @@ if TYPE_CHECKING:
 _LINEAR_LEARNING_RATE = 0.005
 
 
-def _columns(columns: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
+def checked_columns(columns: Iterable[FeatureColumn] | None, argument: str) -> list[FeatureColumn]:
+    """Columns in their order; none for None or an empty list."""
     is_empty = columns is None or (isinstance(columns, list | tuple) and not columns)
     return [] if columns is None or is_empty else in_order(columns, argument)
+
+
+def linear_learning_rate(columns: Sequence[FeatureColumn]) -> float:
+    """The learning rate of the linear model with an optimizer that is named by a string."""
+    return min(_LINEAR_LEARNING_RATE, 1 / math.sqrt(max(len(columns), 1)))
 
 
 class DNNLinearCombinedEstimator(Estimator):
@@ -84,8 +91,8 @@ class DNNLinearCombinedEstimator(Estimator):
         warm_start_from: WarmStartFrom = None,
     ) -> None:
         check_head(head)
-        linear = _columns(linear_feature_columns, "linear_feature_columns")
-        deep = _columns(dnn_feature_columns, "dnn_feature_columns")
+        linear = checked_columns(linear_feature_columns, "linear_feature_columns")
+        deep = checked_columns(dnn_feature_columns, "dnn_feature_columns")
         if not linear and not deep:
             raise ValueError(
                 "linear_feature_columns and dnn_feature_columns are both empty: give columns to at least one "
@@ -97,8 +104,7 @@ class DNNLinearCombinedEstimator(Estimator):
             make_linear = partial(LinearModel, linear, units, linear_sparse_combiner)
             check_model(make_linear, "linear_")
             named = "Ftrl" if linear_optimizer is None else linear_optimizer
-            rate = min(_LINEAR_LEARNING_RATE, len(linear) ** -0.5)
-            make_optimizer = resolve(named, rate, "linear_optimizer")
+            make_optimizer = resolve(named, linear_learning_rate(linear), "linear_optimizer")
             parts["linear"] = Part(make_linear, make_optimizer, "linear_optimizer")
         if deep:
             widths: Any = dnn_hidden_units  # the model raises for None

@@ -327,6 +327,11 @@ class DataParallel(Strategy):
         return self._examples / max(self._examples_of_all, 1)
 
     def _weight(self, reduction: str) -> float:
+        if reduction not in Reduction.all():
+            raise ValueError(
+                f"loss_reduction={reduction!r} divides by the weights of one process's batch, which several processes "
+                "cannot join to the loss of all: use 'sum' or 'sum_over_batch_size'."
+            )
         return 1.0 if reduction == Reduction.SUM else self._share()
 
     def _check_alike(self, modules: Mapping[str, nn.Module]) -> None:

@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from torchest.columns.layers.stored_parameters import dissolve_banks, stored_parameters
 from torchest.errors import suggest
+from torchest.optimizers.resolve import is_without_parameters
 from torchest.utils.checks import shown
 from torchest.utils.random_state import random_state, set_random_state
 
@@ -49,24 +50,38 @@ def get_or_create(name: str, factory: Callable[[], T]) -> T:
         factory: Makes the object, without arguments.
 
     Returns:
-        The result of `factory`, the same object on every call.
+        The result of `factory`, the same object on every call; if that is an optimizer of torchest without parameters,
+        such as `optimizers.Adam(learning_rate=0.01)`, one with the parameters of all modules made so
+        far that are not frozen.
 
     Raises:
         RuntimeError: Called outside a model_fn, or for a new name after the first batch.
         ValueError: The name starts with another one and a dot, or is used with two factories.
         TypeError: `factory` cannot be called, or its result has no `state_dict`.
     """
-    try:
-        scope = _active.get()
-    except LookupError:
-        raise RuntimeError(
-            f"get_or_create({name!r}) was called outside a model_fn: it works only while an estimator "
-            "runs a model_fn. Elsewhere, make the object directly."
-        ) from None
+    scope = active_scope(f"get_or_create({name!r})")
     if scope._creation is None and type(name) is str and name in scope.objects:
         made: T = scope.objects[name]
         return made
     return scope.get_or_create(name, factory)
+
+
+def active_scope(call: str) -> Scope:
+    """The scope of the running model.
+
+    Args:
+        call: What needs it, for the error.
+
+    Raises:
+        RuntimeError: No model_fn is running.
+    """
+    try:
+        return _active.get()
+    except LookupError:
+        raise RuntimeError(
+            f"{call} was called outside a model_fn: it works only while an estimator runs a model_fn. Elsewhere, make "
+            "the object directly."
+        ) from None
 
 
 class Scope:
@@ -103,12 +118,18 @@ class Scope:
                 creation, self._creation = self._creation, None
                 creation.undo_effects()
 
-    def get_or_create(self, name: str, factory: Callable[[], T]) -> T:
-        """See the function of this name."""
+    def get_or_create(self, name: str, factory: Callable[[], T], origin: object = None) -> T:
+        """See the function of this name.
+
+        Args:
+            name: The name.
+            factory: Makes the object.
+            origin: What identifies the factory in the creation pass. None: its code.
+        """
         if self._creation is not None or not isinstance(name, str):
             self._check_name(name, factory)
         if self._creation is not None and self._creation.is_here():
-            self._creation.check_factory(name, factory)
+            self._creation.check_factory(name, origin or _origin(factory))
         if name in self.objects:
             existing: T = self.objects[name]
             return existing
@@ -119,7 +140,9 @@ class Scope:
                 f"time model_fn runs, since checkpoints are restored right after it.{suggest(name, self.objects)}"
             )
         with self._creation.factory_running(), torch.enable_grad():
-            made = factory()
+            made: Any = factory()
+            if is_without_parameters(made):
+                made = made.with_parameters(self._parameters(name))
         if not hasattr(made, "state_dict") or not hasattr(made, "load_state_dict"):
             raise TypeError(
                 f"get_or_create({name!r}): its factory made a {type(made).__name__}, which has no state_dict: it "
@@ -131,7 +154,8 @@ class Scope:
             made.train(self._training)
             self._creation.watch(made)
         self.objects[name] = made
-        return made
+        finished: T = made
+        return finished
 
     def modules(self) -> dict[str, nn.Module]:
         """The modules among the objects."""
@@ -176,6 +200,21 @@ class Scope:
                 parts.sort(key=lambda part: part.rows.start if part.rows else 0)
             stored.update(of_module)
         return stored
+
+    def _parameters(self, name: str) -> list[nn.Parameter]:
+        """The parameters of all modules made so far that are not frozen, each once."""
+        parameters = dict.fromkeys(
+            parameter
+            for module in self.modules().values()
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        )
+        if not parameters:
+            raise ValueError(
+                f"get_or_create({name!r}) made an optimizer without parameters before any module that has some: make "
+                "the modules first."
+            )
+        return list(parameters)
 
     @staticmethod
     def _check_name(name: str, factory: object) -> None:
@@ -228,9 +267,8 @@ class _Creation:
         """Whether this thread creates the model; other threads may use it in another mode."""
         return threading.get_ident() == self._thread
 
-    def check_factory(self, name: str, factory: object) -> None:
+    def check_factory(self, name: str, origin: object) -> None:
         """Raises if one name is used with two factories."""
-        origin = _origin(factory)
         if self._origins.setdefault(name, origin) is not origin:
             raise ValueError(
                 f"get_or_create({name!r}) was called with two factories: it would return the first object for both. "

@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from torchest.optimizers import row_gradients
+from torchest.optimizers.base import RowOptimizer, rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import torch
     from torch import Tensor
-
-    from torchest.optimizers.row_gradients import RowGradient
 
 GRADIENT_NORM = "gradient_norm"
 LEARNING_RATE = "learning_rate"
@@ -70,8 +69,8 @@ def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str,
 def _learning_rate(optimizer: torch.optim.Optimizer) -> np.float32:
     group = optimizer.param_groups[0]
     rate = group["lr"]
-    if callable(rate):  # a schedule, a function of the number of steps of a parameter
-        rate = rate(optimizer.state[group["params"][0]].get("step", 0))
+    if isinstance(optimizer, RowOptimizer):  # it may depend on the number of steps
+        rate = rate_of(group, optimizer.state[group["params"][0]].get("step", 0) + 1)
     as_numpy: np.float32 = np.float32(rate)
     return as_numpy
 
@@ -98,7 +97,9 @@ def gradient_norm(
             of_tables = (tables or {}).get(id(parameter))
             dense.extend([entries] if of_tables is None else [entries[rows] for rows in of_tables])
     rows = [row_gradients.summed(parameter) for parameter in distinct]
-    return get_total_norm([*dense, *(_once(part) for part in rows if part is not None)])
+    return get_total_norm(
+        [*dense, *(row_gradients.once(part) for part in rows if part is not None)]
+    )
 
 
 def clip_gradients(parameters: Iterable[Tensor], clip_norm: float, norm: Tensor) -> None:
@@ -149,14 +150,6 @@ def clip_each(parameter: Tensor, parts: Iterable[slice], clip_norm: float) -> No
 def _factor(clip_norm: float, norm: Tensor) -> Tensor:
     """The factor for gradients of a given norm, as in torch."""
     return (clip_norm / (norm + 1e-6)).clamp(max=1.0)
-
-
-def _once(summed: RowGradient) -> Tensor:
-    """The values of sorted rows, with 0 for repetitions of a row, as each repetition has the whole sum."""
-    if len(summed.rows) == 0:
-        return summed.values
-    is_new = torch.cat([torch.ones_like(summed.rows[:1]), summed.rows.diff() != 0])
-    return summed.values * is_new.unsqueeze(1)
 
 
 def _entries(gradient: Tensor) -> Tensor:

@@ -110,6 +110,9 @@ class TrainStep:
             for key, parts in self._model.scope.stored_parameters().items()
             if any(each.rows is not None for each in parts)
         }
+        for optimizer in optimizers:
+            if isinstance(optimizer, RowOptimizer):
+                optimizer.tables = self._tables
 
     def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec | PlannedStep:
         """Trains on one or more batches, whose losses have equal weights."""

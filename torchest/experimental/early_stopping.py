@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues
 from torchest.errors import suggest
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.hooks.stop_at_step import StopAtStepHook
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
 from torchest.modes.evaluation_record import evaluations_of_this_process, read_evaluations

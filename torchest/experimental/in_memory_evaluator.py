@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchest.engine.hooks import SessionRunContext, SessionRunHook, SessionRunValues, all_of
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.hooks.timer import SecondOrStepTimer
 from torchest.utils import checks
 from torchest.utils.checks import shown

@@ -9,7 +9,7 @@ from torchest.canned.parts import check_model, classifier_head
 from torchest.columns.layers.arguments import in_order
 from torchest.engine.scope import get_or_create
 from torchest.engine.step_values import clip_each, clip_gradients, gradient_norm
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.heads.base import check_head
 from torchest.heads.multi import MultiHead
 from torchest.heads.sequential import SequentialHead

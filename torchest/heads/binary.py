@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +74,10 @@ class BinaryClassHead(SingleHead):
         super().__init__(weight_column, loss_reduction, loss_fn, name)
         self._thresholds = probability_thresholds(thresholds)
         self._classes = Classes(2, label_vocabulary)
-        self._places = _places(self._suffix)
+        self._places = _places(self._suffix, self._summation_method)
+
+    # of the areas under curves
+    _summation_method = "interpolation"
 
     @property
     def logits_dimension(self) -> int:
@@ -101,10 +106,15 @@ class BinaryClassHead(SingleHead):
             MetricKeys.PREDICTION_MEAN: metrics.mean(logistic, weights),
             MetricKeys.LABEL_MEAN: metrics.mean(labels, weights),
             MetricKeys.ACCURACY_BASELINE: metrics.accuracy_baseline(labels, weights),
-            MetricKeys.AUC: metrics.auc(labels, logistic, weights, num_thresholds=_THRESHOLDS),
-            MetricKeys.AUC_PR: metrics.auc(labels, logistic, weights, "PR", _THRESHOLDS),
+            MetricKeys.AUC: self._area(metrics.auc(labels, logistic, weights, "ROC", _THRESHOLDS)),
+            MetricKeys.AUC_PR: self._area(
+                metrics.auc(labels, logistic, weights, "PR", _THRESHOLDS)
+            ),
             **metrics_at_thresholds(self._thresholds, labels, logistic, weights),
         }
+
+    def _area(self, curve: metrics.AUC) -> metrics.AUC:
+        return dataclasses.replace(curve, summation_method=self._summation_method)
 
     def _score(
         self, labels: NumpyArray, logits: NumpyArray, weights: NumpyArray, loss: float
@@ -144,15 +154,11 @@ def _class_ids(logits: Tensor) -> Tensor:
     return (logits > 0).long()
 
 
-def _curve(statistics: Tensor) -> Metric:
-    return metrics.AUC(statistics.view(2, _THRESHOLDS))
+def _area_of(statistics: Tensor, curve: str, summation_method: str) -> Metric:
+    return metrics.AUC(statistics.view(2, _THRESHOLDS), curve, summation_method)
 
 
-def _precision_recall_curve(statistics: Tensor) -> Metric:
-    return metrics.AUC(statistics.view(2, _THRESHOLDS), "PR")
-
-
-def _places(suffix: str) -> dict[str, Place]:
+def _places(suffix: str, summation_method: str) -> dict[str, Place]:
     """Where `kernels.scores.score_binary` writes the statistics of each metric."""
     places = places_of(
         {
@@ -167,11 +173,12 @@ def _places(suffix: str) -> dict[str, Place]:
     )
     labelled, count = places[MetricKeys.LABEL_MEAN + suffix], 2 * len(places)
     end = count + 2 * _THRESHOLDS
+    area = partial(_area_of, summation_method=summation_method)
     return {
         **places,
         MetricKeys.ACCURACY_BASELINE + suffix: labelled._replace(make=metrics.MajorityShare),
-        MetricKeys.AUC + suffix: Place(count, end, _curve),
-        MetricKeys.AUC_PR + suffix: Place(count, end, _precision_recall_curve),
+        MetricKeys.AUC + suffix: Place(count, end, partial(area, curve="ROC")),
+        MetricKeys.AUC_PR + suffix: Place(count, end, partial(area, curve="PR")),
     }
 
 

@@ -13,7 +13,7 @@ from torchest.heads.binary import BinaryClassHead
 from torchest.heads.multi_class import MultiClassHead
 from torchest.heads.regression import LogisticRegressionHead, PoissonRegressionHead, RegressionHead
 from torchest.heads.single import SingleHead
-from torchest.losses import Reduction
+from torchest.losses import BY_NONZERO_WEIGHTS, BY_WEIGHTS, Reduction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ _ALL_ONE = np.empty((0, 1), np.float32)
 _WHOLE = (torch.int64, torch.int32)
 _NUMBERS = {torch.float32, torch.float64, torch.bool, *_WHOLE}
 _CLASSES = (BinaryClassHead, MultiClassHead)
-_OF_HEADS = {
+_OF_HEADS: dict[type[Head], str] = {
     BinaryClassHead: "sigmoid_cross_entropy",
     LogisticRegressionHead: "sigmoid_cross_entropy",
     MultiClassHead: "softmax_cross_entropy",
@@ -50,7 +50,8 @@ class PlannedLoss:
     def __init__(self, head: SingleHead) -> None:
         from torchest.kernels import losses
 
-        name = _OF_HEADS[type(head)]
+        name = _loss_of(head)
+        assert name is not None
         self._head = head
         if isinstance(head, PoissonRegressionHead) and head._compute_full_loss:
             name = "full_poisson"
@@ -59,7 +60,7 @@ class PlannedLoss:
         self._has_classes = isinstance(head, MultiClassHead)
         self._weight_column = head._weight_column
         self._dimension = head._losses_per_example
-        self._is_sum = head.loss_reduction == Reduction.SUM
+        self._reduction = head.loss_reduction
 
     def __call__(
         self, labels: Labels, logits: Floats, features: Features
@@ -80,8 +81,8 @@ class PlannedLoss:
         if inputs is None:
             return None
         gradient = np.empty_like(logits)
-        scale = np.float32(1) if self._is_sum else np.float32(1 / (batch * self._dimension))
         of_labels, weights = inputs
+        scale = np.float32(1 / self._divisor(weights, batch))
         loss = self._kernel(of_labels, logits, weights, scale, gradient)
         return (loss, gradient) if math.isfinite(np.float32(loss)) else None
 
@@ -97,11 +98,22 @@ class PlannedLoss:
         total = self._kernel(of_labels, logits, weights, np.float32(1), np.empty_like(logits))
         if not math.isfinite(np.float32(total)):
             return None
+        loss = total / self._divisor(weights, batch)
         if weights.size not in (0, of_labels.size):
             weights = np.repeat(weights, self._dimension)
         sums = self._head._score(of_labels.reshape(-1), logits, weights.reshape(-1), total)
-        loss = total if self._is_sum else total / (batch * self._dimension)
         return None if sums is None else (loss, sums)
+
+    def _divisor(self, weights: Floats, batch: int) -> float:
+        """What the sum of the weighted losses is divided by; see `losses.reduce`."""
+        count = batch * self._dimension
+        if self._reduction == Reduction.SUM:
+            return 1
+        if self._reduction in (BY_WEIGHTS, BY_NONZERO_WEIGHTS) and weights.size:
+            is_sum = self._reduction == BY_WEIGHTS
+            total = float(weights.sum()) if is_sum else np.count_nonzero(weights)
+            return total * (count // weights.size) or math.inf
+        return count
 
     def _inputs(
         self, labels: Labels, features: Features, batch: int
@@ -147,8 +159,13 @@ class PlannedLoss:
         return numbers
 
 
+def _loss_of(head: Head) -> str | None:
+    """The name of the loss of a head, or of the built-in head that it derives from."""
+    return next((_OF_HEADS[kind] for kind in type(head).__mro__ if kind in _OF_HEADS), None)
+
+
 def planned_loss(head: Head) -> PlannedLoss | None:
     """Plans the losses of a head; None for heads of other classes, changed ones, and users' losses."""
-    if not isinstance(head, SingleHead) or type(head) not in _OF_HEADS or not head._is_as_made():
+    if not isinstance(head, SingleHead) or _loss_of(head) is None or not head._is_as_made():
         return None
     return PlannedLoss(head) if head._loss_fn is None else None

@@ -17,10 +17,9 @@ from torchest.heads.base import BuiltInHead, mean_over_batches
 from torchest.heads.labels import check_logits, check_present
 from torchest.heads.weights import weights_of
 from torchest.keys import MetricKeys, ModeKeys
-from torchest.losses import Reduction
 from torchest.metrics import values as metrics
 from torchest.spec import Outputs
-from torchest.utils.checks import one_of, shown, text
+from torchest.utils.checks import shown, text
 from torchest.utils.deferred import Deferred
 from torchest.utils.host_copies import on_host
 from torchest.utils.tracing import is_traced
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     LossFn = Callable[..., Tensor]
 
 _OF_LOOPS = (torch.float32, torch.float64)
-_REDUCTIONS = (Reduction.AUTO, Reduction.SUM, Reduction.SUM_OVER_BATCH_SIZE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class SingleHead(BuiltInHead):
         loss_fn: LossFn | None,
         name: str | None,
     ) -> None:
-        one_of("loss_reduction", loss_reduction, _REDUCTIONS)
+        self._loss_reduction = losses.reduction_named("loss_reduction", loss_reduction)
         if not isinstance(weight_column, str | NumericColumn | None):
             raise ValueError(
                 f"weight_column={weight_column!r} must be the key of a feature or a numeric column, not a "
@@ -71,7 +69,6 @@ class SingleHead(BuiltInHead):
         if name is not None:
             text("name", name, " None is allowed, too.", empty=True)
         self._weight_column = weight_column
-        self._loss_reduction = loss_reduction
         self._loss_fn = None if loss_fn is None else _LossFn(loss_fn)
         self._name = name
 

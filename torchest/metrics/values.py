@@ -17,6 +17,8 @@ from torchest.utils.checks import one_of, shown, whole_number
 from torchest.utils.tracing import is_traced
 
 CURVES = ("ROC", "PR")
+SUMMATION_METHODS = ("interpolation", "trapezoidal")
+_EPSILON = 1e-6  # of TensorFlow 1
 WRONG_WEIGHT = "negative, infinite or NaN"
 # On these devices a check of the weights would wait: invalid ones become NaN, and their sum is checked at the end.
 _WAITED_FOR = ("cuda", "xla")
@@ -155,13 +157,17 @@ class AUC(Metric):
         curve: "ROC": true positive rate over false positive rate, by trapezoids. "PR": precision over
             recall, interpolated as in Davis and Goadrich, "The Relationship Between Precision-Recall and
             ROC Curves", 2006.
+        summation_method: "interpolation", the method of TensorFlow 2. "trapezoidal": that of the estimators of
+            TensorFlow 1: trapezoids for both curves, with 1e-6 added to the terms of rates.
     """
 
     curve: str = "ROC"
+    summation_method: str = "interpolation"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("curve", self.curve, CURVES)
+        one_of("summation_method", self.summation_method, SUMMATION_METHODS)
         if self.statistics.dim() != 2 or len(self.statistics) != 2:
             raise ValueError(
                 f"AUC: statistics={shown(self.statistics)} must be a tensor [2, num_thresholds] of weights."
@@ -176,7 +182,10 @@ class AUC(Metric):
     def compute(self) -> Tensor:
         """The area; 0 if there are no positives, and for ROC also if there are no negatives."""
         above = self._above()
-        area = self._roc(*above) if self.curve == "ROC" else self._precision_recall(*above)
+        if self.summation_method == "trapezoidal":
+            area = self._trapezoids(*above)
+        else:
+            area = self._roc(*above) if self.curve == "ROC" else self._precision_recall(*above)
         return _as_result(area)
 
     def confusion(self) -> Tensor:
@@ -191,6 +200,17 @@ class AUC(Metric):
     def _above(self) -> Tensor:
         """The weights of positives and of negatives above each threshold."""
         return self.statistics.flip(1).cumsum(1).flip(1)
+
+    def _trapezoids(self, true_positives: Tensor, false_positives: Tensor) -> Tensor:
+        def rate(part: Tensor, whole: Tensor) -> Tensor:
+            return (part + _EPSILON) / (whole + _EPSILON)
+
+        recall = rate(true_positives, true_positives[0])
+        if self.curve == "PR":
+            precision = rate(true_positives, true_positives + false_positives)
+            return torch.trapezoid(precision.flip(0), recall.flip(0))
+        false_rate = false_positives / (false_positives[0] + _EPSILON)
+        return torch.trapezoid(recall.flip(0), false_rate.flip(0))
 
     @staticmethod
     def _roc(true_positives: Tensor, false_positives: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
 
+    from torchest.optimizers.base import CommonOptions
     from torchest.optimizers.dense import Slots
 
 
@@ -20,10 +22,13 @@ class Adagrad(RowOptimizer):
     The accumulators of `torch.optim.Adagrad` are initially 0.
 
     Args:
-        params: Parameters, or dicts of groups of them.
+        params: Parameters, or dicts of groups of them. None: an optimizer without parameters; see
+            `torchest.optimizers`.
         lr: Learning rate, or a function from the number of steps so far to one.
         initial_accumulator_value: Initial value of the accumulators n, at least 0.
         epsilon: Added to the denominator, at least 0.
+        common: `learning_rate`, another name of `lr`; `decay`, `clipnorm` and `clipvalue`: see
+            `torchest.optimizers`.
 
     Raises:
         ValueError: An option is out of range.
@@ -31,15 +36,16 @@ class Adagrad(RowOptimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT | None = None,
         lr: LearningRate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
+        **common: Unpack[CommonOptions],
     ) -> None:
         options = {"initial_accumulator_value": initial_accumulator_value, "epsilon": epsilon}
         for name, value in options.items():
             self._require(lambda value: value >= 0, name, value, "at least 0")
-        super().__init__(params, {"lr": lr, **options})
+        super().__init__(params, {"lr": lr, **options}, common)
 
     def _initial_slots(self, options: Options) -> dict[str, float]:
         return {"accumulator": options["initial_accumulator_value"]}

@@ -12,7 +12,9 @@ from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
 
+    from torchest.optimizers.base import CommonOptions
     from torchest.optimizers.dense import Slots
     from torchest.optimizers.row_gradients import RowGradient
 
@@ -34,7 +36,8 @@ class Adam(RowOptimizer):
     which is a different algorithm that TensorFlow does not have.
 
     Args:
-        params: Parameters, or dicts of groups of them.
+        params: Parameters, or dicts of groups of them. None: an optimizer without parameters; see
+            `torchest.optimizers`.
         lr: Learning rate, or a function from the number of steps so far to one.
         beta_1: Decay rate of the mean of gradients, at least 0 and below 1.
         beta_2: Decay rate of the mean of squares, at least 0 and below 1.
@@ -42,6 +45,8 @@ class Adam(RowOptimizer):
         amsgrad: Whether to divide by the root of the largest v so far (Reddi et al., "On the Convergence of Adam
             and Beyond", 2018).
         lazy: Whether to update only the rows that a batch uses.
+        common: `learning_rate`, another name of `lr`; `decay`, `clipnorm` and `clipvalue`: see
+            `torchest.optimizers`.
 
     Raises:
         ValueError: An option is out of range.
@@ -49,20 +54,21 @@ class Adam(RowOptimizer):
 
     def __init__(  # noqa: PLR0913 - the options of TensorFlow's optimizer
         self,
-        params: ParamsT,
+        params: ParamsT | None = None,
         lr: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
         lazy: bool = False,
+        **common: Unpack[CommonOptions],
     ) -> None:
         for name, value in {"beta_1": beta_1, "beta_2": beta_2}.items():
             self._require(lambda value: 0 <= value < 1, name, value, "at least 0 and below 1")
         self._require(lambda value: value >= 0, "epsilon", epsilon, "at least 0")
         options = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
         self._require_booleans(amsgrad=amsgrad, lazy=lazy)
-        super().__init__(params, {"lr": lr, **options, "amsgrad": amsgrad, "lazy": lazy})
+        super().__init__(params, {"lr": lr, **options, "amsgrad": amsgrad, "lazy": lazy}, common)
 
     def _initial_slots(self, options: Options) -> dict[str, float]:
         return dict.fromkeys(("m", "v", "vhat") if options["amsgrad"] else ("m", "v"), 0.0)

@@ -6,18 +6,25 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
+from torchest.errors import suggest
 from torchest.optimizers import row_gradients
+from torchest.optimizers.clipping import Limits
 from torchest.optimizers.dense import Dense, Slots, dense_gradient, filled, updated_at_once
 from torchest.utils.checks import boolean, is_bool, is_list, is_number, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Self
 
     from torchest.optimizers.row_gradients import RowGradient
 
@@ -25,6 +32,25 @@ if TYPE_CHECKING:
 
 Options = Mapping[str, Any]
 LearningRate = float | Callable[[int], float]
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options that every optimizer takes by keyword; their names are Keras's.
+
+    Attributes:
+        learning_rate: Another name of `lr`.
+        decay: In step t, from 0, the learning rate is divided by 1 + decay · t. 0: it is not.
+        clipnorm: Scales the gradient of each parameter so that its norm is at most this. None: does not.
+        clipvalue: Clips each element of gradients to at most this, and at least the negative of it. None: does not.
+    """
+
+    learning_rate: LearningRate
+    decay: float
+    clipnorm: float | None
+    clipvalue: float | None
+
+
+_COMMON: dict[str, None] = dict.fromkeys(("decay", "clipnorm", "clipvalue"))  # None: not used
 
 
 class Loops(NamedTuple):
@@ -59,11 +85,15 @@ class RowOptimizer(torch.optim.Optimizer):
     steps so far, for schedules and bias corrections. A step in which the parameter had no gradient counts too.
 
     Args:
-        params: Parameters, or dicts of groups of them, as for any `torch.optim.Optimizer`.
+        params: Parameters, or dicts of groups of them, as for any `torch.optim.Optimizer`. None: an optimizer without
+            parameters, from which `with_parameters` makes others with its options.
         defaults: Options by name. `lr` is a number, or a function of the number of steps so far.
+        common: Options that every optimizer takes.
     """
 
     takes_row_gradients = True
+    # the rows of each table in a parameter that tables share, by the `id` of the parameter; they are clipped one by one
+    tables: Mapping[int, Sequence[slice]] = MappingProxyType({})
     # called before rows of a parameter change (None: any of them), if `changes_rows_only`
     before_change: Callable[[Tensor, Int64s | None], None] | None = None
 
@@ -72,28 +102,93 @@ class RowOptimizer(torch.optim.Optimizer):
     state_dict = _undecorated(torch.optim.Optimizer.state_dict)
     load_state_dict = _undecorated(torch.optim.Optimizer.load_state_dict)
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        lr = defaults["lr"]
-        if not callable(lr):
-            self._require(lambda lr: lr >= 0, "lr", lr, "at least 0, or a function of the step")
+    def __init__(
+        self, params: ParamsT | None, defaults: dict[str, Any], common: CommonOptions | None = None
+    ) -> None:
+        defaults = self._with_common(defaults, common or {})
         for name, value in defaults.items():
             if is_bool(value):
                 defaults[name] = bool(value)
+        if params is None:
+            self.defaults, self.param_groups = defaults, []
+            return
+        super().__init__(self._checked_parameters(params), defaults)
+
+    def with_parameters(self, params: ParamsT) -> Self:
+        """Makes an optimizer of the same class and options.
+
+        Args:
+            params: Parameters, or dicts of groups of them.
+
+        >>> from torchest import optimizers
+        >>> settings = optimizers.SGD(learning_rate=0.5)
+        >>> weight = torch.nn.Parameter(torch.ones(1))
+        >>> optimizer = settings.with_parameters([weight])
+        >>> optimizer.param_groups[0]["lr"]
+        0.5
+        """
+        made = type(self).__new__(type(self))
+        vars(made).update(vars(self))
+        torch.optim.Optimizer.__init__(made, self._checked_parameters(params), dict(self.defaults))
+        return made
+
+    def _with_common(self, defaults: dict[str, Any], common: CommonOptions) -> dict[str, Any]:
+        """The options of a group: those of the class, and those that every optimizer takes."""
+        names = CommonOptions.__annotations__
+        for name, value in common.items():
+            if name not in names:
+                known = [*defaults, *names]
+                raise TypeError(
+                    f"{type(self).__name__}: {name}={shown(value)} is not an option.{suggest(name, known)}"
+                )
+        options = {**defaults, **_COMMON, **common}
+        rate = options.pop("learning_rate", defaults["lr"])
+        default = inspect.signature(type(self).__init__).parameters.get("lr")
+        if "learning_rate" in common and default is not None and defaults["lr"] != default.default:
+            raise ValueError(
+                f"{type(self).__name__}: lr={shown(defaults['lr'])} and learning_rate={shown(rate)} are two names of "
+                "one option: give one of them."
+            )
+        if not callable(rate):
+            self._check_lr("learning_rate" if "learning_rate" in common else "lr", rate)
+        options["lr"] = rate
+        for name in _COMMON:
+            self._check_common(name, options[name])
+        options["decay"] = options["decay"] or None
+        return options
+
+    def _check_lr(self, name: str, lr: object) -> None:
+        """Checks a learning rate that is a number, which the user gave by this name."""
+        self._require(lambda lr: lr >= 0, name, lr, "at least 0, or a function of the step")
+
+    def _check_common(self, name: str, value: object) -> None:
+        if value is not None and name == "decay":
+            self._require(lambda value: value >= 0, name, value, "at least 0")
+        elif value is not None:
+            self._require(lambda value: value > 0, name, value, "above 0, or None")
+
+    def _checked_parameters(self, params: object) -> list[Any]:
+        name = type(self).__name__
+        if is_number(params) or isinstance(params, str):
+            raise TypeError(
+                f"{name}: params={shown(params)} must be parameters, such as module.parameters(). Give a learning rate "
+                f"by name: {name}(learning_rate={shown(params)})."
+            )
         if not is_list(params):
             raise TypeError(
-                f"{type(self).__name__}: params={shown(params)} must be parameters, such as module.parameters(), or "
-                "dicts of groups of them."
+                f"{name}: params={shown(params)} must be parameters, such as module.parameters(), or dicts of groups "
+                "of them."
             )
-        params = list(params)
-        if not params:
-            raise ValueError(f"{type(self).__name__}: params=[] must be at least one parameter.")
-        for item in params:
+        listed = list(params)
+        if not listed:
+            raise ValueError(f"{name}: params=[] must be at least one parameter.")
+        for item in listed:
             if not isinstance(item, Tensor | Mapping | tuple):
                 raise TypeError(
-                    f"{type(self).__name__}: params has {shown(item)}, but every item must be a parameter, or a dict "
-                    "of a group of them."
+                    f"{name}: params has {shown(item)}, but every item must be a parameter, or a dict of a group of "
+                    "them."
                 )
-        super().__init__(params, defaults)
+        return listed
 
     @abstractmethod
     def _initial_slots(self, options: Options) -> dict[str, float]:
@@ -145,14 +240,17 @@ class RowOptimizer(torch.optim.Optimizer):
             The result of `closure`.
         """
         result = None
+        if not self.param_groups:
+            raise RuntimeError(
+                f"This {type(self).__name__} has no parameters: make one by with_parameters, or by "
+                "torchest.get_or_create in a model_fn."
+            )
         if closure is not None:
             with torch.enable_grad():
                 result = closure()
         for group in self.param_groups:
-            lr = group["lr"]
             for step, parameters in self._counted(group["params"]).items():
-                lr_of_step = lr(step - 1) if callable(lr) else lr
-                self._update_all(parameters, {**group, "step": step, "lr": lr_of_step})
+                self._update_all(parameters, {**group, "step": step, "lr": rate_of(group, step)})
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -195,6 +293,7 @@ class RowOptimizer(torch.optim.Optimizer):
         """Updates parameters that are in the same step."""
         dense: list[Tensor] = []
         initial = self._initial_slots(options)
+        limits = Limits.of(options)
         for parameter in parameters:
             if parameter.grad is not None:
                 if self.before_change is not None:
@@ -204,15 +303,22 @@ class RowOptimizer(torch.optim.Optimizer):
                 continue
             rows = row_gradients.summed(parameter)
             if rows is not None:
+                rows = limits.clip_rows(rows, self._tables_in(parameter))
                 slots = self._slots_from(initial, parameter)
                 if self.before_change is not None:
                     self.before_change(parameter, rows.rows.numpy(force=True))
                 self._update_rows(parameter, rows, slots, options["lr"], options)
         for weights in updated_at_once(dense):
             slots_of_each = [self._slots_from(initial, weight) for weight in weights]
-            group = Dense(weights, list(map(dense_gradient, weights)), slots_of_each)
+            gradients = [
+                limits.clip(dense_gradient(weight), self._tables_in(weight)) for weight in weights
+            ]
+            group = Dense(weights, gradients, slots_of_each)
             if not self._loop_over_vectors(group, options):
                 self._update_group(group, options)
+
+    def _tables_in(self, parameter: Tensor) -> Sequence[slice]:
+        return self.tables.get(id(parameter), ())
 
     def _update_group(self, group: Dense, options: Options) -> None:
         """Updates parameters from dense gradients, several as one vector."""
@@ -279,3 +385,15 @@ class RowOptimizer(torch.optim.Optimizer):
     def _require_booleans(self, **options: Any) -> None:
         for name, value in options.items():
             boolean(f"{type(self).__name__}: {name}", value)
+
+
+def rate_of(group: Options, step: int) -> Any:
+    """The learning rate of a step.
+
+    Args:
+        group: One of `param_groups`.
+        step: The number of the step, which is 1 in the first one.
+    """
+    lr, decay = group["lr"], group.get("decay")
+    rate = lr(step - 1) if callable(lr) else lr
+    return rate / (1 + decay * (step - 1)) if decay else rate

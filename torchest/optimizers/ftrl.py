@@ -11,7 +11,9 @@ from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
 
+    from torchest.optimizers.base import CommonOptions
     from torchest.optimizers.dense import Slots
 
 
@@ -29,7 +31,8 @@ class Ftrl(RowOptimizer):
     than 0 is lost at its first update. L1 regularisation makes weights exactly 0.
 
     Args:
-        params: Parameters, or dicts of groups of them.
+        params: Parameters, or dicts of groups of them. None: an optimizer without parameters; see
+            `torchest.optimizers`.
         lr: Learning rate above 0, or a function from the number of steps so far to one.
         learning_rate_power: Power of the accumulator by which the learning rate is multiplied, at most 0. −0.5
             divides it by the square root, 0 keeps it fixed.
@@ -39,6 +42,8 @@ class Ftrl(RowOptimizer):
         l2_shrinkage_regularization_strength: Factor of the weight that is added to the gradient, but not to
             the accumulator; at least 0.
         beta: At least 0; adds beta / (2·lr) to l2.
+        common: `learning_rate`, another name of `lr`; `decay`, `clipnorm` and `clipvalue`: see
+            `torchest.optimizers`.
 
     Raises:
         ValueError: An option is out of range.
@@ -53,7 +58,7 @@ class Ftrl(RowOptimizer):
 
     def __init__(  # noqa: PLR0913 - the options of TensorFlow's optimizer
         self,
-        params: ParamsT,
+        params: ParamsT | None = None,
         lr: LearningRate = 0.001,
         learning_rate_power: float = -0.5,
         initial_accumulator_value: float = 0.1,
@@ -61,9 +66,8 @@ class Ftrl(RowOptimizer):
         l2_regularization_strength: float = 0.0,
         l2_shrinkage_regularization_strength: float = 0.0,
         beta: float = 0.0,
+        **common: Unpack[CommonOptions],
     ) -> None:
-        if not callable(lr):
-            self._require(lambda lr: lr > 0, "lr", lr, "above 0, or a function of the step")
         self._require(
             lambda power: power <= 0, "learning_rate_power", learning_rate_power, "at most 0"
         )
@@ -77,7 +81,7 @@ class Ftrl(RowOptimizer):
         for name, value in at_least_zero.items():
             self._require(lambda value: value >= 0, name, value, "at least 0")
         defaults = {"lr": lr, "learning_rate_power": learning_rate_power, **at_least_zero}
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, common)
 
     def _initial_slots(self, options: Options) -> dict[str, float]:
         return {"accumulator": options["initial_accumulator_value"], "linear": 0.0}
@@ -115,6 +119,9 @@ class Ftrl(RowOptimizer):
             2 * lr * options["l2_regularization_strength"] + options["beta"],
         )
         return Loops(updates.ftrl_of_rows, updates.ftrl_of_vectors, numbers)
+
+    def _check_lr(self, name: str, lr: object) -> None:
+        self._require(lambda lr: lr > 0, name, lr, "above 0, or a function of the step")
 
     def _check_rate(self, lr: float, options: Options) -> None:
         self._require(lambda lr: lr > 0, "lr", lr, f"above 0, also in step {options['step']}")

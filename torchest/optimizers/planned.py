@@ -11,7 +11,8 @@ from torch import Tensor
 
 from torchest.optimizers.adagrad import Adagrad
 from torchest.optimizers.adam import Adam
-from torchest.optimizers.base import RowOptimizer
+from torchest.optimizers.base import RowOptimizer, rate_of
+from torchest.optimizers.clipping import Limits
 from torchest.optimizers.ftrl import Ftrl
 from torchest.optimizers.row_gradients import suit_loops
 from torchest.optimizers.sgd import SGD
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Int64s = npt.NDArray[np.int64]
 
 _KINDS = (Ftrl, Adagrad, SGD, Adam)
-_NUMBERS = (int, float, bool)
+_NUMBERS = (int, float, bool, type(None))
 
 
 class PlannedUpdate:
@@ -158,10 +159,9 @@ class PlannedUpdate:
 
     def _find_numbers(self, group: dict[str, Any]) -> None:
         """Finds the loops and their numbers for the options of this step."""
-        optimizer, lr = self._optimizer, group["lr"]
-        lr_of_step = lr(self._step - 1) if callable(lr) else lr
+        optimizer, lr_of_step = self._optimizer, rate_of(group, self._step)
         self._loops = None
-        if list(optimizer._initial_slots(group)) != self._names or not _updates_rows(
+        if list(optimizer._initial_slots(group)) != self._names or not _is_supported(
             optimizer, group, self._tables
         ):
             return
@@ -170,7 +170,8 @@ class PlannedUpdate:
             return
         self._loops, self._numbers = loops, tuple(map(np.float32, loops.numbers))
         options = {name: value for name, value in group.items() if name != "params"}
-        self._has_fixed_numbers = not loops.depend_on_step and all(
+        depend_on_step = loops.depend_on_step or group.get("decay") is not None
+        self._has_fixed_numbers = not depend_on_step and all(
             type(value) in _NUMBERS for value in options.values()
         )
         self._group = dict(group)
@@ -188,7 +189,7 @@ def plan_update(
 
     Returns:
         None if the optimizer is another one than Ftrl, Adagrad, SGD and Adam of torchest, has hooks or other
-        parameters, or updates more rows of a table than a batch uses.
+        parameters, clips gradients, or updates more rows of a table than a batch uses.
     """
     parameters = [*dense, *tables]
     if not isinstance(optimizer, RowOptimizer) or type(optimizer) not in _KINDS:
@@ -201,14 +202,15 @@ def plan_update(
         return None
     if parameters[0].dtype != torch.float32 or not all(map(_is_trained, parameters)):
         return None
-    if not _updates_rows(optimizer, groups[0], tables):
+    if not _is_supported(optimizer, groups[0], tables):
         return None
     return PlannedUpdate(optimizer, dense, tables)
 
 
-def _updates_rows(optimizer: RowOptimizer, group: dict[str, Any], tables: Sequence[Tensor]) -> bool:
-    """Whether a step updates only the rows of tables that a batch uses."""
-    return not tables or not isinstance(optimizer, Adam) or bool(group["lazy"])
+def _is_supported(optimizer: RowOptimizer, group: dict[str, Any], tables: Sequence[Tensor]) -> bool:
+    """Whether a step updates only the rows of tables that a batch uses, by their gradients as they are."""
+    is_lazy = not tables or not isinstance(optimizer, Adam) or bool(group["lazy"])
+    return is_lazy and Limits.of(group).are_none
 
 
 def _is_plain(optimizer: RowOptimizer) -> bool:

@@ -9,7 +9,9 @@ from torchest.optimizers.base import LearningRate, Options, RowOptimizer
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
 
+    from torchest.optimizers.base import CommonOptions
     from torchest.optimizers.dense import Slots
 
 
@@ -34,13 +36,16 @@ class RMSProp(RowOptimizer):
     do not decay.
 
     Args:
-        params: Parameters, or dicts of groups of them.
+        params: Parameters, or dicts of groups of them. None: an optimizer without parameters; see
+            `torchest.optimizers`.
         lr: Learning rate, or a function from the number of steps so far to one.
         rho: Decay rate of the running means, at least 0 and below 1.
         momentum: Momentum, at least 0 and below 1. 0: none.
         epsilon: Added to the denominator, at least 0.
         centered: Whether to divide by the standard deviation.
         lazy: Whether the running means of rows that a batch does not use stay unchanged.
+        common: `learning_rate`, another name of `lr`; `decay`, `clipnorm` and `clipvalue`: see
+            `torchest.optimizers`.
 
     Raises:
         ValueError: An option is out of range.
@@ -48,20 +53,21 @@ class RMSProp(RowOptimizer):
 
     def __init__(  # noqa: PLR0913 - the options of TensorFlow's optimizer
         self,
-        params: ParamsT,
+        params: ParamsT | None = None,
         lr: LearningRate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
         centered: bool = False,
         lazy: bool = False,
+        **common: Unpack[CommonOptions],
     ) -> None:
         for name, value in {"rho": rho, "momentum": momentum}.items():
             self._require(lambda value: 0 <= value < 1, name, value, "at least 0 and below 1")
         self._require(lambda value: value >= 0, "epsilon", epsilon, "at least 0")
         options = {"rho": rho, "momentum": momentum, "epsilon": epsilon}
         self._require_booleans(centered=centered, lazy=lazy)
-        super().__init__(params, {"lr": lr, **options, "centered": centered, "lazy": lazy})
+        super().__init__(params, {"lr": lr, **options, "centered": centered, "lazy": lazy}, common)
 
     def _initial_slots(self, options: Options) -> dict[str, float]:
         used = {"rms": True, "momentum": options["momentum"] > 0, "mg": options["centered"]}

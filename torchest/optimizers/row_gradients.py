@@ -270,6 +270,14 @@ def _grouped(
     return distinct[:count], places, starts[:count]
 
 
+def once(summed: RowGradient) -> Tensor:
+    """The values of sorted rows, with 0 for repetitions of a row, as each repetition has the whole sum."""
+    if len(summed.rows) == 0:
+        return summed.values
+    is_new = torch.cat([torch.ones_like(summed.rows[:1]), summed.rows.diff() != 0])
+    return summed.values * is_new.unsqueeze(1)
+
+
 def new_empty(like: Tensor, shape: Sequence[int]) -> Tensor:
     """An uninitialised tensor of the dtype and on the device of another one.
 

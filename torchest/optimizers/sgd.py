@@ -9,7 +9,9 @@ from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
 
+    from torchest.optimizers.base import CommonOptions
     from torchest.optimizers.dense import Slots
 
 
@@ -25,10 +27,13 @@ class SGD(RowOptimizer):
     the learning rate changes: it multiplies M by the learning rate of the step, instead of g.
 
     Args:
-        params: Parameters, or dicts of groups of them.
+        params: Parameters, or dicts of groups of them. None: an optimizer without parameters; see
+            `torchest.optimizers`.
         lr: Learning rate, or a function from the number of steps so far to one.
         momentum: Momentum, at least 0 and at most 1. 0: none.
         nesterov: Whether to use Nesterov's momentum; has no effect without momentum.
+        common: `learning_rate`, another name of `lr`; `decay`, `clipnorm` and `clipvalue`: see
+            `torchest.optimizers`.
 
     Raises:
         ValueError: An option is out of range.
@@ -36,16 +41,17 @@ class SGD(RowOptimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT | None = None,
         lr: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
+        **common: Unpack[CommonOptions],
     ) -> None:
         self._require(
             lambda value: 0 <= value <= 1, "momentum", momentum, "at least 0 and at most 1"
         )
         self._require_booleans(nesterov=nesterov)
-        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov}, common)
 
     def _initial_slots(self, options: Options) -> dict[str, float]:
         return {"momentum": 0.0} if options["momentum"] > 0 else {}

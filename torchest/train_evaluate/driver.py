@@ -15,7 +15,7 @@ from torchest.distributed.tf_config import EVALUATOR
 from torchest.engine.hooks import SessionRunHook
 from torchest.engine.resume import run_with_more
 from torchest.errors import with_article
-from torchest.estimator import Estimator
+from torchest.estimator.estimator import Estimator
 from torchest.hooks.checkpoint_saver import CheckpointSaverHook, CheckpointSaverListener
 from torchest.inputs.seeds import default_seed
 from torchest.inputs.source import CheckedInput

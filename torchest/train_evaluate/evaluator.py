@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torchest.engine.hooks import SessionRunHook
-    from torchest.estimator import Estimator
+    from torchest.estimator.estimator import Estimator
     from torchest.train_evaluate.exporters import Exporter
     from torchest.train_evaluate.specs import EvalSpec
 

@@ -32,7 +32,7 @@ from torchest.utils import files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torchest.estimator import Estimator
+    from torchest.estimator.estimator import Estimator
     from torchest.train_evaluate.specs import EvalSpec
 
 _log = logging.getLogger("torchest")

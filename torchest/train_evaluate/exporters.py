@@ -25,7 +25,7 @@ from torchest.utils import files
 from torchest.utils.checks import boolean, shown, text, whole_number
 
 if TYPE_CHECKING:
-    from torchest.estimator import Estimator
+    from torchest.estimator.estimator import Estimator
 
 _log = logging.getLogger("torchest")
 _BEST = "best.json"

@@ -1,4 +1,4 @@
-"""Restricts the namespaces of modules to public names, with suggestions for misspelt names."""
+"""Restricts the namespaces of modules to public names, with the answer for misspelt names and names of TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torchest.errors import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
 _PLACES = (
     "torchest",
@@ -19,37 +20,10 @@ _PLACES = (
     "torchest.columns",
     "torchest.inputs",
 )
-_TREES = (
-    "torchest has no boosted trees: use XGBoost, LightGBM or scikit-learn's HistGradientBoosting estimators, or a "
-    "DNNLinearCombinedClassifier or -Regressor."
-)
-_TPU = (
-    "torchest has the same Estimator for all devices: give it "
-    "RunConfig(train_distribute=torchest.distributed.XLAStrategy()) on a TPU."
-)
-_WAYS_OUT = {
-    **dict.fromkeys(
-        ("BoostedTreesClassifier", "BoostedTreesRegressor", "BoostedTreesEstimator"), _TREES
-    ),
-    **dict.fromkeys(("BoostedTreesModel", "boosted_trees", "GradientBoostedTrees"), _TREES),
-    **dict.fromkeys(("TPUEstimator", "TPUEstimatorSpec", "TPUConfig", "TPURunConfig", "tpu"), _TPU),
-    **dict.fromkeys(("InputPipelineConfig", "TPUEmbedding"), _TPU),
-    "KMeans": "torchest has no clustering: use sklearn.cluster.KMeans.",
-    "KMeansClustering": "torchest has no clustering: use sklearn.cluster.KMeans.",
-    "GMM": "torchest has no clustering: use sklearn.mixture.GaussianMixture.",
-    "SVM": "torchest has no support vector machines: use a LinearClassifier with LinearSDCA, or sklearn.svm.",
-    "Experiment": "Use train_and_evaluate with a TrainSpec and an EvalSpec.",
-    "learn_runner": "Use train_and_evaluate with a TrainSpec and an EvalSpec.",
-    "ExportStrategy": "Use an exporter in an EvalSpec: BestExporter, FinalExporter or LatestExporter.",
-    "linear_logit_fn_builder": "Use torchest.columns.LinearFeatures, a module that gives the logits.",
-    "dnn_logit_fn_builder": "Use torchest.columns.DenseFeatures and layers of torch, which give the logits.",
-    "binary_classification_head": "It is called BinaryClassHead.",
-    "multi_class_head": "It is called MultiClassHead.",
-    "multi_label_head": "It is called MultiLabelHead.",
-    "multi_head": "It is called MultiHead.",
-    "regression_head": "It is called RegressionHead.",
-    "poisson_regression_head": "It is called PoissonRegressionHead.",
-    "logistic_regression_head": "It is called LogisticRegressionHead.",
+_LIKE = {
+    ".columns": "tf.feature_column",
+    ".inputs": "tf.data",
+    ".optimizers": "tf.keras.optimizers",
 }
 
 
@@ -66,7 +40,7 @@ def namespace(
     def get_attribute(name: str) -> object:
         if name.startswith("__") or is_submodule(module, name):  # Python itself may have asked
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        raise AttributeError(no_attribute(module, name, public))
+        raise no_attribute(module, name, public)
 
     return get_attribute, lambda: list(public)
 
@@ -77,24 +51,59 @@ def is_submodule(package: str, name: str) -> bool:
     return is_package and importlib.util.find_spec(f"{package}.{name}") is not None
 
 
-def no_attribute(module: str, name: str, public: Sequence[str]) -> str:
-    """The message of an AttributeError.
+def no_attribute(module: str, name: str, public: Sequence[str]) -> AttributeError | ImportError:
+    """The error to raise in the `__getattr__` of a module: what takes the place of a name that is not there.
 
     Args:
         module: The module's `__name__`.
         name: The missing name.
         public: Its public names.
     """
-    return f"module {module!r} has no attribute {name!r}.{_way_out(module, name, public)}"
+    caller = sys._getframe(2)
+    is_import, names = _read_by(caller, name)
+    message = f"module {module!r} has no attribute {name!r}.{_way_out(module, names, public)}"
+    # Python replaces the message of an AttributeError in `from module import name`
+    return ImportError(message, name=module) if is_import else AttributeError(message)
 
 
-def _way_out(module: str, name: str, public: Sequence[str]) -> str:
-    if name in _WAYS_OUT:
-        return f" {_WAYS_OUT[name]}"
+def _read_by(caller: FrameType, name: str) -> tuple[bool, list[str]]:
+    """Whether a caller imports a name, and the dotted name that it reads, such as `train.AdamOptimizer`."""
+    import dis
+
+    is_import, names = False, [name]
+    for each in dis.get_instructions(caller.f_code):
+        if each.offset == caller.f_lasti:
+            is_import = each.opname == "IMPORT_FROM"
+        elif each.offset > caller.f_lasti and each.opname != "EXTENDED_ARG":
+            if each.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+                break
+            names.append(each.argval)
+    return is_import, names
+
+
+def _way_out(module: str, names: Sequence[str], public: Sequence[str]) -> str:
+    from torchest.utils.tensorflow_names import sentence, sentence_by_end
+
+    known = _tensorflow_module(module)
+    name = names[0]
     plain = name.removesuffix("V2").removesuffix("V1")
-    if plain != name and plain in public:
-        return f" It is called {plain}."
+    answer = sentence(".".join([known, *names]), known)
+    if not answer and plain != name and plain in public:
+        answer = f"It is called {plain}."
+    if not answer:
+        answer = _elsewhere(module, plain) or sentence_by_end(name)
+    near = suggest(name, public)
+    return f" {answer}{near if 'Did you mean' in near else ''}" if answer else near
+
+
+def _tensorflow_module(module: str) -> str:
+    """The module of TensorFlow that a module of torchest is like."""
+    inner = module.removeprefix("torchest").removeprefix(".v1")
+    return _LIKE.get(inner, f"tf{inner}")
+
+
+def _elsewhere(module: str, name: str) -> str:
     for place in _PLACES:
-        if place != module and plain in importlib.import_module(place).__all__:
-            return f" It is {place}.{plain}."
-    return suggest(name, public)
+        if place != module and name in importlib.import_module(place).__all__:
+            return f"It is {place}.{name}."
+    return ""

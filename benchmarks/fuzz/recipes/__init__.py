@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.fuzz.recipes import columns, estimators, exports, heads, inputs, parts
+from benchmarks.fuzz.recipes import columns, estimators, exports, heads, inputs, parts, v1
 
 RECIPES = {
     **columns.RECIPES,
@@ -11,6 +11,7 @@ RECIPES = {
     **heads.RECIPES,
     **inputs.RECIPES,
     **parts.RECIPES,
+    **v1.RECIPES,
 }
 # Public names that no user calls with arguments, and why.
 EXEMPT = {
@@ -26,6 +27,8 @@ EXEMPT = {
     "CheckpointSaverListener": "takes no arguments",
     "ModeKeys": "a namespace",
     "losses.Reduction": "a namespace",
+    "v1.losses.Reduction": "a namespace",
+    "v1.train.Optimizer": "the base of optimizers",
     "columns.CategoricalColumn": "abstract",
     "columns.DenseColumn": "abstract",
     "columns.FeatureColumn": "abstract",

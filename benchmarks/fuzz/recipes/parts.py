@@ -24,12 +24,16 @@ def _pair(**more: Any) -> Recipe:
 def _optimizer(**options: Any) -> Recipe:
     return Recipe(
         lambda: {"params": [things.parameter()], "lr": 0.5, **options},
-        types={"params": "Iterable[Any]"},
+        types={"params": "Iterable[Any] | None"},
     )
 
 
 def _sum(**options: Any) -> Recipe:
     return Recipe(lambda: {"labels": torch.tensor([0.0, 1.0]), **options})
+
+
+def _schedule(**options: Any) -> Recipe:
+    return Recipe(lambda: {"initial_learning_rate": 0.5, **options})
 
 
 LISTS = {"listeners": "Sequence[CheckpointSaverListener] | None"}
@@ -75,6 +79,14 @@ RECIPES = {
         learning_rate_power=-0.5, initial_accumulator_value=0.5, l1_regularization_strength=0.5,
         l2_regularization_strength=0.5, l2_shrinkage_regularization_strength=0.5, beta=0.5,
     ),
+    "optimizers.Adadelta": _optimizer(rho=0.5, epsilon=0.5),
+    "optimizers.Adamax": _optimizer(beta_1=0.5, beta_2=0.5, epsilon=0.5),
+    "optimizers.Nadam": _optimizer(beta_1=0.5, beta_2=0.5, epsilon=0.5, schedule_decay=0.5),
+    "optimizers.schedules.ExponentialDecay": _schedule(decay_steps=10, decay_rate=0.5, staircase=False),
+    "optimizers.schedules.InverseTimeDecay": _schedule(decay_steps=10, decay_rate=0.5, staircase=False),
+    "optimizers.schedules.PolynomialDecay": _schedule(decay_steps=10, end_learning_rate=0.5, power=0.5, cycle=False),
+    "optimizers.schedules.CosineDecay": _schedule(decay_steps=10, alpha=0.5),
+    "optimizers.schedules.PiecewiseConstantDecay": Recipe(lambda: {"boundaries": [10, 20], "values": [0.5, 0.2, 0.1]}),
     "optimizers.RMSProp": _optimizer(rho=0.5, momentum=0.5, epsilon=0.5, centered=False, lazy=False),
     "CheckpointSaverHook": Recipe(
         lambda: {
