@@ -488,3 +488,39 @@ def test_skipping_makes_neither_batches_nor_calls(tmp_path):
     calls.clear()
     train(tmp_path, input_fn, steps=1)
     assert calls == [[80, 81, 82, 83]]
+
+
+class FirstOf(torchest.distributed.Strategy):
+    """The first of some processes, without the others, which read as much as it does."""
+
+    def __init__(self, processes):
+        super().__init__()
+        self.device = torch.device("cpu")
+        self.world_size = processes
+
+    def gather(self, value):
+        return [value] * self.world_size
+
+
+@pytest.mark.parametrize(
+    ("dealt", "rows", "warnings"),
+    [(True, list(range(8, 14)) + list(range(14)), 0), (False, list(range(14)) * 2, 1)],
+)
+def test_one_process_resumes_what_two_have_begun(tmp_path, caplog, dealt, rows, warnings):
+    def input_fn(input_context):
+        data = inputs.Dataset.from_tensor_slices({"row": torch.arange(ROWS)})
+        if dealt:
+            data = data.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
+        return data.repeat(2).batch(2)
+
+    config = SAVE_ALWAYS.replace(train_distribute=FirstOf(2))
+    first, patience = Record(interrupt_at=2), Patience()
+    with pytest.raises(InterruptionError):
+        torchest.Estimator(model_fn, tmp_path, config).train(input_fn, hooks=[first, patience])
+    assert first.rows == ({0: [0, 2], 1: [4, 6]} if dealt else {0: [0, 1], 1: [2, 3]})
+    second, again = Record(), Patience()
+    torchest.Estimator(model_fn, tmp_path, SAVE_ALWAYS).train(input_fn, hooks=[second, again])
+    assert [row for step in second.rows.values() for row in step] == rows
+    assert min(second.rows) == 2
+    assert again.restored is not None
+    assert len([each for each in caplog.records if "resumes in 1" in each.getMessage()]) == warnings

@@ -300,6 +300,18 @@ def test_an_input_that_has_changed_is_refused_in_another_number_too(other, diffe
         resized(other(inputs.Dataset(Passes(12, is_known=True))), positions, Reader(0, 3))
 
 
+def test_what_is_joined_to_the_shards_must_stay_the_same():
+    def make(processes, rank, number=12):
+        rows = inputs.Dataset(Passes(12, is_known=True)).shard(processes, rank)
+        others = inputs.Dataset.from_tensor_slices(np.arange(number))
+        return inputs.Dataset.zip(rows, others).map(lambda row, other: row).batch(2)
+
+    positions = interrupted(make, 2, 1)
+    assert resized(make(3, 0), positions, Reader(0, 3)) is not None
+    with pytest.raises(ValueError, match="rows of Table was 12 and is 13"):
+        resized(make(3, 0, 13), positions, Reader(0, 3))
+
+
 def test_a_position_tells_in_few_words_what_former_processes_have_left():
     def make(processes, rank):
         return inputs.Dataset(Passes(40, is_known=True)).shard(processes, rank).batch(2)

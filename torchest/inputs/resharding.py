@@ -245,6 +245,8 @@ def _keeps_number(stage: Stage, reader: Reader) -> bool:
 
 def own_stages(stage: Stage, reader: Reader) -> Iterator[Stage]:
     """The stages that may differ between processes: down to the elements that are dealt, the last first."""
+    if not reader.is_own(stage):
+        return
     if not isinstance(stage, Prefetch):
         yield stage
     if reader.deals(stage):
@@ -267,6 +269,8 @@ def as_it_was(stage: Stage, settings: Iterator[Settings], reader: Reader, former
     Raises:
         ValueError: The settings are of other stages.
     """
+    if not reader.is_own(stage):
+        return stage
     if isinstance(stage, Prefetch):
         return as_it_was(stage.upstream, settings, reader, former)
     was = _with(stage, next(settings, {}))
