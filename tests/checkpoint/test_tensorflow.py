@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -96,6 +97,13 @@ class TestPlaces:
     def test_a_saved_model(self, folder):
         saved_model = prefix_of("saved model", folder).parent.parent
         assert torchest.load_variable(saved_model, "scale/.ATTRIBUTES/VARIABLE_VALUE") == 3
+
+    def test_an_object_store(self, folder):
+        store = fsspec.filesystem("memory")
+        store.put(f"{prefix_of('two files', folder).parent}/", "/of_tensorflow/", recursive=True)
+        store.pipe("/of_tensorflow/checkpoint", b'model_checkpoint_path: "model.ckpt"')
+        for place in ("memory://of_tensorflow", "memory://of_tensorflow/model.ckpt"):
+            assert names_and_values(place) == names_and_values(prefix_of("two files", folder))
 
     @pytest.mark.parametrize(
         "listed", ["../other/model.ckpt-1", "a/../../b", "..", "", "x\\000y", "/", "a/"]

@@ -216,7 +216,7 @@ class TestMismatches:
 
     def test_a_model_fn_of_the_user(self, folder, tmp_path):
         model = torchest.Estimator(lambda features, mode: None, tmp_path / "scratch")
-        with pytest.raises(ValueError, match="not a premade estimator"):
+        with pytest.raises(ValueError, match="estimator is not a premade one with optimizers"):
             import_checkpoint(str(folder / self.case["checkpoint"]), "new", model._model_fn)
 
 
@@ -286,3 +286,15 @@ def test_the_estimator_of_the_guide(tmp_path):
     rows = {"town": ["Lyon", "Turin"], "age": [20.0, 30.0]}
     model = names["census"](tmp_path).train(lambda: (rows, [0, 1]), steps=1)
     assert model.get_variable_value("dnn.hidden.1.weight").shape == (32, 64)
+
+
+def test_a_table_from_a_checkpoint_of_tensorflow(folder):
+    path = str(folder / case_of("partitioned embeddings of TensorFlow 1")["checkpoint"])
+    name = "dnn/input_from_feature_columns/input_layer/job_embedding/embedding_weights"
+    job = columns.categorical_column_with_hash_bucket("job", 9)
+    embedding = columns.embedding_column(job, 2, ckpt_to_load_from=path, tensor_name_in_ckpt=name)
+    table = columns.DenseFeatures([embedding]).part("job").weight
+    assert table.tolist() == torchest.load_variable(path, name).tolist()
+    wrong = columns.embedding_column(job, 2, ckpt_to_load_from=path, tensor_name_in_ckpt="job")
+    with pytest.raises(ValueError, match=r"tensor_name_in_ckpt='job' is not in the checkpoint"):
+        columns.DenseFeatures([wrong])

@@ -144,7 +144,7 @@ def embedding_column(  # noqa: PLR0913 - TensorFlow's arguments
         initializer: Fills a new table in place: a function of a tensor, or the name of one of
             torch.nn.init such as "xavier_uniform". Defaults to a truncated normal distribution of
             standard deviation 1/√dimension.
-        ckpt_to_load_from: A checkpoint to take the table from.
+        ckpt_to_load_from: A checkpoint to take the table from, of torchest or of TensorFlow.
         tensor_name_in_ckpt: The name of the table in the checkpoint.
         max_norm: Scales looked-up vectors down to at most this norm.
         trainable: Whether training changes the table.

@@ -97,17 +97,9 @@ class ModelFn:
         return isinstance(self._function, PlannedModelFn)
 
     def make_objects(self) -> None:
-        """Makes the objects of a training, without a batch.
-
-        Raises:
-            ValueError: The function is the user's, which makes them of a batch.
-        """
-        function = self._function
-        if not isinstance(function, PlannedModelFn):
-            raise ValueError(
-                "This is not a premade estimator: its model_fn makes its objects of a batch."
-            )
-        function.make_objects()
+        """Makes the objects of a training, without a batch, if the function `is_canned`."""
+        assert isinstance(self._function, PlannedModelFn)
+        self._function.make_objects()
 
     def outputs(self, features: object, labels: object, mode: str) -> Outputs | EstimatorSpec:
         """Evaluates or predicts on one batch; for a user's function the same as a call."""

@@ -212,11 +212,12 @@ def read_bytes(path: str) -> bytes:
         _check_size(path, status["size"] or 0, _LARGEST_READ)
         return bytes(system.cat_file(inner))
     with open(_opened(path, os.O_RDONLY), "rb") as file:
-        _check_size(path, os.fstat(file.fileno()).st_size, _LARGEST_READ)
-        return file.read(_LARGEST_READ)
+        size = os.fstat(file.fileno()).st_size
+        _check_size(path, size, _LARGEST_READ)
+        return file.read(size)
 
 
-def read_part(path: str, start: int, size: int) -> bytes:
+def read_part(path: str, start: int, size: int) -> bytearray:
     """Reads a part of a file; less than `size` bytes if the file ends before.
 
     Raises:
@@ -225,12 +226,13 @@ def read_part(path: str, start: int, size: int) -> bytes:
     """
     if is_remote(path):
         system, inner = _system(path)
-        return bytes(system.cat_file(inner, start=start, end=start + size)) if size else b""
+        return bytearray(system.cat_file(inner, start=start, end=start + size) if size else b"")
     check_link(path)
     with open(_opened(path, os.O_RDONLY), "rb") as file:
         there = os.fstat(file.fileno()).st_size
+        part = bytearray(max(0, min(size, there - start)))
         file.seek(min(start, there))
-        return file.read(max(0, min(size, there - start)))
+        return part[: file.readinto(part)]
 
 
 def check_link(path: str) -> None:

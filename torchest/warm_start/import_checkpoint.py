@@ -72,6 +72,11 @@ def import_checkpoint(source: str, model_dir: str, model_fn: ModelFn) -> Importe
         )
     if latest_checkpoint(directory) is not None:
         raise ValueError(f"{shown(model_dir)} has a checkpoint already: give a new directory.")
+    if not model_fn.is_canned:
+        raise ValueError(
+            "The estimator is not a premade one with optimizers, whose variables are known: copy its weights with "
+            "warm_start_from=torchest.WarmStartSettings(..., var_name_to_prev_var_name=...)."
+        )
     scope = Scope(torch.device("cpu"), training=True)
     with scope.creating():
         scope.call(model_fn.make_objects)

@@ -145,7 +145,7 @@ class Bundle:
         """The value of a variable of strings, flattened."""
         entry = self.entries[name]
         try:
-            return read_strings(self._bytes(name, entry), entry.elements, entry.checksum)
+            return read_strings(bytes(self._bytes(name, entry)), entry.elements, entry.checksum)
         except ValueError as error:
             raise self._damaged(f"{name!r}: {error}") from None
 
@@ -163,7 +163,7 @@ class Bundle:
             raise self._damaged(f"the checksum of {name!r} is wrong")
         if not data:
             return torch.empty(entry.shape, dtype=dtype)
-        return torch.frombuffer(bytearray(data), dtype=dtype).reshape(entry.shape)
+        return torch.frombuffer(data, dtype=dtype).reshape(entry.shape)
 
     def _joined(self, whole: Entry, parts: list[_Part]) -> Tensor:
         """The slices of a partitioned variable in one tensor."""
@@ -199,7 +199,7 @@ class Bundle:
                 raise self._damaged(f"a slice of {name!r} has the shape {list(entry.shape)}")
             yield _Part(name, entry, place)
 
-    def _bytes(self, name: str, entry: Entry) -> bytes:
+    def _bytes(self, name: str, entry: Entry) -> bytearray:
         if entry.shard >= self._shards:
             raise self._damaged(f"{name!r} lies in file {entry.shard} of {self._shards}")
         path = f"{self.prefix}.data-{entry.shard:05d}-of-{self._shards:05d}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: bytes | bytearray) -> int:
     """The checksum.
 
     >>> hex(masked_crc32c(b"123456789"))

@@ -83,10 +83,15 @@ class TensorFlowCheckpoint:
         """
         entry = self._bundle.entries[self._known(name)]
         if self._bundle.dtype(name) is bytes:
-            strings = np.empty(entry.elements, object)
-            strings[:] = self._bundle.strings(name)
+            values = self._bundle.strings(name)
+            strings = np.empty(len(values), object)
+            strings[:] = values
             return strings.reshape(entry.shape)
         return in_numpy_dtype(self._bundle.tensor(name)).numpy()
+
+    def names(self) -> list[str]:
+        """The names of all variables, sorted."""
+        return sorted(self._bundle.entries)
 
     def has_tensor(self, name: str) -> bool:
         """Whether there is a variable of that name."""
@@ -94,11 +99,11 @@ class TensorFlowCheckpoint:
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each variable, sorted by name."""
-        return {name: list(entry.shape) for name, entry in sorted(self._bundle.entries.items())}
+        return {name: self.shape(name) for name in self.names()}
 
     def get_variable_to_dtype_map(self) -> dict[str, torch.dtype | type]:
         """The torch dtype of each variable, or `bytes`, sorted by name."""
-        return {name: self._bundle.dtype(name) for name in sorted(self._bundle.entries)}
+        return {name: self._bundle.dtype(name) for name in self.names()}
 
     def keys_by_name(self) -> dict[str, str]:
         """The key of each variable of numbers by the name that it has in a graph.

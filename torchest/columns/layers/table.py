@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+from torchest.checkpoint.tensorflow.locate import tensorflow_checkpoint
+from torchest.checkpoint.tensorflow.reader import TensorFlowCheckpoint
 from torchest.columns.embedding import EmbeddingColumn, SharedEmbeddingColumn
 from torchest.columns.ids import PaddedIds
 from torchest.errors import DamagedCheckpointError, suggest
 from torchest.optimizers.row_gradients import look_up, new_empty
+from torchest.utils import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -306,9 +309,14 @@ def _settings(column: AnyEmbedding) -> EmbeddingColumn | SharedEmbeddingColumnCr
 
 
 def _load(table: Table, path: str, name: str, subject: str) -> None:
-    """Loads a table from a checkpoint, or from the newest one in a directory."""
+    """Loads a table from a checkpoint, or from the newest one in a directory; both may be TensorFlow's."""
+    of_tensorflow = tensorflow_checkpoint(files.normal(path))
+    checkpoint: Checkpoint | TensorFlowCheckpoint
     try:
-        checkpoint = Checkpoint(latest_checkpoint(path) or path).check()
+        if of_tensorflow is None:
+            checkpoint = Checkpoint(latest_checkpoint(path) or path).check()
+        else:
+            checkpoint = TensorFlowCheckpoint(of_tensorflow)
     except DamagedCheckpointError:
         raise
     except ValueError as error:
@@ -316,13 +324,12 @@ def _load(table: Table, path: str, name: str, subject: str) -> None:
             f"{subject}: ckpt_to_load_from={path!r} has no checkpoint: give a model_dir, or one of its "
             "directories such as 'model.ckpt-100'."
         ) from error
-    try:
-        saved = checkpoint.tensor(name)
-    except KeyError:
+    if name not in checkpoint.names():
         raise ValueError(
             f"{subject}: tensor_name_in_ckpt={name!r} is not in the checkpoint {checkpoint.path!r}."
             f"{suggest(name, checkpoint.names())}"
-        ) from None
+        )
+    saved = checkpoint.tensor(name)
     if saved.shape != table.weight.shape:
         raise ValueError(
             f"{subject} has a table of shape {list(table.weight.shape)}, but {name!r} in the checkpoint "
