@@ -9,6 +9,8 @@ ACCELERATORS ?= .venv-accelerators
 FLOOR := 1.20.1
 OTHERS := 1.23.2
 RUNTIMES := .venv-runtimes
+# Ray and Spark have an environment of their own, too; Spark needs Java 17 or newer.
+ENGINES := .venv-engines
 # onnxruntime 1.20 has no packages for Python 3.14 and newer.
 RUNTIME_PYTHON ?= $(PYTHON)
 NODE_PACKAGES := onnxruntime-node onnxruntime-web
@@ -16,7 +18,7 @@ NODE_PACKAGES := onnxruntime-node onnxruntime-web
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults fuzz lines parity resizes runtimes runtimes-floor test test-accelerators test-s3 lint clean
+.PHONY: bench compiled demo faults fuzz gpu lines parity resizes runtimes runtimes-floor test test-accelerators test-engines test-s3 lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
@@ -31,6 +33,10 @@ test-s3: $(INSTALLED)
 
 test-accelerators: $(ACCELERATORS)/.installed
 	PJRT_DEVICE=CPU $(ACCELERATORS)/bin/python -m pytest -m xla $$(grep -rl 'mark.xla' tests --include='test_*.py')
+
+# The examples under Ray Train and Spark's TorchDistributor, on this machine: two minutes, and Java for Spark.
+test-engines: $(ENGINES)/.installed
+	$(ENGINES)/bin/python -m pytest tests/distributed/test_engines.py
 
 # With TF_PYTHON=<the Python of an environment with TensorFlow> also in comparison to TensorFlow.
 bench: $(INSTALLED)
@@ -74,6 +80,10 @@ CASES = PYTHONPATH=.:tests:tests/catalogue $(BIN)/python tests/runtimes/cases.py
 compiled: $(INSTALLED)
 	$(BIN)/python -m pytest -m compiled tests/engine/test_execution.py
 
+# CUDA tests, a process on NCCL and the quick comparison on CUDA: under eight minutes on a machine with a GPU.
+gpu: $(INSTALLED)
+	$(BIN)/python -m benchmarks.gpu
+
 # How long the library is, and the part that tf.estimator itself covers.
 lines:
 	@$(PYTHON) benchmarks/lines.py
@@ -84,7 +94,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(ACCELERATORS) $(RUNTIMES) models
+	rm -rf $(VENV) $(ACCELERATORS) $(ENGINES) $(RUNTIMES) models
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -97,6 +107,13 @@ $(ACCELERATORS)/.installed: pyproject.toml constraints-accelerators.txt
 	$(PYTHON) -m venv $(ACCELERATORS)
 	$(ACCELERATORS)/bin/pip install --quiet --upgrade pip
 	$(ACCELERATORS)/bin/pip install --quiet --constraint constraints-accelerators.txt --editable '.[serving,vision,xla]' pytest
+	touch $@
+
+$(ENGINES)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/pip install --quiet --upgrade pip
+	$(ENGINES)/bin/pip install --quiet --constraint constraints.txt torch
+	$(ENGINES)/bin/pip install --quiet --constraint constraints.txt --editable '.[ray,spark]' pytest
 	touch $@
 
 $(RUNTIMES)/node/.installed:

@@ -15,6 +15,14 @@ with contextlib.suppress(ModuleNotFoundError):  # the tests on torch_xla do with
     settings.load_profile("without a clock")
 
 
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device: make gpu"))
+
+
 @pytest.fixture(autouse=True)
 def _same_seed():
     torch.manual_seed(0)

@@ -11,7 +11,7 @@ import torchest
 from tests.canned import test_linear_reference as reference
 from torchest import columns, inputs
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.cuda
 
 
 @pytest.mark.parametrize("case", reference.CASES[:4:2], ids=lambda case: case["name"])

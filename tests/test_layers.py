@@ -33,6 +33,7 @@ FACADES = (
     "torchest",
     "torchest.__main__",
     "torchest.api",
+    "torchest.distribute.experimental",
     "torchest.feature_column",
     "torchest.v1.estimator",
 )

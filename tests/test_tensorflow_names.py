@@ -58,7 +58,7 @@ USED = (Path(__file__).parent / "reference" / "names_in_programs.txt").read_text
         ("tf.losses.mean_squared_error", "is torch.nn.functional.mse_loss."),
         ("tf.feature_column.input_layer", "is torchest.columns.DenseFeatures."),
         ("tf.optimizers.RMSprop", "is torchest.optimizers.RMSProp."),
-        ("tf.v1.contrib.tpu.TPUEstimator", "XLAStrategy"),
+        ("tf.v1.contrib.tpu.TPUEstimator", "TPUStrategy"),
         ("getattr(tf, 'train').AdamOptimizer", "is torchest.v1.train.AdamOptimizer."),
     ],
 )

@@ -1,6 +1,15 @@
 """The public names of torchest."""
 
-from torchest import columns, distributed, export, feature_column, inputs, metrics, optimizers
+from torchest import (
+    columns,
+    distribute,
+    distributed,
+    export,
+    feature_column,
+    inputs,
+    metrics,
+    optimizers,
+)
 from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
 from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
 from torchest.canned.extenders import add_metrics
@@ -125,6 +134,7 @@ __all__ = [
     "checkpoints_iterator",
     "classifier_parse_example_spec",
     "columns",
+    "distribute",
     "distributed",
     "export",
     "feature_column",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from torchest.distributed.distribute_config import DistributeConfig
 from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.strategy import Strategy
 from torchest.distributed.tf_config import TFConfig
@@ -57,12 +58,13 @@ class RunConfig:
         keep_checkpoint_max: The number of checkpoints to keep; None or 0 keeps all.
         keep_checkpoint_every_n_hours: Of older checkpoints, one for each such period is kept forever; None: none.
         log_step_count_steps: Steps between two log lines of the loss and the speed; None: none.
-        train_distribute: A `torchest.distributed.Strategy` for training, such as `XLAStrategy()`. None: the processes
-            that were started together, or one process, on the first GPU or else the CPU.
+        train_distribute: A `torchest.distributed.Strategy` for training, such as `MirroredStrategy()`. None: the
+            processes that were started together, or one process, on the first GPU or else the CPU.
         device_fn: Has no effect; logged.
         protocol: Has no effect; logged.
         eval_distribute: The strategy for evaluation and prediction.
-        experimental_distribute: Has no effect: torchrun starts processes.
+        experimental_distribute: A `torchest.distributed.DistributeConfig`, whose strategies become `train_distribute`
+            and `eval_distribute`.
         experimental_max_worker_delay_secs: Has no effect; logged.
         session_creation_timeout_secs: Seconds that several processes wait for each other at the beginning of a call
             such as `train`.
@@ -111,7 +113,7 @@ class RunConfig:
     device_fn: object = None
     protocol: object = None
     eval_distribute: Strategy | None = None
-    experimental_distribute: object = None
+    experimental_distribute: DistributeConfig | None = None
     experimental_max_worker_delay_secs: object = None
     session_creation_timeout_secs: int = 7200
     checkpoint_save_graph_def: bool = True
@@ -126,6 +128,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         self._set("model_dir", self._directory())
         self._resolve_saving()
+        self._resolve_strategies()
         for name, check in _CHECKS.items():
             self._set(name, check(f"RunConfig: {name}", getattr(self, name)))
 
@@ -229,6 +232,26 @@ class RunConfig:
         self._set("save_checkpoints_steps", steps)
         self._set("save_checkpoints_secs", secs)
 
+    def _resolve_strategies(self) -> None:
+        """Moves the strategies of `experimental_distribute` into the fields for them."""
+        both = self.experimental_distribute
+        if both is None:
+            return
+        if not isinstance(both, DistributeConfig):
+            raise ValueError(
+                f"RunConfig: experimental_distribute={shown(both)} must be a torchest.distributed.DistributeConfig, or "
+                "None."
+            )
+        for name in ("train_distribute", "eval_distribute"):
+            strategy, other = getattr(self, name), getattr(both, name)
+            if strategy not in (None, other) and other is not None:
+                raise ValueError(
+                    f"RunConfig: {name}={shown(strategy)} and experimental_distribute.{name}={shown(other)} differ: "
+                    "give one of them."
+                )
+            self._set(name, other if strategy is None else strategy)
+        self._set("experimental_distribute", None)
+
     def _directory(self) -> str | None:
         """The argument `model_dir`, or that of TF_CONFIG."""
         named = TFConfig.of_environment().model_dir
@@ -288,8 +311,7 @@ def _seed(argument: str, value: object) -> int | None:
 def _strategy(argument: str, value: object) -> Strategy | None:
     if not isinstance(value, Strategy | None):
         raise ValueError(
-            f"{argument}={shown(value)} must be a strategy such as torchest.distributed.XLAStrategy(), or None; "
-            "processes are started by torchrun."
+            f"{argument}={shown(value)} must be a strategy such as torchest.distributed.MirroredStrategy(), or None."
         )
     return value
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.compare.data import FLOWER_NUMBERS, TITANIC, make_flowers
+from benchmarks.compare.device import DEVICE, wait
 from benchmarks.compare.worker import answer_requests, steps_a_second, task_and_seconds
 from torchest.optimizers import Ftrl
 
@@ -36,7 +37,7 @@ def titanic() -> Program:
     batches = _batches(features, labels, 32)
 
     def program(steps: int) -> None:
-        net = nn.Linear(features.shape[1], 1)
+        net = nn.Linear(features.shape[1], 1).to(DEVICE)
         loss = nn.functional.binary_cross_entropy_with_logits
         _train(net, Ftrl(net.parameters(), lr=0.2), loss, batches, steps)
 
@@ -53,7 +54,7 @@ def iris() -> Program:
     def program(steps: int) -> None:
         net = nn.Sequential(
             nn.Linear(4, 30), nn.ReLU(), nn.Linear(30, 10), nn.ReLU(), nn.Linear(10, 3)
-        )
+        ).to(DEVICE)
         optimizer = torch.optim.Adagrad(net.parameters(), lr=0.001, initial_accumulator_value=0.1)
         _train(net, optimizer, nn.functional.cross_entropy, batches, steps)
 
@@ -66,7 +67,7 @@ def toy() -> Program:
     batches = _batches(x, 5 * x + torch.arange(5.0), 2)
 
     def program(steps: int) -> None:
-        net = nn.Linear(1, 5)
+        net = nn.Linear(1, 5).to(DEVICE)
         optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
         _train(net, optimizer, nn.functional.l1_loss, batches, steps)
 
@@ -74,7 +75,8 @@ def toy() -> Program:
 
 
 def _batches(features: Tensor, labels: Tensor, rows: int) -> Batches:
-    """All whole batches."""
+    """All whole batches, on the device."""
+    features, labels = features.to(DEVICE), labels.to(DEVICE)
     whole = len(features) // rows * rows
     return list(zip(features[:whole].split(rows), labels[:whole].split(rows), strict=True))
 
@@ -90,6 +92,7 @@ def _train(
         optimizer.zero_grad()
         loss_fn(net(features), labels).backward()
         optimizer.step()
+    wait()
 
 
 PROGRAMS = {"titanic": titanic, "iris": iris, "toy": toy}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches
+from benchmarks.compare.device import DEVICE, wait
 from benchmarks.compare.worker import Stopwatch, task_and_seconds
 from torchest import feature_column as fc
 from torchest.columns.encode.stacked import RowOrderColumn, StackedColumn, StackedDenseColumn
@@ -60,7 +61,7 @@ class Deep(nn.Module):
 
 
 class Encoding:
-    """Batches as the loop takes them.
+    """Batches as the loop takes them, on the device.
 
     Args:
         buckets: Of each column.
@@ -77,7 +78,9 @@ class Encoding:
         """Row numbers, their order, numbers, labels."""
         batch = Features(features)
         ids, order = batch.encoded(self._ids).rows, batch.encoded(self._order)
-        return ids, order, batch.encoded(self._numbers), torch.from_numpy(labels)[:, None].float()
+        labels = torch.from_numpy(labels)[:, None].float()
+        parts = ids, order, batch.encoded(self._numbers), labels
+        return tuple(part.to(DEVICE) for part in parts)
 
 
 def main() -> None:
@@ -96,12 +99,12 @@ def main() -> None:
     models: list[Linear | Deep] = []
     optimizers: list[torch.optim.Optimizer] = []
     if task["model"] != "dnn":
-        models.append(Linear(table_rows))
+        models.append(Linear(table_rows).to(DEVICE))
         optimizers.append(Ftrl(models[-1].parameters(), lr=0.2))
     if task["model"] != "linear":
-        models.append(Deep(table_rows))
+        models.append(Deep(table_rows).to(DEVICE))
         optimizers.append(Adagrad(models[-1].parameters()))
-    stopwatch = Stopwatch(rows, seconds)
+    stopwatch = Stopwatch(rows, seconds, wait)
     for ids, order, numbers, labels in batches:
         logits = sum(model(ids, order, numbers) for model in models)
         loss = reduce(sigmoid_cross_entropy(labels, logits))

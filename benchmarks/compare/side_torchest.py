@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torchest
 from benchmarks.compare.data import NUMBERS, STRINGS, make_batches, make_rows
+from benchmarks.compare.device import wait
 from benchmarks.compare.worker import (
     Stopwatch,
     answer_requests,
@@ -93,7 +94,7 @@ class Measure(torchest.SessionRunHook):
     """Measures steps."""
 
     def __init__(self, task: dict[str, Any], seconds: float) -> None:
-        self._stopwatch = Stopwatch(task["rows"], seconds)
+        self._stopwatch = Stopwatch(task["rows"], seconds, wait)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         """A step has run."""

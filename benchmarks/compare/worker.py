@@ -49,11 +49,19 @@ class Stopwatch:
 
     After the warm-up, of a second at least, and after each measurement, it waits for the next request. Batches that
     were made ahead while it waited are used up by two steps before the clock starts.
+
+    Args:
+        rows: The rows of a step.
+        seconds: How long a measurement takes.
+        finish: Waits until a device has done what the steps asked for.
     """
 
-    def __init__(self, rows: int, seconds: float) -> None:
+    def __init__(
+        self, rows: int, seconds: float, finish: Callable[[], object] = lambda: None
+    ) -> None:
         self._rows = rows
         self._seconds = seconds
+        self._finish = finish
         self._requests = Requests()
         self._until_wait = WARM_UP
         self._warm_at: float | None = None
@@ -69,12 +77,13 @@ class Stopwatch:
             return self._until_wait > 0 or self._wait()
         self._steps += 1
         if self._steps <= 0:
+            self._finish()
             self._start = time.perf_counter()
             return True
-        elapsed = time.perf_counter() - self._start
-        if elapsed < self._seconds:
+        if time.perf_counter() - self._start < self._seconds:
             return True
-        say({"value": self._rows * self._steps / elapsed})
+        self._finish()
+        say({"value": self._rows * self._steps / (time.perf_counter() - self._start)})
         return self._wait()
 
     def _wait(self) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 from tests.distributed.test_data_parallel import furthest, load, torchrun
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.cuda
 
 
 @pytest.fixture(scope="module")

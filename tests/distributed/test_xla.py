@@ -16,10 +16,10 @@ from torch import nn
 
 import torchest
 from torchest import columns, inputs
-from torchest.distributed import XLAStrategy
+from torchest.distributed import TPUStrategy
 
 IS_THERE = importlib.util.find_spec("torch_xla") is not None
-DEVICE = XLAStrategy() if IS_THERE else None  # before the first backward pass of the process
+DEVICE = TPUStrategy() if IS_THERE else None  # before the first backward pass of the process
 
 
 def needs_xla(test):
@@ -382,20 +382,20 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(
         ImportError, match=r"needs the package torch_xla.*pip install 'torchest\[xla\]'"
     ):
-        XLAStrategy()
+        TPUStrategy()
 
 
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="in one process, but by RANK and WORLD_SIZE there are 2"):
-        XLAStrategy()
+        TPUStrategy()
 
 
 @needs_xla
 def test_only_a_strategy_that_is_made_imports_it():
     program = (
-        "import sys, torchest; torchest.DNNClassifier, torchest.distributed.XLAStrategy; "
+        "import sys, torchest; torchest.DNNClassifier, torchest.distributed.TPUStrategy; "
         "assert 'torch_xla' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -405,7 +405,7 @@ def test_only_a_strategy_that_is_made_imports_it():
 def test_a_device_that_comes_too_late_for_gradients_is_an_error():
     program = (
         "import torch, torchest; torch.ones(1, requires_grad=True).sum().backward(); "
-        "torchest.distributed.XLAStrategy()"
+        "torchest.distributed.TPUStrategy()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True

@@ -7,7 +7,7 @@ import torch
 
 from tests.engine import test_resume as on_cpu
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.cuda
 
 
 @pytest.mark.parametrize("at", [0, 3, 8])

@@ -82,6 +82,11 @@ class Strategy:
         self.world_size = 1
 
     @property
+    def num_replicas_in_sync(self) -> int:
+        """The number of copies of the model that train together: one for each process."""
+        return self.world_size
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process writes checkpoints and events."""
         return self.rank == 0

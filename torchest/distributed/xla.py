@@ -1,7 +1,7 @@
 """One XLA device, such as a core of a TPU.
 
-    device = torchest.distributed.XLAStrategy()
-    config = torchest.RunConfig(train_distribute=device, eval_distribute=device)
+    strategy = torchest.distributed.TPUStrategy()
+    config = torchest.RunConfig(train_distribute=strategy, eval_distribute=strategy)
     model = torchest.LinearClassifier(feature_columns, config=config)
 
 XLA defers operations until a step ends, and compiles them together. A step with the same operations on the same shapes
@@ -17,6 +17,7 @@ import torch
 
 from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.strategy import Strategy, on_host
+from torchest.utils.checks import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class XLAStrategy(Strategy):
+class TPUStrategy(Strategy):
     """Runs a model on one XLA device, in one process.
 
     Pass it as `RunConfig(train_distribute=...)`, and as `eval_distribute` for evaluation and prediction. The
@@ -36,24 +37,37 @@ class XLAStrategy(Strategy):
 
     On XLA, torch.nn.BatchNorm keeps the biased variance of the batch, not the unbiased estimate.
 
+    Args:
+        tpu_cluster_resolver: None; the environment says which device there is.
+        experimental_device_assignment: None; there is one device.
+
     Raises:
         ImportError: The package torch_xla is not installed.
-        ValueError: Several processes train together.
+        ValueError: Several processes train together, or an argument has no meaning here.
         RuntimeError: This process has already trained on another device.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        tpu_cluster_resolver: None = None,
+        experimental_device_assignment: None = None,
+    ) -> None:
+        where = "the environment variable PJRT_DEVICE says which device there is"
+        left_out("TPUStrategy: tpu_cluster_resolver", tpu_cluster_resolver, where)
+        one = "the model runs on one device"
+        assignment = experimental_device_assignment
+        left_out("TPUStrategy: experimental_device_assignment", assignment, one)
         super().__init__()
         cluster = cluster_of_environment()
         if cluster.is_distributed:
             raise ValueError(
-                f"XLAStrategy trains in one process, but by {cluster.launcher} there are {cluster.world_size}, each of "
+                f"TPUStrategy trains in one process, but by {cluster.launcher} there are {cluster.world_size}, each of "
                 "which would train the whole model: start one process, or leave train_distribute and eval_distribute "
                 "out."
             )
         if importlib.util.find_spec("torch_xla") is None:
             raise ImportError(
-                "XLAStrategy needs the package torch_xla, which is not installed: torch_xla 2.9 needs torch 2.9, so "
+                "TPUStrategy needs the package torch_xla, which is not installed: torch_xla 2.9 needs torch 2.9, so "
                 "install both together, best in an environment of their own, by pip install 'torchest[xla]'."
             )
         import torch_xla
@@ -87,6 +101,6 @@ def _check_gradients(device: torch.device) -> None:
         (2 * number).backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise RuntimeError(
-            "XLAStrategy() was made after training on another device in this process: torch sets up devices "
+            "TPUStrategy() was made after training on another device in this process: torch sets up devices "
             "for gradients once, when the first gradients are computed. Make it at the start of the program."
         ) from error

@@ -117,14 +117,13 @@ class Estimator:
     ) -> None:
         self._warm_start = settings_of(warm_start_from)
         self._may_warm_start = True
-        own_strategy = strategy_of_environment()
-        self._config = _with_model_dir(config, model_dir, own_strategy)
-        own_strategy = own_strategy.current()
+        environments = strategy_of_environment()
+        self._config = _with_model_dir(config, model_dir, environments)
         self._params = _copied(params)
         self._steps_made = 0
         self._model_fn = ModelFn(model_fn, self._params, self._config)
-        self._strategy = self._config.train_distribute or own_strategy
-        self._eval_strategy = self._config.eval_distribute or own_strategy
+        self._strategy = (self._config.train_distribute or environments).current()
+        self._eval_strategy = (self._config.eval_distribute or environments).current()
         self._model_cache = ModelCache(
             self.model_dir, lambda: self._new_model(self._eval_strategy, training=False)
         )

@@ -187,6 +187,18 @@ def path(argument: str, value: object) -> str:
     return as_text
 
 
+def left_out(argument: str, value: object, why: str) -> None:
+    """Raises an error unless the value of an argument that has no meaning here is None.
+
+    Args:
+        argument: The argument.
+        value: Its value.
+        why: What makes it meaningless.
+    """
+    if value is not None:
+        raise ValueError(f"{argument}={shown(value)} must be None: {why}. Leave it out.")
+
+
 def checked_name(argument: str, value: object) -> str | None:
     """None, or a name that is safe as a part of a directory's name."""
     if value is None:

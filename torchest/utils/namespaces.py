@@ -19,9 +19,11 @@ _PLACES = (
     "torchest.export",
     "torchest.columns",
     "torchest.inputs",
+    "torchest.distributed",
 )
 _LIKE = {
     ".columns": "tf.feature_column",
+    ".distributed": "tf.distribute",
     ".inputs": "tf.data",
     ".optimizers": "tf.keras.optimizers",
 }

@@ -12,12 +12,12 @@ has its reductions. All other names are those of `torchest`; `v1.estimator` has 
 
 from typing import TYPE_CHECKING
 
-from torchest import feature_column, metrics, summary
+from torchest import distribute, feature_column, metrics, summary
 from torchest.utils.namespaces import namespace
 from torchest.v1 import estimator, losses, train
 from torchest.v1.estimator import *  # noqa: F403
 
-__all__ = ["estimator", "feature_column", "losses", "metrics", "summary", "train"]
+__all__ = ["distribute", "estimator", "feature_column", "losses", "metrics", "summary", "train"]
 __all__ += estimator.__all__
 
 if not TYPE_CHECKING:

@@ -140,6 +140,14 @@ RECIPES = {
     ),
     "SessionRunArgs": Recipe(lambda: {"fetches": "loss", "feed_dict": None, "options": None}),
     "SessionRunValues": Recipe(lambda: {"results": 0.5, "options": None, "run_metadata": None}),
+    "distributed.MirroredStrategy": Recipe(lambda: {"devices": ["/cpu:0"], "cross_device_ops": None}),
+    "distributed.MultiWorkerMirroredStrategy": Recipe(
+        lambda: {"cluster_resolver": None, "communication_options": None}
+    ),
+    "distributed.CentralStorageStrategy": Recipe(
+        lambda: {"compute_devices": ["/cpu:0"], "parameter_device": None}
+    ),
+    "distributed.DistributeConfig": Recipe(lambda: {"remote_cluster": None}),
     "distributed.InputContext": Recipe(
         lambda: {"num_input_pipelines": 2, "input_pipeline_id": 0, "num_replicas_in_sync": 2}
     ),
