@@ -18,7 +18,7 @@ LINES = (
     "metrics columns serving export_outputs",
     "inputs spec columns.layers",
     "models heads distributed summary columns.report",
-    "run_config",
+    "run_config distribute",
     "engine",
     "hooks warm_start",
     "modes",
