@@ -250,6 +250,19 @@ def test_an_input_without_shards_starts_its_pass_anew(make, reason, start, caplo
     assert "shard(input_context.num_input_pipelines, input_context.input_pipeline_id)" in message
 
 
+def test_shards_that_never_end_are_told(caplog):
+    def make(processes, rank):
+        rows = inputs.Dataset(Passes(12, is_known=True))
+        return rows.shard(processes, rank).repeat().shuffle(4, seed=1).batch(1)
+
+    positions = interrupted(make, 2, 3)
+    for rank in range(3):
+        resized(make(3, rank), positions, Reader(rank, 3))
+    assert len(caplog.records) == 1
+    assert "reads the shards of all 2 former ones to the end of the training" in caplog.text
+    assert "as repeat comes before shuffle" in caplog.text
+
+
 def test_a_loader_with_a_state_starts_anew(caplog):
     class Loader:
         def __iter__(self):

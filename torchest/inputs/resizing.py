@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from torchest.inputs.dataset import Dataset
@@ -110,7 +111,20 @@ def _dealt_anew(source: Source, positions: Sequence[Position | None], reader: Re
     worlds = with_world(rests, places, settings)
     if worlds is None:
         raise _InexactError("the processes have used different numbers of rows")
+    if reader.rank == 0:
+        _warn_of_endless_shards(rests)
     return {**common, "batches": 0, "worlds": worlds, "first": min(places)[0]}
+
+
+def _warn_of_endless_shards(rests: Sequence[Rest]) -> None:
+    dealt = rests[0].outline.dealt
+    if rests[0].outline.is_own and dealt.cardinality() == math.inf:
+        _log.warning(
+            "Training resumes in another number of processes, and each of them reads the shards of all %d former ones "
+            "to the end of the training: the shards never end, as repeat comes before %s. Call repeat after it, or "
+            "shard after both, to have new shards in the next pass.",
+            len(rests), type(dealt).__name__.lower(),
+        )  # fmt: skip
 
 
 def _rest(
