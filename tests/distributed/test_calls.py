@@ -10,9 +10,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import calls_program as program
+import numpy as np
 import pytest
 
-PROGRAM = Path(__file__).with_name("calls_program.py")
+PROGRAM = Path(program.__file__)
 SCENARIOS = (
     "the_chief_alone_in_between",
     "the_chief_alone_at_the_end",
@@ -31,6 +33,9 @@ SCENARIOS = (
     "one_ends_predictions_early",
     "directories_are_not_shared",
     "input_is_read_whole",
+    "without_rows",
+    "one_stalls_within_a_step",
+    "one_is_killed_within_a_step",
 )
 
 
@@ -38,6 +43,7 @@ SCENARIOS = (
 class Ran:
     """What the processes of a scenario have left, by rank."""
 
+    directory: Path
     codes: list[int]
     values: list[dict]
     logs: list[str]
@@ -53,7 +59,7 @@ class Ran:
 def ran(tmp_path_factory):
     directory = tmp_path_factory.mktemp("calls")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["PYTHONPATH"] = str(PROGRAM.parents[2])
+    environment["PYTHONPATH"] = str(PROGRAM.parents[1])
     command = [sys.executable, PROGRAM, directory, *SCENARIOS]
     done = subprocess.run(command, timeout=400, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -64,7 +70,7 @@ def ran(tmp_path_factory):
         paths = [here / f"{rank}.json" for rank in ranks]
         values = [json.loads(path.read_text()) if path.exists() else {} for path in paths]
         logs = [(here / f"{rank}.log").read_text() for rank in ranks]
-        return Ran([codes[scenario][rank] for rank in ranks], values, logs)
+        return Ran(here, [codes[scenario][rank] for rank in ranks], values, logs)
 
     return of
 
@@ -143,6 +149,17 @@ def test_what_the_others_do_after_an_evaluation_of_the_chief_is_compared_with_it
             "one_is_killed",
             [1, -9],
             r"The connection to process 1 broke in step 2 of train\(model_dir='\S+'\): it was killed, or",
+        ),
+        (
+            "one_is_killed_within_a_step",
+            [1, -9],
+            r"The connection to process 1 broke in step 2 of train\(model_dir='\S+'\): it was killed, or",
+        ),
+        (
+            "one_stalls_within_a_step",
+            [1, 1],
+            r"Process 1 did not come to step 2 of train\(model_dir='\S+'\), where others wait, within "
+            r"RunConfig\(step_timeout_secs=2\)",
         ),
         (
             "one_stalls_too_long",
@@ -243,3 +260,24 @@ def test_input_that_all_processes_read_whole_is_told(ran):
     assert done.codes == [0, 0], done.logs
     assert "Each of the 2 processes seems to read the whole input" in done.logs[0]
     assert "seems to read" not in ran("one_stalls").logs[0]
+
+
+@pytest.mark.parametrize("name", program.WIDTHS)
+def test_a_process_without_rows_changes_nothing(name, ran, tmp_path):
+    """The other one trains as it does alone, with batch normalisation and Adam."""
+    done = ran("without_rows")
+    assert done.codes == [0, 0], done.logs
+    alone = program.normalised(tmp_path, name, (4,))
+    together = program.torchest.Estimator(
+        program.with_batch_norm, str(done.directory / f"{name}2"), params={"name": name, "rows": []}
+    )
+    assert together.get_variable_value("global_step") == 4
+    for variable in alone.get_variable_names():
+        actual = together.get_variable_value(variable)
+        np.testing.assert_allclose(actual, alone.get_variable_value(variable), rtol=0, atol=1e-6)
+
+
+def test_model_fn_never_runs_without_rows(ran):
+    """The first batch makes the model, too. The second process, which has two batches, has two steps without rows."""
+    done = ran("without_rows")
+    assert [values["rows"] for values in done.values] == [[4] * 5, [4] * 3]

@@ -60,6 +60,7 @@ class DataParallel(Strategy):
             deque()
         )  # examples of the further batches of the step
         self._is_within_step = False
+        self._all_have_batches = True
         self._empty: Batch | None = None
         self._exchange: Exchange
         self._buffers: Buffers
@@ -82,6 +83,11 @@ class DataParallel(Strategy):
             yield
         finally:
             self._detached -= 1
+
+    @property
+    def all_have_batches(self) -> bool:
+        """Whether every process has batches of its own in the current step."""
+        return self._all_have_batches
 
     def current(self) -> Strategy:
         """This strategy; inside `detached`, one for this process alone."""
@@ -240,6 +246,7 @@ class DataParallel(Strategy):
         steps = 0 if requests else sum(count > 0 for count in counts[:size])
         self._to_come = deque(list(zip([*rows, *missing], counts[size:], strict=True))[:steps])
         self._is_within_step = False
+        self._all_have_batches = all(count == self.world_size for count in counts[:steps])
         return steps
 
     def empty_batch(self) -> Batch:

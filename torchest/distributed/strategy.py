@@ -87,6 +87,11 @@ class Strategy:
         return self.world_size
 
     @property
+    def all_have_batches(self) -> bool:
+        """Whether every process has batches of its own in the current step."""
+        return True
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process writes checkpoints and events."""
         return self.rank == 0

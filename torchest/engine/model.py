@@ -14,6 +14,7 @@ from torchest.engine.execution import Execution
 from torchest.engine.hooks import Session, SessionRunHook, all_of
 from torchest.engine.object_state import ObjectState
 from torchest.engine.scope import Scope
+from torchest.engine.without_rows import WithoutRows, optimizers_of
 from torchest.keys import ModeKeys
 from torchest.utils.freed_memory import keep_freed_memory
 
@@ -56,6 +57,7 @@ class RunningModel:
         scope: The objects.
         state: Saves and restores them.
         steps_itself: Whether `train_op` in the first batch of a training is a function, which steps its optimizers.
+        without_rows: The steps of a training without rows; None if model_fn runs for them, too.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class RunningModel:
         self._initialize = initialize
         self._execution = execution
         self.steps_itself = False
+        self.without_rows: WithoutRows | None = None
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
 
@@ -97,7 +100,8 @@ class RunningModel:
                 spec = self._run(self._model_fn, features, labels, mode, grad=self._training)
             if mode == ModeKeys.TRAIN:
                 check_training(spec, self.scope)
-                self.steps_itself = not isinstance(spec.train_op, torch.optim.Optimizer | list)
+                self.steps_itself = optimizers_of(spec) is None
+                self.without_rows = WithoutRows.of(spec, self.scope)
             hooks = _hooks_of(spec)
             _log.info("Done calling model_fn.")
             modules = self.scope.modules()

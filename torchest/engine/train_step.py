@@ -22,6 +22,7 @@ from torchest.engine.step_values import (
     gradient_norm,
     learning_rates,
 )
+from torchest.engine.without_rows import optimizers_of
 from torchest.keys import ModeKeys
 from torchest.losses import Reduction
 from torchest.optimizers import row_gradients
@@ -29,7 +30,7 @@ from torchest.optimizers.base import RowOptimizer
 from torchest.utils.checks import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 
     from torchest.engine.hooks import Session
     from torchest.engine.loss_scale import LossScale
@@ -98,6 +99,8 @@ class TrainStep:
         self._is_planned = False  # the last step
         self._reduction = Reduction.AUTO
         self._values: dict[str, Any] = {}  # of this step, which cannot be had after it
+        # of the last batch with rows
+        self._values_of_batch: Callable[[], Mapping[str, object]] = dict
         scope = run.model.scope
         self._schedulers = list(scope.schedulers().values())
         optimizers = scope.optimizers().values()
@@ -114,7 +117,7 @@ class TrainStep:
             if isinstance(optimizer, RowOptimizer):
                 optimizer.tables = self._tables
 
-    def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec | PlannedStep:
+    def __call__(self, batches: Sequence[Batch]) -> EstimatorSpec | PlannedStep | None:
         """Trains on one or more batches, whose losses have equal weights."""
         if self._is_first:
             self._plan, self._is_first = self._planned(), False
@@ -127,17 +130,19 @@ class TrainStep:
         self._values = self._learning_rates()
         self._session.origin_of_nan = ""
         spec = self._run(batches[0])
-        optimizers = _optimizers(spec.train_op)
+        optimizers = self._optimizers_of(spec)
         has_stepped = True
         if optimizers is None:
+            assert spec is not None  # model_fn has run
             loss = self._call(spec)
         else:
             for optimizer in optimizers:
                 _forget_gradients(optimizer)
             own = self._backward(spec, len(batches))
             for batch in batches[1:]:
-                spec = self._run(batch)
-                own = own + self._backward(spec, len(batches))
+                further = self._run(batch)
+                own = own + self._backward(further, len(batches))
+                spec = further or spec
             loss = self._strategy.add_up(own)
             self._densify()
             has_stepped = self._optimize(optimizers)
@@ -145,7 +150,9 @@ class TrainStep:
             scheduler.step()
         self._session.global_step += 1
         values = {**self._values, "loss": loss}
-        self._session.values = StepValues(values, functools.partial(values_of, spec))
+        if spec is not None:
+            self._values_of_batch = functools.partial(values_of, spec)
+        self._session.values = StepValues(values, self._values_of_batch)
         self._strategy.end_step()
         return spec
 
@@ -197,8 +204,11 @@ class TrainStep:
             self._plan.show_gradients()
         self._is_open = True
 
-    def _run(self, batch: Batch) -> EstimatorSpec:
+    def _run(self, batch: Batch) -> EstimatorSpec | None:
+        """Runs model_fn; None for no rows beside those of other processes."""
         self._strategy.begin_batch()
+        if self._model.without_rows and self._strategy.world_size > 1 and batch.rows == 0:
+            return None
         spec = self._strategy.forward(
             lambda: self._model(batch.features, batch.labels, ModeKeys.TRAIN)
         )
@@ -208,10 +218,26 @@ class TrainStep:
         self._reduction = spec.loss_reduction
         return spec
 
-    def _backward(self, spec: EstimatorSpec, batches: int) -> torch.Tensor:
+    def _optimizers_of(self, spec: EstimatorSpec | None) -> Sequence[torch.optim.Optimizer] | None:
+        """The optimizers of a step; None if train_op is a function."""
+        without_rows = self._model.without_rows
+        if spec is None:
+            assert without_rows is not None
+            return without_rows.optimizers
+        optimizers = optimizers_of(spec)
+        if without_rows is not None and not self._strategy.all_have_batches:
+            without_rows.check(optimizers)
+        return optimizers
+
+    def _backward(self, spec: EstimatorSpec | None, batches: int) -> torch.Tensor:
         """Adds the gradients of one of the batches of a step; returns its contribution to the loss."""
-        assert spec.loss is not None  # the spec checks it
-        loss = spec.loss if batches == 1 else spec.loss / batches
+        if spec is None:
+            assert self._model.without_rows is not None
+            loss = self._model.without_rows.loss
+        else:
+            assert spec.loss is not None  # the spec checks it
+            loss = spec.loss
+        loss = loss if batches == 1 else loss / batches
         if self._loss_scale is not None:
             loss = self._loss_scale.scaled(loss)
         return self._strategy.backward(loss, self._reduction)
@@ -285,13 +311,6 @@ def _forget_gradients(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = None
-
-
-def _optimizers(train_op: Any) -> Sequence[torch.optim.Optimizer] | None:
-    """The optimizers of a step; None if train_op is a function."""
-    if isinstance(train_op, (list, tuple)):
-        return train_op
-    return None if callable(train_op) else [train_op]
 
 
 def values_of(spec: Outputs | EstimatorSpec) -> MutableMapping[str, Any]:

@@ -258,6 +258,70 @@ def input_is_read_whole() -> None:
     one.train(lambda: rows_of(LABELS)(torchest.distributed.InputContext()), steps=2)
 
 
+WIDTHS = {"narrow": 8, "wide": 400}  # gradients of the wide net overlap with its backward pass
+
+
+def with_batch_norm(features, labels, mode, params):
+    """Batch normalisation, which cannot train on a batch without rows."""
+    width = WIDTHS[params["name"]]
+
+    def make() -> torch.nn.Module:
+        # without a bias, whose gradient is 0, and which Adam would move by rounding errors
+        first = [torch.nn.Linear(1, width, bias=False), torch.nn.BatchNorm1d(width)]
+        rest = [torch.nn.Tanh(), torch.nn.Linear(width, width), torch.nn.Linear(width, width)]
+        return torch.nn.Sequential(*first, *rest, torch.nn.Linear(width, 1))
+
+    net = torchest.get_or_create("net", make)
+    params["rows"].append(len(labels))
+    loss = (net(features["x"].unsqueeze(1)).squeeze(1) - labels).square().mean()
+    adam = torchest.get_or_create("adam", lambda: torch.optim.Adam(net.parameters(), lr=0.01))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=adam)
+
+
+def normalised(
+    directory: Path, name: str, counts: tuple[int, ...], hooks: Any = (), **options: Any
+) -> torchest.Estimator:
+    """Trains on so many batches in each process."""
+    config = torchest.RunConfig(tf_random_seed=1, log_step_count_steps=1, **options)
+    params: dict[str, Any] = {"name": name, "rows": []}
+    each = torchest.Estimator(
+        with_batch_norm, str(directory / f"{name}{len(counts)}"), config, params
+    )
+    features = [{"x": torch.arange(4.0) + number} for number in range(10)]
+    batches = [(each, 2 * each["x"]) for each in features]
+    each.train(lambda: batches[: counts[RANK]], hooks=hooks)
+    return each
+
+
+def without_rows() -> None:
+    """The second process has no batch, and then two of four."""
+    for name in WIDTHS:
+        normalised(DIRECTORY, name, (4, 0))
+        rows = normalised(DIRECTORY / "uneven", name, (4, 2)).params["rows"]
+        keep(rows=rows)
+
+
+class BeforeStep(AtStep):
+    """Calls a function in a step, before the forward pass of the second process."""
+
+    def before_run(self, run_context):
+        super().after_run(run_context, None)
+
+    def after_run(self, run_context, run_values):
+        pass
+
+
+def one_stalls_within_a_step() -> None:
+    """The first process waits in its backward pass."""
+    stalls = BeforeStep(2, lambda: time.sleep(10))
+    normalised(DIRECTORY, "wide", (4, 4), [stalls], step_timeout_secs=2)
+
+
+def one_is_killed_within_a_step() -> None:
+    killed = BeforeStep(2, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    normalised(DIRECTORY, "wide", (4, 4), [killed])
+
+
 class Process(NamedTuple):
     """A process of a scenario."""
 
