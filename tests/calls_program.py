@@ -266,16 +266,17 @@ def with_batch_norm(features, labels, mode, params):
     width = WIDTHS[params["name"]]
 
     def make() -> torch.nn.Module:
-        # without a bias, whose gradient is 0, and which Adam would move by rounding errors
-        first = [torch.nn.Linear(1, width, bias=False), torch.nn.BatchNorm1d(width)]
+        first = [torch.nn.Linear(1, width), torch.nn.BatchNorm1d(width)]
         rest = [torch.nn.Tanh(), torch.nn.Linear(width, width), torch.nn.Linear(width, width)]
         return torch.nn.Sequential(*first, *rest, torch.nn.Linear(width, 1))
 
     net = torchest.get_or_create("net", make)
     params["rows"].append(len(labels))
     loss = (net(features["x"].unsqueeze(1)).squeeze(1) - labels).square().mean()
-    adam = torchest.get_or_create("adam", lambda: torch.optim.Adam(net.parameters(), lr=0.01))
-    return torchest.EstimatorSpec(mode, loss=loss, train_op=adam)
+    sgd = torchest.get_or_create(
+        "sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
+    )
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
 
 
 def normalised(
@@ -295,6 +296,7 @@ def normalised(
 
 def without_rows() -> None:
     """The second process has no batch, and then two of four."""
+    torch.set_default_dtype(torch.float64)
     for name in WIDTHS:
         normalised(DIRECTORY, name, (4, 0))
         rows = normalised(DIRECTORY / "uneven", name, (4, 2)).params["rows"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import calls_program as program
 import numpy as np
 import pytest
+import torch
 
 PROGRAM = Path(program.__file__)
 SCENARIOS = (
@@ -262,9 +263,17 @@ def test_input_that_all_processes_read_whole_is_told(ran):
     assert "seems to read" not in ran("one_stalls").logs[0]
 
 
+@pytest.fixture
+def _float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_float64")
 @pytest.mark.parametrize("name", program.WIDTHS)
 def test_a_process_without_rows_changes_nothing(name, ran, tmp_path):
-    """The other one trains as it does alone, with batch normalisation and Adam."""
+    """The other one trains as it does alone, with batch normalisation and momentum."""
     done = ran("without_rows")
     assert done.codes == [0, 0], done.logs
     alone = program.normalised(tmp_path, name, (4,))
@@ -274,7 +283,7 @@ def test_a_process_without_rows_changes_nothing(name, ran, tmp_path):
     assert together.get_variable_value("global_step") == 4
     for variable in alone.get_variable_names():
         actual = together.get_variable_value(variable)
-        np.testing.assert_allclose(actual, alone.get_variable_value(variable), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(actual, alone.get_variable_value(variable), rtol=0, atol=1e-12)
 
 
 def test_model_fn_never_runs_without_rows(ran):
