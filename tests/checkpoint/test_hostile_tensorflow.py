@@ -13,7 +13,7 @@ from torchest.checkpoint.tensorflow.checksum import masked_crc32c
 from torchest.checkpoint.tensorflow.locate import tensorflow_checkpoint
 from torchest.checkpoint.tensorflow.slices import Extent, key_of
 
-FLOAT, STRING = 1, 7
+FLOAT, STRING, INT64 = 1, 7, 9
 MAGIC = bytes.fromhex("57fb808b247547db")
 
 
@@ -174,6 +174,21 @@ ENTRIES = {
 def test_an_entry_that_tensorflow_does_not_write(tmp_path, entries, message):
     with pytest.raises(torchest.DamagedCheckpointError, match=message):
         torchest.load_variable(written(tmp_path, entries), "a")
+
+
+@pytest.mark.parametrize(
+    ("step", "data"),
+    [
+        (entry([2], 16, dtype=INT64, checksum=masked_crc32c(bytes(16))), bytes(16)),
+        (entry([], 8, dtype=INT64, checksum=masked_crc32c(b"\xff" * 8)), b"\xff" * 8),
+        (entry([], 4, checksum=masked_crc32c(bytes(4))), bytes(4)),
+    ],
+    ids=["two", "negative", "a float"],
+)
+def test_a_step_that_is_none(tmp_path, step, data):
+    reader = torchest.load_checkpoint(written(tmp_path, {b"global_step": step}, data))
+    with pytest.raises(ValueError, match=r"The global_step of the checkpoint '.*' is "):
+        _ = reader.global_step
 
 
 @pytest.mark.parametrize(

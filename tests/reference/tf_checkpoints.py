@@ -94,6 +94,14 @@ OPTIMIZERS = {
         "RMSProp": call("RMSPropOptimizer", learning_rate=0.01, momentum=0.5),
     },
 }
+RARE_OPTIMIZERS = [
+    ("Adam with decay", 2, adam(learning_rate=0.02, decay=0.05)),
+    ("Adamax", 2, call("Adamax", learning_rate=0.02)),
+    ("Adadelta", 2, call("Adadelta", learning_rate=0.5)),
+    ("Adadelta", 1, call("AdadeltaOptimizer", learning_rate=0.5)),
+    ("gradient descent", 1, call("GradientDescentOptimizer", learning_rate=0.002)),
+    ("proximal Adagrad", 1, call("ProximalAdagradOptimizer", learning_rate=0.1)),
+]
 LINEAR = [AGE, AGES, CITY, JOB, crossed(["city", "day"], 7)]
 DEEP = [AGE, indicator(DAY), embedding(JOB), embedding(CITY, 3)]
 KINDS = {
@@ -259,6 +267,17 @@ def others() -> list[Case]:
             feature_columns=[crossed([AGES, "job"], 6), call("numeric_column", key="a b/c")],
             optimizer=OPTIMIZERS[2]["Ftrl"],
         ),
+        *[
+            case(
+                f"{name} of TensorFlow {generation}",
+                generation,
+                "LinearRegressor",
+                "score",
+                feature_columns=LINEAR,
+                optimizer=optimizer,
+            )
+            for name, generation, optimizer in RARE_OPTIMIZERS
+        ],
     ]
 
 

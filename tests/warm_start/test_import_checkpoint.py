@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reference_arrays import params, read
 from tensorflow_checkpoints import unpacked
 
 import torchest
 from tests.canned.test_reference import N_ROWS, ROWS, Losses
 from tests.canned.test_reference import made as made_of_keras
-from torchest import columns, optimizers
+from torchest import columns, optimizers, v1
 from torchest.command_line import main
 from torchest.warm_start.import_checkpoint import import_checkpoint
 
@@ -52,20 +54,19 @@ def made(described):
         )
     if not isinstance(described, dict):
         return described
-    name, arguments = described["function"], described["arguments"]
+    name = described["function"]
+    arguments = {key: made(each) for key, each in described["arguments"].items()}
     if name.endswith("Optimizer"):
-        return getattr(v1().train, name)(**arguments)
+        return getattr(v1.train, name)(**arguments)
+    if hasattr(optimizers, name):
+        return getattr(optimizers, name)(**arguments)
     if name.startswith("shared_embedding"):
-        return columns.shared_embeddings(**{key: made(each) for key, each in arguments.items()})
+        return columns.shared_embeddings(**arguments)
     return made_of_keras(described)
 
 
-def v1():
-    return pytest.importorskip("torchest.v1", exc_type=ImportError)
-
-
 def estimator(case, model_dir, **others):
-    generation = v1() if case["generation"] == 1 else torchest
+    generation = v1 if case["generation"] == 1 else torchest
     arguments = {
         key: made(each)
         for key, each in case["arguments"].items()
@@ -298,3 +299,25 @@ def test_a_table_from_a_checkpoint_of_tensorflow(folder):
     wrong = columns.embedding_column(job, 2, ckpt_to_load_from=path, tensor_name_in_ckpt="job")
     with pytest.raises(ValueError, match=r"tensor_name_in_ckpt='job' is not in the checkpoint"):
         columns.DenseFeatures([wrong])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_a_changed_byte_is_one_sentence_and_writes_nothing(data, folder, tmp_path_factory):
+    case = case_of("LinearClassifier of TensorFlow 1 with Adam")
+    tmp_path = tmp_path_factory.mktemp("changed")
+    source, model_dir = tmp_path / "source", tmp_path / "new"
+    checkpoint = folder / case["checkpoint"]
+    shutil.copytree(checkpoint.parent, source)
+    path = data.draw(st.sampled_from(sorted(source.iterdir())))
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    model_fn = estimator(case, str(tmp_path / "scratch"))._model_fn
+    problems = []
+    try:
+        import_checkpoint(str(source / checkpoint.name), str(model_dir), model_fn)
+    except torchest.DamagedCheckpointError as error:
+        problems.append(str(error))
+    assert model_dir.exists() == (not problems)
+    assert not any("\n" in problem for problem in problems)

@@ -55,12 +55,18 @@ class Names(NamedTuple):
 
 
 _NAMES = {
+    "torchest.optimizers.adadelta.Adadelta": Names(
+        "Adadelta", "Adadelta", ("accum_grad", "accum_var")
+    ),
     "torchest.optimizers.adagrad.Adagrad": Names("Adagrad", "Adagrad", ("accumulator",)),
     "torchest.optimizers.adam.Adam": Names("Adam", "Adam", ("m", "v")),
+    "torchest.optimizers.adamax.Adamax": Names("Adamax"),
     "torchest.optimizers.ftrl.Ftrl": Names("Ftrl", "Ftrl", ("accumulator", "linear")),
     "torchest.optimizers.rmsprop.RMSProp": Names("RMSprop"),
     "torchest.optimizers.sgd.SGD": Names("SGD"),
     "torchest.v1.momentum.Momentum": Names("", "Momentum", ("momentum",)),
+    "torchest.v1.proximal.ProximalAdagrad": Names("", "ProximalAdagrad", ("accumulator",)),
+    "torchest.v1.proximal.ProximalGradientDescent": Names("", "ProximalGradientDescent"),
     "torchest.v1.rmsprop.RMSProp": Names("", "RMSProp", ("rms", "mg", "momentum")),
 }
 
@@ -159,10 +165,14 @@ def _slots_in(weights: TensorFlowWeights) -> dict[tuple[str, str], dict[str, lis
     return slots
 
 
+def _scalars_in(weights: TensorFlowWeights) -> list[str]:
+    return sorted(name for name in weights.keys if not weights.shape(Stored(name, (name,))))
+
+
 def _options_in(weights: TensorFlowWeights) -> dict[str, dict[str, str]]:
     """The names of variables with options, by optimizer of Keras and option."""
     options: dict[str, dict[str, str]] = {}
-    for match in filter(None, map(_OPTION_OF_KERAS.fullmatch, sorted(weights.keys))):
+    for match in filter(None, map(_OPTION_OF_KERAS.fullmatch, _scalars_in(weights))):
         options.setdefault(match[1], {})[match[2]] = match[0]
     return options
 
@@ -176,8 +186,9 @@ def _graph_of(
         if place.startswith(f"{name}."):
             return next((graph for graph in own if stored.names[0].startswith(f"{graph}/")), None)
     # without slots: of two, the one of the linear model counts its steps itself
-    counts = [graph for graph in own if (_STEPS in options[graph]) == (name == "linear_optimizer")]
-    return counts[0] if counts else None
+    is_linear = name == "linear_optimizer"
+    of_part = [graph for graph in own if (_STEPS in options[graph]) == is_linear]
+    return next(iter(of_part or own), None)
 
 
 def _compare(
@@ -206,7 +217,7 @@ def _compare_powers(
     scope: Scope, weights: TensorFlowWeights, step: int, stored: StoredOptimizers
 ) -> None:
     """Compares the powers of decay rates by which Adam counts steps in TensorFlow 1."""
-    for match in filter(None, map(_POWER_OF_TF1.fullmatch, sorted(weights.keys))):
+    for match in filter(None, map(_POWER_OF_TF1.fullmatch, _scalars_in(weights))):
         option = f"beta_{match[1]}"
         rates = {
             optimizer.param_groups[0][option]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+_MOST_STEPS = 10**18
+
 
 class TensorFlowCheckpoint:
     """A reader of one checkpoint that TensorFlow wrote.
@@ -51,7 +53,10 @@ class TensorFlowCheckpoint:
             ValueError: The checkpoint has none.
         """
         name = MetricKeys.GLOBAL_STEP
-        return int(self.get_tensor(self.keys_by_name().get(name, name)))
+        step = self.get_tensor(self.keys_by_name().get(name, name))
+        if step.shape or step.dtype.kind not in "iu" or not 0 <= step < _MOST_STEPS:
+            raise ValueError(f"The {name} of the checkpoint {self.path!r} is {shown(step)}.")
+        return int(step)
 
     def tensor(self, *names: str) -> Tensor:
         """The value of a variable of numbers.
