@@ -14,8 +14,6 @@ import torch
 
 from tests.distributed.test_data_parallel import furthest, load
 
-CASES = ("linear", "two_optimizers", "statistics")
-
 
 def trained(directory, devices):
     """What a process in a group of its own says at the end; what it trained is in the directory."""
@@ -25,7 +23,7 @@ def trained(directory, devices):
         "CUDA_VISIBLE_DEVICES": devices,
         "PYTHONPATH": os.pathsep.join(map(str, (root, root / "tests"))),
     }
-    command = [sys.executable, one_process_world.__file__, str(directory), *CASES]
+    command = [sys.executable, one_process_world.__file__, str(directory)]
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment, timeout=200, check=False
     )
@@ -36,10 +34,13 @@ def trained(directory, devices):
 def assert_equal_to_no_group(directory, alone):
     torch.set_default_dtype(torch.float64)
     try:
-        for case in CASES:
+        for case in one_process_world.CASES:
             program.train(alone, case)
-            expected, actual = (load(each / f"{case}.0.npz") for each in (alone, directory))
-            assert furthest(actual, expected) < 1e-9, case
+            for way in one_process_world.WAYS:
+                expected, actual = (
+                    load(each / f"{case}.0.npz") for each in (alone, directory / way)
+                )
+                assert furthest(actual, expected) < 1e-9, (case, way)
     finally:
         torch.set_default_dtype(torch.float32)
 
