@@ -270,13 +270,13 @@ def test_listed_files_are_in_another_order_in_each_pass(tmp_path: Path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (Dataset.zip, "datasets=None must be a torchest.inputs.Dataset"),
-        (lambda: Dataset.zip((numbers(1), [1])), "datasets=[1] must be a torchest.inputs.Dataset"),
+        (Dataset.zip, "datasets=None has None, which is not a torchest.inputs.Dataset"),
+        (lambda: Dataset.zip((numbers(1), [1])), "has [1], which is not a torchest.inputs.Dataset"),
         (lambda: Dataset.zip({}), "datasets={} must have at least one Dataset"),
         (lambda: numbers(1).concatenate([1]), "dataset=[1] must be a torchest.inputs.Dataset"),
-        (lambda: numbers(1).apply(lambda data: [0]), "The result of transformation_func=[0] must be a torchest.inputs"),
+        (lambda: numbers(1).apply(lambda data: [0]), "returned [0], but must return a torchest"),
         (lambda: numbers(1).apply(1), "transformation_func=1 must be a function"),
-        (lambda: content(numbers(1).flat_map(lambda n: [0])), "The result of map_func=[0] must be a"),
+        (lambda: content(numbers(1).flat_map(lambda n: [0])), "returned [0], but must return a torchest"),
         (Dataset.range, "args=() must be (stop), (start, stop) or (start, stop, step)"),
         (lambda: Dataset.range(5, output_type=str), "dtype is <class 'str'>: give a dtype of numbers"),
         (lambda: Dataset.from_generator(list, 1), "dtype is 1: give torch.float32"),
@@ -330,9 +330,9 @@ def test_values_of_another_kind_are_named(make: Callable[[], object], message: s
         (lambda: Dataset.list_files([]), "file_pattern=[] must have at least one path"),
         (
             lambda: Dataset.from_generator(list, "int32", output_signature=inputs.TensorSpec([])),
-            "Give either output_signature, or output_types and output_shapes, but not both",
+            "takes the place of output_types='int32' and output_shapes=None: leave these out",
         ),
-        (lambda: Dataset.from_generator(list, None, []), "output_shapes needs output_types"),
+        (lambda: Dataset.from_generator(list, None, []), "output_shapes=[] needs output_types"),
         (
             lambda: Dataset.from_generator(list, {"x": "int32"}, {"y": []}),
             "output_shapes has {'y': []} where elements have a dict: give a dict with the keys ['x']",

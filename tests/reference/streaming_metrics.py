@@ -147,9 +147,10 @@ def cases() -> list[tuple[str, str, dict[str, Any]]]:
 
 def run(metric: str, data: str, arguments: dict[str, Any], weighted: bool) -> list[Any] | None:
     """The metric after each batch; None if TensorFlow refuses the arguments."""
+    rows = 5 if metric == "mean_tensor" else None  # whose values have one shape
     with tf.Graph().as_default(), v1.Session() as session:
         places = {
-            name: v1.placeholder(value.dtype, [None, *value.shape[1:]])
+            name: v1.placeholder(value.dtype, [rows, *value.shape[1:]])
             for name, value in DATA[data][0].items()
         }
         given = dict(arguments)
@@ -168,7 +169,6 @@ def run(metric: str, data: str, arguments: dict[str, Any], weighted: bool) -> li
         value, update = getattr(v1.metrics, metric)(**given)
         session.run([v1.local_variables_initializer(), v1.global_variables_initializer()])
         for batch in DATA[data]:
-            rows = 5 if metric == "mean_tensor" else None  # whose values have one shape
             session.run(update, {places[name]: part[:rows] for name, part in batch.items()})
             values.append(session.run(value))
         return values

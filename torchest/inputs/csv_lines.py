@@ -69,7 +69,11 @@ def decode_csv(
         checked_delimiter(field_delim, quote), quote, checks.text("na_value", na_value, empty=True)
     )
     defaults = checks.listed("record_defaults", record_defaults, "values or dtypes")
-    numbers = _numbers(select_cols, len(defaults))
+    if not defaults:
+        raise ValueError(
+            f"record_defaults={checks.shown(record_defaults)} must have a value or a dtype for each column."
+        )
+    numbers = _numbers(select_cols, defaults)
     columns = declared([f"column {number}" for number in numbers], defaults, "record_defaults")
     lines = _lines(records)
     if not len(lines):
@@ -78,7 +82,7 @@ def decode_csv(
     texts = parser.parse(lines)
     if numbers[-1] >= len(texts):
         raise ValueError(
-            f"select_cols has {numbers[-1]}, but the records have the columns 0…{len(texts) - 1}."
+            f"select_cols has {numbers[-1]}, but records={checks.shown(records)} have the columns 0…{len(texts) - 1}."
         )
     return [_converted(texts[n], column) for n, column in zip(numbers, columns, strict=True)]
 
@@ -178,18 +182,16 @@ class _Parser:
         return f"records[{first}]={checks.shown(lines[first].as_py())} {what}."
 
 
-def _numbers(select_cols: Sequence[int] | None, count: int) -> list[int]:
+def _numbers(select_cols: Sequence[int] | None, defaults: list[object]) -> list[int]:
     """The numbers of the columns to return."""
-    if not count:
-        raise ValueError("record_defaults=[] must have a value or a dtype for each column.")
     if select_cols is None:
-        return list(range(count))
+        return list(range(len(defaults)))
     listed = checks.listed("select_cols", select_cols, "numbers of columns")
     numbers = [checks.whole_number("select_cols", number, at_least=0) for number in listed]
-    if numbers != sorted(set(numbers)) or len(numbers) != count:
+    if numbers != sorted(set(numbers)) or len(numbers) != len(defaults):
         raise ValueError(
-            f"select_cols={checks.shown(select_cols)} must be ascending, with one number for each of "
-            f"{count} record_defaults."
+            f"select_cols={checks.shown(select_cols)} must be ascending, with one number for each of record_defaults="
+            f"{checks.shown(defaults)}."
         )
     return numbers
 

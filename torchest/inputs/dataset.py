@@ -185,7 +185,8 @@ class Dataset:
             datasets: The structure, in place of `args`.
 
         Raises:
-            TypeError: There is no dataset, or something else is in its place.
+            TypeError: Something else is in the place of a dataset.
+            ValueError: There is no dataset.
 
         >>> letters, numbers = Dataset.from_tensor_slices(["a", "b"]), Dataset.range(5)
         >>> list(Dataset.zip({"x": letters}, numbers).batch(2))[0][1]
@@ -193,9 +194,7 @@ class Dataset:
         """
         structure = datasets if not args else args[0] if len(args) == 1 else args
         layout = Layout(structure)
-        sources = tuple(map(_stage_of, layout.leaves(structure)))
-        if not sources:
-            raise TypeError(f"datasets={checks.shown(structure)} must have at least one Dataset.")
+        sources = _stages_of(structure, layout.leaves(structure))
         return Dataset(joined_stages.Zip(sources, layout))
 
     @staticmethod
@@ -221,9 +220,7 @@ class Dataset:
             TypeError: Something else is in the place of a dataset.
             ValueError: There are no datasets, or not one weight for each, or all weights are 0.
         """
-        sources = tuple(map(_stage_of, checks.listed("datasets", datasets, "datasets")))
-        if not sources:
-            raise ValueError("datasets=[] must have at least one Dataset.")
+        sources = _stages_of(datasets, checks.listed("datasets", datasets, "datasets"))
         numbers = [1.0] * len(sources)
         if weights is not None:
             listed = checks.listed("weights", weights, "numbers")
@@ -249,7 +246,7 @@ class Dataset:
         >>> list(Dataset.range(2).concatenate(Dataset.range(7, 9)).batch(4))
         [array([0, 1, 7, 8])]
         """
-        return Dataset(joined_stages.Concatenate((self._stage, _stage_of(dataset, "dataset"))))
+        return Dataset(joined_stages.Concatenate((self._stage, _stage_of("dataset", dataset))))
 
     def enumerate(self, start: int = 0) -> Dataset:
         """Pairs of a number, counted from `start`, and an element.
@@ -273,7 +270,7 @@ class Dataset:
             TypeError: It is not a function, or returns something else.
         """
         result = _callable("transformation_func", transformation_func)(self)
-        return Dataset(_stage_of(result, "The result of transformation_func"))
+        return Dataset(_stage_made("transformation_func", transformation_func, result))
 
     def map(
         self,
@@ -334,7 +331,7 @@ class Dataset:
         make = _callable("map_func", map_func)
 
         def stage_of(element: Structure) -> stages.Stage:
-            return _stage_of(stages.call(make, element), "The result of map_func")
+            return _stage_made("map_func", make, stages.call(make, element))
 
         entropy = seeds.entropy(None)
         length = cycle if cycle > 0 else _CYCLE
@@ -559,10 +556,30 @@ def _callable(name: str, function: Callable[..., Structure]) -> Callable[..., St
     return function
 
 
-def _stage_of(dataset: object, what: str = "datasets") -> stages.Stage:
+def _stage_of(argument: str, dataset: object) -> stages.Stage:
     if not isinstance(dataset, Dataset):
-        raise TypeError(f"{what}={checks.shown(dataset)} must be a torchest.inputs.Dataset.")
+        raise TypeError(f"{argument}={checks.shown(dataset)} must be a torchest.inputs.Dataset.")
     return dataset._stage
+
+
+def _stages_of(datasets: object, leaves: Sequence[object]) -> tuple[stages.Stage, ...]:
+    for leaf in leaves:
+        if not isinstance(leaf, Dataset):
+            raise TypeError(
+                f"datasets={checks.shown(datasets)} has {checks.shown(leaf)}, which is not a torchest.inputs.Dataset."
+            )
+    if not leaves:
+        raise ValueError(f"datasets={checks.shown(datasets)} must have at least one Dataset.")
+    return tuple(leaf._stage for leaf in leaves if isinstance(leaf, Dataset))
+
+
+def _stage_made(argument: str, function: object, result: object) -> stages.Stage:
+    if not isinstance(result, Dataset):
+        raise TypeError(
+            f"{argument}={checks.shown(function)} returned {checks.shown(result)}, but must return a "
+            "torchest.inputs.Dataset."
+        )
+    return result._stage
 
 
 def _check_unused(num_parallel_calls: int | None, deterministic: bool | None) -> None:

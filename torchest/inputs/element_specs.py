@@ -44,6 +44,8 @@ class TensorSpec:
         if self.shape is not None:
             object.__setattr__(self, "shape", _shape(self.shape))
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
+        if self.name is not None:
+            checks.text("name", self.name, empty=True)
 
     def converted(self, value: object, name: str) -> Structure:
         """A value as text, or as a NumPy array or scalar of the dtype, or as a tensor if it is one.
@@ -116,7 +118,8 @@ def conversion(
     if output_signature is not None:
         if output_types is not None or output_shapes is not None:
             raise ValueError(
-                "Give either output_signature, or output_types and output_shapes, but not both."
+                f"output_signature={checks.shown(output_signature)} takes the place of output_types="
+                f"{checks.shown(output_types)} and output_shapes={checks.shown(output_shapes)}: leave these out."
             )
         layout = Layout(_as_tuple(output_signature))
         specs = layout.parts("output_signature", output_signature)
@@ -128,10 +131,12 @@ def conversion(
         return _Conversion(layout, specs)
     if output_types is None:
         if output_shapes is not None:
-            raise ValueError("output_shapes needs output_types: give both, or output_signature.")
+            raise ValueError(
+                f"output_shapes={checks.shown(output_shapes)} needs output_types: give both, or output_signature."
+            )
         return None
     layout = Layout(_as_tuple(output_types))
-    types = layout.parts("output_types", output_types)
+    types = list(map(as_dtype, layout.parts("output_types", output_types)))
     shapes = [None] * len(types)
     if output_shapes is not None:
         shapes = layout.parts("output_shapes", output_shapes)

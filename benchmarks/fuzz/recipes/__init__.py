@@ -68,6 +68,7 @@ EXEMPT = {
             "Parts.add_part",
             "Parts.part",
             "LinearSDCA.linear_model_fn",
+            "TensorSpec.converted",
             "DenseFeatures.blocks", "LinearFeatures.logits_in_loops",
             "WarmStartSettings.matches",
             "WarmStartSettings.selects",

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.fuzz import things
 from benchmarks.fuzz.recipe import Recipe
-from torchest.inputs import Dataset, FixedLenFeature, TensorSpec, TFRecordDataset
+from torchest.inputs import Dataset, FixedLenFeature, TFRecordDataset
 
 COLUMNS = "Tensor | Sequence[Any] | ndarray | Series | DataFrame"
 SPECS = {"x": FixedLenFeature((1,), torch.float32)}
@@ -95,12 +95,6 @@ RECIPES = {
         lambda: {"shape": (None, 2), "dtype": torch.float32, "name": "x"},
         types={"shape": "Sequence[int | None] | None", "dtype": "str | dtype"},
     ),
-    "TensorSpec.converted": Recipe(
-        lambda: {"value": [1.5], "name": "x"},
-        lambda: TensorSpec((1,)).converted,
-        types={"value": "Sequence[float]"},
-        aliases=("generator",),
-    ),
     "inputs.decode_csv": Recipe(
         lambda: {
             "records": ["1,a", "2,b"], "record_defaults": [0, ""], "field_delim": ",", "use_quote_delim": True,
@@ -143,6 +137,7 @@ RECIPES = {
         },
         lambda: Dataset.from_generator,
         _first,
+        types={"output_types": "str | dtype | None", "output_shapes": "Sequence[int | None] | None"},
         aliases=("dtype", "shape"),
     ),
     "Dataset.range": Recipe(
@@ -177,7 +172,8 @@ RECIPES = {
     ),
     "Dataset.window": _method("window", size=2, shift=1, stride=1, drop_remainder=False),
     "Dataset.padded_batch": _method(
-        "padded_batch", batch_size=2, padded_shapes={"x": ()}, padding_values={"x": 0.0}, drop_remainder=False,
+        "padded_batch", {"padded_shapes": "Any", "padding_values": "Any"}, batch_size=2, padded_shapes={"x": ()},
+        padding_values={"x": 0.0}, drop_remainder=False,
     ),
     "Dataset.as_numpy_iterator": Recipe(function=lambda: things.rows().as_numpy_iterator),
     "Dataset.filter": _method("filter", predicate=lambda row: True),
