@@ -386,13 +386,33 @@ def uneven_batches(rank: int) -> list[Any]:
     ]
 
 
+def with_counts(model: torchest.Estimator) -> torchest.Estimator:
+    """The model with metrics that are counted per threshold, per class, or among the best classes."""
+
+    def counts(labels, predictions):
+        metrics, scores = torchest.metrics, predictions["logistic"]
+        thresholds, both = [0.2, 0.3, 0.5], predictions["probabilities"]
+        return {
+            "hits": metrics.true_positives(labels, predictions["class_ids"]),
+            "precisions": metrics.precision_at_thresholds(labels, scores, thresholds),
+            "misses": metrics.false_negatives_at_thresholds(labels, scores, thresholds),
+            "sensitivity": metrics.sensitivity_at_specificity(labels, scores, 0.7),
+            "iou": metrics.mean_iou(labels, predictions["class_ids"], 2),
+            "per_class": metrics.mean_per_class_accuracy(labels, predictions["class_ids"], 2),
+            "best": metrics.precision_at_k(labels, both, 1),
+            "average": metrics.average_precision_at_k(labels, both, 2),
+        }
+
+    return torchest.add_metrics(model, counts)
+
+
 def evaluation(directory: Path) -> None:
     """101 rows in each number of processes; two rows in all, so that a third process has none."""
     model = linear(None)
     model.train(sharded(rows(STEPS * BATCH)), steps=STEPS)
     for count in (101, 2):
-        metrics = model.evaluate(sharded(rows(count, seed=9), 30))
-        numbers = {name: value.item() for name, value in metrics.items()}
+        metrics = with_counts(model).evaluate(sharded(rows(count, seed=9), 30))
+        numbers = {name: value.tolist() for name, value in metrics.items()}
         keep(directory, f"evaluated_{count}", metrics=numbers, model_dir=model.model_dir)
     predicted = [float(row["logistic"][0]) for row in model.predict(sharded(rows(101, seed=9), 30))]
     keep(directory, "predicted", predictions=predicted)

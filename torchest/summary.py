@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,6 +108,10 @@ class SummaryWriter:
             metadata=create_summary_metadata(display_name="", description=""),
         )
 
+    def add_tensor(self, tag: str, tensor: npt.ArrayLike, global_step: int) -> None:
+        """Writes an array of float32, which TensorBoard does not show."""
+        self._add_value(global_step, tag=tag, tensor=_tensor_proto(np.asarray(tensor, np.float32)))
+
     def add_curve(self, tag: str, metric: AUC, global_step: int) -> None:
         """Writes the precision and the recall at each threshold of a metric.
 
@@ -116,7 +120,6 @@ class SummaryWriter:
             metric: The metric.
             global_step: The step.
         """
-        from tensorboard.compat.proto.tensor_pb2 import TensorProto
         from tensorboard.plugins.pr_curve.metadata import create_summary_metadata
 
         counts = metric.confusion().cpu().numpy()
@@ -124,13 +127,10 @@ class SummaryWriter:
         precision = _ratio(true_positives, true_positives + false_positives)
         recall = _ratio(true_positives, true_positives + false_negatives)
         rows = np.stack([*counts, precision, recall])
-        tensor = TensorProto(dtype="DT_FLOAT", float_val=rows.ravel().tolist())
-        for size in rows.shape:
-            tensor.tensor_shape.dim.add(size=size)
         metadata = create_summary_metadata(
             display_name="", description="", num_thresholds=rows.shape[1]
         )
-        self._add_value(global_step, tag=tag, tensor=tensor, metadata=metadata)
+        self._add_value(global_step, tag=tag, tensor=_tensor_proto(rows), metadata=metadata)
 
     def flush(self) -> None:
         """Writes pending events."""
@@ -152,6 +152,15 @@ class SummaryWriter:
         self._events.append(_event(step=int(global_step), **content))
         if time.monotonic() - self._written_at > _FLUSH_SECS:
             self.flush()
+
+
+def _tensor_proto(array: npt.NDArray[np.floating[Any]]) -> object:
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+
+    tensor = TensorProto(dtype="DT_FLOAT", float_val=array.ravel().tolist())
+    for size in array.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    return tensor
 
 
 def _event(**content: object) -> bytes:

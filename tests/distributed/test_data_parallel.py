@@ -214,7 +214,7 @@ def test_evaluation_is_of_the_rows_of_all_processes(count, three):
     assert three.returncode == 0, three.output
     kept = three.values("evaluation", f"evaluated_{count}")
     assert kept[0] == kept[1] == kept[2]
-    model = program.linear(kept[0]["model_dir"])
+    model = program.with_counts(program.linear(kept[0]["model_dir"]))
     expected = model.evaluate(program.sharded(program.rows(count, seed=9), 30))
     actual = kept[0]["metrics"]
     assert actual.keys() == expected.keys()

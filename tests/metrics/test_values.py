@@ -277,7 +277,7 @@ def test_a_weight_for_all_must_be_right_too():
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
 @every
 def test_a_wrong_weight_shows_where_weights_cannot_be_checked(metric, weight, monkeypatch):
-    monkeypatch.setattr("torchest.metrics.functions.is_traced", lambda: True)
+    monkeypatch.setattr("torchest.metrics.arguments.is_traced", lambda: True)
     weights = torch.tensor([1.0, 1.0, weight, 1.0])
     assert metric(LABELS, PREDICTIONS, weights).statistics.isnan().any()
 

@@ -7,7 +7,8 @@
 
 A metric holds sums over examples, its `statistics`: those of two batches or two processes are added. Nothing here
 waits for a device. A batch without rows does not change a metric, and a metric of no examples, or of examples whose
-weights are all 0, is 0.
+weights are all 0, is 0; those of the k best classes are then NaN, as in TensorFlow. A metric is a number or, such as
+one at several thresholds, an array.
 
 Shapes are matched as in TensorFlow: if labels and predictions differ by one last dimension of 1, it is squeezed, so
 that [batch] matches [batch, 1]. Weights are one number, or broadcast to the values without a change of rank; a last
@@ -16,24 +17,18 @@ dimension of 1 may be missing or superfluous.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from torchest.metrics import values as metric_values
+from torchest.metrics.arguments import matched, matched_weights, numbers_of
+from torchest.metrics.counts import Ratio
 from torchest.metrics.values import AUC, CURVES, MajorityShare, Mean, RootMean
-from torchest.utils.checks import number, one_of, shown, whole_number
-from torchest.utils.tracing import is_traced
+from torchest.utils.checks import number, one_of, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import numpy.typing as npt
-
-    Numbers = Tensor | npt.NDArray[np.generic] | Sequence[object] | float
+    from torchest.metrics.arguments import Numbers
 
 
 def mean(values: Numbers, weights: Numbers | None = None) -> Mean:
@@ -51,8 +46,8 @@ def mean(values: Numbers, weights: Numbers | None = None) -> Mean:
     >>> mean(torch.tensor([1.0, 2.0])).merge(mean(torch.tensor([6.0]))).compute()
     tensor(3.)
     """
-    values = _tensor("values", values)
-    return metric_values.mean(values, _weights(weights, "values", values))
+    values = numbers_of("values", values)
+    return metric_values.mean(values, matched_weights(weights, "values", values))
 
 
 def accuracy(labels: Numbers, predictions: Numbers, weights: Numbers | None = None) -> Mean:
@@ -66,7 +61,7 @@ def accuracy(labels: Numbers, predictions: Numbers, weights: Numbers | None = No
     Raises:
         ValueError: As for `mean`.
     """
-    return metric_values.accuracy(*_fitted("accuracy", labels, predictions, weights))
+    return metric_values.accuracy(*matched("accuracy", labels, predictions, weights))
 
 
 def accuracy_baseline(labels: Numbers, weights: Numbers | None = None) -> MajorityShare:
@@ -79,8 +74,8 @@ def accuracy_baseline(labels: Numbers, weights: Numbers | None = None) -> Majori
     Raises:
         ValueError: As for `mean`.
     """
-    labels = _tensor("labels", labels)
-    return metric_values.accuracy_baseline(labels, _weights(weights, "labels", labels))
+    labels = numbers_of("labels", labels)
+    return metric_values.accuracy_baseline(labels, matched_weights(weights, "labels", labels))
 
 
 def precision(
@@ -101,7 +96,7 @@ def precision(
         ValueError: As for `mean`; or `threshold` is not a finite number.
     """
     threshold = number("threshold", threshold)
-    return metric_values.precision(*_fitted("precision", labels, predictions, weights), threshold)
+    return metric_values.precision(*matched("precision", labels, predictions, weights), threshold)
 
 
 def recall(
@@ -112,7 +107,7 @@ def recall(
 ) -> Mean:
     """The share of examples predicted positive among the positives. For the arguments see `precision`."""
     threshold = number("threshold", threshold)
-    return metric_values.recall(*_fitted("recall", labels, predictions, weights), threshold)
+    return metric_values.recall(*matched("recall", labels, predictions, weights), threshold)
 
 
 def binary_accuracy(
@@ -123,7 +118,7 @@ def binary_accuracy(
 ) -> Mean:
     """How often (prediction > threshold) equals the label. For the arguments see `precision`."""
     threshold = number("threshold", threshold)
-    fitted = _fitted("binary_accuracy", labels, predictions, weights)
+    fitted = matched("binary_accuracy", labels, predictions, weights)
     return metric_values.binary_accuracy(*fitted, threshold)
 
 
@@ -148,7 +143,7 @@ def auc(
     """
     curve = one_of("curve", curve, CURVES)
     num_thresholds = whole_number("num_thresholds", num_thresholds, at_least=2)
-    fitted = _fitted("auc", labels, predictions, weights)
+    fitted = matched("auc", labels, predictions, weights)
     return metric_values.auc(*fitted, curve, num_thresholds)
 
 
@@ -156,7 +151,7 @@ def mean_squared_error(
     labels: Numbers, predictions: Numbers, weights: Numbers | None = None
 ) -> Mean:
     """The mean of (prediction − label)². `predictions` have the shape of `labels`; `weights` as in `mean`."""
-    fitted = _fitted("mean_squared_error", labels, predictions, weights)
+    fitted = matched("mean_squared_error", labels, predictions, weights)
     return metric_values.mean_squared_error(*fitted)
 
 
@@ -164,7 +159,7 @@ def mean_absolute_error(
     labels: Numbers, predictions: Numbers, weights: Numbers | None = None
 ) -> Mean:
     """The mean of |prediction − label|. `predictions` have the shape of `labels`; `weights` as in `mean`."""
-    fitted = _fitted("mean_absolute_error", labels, predictions, weights)
+    fitted = matched("mean_absolute_error", labels, predictions, weights)
     return metric_values.mean_absolute_error(*fitted)
 
 
@@ -172,85 +167,98 @@ def root_mean_squared_error(
     labels: Numbers, predictions: Numbers, weights: Numbers | None = None
 ) -> RootMean:
     """The square root of `mean_squared_error`."""
-    fitted = _fitted("root_mean_squared_error", labels, predictions, weights)
+    fitted = matched("root_mean_squared_error", labels, predictions, weights)
     return metric_values.root_mean_squared_error(*fitted)
 
 
-def _fitted(
-    metric: str, labels: Numbers, predictions: Numbers, weights: Numbers | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Labels and predictions of one shape, and weights that broadcast to it."""
-    labels, predictions = _tensor("labels", labels), _tensor("predictions", predictions)
-    if labels.shape != predictions.shape:
-        shapes = f"labels of shape {list(labels.shape)} and predictions of shape {list(predictions.shape)}"
-        if labels.shape == (*predictions.shape, 1):
-            labels = labels.squeeze(-1)
-        elif predictions.shape == (*labels.shape, 1):
-            predictions = predictions.squeeze(-1)
-        else:
-            raise ValueError(
-                f"{metric}: {shapes} must have the same shape, or differ only in a last dimension of 1: reshape one of "
-                "them."
-            )
-    return labels, predictions, _weights(weights, "labels and predictions", labels)
-
-
-def _tensor(argument: str, value: object) -> Tensor:
-    """The value as a tensor of real numbers, without a gradient."""
-    if isinstance(value, Tensor):
-        tensor = value
-    else:
-        try:
-            tensor = torch.as_tensor(value)
-        except (TypeError, ValueError, RuntimeError, LookupError, OverflowError):
-            raise ValueError(
-                f"{argument}={shown(value)} must be a tensor of numbers, or numbers that make one."
-            ) from None
-    if tensor.is_complex() or tensor.layout is not torch.strided:
-        what = "complex numbers" if tensor.is_complex() else "a sparse tensor"
-        raise ValueError(
-            f"{argument}={shown(value)} must be a dense tensor of real numbers, not {what}."
-        )
-    return tensor.detach()
-
-
-def _weights(weights: Numbers | None, what: str, values: Tensor) -> Tensor | None:
-    """Weights that broadcast to the values, checked unless that would wait for a device.
+def mean_relative_error(
+    labels: Numbers,
+    predictions: Numbers,
+    normalizer: Numbers,
+    weights: Numbers | None = None,
+) -> Mean:
+    """The mean of |prediction − label| / normalizer, which is 0 where the normalizer is 0.
 
     Args:
-        weights: The user's weights.
-        what: Name of the values in messages.
-        values: The values to weight.
+        labels: Numbers of any shape.
+        predictions: Numbers of the shape of `labels`.
+        normalizer: Numbers of the shape of `labels`, such as the labels themselves.
+        weights: See `mean`.
+
+    Raises:
+        ValueError: As for `mean`.
+
+    >>> mean_relative_error([1.0, 4.0], [2.0, 3.0], normalizer=[1.0, 4.0]).compute()
+    tensor(0.6250)
     """
-    if weights is None:
-        return None
-    tensor = _tensor("weights", weights)
-    shape = tensor.shape
-    if tensor.dim() == values.dim() + 1 and shape[-1] == 1:
-        tensor = tensor.squeeze(-1)
-    elif 0 < tensor.dim() == values.dim() - 1:
-        tensor = tensor.unsqueeze(-1)
-    fits = tensor.dim() == values.dim() and all(
-        own in (1, size) for own, size in zip(tensor.shape, values.shape, strict=True)
-    )
-    if tensor.dim() and not fits:
+    labels, predictions, weights = matched("mean_relative_error", labels, predictions, weights)
+    divisor = numbers_of("normalizer", normalizer).to(labels.device)
+    if divisor.numel() not in (1, labels.numel()):
         raise ValueError(
-            f"weights={shown(weights)} of shape {list(shape)} do not fit {what} of shape {list(values.shape)}: "
-            "give one weight per value, or a shape that broadcasts to it."
+            f"normalizer of shape {list(divisor.shape)} does not fit labels of shape {list(labels.shape)}: give one "
+            "number for each label."
         )
-    return _in_range(tensor).to(values.device, non_blocking=True)
+    is_one = divisor.numel() != labels.numel()
+    divisor = divisor.reshape(() if is_one else labels.shape)
+    return metric_values.mean_relative_error(labels, predictions, divisor, weights)
 
 
-def _in_range(weights: Tensor) -> Tensor:
-    """Finite weights of at least 0; if a check would wait for the device, others become NaN instead."""
-    if not weights.is_cpu or is_traced():
-        return torch.where((weights >= 0) & (weights < math.inf), weights.double(), math.nan)
-    if weights.numel():
-        least, most = torch.aminmax(weights)
-        if not (least.item() >= 0 and most.item() < math.inf):  # so for NaN, too
-            wrong = weights[~((weights >= 0) & (weights < math.inf))]
-            raise ValueError(
-                f"weights has {wrong[0].item():g}; found {len(wrong)} such among {weights.numel()}. Weights must be "
-                "finite numbers of at least 0."
-            )
-    return weights
+def mean_cosine_distance(
+    labels: Numbers, predictions: Numbers, dim: int, weights: Numbers | None = None
+) -> Mean:
+    """The mean of 1 − Σ label · prediction over vectors of length 1.
+
+    Args:
+        labels: Vectors of length 1.
+        predictions: Vectors of length 1, of the shape of `labels`.
+        dim: The dimension of the vectors' components.
+        weights: One for each vector, of a shape with 1 in place of `dim` or without it; see `mean`.
+
+    Raises:
+        ValueError: As for `mean`; or there is no such dimension.
+
+    >>> mean_cosine_distance([[1.0, 0.0]], [[0.6, 0.8]], dim=1).compute()
+    tensor(0.4000)
+    """
+    labels, predictions, _ = matched("mean_cosine_distance", labels, predictions, None)
+    axis = whole_number("dim", dim, at_least=-labels.dim(), at_most=labels.dim() - 1)
+    distances = 1 - (labels.double() * predictions.double()).sum(axis, keepdim=True)
+    return metric_values.mean(distances, matched_weights(weights, "vectors", distances))
+
+
+def mean_tensor(values: Numbers, weights: Numbers | None = None) -> Ratio:
+    """The weighted mean of arrays, element by element.
+
+    Args:
+        values: Numbers or booleans, in all batches of one shape.
+        weights: See `mean`.
+
+    Raises:
+        ValueError: As for `mean`.
+
+    >>> mean_tensor([1.0, 2.0]).merge(mean_tensor([3.0, 2.0])).compute()
+    tensor([2., 2.])
+    """
+    values = numbers_of("values", values).double()
+    given = matched_weights(weights, "values", values)
+    spread = torch.ones_like(values) if given is None else given.double().expand(values.shape)
+    return Ratio(torch.stack([values * spread, spread]))
+
+
+def percentage_below(values: Numbers, threshold: float, weights: Numbers | None = None) -> Mean:
+    """The share of values below a threshold, from 0 to 1.
+
+    Args:
+        values: Numbers of any shape.
+        threshold: The threshold.
+        weights: See `mean`.
+
+    Raises:
+        ValueError: As for `mean`; or `threshold` is not a finite number.
+
+    >>> percentage_below([1.0, 2.0, 3.0, 4.0], threshold=2.0).compute()
+    tensor(0.2500)
+    """
+    values = numbers_of("values", values)
+    limit = number("threshold", threshold)
+    return metric_values.mean(values < limit, matched_weights(weights, "values", values))

@@ -47,7 +47,7 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self) -> Tensor:
-        """The metric, a float32 scalar on the device of `statistics`."""
+        """The metric, a float32 scalar or array on the device of `statistics`."""
 
     def merge(self: SomeMetric, other: SomeMetric) -> SomeMetric:
         """The metric of both sets of examples.
@@ -293,6 +293,13 @@ def mean_squared_error(labels: Tensor, predictions: Tensor, weights: Tensor | No
 def mean_absolute_error(labels: Tensor, predictions: Tensor, weights: Tensor | None = None) -> Mean:
     """The mean of |prediction − label|."""
     return mean(_difference(labels, predictions).abs(), weights)
+
+
+def mean_relative_error(
+    labels: Tensor, predictions: Tensor, normalizer: Tensor, weights: Tensor | None = None
+) -> Mean:
+    """The mean of |prediction − label| / normalizer; 0 where that is 0."""
+    return mean(_ratio(_difference(labels, predictions).abs(), normalizer.double()), weights)
 
 
 def root_mean_squared_error(

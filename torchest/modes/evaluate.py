@@ -37,7 +37,7 @@ class Evaluated(NamedTuple):
     """The result of an evaluation.
 
     Attributes:
-        metrics: By name, sorted, as NumPy scalars; the global step comes last.
+        metrics: By name, sorted, as NumPy scalars or arrays; the global step comes last.
         curves: The metrics that are areas under precision-recall curves.
     """
 
@@ -113,12 +113,15 @@ def write_evaluation(evaluated: Evaluated, directory: str, checkpoint: str | Non
     step = int(metrics[MetricKeys.GLOBAL_STEP])
     listed = ", ".join(f"{name} = {value!s}" for name, value in sorted(metrics.items()))
     _log.info("Saving dict for global step %d: %s", step, listed)
-    numbers = {name: float(metrics[name]) for name in metrics if name != MetricKeys.GLOBAL_STEP}
+    own = {name: value for name, value in metrics.items() if name != MetricKeys.GLOBAL_STEP}
+    numbers = {name: float(value) for name, value in own.items() if np.ndim(value) == 0}
     files.remove_leftovers(directory)
     try:
         with contextlib.closing(SummaryWriter(directory)) as writer:
             for name, value in numbers.items():
                 writer.add_scalar(name, value, step)
+            for name in own.keys() - numbers.keys():
+                writer.add_tensor(name, own[name], step)
             for name, curve in curves.items():
                 writer.add_curve(f"{name}/curve", curve, step)
             if checkpoint is not None:

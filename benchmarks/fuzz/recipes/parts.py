@@ -21,6 +21,33 @@ def _pair(**more: Any) -> Recipe:
     )  # fmt: skip
 
 
+def _classes(**more: Any) -> Recipe:
+    return Recipe(
+        lambda: {
+            "labels": torch.tensor([0, 1]), "predictions": torch.tensor([1, 1]),
+            "weights": torch.tensor([1.0, 2.0]), **more,
+        }
+    )  # fmt: skip
+
+
+def _scores(**more: Any) -> Recipe:
+    return Recipe(
+        lambda: {
+            "labels": torch.tensor([0, 1]), "predictions": torch.tensor([[0.5, 1.0], [0.2, 0.3]]),
+            "weights": torch.tensor([1.0, 2.0]), **more,
+        }
+    )  # fmt: skip
+
+
+def _best(**more: Any) -> Recipe:
+    return Recipe(
+        lambda: {
+            "labels": torch.tensor([0, 1]), "predictions_idx": torch.tensor([[0], [0]]), "class_id": 0,
+            "weights": torch.tensor([1.0, 2.0]), **more,
+        }
+    )  # fmt: skip
+
+
 def _optimizer(**options: Any) -> Recipe:
     return Recipe(
         lambda: {"params": [things.parameter()], "lr": 0.5, **options},
@@ -50,6 +77,37 @@ RECIPES = {
     "metrics.mean_squared_error": _pair(),
     "metrics.mean_absolute_error": _pair(),
     "metrics.root_mean_squared_error": _pair(),
+    **{
+        f"metrics.{name}": _pair()
+        for name in ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    },
+    **{
+        f"metrics.{name}_at_thresholds": _pair(thresholds=[0.25, 0.5])
+        for name in (
+            "true_positives", "false_positives", "true_negatives", "false_negatives", "precision", "recall",
+        )
+    },
+    "metrics.sensitivity_at_specificity": _pair(specificity=0.5, num_thresholds=10),
+    "metrics.specificity_at_sensitivity": _pair(sensitivity=0.5, num_thresholds=10),
+    "metrics.mean_iou": _classes(num_classes=2),
+    "metrics.mean_per_class_accuracy": _classes(num_classes=2),
+    "metrics.mean_relative_error": _pair(normalizer=torch.tensor([1.0, 2.0])),
+    "metrics.mean_cosine_distance": Recipe(
+        lambda: {
+            "labels": torch.eye(2), "predictions": torch.eye(2), "dim": 1, "weights": torch.tensor([1.0, 2.0]),
+        }
+    ),
+    "metrics.mean_tensor": Recipe(
+        lambda: {"values": torch.tensor([0.5, 1.0]), "weights": torch.tensor([1.0, 2.0])}
+    ),
+    "metrics.percentage_below": Recipe(
+        lambda: {"values": torch.tensor([0.5, 1.0]), "threshold": 0.5, "weights": torch.tensor([1.0, 2.0])}
+    ),
+    "metrics.precision_at_k": _scores(k=1, class_id=0),
+    "metrics.recall_at_k": _scores(k=1, class_id=0),
+    "metrics.average_precision_at_k": _scores(k=1),
+    "metrics.precision_at_top_k": _best(),
+    "metrics.recall_at_top_k": _best(k=1),
     "metrics.AUC": Recipe(lambda: {"statistics": torch.zeros(2, 10), "curve": "PR"}, types={"statistics": "Any"}),
     "Metric.merge": Recipe(
         lambda: {"other": metrics.Mean.empty()}, lambda: metrics.Mean.empty().merge, types={"other": "Mean"}
