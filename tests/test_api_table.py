@@ -26,8 +26,10 @@ REFERENCE = Path(__file__).parent / "reference"
 TABLE: dict[str, dict[str, Any]] = json.loads((REFERENCE / "tf_api.json").read_text())
 STILL_TO_COME = REFERENCE / "still_to_come.json"
 PLACES = {
-    "tf.estimator": ["torchest"],
+    "tf.estimator": ["torchest", "torchest.estimator"],
     "tf.feature_column": ["torchest.columns", "torchest.feature_column"],
+    "tf.compat.v1.estimator": ["torchest.v1", "torchest.v1.estimator"],
+    "tf.compat.v1.train": ["torchest.v1.train"],
 }
 MISSING = object()
 REQUIRED = "must be given"
@@ -53,6 +55,7 @@ class Deviation:
 
 TAKES_MODE = Deviation("takes the mode, as the abstract Head of tf.estimator does", extra=("mode",))
 
+WITHOUT_NAME = Deviation("operations have no names", left_out=("name",))
 SIMPLE_CELLS = Deviation("says what the default is", defaults={"cell_type": "simple_rnn"})
 DEVIATIONS = {
     "tf.estimator.BinaryClassHead.update_metrics": TAKES_MODE,
@@ -94,6 +97,20 @@ DEVIATIONS = {
     ),
     "tf.estimator.experimental.RNNClassifier": SIMPLE_CELLS,
     "tf.estimator.experimental.RNNEstimator": SIMPLE_CELLS,
+    "tf.compat.v1.estimator.DNNLinearCombinedEstimator": Deviation(
+        "takes what all other estimators take", extra=("warm_start_from",)
+    ),
+    **{
+        f"tf.compat.v1.train.{name}": WITHOUT_NAME
+        for name in (
+            "cosine_decay",
+            "exponential_decay",
+            "inverse_time_decay",
+            "natural_exp_decay",
+            "piecewise_constant",
+            "polynomial_decay",
+        )
+    },
     "tf.estimator.WarmStartSettings": Deviation(
         "slots come along or start anew, whatever the form of vars_to_warm_start",
         extra=("copy_slots",),
@@ -238,11 +255,11 @@ def test_class_without_constructor_needs_no_arguments(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name.startswith("tf.feature_column.")])
-def test_columns_stand_in_both_modules(name: str) -> None:
-    in_columns, in_feature_column = found_in_each_place(name)
+@pytest.mark.parametrize("name", TABLE)
+def test_a_name_is_the_same_object_in_all_places(name: str) -> None:
+    first, *others = found_in_each_place(name)
 
-    assert in_columns is in_feature_column
+    assert all(other is first for other in others)
 
 
 def test_names_still_to_come_are_listed() -> None:

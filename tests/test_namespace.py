@@ -102,6 +102,13 @@ torchest.losses.Reduction.SUM
 torchest.LinerClassifier
 columns.numeric_colum
 torchest.experimental.stop_if_lower
+torchest.estimator.DNNClassifer
+torchest.v1.train.AdamOptimiser
+torchest.train
+torchest.v1.estimator.DNNClassifier([3], [], optimizer=torchest.v1.train.AdamOptimizer(0.1))
+torchest.estimator.DNNClassifier([3], [], optimizer=torchest.optimizers.Adam(learning_rate=0.1))
+torchest.estimator.export.PredictOutput
+torchest.v1.estimator.experimental.LinearSDCA
 """
 
 
@@ -118,5 +125,6 @@ def test_a_misspelt_name_is_an_error_of_the_type_checker(tmp_path):
     )
     errors = [line for line in checked.stdout.splitlines() if "error: " in line]
 
-    assert [line.split(":")[1] for line in errors] == ["8", "9", "10"], checked.stdout
+    lines = [line.split(":")[1] for line in errors]
+    assert lines == ["8", "9", "10", "11", "12", "13"], checked.stdout
     assert "LinerClassifier" in errors[0]

@@ -1,5 +1,8 @@
 """Estimators for PyTorch: train, evaluate, predict and export behind one object.
 
+    import torchest as tf            # for programs that use tf.estimator of TensorFlow 2
+    import torchest.v1 as tf         # for those that use that of TensorFlow 1
+
 The public names are in `torchest.api`, which is imported when one of them is first used. So the command line can check
 an exported model where torch is not installed.
 """

@@ -17,6 +17,7 @@ from torchest import columns, optimizers
 from torchest.canned import planned
 from torchest.engine import train_step
 
+REDUCTIONS_OF_TF1 = torchest.v1.losses.Reduction.all()[1:]
 CONFIG = torchest.RunConfig(save_summary_steps=None, log_step_count_steps=None)
 HEADS = {
     "binary": torchest.BinaryClassHead,
@@ -44,6 +45,8 @@ OPTIMIZERS = {  # with small steps, so that sums of losses do not diverge, which
     "Nesterov": lambda parameters: optimizers.SGD(parameters, lr=1e-3, momentum=0.5, nesterov=True),
     "lazy Adam": lambda parameters: optimizers.Adam(parameters, lr=0.05, epsilon=0.1, lazy=True),
     "schedule": lambda parameters: optimizers.Adagrad(parameters, lr=lambda step: 0.1 / (1 + step)),
+    "decay": lambda parameters: optimizers.SGD(parameters, lr=1e-3, decay=0.5),
+    "Adagrad of TensorFlow 1": torchest.v1.train.AdagradOptimizer(0.05).with_parameters,
 }
 
 
@@ -134,7 +137,7 @@ def trained(directory, head, optimizer, used, batches, *, plans=True, **options)
     rows=st.lists(st.integers(1, 40), min_size=1, max_size=3),
     missing=st.sampled_from([0.0, 0.3]),
     weight_column=st.sampled_from([None, "weight"]),
-    loss_reduction=st.sampled_from(["sum", "sum_over_batch_size"]),
+    loss_reduction=st.sampled_from([*torchest.losses.Reduction.all()[2:], *REDUCTIONS_OF_TF1]),
     seed=st.integers(0, 2**16),
 )
 def test_planned_linear_models_have_the_variables_of_autograd(
@@ -182,6 +185,7 @@ ESTIMATORS = {
         dnn_feature_columns=DEEP,
         dnn_hidden_units=[6],
     ),
+    "deep, of TensorFlow 1": lambda config: torchest.v1.DNNClassifier([9], DEEP, config=config),
 }
 
 

@@ -1,7 +1,9 @@
 """Write tf_api.json: the public names of tf.estimator and tf.feature_column with their signatures.
 
 The names are those of tf.estimator, tf.estimator.export, tf.estimator.experimental and
-tf.feature_column, and the public members of their classes, as in "tf.estimator.Estimator.train".
+tf.feature_column, and the public members of their classes, as in "tf.estimator.Estimator.train"; and,
+without members, the canned estimators of tf.compat.v1.estimator, and the optimizers and decaying
+learning rates of tf.compat.v1.train.
 A member that a class only inherits from another class of the table, or repeats with the same
 signature, stands at that other class. Each name has
 
@@ -29,6 +31,24 @@ MODULES = {
     "tf.estimator.export": tf.estimator.export,
     "tf.estimator.experimental": tf.estimator.experimental,
     "tf.feature_column": tf.feature_column,
+}
+_TRAIN = tf.compat.v1.train
+_DECAYS = ("cosine", "exponential", "inverse_time", "natural_exp", "polynomial")
+OF_TF1 = {
+    **{
+        f"tf.compat.v1.estimator.{kind}{end}": getattr(tf.compat.v1.estimator, f"{kind}{end}")
+        for kind in ("Baseline", "DNN", "DNNLinearCombined", "Linear")
+        for end in ("Classifier", "Estimator", "Regressor")
+    },
+    **{
+        f"tf.compat.v1.train.{name}": getattr(_TRAIN, name)
+        for name in (
+            "piecewise_constant",
+            *(f"{name}_decay" for name in _DECAYS),
+            *(name for name in dir(_TRAIN) if name.endswith("Optimizer")),
+        )
+        if name not in ("AdagradDAOptimizer", "Optimizer", "SyncReplicasOptimizer")
+    },
 }
 # The RNN estimators derive from the older class, which to users is the same.
 SAME_CLASS = {tf.compat.v1.estimator.Estimator: tf.estimator.Estimator}
@@ -133,7 +153,7 @@ def describe(value: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    table = {name: describe(value) for name, value in NAMES.items()}
+    table = {name: describe(value) for name, value in {**NAMES, **OF_TF1}.items()}
     for cls, class_name in CLASS_NAMES.items():
         for name, member in describe_members(cls).items():
             table[f"{class_name}.{name}"] = member

@@ -1,1 +1,1 @@
-"""Canned estimators: linear, deep, wide and deep, baseline; and estimators of modules."""
+"""Canned estimators with the defaults of TensorFlow 2: linear, deep, wide and deep, baseline; estimators of modules."""

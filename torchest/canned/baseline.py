@@ -31,8 +31,9 @@ class BaselineEstimator(Estimator):
     Args:
         head: Defines loss, metrics and predictions.
         model_dir: As for `LinearEstimator`.
-        optimizer: The name of an optimizer of torchest, with learning rate 0.3; a `torch.optim` class; or a
-            function from parameters to an optimizer.
+        optimizer: The name of an optimizer of torchest, with learning rate 0.3; an optimizer without parameters,
+            such as `optimizers.Adam(learning_rate=0.01)`; a `torch.optim` class; or a function from parameters to an
+            optimizer.
         config: As for `LinearEstimator`.
 
     Raises:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class DNNEstimator(Estimator):
-    """A deep model with any head.
+    """A deep model with any head, and the defaults of TensorFlow 2; `torchest.v1` has those of TensorFlow 1.
 
     Args:
         head: Defines loss, metrics and predictions.
@@ -38,8 +38,8 @@ class DNNEstimator(Estimator):
         feature_columns: Dense columns; wrap categorical ones in an embedding or indicator column.
         model_dir: As for `LinearEstimator`; so are `config` and `warm_start_from`.
         optimizer: The name of an optimizer of torchest, with its default learning rate (0.001 for
-            Adagrad); a `torch.optim` class; or a function from parameters to an optimizer. The default of
-            TensorFlow 1 is `lambda parameters: torchest.optimizers.Adagrad(parameters, 0.05)`.
+            Adagrad); an optimizer without parameters, such as `optimizers.Adagrad(learning_rate=0.05)`; a
+            `torch.optim` class; or a function from parameters to an optimizer.
         activation_fn: Activation of the hidden layers. None: none.
         dropout: Probability that an activation is dropped in training. None: no dropout.
         batch_norm: Whether each hidden layer ends with batch normalisation.
@@ -78,7 +78,7 @@ class DNNEstimator(Estimator):
 
 
 class DNNClassifier(DNNEstimator):
-    """A deep classifier.
+    """A deep classifier with the defaults of TensorFlow 2; `torchest.v1.DNNClassifier` has those of TensorFlow 1.
 
     Args:
         hidden_units: As for `DNNEstimator`; so are all other arguments but these:
@@ -123,7 +123,7 @@ class DNNClassifier(DNNEstimator):
 
 
 class DNNRegressor(DNNEstimator):
-    """A deep regressor.
+    """A deep regressor with the defaults of TensorFlow 2; `torchest.v1.DNNRegressor` has those of TensorFlow 1.
 
     Args:
         hidden_units: As for `DNNEstimator`; so are all other arguments but these:

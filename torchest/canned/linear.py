@@ -46,9 +46,10 @@ class LinearEstimator(Estimator):
         head: Defines loss, metrics and predictions.
         feature_columns: Dense and categorical columns.
         model_dir: Directory of checkpoints and events. None: `config.model_dir`, or a temporary directory.
-        optimizer: The name of an optimizer of torchest, with learning rate 0.2; a `torch.optim` class; a
-            function from parameters to an optimizer; or an `experimental.LinearSDCA`. None: Ftrl with
-            learning rate min(0.2, 1 / √number of columns).
+        optimizer: The name of an optimizer of torchest, with learning rate 0.2; an optimizer without parameters,
+            such as `optimizers.Ftrl(learning_rate=0.1)`; a `torch.optim` class; a function from parameters to an
+            optimizer; or an `experimental.LinearSDCA`. None: Ftrl with learning rate
+            min(0.2, 1 / √number of columns).
         config: Configuration of training and evaluation.
         sparse_combiner: How the ids of a multivalent categorical column are combined: "sum", "mean" or
             "sqrtn".
@@ -89,7 +90,7 @@ class LinearEstimator(Estimator):
 
 
 class LinearClassifier(LinearEstimator):
-    """A linear classifier.
+    """A linear classifier with the defaults of TensorFlow 2; `torchest.v1.LinearClassifier` has those of TensorFlow 1.
 
     Args:
         feature_columns: As for `LinearEstimator`; so are `model_dir`, `optimizer`, `config`,
@@ -98,8 +99,8 @@ class LinearClassifier(LinearEstimator):
         weight_column: The key of a feature, or a numeric column, with the weights of the examples.
         label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are integers
             from 0 to `n_classes` − 1.
-        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" (the mean) or "sum",
-            the default of TensorFlow 1.
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" (the mean), "sum",
+            or a reduction of `torchest.v1.losses`.
 
     >>> from torchest import LinearClassifier, columns
     >>> model = LinearClassifier([columns.numeric_column("x")])
@@ -128,7 +129,7 @@ class LinearClassifier(LinearEstimator):
 
 
 class LinearRegressor(LinearEstimator):
-    """A linear regressor.
+    """A linear regressor with the defaults of TensorFlow 2; `torchest.v1.LinearRegressor` has those of TensorFlow 1.
 
     Args:
         feature_columns: As for `LinearEstimator`; so are `model_dir`, `optimizer`, `config`,

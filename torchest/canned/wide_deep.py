@@ -52,8 +52,9 @@ class DNNLinearCombinedEstimator(Estimator):
         model_dir: As for `LinearEstimator`; so are `config` and `warm_start_from`.
         linear_feature_columns: Columns of the linear model. None or empty: no linear model.
         linear_optimizer: The name of an optimizer of torchest, with learning rate
-            min(0.005, 1 / √number of linear columns); a `torch.optim` class; or a function from parameters
-            to an optimizer. None: Ftrl.
+            min(0.005, 1 / √number of linear columns); an optimizer without parameters, such as
+            `optimizers.Ftrl(learning_rate=0.1)`; a `torch.optim` class; or a function from parameters to an
+            optimizer. None: Ftrl.
         dnn_feature_columns: Dense columns of the deep model. None or empty: no deep model.
         dnn_optimizer: As `optimizer` of `DNNEstimator`.
         dnn_hidden_units: As `hidden_units` of `DNNEstimator`.
@@ -119,7 +120,7 @@ class DNNLinearCombinedEstimator(Estimator):
 
 
 class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
-    """A wide and deep classifier.
+    """A wide and deep classifier with the defaults of TensorFlow 2; `torchest.v1` has those of TensorFlow 1.
 
     Args:
         model_dir: As for `DNNLinearCombinedEstimator`; so are all other arguments but these:
@@ -174,7 +175,7 @@ class DNNLinearCombinedClassifier(DNNLinearCombinedEstimator):
 
 
 class DNNLinearCombinedRegressor(DNNLinearCombinedEstimator):
-    """A wide and deep regressor.
+    """A wide and deep regressor with the defaults of TensorFlow 2; `torchest.v1` has those of TensorFlow 1.
 
     Args:
         model_dir: As for `DNNLinearCombinedEstimator`; so are all other arguments but these:

@@ -110,9 +110,10 @@ class RowOptimizer(torch.optim.Optimizer):
             if is_bool(value):
                 defaults[name] = bool(value)
         if params is None:
-            self.defaults, self.param_groups = defaults, []
-            return
-        super().__init__(self._checked_parameters(params), defaults)
+            super().__init__([torch.nn.Parameter(torch.empty(0))], defaults)
+            self.param_groups.clear()
+        else:
+            super().__init__(self._checked_parameters(params), defaults)
 
     def with_parameters(self, params: ParamsT) -> Self:
         """Makes an optimizer of the same class and options.
