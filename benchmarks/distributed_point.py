@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
@@ -142,15 +143,10 @@ def train_estimator(point: Point, meter: Meter) -> None:
 
 def train_by_torch_alone(point: Point, meter: Meter) -> None:
     """Trains the dense net in a loop with DistributedDataParallel."""
-    from torchest.distributed.cluster import Cluster
-    from torchest.distributed.process_group import connect
-
-    cluster = Cluster.of_environment()
     net: nn.Module = make_net()
-    if cluster.is_distributed:
-        connect(cluster)
+    if "RANK" in os.environ:
+        torch.distributed.init_process_group("gloo")
         net = nn.parallel.DistributedDataParallel(net)
-        net.register_comm_hook(None, _averaged)  # to count messages
     sgd = torch.optim.SGD(net.parameters(), lr=0.01)
     for numbers, labels in itertools.cycle(dense_batches(point.rows)):
         sgd.zero_grad()
@@ -158,13 +154,11 @@ def train_by_torch_alone(point: Point, meter: Meter) -> None:
         sgd.step()
         if meter.step():
             break
-
-
-def _averaged(_: object, bucket: Any) -> Any:
-    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-
-    traffic.sent(bucket.buffer())
-    return allreduce_hook(None, bucket)  # type: ignore[arg-type]
+    if isinstance(net, nn.parallel.DistributedDataParallel):
+        told = net._get_ddp_logging_data()
+        buckets = [int(size) for size in told["rebuilt_bucket_sizes"].split(",")]
+        meter.figures.update(messages=len(buckets), bytes=sum(buckets))
+        torch.distributed.destroy_process_group()
 
 
 _TRAINERS: dict[str, Callable[[Point, Meter], None]] = {"ddp": train_by_torch_alone}

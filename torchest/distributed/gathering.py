@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from torchest.distributed.packing import ALIGNMENT, aligned
 from torchest.distributed.traffic import sent
 from torchest.distributed.waiting import message
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
-
-_LENGTH = 8  # bytes
 
 
 class Gathering:
@@ -36,12 +35,13 @@ class Gathering:
         """
         room = self._room
         length = torch.tensor([len(own)]).view(torch.uint8)
-        first = _gathered(torch.cat([length, own[:room]]), _LENGTH + room)
-        lengths = [int(each[:_LENGTH].view(torch.int64)) for each in first]
+        first = _gathered(torch.cat([length, own[:room]]), ALIGNMENT + room)
+        lengths = [int(each[:ALIGNMENT].view(torch.int64)) for each in first]
         longest = max(lengths)
-        self._room = _aligned(longest + longest // 8)
+        self._room = aligned(longest + longest // 8)
         parts = [
-            each[_LENGTH : _LENGTH + length] for each, length in zip(first, lengths, strict=True)
+            each[ALIGNMENT : ALIGNMENT + length]
+            for each, length in zip(first, lengths, strict=True)
         ]
         if longest <= room:
             return parts
@@ -59,7 +59,7 @@ def joined(own: Tensor, lengths: Sequence[int]) -> list[Tensor]:
     longest = max(lengths)
     if longest == 0:
         return [own for _ in lengths]
-    gathered = _gathered(own, _aligned(longest))
+    gathered = _gathered(own, aligned(longest))
     return [each[:length] for each, length in zip(gathered, lengths, strict=True)]
 
 
@@ -71,8 +71,3 @@ def _gathered(own: Tensor, size: int) -> Tensor:
     with message():
         dist.all_gather(list(gathered), sent(padded))
     return gathered
-
-
-def _aligned(size: int) -> int:
-    """A size at which numbers of any width may start."""
-    return -(-size // _LENGTH) * _LENGTH
