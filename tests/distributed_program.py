@@ -6,6 +6,7 @@ python distributed_program.py <directory> <case> ...
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -19,14 +20,19 @@ import torch
 
 import torchest
 from torchest import columns, inputs
-from torchest.distributed import dense_gradients
+from torchest.columns.layers import bank_look_ups
+from torchest.distributed import dense_gradients, exchange, traffic
 from torchest.distributed.exchange import Exchange
+from torchest.engine.train_step import TrainStep
+from torchest.optimizers import row_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RANK = torchest.RunConfig().global_id_in_cluster or 0
 STEPS = 20
+WATCHED = slice(2, 6)  # steps whose costs are counted
+WATCHED_CASES = ("linear", "dnn", "wide_and_deep", "statistics", "accumulated_and_clipped")
 UNEVEN = (
     "linear", "dnn", "wide_and_deep", "two_backwards", "seldom", "seldom_accumulated", "statistics",
     "accumulated_and_clipped",
@@ -251,7 +257,14 @@ def keep(directory: Path, case: str, tensors: Any = None, **values: Any) -> None
     (directory / f"{case}.{RANK}.json").write_text(json.dumps(values))
 
 
-def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **limits: Any) -> None:
+def train(
+    directory: Path,
+    case: str,
+    input_fn: Any = None,
+    hooks: Any = (),
+    model_dir: str | None = None,
+    **limits: Any,
+) -> None:
     """Trains a model on the joined batches or on shards of them, and keeps all of its tensors."""
     torch.manual_seed(5 + RANK)  # each process makes other weights: those of the chief must win
     kept = Keep()
@@ -259,7 +272,7 @@ def train(directory: Path, case: str, input_fn: Any = None, hooks: Any = (), **l
     if "clipped" in case:
         options["clip_norm"] = 0.01
     config = torchest.RunConfig(**options)
-    model = MODELS[case](str(directory / f"model_{case}"), config)
+    model = MODELS[case](model_dir or str(directory / f"model_{case}"), config)
     input_fn = input_fn or sharded(rows(STEPS * BATCH))
     with written() as files:
         model.train(input_fn, hooks=[kept, *hooks], **limits)
@@ -305,6 +318,18 @@ def by_ddp(directory: Path) -> None:
         train_all(directory)
 
 
+def by_sums(directory: Path) -> None:
+    """Gradients of all sizes are summed after the backward pass in a message of their own."""
+    with path(largest=1 << 40), replaced(exchange, "_SMALLEST_LARGE", 0):
+        train_all(directory)
+
+
+def as_on_a_device(directory: Path) -> None:
+    """Each tensor is taken for one on a device."""
+    with path(largest=1 << 40), on_a_device():
+        train_all(directory)
+
+
 def by_exchange_switched_off(directory: Path) -> None:
     with path(largest=1 << 40), replaced(Exchange, "add_up", lambda self, loss: loss):
         train_all(directory, steps=5)
@@ -334,6 +359,50 @@ def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+@contextlib.contextmanager
+def on_a_device() -> Iterator[None]:
+    """A context in which tensors of a model are taken for some on a device, which compiled loops do not read."""
+    with contextlib.ExitStack() as stack:
+        for module in (row_gradients, exchange):
+            stack.enter_context(replaced(module, "is_on_host", lambda _: False))
+        stack.enter_context(replaced(row_gradients, "suit_loops", lambda _: False))
+        stack.enter_context(replaced(bank_look_ups, "is_traced", lambda: False))
+        stack.enter_context(replaced(TrainStep, "_planned", lambda _: None))
+        stack.enter_context(replaced(TrainStep, "_origin_of_nan", lambda *_: ""))
+        yield
+
+
+class Watch(torchest.SessionRunHook):
+    """Counts the messages and the waits of some steps."""
+
+    def __init__(self) -> None:
+        self.waits = traffic.DeviceWaits()
+        self.counted = traffic.counted()
+        self.done = 0
+
+    def after_run(self, run_context, run_values):
+        self.done += 1
+        if self.done == WATCHED.start:
+            self.traffic = self.counted.__enter__()
+            self.waits.__enter__()
+        if self.done == WATCHED.stop:
+            self.waits.__exit__(None, None, None)
+            self.counted.__exit__(None, None, None)
+
+
+def costs(directory: Path) -> None:
+    """Messages and waits of a step, as on a device and as on the CPU."""
+    for where, context in (("cpu", contextlib.nullcontext), ("device", on_a_device)):
+        for how, largest in (("exchange", 1 << 40), ("ddp", 0)):
+            for case in WATCHED_CASES:
+                watch = Watch()
+                name = f"{case}_{how}_{where}"
+                with path(largest), context():
+                    train(directory, case, hooks=[watch], model_dir=str(directory / name))
+                kept = dataclasses.asdict(watch.traffic)
+                keep(directory, name, waits=watch.waits.places, **kept)
 
 
 def path(largest: int) -> Any:

@@ -24,6 +24,7 @@ from torchest.inputs.batch import Batch
 
 CASES = sorted(program.MODELS)
 PATHS = ("by_exchange", "by_ddp")
+EVERY_PATH = (*PATHS, "by_sums", "as_on_a_device")
 NOT_BY_DDP = ("two_backwards",)  # its train_op is a function
 
 
@@ -89,8 +90,8 @@ def run_once(directory, size, *groups, restarts, devices):
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    paths = [f"{path}{off}" for off in ("", "_switched_off") for path in PATHS]
-    groups = ("termination", *paths, "stop", "failure")
+    switched_off = [f"{path}_switched_off" for path in PATHS]
+    groups = ("termination", *EVERY_PATH, *switched_off, "costs", "stop", "failure")
     return torchrun(tmp_path_factory.mktemp("two"), 2, *groups, restarts=1)
 
 
@@ -126,7 +127,7 @@ def furthest(first, second):
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # of torch's own Adagrad
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_train_as_one_does_on_the_joined_batches(case, path, two, alone):
     expected, values = alone(case)
@@ -146,6 +147,36 @@ def test_without_sums_the_copies_of_the_model_drift_apart(case, path, two):
     chief, worker = two.tensors(f"{path}_switched_off", case)
     is_equal = chief.keys() == worker.keys() and furthest(chief, worker) < 1e-5
     assert is_equal == (path == "by_ddp" and case in NOT_BY_DDP)
+
+
+# Messages of a step: one of numbers; one with rows, small gradients and the loss, which are three from a device; one about
+# which parameters are used, and one of gradients, by DistributedDataParallel.
+MESSAGES = {"exchange_cpu": 2, "exchange_device": 4, "ddp_cpu": 4, "ddp_device": 6}
+# What reads numbers that are on the host anyway: those of messages, labels and features before they are copied, the
+# number of steps of torch's Adam, and DistributedDataParallel's own record of which parameters it has seen.
+READ_ON_HOST = {
+    "torchest.distributed.collectives.summed_numbers",
+    "torchest.distributed.gathering.__call__",
+    "torchest.distributed.data_parallel.backward",
+    "torchest.heads.labels.check_range",
+    "torchest.columns.numeric._filled",
+    "torchest.engine.train_step._optimize",
+    "torchest.hooks.nan_loss.after_run",  # of a loss on the CPU
+}
+
+
+@pytest.mark.parametrize("where", sorted(MESSAGES))
+@pytest.mark.parametrize("case", program.WATCHED_CASES)
+def test_a_step_has_few_messages_and_waits_for_no_device(case, where, two):
+    steps = program.WATCHED.stop - program.WATCHED.start
+    for kept in two.values("costs", f"{case}_{where}"):
+        messages = MESSAGES[where] + (2 if case == "statistics" else 0)  # of buffers
+        further = kept["messages"] - steps * messages
+        assert 0 <= further <= 2, "when rows do not fit into the first one"
+        assert kept["bytes"] < 10_000
+        if where.endswith("device"):
+            places = {place.split(" in ")[1] for place in kept["waits"]}
+            assert places <= READ_ON_HOST
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -175,14 +175,14 @@ def _take_sparse(parameter: Tensor) -> int:
 
 def _give_sparse(parameter: Tensor) -> None:
     """Converts row gradients back to a sparse gradient."""
-    summed = row_gradients.summed(parameter)
-    assert summed is not None
+    gradient = row_gradients.shortened(parameter)
+    assert gradient is not None
     row_gradients.clear([parameter])
     parameter.grad = torch.sparse_coo_tensor(
-        summed.rows.unsqueeze(0),
-        summed.values,
+        gradient.rows.unsqueeze(0),
+        gradient.values,
         parameter.shape,
-        is_coalesced=True,
+        is_coalesced=is_on_host(parameter),
         check_invariants=False,
     )
 

@@ -7,13 +7,15 @@
 Traffic(messages=1, bytes=12)
 >>> with DeviceWaits() as waits:
 ...     _ = torch.ones(2).nonzero()
->>> waits.operations
-['aten.nonzero.default']
+>>> waits.places.total()
+1
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
 
     from torch import Tensor
 
@@ -61,17 +64,18 @@ def sent(message: Tensor) -> Tensor:
 
 
 class DeviceWaits(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records the operations that wait for a device, as their results decide what the host does next.
+    """Counts operations that wait for a device, as what the host does next depends on their results.
 
-    It sees operations, not devices: run on a CPU, it says what a GPU would wait for. Copies to the host are not seen.
+    It sees operations, not devices: on a CPU it says what would wait if all tensors were on a GPU. It sees no copies to
+    the host.
 
     Attributes:
-        operations: The names of the operations so far.
+        places: How often each operation was called, with the function outside of torch that called it.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations: list[str] = []
+        self.places: Counter[str] = Counter()
 
     def __torch_dispatch__(
         self,
@@ -81,10 +85,24 @@ class DeviceWaits(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func.overloadpacket in _WAITING or _selects_by_mask(func, args):
-            self.operations.append(str(func))
+            self.places[f"{func} in {_caller()}"] += 1
         return func(*args, **(kwargs or {}))
 
 
+def _caller() -> str:
+    """The innermost function outside of torch and this module."""
+    frame = sys._getframe(2)
+    while frame.f_back and (_module(frame) == "torch" or frame.f_code.co_name in _NAMELESS):
+        frame = frame.f_back
+    return f"{frame.f_globals['__name__']}.{frame.f_code.co_name}"
+
+
+def _module(frame: FrameType) -> str:
+    name: str = frame.f_globals["__name__"]
+    return name.partition(".")[0]
+
+
+_NAMELESS = ("<listcomp>", "<genexpr>", "<lambda>", "<dictcomp>", "<setcomp>")
 _aten = torch.ops.aten
 _WAITING = {
     _aten._local_scalar_dense, _aten.nonzero, _aten.masked_select, _aten._unique2, _aten.unique_dim,
