@@ -259,7 +259,7 @@ def test_shards_that_never_end_are_told(caplog):
     for rank in range(3):
         resized(make(3, rank), positions, Reader(rank, 3))
     assert len(caplog.records) == 1
-    assert "reads the shards of all 2 former ones to the end of the training" in caplog.text
+    assert "reads 2 former shards to the end of the training" in caplog.text
     assert "as repeat comes before shuffle" in caplog.text
 
 

@@ -73,11 +73,12 @@ def resized(
         number = _pass_of(source, chiefs)
         if reader.rank == 0:
             _log.warning(
-                "Training was interrupted in %d processes and resumes in %d, where its place in the input (%s) is "
+                "Training was interrupted in %s and resumes in %d, where its place in the input (%s) is "
                 "unknown: %s. The input is read from %s, so that some rows are used again. A Dataset with "
                 "shard(input_context.num_input_pipelines, input_context.input_pipeline_id) resumes in any number of "
                 "processes, and uses every row once.",
-                len(positions), reader.processes, type(source).__name__, reason,
+                "1 process" if len(positions) == 1 else f"{len(positions)} processes",
+                reader.processes, type(source).__name__, reason,
                 f"the beginning of pass {number + 1}" if number else "its beginning",
             )  # fmt: skip
         return {**beginning(source), "first": number} if number else None
@@ -120,8 +121,8 @@ def _warn_of_endless_shards(rests: Sequence[Rest]) -> None:
     dealt = rests[0].outline.dealt
     if rests[0].outline.is_own and dealt.cardinality() == math.inf:
         _log.warning(
-            "Training resumes in another number of processes, and each of them reads the shards of all %d former ones "
-            "to the end of the training: the shards never end, as repeat comes before %s. Call repeat after it, or "
+            "Training resumes in another number of processes, and each of them reads %d former shards to the end of the "
+            "training: the shards never end, as repeat comes before %s. Call repeat after it, or "
             "shard after both, to have new shards in the next pass.",
             len(rests), type(dealt).__name__.lower(),
         )  # fmt: skip
