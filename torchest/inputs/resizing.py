@@ -121,9 +121,9 @@ def _warn_of_endless_shards(rests: Sequence[Rest]) -> None:
     dealt = rests[0].outline.dealt
     if rests[0].outline.is_own and dealt.cardinality() == math.inf:
         _log.warning(
-            "Training resumes in another number of processes, and each of them reads %d former shards to the end of the "
-            "training: the shards never end, as repeat comes before %s. Call repeat after it, or "
-            "shard after both, to have new shards in the next pass.",
+            "Training resumes in another number of processes, each of which reads %d former shards to the end of the "
+            "training: the shards never end, as repeat comes before %s. Call repeat after it, or shard after both, to "
+            "have new shards in the next pass.",
             len(rests), type(dealt).__name__.lower(),
         )  # fmt: skip
 
