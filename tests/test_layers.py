@@ -14,7 +14,7 @@ LINES = (
     "collector",
     "errors keys version kernels",
     "utils",
-    "exported checkpoint losses optimizers",
+    "exported checkpoint losses optimizers migrate",
     "metrics columns serving export_outputs",
     "inputs spec columns.layers",
     "models heads distributed summary columns.report",

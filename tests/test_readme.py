@@ -1,4 +1,4 @@
-"""The programs in README.md, docs/custom_models.md and docs/adding_a_column.md run as they stand there."""
+"""The programs in README.md, and of custom_models, migrating and adding_a_column in docs/, run as they stand there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST, OWN_MODEL, SERVING = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 GUIDE = (ROOT / "docs" / "custom_models.md").read_text(encoding="utf-8")
+WAY_OVER = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
 OWN_COLUMN, _ = re.findall(
     r"```python\n(.*?)```",
     (ROOT / "docs" / "adding_a_column.md").read_text(encoding="utf-8"),
@@ -21,6 +22,7 @@ PROGRAMS = {
     "own column": OWN_COLUMN,
     "the first and serving": FIRST + SERVING,
     "custom models": "".join(re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)),
+    "migrating": "".join(re.findall(r"```python\n(.*?)```", WAY_OVER, flags=re.DOTALL)),
 }
 
 

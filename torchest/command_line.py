@@ -7,6 +7,7 @@
     torchest predict exports/1790000000 --input passengers.csv --output answers.csv
     torchest serve exports --port 8501
     torchest import-checkpoint tensorflow/census models/census --estimator my_models:census
+    torchest migrate trainer --write
 
 `show` of an exported model and `verify` need numpy and onnxruntime only.
 """
@@ -106,10 +107,30 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     bring.set_defaults(run=_import_checkpoint)
 
+    _add_migrate(commands.add_parser(
+        "migrate", help="rewrites programs that use tf.estimator; see docs/migrating.md"
+    ))  # fmt: skip
+
     server = commands.add_parser("serve", help="answers requests over HTTP; see docs/serving.md")
     _add_serve_options(server)
     server.set_defaults(run=_serve)
     return parser
+
+
+def _add_migrate(move: argparse.ArgumentParser) -> None:
+    move.add_argument("path", metavar="FILE|DIR", help="a program, or a folder of programs")
+    move.add_argument("--write", action="store_true", help="writes the files; default: only tells")
+    move.add_argument("--diff", action="store_true", help="shows the changes")
+    move.add_argument(
+        "--report",
+        metavar="FILE.json",
+        help="file to write: file, line, kind and text of each note",
+    )
+    move.add_argument(
+        "--tensorflow", type=int, choices=(1, 2),
+        help="the TensorFlow that the programs were written for; default: their names tell",
+    )  # fmt: skip
+    move.set_defaults(run=_migrate)
 
 
 def _add_serve_options(server: argparse.ArgumentParser) -> None:
@@ -318,6 +339,18 @@ def _import_checkpoint(options: argparse.Namespace) -> int:
         f"{imported.path}: {imported.parameters} parameters and {imported.slots} slots of {imported.source}"
     )
     return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    try:
+        from torchest.migrate.command import run
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error.name} is not installed: pip install 'torchest[migrate]'."
+        ) from error
+    for line in run(options):
+        print(_printable(line))  # noqa: T201
+    return int(options.failed)
 
 
 def _estimator(place: str) -> Estimator:

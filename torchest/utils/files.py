@@ -19,7 +19,7 @@ import stat
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from torchest.errors import RefusedFileError
 
@@ -245,14 +245,19 @@ def check_link(path: str) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Writes a small file atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes a small file atomically."""
     if is_remote(path):
         system, inner = _system(path)
-        system.pipe_file(inner, text.encode("utf-8"))
+        system.pipe_file(inner, data)
         return
     temporary = _temporary_name(path)
     try:
         with _new_file(temporary) as file:
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -569,10 +574,10 @@ def _check_size(path: str, size: int, largest: int) -> None:
         )
 
 
-def _new_file(path: str) -> TextIO:
+def _new_file(path: str) -> BinaryIO:
     """Opens a new file, locked so that `remove_leftovers` leaves it."""
     while True:
-        file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - the caller closes it
+        file = open(path, "xb")  # noqa: SIM115 - the caller closes it
         if fcntl:
             _lock(file.fileno(), fcntl.LOCK_EX)
         if _is_at(path, file.fileno(), missing_is_error=False):
