@@ -6,6 +6,7 @@ See tests/reference/tf_checkpoints.py.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 from functools import partial
@@ -149,9 +150,10 @@ def test_a_warm_start_from_a_saved_model(folder, tmp_path):
         new.evaluate(lambda: batches(case, 1))
 
 
-def test_a_warm_start_of_a_module_from_an_object_based_checkpoint(folder, tmp_path):
+@pytest.mark.parametrize("name", ["kernel", "net/layers/0/.ATTRIBUTES/VARIABLE_VALUE"])
+def test_a_warm_start_of_a_module_from_an_object_based_checkpoint(folder, tmp_path, name):
     path = str(folder / "objects" / "model.ckpt")
-    names = {"net.weight": "kernel"}
+    names = {"net.weight": name}
     settings = torchest.WarmStartSettings(path, var_name_to_prev_var_name=names)
 
     def model_fn(features, mode):
@@ -162,6 +164,29 @@ def test_a_warm_start_of_a_module_from_an_object_based_checkpoint(folder, tmp_pa
     (prediction,) = model.predict(lambda: {"x": torch.zeros(1)})
     kernel = torchest.load_variable(path, "net/layers/0/.ATTRIBUTES/VARIABLE_VALUE")
     assert prediction["kernel"].tolist() == kernel.T.tolist()
+
+
+def test_a_kernel_that_shares_its_name_is_transposed_too(tmp_path, monkeypatch):
+    module = "torchest.checkpoint.tensorflow.reader.names_in"
+    monkeypatch.setattr(module, lambda graph: {})  # as if two layers had one name
+    line = Path(__file__).parents[2] / "examples" / "data" / "tensorflow_line"
+    paths = {
+        f"net.{ours}": f"net/layer/{theirs}/.ATTRIBUTES/VARIABLE_VALUE"
+        for ours, theirs in (("weight", "kernel"), ("bias", "bias"))
+    }
+    settings = torchest.WarmStartSettings(
+        str(line / "model.ckpt-100"), var_name_to_prev_var_name=paths
+    )
+
+    def model_fn(features, mode):
+        net = torchest.get_or_create("net", lambda: torch.nn.Linear(1, 5))
+        return torchest.EstimatorSpec(mode, predictions={"y": net(features["x"])})
+
+    model = torchest.Estimator(model_fn, tmp_path, warm_start_from=settings)
+    answers = json.loads((line / "answers.json").read_text())
+    x = torch.tensor(answers["inputs"])
+    actual = [row["y"].tolist() for row in model.predict(lambda: {"x": x})]
+    assert actual == [pytest.approx(row, rel=1e-6) for row in answers["outputs"]]
 
 
 class TestMismatches:

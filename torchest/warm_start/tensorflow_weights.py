@@ -50,6 +50,7 @@ class TensorFlowWeights:
         self.path = path
         self.checkpoint = TensorFlowCheckpoint(path)
         self.keys = self.checkpoint.keys_by_name()
+        self._names = {key: name for name, key in self.keys.items()}
         self.sources: dict[str, Stored] = {}
         for target in targets:
             names = [name for name in tensorflow_names(target) if name in self.keys]
@@ -61,11 +62,11 @@ class TensorFlowWeights:
         return {}
 
     def names(self) -> list[str]:
-        """The names of parameters and buffers, and of all variables."""
-        return sorted({*self.sources, *self.keys})
+        """The names of parameters and buffers, and the names and keys of all variables."""
+        return sorted({*self.sources, *self.keys, *self._names})
 
     def tensor(self, name: str) -> Tensor:
-        """A parameter, a buffer or a variable by its name."""
+        """A parameter, a buffer or a variable by its name; a variable also by its key."""
         return self.value(self._stored(name))
 
     def value(self, stored: Stored) -> Tensor:
@@ -83,11 +84,13 @@ class TensorFlowWeights:
         return {name: self.shape(self._stored(name)) for name in self.names()}
 
     def _stored(self, name: str) -> Stored:
-        return self.sources.get(name) or Stored(name, (name,))
+        variable = self._names.get(name, name)
+        return self.sources.get(name) or Stored(variable, (variable,))
 
 
 def _axes(variable: str, rank: int) -> list[int]:
     """The order of a variable's axes in torch, where the outputs and the inputs of a kernel come first."""
     axes = list(range(rank))
-    is_kernel = rank > 1 and variable.rpartition("/")[2] == "kernel"
+    path = variable.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")  # of one that shares its name
+    is_kernel = rank > 1 and path.rpartition("/")[2] == "kernel"
     return [*axes[:-3:-1], *axes[:-2]] if is_kernel else axes
