@@ -21,7 +21,7 @@ MODEL_DIR ?= models/titanic
 .PHONY: bench compiled demo faults fuzz gpu lines parity resizes runtimes runtimes-floor test test-accelerators test-engines test-s3 lint clean
 
 demo: $(INSTALLED)
-	$(BIN)/python examples/titanic.py --model_dir $(MODEL_DIR)
+	$(BIN)/python examples/guide/titanic.py --model_dir $(MODEL_DIR)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from module_from import module_from
+from serialized_examples import serialized
 
 import torchest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+@pytest.fixture(autouse=True)
+def _as_if_run_there(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "guide")  # the guide's examples share their tables
+
+
 def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_from(EXAMPLES / f"{name}.py")
 
 
 def run(name, *arguments):
@@ -28,27 +34,106 @@ def run(name, *arguments):
 
 
 def test_titanic_goes_on_where_it_stopped(tmp_path):
-    first = run("titanic", "--model_dir", str(tmp_path), "--steps", "20")
+    first = run("guide/titanic", "--model_dir", str(tmp_path), "--steps", "20")
     assert "loss = 0.6931472, step = 0" in first.stderr
     assert first.stdout.count("survives with probability") == 5
-    again = run("titanic", "--model_dir", str(tmp_path), "--steps", "20")
+    again = run("guide/titanic", "--model_dir", str(tmp_path), "--steps", "20")
     assert f"Restoring parameters from {tmp_path}/model.ckpt-20" in again.stderr
     assert "step = 20" in again.stderr
     assert "global_step 40" in again.stdout
 
 
 def test_iris_tells_three_kinds_apart(tmp_path):
-    iris = load("iris")
+    iris = load("guide/iris")
     result = iris.run(iris.make_table(600, seed=1), steps=300, model_dir=str(tmp_path))
     assert result["accuracy"] > 0.8  # from random weights; a third by chance
 
 
 def test_iris_reads_a_file_with_names_of_species(tmp_path):
-    iris = load("iris")
+    iris = load("guide/iris")
     table = iris.make_table(30, seed=1)
     table["Species"] = table["Species"].map(lambda number: iris.SPECIES[number].lower())
     table.to_csv(tmp_path / "iris.csv", index=False)
     assert iris.read_table(tmp_path / "iris.csv")["Species"].isin([0, 1, 2]).all()
+
+
+def test_crossed_columns_know_more_of_the_passengers(tmp_path):
+    actual = load("guide/linear").run(str(tmp_path), steps=100)
+    assert actual["base"]["accuracy"] > actual["base"]["accuracy_baseline"] + 0.1
+    assert actual["crossed"]["auc"] > actual["base"]["auc"] > 0.8
+
+
+def test_feature_columns_are_what_the_guide_says_and_learn(tmp_path):
+    example = load("guide/feature_columns")
+    made = example.make_columns()
+    passengers = example.PASSENGERS
+    assert example.shown(made["the number"])[:, 0].tolist() == passengers["age"]
+    groups = np.digitize(passengers["age"], [14, 30, 50])
+    assert example.shown(made["its group"]).argmax(1).tolist() == groups.tolist()
+    assert example.shown(made["a known word"]).tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
+    assert example.shown(made["a hashed word, embedded"]).shape == (3, 3)
+    assert example.shown(made["group and sex, crossed"]).sum(1).tolist() == [1, 1, 1]
+    actual = example.run(str(tmp_path), steps=100)
+    assert actual["accuracy"] > actual["accuracy_baseline"] + 0.1
+    assert actual["auc"] > 0.75
+
+
+def test_a_model_fn_of_ones_own_tells_the_flowers_apart(tmp_path):
+    table = load("guide/iris").make_table(400, seed=1)
+    actual = load("guide/custom").run(table, steps=100, model_dir=str(tmp_path))
+    assert actual["accuracy"] > 0.9
+    right = [
+        row["class_id"] == species
+        for row, species in zip(actual["predictions"], table["Species"][320:], strict=True)
+    ]
+    assert np.mean(right) == pytest.approx(actual["accuracy"])
+    for row in actual["predictions"]:
+        assert row["probabilities"].sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_an_existing_module_learns_with_its_top_alone(tmp_path):
+    example = load("guide/existing_module")
+    torch.manual_seed(1)
+    module = example.make_small()
+    base = {name: value.clone() for name, value in module.base.state_dict().items()}
+    actual = example.run(module, str(tmp_path), steps=12, size=64)
+    assert actual["after"]["loss"] < actual["before"]["loss"]
+    assert actual["after"]["accuracy"] > 0.9 > actual["before"]["accuracy"]
+    assert all(torch.equal(module.base.state_dict()[name], base[name]) for name in base)
+    np.testing.assert_allclose(actual["estimator"], actual["module"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_loop_goes_on_from_a_checkpoint_as_the_estimator_does(tmp_path):
+    example = load("guide/checkpoints")
+    model = example.make_model(tmp_path).train(example.input_fn, steps=20)
+    of_loop = example.go_on_in_a_loop(tmp_path, steps=20)
+    first = torchest.load_checkpoint(f"{tmp_path}/model.ckpt-20").module("net")
+    model.train(example.input_fn, steps=20)
+    of_estimator = torchest.load_checkpoint(tmp_path).module("net")
+    assert not torch.equal(first["weight"], of_estimator["weight"])
+    for name, value in of_loop.state_dict().items():
+        assert torch.equal(value, of_estimator[name]), name
+
+
+def test_a_model_that_starts_from_tensorflows_checkpoint_answers_as_it_did(tmp_path):
+    example = load("guide/checkpoints")
+    expected = json.loads((example.OF_TENSORFLOW.parent / "answers.json").read_text())
+    actual = example.answers(example.start_from_tensorflow(tmp_path), expected["inputs"])
+    np.testing.assert_allclose(actual, expected["outputs"], rtol=1e-6)
+
+
+def test_an_export_answers_as_the_estimator_to_columns_and_to_records(tmp_path):
+    example = load("guide/export")
+    actual = example.run(str(tmp_path / "model"), 20, str(tmp_path / "exports"))
+    np.testing.assert_allclose(actual["export"], actual["estimator"], rtol=1e-5, atol=1e-6)
+    rows = zip(*example.PASSENGERS.values(), strict=True)
+    records = [
+        serialized(**{key: [value] for key, value in zip(example.PASSENGERS, row, strict=True)})
+        for row in rows
+    ]
+    served = torchest.export.load(actual["path"])
+    answers = served.signatures["predict"](examples=records)["probabilities"]
+    np.testing.assert_array_equal(answers, actual["export"])
 
 
 def test_census_finds_what_decides_the_income(tmp_path):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from module_from import module_from
 from torch import nn
 
 import torchest
-from torchest import metrics
 
 pytestmark = pytest.mark.xla
 REASON = "needs torchvision: make test-accelerators"
-BATCH = 16
 
 
 def vision():
@@ -35,43 +35,8 @@ def test_its_operations_are_there():
     assert kept.tolist() == [0, 2]
 
 
-def images(rows, size, seed):
-    """Noise with bright stripes: upright ones in class 0, and lying ones in class 1."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 2, (rows,), generator=generator)
-    stripes = ((torch.arange(size) // 8) % 2).float() * 2 - 1
-    upright = stripes.expand(3, size, size)
-    noise = torch.randn(rows, 3, size, size, generator=generator)
-    return torch.stack([upright, upright.transpose(1, 2)])[labels] + 0.5 * noise, labels
-
-
-def batches(pair):
-    features, labels = pair
-    dataset = torchest.inputs.Dataset.from_tensor_slices(({"image": features}, labels))
-    return lambda: dataset.batch(BATCH)
-
-
-class OnTop(nn.Module):
-    """One output on a frozen net without its top, as transfer learning has it."""
-
-    def __init__(self, base, width):
-        super().__init__()
-        self.base = base.requires_grad_(False)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.output = nn.Linear(width, 1)
-
-    def forward(self, image):
-        return self.output(self.pool(self.base(image)).flatten(1))
-
-
-def estimator(module, model_dir, lr):
-    return torchest.model_to_estimator(
-        module,
-        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=lr),
-        loss=nn.BCEWithLogitsLoss(),
-        metrics={"accuracy": lambda output, labels: metrics.accuracy(labels, output > 0)},
-        model_dir=model_dir,
-    )
+EXAMPLE = Path(__file__).parent.parent / "examples" / "guide" / "existing_module.py"
+guide = module_from(EXAMPLE)
 
 
 def assert_same(actual, expected):
@@ -81,49 +46,41 @@ def assert_same(actual, expected):
 
 
 def test_mobilenet_v2_learns_with_its_top_alone(tmp_path):
+    vision()
     torch.manual_seed(1)
-    base = vision().models.mobilenet_v2(weights=None).features
-    module = OnTop(base, 1280)
-    for layer in base.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = 1.0  # statistics of such images, as after long training
-    with torch.no_grad():
-        module.train()(images(BATCH, 160, seed=7)[0])
+    module = guide.make_mobilenet()
     before = copy.deepcopy(module.state_dict())
-    model = estimator(module, tmp_path, lr=0.03)
-    training, others = images(4 * BATCH, 160, seed=1), images(2 * BATCH, 160, seed=2)
-    at_first = model.evaluate(batches(others))
-    for _ in range(3):
-        model.train(batches(training))
-    actual = model.evaluate(batches(others))
-    assert actual["loss"] < 0.8 * at_first["loss"]
-    assert actual["accuracy"] > 0.75
+    actual = guide.run(module, str(tmp_path), steps=12, size=160)
+    assert actual["after"]["loss"] < 0.8 * actual["before"]["loss"]
+    assert actual["after"]["accuracy"] > 0.75
     after = torchest.load_checkpoint(tmp_path).module("model")
     is_top = {name: name.startswith("output.") for name in before}
     assert sum(is_top.values()) == 2
     for name, value in before.items():
         assert torch.equal(after[name], value) != is_top[name], name
-    logits = np.stack([row["output"] for row in model.predict(batches(others))])
-    assert logits.shape == (2 * BATCH, 1)
-    assert ((logits[:, 0] > 0) == others[1].numpy()).mean() == pytest.approx(actual["accuracy"])
-    module.load_state_dict(after)
-    with torch.no_grad():
-        expected = module.eval()(others[0])
-    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert actual["estimator"].shape == (32,)
+    np.testing.assert_allclose(actual["estimator"], actual["module"], rtol=1e-4, atol=1e-5)
+
+
+def test_mobilenet_v2_starts_from_a_file_of_weights(tmp_path):
+    whole = vision().models.mobilenet_v2(weights=None)
+    torch.save(whole.state_dict(), tmp_path / "weights.pt")
+    module = guide.make_mobilenet(str(tmp_path / "weights.pt"))
+    assert_same(module.base.state_dict(), whole.features.state_dict())
 
 
 def test_resnet_18_is_a_bare_loop_bit_for_bit_after_a_restart_too(tmp_path):
     torch.manual_seed(2)
     module = vision().models.resnet18(weights=None, num_classes=1)
-    training = images(4 * BATCH, 64, seed=3)
+    training = guide.make_images(4 * guide.BATCH, 64, seed=3)
     for _ in range(2):  # the second one restores weights, statistics and slots
-        estimator(module, tmp_path, lr=1e-3).train(batches(training))
+        guide.make_model(module, tmp_path, lr=1e-3).train(guide.input_fn(training))
     by_hand = copy.deepcopy(module).train()
     adam = torch.optim.Adam(by_hand.parameters(), lr=1e-3)
     losses = []
-    for at in [*range(0, 4 * BATCH, BATCH)] * 2:
-        output = by_hand(training[0][at : at + BATCH])
-        labels = training[1][at : at + BATCH]
+    for at in [*range(0, 4 * guide.BATCH, guide.BATCH)] * 2:
+        output = by_hand(training[0][at : at + guide.BATCH])
+        labels = training[1][at : at + guide.BATCH]
         loss = nn.functional.binary_cross_entropy_with_logits(output[:, 0], labels.float())
         adam.zero_grad()
         loss.backward()
@@ -133,19 +90,23 @@ def test_resnet_18_is_a_bare_loop_bit_for_bit_after_a_restart_too(tmp_path):
     after = torchest.load_checkpoint(tmp_path).module("model")
     assert_same(after, by_hand.state_dict())
     assert after["bn1.num_batches_tracked"] == 8
-    model = estimator(module, tmp_path, lr=1e-3)
-    (batch,) = model.predict(lambda: [{"image": training[0][:BATCH]}], yield_single_examples=False)
+    model = guide.make_model(module, tmp_path, lr=1e-3)
+    (batch,) = model.predict(
+        lambda: [{"image": training[0][: guide.BATCH]}], yield_single_examples=False
+    )
     with torch.no_grad():
-        expected = by_hand.eval()(training[0][:BATCH])
+        expected = by_hand.eval()(training[0][: guide.BATCH])
     np.testing.assert_array_equal(batch["output"], expected)
 
 
 def test_mobilenet_v2_is_exported_and_answers_as_in_python(tmp_path):
+    vision()
     torch.manual_seed(3)
-    module = OnTop(vision().models.mobilenet_v2(weights=None).features, 1280)
-    model = estimator(module, tmp_path / "model", lr=1e-3).train(batches(images(BATCH, 64, seed=4)))
-    others = images(7, 64, seed=5)
-    expected = [row["output"] for row in model.predict(batches(others))]
+    module = guide.make_mobilenet(size=64)
+    training = guide.make_images(guide.BATCH, 64, seed=4)
+    model = guide.make_model(module, tmp_path / "model", lr=1e-3).train(guide.input_fn(training))
+    others = guide.make_images(7, 64, seed=5)
+    expected = [row["output"] for row in model.predict(guide.input_fn(others))]
     receiver_fn = torchest.export.build_raw_serving_input_receiver_fn({"image": others[0][:2]})
     formats = ("onnx", "torchscript")
     path = model.export_saved_model(tmp_path / "exports", receiver_fn, formats=formats)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from module_from import module_from
 
 HERE = Path(__file__).parent
 BEFORE = HERE / "reference" / "users_hooks.py"
@@ -44,9 +44,7 @@ def test_nothing_but_the_names_of_fetches_differs_in_the_hooks():
 
 @pytest.mark.parametrize(("run", "arguments"), [("listener", (1.0, 0.0)), ("loss", (0.0, 2.0))])
 def test_they_see_and_do_what_they_did_with_tensorflow(run, arguments):
-    spec = importlib.util.spec_from_file_location("users_hooks", AFTER)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = module_from(AFTER)
     actual, expected = example.run(*arguments), RUNS[run]
     assert actual["calls"] == expected["calls"]
     assert actual["last_step"] == expected["last_step"]

@@ -1,7 +1,7 @@
 """Three kinds of iris flowers, told apart by a deep classifier.
 
-python examples/iris.py                       # a table that the example makes itself
-python examples/iris.py --data iris.csv       # SepalLength,SepalWidth,PetalLength,PetalWidth,Species
+python examples/guide/iris.py                       # a table that the example makes itself
+python examples/guide/iris.py --data iris.csv       # SepalLength,SepalWidth,PetalLength,PetalWidth,Species
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who survived the Titanic: a linear classifier over a CSV file.
 
-    python examples/titanic.py --model_dir models/titanic
+    python examples/guide/titanic.py --model_dir models/titanic
 
 Run it again with the same model_dir, and training goes on from where it stopped.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import torchest
 from torchest import columns, inputs
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 def train_input_fn() -> inputs.Dataset:
@@ -42,13 +42,18 @@ def eval_input_fn() -> inputs.Dataset:
     )
 
 
-def make_model(model_dir: str | None) -> torchest.LinearClassifier:
-    """A linear classifier over town, class and age."""
+def make_columns() -> list[columns.FeatureColumn]:
+    """Town, class and age."""
     age = columns.numeric_column("age")
     cls = columns.categorical_column_with_vocabulary_list("class", ["First", "Second", "Third"])
     embark = columns.categorical_column_with_hash_bucket("embark_town", 32)
+    return [embark, cls, age]
+
+
+def make_model(model_dir: str | None) -> torchest.LinearClassifier:
+    """A linear classifier over these columns."""
     return torchest.LinearClassifier(
-        feature_columns=[embark, cls, age], model_dir=model_dir, n_classes=2
+        feature_columns=make_columns(), model_dir=model_dir, n_classes=2
     )
 
 

@@ -1,4 +1,4 @@
-"""Trains the linear model of examples/titanic.py and exports it for `torchest serve`.
+"""Trains the linear model of examples/guide/titanic.py and exports it for `torchest serve`.
 
 python examples/serving/export_titanic.py --export_dir exports
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import torchest
 from torchest import columns
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "guide"))
 from titanic import make_model, train_input_fn
 
 

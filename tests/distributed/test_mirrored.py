@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from module_from import module_from
 
 import torchest
 from torchest import distributed
@@ -75,9 +76,7 @@ def test_a_config_with_a_strategy_says_what_tensorflows_does():
 
 def test_the_linear_regression_of_tensorflows_guide(monkeypatch, tmp_path):
     with_gpus(monkeypatch, 0)
-    spec = importlib.util.spec_from_file_location("mirrored_example", EXAMPLE)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = module_from(EXAMPLE)
     strategy = distributed.MirroredStrategy()
     config = torchest.RunConfig(tmp_path, train_distribute=strategy, eval_distribute=strategy)
     feats = torchest.columns.numeric_column("feats")
