@@ -134,6 +134,15 @@ def a_worker_alone() -> None:
         mean_label(one)
 
 
+def a_worker_later() -> None:
+    """The process that the others reach each other by has ended."""
+    one = model()
+    train(one)
+    if not one.config.is_chief:
+        time.sleep(8)
+        mean_label(one)
+
+
 def other_order() -> None:
     pair = [model("first"), model("second")]
     for each in pair if RANK == 0 else pair[::-1]:

@@ -20,6 +20,7 @@ SCENARIOS = (
     "the_chief_alone_in_between",
     "the_chief_alone_at_the_end",
     "a_worker_alone",
+    "a_worker_later",
     "other_order",
     "the_chief_evaluates_what_the_others_train",
     "one_returns_early",
@@ -99,6 +100,13 @@ def test_a_worker_that_evaluates_alone_is_told_that_the_chief_has_ended(ran):
     done = ran("a_worker_alone")
     assert done.codes == [0, 1]
     assert re.match("RuntimeError: .*Process 0.* end.*evaluate", done.errors[1]), done.logs[1]
+
+
+def test_a_worker_that_evaluates_after_the_end_of_the_chief_is_told(ran):
+    done = ran("a_worker_later")
+    assert done.codes == [0, 1]
+    expected = r"RuntimeError: Process 0 has ended, and process 1 waits for it in the beginning of evaluate\("
+    assert re.search(expected, done.logs[1]), done.logs[1]
 
 
 def test_two_estimators_trained_in_other_orders_are_told_apart(ran):

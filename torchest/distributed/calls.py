@@ -98,6 +98,7 @@ class Calls:
         self._number = self._depth = 0
         self._patience: Patience | None = None
         self._error: str | None = None
+        self._process = os.getpid()
         self.watch = Watch(self._notes)
         waiting.use(self.watch)
         atexit.register(self._end)
@@ -120,10 +121,11 @@ class Calls:
         self.watch.check()
         self._set_limits(patience)
         began, self._error = CurrentCall(call.text, self._number, patience), None
-        self._notes.leave(self._own, call.note(self.watch.call.place))
-        agree = self._compare if self._notes.rank == 0 else self._agree_with_chief
-        inside = self._together(began) if agree(call, began) else self._alone(call)
-        with inside as is_together:
+        with self.watch.notes_needed(began):
+            self._notes.leave(self._own, call.note(self.watch.call.place))
+            agree = self._compare if self._notes.rank == 0 else self._agree_with_chief
+            all_agree = agree(call, began)
+        with self._together(began) if all_agree else self._alone(call) as is_together:
             yield is_together
 
     @contextlib.contextmanager
@@ -216,6 +218,8 @@ class Calls:
 
     def _end(self) -> None:
         """Tells the others that the program ends."""
+        if os.getpid() != self._process:  # one that this one has forked
+            return
         self.watch.end()
         if self.watch.has_failed:
             return

@@ -174,7 +174,7 @@ class Watch:
         """Waits at the beginning of a call until there are notes of all names.
 
         Raises:
-            RuntimeError: The wait was too long, or process 0, which has the notes, has gone.
+            RuntimeError: The wait was too long.
         """
         wait = self._wait = _Wait(call)
         try:
@@ -182,13 +182,22 @@ class Watch:
                 if self._failure is not None:
                     raise RuntimeError(self._failure)
                 time.sleep(min(_POLL_SECS, (time.monotonic() - wait.began) / 4))
-        except dist.DistNetworkError:
-            self._failure = (
-                f"Process 0 has ended, and process {self._notes.rank} waits for it in {call}."
-            )
-            raise RuntimeError(self._failure) from None
         finally:
             self._wait = None
+
+    @contextlib.contextmanager
+    def notes_needed(self, call: CurrentCall) -> Iterator[None]:
+        """A context that needs the notes, which process 0 may have.
+
+        Raises:
+            RuntimeError: They have gone.
+        """
+        try:
+            yield
+        except dist.DistError:
+            own = self._notes.rank
+            self._failure = f"Process 0 has ended, and process {own} waits for it in {call}."
+            raise RuntimeError(self._failure) from None
 
     @contextlib.contextmanager
     def alone(self, what: str) -> Iterator[None]:

@@ -614,7 +614,7 @@ class Estimator:
             self._model_fn, self._strategy.device, training=False, execution=self._execution
         )
         model.scope.objects.update(session.objects)
-        with evaluating(model.scope.modules().values()):
+        with evaluating(model.scope.modules().values()), self._strategy.alone("evaluates"):
             evaluation = _Evaluation(input_fn, steps, hooks, name)
             self._evaluate(evaluation, model, None, session.global_step)
 
