@@ -123,17 +123,20 @@ class Calls:
         began, self._error = CurrentCall(call.text, self._number, patience), None
         with self.watch.notes_needed(began):
             self._notes.leave(self._own, call.note(self.watch.call.place))
-            agree = self._compare if self._notes.rank == 0 else self._agree_with_chief
-            all_agree = agree(call, began)
-        with self._together(began) if all_agree else self._alone(call) as is_together:
+            is_together = True
+            if self._notes.rank == 0:
+                is_together = self._compare(began, may_be_alone=bool(call.place))
+            else:
+                self._follow_chief(began)
+        with self._together(began) if is_together else self._alone(call):
             yield is_together
 
     @contextlib.contextmanager
-    def _together(self, began: CurrentCall) -> Iterator[bool]:
+    def _together(self, began: CurrentCall) -> Iterator[None]:
         outer, self.watch.call = self.watch.call, began
         self._depth += 1
         try:
-            yield True
+            yield
         except BaseException as error:
             self._error = _words_of(error)
             if not self.watch.has_failed:
@@ -145,10 +148,10 @@ class Calls:
                 self.watch.call = outer
 
     @contextlib.contextmanager
-    def _alone(self, call: Call) -> Iterator[bool]:
+    def _alone(self, call: Call) -> Iterator[None]:
         try:
             with self.watch.alone(f"alone makes the call {call.text}"):
-                yield False
+                yield
         except BaseException as error:
             self._error = _words_of(error)
             raise
@@ -170,7 +173,7 @@ class Calls:
                 seconds = longest if backend.name() == "gloo" else patience.step
                 backend._set_default_timeout(timedelta(seconds=seconds))
 
-    def _compare(self, call: Call, began: CurrentCall) -> bool:
+    def _compare(self, began: CurrentCall, *, may_be_alone: bool) -> bool:
         """Whether all processes begin the same call, for the chief, which tells the others.
 
         Raises:
@@ -178,37 +181,38 @@ class Calls:
         """
         names = [f"{self._number}/call/{rank}" for rank in range(self._notes.world_size)]
         self.watch.wait_to_begin(began, names)
-        notes = list(map(self._notes.read, names))
-        own, *others = (note and note["key"] for note in notes)
-        if call.place and own != others[0] and all(key == others[0] for key in others):
+        notes = self._notes.read_all(names)
+        own, *others = (note["key"] for note in notes)
+        if may_be_alone and own != others[0] and all(key == others[0] for key in others):
             return False
         is_same = all(key == own for key in others)
         verdict = {"error": None if is_same else _different(dict(enumerate(notes)))}
         self._notes.leave(f"{self._number}/verdict", verdict)
-        return self._accept(verdict)
+        self._accept(verdict)
+        return True
 
-    def _agree_with_chief(self, call: Call, began: CurrentCall) -> bool:  # noqa: ARG002
-        """True, when the chief begins the same call.
+    def _follow_chief(self, began: CurrentCall) -> None:
+        """Begins a call when the chief begins the same one.
 
         Raises:
             RuntimeError: It does not.
         """
-        name = f"{self._number}/verdict"
-        self.watch.wait_to_begin(began, [name])
-        verdict = self._notes.read(name) or {}
-        if verdict.get("is_end"):
-            both = {
-                0: self._notes.read(f"{self._number}/call/0"),
-                self._notes.rank: self._notes.read(self._own),
-            }
-            verdict = {"error": _different(both)}
-        return self._accept(verdict)
+        verdict = f"{self._number}/verdict"
+        self.watch.wait_to_begin(began, [verdict])
+        (note,) = self._notes.read_all([verdict])
+        if note.get("is_end"):
+            both = self._notes.read_all([f"{self._number}/call/0", self._own])
+            note = {"error": _different(dict(zip((0, self._notes.rank), both, strict=True)))}
+        self._accept(note)
 
-    def _accept(self, verdict: JSON) -> bool:
+    def _accept(self, verdict: JSON) -> None:
         self._number += 1
         if verdict["error"] is not None:
             raise RuntimeError(verdict["error"])
-        return True
+        # of the call before the last, which all have read
+        self._notes.remove(f"{self._number - 3}/call/{self._notes.rank}")
+        if self._notes.rank == 0:
+            self._notes.remove(f"{self._number - 3}/verdict")
 
     def _leave(self, name: str, text: str, **more: object) -> None:
         """Leaves a note of where this process goes next, and from which place."""
@@ -238,16 +242,17 @@ def calls_of_group() -> Calls:
     group = dist.group.WORLD
     if _calls is None or _calls.group is not group:
         assert group is not None
+        if _calls is not None:
+            _calls.watch.end()
         _calls = Calls(group)
     return _calls
 
 
-def _different(notes: Mapping[int, JSON | None]) -> str:
+def _different(notes: Mapping[int, JSON]) -> str:
     """The error if processes make different calls, by the notes of these."""
     texts: dict[str, str] = {}
     ranks: dict[str, list[int]] = {}
     for rank, note in notes.items():
-        assert note is not None
         key = json.dumps(note["key"])
         texts.setdefault(key, note["text"])
         ranks.setdefault(key, []).append(rank)

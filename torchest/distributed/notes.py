@@ -46,6 +46,14 @@ class Notes:
         key = f"{_PREFIX}/{name}"
         return json.loads(self._store.get(key)) if self._store.check([key]) else None
 
+    def read_all(self, names: Sequence[str]) -> list[JSON]:
+        """Notes that are there."""
+        return [json.loads(self._store.get(f"{_PREFIX}/{name}")) for name in names]
+
+    def remove(self, name: str) -> None:
+        """Removes a note, if there is one."""
+        self._store.delete_key(f"{_PREFIX}/{name}")
+
     def are_there(self, names: Sequence[str]) -> bool:
         """Whether there are notes of all names."""
         return bool(self._store.check([f"{_PREFIX}/{name}" for name in names]))
