@@ -304,11 +304,11 @@ def normalised(
 
 
 def without_rows() -> None:
-    """The second process has no batch, and then two of four."""
+    """The second process has no batch; then the first has two of four."""
     torch.set_default_dtype(torch.float64)
     for name in WIDTHS:
         normalised(DIRECTORY, name, (4, 0))
-        rows = normalised(DIRECTORY / "uneven", name, (4, 2)).params["rows"]
+        rows = normalised(DIRECTORY / "uneven", name, (2, 4)).params["rows"]
         keep(rows=rows)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
+
 PROGRAM = Path(program.__file__)
 SCENARIOS = (
     "the_chief_alone_in_between",
@@ -295,6 +297,9 @@ def test_a_process_without_rows_changes_nothing(name, ran, tmp_path):
 
 
 def test_model_fn_never_runs_without_rows(ran):
-    """The first batch makes the model, too. The second process, which has two batches, has two steps without rows."""
+    """The first batch makes the model, too. The chief, which has two batches, has two steps without rows."""
     done = ran("without_rows")
-    assert [values["rows"] for values in done.values] == [[4] * 5, [4] * 3]
+    assert [values["rows"] for values in done.values] == [[4] * 3, [4] * 5]
+    for name in program.WIDTHS:
+        saved = Checkpoint(latest_checkpoint(done.directory / "uneven" / f"{name}2"))
+        assert saved.get_tensor("net.1.num_batches_tracked") == 4

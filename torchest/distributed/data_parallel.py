@@ -257,7 +257,7 @@ class DataParallel(Strategy):
     def begin_batch(self) -> None:
         """The forward pass of the next batch begins."""
         if self._is_within_step:
-            self._buffers.add_up(self._share())
+            self._add_up_buffers()
         self._examples, self._examples_of_all = self._to_come.popleft()
         self._is_within_step = True
         self._has_gradients = False
@@ -284,7 +284,7 @@ class DataParallel(Strategy):
         """Adds up the gradients of a step over all processes, and its loss."""
         if self._dense is not None:
             self._dense.finish()
-        self._buffers.add_up(self._share())
+        self._add_up_buffers()
         return self._exchange.add_up(loss)
 
     def backward_at_once(self, loss: Tensor, reduction: str) -> Tensor:
@@ -328,6 +328,9 @@ class DataParallel(Strategy):
             for name, metric in others.items():
                 merged[name] = merged[name].merge(metric) if name in merged else metric
         return merged
+
+    def _add_up_buffers(self) -> None:
+        self._buffers.add_up(self._share(), all_have_batches=self._all_have_batches)
 
     def _share(self) -> float:
         """The fraction of the step's examples that this process has."""
