@@ -25,6 +25,7 @@ MODULES = (
     "torchest.distributed",
     "torchest.v1",
     "torchest.v1.losses",
+    "torchest.v1.metrics",
     "torchest.v1.train",
 )
 # Their methods are called by torchest, not by its users.

@@ -10,6 +10,7 @@ import pytest
 import reference_arrays
 import torch
 
+import torchest.v1
 from torchest import metrics
 
 REFERENCE = reference_arrays.read("streaming_metrics")
@@ -21,17 +22,12 @@ DATA = {
 }
 # Names of TensorFlow 1 that say the same.
 SAME = {f"sparse_{name}_at_k": f"{name}_at_k" for name in ("precision", "average_precision")}
-# The areas that TensorFlow 2 has, too; see test_values.py for those without positives or negatives.
-SUMMATION = {"ROC": ("trapezoidal", "careful_interpolation"), "PR": ("careful_interpolation",)}
 
 
 def is_torchests(case: dict[str, Any]) -> bool:
-    given = case["arguments"]
-    method = given.get("summation_method", "trapezoidal")
-    is_of_both = case["data"] in ("binary", "equal scores")
-    return case["metric"] != "auc" or (
-        is_of_both and method in SUMMATION[given.get("curve", "ROC")]
-    )
+    """Whether torchest has the metric; without positives or negatives, TensorFlow 1 interpolates otherwise."""
+    is_area = case["arguments"].get("summation_method") == "careful_interpolation"
+    return not is_area or case["data"] in ("binary", "equal scores")
 
 
 def name_of(case: dict[str, Any]) -> str:
@@ -45,7 +41,6 @@ CASES = [{"name": name_of(case), **case} for case in REFERENCE["cases"] if is_to
 
 def of_batch(case: dict[str, Any], batch: dict[str, torch.Tensor]) -> metrics.Metric:
     metric, given = SAME.get(case["metric"], case["metric"]), dict(case["arguments"])
-    given.pop("summation_method", None)
     if metric == "mean_tensor":
         batch = {name: part[:5] for name, part in batch.items()}
     if given.get("normalizer") == "labels":
@@ -59,7 +54,7 @@ def of_batch(case: dict[str, Any], batch: dict[str, torch.Tensor]) -> metrics.Me
         given["weights"] = batch["weights"]
         if case["data"] == "sequences":
             given["weights"] = batch["weights"][:, None]
-    made: metrics.Metric = getattr(metrics, metric)(**given)
+    made: metrics.Metric = getattr(torchest.v1.metrics, metric)(**given)
     return made
 
 

@@ -17,6 +17,7 @@ dimension of 1 may be missing or superfluous.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,7 +25,7 @@ import torch
 from torchest.metrics import values as metric_values
 from torchest.metrics.arguments import matched, matched_weights, numbers_of
 from torchest.metrics.counts import Ratio
-from torchest.metrics.values import AUC, CURVES, MajorityShare, Mean, RootMean
+from torchest.metrics.values import AUC, CURVES, SUMMATION_METHODS, MajorityShare, Mean, RootMean
 from torchest.utils.checks import number, one_of, whole_number
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def auc(
     weights: Numbers | None = None,
     curve: str = "ROC",
     num_thresholds: int = 200,
+    summation_method: str = "interpolation",
 ) -> AUC:
     """The area under the ROC curve or the precision-recall curve.
 
@@ -137,14 +139,18 @@ def auc(
         weights: See `mean`.
         curve: "ROC" or "PR".
         num_thresholds: Number of thresholds that approximate the curve, at least 2.
+        summation_method: "interpolation", the method of TensorFlow 2; or "trapezoidal", the default of TensorFlow 1's
+            `tf.metrics.auc` and of `torchest.v1.metrics.auc`; see `AUC`.
 
     Raises:
-        ValueError: As for `mean`; or `curve` or `num_thresholds` is out of range.
+        ValueError: As for `mean`; or `curve`, `num_thresholds` or `summation_method` is out of range.
     """
     curve = one_of("curve", curve, CURVES)
     num_thresholds = whole_number("num_thresholds", num_thresholds, at_least=2)
     fitted = matched("auc", labels, predictions, weights)
-    return metric_values.auc(*fitted, curve, num_thresholds)
+    method = one_of("summation_method", summation_method, SUMMATION_METHODS)
+    made = metric_values.auc(*fitted, curve, num_thresholds)
+    return dataclasses.replace(made, summation_method=method)
 
 
 def mean_squared_error(

@@ -73,7 +73,7 @@ RECIPES = {
     "metrics.precision": _pair(threshold=0.5),
     "metrics.recall": _pair(threshold=0.5),
     "metrics.binary_accuracy": _pair(threshold=0.5),
-    "metrics.auc": _pair(curve="ROC", num_thresholds=10),
+    "metrics.auc": _pair(curve="ROC", num_thresholds=10, summation_method="interpolation"),
     "metrics.mean_squared_error": _pair(),
     "metrics.mean_absolute_error": _pair(),
     "metrics.root_mean_squared_error": _pair(),

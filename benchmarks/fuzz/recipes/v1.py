@@ -60,6 +60,12 @@ def _minimize() -> Any:
 
 STRENGTHS = {"l1_regularization_strength": 0.5, "l2_regularization_strength": 0.5}
 RECIPES = {
+    "v1.metrics.auc": Recipe(
+        lambda: {
+            "labels": torch.tensor([0.0, 1.0]), "predictions": torch.tensor([0.5, 1.0]),
+            "weights": torch.tensor([1.0, 2.0]), "num_thresholds": 10, "curve": "PR", "summation_method": "trapezoidal",
+        }
+    ),
     "v1.BaselineClassifier": _canned(**COMMON, **CLASSES, optimizer="Ftrl"),
     "v1.BaselineRegressor": _canned(**COMMON, **NUMBERS, optimizer="Ftrl"),
     "v1.BaselineEstimator": _canned(**HEAD, **COMMON, optimizer="Ftrl"),
