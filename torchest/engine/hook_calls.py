@@ -68,6 +68,7 @@ class HookCalls:
             if args is not None:
                 self._fetches[number] = _checked_fetches(hook, args)
         self._session.fetched_names = _names_in(self._fetches) if self._fetches else _NO_NAMES
+        self._session.summaries.clear()
 
     def after_step(self, step_before: int) -> None:
         """Calls `after_run` with what the hooks fetched.

@@ -23,6 +23,7 @@ from torchest.engine.saving import Saving, changing_tables
 from torchest.engine.step_values import GRADIENT_NORM, learning_rates
 from torchest.errors import suggest, with_article
 from torchest.keys import MetricKeys
+from torchest.summary.in_model_fn import SUMMARIES, collecting
 from torchest.utils.checks import is_list, shown
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from torchest.checkpoint.directory import Contents
     from torchest.engine.object_state import ObjectState
+    from torchest.summary.in_model_fn import Summary
 
 Item = TypeVar("Item")
 
@@ -106,6 +108,7 @@ class Session:
         alone: Makes a context in which other processes wait longer; takes what this one does in it alone.
         values: Values of the last step by name.
         fetched_names: The names that hooks fetch from the next step. Expensive values are computed only if fetched.
+        summaries: What model_fn has made of `torchest.summary` in the step, by name, if a hook fetches "summaries".
         origin_of_nan: The origin of a NaN in the loss of the last step; empty if there is none or it is unknown.
         after_save: Functions of the session that are called after a checkpoint and its listeners.
         saving: The last checkpoint that a thread writes, or has written.
@@ -131,6 +134,7 @@ class Session:
         self.alone: Callable[[str], contextlib.AbstractContextManager[None]] = _nothing
         self.values: Mapping[str, object] = {}
         self.fetched_names: frozenset[str] = frozenset()
+        self.summaries: dict[str, Summary] = {}
         self.origin_of_nan = ""
         self.after_save: list[Callable[[Session], None]] = []
         self.saving: Saving | None = None
@@ -229,8 +233,15 @@ class Session:
         """Whether a hook or a listener called `request_stop`."""
         return self._stop_requested
 
+    def collecting(self) -> contextlib.AbstractContextManager[None]:
+        """A context for calls of model_fn, which collects its summaries if a hook fetches them."""
+        is_fetched = SUMMARIES in self.fetched_names
+        return collecting(self.summaries) if is_fetched else contextlib.nullcontext()
+
     def value(self, name: str) -> Any:
         """One value without conversion to NumPy: a tensor on its device, a metric, or a number."""
+        if name == SUMMARIES:
+            return dict(self.summaries)
         try:
             return self.values[name]
         except KeyError:

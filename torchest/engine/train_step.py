@@ -209,9 +209,10 @@ class TrainStep:
         self._strategy.begin_batch()
         if self._model.without_rows and self._strategy.world_size > 1 and batch.rows == 0:
             return None
-        spec = self._strategy.forward(
-            lambda: self._model(batch.features, batch.labels, ModeKeys.TRAIN)
-        )
+        with self._session.collecting():
+            spec = self._strategy.forward(
+                lambda: self._model(batch.features, batch.labels, ModeKeys.TRAIN)
+            )
         assert spec.loss is not None  # the spec checks it
         self._session.origin_of_nan += self._origin_of_nan(spec.loss, batch)
         self._session.examples += batch.rows

@@ -18,6 +18,7 @@ from torchest.engine.hooks import (
 )
 from torchest.hooks.timer import SecondOrStepTimer, check_periods
 from torchest.summary import SummaryWriter
+from torchest.summary.in_model_fn import SUMMARIES, write
 from torchest.utils import checks
 from torchest.utils.checks import shown
 
@@ -145,7 +146,8 @@ class SummarySaverHook(_WritingHook):
         output_dir: Where to write events.
         summary_writer: Writes the events, instead of a file of the hook's own.
         scaffold: Has no effect.
-        summary_op: A dict from tags to names of values (see `SessionRunArgs`). None: the loss.
+        summary_op: A dict from tags to names of values (see `SessionRunArgs`). None: the loss, and the summaries of
+            model_fn (`torchest.summary.scalar` and the like).
 
     Raises:
         ValueError: Both or neither of the periods, or of the ways of writing, are given.
@@ -170,6 +172,7 @@ class SummarySaverHook(_WritingHook):
         self._timer = SecondOrStepTimer(save_secs, save_steps)
         checks.one_of(f"{of}scaffold", scaffold, [None])
         self._names = _tags(f"{of}summary_op", summary_op)
+        self._summaries = {SUMMARIES: SUMMARIES} if summary_op is None else {}
 
     def end(self, session: Session | None = None) -> None:
         """Closes the writer."""
@@ -183,7 +186,7 @@ class SummarySaverHook(_WritingHook):
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
         """Fetches the values if they are due."""
         is_due = self._timer.should_trigger_for_step(run_context.session.global_step + 1)
-        return SessionRunArgs(self._names) if is_due else None
+        return SessionRunArgs([self._names, self._summaries]) if is_due else None
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Writes the values if they were fetched."""
@@ -191,7 +194,12 @@ class SummarySaverHook(_WritingHook):
             return
         step = run_context.session.global_step
         self._timer.update_last_triggered_step(step)
-        for tag, value in run_values.results.items():
+        values, summaries = run_values.results
+        of_model = summaries.get(SUMMARIES, {})
+        write(of_model, self._writer, step)
+        for tag, value in values.items():
+            if tag in of_model:  # the model's own loss, for example
+                continue
             if isinstance(value, str):
                 self._writer.add_text(tag, value, step)
             elif np.size(value) == 1:

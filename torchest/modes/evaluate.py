@@ -62,7 +62,8 @@ def run_evaluation(run: Run, steps: int | None) -> Evaluated:
 
     def step(batch: Batch) -> None:
         nonlocal done, nan_label
-        spec = model.outputs(batch.features, batch.labels, ModeKeys.EVAL)
+        with session.collecting():
+            spec = model.outputs(batch.features, batch.labels, ModeKeys.EVAL)
         assert spec.loss is not None
         loss = spec.loss.item() if spec.loss.is_cpu else None  # elsewhere it would wait
         merged.add(spec, loss, batch.rows)

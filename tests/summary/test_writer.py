@@ -124,7 +124,7 @@ def test_a_directory_that_was_removed_is_made_anew(tmp_path):
 def test_a_file_of_another_process_that_came_later_is_followed_by_a_new_one(tmp_path, monkeypatch):
     write(tmp_path, (1, 1.0))
     with monkeypatch.context() as other_process:
-        other_process.setattr("torchest.summary._own_files", {})
+        other_process.setattr("torchest.summary.writer._own_files", {})
         write(tmp_path, (2, 2.0))
     write(tmp_path, (3, 3.0))
     write(tmp_path, (4, 4.0))
@@ -153,7 +153,7 @@ def test_what_was_cut_off_in_a_kill_ends_the_file_and_the_next_begins_anew(tmp_p
     (name,) = event_files(tmp_path)
     with open(tmp_path / name, "r+b") as file:
         file.truncate(os.path.getsize(tmp_path / name) - 3)
-    monkeypatch.setattr("torchest.summary._own_files", {})  # as in another process
+    monkeypatch.setattr("torchest.summary.writer._own_files", {})  # as in another process
     write(tmp_path, (2, 2.0))
     assert scalars(tmp_path, "loss") == [(2, 2.0)]
 
@@ -171,7 +171,7 @@ def test_events_on_an_object_store():
 
 
 def test_values_appear_while_training_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr("torchest.summary._FLUSH_SECS", 0.0)
+    monkeypatch.setattr("torchest.summary.writer._FLUSH_SECS", 0.0)
     writer = SummaryWriter(tmp_path)
     writer.add_scalar("loss", 1.0, 1)
     assert scalars(tmp_path, "loss") == [(1, 1.0)]

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchest.summary.png import png
 from torchest.utils import files
-from torchest.utils.namespaces import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from torchest.metrics import AUC
 
     Floats = npt.NDArray[np.float64]
-
-__all__ = ["SummaryWriter"]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = namespace(__name__, __all__)
 
 _FLUSH_SECS = 20.0
 _BINS = 30
@@ -107,6 +102,29 @@ class SummaryWriter:
             tensor=tensor,
             metadata=create_summary_metadata(display_name="", description=""),
         )
+
+    def add_images(self, tag: str, img_tensor: npt.ArrayLike, global_step: int) -> None:
+        """Writes images.
+
+        Args:
+            tag: Name of the images.
+            img_tensor: Images [images, height, width, channels] of 1, 3 or 4 channels: uint8, or numbers from 0 to 1;
+                others are cut off there.
+            global_step: The step.
+        """
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.plugins.image.metadata import create_summary_metadata
+
+        pixels = np.asarray(img_tensor)
+        if pixels.dtype != np.uint8:
+            pixels = np.round(np.nan_to_num(pixels.astype(np.float64)).clip(0, 1) * 255).astype(
+                np.uint8
+            )
+        size = [str(pixels.shape[2]).encode(), str(pixels.shape[1]).encode()]
+        tensor = TensorProto(dtype="DT_STRING", string_val=[*size, *map(png, pixels)])
+        tensor.tensor_shape.dim.add(size=2 + len(pixels))
+        metadata = create_summary_metadata(display_name="", description="")
+        self._add_value(global_step, tag=tag, tensor=tensor, metadata=metadata)
 
     def add_tensor(self, tag: str, tensor: npt.ArrayLike, global_step: int) -> None:
         """Writes an array of float32, which TensorBoard does not show."""
