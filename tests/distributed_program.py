@@ -405,6 +405,86 @@ def costs(directory: Path) -> None:
                 keep(directory, name, waits=watch.waits.places, **kept)
 
 
+def compressed(directory: Path) -> None:
+    """Gradients travel as bfloat16; `seen` are the dtypes of what was sent."""
+    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
+
+    seen: list[str] = []
+    send = torch.distributed.all_reduce
+
+    def noting(tensor: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        seen.append(str(tensor.dtype))
+        return send(tensor, *arguments, **options)
+
+    for name, hook in (("exact", None), ("compressed", bf16_compress_hook)):
+        torch.manual_seed(5)
+        kept = Keep()
+        config = torchest.RunConfig(ddp_comm_hook=hook, accumulate_steps=2)
+        model = dnn(str(directory / name), config)
+        with replaced(torch.distributed, "all_reduce", noting):
+            model.train(sharded(rows(STEPS * BATCH)), hooks=[kept])
+        keep(directory, name, kept.tensors, losses=kept.losses, seen=seen)
+        seen.clear()
+
+
+def half_precision(directory: Path) -> None:
+    """The loss of the last process is huge in its third step."""
+
+    def model_fn(features, labels, mode):
+        layer, net = own_layers()
+        loss = (net(layer(features)).float().squeeze(1) - labels).square().mean()
+        every = [*layer.parameters(), *net.parameters()]
+        sgd = torchest.get_or_create("sgd", lambda: torchest.optimizers.SGD(every, lr=0.05))
+        calls.append(len(calls))  # the first one makes the model
+        if len(calls) == 4 and int(os.environ["WORLD_SIZE"]) - 1 == RANK:
+            loss = loss * 1e38
+        return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
+
+    torch.set_default_dtype(torch.float32)
+    for name, largest in (("exchange", 1 << 40), ("ddp", 0)):
+        calls: list[int] = []
+        kept = Keep()
+        scales = Scales()
+        config = torchest.RunConfig(precision="fp16", clip_norm=1.0)
+        model = torchest.Estimator(model_fn, str(directory / name), config)
+        with path(largest):
+            model.train(sharded(rows(STEPS * BATCH)), hooks=[kept, scales])
+        keep(directory, name, kept.tensors, scales=scales.scales, weights=scales.weights)
+    torch.set_default_dtype(torch.float64)
+
+
+class Scales(torchest.SessionRunHook):
+    """Keeps the loss scale and a weight after each step."""
+
+    def __init__(self) -> None:
+        self.scales: list[float] = []
+        self.weights: list[float] = []
+
+    def after_run(self, run_context, run_values):
+        session = run_context.session
+        self.scales.append(session._training.state(session)["hooks"]["LossScale"]["scale"])
+        self.weights.append(float(session.objects["net"][0].weight[0, 0]))
+
+
+def gathering(directory: Path) -> None:
+    """Vectors of bytes of different lengths, which grow and shrink."""
+    from torchest.distributed.gathering import Gathering
+
+    linear(None)  # connects the processes
+    ranks = range(int(os.environ["WORLD_SIZE"]))
+    random = np.random.default_rng(1)
+    gather = Gathering()
+    with traffic.counted() as counted:
+        for count in (0, 1, 7, 8, 1000, 1000, 1100, 3, 0, 5000):
+            sent = [
+                torch.from_numpy(random.integers(0, 256, count // (rank + 1)).astype(np.uint8))
+                for rank in ranks
+            ]
+            received = gather(sent[RANK])
+            assert all(map(torch.equal, received, sent))
+    keep(directory, "gathered", messages=counted.messages)
+
+
 def path(largest: int) -> Any:
     """A context in which parameters of more bytes have their gradients summed by DistributedDataParallel."""
     return replaced(dense_gradients, "LARGEST_OF_ONE_BUCKET", largest)

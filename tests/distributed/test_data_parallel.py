@@ -25,6 +25,7 @@ from torchest.inputs.batch import Batch
 CASES = sorted(program.MODELS)
 PATHS = ("by_exchange", "by_ddp")
 EVERY_PATH = (*PATHS, "by_sums", "as_on_a_device")
+OTHERS = ("compressed", "half_precision", "gathering")
 NOT_BY_DDP = ("two_backwards",)  # its train_op is a function
 
 
@@ -91,7 +92,7 @@ def run_once(directory, size, *groups, restarts, devices):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     switched_off = [f"{path}_switched_off" for path in PATHS]
-    groups = ("termination", *EVERY_PATH, *switched_off, "costs", "stop", "failure")
+    groups = ("termination", *EVERY_PATH, *switched_off, "costs", *OTHERS, "stop", "failure")
     return torchrun(tmp_path_factory.mktemp("two"), 2, *groups, restarts=1)
 
 
@@ -179,6 +180,32 @@ def test_a_step_has_few_messages_and_waits_for_no_device(case, where, two):
         if where.endswith("device"):
             places = {place.split(" in ")[1] for place in kept["waits"]}
             assert places <= READ_ON_HOST
+
+
+def test_a_hook_compresses_gradients(two):
+    exact, compressed = (two.values("compressed", name)[0] for name in ("exact", "compressed"))
+    assert "torch.bfloat16" not in exact["seen"]
+    assert compressed["seen"].count("torch.bfloat16") == len(compressed["losses"]) == 10
+    assert compressed["losses"] != exact["losses"]
+    np.testing.assert_allclose(compressed["losses"], exact["losses"], rtol=0, atol=0.02)
+    chief, worker = two.tensors("compressed", "compressed")
+    assert furthest(chief, worker) == 0
+
+
+@pytest.mark.parametrize("how", ["exchange", "ddp"])
+def test_all_processes_skip_a_step_with_an_infinite_gradient_in_one(how, two):
+    chief, worker = two.values("half_precision", how)
+    assert chief == worker
+    scales, weights = chief["scales"], chief["weights"]
+    assert scales == [2.0**16] * 2 + [2.0**15] * (len(scales) - 2)
+    assert weights[2] == weights[1]
+    assert len(set(weights)) == len(weights) - 1
+    assert furthest(*two.tensors("half_precision", how)) == 0
+
+
+def test_vectors_of_different_lengths_are_gathered(two):
+    further = 3  # after the first one that is not empty, and those that are much longer than the one before
+    assert [kept["messages"] for kept in two.values("gathering", "gathered")] == [10 + further] * 2
 
 
 @pytest.mark.parametrize("case", CASES)
