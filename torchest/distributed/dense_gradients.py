@@ -91,9 +91,22 @@ class DenseGradients:
         return self._batch.take_spec()._replace(loss=loss)
 
     def backward(self, loss: Tensor, is_last: bool) -> None:
-        """Computes the gradients of the loss of a batch; for the last one of a step, over all processes."""
+        """Computes the gradients of the loss of a batch; for the last one of a step, over all processes.
+
+        Raises:
+            RuntimeError: The gradient of a parameter is sparse, which its module does not say.
+        """
         with message(computes=True) if is_last else contextlib.nullcontext():
-            loss.backward()  # type: ignore[no-untyped-call]
+            try:
+                loss.backward()  # type: ignore[no-untyped-call]
+            except NotImplementedError as error:
+                if "SparseTensor" not in str(error):
+                    raise
+                raise RuntimeError(
+                    "The gradient of a parameter is sparse, and its module has no attribute `sparse` that is True: "
+                    "gradients of several processes are added up in another way if they are sparse. Set the attribute, "
+                    "as torch.nn.Embedding(sparse=True) does."
+                ) from error
 
     def finish(self) -> None:
         """Ends a step. A process that did not run the last batch sends the gradients of earlier ones here."""
