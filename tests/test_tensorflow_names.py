@@ -90,6 +90,14 @@ def test_every_equal_exists(name):
     assert pkgutil.resolve_name(table()[name]) is not None
 
 
+@pytest.mark.parametrize("name", [name for name, equal in table().items() if " " in equal])
+def test_no_sentence_hides_an_equal_that_is_there(name):
+    above, _, own = name.rpartition(".")
+    if own == "*" or " " in table().get(above, " "):
+        return
+    assert not hasattr(pkgutil.resolve_name(table()[above]), own)
+
+
 @pytest.mark.parametrize("name", list(table()))
 def test_every_answer_is_a_sentence(name):
     answer = sentence(name)

@@ -10,7 +10,8 @@ import numpy as np
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from torchest.optimizers import row_gradients
-from torchest.optimizers.base import RowOptimizer, rate_of
+from torchest.optimizers.base import RowOptimizer
+from torchest.optimizers.common_options import rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer
+from torchest.optimizers.base import RowOptimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
     from typing_extensions import Unpack
 
-    from torchest.optimizers.base import CommonOptions
+    from torchest.optimizers.common_options import CommonOptions, LearningRate, Options
     from torchest.optimizers.dense import Slots
 
 

@@ -7,7 +7,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from torchest.errors import suggest
 from torchest.optimizers import row_gradients
 from torchest.optimizers.clipping import Limits
+from torchest.optimizers.common_options import UNUSED, CommonOptions, Options, rate_of
 from torchest.optimizers.dense import Dense, Slots, dense_gradient, filled, updated_at_once
 from torchest.utils.checks import boolean, is_bool, is_list, is_number, shown
 
@@ -29,28 +30,6 @@ if TYPE_CHECKING:
     from torchest.optimizers.row_gradients import RowGradient
 
     Int64s = npt.NDArray[np.int64]
-
-Options = Mapping[str, Any]
-LearningRate = float | Callable[[int], float]
-
-
-class CommonOptions(TypedDict, total=False):
-    """Options that every optimizer takes by keyword; their names are Keras's.
-
-    Attributes:
-        learning_rate: Another name of `lr`.
-        decay: In step t, from 0, the learning rate is divided by 1 + decay · t. 0: it is not.
-        clipnorm: Scales the gradient of each parameter so that its norm is at most this. None: does not.
-        clipvalue: Clips each element of gradients to at most this, and at least the negative of it. None: does not.
-    """
-
-    learning_rate: LearningRate
-    decay: float
-    clipnorm: float | None
-    clipvalue: float | None
-
-
-_COMMON: dict[str, None] = dict.fromkeys(("decay", "clipnorm", "clipvalue"))  # None: not used
 
 
 class Loops(NamedTuple):
@@ -129,7 +108,8 @@ class RowOptimizer(torch.optim.Optimizer):
         0.5
         """
         made = type(self).__new__(type(self))
-        vars(made).update(vars(self))
+        own = {"tables", "before_change"}  # of a made optimizer
+        vars(made).update({name: value for name, value in vars(self).items() if name not in own})
         torch.optim.Optimizer.__init__(made, self._checked_parameters(params), dict(self.defaults))
         return made
 
@@ -142,21 +122,25 @@ class RowOptimizer(torch.optim.Optimizer):
                 raise TypeError(
                     f"{type(self).__name__}: {name}={shown(value)} is not an option.{suggest(name, known)}"
                 )
-        options = {**defaults, **_COMMON, **common}
-        rate = options.pop("learning_rate", defaults["lr"])
-        default = inspect.signature(type(self).__init__).parameters.get("lr")
-        if "learning_rate" in common and default is not None and defaults["lr"] != default.default:
-            raise ValueError(
-                f"{type(self).__name__}: lr={shown(defaults['lr'])} and learning_rate={shown(rate)} are two names of "
-                "one option: give one of them."
-            )
-        if not callable(rate):
-            self._check_lr("learning_rate" if "learning_rate" in common else "lr", rate)
-        options["lr"] = rate
-        for name in _COMMON:
+        options = {**defaults, **UNUSED, **common}
+        if "learning_rate" in common:
+            self._check_not_both(defaults["lr"], common["learning_rate"])
+            options["lr"] = options.pop("learning_rate")
+        if not callable(options["lr"]):
+            self._check_lr("learning_rate" if "learning_rate" in common else "lr", options["lr"])
+        for name in UNUSED:
             self._check_common(name, options[name])
         options["decay"] = options["decay"] or None
         return options
+
+    def _check_not_both(self, lr: object, learning_rate: object) -> None:
+        """Raises if the user gave a learning rate by both of its names."""
+        default = inspect.signature(type(self).__init__).parameters.get("lr")
+        if default is not None and lr != default.default:
+            raise ValueError(
+                f"{type(self).__name__}: lr={shown(lr)} and learning_rate={shown(learning_rate)} are two names of one "
+                "option: give one of them."
+            )
 
     def _check_lr(self, name: str, lr: object) -> None:
         """Checks a learning rate that is a number, which the user gave by this name."""
@@ -386,15 +370,3 @@ class RowOptimizer(torch.optim.Optimizer):
     def _require_booleans(self, **options: Any) -> None:
         for name, value in options.items():
             boolean(f"{type(self).__name__}: {name}", value)
-
-
-def rate_of(group: Options, step: int) -> Any:
-    """The learning rate of a step.
-
-    Args:
-        group: One of `param_groups`.
-        step: The number of the step, which is 1 in the first one.
-    """
-    lr, decay = group["lr"], group.get("decay")
-    rate = lr(step - 1) if callable(lr) else lr
-    return rate / (1 + decay * (step - 1)) if decay else rate

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
+from torchest.optimizers.base import Loops, RowOptimizer
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
     from typing_extensions import Unpack
 
-    from torchest.optimizers.base import CommonOptions
+    from torchest.optimizers.common_options import CommonOptions, LearningRate, Options
     from torchest.optimizers.dense import Slots
 
 

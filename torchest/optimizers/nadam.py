@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer
+from torchest.optimizers.base import RowOptimizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
     from typing_extensions import Unpack
 
-    from torchest.optimizers.base import CommonOptions
+    from torchest.optimizers.common_options import CommonOptions, LearningRate, Options
     from torchest.optimizers.dense import Slots
 
 _UNDERFLOW = 10_000  # steps after which the product of all momenta is 0

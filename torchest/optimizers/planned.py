@@ -11,8 +11,9 @@ from torch import Tensor
 
 from torchest.optimizers.adagrad import Adagrad
 from torchest.optimizers.adam import Adam
-from torchest.optimizers.base import RowOptimizer, rate_of
+from torchest.optimizers.base import RowOptimizer
 from torchest.optimizers.clipping import Limits
+from torchest.optimizers.common_options import rate_of
 from torchest.optimizers.ftrl import Ftrl
 from torchest.optimizers.row_gradients import suit_loops
 from torchest.optimizers.sgd import SGD

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchest.optimizers.base import LearningRate, Loops, Options, RowOptimizer
+from torchest.optimizers.base import Loops, RowOptimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
     from typing_extensions import Unpack
 
-    from torchest.optimizers.base import CommonOptions
+    from torchest.optimizers.common_options import CommonOptions, LearningRate, Options
     from torchest.optimizers.dense import Slots
 
 

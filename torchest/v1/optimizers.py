@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
-    from torchest.optimizers.base import LearningRate, RowOptimizer
+    from torchest.optimizers.base import RowOptimizer
+    from torchest.optimizers.common_options import LearningRate
 
 
 _NAMES = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchest.optimizers.base import LearningRate, Options, RowOptimizer
+from torchest.optimizers.base import RowOptimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
+    from torchest.optimizers.common_options import LearningRate, Options
     from torchest.optimizers.dense import Slots
 
 
