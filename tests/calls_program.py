@@ -192,7 +192,7 @@ def one_stalls_too_long() -> None:
         keep(woke=time.time())
 
     try:
-        train(model(step_timeout_secs=2), 5, [AtStep(2, stall)])
+        train(model(step_timeout_secs=4), 5, [AtStep(2, stall)])
     finally:
         keep(gave_up=time.time())
 
@@ -210,9 +210,9 @@ def the_chief_takes_long() -> None:
 
     class Slow(torchest.SessionRunHook):
         def after_run(self, run_context, run_values):
-            time.sleep(1)
+            time.sleep(2)
 
-    one = model(step_timeout_secs=2, save_checkpoints_steps=2)
+    one = model(step_timeout_secs=4, save_checkpoints_steps=2)
     specs = (
         torchest.TrainSpec(rows_of(LABELS), max_steps=2),
         torchest.EvalSpec(rows_of(LABELS), steps=4, hooks=[Slow()], throttle_secs=0),
@@ -325,7 +325,7 @@ class BeforeStep(AtStep):
 def one_stalls_within_a_step() -> None:
     """The first process waits in its backward pass."""
     stalls = BeforeStep(2, lambda: time.sleep(10))
-    normalised(DIRECTORY, "wide", (4, 4), [stalls], step_timeout_secs=2)
+    normalised(DIRECTORY, "wide", (4, 4), [stalls], step_timeout_secs=4)
 
 
 def one_is_killed_within_a_step() -> None:

@@ -170,13 +170,13 @@ def test_what_the_others_do_after_an_evaluation_of_the_chief_is_compared_with_it
             "one_stalls_within_a_step",
             [1, 1],
             r"Process 1 did not come to step 2 of train\(model_dir='\S+'\), where others wait, within "
-            r"RunConfig\(step_timeout_secs=2\)",
+            r"RunConfig\(step_timeout_secs=4\)",
         ),
         (
             "one_stalls_too_long",
             [1, 1, 1],
             r"Process 1 did not come to step 2 of train\(model_dir='\S+'\), where others wait, within "
-            r"RunConfig\(step_timeout_secs=2\)",
+            r"RunConfig\(step_timeout_secs=4\)",
         ),
     ],
 )
@@ -219,8 +219,8 @@ def test_a_long_wait_is_told_with_the_process_and_the_step(ran):
         told = re.findall(
             r"WARNING:torchest:Waiting for (.*) since (step \d) of train\(.*\), for", log
         )
-        assert set(told) == {("process 1", "step 2")}
-    assert "Waiting for" not in done.logs[1]
+        assert ("process 1", "step 2") in told
+    assert "Waiting for process 1" not in done.logs[1]
 
 
 def test_no_process_waits_above_the_limit(ran):
