@@ -154,6 +154,15 @@ def test_the_generation_can_be_said(tmp_path, capsys):
     assert "changes numbers" not in capsys.readouterr().out
 
 
+def test_reading_line_by_line_gets_advice(tmp_path, capsys):
+    file = tmp_path / "a.py"
+    file.write_text(
+        "import tensorflow as tf\nx = tf.io.decode_csv(line, [[0]])\n", encoding="utf-8"
+    )
+    assert run(file) == 0
+    assert "Line by line it is slow: batch the lines before map" in capsys.readouterr().out
+
+
 def test_paths_that_are_not_there(tmp_path, capsys):
     assert run(tmp_path / "nothing") == 2
     assert "There is no file or folder" in capsys.readouterr().err

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 TENSORS, INPUTS, SERVING = "tensors", "inputs", "serving"
 _READERS = ("tf.data.", "tf.decode_csv", "tf.parse_", "tf.io.decode_csv", "tf.io.parse_")
 _OPTIMIZERS = "torchest.optimizers."
+_BY_LINE = ("tf.decode_csv", "tf.io.decode_csv")
+_SLOW = "Line by line it is slow: batch the lines before map, or read them by make_csv_dataset."
 _PREMADE = ("Classifier", "Regressor", "Estimator")
 
 
@@ -248,7 +250,8 @@ class _Migration:
             )
             return
         self._plan.edit(reference.node, lambda updated: _renamed(updated, local))
-        self._finish(reference, kind, f"{reference.path} is {code}.")
+        advice = f" {_SLOW}" + see("input") if reference.path in _BY_LINE else ""
+        self._finish(reference, kind, f"{reference.path} is {code}.{advice}")
 
     def _local(self, code: str) -> str | None:
         """Code with the program's own names of modules; None if a name stands for something else."""
