@@ -164,6 +164,14 @@ def one_returns_early() -> None:
         train(one)
 
 
+def one_fails_between_calls() -> None:
+    one = model()
+    train(one)
+    if RANK == 1:
+        1 / 0  # noqa: B018
+    train(one)
+
+
 def one_leaves_a_call() -> None:
     """The second process catches an exception in a step and evaluates."""
     one = model()
@@ -310,6 +318,36 @@ def without_rows() -> None:
         normalised(DIRECTORY, name, (4, 0))
         rows = normalised(DIRECTORY / "uneven", name, (2, 4)).params["rows"]
         keep(rows=rows)
+
+
+def one_computes_more() -> None:
+    """The train_op of the second process calls backward twice."""
+    train(by_function(lambda: RANK + 1))
+
+
+def one_has_an_optimizer() -> None:
+    train(by_function(lambda: RANK))
+
+
+def one_accumulates() -> None:
+    train(model(accumulate_steps=1 + RANK))
+
+
+def by_function(backwards: Any) -> torchest.Estimator:
+    """A model whose train_op calls backward so often; it is an optimizer for 0."""
+
+    def train_op_is_a_function(features, labels, mode):
+        spec = model_fn(features, labels, mode)
+        other = torchest.get_or_create("other", lambda: torch.nn.Linear(1, 1))
+
+        def step():
+            for _ in range(backwards()):
+                torchest.backward(other.weight.sum())
+
+        return spec._replace(train_op=step) if backwards() else spec
+
+    config = torchest.RunConfig(tf_random_seed=1)
+    return torchest.Estimator(train_op_is_a_function, str(DIRECTORY / "model"), config)
 
 
 class BeforeStep(AtStep):

@@ -100,9 +100,7 @@ def test_properties_follow_tf_config_as_tensorflows(case, monkeypatch):
 @pytest.mark.parametrize("case", [name for name in REFERENCE if "refused" in REFERENCE[name]])
 def test_what_tensorflow_refuses_of_tf_config_is_refused_with_the_way_out(case, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(REFERENCE[case]["TF_CONFIG"]))
-    message = (
-        "The environment has TF_CONFIG=.*, which should be JSON such as .*Correct it, or unset"
-    )
+    message = "The environment has TF_CONFIG=.*: .*Correct it, or unset it; an example is "
     with pytest.raises(ValueError, match=message):
         RunConfig()
 
@@ -112,7 +110,7 @@ def test_what_tensorflow_refuses_of_tf_config_is_refused_with_the_way_out(case, 
 )
 def test_tf_config_that_is_no_json_object_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match=r"TF_CONFIG=.*, which should be JSON such as"):
+    with pytest.raises(ValueError, match=r"TF_CONFIG=.*Correct it, or unset it; an example is"):
         RunConfig()
 
 

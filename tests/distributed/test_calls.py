@@ -26,7 +26,11 @@ SCENARIOS = (
     "other_order",
     "the_chief_evaluates_what_the_others_train",
     "one_returns_early",
+    "one_fails_between_calls",
     "one_leaves_a_call",
+    "one_computes_more",
+    "one_has_an_optimizer",
+    "one_accumulates",
     "one_fails",
     "one_is_killed",
     "one_stalls",
@@ -148,7 +152,7 @@ def test_what_the_others_do_after_an_evaluation_of_the_chief_is_compared_with_it
             "one_leaves_a_call",
             [1, 1],
             r"Process 0 waits for process 1 in step 2 of train\(model_dir='\S+'\), but process 1 has left it with "
-            r"ZeroDivisionError: division by zero\. All processes must",
+            r"ZeroDivisionError: division by zero\. See its log, and start all processes again",
         ),
         (
             "one_ends_predictions_early",
@@ -187,6 +191,41 @@ def test_all_processes_raise_one_error_that_says_what_happened(scenario, codes, 
     assert len(set(raised)) == 1
     assert re.match(f"RuntimeError: {expected}", raised[0]), raised[0]
     assert not any("peer" in error for error in done.errors)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (
+            "one_computes_more",
+            r"RuntimeError: Process \d waits for .* in step \d of train\(model_dir='\S+'\), and process \d for .*\. "
+            r"All processes must compute the same, .*, and call torchest\.backward equally often\.",
+        ),
+        (
+            "one_has_an_optimizer",
+            "ValueError: train_op is an optimizer in process 0 and a function in process 1: it must",
+        ),
+        (
+            "one_accumulates",
+            r"ValueError: RunConfig\(accumulate_steps\) is 1 in process 0 and 2 in process 1: it must",
+        ),
+    ],
+)
+def test_processes_that_compute_different_things_are_told(scenario, expected, ran):
+    done = ran(scenario)
+    assert done.codes == [1, 1], done.logs
+    assert len(set(done.errors)) == 1
+    assert re.match(expected, done.errors[0]), done.errors[0]
+
+
+def test_an_exception_between_calls_is_told_to_who_begins_the_next_one(ran):
+    done = ran("one_fails_between_calls")
+    assert done.codes == [1, 1], done.logs
+    expected = (
+        r"RuntimeError: The processes make different calls\. Process 0: train\(.*\) at calls_program\.py:\d+, from "
+        r"step 2\. Process 1: the end of the program, after ZeroDivisionError: division by zero\. All processes must"
+    )
+    assert re.match(expected, done.errors[0]), done.errors[0]
 
 
 def test_a_process_that_begins_too_late_is_named(ran):

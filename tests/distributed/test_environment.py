@@ -215,7 +215,9 @@ class TestTFConfig:
                 ["b:1"] if is_one_to_one else ["rank 1", "rank 2", "rank 3"]
             )
             return
-        with pytest.raises(ValueError, match=r"contradict each other: TF_CONFIG names 2 tasks"):
+        place = f"this process is {kind} 0, so rank {int(kind == 'worker')} of 2"
+        other = f"it is rank {ranks[0]} of {ranks[1]}"
+        with pytest.raises(ValueError, match=f"TF_CONFIG has .*{place}, but by .* {other}"):
             cluster(config, **variables)
 
     @pytest.mark.parametrize(
@@ -225,7 +227,19 @@ class TestTFConfig:
                 task("wroker", 0, {"chief": ["a:1"], "wroker": ["b:1"]}),
                 "type 'wroker'. Did you mean",
             ),
+            (
+                task("wroker", 0),
+                "no task of the type 'wroker'. Did you mean 'worker'. There are: 'chief', 'ps', 'worker'",
+            ),
             ({"cluster": {"chief": ["a:1"]}}, "nothing says which of its tasks this process is"),
+            (
+                {"Clusters": CLUSTER, "task": {"type": "worker", "index": 0}},
+                "the key 'Clusters', which should be 'cluster'",
+            ),
+            (
+                {"cluster": CLUSTER, "tasks": {"type": "worker", "index": 0}},
+                "the key 'tasks', which should be 'task'",
+            ),
             (
                 {"cluster": CLUSTER, "task": {"type": "worker"}},
                 "no index, and the cluster has 2 of",
@@ -264,7 +278,7 @@ class TestProcessGroup:
 
     def test_has_no_evaluator(self, cluster, group):
         group(1, 2)
-        with pytest.raises(ValueError, match="but a process group says that it is rank 1 of 2"):
+        with pytest.raises(ValueError, match="but by a process group it is rank 1 of 2"):
             cluster({"task": {"type": "evaluator"}})
 
 

@@ -98,9 +98,10 @@ class TestTheStore:
                 None,
                 "By RANK and WORLD_SIZE there are 2 processes, but nothing says where they meet",
             ),
-            ("localhost", r"'localhost': it must have a port, as in 'localhost:2222'"),
-            ("host:port", r"'host:port': it must have a port, as in 'host:2222'"),
-            ("host:70000", r"'host:70000': it must have a port"),
+            ("localhost", "'localhost': it must be a host and a port, such as 'host0:2222'"),
+            ("host:port", "'host:port': it must be a host and a port"),
+            ("host:70000", "'host:70000': it must be a host and a port"),
+            ("http://host:2222", "'http://host:2222': it must be a host and a port"),
         ],
     )
     def test_needs_an_address_with_a_port(self, address, message):

@@ -208,7 +208,7 @@ class TestTheRole:
     @pytest.mark.parametrize("text", ["{", "[]", '{"cluster": 3}', '{"task": "evaluator"}'])
     def test_is_not_guessed(self, monkeypatch, text):
         monkeypatch.setenv("TF_CONFIG", text)
-        with pytest.raises(ValueError, match=r"TF_CONFIG=.*, which should be JSON such as"):
+        with pytest.raises(ValueError, match=r"TF_CONFIG=.*Correct it, or unset it; an example is"):
             role()
 
     def test_of_a_master_is_to_evaluate_and_its_workers_wait_for_that(self, monkeypatch):

@@ -140,7 +140,10 @@ class Calls:
         except BaseException as error:
             self._error = _words_of(error)
             if not self.watch.has_failed:
-                self._leave(f"{began.number}/left/{self._notes.rank}", self._error)
+                is_error = not isinstance(error, GeneratorExit)
+                self._leave(
+                    f"{began.number}/left/{self._notes.rank}", self._error, is_error=is_error
+                )
             raise
         finally:
             self._depth -= 1
@@ -227,7 +230,9 @@ class Calls:
         self.watch.end()
         if self.watch.has_failed:
             return
-        text = _END if self._error is None else f"{_END}, after {self._error}"
+        uncaught = getattr(sys, "last_value", None)
+        error = self._error if uncaught is None else _words_of(uncaught)
+        text = _END if error is None else f"{_END}, after {error}"
         self._leave(self._own, text, key=[_END])
         if self._notes.rank == 0:
             self._leave(f"{self._number}/verdict", text, is_end=True)

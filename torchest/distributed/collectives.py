@@ -21,7 +21,7 @@ _HOST = torch.device("cpu")
 def summed_numbers(numbers: Sequence[int]) -> list[int]:
     """The sums of whole numbers over all processes."""
     total = torch.tensor(numbers, dtype=torch.int64)
-    with message():
+    with message("a sum of numbers"):
         dist.all_reduce(sent(total))
     return [int(number) for number in total]
 
@@ -30,7 +30,7 @@ def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
     """The whole numbers of each process, by rank. All processes pass the same count."""
     own = torch.tensor(numbers, dtype=torch.int64)
     gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    with message():
+    with message("numbers of all"):
         dist.all_gather(gathered, sent(own))
     return [each.tolist() for each in gathered]
 
@@ -38,7 +38,7 @@ def numbers_of_all(numbers: Sequence[int]) -> list[list[int]]:
 def objects_of_all(value: Value) -> list[Value]:
     """The objects of all processes, by rank."""
     gathered = [value] * dist.get_world_size()
-    with message():
+    with message("values of all"):
         dist.all_gather_object(gathered, value)
     return gathered
 
@@ -46,14 +46,14 @@ def objects_of_all(value: Value) -> list[Value]:
 def object_of(rank: int, value: Value) -> Value:
     """The object of one process."""
     sent = [value]
-    with message():
+    with message(f"a value of process {rank}"):
         dist.broadcast_object_list(sent, rank, device=_HOST)
     return sent[0]
 
 
 def copy_from_chief(tensors: Iterable[Tensor]) -> None:
     """Copies the chief's values into tensors."""
-    with torch.no_grad(), message():
+    with torch.no_grad(), message("the chief's weights"):
         for tensor in tensors:
             sent = tensor.detach().contiguous()
             dist.broadcast(sent, 0)
@@ -63,7 +63,7 @@ def copy_from_chief(tensors: Iterable[Tensor]) -> None:
 
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all processes, in place."""
-    with message():
+    with message("a sum of tensors"):
         dist.all_reduce(sent(tensor))
     return tensor
 

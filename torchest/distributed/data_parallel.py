@@ -203,9 +203,11 @@ class DataParallel(Strategy):
         """All processes start with the weights and buffers of the chief.
 
         Raises:
-            ValueError: The processes have made different models.
+            ValueError: The processes have made different models, or train them differently.
         """
         self.share(modules)
+        self._check_same("train_op", "a function" if steps_itself else "an optimizer")
+        self._check_same("RunConfig(ddp_comm_hook)", "None" if comm_hook is None else "a function")
         self._to_come.clear()
         self._is_within_step = False
         self._buffers = Buffers(_buffers(modules).values())
@@ -224,6 +226,7 @@ class DataParallel(Strategy):
 
     def in_steps(self, batches: Iterator[Batch], size: int) -> Steps:
         """The batches of this process in steps, of which all processes have the same number."""
+        self._check_same("RunConfig(accumulate_steps)", str(size))
         return _EqualSteps(batches, size, self)
 
     def agree(self, batches: Sequence[Batch], size: int, stop_requested: bool) -> int:
@@ -343,6 +346,16 @@ class DataParallel(Strategy):
                 "cannot join to the loss of all: use 'sum' or 'sum_over_batch_size'."
             )
         return 1.0 if reduction == Reduction.SUM else self._share()
+
+    def _check_same(self, what: str, own: str) -> None:
+        """Raises an error in all processes if they do not have the same, as their messages would differ."""
+        of_all = self.gather(own)
+        for rank, other in enumerate(of_all):
+            if other != of_all[0]:
+                raise ValueError(
+                    f"{what} is {of_all[0]} in process 0 and {other} in process {rank}: it must be the same in all "
+                    "processes."
+                )
 
     def _check_alike(self, modules: Mapping[str, nn.Module]) -> None:
         parameters = {

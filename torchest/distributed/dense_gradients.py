@@ -68,7 +68,7 @@ class DenseGradients:
     ) -> None:
         like = parameters[0]
         self._batch = _Batch(parameters, like.new_zeros(()))
-        with message(computes=True):
+        with message("the parameters", computes=True):
             _take_warning(like.device)
             self._ddp = DistributedDataParallel(
                 self._batch, find_unused_parameters=True, gradient_as_bucket_view=True
@@ -96,7 +96,8 @@ class DenseGradients:
         Raises:
             RuntimeError: The gradient of a parameter is sparse, which its module does not say.
         """
-        with message(computes=True) if is_last else contextlib.nullcontext():
+        sends = message("the gradients", computes=True) if is_last else contextlib.nullcontext()
+        with sends:
             try:
                 loss.backward()  # type: ignore[no-untyped-call]
             except NotImplementedError as error:

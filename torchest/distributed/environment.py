@@ -134,8 +134,8 @@ def _check_is_outside(alone: Cluster, launched: Cluster | None) -> None:
     if launched is not None and launched.is_distributed:
         raise ValueError(
             f'TF_CONFIG says that this process is the task "{alone.task_type}", which is outside the group of '
-            f"processes that train, but {launched.launcher} says that it is rank {launched.rank} of "
-            f"{launched.world_size}: start it as a process of its own."
+            f"processes that train, but by {launched.launcher} it is rank {launched.rank} of {launched.world_size}: "
+            "start it as a process of its own."
         )
 
 
@@ -143,15 +143,15 @@ def _check_agree(launched: Cluster, config: TFConfig) -> None:
     """Checks that the tasks of TF_CONFIG, if several train, are the processes that were started, or their machines."""
     if len(config.trainers) < 2:
         return
-    here = (len(config.trainers), config.rank)
+    size = len(config.trainers)
     local_size = launched.local_world_size or 1
-    places = [(launched.world_size // size, launched.rank // size) for size in (1, local_size)]
-    if here not in places:
+    places = [(launched.world_size // each, launched.rank // each) for each in (1, local_size)]
+    if (size, config.rank) not in places:
+        on_each = f", with {local_size} on each machine" if local_size > 1 else ""
         raise ValueError(
-            f"TF_CONFIG and {launched.launcher} contradict each other: TF_CONFIG names {len(config.trainers)} tasks "
-            f"that train ({config}), but {launched.launcher} says that this process is rank {launched.rank} of "
-            f"{launched.world_size}, with {local_size} on each machine. Unset one of the two, or leave only the chief "
-            "and the evaluator in TF_CONFIG."
+            f"TF_CONFIG has {config}, so rank {config.rank} of {size}, but by {launched.launcher} it is rank "
+            f"{launched.rank} of {launched.world_size}{on_each}. Unset TF_CONFIG, or leave only the chief and the "
+            "evaluator in it."
         )
 
 

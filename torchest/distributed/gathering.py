@@ -68,6 +68,6 @@ def _gathered(own: Tensor, size: int) -> Tensor:
     padded = own.new_zeros(size)
     padded[: len(own)] = own
     gathered = own.new_empty(dist.get_world_size(), size)
-    with message():
+    with message("the gradients of all"):
         dist.all_gather(list(gathered), sent(padded))
     return gathered

@@ -1,9 +1,9 @@
 """InputContext, the argument that tells an input_fn which part of the data to read.
 
 def input_fn(input_context):
-data = torchest.inputs.Dataset.from_tensor_slices(rows)
-data = data.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
-return data.batch(input_context.get_per_replica_batch_size(512))
+    data = torchest.inputs.Dataset.from_tensor_slices(rows)
+    data = data.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
+    return data.batch(input_context.get_per_replica_batch_size(512))
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ from torch.distributed import (  # type: ignore[attr-defined]
     TCPStore,
 )
 
+from torchest.distributed.waiting import listed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -162,8 +164,7 @@ class _Meeting:
         return bool(self._store.check([f"torchest/{name}/came/{rank}"]))
 
     def _missing_processes(self) -> str:
-        listed = ", ".join(map(str, self._missing[:10])) + ", ..." * (len(self._missing) > 10)
-        return f"process {listed} of {self._size}"
+        return f"{listed(self._missing)} of {self._size}"
 
     @staticmethod
     def _place(rank: int) -> str:
@@ -188,9 +189,9 @@ def _host_and_port(cluster: Cluster) -> tuple[str, int]:
             "MASTER_ADDR and MASTER_PORT to a host and port of rank 0, or start the program by torchrun."
         )
     host, _, port = cluster.address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(
             f"By {cluster.launcher} there are {cluster.world_size} processes, which meet at the chief's address "
-            f"{cluster.address!r}: it must have a port, as in '{host or cluster.address}:2222'."
+            f"{cluster.address!r}: it must be a host and a port, such as 'host0:2222'."
         )
     return host.strip("[]"), int(port)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from torchest.distributed.choose import strategy_of_environment
+from torchest.distributed.default_strategy import strategy_of_environment
 from torchest.distributed.device_names import all_devices, check_are_there, named_devices
 from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.start_again import start_again

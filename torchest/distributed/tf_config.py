@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,10 @@ from torchest.utils.json_form import Form, check_form, object_or_none, optional,
 CHIEF, MASTER, WORKER, PS, EVALUATOR = "chief", "master", "worker", "ps", "evaluator"
 _TRAINERS = (CHIEF, MASTER, WORKER)
 _ORDER = (CHIEF, MASTER, EVALUATOR, WORKER, PS)  # of the tasks in a cluster
-_EXAMPLE = '{"cluster": {"chief": ["host:2222"]}, "task": {"type": "evaluator"}}'
+_EXAMPLE = (
+    '{"cluster": {"chief": ["host0:2222"], "worker": ["host1:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
 
 _FORM: Form = {
     "cluster": optional(dict),
@@ -65,8 +69,8 @@ class TFConfig:
         except (ValueError, RecursionError) as error:
             problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
             raise ValueError(
-                f"The environment has TF_CONFIG={shown(text)}, which should be JSON such as {_EXAMPLE}: {problem}. "
-                "Correct it, or unset it."
+                f"The environment has TF_CONFIG={shown(text)}: {problem}. Correct it, or unset it; an example is "
+                f"{_EXAMPLE}"
             ) from None
 
     @property
@@ -142,6 +146,7 @@ def _parsed(text: str) -> TFConfig:
     except ValueError:
         raise ValueError("it is not JSON") from None
     check_form(config, _FORM)
+    _check_keys(config)
     tasks = {
         kind: _addresses(kind, listed)
         for kind, listed in config.get("cluster", {}).items()
@@ -161,6 +166,18 @@ def _parsed(text: str) -> TFConfig:
         service=config.get("service"),
         rpc_layer=config.get("rpc_layer", "grpc"),
     )
+
+
+def _check_keys(config: Mapping[str, object]) -> None:
+    """Raises an error if "cluster" or "task" is misspelt, as a process without a cluster would train alone.
+
+    Other unknown keys are those of services that start TensorFlow, such as "environment".
+    """
+    keys = {key.lower(): key for key in config}
+    for key in ("cluster", "task"):
+        near = difflib.get_close_matches(key, keys, 1)
+        if key not in config and near:
+            raise ValueError(f"it has the key {keys[near[0]]!r}, which should be {key!r}")
 
 
 def _check_cluster(tasks: Mapping[str, Mapping[int, str]]) -> None:
@@ -204,9 +221,8 @@ def _task(task: Mapping[str, Any], tasks: Mapping[str, Mapping[int, str]]) -> tu
             '"task": {"type": "chief", "index": 0}, or the like'
         )
     if kind not in tasks:
-        raise ValueError(
-            f"the type of the task is {kind!r}, but the cluster has {', '.join(map(repr, tasks))}"
-        )
+        known = suggest(kind, tasks).removesuffix(".")
+        raise ValueError(f"the cluster has no task of the type {kind!r}.{known}")
     if "index" not in task and len(tasks[kind]) > 1:
         raise ValueError(
             f"the task has no index, and the cluster has {len(tasks[kind])} of the type {kind!r}"

@@ -31,6 +31,7 @@ _GRACE_SECS = 2.0  # for notes on why a connection broke
 _POLL_SECS = 0.05
 _OF_DEVICES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError)
 _OF_CONNECTIONS = re.compile("gloo|NCCL|peer|[Cc]onnection")
+_SEE_ITS_LOG = "See its log, and start all processes again, to resume."
 SAME_CALLS = "All processes must make the same calls in the same order; only the chief may evaluate and export alone."
 
 
@@ -83,6 +84,8 @@ class _Wait:
 
     Args:
         call: The call in which this process waits.
+        what: What it waits for.
+        computes: Whether this process computes meanwhile, so that it may be slow itself.
 
     Attributes:
         place: Where in the call.
@@ -92,8 +95,12 @@ class _Wait:
         unannounced_since: Since when no late process has announced to do something alone.
     """
 
-    def __init__(self, call: CurrentCall) -> None:
+    def __init__(
+        self, call: CurrentCall, what: str = "each other", *, computes: bool = False
+    ) -> None:
         self.call = call
+        self.what = what
+        self.computes = computes
         self.place = call.place
         self.began = self.unannounced_since = time.monotonic()
         self.look_at = self.began + _LOOK_SECS
@@ -149,17 +156,18 @@ class Watch:
             raise RuntimeError(f"{self._failure} Start all processes again.")
 
     @contextlib.contextmanager
-    def message(self, *, computes: bool = False) -> Iterator[None]:
+    def message(self, what: str, *, computes: bool = False) -> Iterator[None]:
         """A context for one message, which all processes send in the same order.
 
         Args:
+            what: What the processes send, such as "a sum"; the same in all.
             computes: Whether code in the context does more, and may fail in other ways.
 
         Raises:
-            RuntimeError: A process has gone, or the wait was too long.
+            RuntimeError: A process has gone, or sends something else, or the wait was too long.
         """
         self.call.messages += 1
-        wait = self._wait = _Wait(self.call)
+        wait = self._wait = _Wait(self.call, what, computes=computes)
         try:
             yield
         except RuntimeError as error:
@@ -232,14 +240,14 @@ class Watch:
     def _look(self, wait: _Wait) -> None:
         """Leaves a note of a wait, compares it with those of others, and tells of it or ends it."""
         now = time.monotonic()
-        self._notes.leave(f"waits/{self._notes.rank}", {"place": wait.place})
+        self._leave_note_of(wait)
         late = self._late(wait)
         announced = {rank: what for rank in late for what in self._does_alone(rank)}
         if announced:
             wait.unannounced_since = now
         end, option = wait.end(announced)
         error = self._known_reason(wait)
-        if error is None and late and now >= end:
+        if error is None and now >= end and (late or not wait.computes):
             error = _too_late(wait, late, option)
         if error is not None:
             self._failure = self._first_failure(error)
@@ -250,6 +258,9 @@ class Watch:
             _log.warning("%s", _still_waiting(wait, late, announced))
         pause = min(max(now - wait.began, _LOOK_SECS), _SLOWEST_LOOK_SECS)
         wait.look_at = min(now + pause, wait.tell_at, max(end, now + _LOOK_SECS))
+
+    def _leave_note_of(self, wait: _Wait) -> None:
+        self._notes.leave(f"waits/{self._notes.rank}", {"place": wait.place, "what": wait.what})
 
     def _late(self, wait: _Wait) -> list[int]:
         """The processes that have not come to the place of a wait, as far as their notes say."""
@@ -272,12 +283,20 @@ class Watch:
             return failure
         number = wait.place[0]
         for rank in self._notes.others:
+            other = self._notes.read(f"waits/{rank}")
+            if other is not None and other["place"] == wait.place and other["what"] != wait.what:
+                return (
+                    f"Process {self._notes.rank} waits for {wait.what} in {wait.call}, and process {rank} for "
+                    f"{other['what']}. All processes must compute the same, with the same model_fn and RunConfig, and "
+                    "call torchest.backward equally often."
+                )
             for name in (f"{number}/left/{rank}", f"{number + 1}/call/{rank}"):
                 note = self._notes.read(name)
                 if note is not None and [number, 0] <= note["after"] < wait.place:
+                    way_out = _SEE_ITS_LOG if note.get("is_error") else SAME_CALLS
                     return (
                         f"Process {self._notes.rank} waits for process {rank} in {wait.call}, but process {rank} has "
-                        f"{'left it with' if 'left' in name else 'come to'} {note['text']}. {SAME_CALLS}"
+                        f"{'left it with' if 'left' in name else 'come to'} {note['text']}. {way_out}"
                     )
         return None
 
@@ -287,7 +306,7 @@ class Watch:
             return self._failure
         give_up = time.monotonic() + _GRACE_SECS
         try:
-            self._notes.leave(f"waits/{self._notes.rank}", {"place": wait.place})
+            self._leave_note_of(wait)
             error = self._known_reason(wait)
             while error is None and time.monotonic() < give_up:
                 time.sleep(_POLL_SECS)
@@ -314,9 +333,9 @@ def use(watch: Watch) -> None:
     _watch = watch
 
 
-def message(*, computes: bool = False) -> contextlib.AbstractContextManager[None]:
+def message(what: str, *, computes: bool = False) -> contextlib.AbstractContextManager[None]:
     """A context for one message between all processes; see `Watch.message`."""
-    return contextlib.nullcontext() if _watch is None else _watch.message(computes=computes)
+    return contextlib.nullcontext() if _watch is None else _watch.message(what, computes=computes)
 
 
 def _is_of_connection(error: RuntimeError, *, computes: bool) -> bool:
@@ -334,6 +353,11 @@ def _still_waiting(wait: _Wait, late: Sequence[int], announced: Mapping[int, str
 
 
 def _too_late(wait: _Wait, late: Sequence[int], option: str) -> str:
+    if not late:
+        return (
+            f"All processes are waiting for {wait.what} in {wait.call}, longer than RunConfig({option}): the network "
+            "may have failed. Start all processes again, to resume."
+        )
     return (
         f"{listed(late).capitalize()} did not come to {wait.call}, where others wait, within RunConfig({option}): see "
         "its log, and give more time if it only was slow."

@@ -27,7 +27,7 @@ from torchest.checkpoint.directory import (
     set_damaged_aside,
 )
 from torchest.checkpoint.trainer_lock import only_trainer
-from torchest.distributed.choose import strategy_of_environment
+from torchest.distributed.default_strategy import strategy_of_environment
 from torchest.distributed.environment import cluster_of_environment
 from torchest.distributed.input_context import InputContext
 from torchest.distributed.shared_directory import check_is_shared

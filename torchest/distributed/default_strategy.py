@@ -1,4 +1,4 @@
-"""The default strategy."""
+"""The strategy of estimators whose RunConfig names none: that of the processes that train together."""
 
 from __future__ import annotations
 
