@@ -68,11 +68,19 @@ def test_who_does_not_come_is_told(store, monkeypatch, caplog):
     monkeypatch.setattr(meeting, "_PATIENCE", timedelta(seconds=0.5))
     monkeypatch.setattr(meeting, "_LOG_SECS", 0.1)
     caplog.set_level("INFO", "torchest")
-    with pytest.raises(RuntimeError, match=r"Process 1, 2 of 3 did not come within 0:00:00\.5"):
+    with pytest.raises(RuntimeError, match=r"waited 0:00:00\.5\d* for processes 1 and 2 of 3: "):
         meet(store, 0, 3, "")
-    assert "Waiting for process 1, 2 of 3, since 0 s." in caplog.text
+    assert "Waiting for processes 1 and 2 of 3, since 0 s." in caplog.text
     with pytest.raises(RuntimeError, match="The other 2 processes did not come"):
         meet(HashStore(), 1, 3, "")
+
+
+def test_a_process_that_is_told_another_number_of_processes_is_named(store, monkeypatch):
+    monkeypatch.setattr(meeting, "_PATIENCE", timedelta(seconds=0.5))
+    store.set("torchest/card/1", json.dumps(["a process", 3, "{I am 1}"]))
+    expected = r"process 1 of 2 \(a process 1 of 3 came: all must be told the same number"
+    with pytest.raises(RuntimeError, match=expected):
+        meet(store, 0, 2, "")
 
 
 def test_the_end_of_the_chief_is_told_while_others_wait():

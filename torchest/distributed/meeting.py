@@ -127,8 +127,7 @@ class _Meeting:
                 self._store.set(f"torchest/{name}/begins", "")
                 return name, named
         raise RuntimeError(
-            f"{self._missing_processes().capitalize()} did not come within {_PATIENCE}: start all of them, and see "
-            "their logs."
+            f"The chief waited {_PATIENCE} for {self._missing_processes()}: start all of them, and see their logs."
         )
 
     def of_worker(self) -> tuple[str, list[str]]:
@@ -155,16 +154,24 @@ class _Meeting:
 
     def _card_of(self, rank: int) -> str:
         """The card of a process; empty if it has left none, or one that is of a cluster of another size."""
-        if not self._store.check([self._place(rank)]):
-            return ""
-        card: str = self._store.get(self._place(rank)).decode()
-        return card if json.loads(card)[1] == self._size else ""
+        card = self._any_card_of(rank)
+        return card if card and json.loads(card)[1] == self._size else ""
+
+    def _any_card_of(self, rank: int) -> str:
+        is_there = self._store.check([self._place(rank)])
+        return self._store.get(self._place(rank)).decode() if is_there else ""
 
     def _came(self, name: str, rank: int) -> bool:
         return bool(self._store.check([f"torchest/{name}/came/{rank}"]))
 
     def _missing_processes(self) -> str:
-        return f"{listed(self._missing)} of {self._size}"
+        sizes = {rank: json.loads(self._any_card_of(rank) or "[0, 0]")[1] for rank in self._missing}
+        strangers = [rank for rank, size in sizes.items() if size not in (0, self._size)]
+        came = "".join(
+            f" (a process {rank} of {sizes[rank]} came: all must be told the same number of processes)"
+            for rank in strangers[:1]
+        )
+        return f"{listed(self._missing)} of {self._size}{came}"
 
     @staticmethod
     def _place(rank: int) -> str:
