@@ -23,6 +23,7 @@ class Stream(IterableDataset):
     "values",
     [
         lambda last: torch.tensor([1, last]),
+        lambda last: torch.tensor([1.0, last]).to_sparse(),
         lambda last: torch.tensor([1.0, last], dtype=torch.bfloat16),
         lambda last: torch.tensor([True, bool(last - 2)]),
         lambda last: np.array([1.0, last]),
@@ -30,7 +31,7 @@ class Stream(IterableDataset):
         lambda last: pa.array([["a"], [f"b{last}", "c"]]),
         lambda last: np.array(["a", f"b{last}"], dtype=object),
     ],
-    ids=["int64", "bfloat16", "bool", "numpy", "list", "ragged", "objects"],
+    ids=["int64", "sparse", "bfloat16", "bool", "numpy", "list", "ragged", "objects"],
 )
 def test_batches_have_equal_digests_if_their_values_are_equal(values):
     def of_feature(last):

@@ -43,7 +43,8 @@ def shuffles_by_itself(input_fn: object, source: object) -> bool:
 
 def _bytes(leaf: Any) -> bytes:
     if isinstance(leaf, Tensor):
-        return leaf.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        dense: Tensor = leaf.detach().to_dense()
+        return dense.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
     if isinstance(leaf, np.ndarray):
         return repr(leaf.tolist()).encode() if leaf.dtype == object else leaf.tobytes()
     return repr(leaf.to_pylist() if arrays.is_arrow(leaf) else leaf).encode()

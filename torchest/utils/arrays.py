@@ -191,7 +191,9 @@ def take(array: HostArray, indices: NumpyArray) -> HostArray:
 
 
 def slice_rows(array: HostArray, start: int, stop: int) -> HostArray:
-    """The rows start…stop − 1, as a view."""
+    """The rows start…stop − 1, as a view; those of a sparse tensor, which has no views, are copied."""
+    if isinstance(array, torch.Tensor) and array.layout == torch.sparse_coo:
+        return array.index_select(0, torch.arange(len(array), device=array.device)[start:stop])
     if isinstance(array, (np.ndarray, torch.Tensor)):
         return array[start:stop]
     return array.slice(start, max(stop - start, 0))
