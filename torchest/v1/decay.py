@@ -92,8 +92,8 @@ def cosine_decay(
 ) -> Rate:
     """Along half a period of a cosine, from learning_rate to alpha times of it; see `schedules.CosineDecay`.
 
-    >>> cosine_decay(0.1, 50, decay_steps=100)
-    0.05...
+    >>> round(cosine_decay(0.1, 50, decay_steps=100), 6)
+    0.05
     """
     return _at(global_step, schedules.CosineDecay(learning_rate, decay_steps, alpha))
 
