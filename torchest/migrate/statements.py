@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
 from torchest.migrate.plan import without
 from torchest.migrate.references import dotted, every, root_of
-from torchest.migrate.report import CHANGED
+from torchest.migrate.report import BY_HAND, CHANGED
 
 if TYPE_CHECKING:
     from torchest.migrate.plan import Plan
@@ -179,16 +179,40 @@ def name_fetches(plan: Plan) -> None:
     """Gives hooks the names of values instead of tensors: {"loss": loss} becomes {"loss": "loss"}."""
     for reference in plan.code.references:
         call = plan.code.call_of(reference)
-        if call is None or not reference.path.endswith(".LoggingTensorHook"):
+        if call is None or not reference.path.endswith(".LoggingTensorHook") or not call.args:
             continue
-        for element in plan.code.every(cst.DictElement, call):
-            key, value = element.key, element.value
-            is_known = isinstance(key, cst.SimpleString) and key.evaluated_value in _FETCHES
-            if is_known and dotted(value):
-                plan.edit(element, lambda updated: updated.with_changes(value=updated.key))
-                plan.note(
-                    element, CHANGED, f"a hook gets the name {key.value} instead of a tensor."
-                )
+        tensors = next((each for each in call.args if _is_named(each, "tensors")), call.args[0])
+        values = tensors.value
+        if isinstance(values, cst.Dict):
+            for element in values.elements:
+                _name_fetch(plan, element, getattr(element, "key", None))
+        elif isinstance(values, (cst.List, cst.Tuple)):
+            for each in values.elements:
+                _name_fetch(plan, each, None)
+        else:
+            plan.note(call, BY_HAND, _NO_NAME)
+
+
+def _name_fetch(plan: Plan, element: Any, key: cst.BaseExpression | None) -> None:
+    value = element.value
+    known = [key, value]
+    names = [each.evaluated_value for each in known if isinstance(each, cst.SimpleString)]
+    if isinstance(value, cst.SimpleString) and names[-1] in _FETCHES:
+        return
+    is_name = isinstance(key, cst.SimpleString) and names[0] in _FETCHES and dotted(value)
+    if is_name:
+        plan.edit(element, lambda updated: updated.with_changes(value=updated.key))
+        plan.note(element, CHANGED, f"a hook gets the name {names[0]!r} instead of a tensor.")
+    else:
+        plan.note(element, BY_HAND, _NO_NAME)
+
+
+def _is_named(argument: cst.Arg, name: str) -> bool:
+    return argument.keyword is not None and argument.keyword.value == name
 
 
 _FETCHES = ("loss", "learning_rate", "global_step")
+_NO_NAME = (
+    "a hook fetches values by name: the key of a prediction or a metric, or the name of a parameter. Return the tensor "
+    "among the predictions, and give its key here."
+)
