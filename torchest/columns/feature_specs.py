@@ -9,7 +9,7 @@ VarLenFeature(dtype=<class 'str'>)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +41,7 @@ class FixedLenFeature:
     shape: tuple[int, ...]
     dtype: Any
     default_value: object = None
+    _source: FixedLenFeature | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _shape(self.shape))
@@ -52,6 +53,25 @@ class FixedLenFeature:
     def size(self) -> int:
         """The number of values in an example."""
         return math.prod(self.shape)
+
+    @property
+    def source(self) -> FixedLenFeature:
+        """The spec itself, or the one to which it has added dimensions."""
+        return self._source or self
+
+    def __getitem__(self, index: object) -> FixedLenFeature:
+        """The spec with dimensions of 1 added, as in `spec[:, None]`, where the first dimension is that of examples.
+
+        Raises:
+            TypeError: The index has anything but whole slices and None.
+        """
+        shape = _with_dimensions(index, self.shape)
+        default = self.default_value
+        if np.ndim(np.asarray(default, object)):
+            default = np.asarray(default, object).reshape(shape).tolist()
+        spec = FixedLenFeature(shape, self.dtype, default)
+        object.__setattr__(spec, "_source", self.source)
+        return spec
 
     def _checked_default(self) -> object:
         """The default as one value or nested tuples, so that specs can be compared and hashed."""
@@ -128,6 +148,26 @@ def as_dtype(value: object) -> torch.dtype | type:
             f"dtype is {shown(value)}: give torch.float32, torch.int64, str or bytes."
         ) from None
     return dtype
+
+
+def _with_dimensions(index: object, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an example of [examples, *shape] after an index that only adds dimensions."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    whole = slice(None)
+    kept = sum(part == whole for part in parts if isinstance(part, slice))
+    if Ellipsis in parts:
+        place = parts.index(Ellipsis)
+        parts[place : place + 1] = [whole] * (1 + len(shape) - kept)
+    else:
+        parts += [whole] * (1 + len(shape) - kept)
+    are_whole = all(part is None or (isinstance(part, slice) and part == whole) for part in parts)
+    if not are_whole or parts[0] is None or parts.count(whole) != 1 + len(shape):
+        raise TypeError(
+            f"[{shown(index)}] of a spec may only add dimensions after the first one, as in spec[:, None]; select "
+            "values in model_fn."
+        )
+    sizes = iter(shape)
+    return tuple(1 if part is None else next(sizes) for part in parts[1:])
 
 
 def _is_of(dtype: torch.dtype | type, value: object) -> bool:

@@ -3,6 +3,11 @@
 from typing import TYPE_CHECKING
 
 from torchest.export.loading import ExportedModel, load
+from torchest.export.placeholders import (
+    placeholder,
+    placeholder_with_default,
+    sparse_placeholder,
+)
 from torchest.export.receivers import (
     ServingInputReceiver,
     SupervisedInputReceiver,
@@ -34,6 +39,9 @@ __all__ = [
     "build_raw_serving_input_receiver_fn",
     "indexed_strings",
     "load",
+    "placeholder",
+    "placeholder_with_default",
+    "sparse_placeholder",
 ]
 
 if not TYPE_CHECKING:

@@ -38,9 +38,9 @@ class ServingInputReceiver:
 
     Args:
         features: The features of model_fn, by key: specs, or example arrays [batch, ...] as from an input_fn.
-        receiver_tensors: The inputs of clients, by name: the objects in `features`, perhaps under other names;
-            or a single spec of bytes for serialized `tf.Example` records, which are parsed by the specs in
-            `features`.
+        receiver_tensors: The inputs of clients, by name: the objects in `features`, perhaps under other names and
+            without dimensions that `spec[:, None]` has added; or a single spec of bytes or text for serialized
+            `tf.Example` records, which are parsed by the specs in `features`.
         receiver_tensors_alternatives: Has no effect: every exported model takes raw features too.
 
     Raises:
@@ -205,9 +205,11 @@ def build_raw_supervised_input_receiver_fn(
 def parses_examples(receiver: ServingInputReceiver | TensorServingInputReceiver) -> bool:
     """Whether clients send serialized examples."""
     sent = list(receiver.receiver_tensors.values())
-    if len(sent) != 1 or any(sent[0] is feature for feature in receiver.by_key.values()):
+    if len(sent) != 1 or any(_are_same(sent[0], feature) for feature in receiver.by_key.values()):
         return False
-    return isinstance(sent[0], FixedLenFeature) and sent[0].dtype is bytes and not sent[0].shape
+    return (
+        isinstance(sent[0], FixedLenFeature) and sent[0].dtype in (str, bytes) and not sent[0].shape
+    )
 
 
 def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> dict[str, str]:
@@ -215,9 +217,11 @@ def input_names(receiver: ServingInputReceiver | TensorServingInputReceiver) -> 
     features = receiver.by_key
     if parses_examples(receiver):
         return {key: key for key in features}
-    names = {id(value): name for name, value in receiver.receiver_tensors.items()}
+    names = {id(_source(value)): name for name, value in receiver.receiver_tensors.items()}
     return {
-        key: key if receiver.receiver_tensors.get(key) is value else names[id(value)]
+        key: key
+        if _are_same(receiver.receiver_tensors.get(key), value)
+        else names[id(_source(value))]
         for key, value in features.items()
     }
 
@@ -252,14 +256,23 @@ def _check_receiver(receiver: ServingInputReceiver | TensorServingInputReceiver)
     object.__setattr__(receiver, "receiver_tensors", tensors)
     if parses_examples(receiver):
         return
-    sent = set(map(id, tensors.values()))
+    sent = {id(_source(value)) for value in tensors.values()}
     for key, value in receiver.by_key.items():
-        if id(value) not in sent:
+        if id(_source(value)) not in sent:
             raise ValueError(
                 f"features[{key!r}]={shown(value)} is not one of the receiver_tensors={shown(tensors)}: clients must "
                 "send the features themselves. Compute features from others by a normalizer_fn of a column, or in "
                 "model_fn; or let serialized examples be the only receiver tensor."
             )
+
+
+def _are_same(tensor: object, feature: object) -> bool:
+    """Whether a feature is a tensor that clients send, perhaps with dimensions added."""
+    return _source(tensor) is _source(feature)
+
+
+def _source(value: object) -> object:
+    return value.source if isinstance(value, FixedLenFeature) else value
 
 
 def _checked_features(features: object, argument: str = "features") -> dict[str, object]:

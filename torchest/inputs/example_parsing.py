@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,21 +30,20 @@ _KIND_NAMES = {BYTES: "bytes", FLOATS: "floats", INT64S: "int64s"}
 _BLOCK = 4096  # records that are read at once
 
 
-def parse_example(
-    serialized: Structure, features: Mapping[str, FeatureSpec]
-) -> dict[str, HostArray]:
+def parse_example(serialized: Structure, features: Mapping[str, FeatureSpec]) -> dict[str, Any]:
     """The features of serialized `tf.Example` records.
 
     Args:
         serialized: The records [batch]: a list of bytes, or an Arrow array of them as
-            `TFRecordDataset(...).batch(...)` gives.
+            `TFRecordDataset(...).batch(...)` gives. In a `serving_input_receiver_fn` a spec stands for them, such as
+            `torchest.export.placeholder` makes.
         features: How each feature to read is stored, by key; see
             `torchest.columns.make_parse_example_spec`.
 
     Returns:
         The values by key. A `FixedLenFeature` of numbers is a tensor [batch, *shape]; one of text or bytes is
         an Arrow array, with nested lists of fixed sizes for the dimensions of the shape. A `VarLenFeature` is an
-        Arrow array of lists, empty where a record lacks the feature.
+        Arrow array of lists, empty where a record lacks the feature. The specs themselves, if `serialized` is one.
 
     Raises:
         TypeError: `serialized` does not hold bytes, or `features` is not a dict of specs.
@@ -55,6 +54,8 @@ def parse_example(
     >>> parse_example([record], {"a": FixedLenFeature((2,), torch.int64)})
     {'a': tensor([[  0, 300]])}
     """
+    if isinstance(serialized, FixedLenFeature):  # in a serving_input_receiver_fn
+        return dict(checked_specs(features))
     return parse_records("serialized", serialized, features)
 
 

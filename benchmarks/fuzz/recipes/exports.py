@@ -72,6 +72,15 @@ def _metrics_output() -> dict[str, Any]:
 
 RECIPES = {
     "export.load": Recipe(lambda: {"directory": things.exported(), "engine": "onnx"}),
+    "export.placeholder": Recipe(
+        lambda: {"dtype": "float32", "shape": [None, 2], "name": "x"}, types={"dtype": "str | dtype"},
+    ),
+    "export.placeholder_with_default": Recipe(
+        lambda: {"input": [0.5, 1.5], "shape": [None, 2], "name": "x"}, types={"input": "Sequence[float] | Tensor"},
+    ),
+    "export.sparse_placeholder": Recipe(
+        lambda: {"dtype": "float32", "shape": [None, None], "name": "x"}, types={"dtype": "str | dtype"},
+    ),
     "export.build_raw_serving_input_receiver_fn": Recipe(
         lambda: {"features": {"x": SPEC}, "default_batch_size": None},
         types={"features": f"Mapping[str, {ARRAY}]"},
