@@ -12,7 +12,7 @@ from torchest import (
 )
 from torchest.canned.baseline import BaselineClassifier, BaselineEstimator, BaselineRegressor
 from torchest.canned.dnn import DNNClassifier, DNNEstimator, DNNRegressor
-from torchest.canned.extenders import add_metrics
+from torchest.canned.extenders import add_metrics, forward_features
 from torchest.canned.from_module import model_to_estimator
 from torchest.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
 from torchest.canned.parse_specs import classifier_parse_example_spec, regressor_parse_example_spec
@@ -138,6 +138,7 @@ __all__ = [
     "distributed",
     "export",
     "feature_column",
+    "forward_features",
     "get_or_create",
     "inputs",
     "latest_checkpoint",

@@ -99,3 +99,81 @@ def test_what_is_no_estimator():
 def test_a_metric_fn_that_returns_something_else(model, result, message):
     with pytest.raises(TypeError, match=message):
         torchest.add_metrics(model, lambda: result).evaluate(data, steps=1)
+
+
+# --- forward_features ---
+
+
+ROWS = {
+    "x": torch.tensor([1.0, 2.0]),
+    "customer": ["a1", "b2"],
+    "pair": torch.tensor([[1, 2], [3, 4]]),
+}
+
+
+def test_predictions_include_features(model):
+    plain = list(model.predict(lambda: ROWS))
+    keyed = list(torchest.forward_features(model, ["customer", "pair"]).predict(lambda: ROWS))
+    assert [row["customer"] for row in keyed] == [b"a1", b"b2"]
+    assert [row["pair"].tolist() for row in keyed] == [[1, 2], [3, 4]]
+    assert [row["predictions"] for row in keyed] == [row["predictions"] for row in plain]
+    every = next(iter(torchest.forward_features(model).predict(lambda: ROWS)))
+    assert set(every) == {"predictions", *ROWS}
+    kept = torchest.forward_features(model, "customer").predict(lambda: ROWS, "customer")
+    assert next(iter(kept)) == {"customer": b"a1"}
+
+
+def test_training_and_evaluation_do_not_need_the_features(model):
+    keyed = torchest.forward_features(model, "customer")
+    assert keyed.evaluate(data, steps=1) == model.evaluate(data, steps=1)
+    assert keyed.train(data, steps=1).get_variable_value("global_step") == 2
+
+
+def test_exports_include_features(model, tmp_path):
+    specs = fc.make_parse_example_spec(X) | {"customer": torchest.inputs.FixedLenFeature((), str)}
+    receiver_fn = torchest.export.build_raw_serving_input_receiver_fn(specs)
+    path = torchest.forward_features(model, "customer").export_saved_model(
+        tmp_path / "e", receiver_fn
+    )
+    signatures = torchest.export.load(path).signatures
+    answers = signatures["predict"](x=[1.0, 2.0], customer=["a1", "b2"])
+    assert answers["customer"].tolist() == [b"a1", b"b2"]
+    assert "customer" not in signatures["regression"].outputs
+
+
+def test_a_model_fn_without_export_outputs(tmp_path):
+    def model_fn(features, labels, mode):
+        return torchest.EstimatorSpec(mode, {"twice": features["x"] * 2})
+
+    keyed = torchest.forward_features(torchest.Estimator(model_fn, str(tmp_path)), "x")
+    assert list(keyed.predict(lambda: ROWS)) == [
+        {"twice": 2, "x": 1},
+        {"twice": 4, "x": 2},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (1, "keys=1 must be a list of keys of features"),
+        (["x", 1], r"keys=\['x', 1\] must be the key of a feature, or a list of keys"),
+        ("custmer", "keys has 'custmer', but there is no such feature. Did you mean 'customer'"),
+        ("predictions", "keys has 'predictions', but there is a prediction of this name: rename the feature"),
+    ],
+)  # fmt: skip
+def test_wrong_keys_are_named(model, keys, message):
+    rows = {**ROWS, "predictions": torch.zeros(2)}
+    with pytest.raises(ValueError, match=message):
+        list(torchest.forward_features(model, keys).predict(lambda: rows))
+
+
+def test_what_has_no_keys_has_no_features_to_forward(tmp_path):
+    with pytest.raises(TypeError, match=r"estimator='a' must be a torchest\.Estimator"):
+        torchest.forward_features("a")
+
+    def model_fn(features, labels, mode):
+        return torchest.EstimatorSpec(mode, features * 2)
+
+    keyed = torchest.forward_features(torchest.Estimator(model_fn, str(tmp_path)))
+    with pytest.raises(TypeError, match="the features of the model must be a dict, to have keys"):
+        list(keyed.predict(lambda: torch.ones(2, 1)))

@@ -274,6 +274,9 @@ RECIPES = {
     "backward": Recipe(
         lambda: {"loss": things.parameter().sum()}, lambda: _in_train_op, types={"loss": "Tensor"}
     ),
+    "forward_features": Recipe(
+        lambda: {"estimator": things.classifier(), "keys": ["x"]}, aliases=("feature",)
+    ),
     "add_metrics": Recipe(lambda: {"estimator": things.classifier(), "metric_fn": _metric_fn}),
     "model_to_estimator": Recipe(
         lambda: {
