@@ -29,10 +29,10 @@ POINTS = {
     "DNN, 4,096 rows": Point("dnn", 4096),
     "DNN, 4 × 512 rows accumulated": Point("dnn", 512, accumulate=4),
     "dense net, 512 rows": Point("net", 512),
-    "dense net, 512 rows, torch alone": Point("ddp", 512),
-    "dense net, 4,096 rows": Point("net", 4096),
-    "dense net, 4,096 rows, torch alone": Point("ddp", 4096),
+    "dense net, 512 rows, torch alone": Point("net", 512, is_torch_alone=True),
     "dense net, 4 × 512 rows accumulated": Point("net", 512, accumulate=4),
+    "convolutions, 32 images": Point("convolutions", 32),
+    "convolutions, 32 images, torch alone": Point("convolutions", 32, is_torch_alone=True),
 }
 FIGURES = ("cpu_ms", "messages", "bytes")
 

@@ -1,6 +1,6 @@
 """One point of `distributed.py`: trains a model for some steps, and prints what a step costs this process.
 
-python -m benchmarks.distributed_point '{"model": "linear", "rows": 512, "steps": 100, "accumulate": 1}'
+python -m benchmarks.distributed_point '{"model": "linear", "rows": 512, "steps": 100}'
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import itertools
 import json
 import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WARM_UP = 10  # steps
-_FEATURES = 64  # of the dense net
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,17 @@ class Point:
     """What is trained.
 
     Attributes:
-        model: "linear", "dnn", "net" (dense layers in a model_fn) or "ddp" (the same layers in a loop of torch alone).
+        model: "linear", "dnn", or a name in `NETS`.
         rows: The size of a batch, in each process.
         accumulate: The batches of a step.
+        is_torch_alone: Whether a net is trained by a loop with DistributedDataParallel, without torchest.
         steps: The number of steps.
     """
 
     model: str = "linear"
     rows: int = 512
     accumulate: int = 1
+    is_torch_alone: bool = False
     steps: int = 100
 
 
@@ -87,20 +87,40 @@ class _Hook(torchest.SessionRunHook):
 def make_net() -> nn.Module:
     """Dense layers, 7 MB."""
     return nn.Sequential(
-        nn.Linear(_FEATURES, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 512),
-        nn.ReLU(), nn.Linear(512, 1),
+        nn.Linear(64, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU(),
+        nn.Linear(512, 1),
     )  # fmt: skip
 
 
-def dense_batches(rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def make_convolutions() -> nn.Module:
+    """Convolutions with batch normalisation, 6 MB."""
+    widths = (3, 64, 128, 256, 512)
+    layers: list[nn.Module] = []
+    for width, next_width in itertools.pairwise(widths):
+        layers += [nn.Conv2d(width, next_width, 3, 2), nn.BatchNorm2d(next_width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1))
+
+
+class Net(NamedTuple):
+    """A net, and the shape of an example."""
+
+    make: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+
+
+NETS = {"net": Net(make_net, (64,)), "convolutions": Net(make_convolutions, (3, 64, 64))}
+
+
+def net_batches(point: Point) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of noise in memory."""
     random = torch.Generator().manual_seed(0)
+    shape = (point.rows, *NETS[point.model].shape)
     return [
         (
-            torch.randn(rows, _FEATURES, generator=random),
-            torch.randint(2, (rows, 1), generator=random).float(),
+            torch.randn(shape, generator=random),
+            torch.randint(2, (point.rows, 1), generator=random).float(),
         )
-        for _ in range(10)
+        for _ in range(4)
     ]
 
 
@@ -108,20 +128,20 @@ def _loss(net: nn.Module, numbers: torch.Tensor, labels: torch.Tensor) -> torch.
     return nn.functional.binary_cross_entropy_with_logits(net(numbers), labels)
 
 
-def _net_model_fn(features: Any, labels: Any, mode: str) -> torchest.EstimatorSpec:
-    net = torchest.get_or_create("net", make_net)
+def _net_model_fn(features: Any, labels: Any, mode: str, params: Any) -> torchest.EstimatorSpec:
+    net = torchest.get_or_create("net", NETS[params["net"]].make)
     sgd = torchest.get_or_create("sgd", lambda: torch.optim.SGD(net.parameters(), lr=0.01))
     return torchest.EstimatorSpec(mode, loss=_loss(net, features["x"], labels), train_op=sgd)
 
 
 def _estimator(point: Point) -> tuple[torchest.Estimator, list[Any]]:
     config = torchest.RunConfig(
-        tempfile.mkdtemp(), save_checkpoints_secs=None, save_checkpoints_steps=None,
+        save_checkpoints_secs=None, save_checkpoints_steps=None,
         save_summary_steps=None, log_step_count_steps=None, accumulate_steps=point.accumulate,
     )  # fmt: skip
-    if point.model == "net":
-        batches = [({"x": numbers}, labels) for numbers, labels in dense_batches(point.rows)]
-        return torchest.Estimator(_net_model_fn, config=config), batches
+    if point.model in NETS:
+        batches = [({"x": numbers}, labels) for numbers, labels in net_batches(point)]
+        return torchest.Estimator(_net_model_fn, None, config, {"net": point.model}), batches
     growth = Growth(rows=point.rows)
     batches = make_batches(growth, seed=config.global_id_in_cluster or 0)
     strings = [
@@ -142,13 +162,13 @@ def train_estimator(point: Point, meter: Meter) -> None:
 
 
 def train_by_torch_alone(point: Point, meter: Meter) -> None:
-    """Trains the dense net in a loop with DistributedDataParallel."""
-    net: nn.Module = make_net()
+    """Trains a net in a loop with DistributedDataParallel."""
+    net = NETS[point.model].make()
     if "RANK" in os.environ:
         torch.distributed.init_process_group("gloo")
         net = nn.parallel.DistributedDataParallel(net)
     sgd = torch.optim.SGD(net.parameters(), lr=0.01)
-    for numbers, labels in itertools.cycle(dense_batches(point.rows)):
+    for numbers, labels in itertools.cycle(net_batches(point)):
         sgd.zero_grad()
         _loss(net, numbers, labels).backward()  # type: ignore[no-untyped-call]
         sgd.step()
@@ -161,15 +181,12 @@ def train_by_torch_alone(point: Point, meter: Meter) -> None:
         torch.distributed.destroy_process_group()
 
 
-_TRAINERS: dict[str, Callable[[Point, Meter], None]] = {"ddp": train_by_torch_alone}
-
-
 def main() -> None:
     """Trains one point."""
     torch.manual_seed(0)
     point = Point(**json.loads(sys.argv[1]))
     meter = Meter(point.steps)
-    _TRAINERS.get(point.model, train_estimator)(point, meter)
+    (train_by_torch_alone if point.is_torch_alone else train_estimator)(point, meter)
     print(json.dumps(meter.figures))
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import itertools
 import json
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +88,6 @@ def make_estimator(point: Point) -> torchest.Estimator:
     strings = [hash_bucket(f"C{n}", point.buckets) for n in range(point.strings)]
     numbers = [columns.numeric_column(f"I{n}") for n in range(point.numbers)]
     config = torchest.RunConfig(
-        tempfile.mkdtemp(),
         tf_random_seed=1,
         save_checkpoints_secs=None,
         save_checkpoints_steps=None,
