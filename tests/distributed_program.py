@@ -35,7 +35,7 @@ WATCHED = slice(2, 6)  # steps whose costs are counted
 WATCHED_CASES = ("linear", "dnn", "wide_and_deep", "statistics", "accumulated_and_clipped")
 UNEVEN = (
     "linear", "dnn", "wide_and_deep", "two_backwards", "seldom", "seldom_accumulated", "statistics",
-    "accumulated_and_clipped",
+    "accumulated_and_clipped", "normalised", "normalised_dnn",
 )  # fmt: skip
 BATCH = 12  # rows of a step, in all processes
 
@@ -232,6 +232,34 @@ def statistics(features, labels, mode):
     return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
 
 
+def normalised(features, labels, mode):
+    """Batch normalisation as torch has it, of sequences and of rows, the latter with cumulative statistics."""
+
+    def make() -> torch.nn.Module:
+        return torch.nn.Sequential(
+            torch.nn.Conv1d(1, 3, 1),
+            torch.nn.BatchNorm1d(3),
+            torch.nn.Flatten(),
+            torch.nn.Linear(12, 4),
+            torch.nn.BatchNorm1d(4, momentum=None, affine=False),
+            torch.nn.Tanh(),
+            torch.nn.Linear(4, 1),
+        )
+
+    layer, _ = own_layers()
+    net = torchest.get_or_create("convolutions", make)
+    loss = (net(layer(features).unsqueeze(1)).squeeze(1) - labels).square().mean()
+    every = [*layer.parameters(), *net.parameters()]
+    sgd = torchest.get_or_create("sgd", lambda: torchest.optimizers.SGD(every, lr=0.05))
+    return torchest.EstimatorSpec(mode, loss=loss, train_op=sgd)
+
+
+def normalised_dnn(model_dir: str | None, config: Any) -> torchest.Estimator:
+    amount, word, user, _ = feature_columns()
+    dense = [amount, columns.indicator_column(word), columns.embedding_column(user, 4)]
+    return torchest.DNNClassifier([8, 4], dense, model_dir, batch_norm=True, config=config)
+
+
 def custom(model_fn: Any) -> Callable[[str | None, Any], torchest.Estimator]:
     return lambda model_dir, config: torchest.Estimator(model_fn, model_dir, config)
 
@@ -248,6 +276,8 @@ MODELS = {
     "seldom": custom(seldom),
     "seldom_accumulated": custom(seldom),
     "statistics": custom(statistics),
+    "normalised": custom(normalised),
+    "normalised_dnn": normalised_dnn,
 }
 
 
@@ -271,7 +301,7 @@ def train(
     options = {"accumulate_steps": 3} if "accumulated" in case else {}
     if "clipped" in case:
         options["clip_norm"] = 0.01
-    config = torchest.RunConfig(**options)
+    config = torchest.RunConfig(**options, sync_batch_norm=True)
     model = MODELS[case](model_dir or str(directory / f"model_{case}"), config)
     input_fn = input_fn or sharded(rows(STEPS * BATCH))
     with written() as files:

@@ -87,6 +87,7 @@ DEVIATIONS = {
             "accumulate_steps",
             "precision",
             "ddp_comm_hook",
+            "sync_batch_norm",
             "compile",
             "step_timeout_secs",
             "chief_timeout_secs",

@@ -84,6 +84,9 @@ class RunConfig:
             halves the bytes. Its state is None: write `lambda _, bucket: hook(state, bucket)` for another. It needs a
             train_op that is an optimizer or a list of optimizers. Gradients of rows of tables are not compressed.
             None: gradients are added up in their own precision.
+        sync_batch_norm: Whether layers of batch normalisation use the batches of all processes in training, instead of
+            that of their process. They are those of `batch_norm=True`, and torch.nn.BatchNorm1d, 2d and 3d in modules
+            made with `get_or_create`.
         compile: Whether `torch.compile` compiles modules made with `get_or_create`, which needs a C++ compiler on a
             CPU and makes the first steps slow.
         step_timeout_secs: Seconds that a process waits for others in a step. A warning says for which after 60
@@ -121,6 +124,7 @@ class RunConfig:
     accumulate_steps: int = 1
     precision: str = FLOAT32
     ddp_comm_hook: Callable[..., Any] | None = None
+    sync_batch_norm: bool = False
     compile: bool = False
     step_timeout_secs: float = 1800
     chief_timeout_secs: float = 86400
@@ -341,5 +345,6 @@ _CHECKS: Final[dict[str, _Check]] = {
     "accumulate_steps": lambda name, value: whole_number(name, value, at_least=1),
     "precision": lambda name, value: one_of(name, value, PRECISIONS),
     "ddp_comm_hook": _function,
+    "sync_batch_norm": boolean,
     "compile": boolean,
 }

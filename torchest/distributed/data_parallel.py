@@ -65,6 +65,7 @@ class DataParallel(Strategy):
         self._exchange: Exchange
         self._buffers: Buffers
         self._dense: DenseGradients | None = None
+        self._sends_messages = False
         self._detached = 0
         self._has_warned_of_input = self._has_warned_of_backward = False
         self._has_gradients = False
@@ -199,6 +200,7 @@ class DataParallel(Strategy):
         *,
         steps_itself: bool = False,
         comm_hook: Callable[..., Any] | None = None,
+        sends_messages: bool = False,
     ) -> None:
         """All processes start with the weights and buffers of the chief.
 
@@ -210,6 +212,7 @@ class DataParallel(Strategy):
         self._check_same("RunConfig(ddp_comm_hook)", "None" if comm_hook is None else "a function")
         self._to_come.clear()
         self._is_within_step = False
+        self._sends_messages = sends_messages
         self._buffers = Buffers(_buffers(modules).values())
         dense = [] if steps_itself else dense_parameters(modules)
         overlaps = bool(dense) and (comm_hook is not None or pays(dense))
@@ -267,21 +270,21 @@ class DataParallel(Strategy):
 
     def forward(self, model_fn: Callable[[], EstimatorSpec]) -> EstimatorSpec:
         """Runs model_fn on a batch."""
-        if self._dense is None or not self._examples:
+        if self._dense is None or not self._takes_part():
             return model_fn()
         return self._dense.forward(model_fn, is_last=not self._to_come)
 
     def backward(self, loss: Tensor, reduction: str) -> Tensor:
         """Adds the gradients of a batch, by its weight among those of all processes; nothing from one without rows."""
         self._has_gradients = True
-        if not self._examples:
+        if not self._takes_part():
             return torch.zeros_like(loss)
         weighted = loss * self._weight(reduction)
         if self._dense is None:
             weighted.backward()  # type: ignore[no-untyped-call]
         else:
             self._dense.backward(weighted, is_last=not self._to_come)
-        return weighted.detach()
+        return weighted.detach() if self._examples else torch.zeros_like(loss)
 
     def add_up(self, loss: Tensor) -> Tensor:
         """Adds up the gradients of a step over all processes, and its loss."""
@@ -335,6 +338,10 @@ class DataParallel(Strategy):
     def _add_up_buffers(self) -> None:
         self._buffers.add_up(self._share(), all_have_batches=self._all_have_batches)
 
+    def _takes_part(self) -> bool:
+        """Whether this process computes gradients of the batch: if it has rows, or if others wait for its messages."""
+        return self._examples > 0 or self._sends_messages
+
     def _share(self) -> float:
         """The fraction of the step's examples that this process has."""
         return self._examples / max(self._examples_of_all, 1)
@@ -345,7 +352,7 @@ class DataParallel(Strategy):
                 f"loss_reduction={reduction!r} divides by the weights of one process's batch, which several processes "
                 "cannot join to the loss of all: use 'sum' or 'sum_over_batch_size'."
             )
-        return 1.0 if reduction == Reduction.SUM else self._share()
+        return 1.0 if reduction == Reduction.SUM and self._examples else self._share()
 
     def _check_same(self, what: str, own: str) -> None:
         """Raises an error in all processes if they do not have the same, as their messages would differ."""

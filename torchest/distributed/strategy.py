@@ -197,6 +197,7 @@ class Strategy:
         *,
         steps_itself: bool = False,
         comm_hook: Callable[..., Any] | None = None,
+        sends_messages: bool = False,
     ) -> None:
         """Called when training begins: gives all processes the weights of the chief.
 
@@ -205,6 +206,7 @@ class Strategy:
                 the next start.
             steps_itself: Whether train_op is a function.
             comm_hook: See `RunConfig.ddp_comm_hook`.
+            sends_messages: Whether modules send messages in their forward and backward passes.
         """
 
     def in_steps(self, batches: Iterator[Batch], size: int) -> Steps:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from torchest.columns.layers.named_modules import Parts
+from torchest.engine.sync_batch_norm import synchronise
 from torchest.run_config import BFLOAT16, FLOAT16, FLOAT32
 
 if TYPE_CHECKING:
@@ -28,10 +29,13 @@ class Execution:
     Attributes:
         precision: One of `run_config.PRECISIONS`.
         compile: Whether modules are compiled.
+        sync_batch_norm: Whether layers of batch normalisation use the batches of all processes, of which there are
+            several.
     """
 
     precision: str = FLOAT32
     compile: bool = False
+    sync_batch_norm: bool = False
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """A context in which torch uses numbers of 16 bits where possible, if `precision` has them."""
@@ -45,13 +49,14 @@ class Execution:
         return self.precision in _DTYPES or torch.is_autocast_enabled(device.type)
 
     def prepare(self, modules: Iterable[nn.Module]) -> None:
-        """Makes modules compile in their next call, if `compile` is set.
+        """Changes how modules run from their next call on.
 
-        The layers over columns, which encode on the host, run between compiled parts.
+        If they are compiled, the layers over columns, which encode on the host, run between compiled parts.
         """
-        if not self.compile:
-            return
-        for module in modules:
+        modules = list(modules)
+        if self.sync_batch_norm:
+            synchronise(modules)
+        for module in modules if self.compile else ():
             for part in module.modules():
                 if isinstance(part, Parts):
                     part.forward = torch.compiler.disable(part.forward)  # type: ignore[no-untyped-call]

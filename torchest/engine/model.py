@@ -14,6 +14,7 @@ from torchest.engine.execution import Execution
 from torchest.engine.hooks import Session, SessionRunHook, all_of
 from torchest.engine.object_state import ObjectState
 from torchest.engine.scope import Scope
+from torchest.engine.sync_batch_norm import sends_messages
 from torchest.engine.without_rows import WithoutRows, optimizers_of
 from torchest.keys import ModeKeys
 from torchest.utils.freed_memory import keep_freed_memory
@@ -57,6 +58,7 @@ class RunningModel:
         scope: The objects.
         state: Saves and restores them.
         steps_itself: Whether `train_op` in the first batch of a training is a function, which steps its optimizers.
+        sends_messages: Whether its modules send messages to other processes in training.
         without_rows: The steps of a training without rows; None if model_fn runs for them, too.
     """
 
@@ -79,6 +81,7 @@ class RunningModel:
         self._initialize = initialize
         self._execution = execution
         self.steps_itself = False
+        self.sends_messages = False
         self.without_rows: WithoutRows | None = None
         self._created: dict[str, ModelHooks] = {}
         self._lock = threading.Lock()
@@ -101,11 +104,15 @@ class RunningModel:
             if mode == ModeKeys.TRAIN:
                 check_training(spec, self.scope)
                 self.steps_itself = optimizers_of(spec) is None
-                self.without_rows = WithoutRows.of(spec, self.scope)
             hooks = _hooks_of(spec)
             _log.info("Done calling model_fn.")
             modules = self.scope.modules()
             self._execution.prepare(modules[name] for name in modules if name not in before)
+            if mode == ModeKeys.TRAIN:
+                self.sends_messages = sends_messages(modules.values())
+                self.without_rows = (
+                    None if self.sends_messages else WithoutRows.of(spec, self.scope)
+                )
             self.state.remember_options()
             if checkpoint is not None:
                 self.state.restore(checkpoint, training=self._training)

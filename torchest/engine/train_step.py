@@ -259,6 +259,8 @@ class TrainStep:
         """The origin of a loss of NaN, on the CPU only, so as not to wait for a device."""
         if loss.device.type != "cpu" or not math.isnan(loss.item()) or batch.rows == 0:
             return ""
+        if self._model.sends_messages:  # which the other processes would not expect
+            return ""
         if self._session.origin_of_nan:  # of an earlier batch of the step
             return ""
         from torchest.engine.find_nan import first_non_finite

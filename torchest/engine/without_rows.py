@@ -35,15 +35,12 @@ class WithoutRows:
     def of(cls, spec: EstimatorSpec, scope: Scope) -> WithoutRows | None:
         """Steps as in a spec; None if model_fn has to run for them all the same.
 
-        That is so if `train_op` is a function, if it leaves out some optimizers of the model, as the next one may step
-        those, and if modules send messages themselves.
+        That is so if `train_op` is a function, and if it leaves out some optimizers of the model, as the next one may
+        step those.
         """
         assert spec.loss is not None  # the spec checks it
         optimizers = optimizers_of(spec)
-        parts = (part for module in scope.modules().values() for part in module.modules())
         if optimizers is None or _ids(optimizers) != _ids(scope.optimizers().values()):
-            return None
-        if any(isinstance(part, torch.nn.SyncBatchNorm) for part in parts):
             return None
         return cls(optimizers, spec.loss)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import functools
 import logging
 import tempfile
@@ -568,6 +569,7 @@ class Estimator:
                 model.scope.modules(),
                 steps_itself=model.steps_itself,
                 comm_hook=self._config.ddp_comm_hook,
+                sends_messages=model.sends_messages,
             )
             run = Run(model, model_hooks, feed, strategy, hooks, training.start, last_step)
             with strategy.detached(), feed.of_training():
@@ -687,7 +689,12 @@ class Estimator:
             strategy.device,
             training=training,
             initialize=settings and functools.partial(warm_start, settings=settings),
-            execution=self._execution,
+            execution=dataclasses.replace(
+                self._execution,
+                sync_batch_norm=self._config.sync_batch_norm
+                and training
+                and strategy.world_size > 1,
+            ),
         )
 
     def _warn_of_unused_warm_start(self, checkpoint: Checkpoint | None) -> None:

@@ -62,7 +62,7 @@ class DNNModel(nn.Module):
         self.embeddings = DenseFeatures(feature_columns)
         inputs = [self.embeddings.width, *widths]
         self.hidden = nn.ModuleList(map(linear, inputs, widths))
-        self.batch_norm = nn.ModuleList(_BatchNorm(width) for width in widths if batch_norm)
+        self.batch_norm = nn.ModuleList(BatchNorm(width) for width in widths if batch_norm)
         self.logits = linear(inputs[-1], units)
         # An activation may be a module, whose parameters two models must not share.
         self.activation_fn = copy.deepcopy(activation_fn)
@@ -111,13 +111,13 @@ class DNNModel(nn.Module):
         return outputs
 
 
-class _BatchNorm(nn.Module):
+class BatchNorm(nn.Module):
     """Batch normalisation with a biased moving variance as in TensorFlow; that of torch.nn.BatchNorm1d is unbiased."""
 
     running_mean: Tensor
     running_var: Tensor
-    _MOMENTUM = 0.999
-    _EPSILON = 1e-3
+    momentum = 1 - 0.999
+    eps = 1e-3
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -127,13 +127,14 @@ class _BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(width))
 
     def forward(self, values: Tensor) -> Tensor:
+        """Normalises [batch, width]."""
         mean, variance = self.running_mean, self.running_var
         if self.training and len(values):
             variance, mean = torch.var_mean(values, 0, correction=0)
             with torch.no_grad():
-                self.running_mean.lerp_(mean, 1 - self._MOMENTUM)
-                self.running_var.lerp_(variance, 1 - self._MOMENTUM)
-        scale = self.weight * torch.rsqrt(variance + self._EPSILON)
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
         return (values - mean) * scale + self.bias
 
 

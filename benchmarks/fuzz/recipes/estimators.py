@@ -205,6 +205,7 @@ RECIPES = {
             "eval_distribute": None,
             "precision": "float32",
             "ddp_comm_hook": None,
+            "sync_batch_norm": False,
             "compile": False,
             "accumulate_steps": 1,
             "clip_norm": 1.5,
