@@ -61,7 +61,8 @@ class Node:
         while time.monotonic() < give_up and self.torchrun.poll() is None:
             logs = (self._directory / "rows").glob(f"{self._name}.*")
             newest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
-            first, *made = lines_of(newest) if newest is not None else [{}]
+            lines = [] if newest is None else lines_of(newest)
+            first, *made = lines or [{}]  # nothing is in a new file at first
             if first.get("processes") == processes and len(made) >= steps:
                 return int(first["pid"])
             time.sleep(0.05)
