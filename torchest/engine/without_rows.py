@@ -24,12 +24,16 @@ class WithoutRows:
 
     Attributes:
         optimizers: See above.
-        loss: The loss of no rows: a leaf of 0 of the same kind.
     """
 
     def __init__(self, optimizers: Sequence[torch.optim.Optimizer], loss: Tensor) -> None:
         self.optimizers = optimizers
-        self.loss = torch.zeros_like(loss, requires_grad=True)
+        self._shape, self._dtype, self._device = loss.shape, loss.dtype, loss.device
+
+    @property
+    def loss(self) -> Tensor:
+        """The loss of no rows: a leaf of 0, made when it is needed, as an XLA device compiles what makes it."""
+        return torch.zeros(self._shape, dtype=self._dtype, device=self._device, requires_grad=True)
 
     @classmethod
     def of(cls, spec: EstimatorSpec, scope: Scope) -> WithoutRows | None:
