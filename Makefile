@@ -18,13 +18,17 @@ NODE_PACKAGES := onnxruntime-node onnxruntime-web
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 MODEL_DIR ?= models/titanic
 
-.PHONY: bench compiled demo faults fuzz gpu lines parity resizes runtimes runtimes-floor test test-accelerators test-engines test-s3 lint clean
+.PHONY: bench compiled demo faults fuzz gpu lines parity resizes runtimes runtimes-floor test test-accelerators test-engines test-processes test-s3 lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/guide/titanic.py --model_dir $(MODEL_DIR)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# Programs of several processes, started by torchrun, TF_CONFIG and others: some minutes.
+test-processes: $(INSTALLED)
+	$(BIN)/python -m pytest -m processes tests/distributed
 
 # Hostile and sound directories on a local S3 server, without network once it is installed: a minute.
 test-s3: $(INSTALLED)

@@ -62,7 +62,7 @@ def test_importing_torchest_adds_few_modules():
     # the time, 0.3 s at the most beside that of torch, is spent in importing modules: their number is what
     # can be compared on any machine
     actual = imported()
-    assert len(actual["modules"]) < 290
+    assert len(actual["modules"]) < 300
 
 
 @pytest.mark.parametrize(

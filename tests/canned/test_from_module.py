@@ -216,7 +216,7 @@ WRONG = {
     "a misspelt optimizer": (
         {"optimizer": "Adm"},
         ValueError,
-        "optimizer='Adm' is not an optimizer. Did you mean 'Adam'?",
+        "optimizer='Adm' is not an optimizer. Did you mean 'Adam' or 'Adamax'?",
     ),
     "an optimizer of another module": (
         {"optimizer": torch.optim.SGD(net().parameters(), lr=0.1)},

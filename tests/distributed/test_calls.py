@@ -17,6 +17,8 @@ import torch
 
 from torchest.checkpoint.directory import Checkpoint, latest_checkpoint
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = Path(program.__file__)
 SCENARIOS = (
     "the_chief_alone_in_between",

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.processes
+
 PREFIXES = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "SLURM_", "TORCHELASTIC_", "TF_CONFIG")
 ROOT = Path(program.__file__).parent.parent
 TIME_LIMIT = 120  # seconds, for all processes of a test

@@ -12,11 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from torch.distributed.run import get_args_parser
 
 import torchest
 from tests.distributed.test_data_parallel import LEFT_THREAD
+
+pytestmark = pytest.mark.processes
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PREFIXES = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "SLURM_", "TORCHELASTIC_", "TF_CONFIG")

@@ -87,6 +87,7 @@ def test_the_linear_regression_of_tensorflows_guide(monkeypatch, tmp_path):
     assert results["loss"] < 1e-10
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("devices", [[], ["/cpu:0", "/cpu:1"]], ids=["one", "two processes"])
 def test_the_example_starts_its_processes_by_itself(devices):
     printed = run(str(EXAMPLE), *devices).stdout
@@ -104,6 +105,7 @@ def test_the_program_of_the_documentation(tmp_path, monkeypatch):
     assert torchest.latest_checkpoint("models/line").endswith("model.ckpt-20")
 
 
+@pytest.mark.processes
 def test_arguments_of_python_and_of_the_program_reach_all_processes():
     program = (
         "import os, sys, torchest; torchest.distributed.MirroredStrategy(['/cpu:0', '/cpu:1']); "
@@ -115,6 +117,7 @@ def test_arguments_of_python_and_of_the_program_reach_all_processes():
     ]
 
 
+@pytest.mark.processes
 def test_a_process_that_fails_ends_the_program_with_an_error():
     program = (
         "import os, torchest; torchest.distributed.MirroredStrategy(['/cpu:0', '/cpu:1']); "

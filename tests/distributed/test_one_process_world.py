@@ -14,6 +14,8 @@ import torch
 
 from tests.distributed.test_data_parallel import furthest, load
 
+pytestmark = pytest.mark.processes
+
 
 def trained(directory, devices):
     """What a process in a group of its own says at the end; what it trained is in the directory."""

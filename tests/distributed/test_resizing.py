@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 resizes = pytest.importorskip("benchmarks.resizes")
 elastic = pytest.importorskip("benchmarks.elastic")
 

@@ -93,7 +93,10 @@ def test_other_encodings_are_refused_by_their_line(tmp_path: Path):
         (([],), "filenames=[] must have at least one path."),
         ((1,), "filenames=1 must be a list of paths."),
         (("missing.txt",), "No file matches filenames 'missing.txt' (in the folder"),
-        ((__file__, "gzip"), "compression_type='gzip' is not known. There are: '', 'GZIP'"),
+        (
+            (__file__, "gzip"),
+            "compression_type='gzip' is not known. Did you mean 'GZIP'? There are: '', 'GZIP'",
+        ),
         ((__file__, None, 0), "buffer_size=0 must be a whole number of at least 1."),
         ((__file__, None, 1, 0.5), "num_parallel_reads=0.5 must be a whole number"),
     ],

@@ -206,7 +206,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path):
             ("missing.tfrecord",),
             "No file matches filenames 'missing.tfrecord' (in the folder",
         ),
-        ((__file__, "gzip"), "compression_type='gzip' is not known. There are: '', 'GZIP'"),
+        (
+            (__file__, "gzip"),
+            "compression_type='gzip' is not known. Did you mean 'GZIP'? There are: '', 'GZIP'",
+        ),
         ((__file__, None, 0), "buffer_size=0 must be a whole number of at least 1."),
     ],
 )
