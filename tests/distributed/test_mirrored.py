@@ -109,7 +109,9 @@ def test_the_program_of_the_documentation(tmp_path, monkeypatch):
 def test_arguments_of_python_and_of_the_program_reach_all_processes():
     program = (
         "import os, sys, torchest; torchest.distributed.MirroredStrategy(['/cpu:0', '/cpu:1']); "
-        "print(os.environ['LOCAL_RANK'], sys.argv, sys.warnoptions, flush=True)"
+        # in one piece, as both processes write to the same pipe
+        "line = f\"{os.environ['LOCAL_RANK']} {sys.argv} {sys.warnoptions}\\n\"; "
+        "os.write(1, line.encode())"
     )
     printed = run("-W", "ignore", "-c", program, "--steps", "3").stdout
     assert sorted(printed.splitlines()) == [
