@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "torchest"
 OF_TF_ESTIMATOR = (
     "canned",
     "engine",
-    "estimator.py",
+    "estimator",
     "experimental",
     "export/receivers.py",
     "export_outputs.py",
