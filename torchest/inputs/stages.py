@@ -302,7 +302,8 @@ class Repeat(Through):
                 yield chunk
             if not number and not skip:
                 return
-            if number and self.upstream.varies() < Varies.NUMBER:
+            is_news = number and number + skip != self.each.number  # a look upstream takes longer
+            if is_news and self.upstream.varies() < Varies.NUMBER:
                 self.each.number = number + skip
             skip = 0
 

@@ -112,8 +112,9 @@ def is_private(make_optimizer: MakeOptimizer) -> bool:
 
 def is_without_parameters(optimizer: object) -> TypeGuard[WithoutParameters]:
     """Whether an object is an optimizer without parameters."""
+    # asked in each step of a model_fn: a look at a protocol takes longer than all else that `get_or_create` does
     is_made = isinstance(optimizer, type) or bool(getattr(optimizer, "param_groups", False))
-    return isinstance(optimizer, WithoutParameters) and not is_made
+    return not is_made and isinstance(optimizer, WithoutParameters)
 
 
 def _takes_parameters(function: Callable[..., object], argument: str) -> bool:
