@@ -72,8 +72,8 @@ def placeholder_with_default(
     """
     inner = _without_examples(shape)
     _check_name(name)
-    given: Any = input.numpy(force=True) if isinstance(input, torch.Tensor) else input
-    values = np.asarray(given)
+    value: Any = input.numpy(force=True) if isinstance(input, torch.Tensor) else input
+    values = np.asarray(value)
     rows = values[None] if values.ndim == len(inner) else values
     if rows.shape[1:] != inner or not len(rows) or (rows != rows[:1]).any():
         raise ValueError(
@@ -81,7 +81,7 @@ def placeholder_with_default(
             f"{checks.shown(shape)} says, for all examples."
         )
     dtype: Dtype = str if values.dtype.kind in "USO" else values.dtype
-    if values.dtype == np.float64 and not isinstance(given, (np.ndarray, np.generic)):
+    if values.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
         dtype = torch.float32  # as TensorFlow makes of Python's numbers
     return FixedLenFeature(values.shape[values.ndim - len(inner) :], dtype, rows[0].tolist())
 

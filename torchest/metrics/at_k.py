@@ -167,14 +167,14 @@ def _with_classes(argument: str, value: Numbers, what: str) -> Tensor:
     return tensor
 
 
-def _examples(labels: Numbers, classes: Tensor, weights: Numbers | None, given: str) -> _Ranked:
+def _examples(labels: Numbers, classes: Tensor, weights: Numbers | None, chosen: str) -> _Ranked:
     ids = numbers_of("labels", labels).to(classes.device)
     shape = list(ids.shape)
     if ids.dim() == classes.dim() - 1:
         ids = ids.unsqueeze(-1)
     if ids.shape[:-1] != classes.shape[:-1]:
         raise ValueError(
-            f"labels={shown(labels)} of shape {shape} and {given} must agree in all dimensions but the last: give the "
+            f"labels={shown(labels)} of shape {shape} and {chosen} must agree in all dimensions but the last: give the "
             "labels of each example in the last one."
         )
     examples = classes[..., 0]
